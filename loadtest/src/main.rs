@@ -1,0 +1,3 @@
+//! `homeroom-load`: the load harness.
+
+fn main() {}

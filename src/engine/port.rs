@@ -1,0 +1,67 @@
+//! What flows between an engine and the shell that owns its sockets.
+//!
+//! The life of a connection, as the shell sees it:
+//! 1. `accepted(listener) -> Option<ConnId>`; `None` means: close the socket at once.
+//! 2. `received(conn, bytes)` as bytes come, in order; `ended(conn)` once, when the peer will send no more (end of stream or an error).
+//! 3. The engine asks for sends ([`Output::sends`], at most one in flight for each connection). The shell writes the whole segment, however many
+//!    partial writes that takes, and then says `sent(conn, true)`, or `sent(conn, false)` when the socket broke.
+//! 4. The engine says [`Output::half_closes`] (send FIN once nothing is in flight, go on reading) and, at the end, [`Output::closes`] (shut both
+//!    ways, even with a send in flight). When no operation of the shell's is left on the socket it closes the descriptor and says
+//!    `released(conn)`; only then may the slot be used again.
+//! 5. [`Output::handoffs`]: plain HTTP. The shell stops receiving, gives the descriptor with the bytes read so far to REST and says `released`.
+
+use crate::realtime::ConnId;
+use std::{ops::Range, rc::Rc};
+
+/// Which configured listener a connection came in by: an index into the configuration's list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Listener(pub u8);
+
+/// Bytes to be sent: a part of a batch that other connections of the shard may share.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The batch. Never changed while a segment points into it.
+    pub batch: Rc<Vec<u8>>,
+    /// The part that is to be sent: never empty.
+    pub range: Range<u32>,
+}
+
+impl Segment {
+    /// The bytes themselves.
+    pub fn bytes(&self) -> &[u8] {
+        &self.batch[self.range.start as usize..self.range.end as usize]
+    }
+}
+
+/// One send: the shell owes one `sent` for it.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// To whom.
+    pub conn: ConnId,
+    /// What.
+    pub segment: Segment,
+}
+
+/// A connection that turned out to be plain HTTP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Handoff {
+    /// Which.
+    pub conn: ConnId,
+    /// By which listener it came.
+    pub listener: Listener,
+    /// What was read from it and not yet understood.
+    pub head: Vec<u8>,
+}
+
+/// All that a turn wants done. The shell empties it in the order of the fields: bytes are on their way before a letter tells of them.
+#[derive(Default, Debug)]
+pub struct Output {
+    /// Sends, in the order in which they must be submitted.
+    pub sends: Vec<Send>,
+    /// Send FIN when what is in flight has left; go on reading.
+    pub half_closes: Vec<ConnId>,
+    /// Shut down both ways now.
+    pub closes: Vec<ConnId>,
+    /// To REST.
+    pub handoffs: Vec<Handoff>,
+}

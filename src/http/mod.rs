@@ -1,0 +1,3 @@
+//! REST: hyper glue, routing, errors. Handlers are async functions over the contract in [`rooms`].
+
+pub mod rooms;

@@ -1,0 +1,3 @@
+//! The published APIs, a room each. A protocol knows `realtime` and `auth` and none of the others.
+
+pub mod presence;

@@ -1,0 +1,78 @@
+//! What the REST routes ask of a classroom's home, and what it answers.
+
+use crate::realtime::ClassroomId;
+
+/// A question to the home of one classroom ([`Ask::Counts`]: of all the classrooms named, which must share a home).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// The members with a session number greater than `after`, in order, at most `limit`.
+    Members {
+        /// The room.
+        classroom: ClassroomId,
+        /// Exclusive lower bound of the session number.
+        after: i64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// How many are in each room.
+    Counts {
+        /// The rooms, all with the same home.
+        classrooms: Vec<ClassroomId>,
+    },
+    /// Deliver an event to every member, or to one.
+    Publish {
+        /// The room.
+        classroom: ClassroomId,
+        /// What is said.
+        event: Publication,
+    },
+    /// End the session of this agent as `replaced`.
+    Close {
+        /// The room.
+        classroom: ClassroomId,
+        /// `label.sub.aud`.
+        agent_id: String,
+    },
+}
+
+/// An event that a service publishes to a classroom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Publication {
+    /// `id.entity_type` of the event, for example `ban`.
+    pub entity_type: String,
+    /// `id.operation` of the event, for example `created`.
+    pub operation: String,
+    /// `id.sequence_id`; the home counts by itself where it is absent.
+    pub sequence_id: Option<i64>,
+    /// The payload, a JSON object exactly as it is to be delivered.
+    pub payload: Box<str>,
+    /// Only this agent (`label.sub.aud`) is to hear it.
+    pub receiver: Option<String>,
+}
+
+/// One who is in the room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The session's number.
+    pub sequence_id: i64,
+    /// `label.sub.aud`.
+    pub agent_id: String,
+}
+
+/// The home's answer to an [`Ask`], variant by variant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// To [`Ask::Members`].
+    Members(Vec<Member>),
+    /// To [`Ask::Counts`]: rooms with nobody are absent.
+    Counts(Vec<(ClassroomId, u64)>),
+    /// To [`Ask::Publish`].
+    Published {
+        /// The number that the event went out with.
+        sequence_id: i64,
+        /// How many members it was sent to.
+        members: u64,
+    },
+    /// To [`Ask::Close`]: whether there was such a session.
+    Closed(bool),
+}

@@ -1,0 +1,44 @@
+//! What presence keeps: one row for each live session, one interval of history for each that ended. The store fulfils it.
+
+use crate::realtime::{ClassroomId, UnixMicros};
+use std::sync::Arc;
+
+/// A session that is to begin. Answered with its number once the row is on disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entering {
+    /// The room.
+    pub classroom: ClassroomId,
+    /// `label.sub.aud`.
+    pub agent_id: Arc<str>,
+    /// When the agent was let in.
+    pub at: UnixMicros,
+}
+
+/// A session that ended. Never answered: the store retries until it is on disk, and a crash before that ends the session at the next start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leaving {
+    /// The number that [`Entering`] was answered with.
+    pub session: i64,
+    /// When the agent left.
+    pub at: UnixMicros,
+}
+
+/// Why the store did not do what it was asked, as the contract tells the two apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreFault {
+    /// No connection or place in the queue in time: `database_connection_acquisition_failed`.
+    Busy,
+    /// The statement itself failed (a full disk, a damaged file): `database_query_failed`.
+    Failed,
+}
+
+/// One interval in which an agent was in a room. Overlapping returns are one interval.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attendance {
+    /// `label.sub.aud`.
+    pub agent_id: String,
+    /// When it began.
+    pub entered: UnixMicros,
+    /// When it ended; none while the agent is in the room.
+    pub left: Option<UnixMicros>,
+}

@@ -1,0 +1,9 @@
+//! The words that every room shares: who (ids), when (moments), what (frames). Pure.
+
+pub mod frame;
+pub mod ids;
+pub mod moment;
+
+pub use frame::Frame;
+pub use ids::{ClassroomId, ConnId, ShardId};
+pub use moment::{Moment, Now, UnixMicros};
