@@ -175,7 +175,7 @@ pub(super) struct Verifier {
 }
 
 enum Parsed {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -183,7 +183,7 @@ impl Verifier {
     /// Parses the key: the bytes of the secret for HS256, a PEM public key for the others.
     pub(super) fn new(algorithm: Algorithm, key: &Secret) -> Result<Verifier, KeyFlaw> {
         let key = match algorithm {
-            Algorithm::HS256 => Parsed::Hmac(hmac::Key::new(hmac::HMAC_SHA256, hs256_secret(key)?)),
+            Algorithm::HS256 => Parsed::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, hs256_secret(key)?))),
             Algorithm::ES256 | Algorithm::RS256 | Algorithm::EdDSA => Parsed::Public(public_key(algorithm, key)?),
         };
         Ok(Verifier { algorithm, key })
