@@ -5,7 +5,10 @@ use crate::realtime::UnixMicros;
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     rsa,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
+    signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair,
+    },
 };
 use base64::{
     Engine,
@@ -288,11 +291,13 @@ fn confusions(algorithm: Algorithm) -> Vec<(&'static str, String, Expected)> {
     let text = pair(algorithm).public.expose();
     let body: String = String::from_utf8_lossy(text).lines().filter(|line| !line.starts_with('-')).collect();
     let der = STANDARD.decode(body).unwrap_or_default();
+    // The point of P-256 or Ed25519, which ends the DER.
+    let bare = if algorithm == Algorithm::EdDSA { 32 } else { 65 };
     let forms = [
         ("PEM", text.to_vec()),
         ("PEM, trimmed", text.trim_ascii().to_vec()),
         ("DER", der.clone()),
-        ("point", der[26..].to_vec()),
+        ("bare", der[der.len().saturating_sub(bare)..].to_vec()),
     ];
     let claim = |alg: Algorithm, key: &[u8]| {
         let message = format!("{}.{}", b64(header(alg)), b64(GOOD));
@@ -326,6 +331,18 @@ fn each_token_is_taken_for_what_it_is() {
             assert_eq!(answer, expected.map(drop).map_err(|_| Refusal::Unauthenticated), "{algorithm}: {name}");
         }
     }
+}
+
+/// ES256 signatures are the two numbers side by side (RFC 7518, section 3.4), never in DER, in which one signature has many forms.
+#[test]
+fn es256_in_der_is_refused() {
+    let private = String::from_utf8_lossy(pair(Algorithm::ES256).private.expose()).into_owned();
+    let body: String = private.lines().filter(|line| !line.starts_with('-')).collect();
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &STANDARD.decode(body).unwrap()).unwrap();
+    let message = format!("{}.{}", b64(header(Algorithm::ES256)), b64(GOOD));
+    let der = key.sign(&aws_lc_rs::rand::SystemRandom::new(), message.as_bytes()).unwrap();
+    let token = format!("{message}.{}", b64(der));
+    assert_eq!(authority(Algorithm::ES256).examine(&token, NOW), Err(Flaw::Signature));
 }
 
 #[test]
@@ -396,7 +413,7 @@ fn all_faults_are_told_at_once_and_none_shows_a_key() {
     };
     let fault = |issuer: &str, flaw| KeyFault { issuer: issuer.into(), flaw };
     let es256 = &pair(Algorithm::ES256).public;
-    let secret = Secret::new("correct horse battery staple");
+    let secret = Secret::new("a marker, too short to sign");
     let issuers = [
         issuer("fine", &["a"], Algorithm::ES256, es256),
         issuer("", &[], Algorithm::ES256, es256),
@@ -417,7 +434,7 @@ fn all_faults_are_told_at_once_and_none_shows_a_key() {
         fault("fine", KeyFlaw::Audience("a:b".into())),
         fault("fine", KeyFlaw::Audience(String::new())),
         fault("fine", KeyFlaw::Duplicate),
-        fault("fine", KeyFlaw::ShortSecret(28)),
+        fault("fine", KeyFlaw::ShortSecret(27)),
         fault("wrong", KeyFlaw::Public(Algorithm::EdDSA)),
         fault("curve", KeyFlaw::Public(Algorithm::ES256)),
         fault("private", KeyFlaw::Public(Algorithm::RS256)),
@@ -430,7 +447,7 @@ fn all_faults_are_told_at_once_and_none_shows_a_key() {
     assert_eq!(faults, expected);
     let told: String = faults.iter().map(|fault| format!("{fault} {fault:?}\n")).collect();
     for text in [shown, told] {
-        assert!(!text.contains("horse") && !text.contains("BEGIN") && !text.contains("99, 111, 114"), "{text}");
+        assert!(!text.contains("marker") && !text.contains("BEGIN") && !text.contains("109, 97, 114"), "{text}");
     }
 }
 
