@@ -195,7 +195,7 @@ mod tests {
 
     /// Long enough that only an answer that never comes meets it.
     const LONG: Duration = Duration::from_secs(20);
-    const SHORT: Duration = Duration::from_millis(100);
+    const SHORT: Duration = Duration::from_millis(300);
 
     fn question(action: Action) -> PermissionQuestion {
         let account = Account { subject: "u1".into(), audience: "dev.usr.example.org:x".into() };
@@ -321,37 +321,52 @@ mod tests {
     }
 
     #[test]
-    fn questions_beyond_the_places_wait_and_time_out() {
-        let (answers, accepted) = on_tokio(async {
+    fn questions_beyond_the_places_wait_for_one() {
+        on_tokio(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut service = PermissionService::new(&format!("http://{}/", listener.local_addr().unwrap()), SHORT).unwrap();
+            let mut service = PermissionService::new(&format!("http://{}/", listener.local_addr().unwrap()), LONG).unwrap();
             service.places = Arc::new(Semaphore::new(2));
-            let asks: Vec<_> = (0..8)
-                .map(|_| {
-                    let service = service.clone();
-                    tokio::spawn(async move { service.ask(&question(Action::Connect)).await })
-                })
-                .collect();
-            let mut held = Vec::new();
-            let mut answers = Vec::new();
-            let silent = async {
-                loop {
-                    held.push(listener.accept().await.unwrap());
-                }
+            let asks = [(); 8].map(|()| {
+                let service = service.clone();
+                tokio::spawn(async move { service.ask(&question(Action::Connect)).await })
+            });
+            let yes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n[\"connect\"]";
+            let asked = async || {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                request(&mut stream).await;
+                stream
             };
-            let all = async {
-                for ask in asks {
-                    answers.push(ask.await.unwrap());
-                }
-            };
+            let mut open = vec![asked().await, asked().await];
             tokio::select! {
-                () = all => (),
-                () = silent => (),
+                biased;
+                _ = listener.accept() => panic!("a third question while two wait for their answers"),
+                () = turns(200) => (),
             }
-            (answers, held.len())
+            for _ in 0..6 {
+                open.remove(0).write_all(yes.as_bytes()).await.unwrap();
+                open.push(asked().await);
+            }
+            for mut stream in open {
+                stream.write_all(yes.as_bytes()).await.unwrap();
+            }
+            for ask in asks {
+                assert_eq!(ask.await.unwrap(), Ok(true));
+            }
         });
-        assert_eq!(answers, [Err(ServiceFault::TimedOut); 8]);
-        assert!((1..=2).contains(&accepted), "{accepted}");
+    }
+
+    async fn turns(count: usize) {
+        for _ in 0..count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn waiting_for_a_place_counts_towards_the_time() {
+        let mut service = PermissionService::new("http://127.0.0.1:9", SHORT).unwrap();
+        service.places = Arc::new(Semaphore::new(0));
+        let answer = on_tokio(async { service.ask(&question(Action::Read)).await });
+        assert_eq!(answer, Err(ServiceFault::TimedOut));
     }
 
     #[test]
