@@ -3,7 +3,9 @@
 pub mod frame;
 pub mod ids;
 pub mod moment;
+pub mod wheel;
 
 pub use frame::Frame;
 pub use ids::{ClassroomId, ConnId, ShardId};
 pub use moment::{Moment, Now, UnixMicros};
+pub use wheel::{TimerId, Wheel};
