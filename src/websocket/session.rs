@@ -95,17 +95,26 @@ enum State {
 #[derive(Debug)]
 struct Partial {
     context: WebSocketContext,
-    /// The bytes of a header that is incomplete.
-    header: [u8; HEADER_BYTES],
-    header_length: u8,
-    /// What is missing of the frame's payload; `None`: the header is.
-    missing: Option<u64>,
-    /// Whether the message ends with this frame. Control frames between fragments leave it as it was for the message.
-    ends_message: bool,
-    /// Whether a message is open before this frame.
-    in_message: bool,
-    /// What the message's frames have announced so far, in bytes.
-    message_length: u64,
+    header: Collected,
+    /// The frame under way; `None` while its header is incomplete.
+    frame: Option<Frame>,
+    /// What the frames of the message have announced so far, in bytes; `None`: no message has begun.
+    message: Option<u64>,
+}
+
+/// The bytes of a header that is incomplete. tungstenite gets whole headers only, so both see the same frames.
+#[derive(Debug, Default)]
+struct Collected {
+    bytes: [u8; HEADER_BYTES],
+    length: usize,
+}
+
+/// A frame of which payload is missing.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    missing: u64,
+    is_final: bool,
+    is_control: bool,
 }
 
 /// What the walk needs of a header.
@@ -229,7 +238,7 @@ fn whole_message(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, CloseRe
 
 /// Reads and judges the header at the front; `None`: it is not complete.
 fn announced(bytes: &[u8], limits: &Limits) -> Result<Option<Announced>, CloseReason> {
-    let mut cursor = Cursor::new(&bytes[..bytes.len().min(HEADER_BYTES)]);
+    let mut cursor = Cursor::new(bytes);
     let (header, payload_length) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
         Ok(None) => return judge_second_byte(bytes).map(|()| None),
@@ -292,17 +301,40 @@ fn blame(error: &Error) -> CloseReason {
     }
 }
 
+impl Collected {
+    /// Takes what belongs to the header, and no more.
+    fn take(&mut self, bytes: &mut &[u8]) {
+        loop {
+            let wanted = self.wanted().min(self.length + bytes.len());
+            if wanted == self.length {
+                return;
+            }
+            let (taken, rest) = bytes.split_at(wanted - self.length);
+            self.bytes[self.length..wanted].copy_from_slice(taken);
+            self.length = wanted;
+            *bytes = rest;
+        }
+    }
+
+    /// How long the header is, as far as its first two bytes tell.
+    fn wanted(&self) -> usize {
+        if self.length < 2 {
+            return 2;
+        }
+        let second = self.bytes[1];
+        let extended = match second & 0x7F {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        2 + extended + mask
+    }
+}
+
 impl Partial {
     fn new(limits: &Limits) -> Partial {
-        Partial {
-            context: context(Some(limits)),
-            header: [0; HEADER_BYTES],
-            header_length: 0,
-            missing: None,
-            ends_message: false,
-            in_message: false,
-            message_length: 0,
-        }
+        Partial { context: context(Some(limits)), header: Collected::default(), frame: None, message: None }
     }
 
     /// Takes bytes up to the end of a header or of a frame.
@@ -313,20 +345,58 @@ impl Partial {
         out: &mut Vec<u8>,
         deliver: &mut impl FnMut(Event<'_>),
     ) -> Result<Step, CloseReason> {
-        let (input, missing) = match self.missing {
-            None => match self.take_header(bytes, limits)? {
-                // Also what was held back of the header comes from here, so tungstenite never sees a part of one.
-                Some(missing) => (mem::take(&mut self.header_length), missing),
-                None => return Ok(Step::Incomplete),
-            },
-            Some(missing) => (0, missing),
-        };
-        let _ = (input, missing, out, deliver);
-        Ok(Step::Incomplete)
+        let Some(frame) = &mut self.frame else { return self.begin_frame(bytes, limits, out, deliver) };
+        let length = usize::try_from(frame.missing).unwrap_or(usize::MAX).min(bytes.len());
+        let (input, rest) = bytes.split_at(length);
+        *bytes = rest;
+        frame.missing -= length as u64;
+        let step = read(&mut self.context, Pipe { input, output: out }, deliver)?;
+        Ok(self.frame_after(step))
     }
 
-    fn take_header(&mut self, bytes: &mut &[u8], limits: &Limits) -> Result<Option<u64>, CloseReason> {
-        let _ = (bytes, limits);
-        Ok(None)
+    fn begin_frame(
+        &mut self,
+        bytes: &mut &[u8],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+        deliver: &mut impl FnMut(Event<'_>),
+    ) -> Result<Step, CloseReason> {
+        self.header.take(bytes);
+        let header = mem::take(&mut self.header);
+        let input = &header.bytes[..header.length];
+        let Some(announced) = announced(input, limits)? else {
+            self.header = header;
+            return Ok(Step::Incomplete);
+        };
+        if !announced.is_control {
+            let message = self.message.unwrap_or(0) + announced.payload_length;
+            if message > limits.message as u64 {
+                return Err(CloseReason::TooBig);
+            }
+            self.message = Some(message);
+        }
+        let Announced { payload_length, is_final, is_control, .. } = announced;
+        self.frame = Some(Frame { missing: payload_length, is_final, is_control });
+        let step = read(&mut self.context, Pipe { input, output: out }, deliver)?;
+        Ok(self.frame_after(step))
+    }
+
+    /// Forgets the frame if it is complete; says whether with it the message is.
+    fn frame_after(&mut self, read: Step) -> Step {
+        match self.frame {
+            Some(frame) if frame.missing == 0 => {
+                self.frame = None;
+                let between = if frame.is_control { self.message.is_none() } else { frame.is_final };
+                match read {
+                    Step::Closed => Step::Closed,
+                    Step::Message | Step::Incomplete if between => Step::Message,
+                    Step::Message | Step::Incomplete => Step::Incomplete,
+                }
+            }
+            Some(_) | None => Step::Incomplete,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
