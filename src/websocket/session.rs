@@ -53,7 +53,7 @@ fn context(limits: Option<&Limits>) -> WebSocketContext {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
-        .max_frame_size(limits.map(|limits| limits.frame))
+        .max_frame_size(limits.map(|limits| limits.frame.max(frame::CONTROL_PAYLOAD)))
         .max_message_size(limits.map(|limits| limits.message));
     WebSocketContext::new(Role::Server, Some(config))
 }

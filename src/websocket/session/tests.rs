@@ -294,6 +294,6 @@ proptest! {
             stream[0] &= 0x8F;
             stream[1] |= 0x80;
         }
-        both_ways(&stream);
+        let _outcome = both_ways(&stream);
     }
 }
