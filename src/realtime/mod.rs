@@ -1,9 +1,13 @@
 //! The words that every room shares: who (ids), when (moments), what (frames). Pure.
 
 pub mod frame;
+pub mod hash_ring;
 pub mod ids;
 pub mod moment;
+pub mod wheel;
 
 pub use frame::Frame;
+pub use hash_ring::HashRing;
 pub use ids::{ClassroomId, ConnId, ShardId};
 pub use moment::{Moment, Now, UnixMicros};
+pub use wheel::{TimerId, Wheel};
