@@ -168,7 +168,7 @@ impl Session {
         matches!(self.0, State::Partial(_))
     }
 
-    /// Takes the next bytes of the peer, in any pieces; delivers what they complete, in order. Pongs, the answer to a Close, and on an error the Close frame with its
+    /// Takes the next bytes of the peer, in any pieces; delivers what they complete, in order, each with the output, so that an answer can stand where it belongs. Pongs, the answer to a Close, and on an error the Close frame with its
     /// reason, are appended to `out`. After an error, as after [`Event::Close`], the connection is to be closed once `out` is sent.
     ///
     /// # Errors
@@ -179,7 +179,7 @@ impl Session {
         mut bytes: &[u8],
         limits: &Limits,
         out: &mut Vec<u8>,
-        deliver: &mut impl FnMut(Event<'_>),
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
     ) -> Result<(), CloseReason> {
         while !bytes.is_empty() {
             let step = match &mut self.0 {
@@ -267,20 +267,20 @@ fn judge_second_byte(bytes: &[u8]) -> Result<(), CloseReason> {
 }
 
 /// Lets a context read what is in the pipe: at most one frame.
-fn read(context: &mut WebSocketContext, mut pipe: Pipe<'_>, deliver: &mut impl FnMut(Event<'_>)) -> Result<Step, CloseReason> {
+fn read(context: &mut WebSocketContext, mut pipe: Pipe<'_>, deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>)) -> Result<Step, CloseReason> {
     match context.read(&mut pipe) {
-        Ok(Message::Text(text)) => deliver(Event::Text(&text)),
-        Ok(Message::Binary(bytes)) => deliver(Event::Binary(&bytes)),
-        Ok(Message::Pong(bytes)) => deliver(Event::Pong(&bytes)),
+        Ok(Message::Text(text)) => deliver(Event::Text(&text), pipe.output),
+        Ok(Message::Binary(bytes)) => deliver(Event::Binary(&bytes), pipe.output),
+        Ok(Message::Pong(bytes)) => deliver(Event::Pong(&bytes), pipe.output),
         Ok(Message::Ping(_)) => {
             // Now, not at the next read: a later Ping would replace this one's Pong.
             context.flush(&mut pipe).map_err(|error| blame(&error))?;
-            deliver(Event::Ping);
+            deliver(Event::Ping, pipe.output);
         }
         Ok(Message::Close(close)) => {
             // Writes the answer, and says `ConnectionClosed`, which is what was asked for.
             let _closed = context.flush(&mut pipe);
-            deliver(Event::Close(close.map(|close| close.code.into())));
+            deliver(Event::Close(close.map(|close| close.code.into())), pipe.output);
             return Ok(Step::Closed);
         }
         // Never read, only written.
@@ -343,7 +343,7 @@ impl Partial {
         bytes: &mut &[u8],
         limits: &Limits,
         out: &mut Vec<u8>,
-        deliver: &mut impl FnMut(Event<'_>),
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
     ) -> Result<Step, CloseReason> {
         let Some(frame) = &mut self.frame else { return self.begin_frame(bytes, limits, out, deliver) };
         let length = usize::try_from(frame.missing).unwrap_or(usize::MAX).min(bytes.len());
@@ -359,7 +359,7 @@ impl Partial {
         bytes: &mut &[u8],
         limits: &Limits,
         out: &mut Vec<u8>,
-        deliver: &mut impl FnMut(Event<'_>),
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
     ) -> Result<Step, CloseReason> {
         self.header.take(bytes);
         let header = mem::take(&mut self.header);

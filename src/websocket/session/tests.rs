@@ -69,7 +69,7 @@ impl Peer {
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
         let Peer { session, scratch, limits, said, out } = self;
-        session.feed(scratch, bytes, limits, out, &mut |event| said.push(event.into()))
+        session.feed(scratch, bytes, limits, out, &mut |event, _| said.push(event.into()))
     }
 
     fn feed_by(&mut self, size: usize, bytes: &[u8]) -> Result<(), CloseReason> {
