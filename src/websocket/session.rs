@@ -267,7 +267,11 @@ fn judge_second_byte(bytes: &[u8]) -> Result<(), CloseReason> {
 }
 
 /// Lets a context read what is in the pipe: at most one frame.
-fn read(context: &mut WebSocketContext, mut pipe: Pipe<'_>, deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>)) -> Result<Step, CloseReason> {
+fn read(
+    context: &mut WebSocketContext,
+    mut pipe: Pipe<'_>,
+    deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
+) -> Result<Step, CloseReason> {
     match context.read(&mut pipe) {
         Ok(Message::Text(text)) => deliver(Event::Text(&text), pipe.output),
         Ok(Message::Binary(bytes)) => deliver(Event::Binary(&bytes), pipe.output),
