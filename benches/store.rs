@@ -97,7 +97,7 @@ fn store_cpu() -> Duration {
     let named = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "store");
     let of = |task: fs::DirEntry| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse().ok()
+        text.split(' ').next()?.parse::<u64>().ok()
     };
     Duration::from_nanos(tasks.filter(named).filter_map(of).sum())
 }
