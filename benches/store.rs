@@ -24,8 +24,10 @@ struct Channel(mpsc::Sender<Answer>);
 
 impl Sink for Channel {
     fn post(&self, answers: &mut Vec<Answer>) {
-        // The last answers may find nobody.
-        answers.drain(..).for_each(|answer| drop(self.0.send(answer).ok()));
+        for answer in answers.drain(..) {
+            // The last answers may find nobody.
+            let _ = self.0.send(answer);
+        }
     }
 }
 

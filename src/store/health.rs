@@ -29,9 +29,9 @@ pub struct Health {
     pub batch_size: AtomicU64,
     /// Microseconds that the last batch took, from its begin to the end of its commit.
     pub batch_micros: AtomicU64,
-    /// Batches committed since the start.
+    /// Batches committed since the start, heartbeats with them.
     pub commits: AtomicU64,
-    /// Batches that failed since the start.
+    /// Batches that failed since the start, heartbeats with them.
     pub failures: AtomicU64,
     /// Enters answered `Busy` because they waited too long in the queue, since the start.
     pub expired_enters: AtomicU64,
@@ -55,8 +55,11 @@ impl Health {
             Err(StoreFault::Failed) => (3, &self.failures),
         };
         self.outcome.store(outcome, Relaxed);
-        self.batch_size.store(size as u64, Relaxed);
-        self.batch_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        // A heartbeat is no batch.
+        if size > 0 {
+            self.batch_size.store(size as u64, Relaxed);
+            self.batch_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        }
         counter.fetch_add(1, Relaxed);
     }
 }

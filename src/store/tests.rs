@@ -8,7 +8,7 @@ use crate::{
 use std::{sync::mpsc, time::Duration};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-pub(super) const ROOM: ClassroomId = ClassroomId::from_u128(0xC1A55);
+const ROOM: ClassroomId = ClassroomId::from_u128(0xC1A55);
 const OTHER_ROOM: ClassroomId = ClassroomId::from_u128(0xC1A56);
 const EVER: UnixMicros = UnixMicros(i64::MAX);
 
