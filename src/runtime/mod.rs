@@ -1,1 +1,3 @@
-//! (room: runtime)
+//! The shell: what owns threads, rings, sockets and clocks.
+
+pub mod probe;
