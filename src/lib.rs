@@ -13,6 +13,8 @@ pub mod websocket; // RFC 6455 over memory: upgrade, session, frames // a shard 
 #[cfg(feature = "server")]
 pub mod bridge; // the one Tokio thread: run this there, post the answer to that shard
 #[cfg(feature = "server")]
+pub mod commands; // what `homeroom` can be told to do: serve, doctor, print-config, check-config, token
+#[cfg(feature = "server")]
 pub mod config; // what is in the file, and what it means, checked; every fault at once
 #[cfg(feature = "server")]
 pub mod http; // REST: hyper glue, routing, errors; handlers are async functions over contracts

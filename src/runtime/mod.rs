@@ -6,6 +6,7 @@ mod counts;
 mod listen;
 mod mesh;
 mod nudge;
+pub mod probe;
 mod ring;
 mod shard;
 mod sockets;
