@@ -23,7 +23,8 @@ pub enum Payload {
     Empty,
     /// All of it at once.
     Whole(Bytes),
-    /// It comes as it becomes ready; each item leaves at once. An error breaks the connection off, so that the client sees that something is missing.
+    /// It comes as it becomes ready; each item leaves at once. An error breaks the connection off, so that the client sees that
+    /// something is missing.
     Stream(Pin<Box<dyn Body<Data = Bytes, Error = io::Error>>>),
 }
 

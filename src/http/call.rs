@@ -56,7 +56,8 @@ impl<S> Call<S> {
         }
     }
 
-    /// The body as JSON, whatever its content type says. [`Fault::Unreadable`] when it is none, [`Fault::WrongShape`] with `expected` when it is other JSON.
+    /// The body as JSON, whatever its content type says. [`Fault::Unreadable`] when it is none, [`Fault::WrongShape`] with `expected`
+    /// when it is other JSON.
     pub fn json<'a, T: Deserialize<'a>>(&'a self, expected: &'static str) -> Result<T, Fault> {
         const NOT_JSON: Fault = Fault::Unreadable("the body is not JSON");
         let text = std::str::from_utf8(&self.body).map_err(|_| NOT_JSON)?;

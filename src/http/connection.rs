@@ -14,7 +14,7 @@ use futures_lite::{
     io::{AsyncReadExt, AsyncWrite},
 };
 use glommio::{net::TcpStream, timer::Timer};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
@@ -43,8 +43,8 @@ pub struct App<S> {
     pub stop: Stop,
 }
 
-/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. Runs on a glommio executor; errors of
-/// the connection end it and nothing else. A panic of a handler passes through.
+/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. Runs on a glommio
+/// executor; errors of the connection end it and nothing else. A panic of a handler passes through.
 pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, table: Rc<Table<S>>, app: Rc<App<S>>) {
     let pace = Rc::new(Pace::new(app.limits));
     let wire = Wire::new(stream, head, Rc::clone(&pace));
@@ -88,24 +88,28 @@ async fn drive<S: 'static>(connection: &mut Connection<S>, pace: &Pace, stop: St
     let mut stop = pin!(stop.heard());
     let mut stopping = false;
     let mut alarm = Alarm::default();
+    let mut begun = false;
     poll_fn(|cx| {
-        // Before the stop is looked at: what came with the connection is a request in hand.
+        // Not at the very first: what came with the connection is a request in hand.
+        if begun && !stopping && stop.as_mut().poll(cx).is_ready() {
+            stopping = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
         if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(End::Closed(end));
         }
-        if !stopping && stop.as_mut().poll(cx).is_ready() {
-            stopping = true;
-            Pin::new(&mut *connection).graceful_shutdown();
-            if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
-                return Poll::Ready(End::Closed(end));
-            }
+        if !begun {
+            begun = true;
+            // Once more, now with an ear for the stop.
+            cx.waker().wake_by_ref();
         }
         alarm.poll(cx, pace).map(|()| End::TimedOut)
     })
     .await
 }
 
-/// The one timer of a connection. It moves when the deadline comes nearer, and looks again when it fires: requests that flow do not touch it.
+/// The one timer of a connection. It moves when the deadline comes nearer, and looks again when it fires: requests that flow do not touch
+/// it. To be polled by one task only, whose waker it keeps.
 #[derive(Default)]
 struct Alarm {
     timer: Option<Timer>,
@@ -137,13 +141,15 @@ async fn tell_timeout(stream: &mut TcpStream) {
     let _ = future::poll_once(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, TIMED_OUT))).await;
 }
 
-/// Closes our side, then reads what still comes until the client closes too: a socket closed with unread bytes resets, and the reset overtakes the answer.
+/// Closes our side, then reads what still comes until the client closes too: a socket closed with unread bytes resets, and the reset
+/// overtakes the answer.
 async fn linger(mut stream: TcpStream, limit: Duration) {
     if stream.shutdown(Shutdown::Write).await.is_err() {
         return;
     }
     let drained = async {
-        let mut bytes = [0; 4 << 10];
+        // On the heap: an array would be part of every connection from its beginning.
+        let mut bytes = vec![0; 4 << 10];
         let mut total = 0;
         while let Ok(read @ 1..) = stream.read(&mut bytes).await {
             total += read;
@@ -174,8 +180,11 @@ impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
         let (table, app, pace) = (Rc::clone(&self.table), Rc::clone(&self.app), Rc::clone(&self.pace));
         Box::pin(async move {
             pace.enter(Phase::Body);
-            let answer = table.answer(&app.house, request, || pace.enter(Phase::Work)).await;
+            let mut answer = table.answer(&app.house, request, || pace.enter(Phase::Work)).await;
             pace.enter(Phase::Work);
+            if app.stop.said() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok(answer.map(|payload| Paced { payload, pace }))
         })
     }

@@ -1,4 +1,5 @@
-//! Where a connection is in the life of a request, and when its client has taken too long. Set by the socket and the service, read by the driver.
+//! Where a connection is in the life of a request, and when its client has taken too long.
+//! Set by the socket and the service, read by the driver.
 
 use super::limits::Limits;
 use std::{cell::Cell, time::Instant};

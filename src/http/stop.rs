@@ -24,6 +24,11 @@ impl Stopper {
 }
 
 impl Stop {
+    /// Whether it has been said.
+    pub fn said(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Waits for it; at once when it has been said.
     pub async fn heard(mut self) {
         // An error means that the stopper is gone, and with it the service.
@@ -41,9 +46,9 @@ mod tests {
     fn it_is_heard_once_it_is_said_by_all_and_also_later() {
         let (stopper, stop) = Stopper::new();
         let mut early = pin!(stop.clone().heard());
-        assert!(block_on(poll_once(early.as_mut())).is_none());
+        assert!(block_on(poll_once(early.as_mut())).is_none() && !stop.said());
         stopper.stop();
-        assert!(block_on(poll_once(early)).is_some());
+        assert!(block_on(poll_once(early)).is_some() && stop.said());
         assert!(block_on(poll_once(stop.heard())).is_some());
     }
 
@@ -51,6 +56,7 @@ mod tests {
     fn a_stopper_that_is_gone_has_said_it() {
         let (stopper, stop) = Stopper::new();
         drop(stopper);
+        assert!(stop.said());
         block_on(stop.heard());
     }
 }

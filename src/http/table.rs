@@ -15,6 +15,7 @@ use std::{collections::HashMap, error::Error, fmt::Write, future::Future, pin::P
 use uuid::Uuid;
 
 type Pending = Pin<Box<dyn Future<Output = Result<Answer, Fault>>>>;
+type Params = Vec<(String, String)>;
 type Handler<S> = Box<dyn Fn(Call<S>) -> Pending>;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -73,8 +74,8 @@ impl<S> Default for Table<S> {
 }
 
 impl<S> Table<S> {
-    /// Adds the routes of an API under `prefix`: empty, or `/like/this`. Where a method of a path is there already, it stays, so that an API
-    /// which asks for tokens goes before one which does not. The error names a path that is no path or that contradicts another.
+    /// Adds the routes of an API under `prefix`: empty, or `/like/this`. Where a method of a path is there already, it stays, so that an
+    /// API which asks for tokens goes before one which does not. The error names a path that is no path or that contradicts another.
     pub fn with(mut self, prefix: &str, routes: Vec<Route<S>>) -> Result<Table<S>, matchit::InsertError> {
         for route in routes {
             let path = format!("{prefix}{}", route.path);
@@ -128,7 +129,7 @@ impl<S> Table<S> {
         answer
     }
 
-    fn find(&self, parts: &Parts) -> Option<(&[Route<S>], Vec<(String, String)>)> {
+    fn find(&self, parts: &Parts) -> Option<(&[Route<S>], Params)> {
         let matched = self.places.at(parts.uri.path()).ok()?;
         let params = matched.params.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
         Some((&self.routes[*matched.value], params.collect()))
