@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 
 from websockets.client import ClientProtocol
-from websockets.frames import OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, OP_TEXT, Close
+from websockets.frames import Close, Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 from contract import SUCCESS, connect_request
 
-KINDS = {OP_TEXT: "text", OP_BINARY: "binary", OP_PING: "ping", OP_PONG: "pong", OP_CLOSE: "close"}
+KINDS = {Opcode.TEXT: "text", Opcode.BINARY: "binary", Opcode.PING: "ping", Opcode.PONG: "pong", Opcode.CLOSE: "close"}
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Muteable(ClientProtocol):
     answers_pings = True
 
     def send_frame(self, frame):
-        if frame.opcode == OP_PONG and not self.answers_pings:
+        if frame.opcode is Opcode.PONG and not self.answers_pings:
             return
         super().send_frame(frame)
 

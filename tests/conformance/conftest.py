@@ -16,7 +16,7 @@ _numbers = itertools.count()
 def pytest_configure():
     """Nothing here means anything without the server."""
     if not BINARY.exists():
-        pytest.exit(f"no server at {BINARY}: build it with `cargo build --release`, or name one by HOMEROOM_BINARY", returncode=2)
+        pytest.exit(f"no server at {BINARY}: build it with `cargo build --release`, or name one by TESTS_BINARY", returncode=2)
 
 
 @pytest.fixture(scope="session")
@@ -34,20 +34,28 @@ def shards(request):
 
 
 @pytest.fixture(scope="session")
-def shared_house(tmp_path_factory, shards, permissions):
-    """A server with the default settings, for all tests that leave nothing behind."""
-    house = House(tmp_path_factory.mktemp("house"), shards, permissions.url)
-    house.start()
-    yield house
-    house.stop()
+def shared_houses(tmp_path_factory, permissions):
+    """The servers with the default settings, by their number of shards: each started when it is first needed, stopped at the end."""
+    houses: dict[int, House] = {}
+
+    def started(shards: int) -> House:
+        if shards not in houses:
+            houses[shards] = House(tmp_path_factory.mktemp("house"), shards, permissions.url)
+            houses[shards].start()
+        return houses[shards]
+
+    yield started
+    for house in houses.values():
+        house.stop()
 
 
 @pytest.fixture
-def house(shared_house):
+def house(shared_houses, shards):
     """The shared server; connections that a test leaves open are ended after it, and the server must have lived through it."""
-    yield shared_house
-    _abort_all(shared_house)
-    assert shared_house.process.poll() is None, "the server died in this test"
+    shared = shared_houses(shards)
+    yield shared
+    _abort_all(shared)
+    assert shared.process.poll() is None, "the server died in this test"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import httpx
 import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("HOMEROOM_BINARY", ROOT / "target/release/homeroom"))
+BINARY = Path(os.environ.get("TESTS_BINARY", ROOT / "target/release/homeroom"))
 
 
 class Failure(AssertionError):
@@ -84,6 +84,7 @@ class House:
             "data_dir": str(folder / "data"),
             "shards": shards,
             "stop": {"drain": "200ms"},
+            "log": {"level": "debug,homeroom=trace"},
             "listen": {
                 "presence": {"bind": f"127.0.0.1:{self.presence_port}"},
                 "internal": {"bind": f"127.0.0.1:{self.internal_port}"},
@@ -114,7 +115,7 @@ class House:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env={**os.environ, "RUST_LOG": "debug", "RUST_BACKTRACE": "1"},
+                env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
             )
         deadline = time.monotonic() + 20
         while not self._ready():
