@@ -1,0 +1,166 @@
+"""The server under test: its settings file, its process, its ports, its log."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+
+import tokens
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("TESTS_BINARY", ROOT / "target/release/homeroom"))
+
+
+class Failure(AssertionError):
+    """The server did not do what every test needs of it."""
+
+
+class Ports:
+    """Free ports below the kernel's own range, another stretch for each parallel worker."""
+
+    def __init__(self):
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+        self.at = 20_000 + 700 * int(worker.removeprefix("gw"))
+
+    def free(self) -> int:
+        """A port that nobody listens at."""
+        while True:
+            self.at += 1
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", self.at))
+                    return self.at
+                except OSError:
+                    continue
+
+
+PORTS = Ports()
+
+
+def toml(value: dict, path: tuple = ()) -> str:
+    """A settings file of nested tables. Plain values come first, as TOML wants it; a JSON string, number or list is a TOML one."""
+    plain = [f"{name} = {json.dumps(item)}" for name, item in value.items() if not isinstance(item, dict)]
+    head = [f"[{'.'.join(json.dumps(part) for part in path)}]"] if path and plain else []
+    tables = [toml(item, (*path, name)) for name, item in value.items() if isinstance(item, dict)]
+    return "\n".join([*head, *plain, *tables]) + "\n"
+
+
+def merged(base: dict, over: dict) -> dict:
+    """`base` with `over` laid upon it, table by table."""
+    both = dict(base)
+    for name, item in over.items():
+        both[name] = merged(both[name], item) if isinstance(item, dict) and isinstance(both.get(name), dict) else item
+    return both
+
+
+class House:
+    """One server. `settings` are laid over those that every test shares."""
+
+    def __init__(self, folder: Path, shards: int, permission_url: str, settings: dict | None = None):
+        self.folder = folder
+        self.shards = shards
+        self.presence_port = PORTS.free()
+        self.internal_port = PORTS.free()
+        self.process: subprocess.Popen | None = None
+        self.sockets: list = []
+        self.log = folder / "log"
+        self.config = folder / "homeroom.toml"
+        keys = tokens.write_keys(folder)
+        issuers = {
+            issuer.name: {"audiences": tokens.AUDIENCES, "algorithm": algorithm, "key_file": str(keys[algorithm])}
+            for algorithm, issuer in tokens.ISSUERS.items()
+        }
+        permissions = {
+            tokens.OPEN: {"type": "none"},
+            tokens.LISTED: {"type": "list", "accounts": tokens.LISTED_SUBJECTS},
+            tokens.ASKED: {"type": "http", "url": permission_url, "timeout": "3s"},
+        }
+        shared = {
+            "data_dir": str(folder / "data"),
+            "shards": shards,
+            "stop": {"drain": "200ms"},
+            "log": {"level": "debug,homeroom=trace"},
+            "listen": {
+                "presence": {"bind": f"127.0.0.1:{self.presence_port}"},
+                "internal": {"bind": f"127.0.0.1:{self.internal_port}"},
+            },
+            "presence": {"issuers": issuers, "permissions": permissions},
+            "test": {"endpoints": True},
+        }
+        self.config.write_text(toml(merged(shared, settings or {})))
+
+    @property
+    def url(self) -> str:
+        """The presence listener."""
+        return f"http://127.0.0.1:{self.presence_port}"
+
+    @property
+    def internal(self) -> str:
+        """The internal listener."""
+        return f"http://127.0.0.1:{self.internal_port}"
+
+    @property
+    def two_shards(self) -> tuple[int, int]:
+        """Where the two parties of a test sit: on different shards as soon as there are two."""
+        return (0, 1) if self.shards > 1 else (0, 0)
+
+    def start(self):
+        """Starts the process and waits until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [BINARY, "serve", "--config", self.config],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
+            )
+        deadline = time.monotonic() + 20
+        while not self._ready():
+            if self.process.poll() is not None:
+                raise Failure(f"the server ended with {self.process.returncode} at its start:\n{self.log.read_text()[-3000:]}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise Failure(f"the server was not ready within 20 s:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        try:
+            ready = httpx.get(f"{self.internal}/readyz", timeout=2, trust_env=False).status_code == 200
+            return ready and httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def signal(self, number: int = signal.SIGTERM):
+        """A signal to the process."""
+        self.process.send_signal(number)
+
+    def kill(self):
+        """SIGKILL: nothing is tidied up."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """SIGTERM, then what every run must show: exit code 0, no panic and no token in the log."""
+        code = self.process.poll()
+        if code is None:
+            self.signal()
+            try:
+                code = self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise Failure("the server did not end within 30 s of SIGTERM") from None
+        self.check_log()
+        if code not in (0, -signal.SIGKILL):
+            raise Failure(f"the server ended with {code}:\n{self.log.read_text()[-3000:]}")
+
+    def check_log(self):
+        """No panic, and no token (nor its signature alone) in what was logged so far."""
+        log = self.log.read_text(errors="replace")
+        if "panicked" in log:
+            raise Failure(f"the server panicked:\n{log[-3000:]}")
+        leaked = [token for token in tokens.MINTED if token in log or token.rsplit(".", 1)[1] in log]
+        if leaked:
+            raise Failure(f"{len(leaked)} tokens stand in the log")

@@ -1,0 +1,104 @@
+"""What is on disk: acknowledged sign-ins survive kill -9, and a store that cannot answer is told by its two names."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import tokens
+from client import open_socket, sign_in
+from contract import SUCCESS, connect_request, failure
+from test_attendance import attendance, settled, times
+
+
+def database(house) -> sqlite3.Connection:
+    """The server's database, opened beside it."""
+    found = [path for path in (house.folder / "data").rglob("*") if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"]
+    assert len(found) == 1, found
+    return sqlite3.connect(found[0], isolation_level=None, timeout=2)
+
+
+async def test_after_kill_9_whoever_was_acknowledged_is_in_the_history(build, http, room, name):
+    house, start = build(), datetime.now(UTC)
+    await sign_in(house, room, tokens.token(name("early")))
+    sockets = await asyncio.gather(*(open_socket(house) for _ in range(60)))
+    subs = [name() for _ in sockets]
+    for socket, sub in zip(sockets, subs):
+        socket.send(connect_request(room, tokens.token(sub)))
+    while sum(bool(socket.everything) for socket in sockets) < 20:
+        await asyncio.sleep(0)
+    house.kill()
+    await asyncio.sleep(0.1)
+    acknowledged = {
+        tokens.agent_id(sub) for socket, sub in zip(sockets, subs)
+        if socket.everything and (socket.everything[0].kind, socket.everything[0].data.decode()) == ("text", SUCCESS)
+    }
+    assert len(acknowledged) >= 20
+    house.start()
+    listed = await http.get(f"{house.url}/api/v1/classrooms/{room}/agents", headers={"authorization": f"Bearer {tokens.token('reader')}"})
+    assert listed.json() == []
+    rows = (await attendance(house, http, room, start)).json()
+    assert acknowledged <= {row["agent_id"] for row in rows}
+    for row in rows:
+        entered, left = times(row)
+        assert left is not None and entered <= left <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+async def test_after_kill_9_the_same_agent_comes_in_again(build, http, room, name):
+    house, start, sub = build(), datetime.now(UTC), name()
+    for _ in range(3):
+        await sign_in(house, room, tokens.token(sub))
+        house.kill()
+        house.start()
+    socket = await sign_in(house, room, tokens.token(sub))
+    rows = await settled(house, http, room, start, lambda rows: any(row["left_at"] is None for row in rows))
+    assert {row["agent_id"] for row in rows} == {tokens.agent_id(sub)}
+    await socket.leave()
+
+
+async def test_a_store_without_a_place_in_time_is_an_acquisition_failure(build, room, name):
+    house = build(store={"acquire_timeout": "1s"})
+    await sign_in(house, room, tokens.token(name()))
+    beside = database(house)
+    try:
+        beside.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        pytest.skip("the server holds its database for itself, so that nothing beside it can stop it")
+    socket = await open_socket(house)
+    socket.send(connect_request(room, tokens.token(name())))
+    await socket.failure(failure("database_connection_acquisition_failed"), timeout=10)
+    beside.execute("ROLLBACK")
+    beside.close()
+    await sign_in(house, room, tokens.token(name()))
+
+
+async def test_a_store_that_fails_is_a_query_failure(build, room, name):
+    house = build()
+    member = await sign_in(house, room, tokens.token(name()))
+    beside = database(house)
+    try:
+        beside.execute("ALTER TABLE agent_session RENAME TO agent_session_elsewhere")
+    except sqlite3.OperationalError as error:
+        pytest.skip(f"the server holds its database for itself, so that nothing beside it can break it ({error})")
+    socket = await open_socket(house)
+    socket.send(connect_request(room, tokens.token(name())))
+    await socket.failure(failure("database_query_failed"), timeout=10)
+    beside.execute("ALTER TABLE agent_session_elsewhere RENAME TO agent_session")
+    beside.close()
+    await sign_in(house, room, tokens.token(name()))
+    assert (await member.json())["id"]["operation"] == "entered"
+    await member.quiet(0.3)
+
+
+async def test_the_tables_are_the_contracts(build, room, name):
+    house, sub = build(), name()
+    await sign_in(house, room, tokens.token(sub))
+    beside = database(house)
+    tables = {row[0] for row in beside.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables >= {"agent_session", "agent_session_history", "replica"}
+    columns = {row[1] for row in beside.execute("PRAGMA table_info(agent_session)")}
+    assert columns >= {"id", "agent_id", "classroom_id", "replica_id", "started_at"}
+    assert beside.execute("SELECT count(*) FROM agent_session").fetchone() == (1,)
+    assert beside.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    beside.close()
