@@ -22,10 +22,10 @@ pub struct Prepared {
     pub connections: usize,
 }
 
-/// Reads the settings, starts the log, raises the limit of open files and makes sure of the rings.
+/// Reads the settings, starts the log, raises the limits and makes sure of the rings.
 pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
     let loaded = arguments.flags.load_process()?;
-    let unreadable = loaded.settings.unreadable_keys();
+    let unreadable = loaded.unreadable_keys();
     if !unreadable.is_empty() {
         return Err(crate::config::Faults(unreadable).into());
     }
@@ -33,7 +33,7 @@ pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let connections = loaded.settings.websocket.connections(probe::raise_descriptor_limit());
+    let connections = loaded.settings.websocket.connections(probe::raise_limits());
     probe::probe().map_err(|fault| Failure::Failed(fault.to_string()))?;
     Ok(Prepared { settings: loaded.settings, logs, connections })
 }
