@@ -63,7 +63,7 @@ fn client(first: u8, length: usize) -> Vec<u8> {
 /// Feeds; returns the most that was held meanwhile, over what was held before the session began.
 fn peak_over(live: isize, session: &mut Session, scratch: &mut Scratch, out: &mut Vec<u8>, bytes: &[u8]) -> isize {
     PEAK.set(LIVE.get());
-    let _any = session.feed(scratch, bytes, &LIMITS, out, &mut |_| {});
+    let _any = session.feed(scratch, bytes, &LIMITS, out, &mut |_, _| {});
     PEAK.get() - live
 }
 
@@ -73,7 +73,7 @@ fn a_whole_message_allocates_nothing() {
     let mut stream = [client(0x81, 20), client(0x82, 200), client(0x8A, 0), client(0x81, 400), client(0x89, 3)].concat();
     stream.extend(client(0x81, 1_000));
     let mut texts = 0;
-    let mut feed = |scratch: &mut Scratch| session.feed(scratch, &stream, &LIMITS, &mut out, &mut |_| texts += 1);
+    let mut feed = |scratch: &mut Scratch| session.feed(scratch, &stream, &LIMITS, &mut out, &mut |_, _| texts += 1);
     // The first pass grows the shared buffer.
     (0..3).for_each(|_| feed(&mut scratch).unwrap());
     let (calls, live) = (CALLS.get(), LIVE.get());

@@ -13,7 +13,12 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 /// The text. `program` is how the reader started it; a token is printed only where the house believes itself and `show_token`.
 pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], program: &str, now: Option<UnixMicros>) -> String {
-    let mut text = format!("\n  Homeroom {} on {} shards, records in {}\n\n", env!("CARGO_PKG_VERSION"), house.shards(), house.data_dir.display());
+    let mut text = format!(
+        "\n  Homeroom {} on {} shards, records in {}\n\n",
+        env!("CARGO_PKG_VERSION"),
+        house.shards(),
+        house.data_dir.display()
+    );
     let mut presence = None;
     for (listener, address) in house.listeners.iter().zip(addresses) {
         for (api, prefix) in &listener.serves {

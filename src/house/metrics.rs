@@ -72,7 +72,8 @@ impl Snapshot {
     fn presence(&mut self, engines: &[Arc<Counters>]) {
         let sum = |read: &dyn Fn(&Counters) -> u64| engines.iter().map(|counters| read(counters)).sum::<u64>();
         let success = ("success", sum(&|counters| counters.presence_success.read()));
-        let errors = SessionError::ALL.map(|error| (error.wire().0, sum(&|counters| counters.presence_errors[error.index()].read())));
+        let errors =
+            SessionError::ALL.map(|error| (error.wire().0, sum(&|counters| counters.presence_errors[error.index()].read())));
         let statuses = std::iter::once(success).chain(errors);
         // Counters by nature; OpenMetrics would put "_total" behind a counter's name, which is the gauge's.
         self.0.push(Metric {
@@ -82,7 +83,12 @@ impl Snapshot {
             unit: None,
             samples: statuses.map(|(status, count)| (vec![("status", status.to_owned())], count)).collect(),
         });
-        self.single("ws_connection_total", "Presence sessions that are signed in", MetricType::Gauge, sum(&|c| c.presence_live.read()));
+        self.single(
+            "ws_connection_total",
+            "Presence sessions that are signed in",
+            MetricType::Gauge,
+            sum(&|c| c.presence_live.read()),
+        );
     }
 
     fn engines(&mut self, engines: &[Arc<Counters>]) {
@@ -95,7 +101,9 @@ impl Snapshot {
         each("homeroom_upgraded", "WebSocket upgrades answered", Counter, &|c| c.upgraded.read());
         each("homeroom_handed_off", "Plain HTTP connections given to REST", Counter, &|c| c.handed_off.read());
         each("homeroom_messages", "WebSocket messages read", Counter, &|c| c.messages.read());
-        each("homeroom_protocol_errors", "Peers that broke the WebSocket protocol or a limit", Counter, &|c| c.protocol_errors.read());
+        each("homeroom_protocol_errors", "Peers that broke the WebSocket protocol or a limit", Counter, &|c| {
+            c.protocol_errors.read()
+        });
         each("homeroom_delivered", "Published frames that reached a listener's socket", Counter, &|c| c.delivered.read());
         each("homeroom_slow_readers", "Connections closed because they read too slowly", Counter, &|c| c.slow_readers.read());
         each("homeroom_connections", "Connections of any kind", Gauge, &|c| c.connections.read());
@@ -104,7 +112,8 @@ impl Snapshot {
         each("homeroom_entering", "Sign-ins that wait for the store", Gauge, &|c| c.entering.read());
         each("homeroom_timers", "Timers set", Gauge, &|c| c.timers.read());
         each("homeroom_topics", "Topics with listeners on the shard", Gauge, &|c| c.topics.read());
-        let reasons: [(&str, fn(&Counters) -> u64); 2] = [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read())];
+        let reasons: [(&str, fn(&Counters) -> u64); 2] =
+            [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read())];
         let samples = engines.iter().enumerate().flat_map(|(shard, counters)| {
             reasons.map(|(reason, read)| (vec![("shard", shard.to_string()), ("reason", reason.to_owned())], read(counters)))
         });
@@ -125,7 +134,9 @@ impl Snapshot {
         };
         each("homeroom_sockets", "Sockets that the ring owns", Gauge, &|s| s.connections.value());
         each("homeroom_rest_connections", "HTTP connections being served", Gauge, &|s| s.handed_off_now.value());
-        each("homeroom_accept_faults", "Accepts that failed for want of descriptors or memory", Counter, &|s| s.accept_faults.value());
+        each("homeroom_accept_faults", "Accepts that failed for want of descriptors or memory", Counter, &|s| {
+            s.accept_faults.value()
+        });
         each("homeroom_shed", "Waiting peers closed at once: no descriptor was free", Counter, &|s| s.shed.value());
         each("homeroom_receive_pauses", "Receives that found no buffer", Counter, &|s| s.receive_pauses.value());
         each("homeroom_sends", "Sends submitted", Counter, &|s| s.sends.value());
@@ -139,12 +150,27 @@ impl Snapshot {
     fn store(&mut self, store: &Health) {
         use MetricType::{Counter, Gauge};
         self.single("homeroom_store_queued", "Sign-ins that wait for a batch", Gauge, store.queued_enters.load(Relaxed));
-        self.single("homeroom_store_overdue", "Ends of sessions that wait for a retry", Gauge, store.overdue_leaves.load(Relaxed));
+        self.single(
+            "homeroom_store_overdue",
+            "Ends of sessions that wait for a retry",
+            Gauge,
+            store.overdue_leaves.load(Relaxed),
+        );
         self.single("homeroom_store_batch_size", "Records in the last batch", Gauge, store.batch_size.load(Relaxed));
-        self.single("homeroom_store_batch_micros", "Microseconds that the last batch took", Gauge, store.batch_micros.load(Relaxed));
+        self.single(
+            "homeroom_store_batch_micros",
+            "Microseconds that the last batch took",
+            Gauge,
+            store.batch_micros.load(Relaxed),
+        );
         self.single("homeroom_store_commits", "Batches committed", Counter, store.commits.load(Relaxed));
         self.single("homeroom_store_failures", "Batches that failed", Counter, store.failures.load(Relaxed));
-        self.single("homeroom_store_expired", "Sign-ins that waited too long for a batch", Counter, store.expired_enters.load(Relaxed));
+        self.single(
+            "homeroom_store_expired",
+            "Sign-ins that waited too long for a batch",
+            Counter,
+            store.expired_enters.load(Relaxed),
+        );
     }
 
     fn single(&mut self, name: &'static str, help: &'static str, kind: MetricType, value: u64) {

@@ -49,7 +49,9 @@ impl fmt::Display for HouseFault {
             HouseFault::Store(fault) => fault.fmt(f),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
-            HouseFault::Unflushed => f.write_str("stopped, but not all records reached the disk; the next start ends those sessions"),
+            HouseFault::Unflushed => {
+                f.write_str("stopped, but not all records reached the disk; the next start ends those sessions")
+            }
         }
     }
 }
@@ -72,7 +74,8 @@ pub fn serve_until_stopped(
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let shards = house.shards();
-    let plan = Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
+    let plan =
+        Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);

@@ -173,12 +173,14 @@ where
     let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
     let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 8192);
     let mut ends = mesh::mesh::<E::Letter>(&doors, capacity);
-    let (post, stage, clock, furnish) = (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
+    let (post, stage, clock, furnish) =
+        (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
     let mut running = Running { threads: Vec::new(), post, stage, clock, addresses };
     let mut readies = Vec::new();
     for index in 0..shards {
         let id = ShardId(index as u16);
-        let (listeners, mesh, sizes, furnish) = (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
+        let (listeners, mesh, sizes, furnish) =
+            (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
         let (post, stage) = (running.post.clone(), running.stage.clone());
         let (tell_ready, ready) = mpsc::channel();
         let shard = move || async move {

@@ -1,7 +1,7 @@
 //! The shell with the echo engine over real sockets.
 
-use super::*;
 use super::echo::{Ask, Echo};
+use super::*;
 use crate::realtime::ShardId;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
