@@ -95,7 +95,7 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn seen(event: Event<'_>) {
+fn seen(event: Event<'_>, _: &mut Vec<u8>) {
     black_box(event);
 }
 

@@ -112,8 +112,8 @@ impl Snapshot {
         each("homeroom_entering", "Sign-ins that wait for the store", Gauge, &|c| c.entering.read());
         each("homeroom_timers", "Timers set", Gauge, &|c| c.timers.read());
         each("homeroom_topics", "Topics with listeners on the shard", Gauge, &|c| c.topics.read());
-        let reasons: [(&str, fn(&Counters) -> u64); 2] =
-            [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read())];
+        type Read = fn(&Counters) -> u64;
+        let reasons: [(&str, Read); 2] = [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read())];
         let samples = engines.iter().enumerate().flat_map(|(shard, counters)| {
             reasons.map(|(reason, read)| (vec![("shard", shard.to_string()), ("reason", reason.to_owned())], read(counters)))
         });

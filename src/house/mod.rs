@@ -18,7 +18,7 @@ use crate::{
     store::{SqliteStore, Store, sqlite},
 };
 use rest::Rest;
-use shift::Shift;
+use shift::{Asked, Shift};
 use sink::ShardSink;
 use std::{cell::RefCell, fmt, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -86,9 +86,14 @@ pub fn serve_until_stopped(
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
             let engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
-            let services = house.services.clone();
-            let shift = Shift::new(engine, seat.id, store.clone(), bridge.clone(), services, seat.post.clone(), stopper.clone());
-            let engine = Rc::new(RefCell::new(shift));
+            let asked = Asked {
+                store: store.clone(),
+                bridge: bridge.clone(),
+                services: house.services.clone(),
+                post: seat.post.clone(),
+                stopper: stopper.clone(),
+            };
+            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked)));
             let rest = Rest {
                 shift: engine.clone(),
                 nudge: seat.nudge,

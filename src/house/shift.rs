@@ -11,46 +11,45 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// Those whom an engine asks.
+pub(super) struct Asked {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) bridge: Bridge,
+    pub(super) services: Arc<[PermissionService]>,
+    /// The way back from the bridge.
+    pub(super) post: Post<Answer>,
+    /// Told when the sockets are closed, so that REST ends too.
+    pub(super) stopper: Arc<Stopper>,
+}
+
 /// One shard's engine with those it asks.
 pub(super) struct Shift {
     pub(super) engine: Engine,
     id: ShardId,
-    store: Arc<dyn Store>,
-    bridge: Bridge,
-    services: Arc<[PermissionService]>,
-    post: Post<Answer>,
-    stopper: Arc<Stopper>,
+    asked: Asked,
     /// Answers that were there at once: the store had no place.
     refusals: Vec<Answer>,
 }
 
 impl Shift {
-    pub(super) fn new(
-        engine: Engine,
-        id: ShardId,
-        store: Arc<dyn Store>,
-        bridge: Bridge,
-        services: Arc<[PermissionService]>,
-        post: Post<Answer>,
-        stopper: Arc<Stopper>,
-    ) -> Shift {
-        Shift { engine, id, store, bridge, services, post, stopper, refusals: Vec::new() }
+    pub(super) fn new(engine: Engine, id: ShardId, asked: Asked) -> Shift {
+        Shift { engine, id, asked, refusals: Vec::new() }
     }
 
     fn put(&mut self, question: Question) {
         match question {
             Question::Enter { ticket, entering } => {
-                if let Err(fault) = self.store.enter(Ticket { shard: self.id, token: ticket }, entering) {
+                if let Err(fault) = self.asked.store.enter(Ticket { shard: self.id, token: ticket }, entering) {
                     self.refusals.push(Answer::Entered { ticket, result: Err(fault) });
                 }
             }
-            Question::Leave(leaving) => self.store.leave(leaving),
+            Question::Leave(leaving) => self.asked.store.leave(leaving),
             Question::Permission { conn, question } => {
-                let Some(service) = self.services.get(usize::from(question.service.0)).cloned() else {
+                let Some(service) = self.asked.services.get(usize::from(question.service.0)).cloned() else {
                     return self.refusals.push(Answer::Permission { conn, allowed: None });
                 };
-                let (post, id) = (self.post.clone(), self.id);
-                self.bridge.run(async move {
+                let (post, id) = (self.asked.post.clone(), self.id);
+                self.asked.bridge.run(async move {
                     let allowed = service.ask(&question).await;
                     if let Err(fault) = &allowed {
                         tracing::debug!(%fault, "a permission service gave no answer");
@@ -98,7 +97,7 @@ impl Shard for Shift {
         match control {
             Control::Drain => self.engine.drain(now),
             Control::Close => {
-                self.stopper.stop();
+                self.asked.stopper.stop();
                 self.engine.close(now);
             }
         }
