@@ -16,7 +16,6 @@ use crate::realtime::{
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// What a home wants done, in this order.
 #[derive(PartialEq, Debug)]
