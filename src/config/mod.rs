@@ -1,1 +1,23 @@
-//! (room: config)
+//! What is in the file, and what it means, checked; every fault at once.
+//!
+//! A key has one text: its line in [`settings`], where its name, type, default and doc comment stand. The flag, the environment variable, the
+//! help and the printed file all come from there. A value is taken from the flag if there is one, else the environment, else the file, else the
+//! default. Faults name their source (line, variable or flag) and what is expected; they never repeat the value, which may be a secret.
+
+mod check;
+mod fault;
+mod key;
+mod layers;
+mod presence;
+mod print;
+mod setting;
+pub mod settings;
+
+pub use fault::{Fault, Faults, Source};
+pub use key::{Key, Section};
+pub use layers::{CONFIG_VARIABLE, Layers, Loaded};
+pub use presence::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer, Permission};
+pub use print::print;
+pub(crate) use setting::duration;
+pub use setting::{Database, Filter, LogFormat, Prefix, Size};
+pub use settings::{Api, Listener, Log, Settings};

@@ -1,7 +1,249 @@
 //! A shard without a reactor: its connections, its homes, its deliveries. The one room that knows all protocols.
 //!
-//! The shell feeds it what happened ([`Engine::accepted`], [`Engine::received`], …) and, once a turn, takes what is to be done ([`Output`]).
+//! The shell feeds it what happened ([`Engine::accepted`], [`Engine::received`], …) and, once a turn, takes what is to be done ([`Engine::finish`]).
+//! The protocol between the two is told in [`port`].
 
+mod asks;
+mod connection;
+pub mod counters;
+mod delivery;
+mod letters;
+pub mod limits;
 pub mod port;
+mod presence;
+mod socket;
 
+pub use counters::Counters;
+pub use letters::{Answer, Letter, Question};
+pub use limits::{Entrance, Limits, Rules, SocketApi};
 pub use port::{Handoff, Listener, Output, Segment, Send};
+
+use crate::{
+    protocols::presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
+    realtime::{
+        ClassroomId, ConnId, Moment, Now, ShardId,
+        hash_ring::HashRing,
+        table::{Key, Table},
+        topics::Topics,
+        wheel::Wheel,
+    },
+    websocket::session::Scratch,
+};
+use asks::Asks;
+use connection::{Connection, Phase};
+use delivery::Notices;
+use foldhash::fast::FixedState;
+use std::{collections::VecDeque, mem, sync::Arc};
+
+/// What makes one shard differ from another.
+#[derive(Clone, Copy, Debug)]
+pub struct Birth {
+    /// Which shard it is.
+    pub id: ShardId,
+    /// When it begins.
+    pub start: Moment,
+    /// Random, so that nobody can choose keys that fall together; equal seeds behave equally.
+    pub seed: u64,
+}
+
+/// One shard.
+pub struct Engine {
+    id: ShardId,
+    ring: Arc<HashRing>,
+    limits: Limits,
+    rules: Arc<Rules>,
+    counters: Arc<Counters>,
+
+    connections: Table<Connection>,
+    wheel: Wheel<Key>,
+    fired: Vec<(Moment, Key)>,
+    live: usize,
+    closed: bool,
+
+    topics: Topics<ClassroomId, FixedState>,
+    homes: Homes,
+    asks: Asks,
+    notices: Notices,
+
+    /// Letters of this shard to itself: its homes' and its connections' words to each other.
+    local: VecDeque<Letter>,
+    letters: Vec<(ShardId, Letter)>,
+    questions: Vec<Question>,
+    ready: Vec<Key>,
+    overflowed: Vec<Key>,
+    output: Output,
+
+    scratch: Scratch,
+    parser: Parser,
+    wire: Vec<u8>,
+    effects: Vec<Effect>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Engine {
+    /// A shard with nobody on it.
+    pub fn new(birth: Birth, ring: Arc<HashRing>, limits: Limits, rules: Arc<Rules>, counters: Arc<Counters>) -> Engine {
+        Engine {
+            id: birth.id,
+            homes: Homes::new(rules.presence.clone(), birth.seed, birth.start),
+            topics: Topics::new(FixedState::with_seed(birth.seed)),
+            wheel: Wheel::new(birth.start),
+            ring,
+            limits,
+            rules,
+            counters,
+            connections: Table::default(),
+            fired: Vec::new(),
+            live: 0,
+            closed: false,
+            asks: Asks::default(),
+            notices: Notices::new(),
+            local: VecDeque::new(),
+            letters: Vec::new(),
+            questions: Vec::new(),
+            ready: Vec::new(),
+            overflowed: Vec::new(),
+            output: Output::default(),
+            scratch: Scratch::default(),
+            parser: Parser::default(),
+            wire: Vec::new(),
+            effects: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// A letter from another shard.
+    pub fn letter(&mut self, letter: Letter, now: Now) {
+        self.read(letter, now);
+        self.settle(now);
+    }
+
+    /// An answer from the store or the bridge.
+    pub fn answer(&mut self, answer: Answer, now: Now) {
+        match answer {
+            Answer::Entered { ticket, result } => self.with_homes(|homes, out| homes.entered(ticket, result, now, out)),
+            Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
+        }
+        self.settle(now);
+    }
+
+    /// Fires what is due.
+    pub fn tick(&mut self, now: Now) {
+        let mut fired = mem::take(&mut self.fired);
+        self.wheel.expire(now.moment, &mut fired);
+        for (_, key) in fired.drain(..) {
+            self.timer_fired(key, now);
+        }
+        self.fired = fired;
+        self.with_homes(|homes, out| homes.turn(now, out));
+        self.settle(now);
+    }
+
+    /// No later than the next time that [`Engine::tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        [self.wheel.next(), self.homes.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// The process is about to stop: presence sessions are told `terminated`. All goes on being served.
+    pub fn drain(&mut self, now: Now) {
+        for key in self.connections.keys().collect::<Vec<_>>() {
+            self.presence_stopping(key, now);
+        }
+        self.settle(now);
+    }
+
+    /// The drain is over: every connection gets Close 1012, and no new one is taken.
+    pub fn close(&mut self, now: Now) {
+        self.closed = true;
+        for key in self.connections.keys().collect::<Vec<_>>() {
+            self.close_for_restart(key, now);
+        }
+        self.settle(now);
+    }
+
+    /// Whether every socket has been released.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Ends the turn: moves all that is to be done into `out`, which is empty.
+    pub fn finish(&mut self, now: Now, out: &mut Output) {
+        self.deliver(now);
+        self.draw_levels();
+        mem::swap(&mut self.output, out);
+    }
+
+    /// Letters to other shards, in order; to be taken after the sends of the turn were submitted.
+    pub fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {
+        &mut self.letters
+    }
+
+    /// Questions to the store and the bridge, in order.
+    pub fn questions(&mut self) -> &mut Vec<Question> {
+        &mut self.questions
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    fn read(&mut self, letter: Letter, now: Now) {
+        match letter {
+            Letter::Home(letter) => self.with_homes(|homes, out| homes.letter(letter, now, out)),
+            Letter::Connection(conn, letter) => self.home_says(conn, letter, now),
+            Letter::Publish { classroom, frame } => {
+                if self.topics.publish(&classroom, &frame) {
+                    self.flush_topics();
+                }
+            }
+            Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
+            Letter::Reply { number, reply } => self.asks.resolve(number, *reply),
+        }
+    }
+
+    /// Reads this shard's letters to itself until there are none.
+    fn settle(&mut self, now: Now) {
+        while let Some(letter) = self.local.pop_front() {
+            self.read(letter, now);
+        }
+    }
+
+    fn post(&mut self, to: ShardId, letter: Letter) {
+        // What says that a client has been told goes the long way also to this shard: after the bytes that told it.
+        let after_sends = matches!(letter, Letter::Home(ToHome::Told { .. }));
+        if to == self.id && !after_sends {
+            self.local.push_back(letter);
+        } else {
+            self.counters.letters.one();
+            self.letters.push((to, letter));
+        }
+    }
+
+    fn home_of(&self, classroom: ClassroomId) -> ShardId {
+        self.ring.home(classroom.as_bytes())
+    }
+
+    fn conn_id(&self, key: Key) -> ConnId {
+        ConnId { shard: self.id, generation: key.generation, slot: key.slot }
+    }
+
+    fn key(&self, conn: ConnId) -> Key {
+        debug_assert_eq!(conn.shard, self.id, "a connection is known only on its shard");
+        Key { slot: conn.slot, generation: conn.generation }
+    }
+
+    fn draw_levels(&self) {
+        let (rooms, members) = self.homes.population();
+        self.counters.connections.set(self.connections.len());
+        self.counters.presence_live.set(self.live);
+        self.counters.rooms.set(rooms);
+        self.counters.members.set(members);
+        self.counters.entering.set(self.homes.entering());
+        self.counters.timers.set(self.wheel.len() + self.homes.timers());
+        self.counters.topics.set(self.topics.len());
+    }
+}
+
+#[cfg(test)]
+mod tests;

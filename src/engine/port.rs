@@ -11,27 +11,12 @@
 //! 5. [`Output::handoffs`]: plain HTTP. The shell stops receiving, gives the descriptor with the bytes read so far to REST and says `released`.
 
 use crate::realtime::ConnId;
-use std::{ops::Range, rc::Rc};
+
+pub use crate::realtime::outbox::Segment;
 
 /// Which configured listener a connection came in by: an index into the configuration's list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Listener(pub u8);
-
-/// Bytes to be sent: a part of a batch that other connections of the shard may share.
-#[derive(Clone, Debug)]
-pub struct Segment {
-    /// The batch. Never changed while a segment points into it.
-    pub batch: Rc<Vec<u8>>,
-    /// The part that is to be sent: never empty.
-    pub range: Range<u32>,
-}
-
-impl Segment {
-    /// The bytes themselves.
-    pub fn bytes(&self) -> &[u8] {
-        &self.batch[self.range.start as usize..self.range.end as usize]
-    }
-}
 
 /// One send: the shell owes one `sent` for it.
 #[derive(Clone, Debug)]

@@ -1,3 +1,33 @@
-//! REST: hyper glue, routing, errors. Handlers are async functions over the contract in [`rooms`].
+//! REST: hyper glue, routing, errors. Handlers are async functions over the contracts in [`rooms`].
+//!
+//! The life of a request: [`serve`] reads it from a socket, [`Table::answer`] finds its [`Route`] by method and path, reads the body, and
+//! calls the handler with a [`Call`]; what the handler returns, an [`Answer`] or a [`Fault`], goes back with CORS headers and a request id.
+//!
+//! A new route is one line in its API's `routes()` and one `async fn(Call<S>) -> Result<Answer, Fault>`. `S` is whatever fulfils the
+//! contracts which that function names in its bounds; the runtime has one type that fulfils all of them.
 
+pub mod answer;
+mod attendance;
+pub mod call;
+mod connection;
+mod cors;
+pub mod fault;
+pub mod internal;
+pub mod limits;
+mod pace;
+pub mod presence;
 pub mod rooms;
+mod stop;
+pub mod table;
+mod wire;
+
+#[cfg(test)]
+mod fakes;
+
+pub use answer::{Answer, Payload};
+pub use call::Call;
+pub use connection::{App, serve};
+pub use fault::Fault;
+pub use limits::Limits;
+pub use stop::{Stop, Stopper};
+pub use table::{Route, Table};

@@ -24,3 +24,36 @@ pub trait Classrooms {
     /// Whether an account (`subject`, `audience`) may do `action` ("connect" or "read") to the classroom.
     async fn permitted(&self, subject: &str, audience: &str, classroom: ClassroomId, action: &'static str) -> bool;
 }
+
+/// Whose token it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// The token's `sub`.
+    pub subject: String,
+    /// The token's `aud`.
+    pub audience: String,
+}
+
+/// A token that is not to be believed; why is nobody's business but ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unverified;
+
+/// Tokens, as the REST routes see them.
+pub trait Accounts {
+    /// Whose token it is, checked now.
+    fn verify(&self, token: &str) -> Result<Account, Unverified>;
+}
+
+/// The wall clock.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> UnixMicros;
+}
+
+/// What operators look at.
+pub trait Observatory {
+    /// All counters and gauges, in the OpenMetrics text format.
+    fn metrics(&self) -> String;
+    /// Whether this node should be sent work; if not, every reason, a line each.
+    fn ready(&self) -> Result<(), Vec<String>>;
+}

@@ -1,1 +1,3 @@
-//! (room: observe)
+//! What is seen from outside: log lines.
+
+pub mod logs;

@@ -1,9 +1,16 @@
-//! The words that every room shares: who (ids), when (moments), what (frames). Pure.
+//! The words that every room shares: who (ids), when (moments, wheel), where (hash ring, topics), what (frames, outbox). Pure.
 
 pub mod frame;
+pub mod hash_ring;
 pub mod ids;
 pub mod moment;
+pub mod outbox;
+pub mod table;
+pub mod topics;
+pub mod wheel;
 
 pub use frame::Frame;
+pub use hash_ring::HashRing;
 pub use ids::{ClassroomId, ConnId, ShardId};
 pub use moment::{Moment, Now, UnixMicros};
+pub use wheel::{TimerId, Wheel};

@@ -1,1 +1,32 @@
-//! (room: runtime)
+//! The glommio shell that owns the sockets of a pure engine. `boot` starts it; `turn` is its heart; nothing in here knows a protocol.
+
+mod boot;
+mod clock;
+mod counts;
+mod listen;
+mod mesh;
+mod nudge;
+pub mod probe;
+mod ring;
+mod shard;
+mod sockets;
+mod stop;
+mod sync;
+mod turn;
+mod wake;
+
+#[cfg(test)]
+mod echo;
+#[cfg(test)]
+mod tests;
+
+pub use boot::{BootFault, Furnishing, Plan, Running, Seat, end_process_on_panic, raise_open_files, start};
+pub use clock::Clock;
+pub use counts::{Count, ShardCounts};
+pub use listen::ListenFault;
+pub use mesh::Post;
+pub use nudge::Nudge;
+pub use ring::RingSizes;
+pub use shard::{Control, Shard};
+pub use stop::{Phase, Stage, StopTimes};
+pub use turn::OnHandoff;

@@ -76,3 +76,13 @@ pub enum Reply {
     /// To [`Ask::Close`]: whether there was such a session.
     Closed(bool),
 }
+
+impl Ask {
+    /// A classroom whose home answers it.
+    pub fn classroom(&self) -> ClassroomId {
+        match self {
+            Ask::Members { classroom, .. } | Ask::Publish { classroom, .. } | Ask::Close { classroom, .. } => *classroom,
+            Ask::Counts { classrooms } => classrooms.first().copied().unwrap_or_default(),
+        }
+    }
+}

@@ -1,4 +1,19 @@
-//! Presence: who is in the classroom. Contract: one socket route, `connect_request`, `connect_success`, the named errors.
+//! Presence: who is in the classroom.
+//!
+//! A connection ([`connection`]) says who it is and waits to be seated; the classroom's home ([`room`], on whichever shard the hash ring put it) is the one
+//! writer of who is there. Contract: one socket route, `connect_request`, `connect_success`, the named errors.
 
 pub mod asks;
+pub mod connection;
+pub mod homes;
+pub mod letters;
+pub mod messages;
 pub mod record;
+pub mod room;
+pub mod settings;
+
+pub use connection::{Connection, Effect, Event, Gate};
+pub use homes::{Homes, Outcome};
+pub use letters::{FromHome, Seat, ToHome};
+pub use messages::{Notice, SessionError};
+pub use settings::Settings;

@@ -1,0 +1,39 @@
+//! `homeroom check-config [FILE]`: every fault of a file, and of the environment and flags with it.
+
+use super::{Failure, flags::SettingFlags};
+use crate::config::{Faults, Loaded};
+use std::path::PathBuf;
+
+/// Which file.
+#[derive(clap::Args, Debug)]
+pub struct CheckConfigArguments {
+    /// The file; without it the one that --config or the environment names
+    pub file: Option<PathBuf>,
+    /// The settings' flags.
+    #[command(flatten)]
+    pub flags: SettingFlags,
+}
+
+/// Prints every fault and warning. Fails when there is a fault.
+pub fn run(arguments: CheckConfigArguments) -> Result<(), Failure> {
+    let flags = match arguments.file {
+        Some(file) => arguments.flags.with_config(file),
+        None => arguments.flags,
+    };
+    let (loaded, mut faults) = match flags.load_process() {
+        Ok(loaded) => (Some(loaded), Faults(Vec::new())),
+        Err(faults) => (None, faults),
+    };
+    if let Some(Loaded { settings, warnings }) = &loaded {
+        for warning in warnings {
+            println!("warning: {warning}");
+        }
+        faults.0.extend(settings.unreadable_keys());
+    }
+    if faults.0.is_empty() {
+        println!("The configuration is right.");
+        return Ok(());
+    }
+    print!("{faults}");
+    Err(Failure::Failed(String::new()))
+}

@@ -1,0 +1,164 @@
+//! What `homeroom` can be told to do. Each command has its arguments, and a `run` that takes them.
+
+pub mod check_config;
+pub mod doctor;
+pub mod flags;
+pub mod print_config;
+pub mod serve;
+pub mod token;
+
+use crate::config::Faults;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::{fmt, process::ExitCode};
+
+/// The realtime server of a digital school.
+///
+/// Without a command it serves; `homeroom serve --help` shows every setting.
+#[derive(Parser, Debug)]
+#[command(name = "homeroom", version, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArguments,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Serve until SIGTERM. This is what homeroom does without a command.
+    Serve(serve::ServeArguments),
+    /// Look at this machine: whether homeroom can serve here, how well, and what to do about what is wrong.
+    Doctor(doctor::DoctorArguments),
+    /// Print the default configuration file, with a comment for each key.
+    PrintConfig(print_config::PrintConfigArguments),
+    /// Check a configuration file, with the environment and flags, and tell every fault.
+    CheckConfig(check_config::CheckConfigArguments),
+    /// Print tokens for an API, one a line.
+    Token(TokenApi),
+}
+
+/// Which API's tokens.
+#[derive(Args, Debug)]
+pub struct TokenApi {
+    /// Which.
+    #[command(subcommand)]
+    pub api: TokenCommand,
+}
+
+/// The APIs that take tokens.
+#[derive(Subcommand, Debug)]
+pub enum TokenCommand {
+    /// Tokens for the classroom's presence.
+    Presence(token::TokenArguments),
+}
+
+/// Why a command did not do what it was told.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was asked is wrong, or the settings are: exit code 2.
+    Usage(String),
+    /// It was tried, and failed: exit code 1. An empty text means that all has been said.
+    Failed(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(message) | Failure::Failed(message) => f.write_str(message.trim_end()),
+        }
+    }
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Failure {
+        Failure::Usage(faults.to_string())
+    }
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Failed(_) => ExitCode::from(1),
+            Failure::Usage(_) => ExitCode::from(2),
+        }
+    }
+}
+
+impl CommandLine {
+    /// What the process was told to do. Ends the process on `--help`, `--version` (0) and wrong usage (2).
+    pub fn parse_process() -> Command {
+        let line = CommandLine::from_arg_matches(&CommandLine::shown().get_matches()).unwrap_or_else(|fault| fault.exit());
+        line.command.unwrap_or(Command::Serve(line.serve))
+    }
+
+    /// The settings' flags work without a command, but fill the help of `serve` alone.
+    fn shown() -> clap::Command {
+        CommandLine::command().mut_args(|argument| argument.hide(true))
+    }
+}
+
+/// Says why a command failed, on standard error, and turns it into the process's exit code.
+pub fn conclude(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let message = failure.to_string();
+    if !message.is_empty() {
+        eprintln!("{message}");
+    }
+    failure.exit_code()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Command, clap::Error> {
+        let given = std::iter::once("homeroom").chain(arguments.iter().copied());
+        let line = CommandLine::from_arg_matches(&CommandLine::shown().try_get_matches_from(given)?)?;
+        Ok(line.command.unwrap_or(Command::Serve(line.serve)))
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        CommandLine::shown().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        assert!(matches!(parse(&[]), Ok(Command::Serve(_))));
+        let Ok(Command::Serve(serve)) = parse(&["--presence.auth-timeout", "3s"]) else { panic!("flags alone serve") };
+        let settings = serve.flags.load([]).unwrap().settings;
+        assert_eq!(settings.presence.auth_timeout, std::time::Duration::from_secs(3));
+    }
+
+    #[test]
+    fn every_setting_is_in_the_help_of_serve_under_its_table() {
+        let mut command = CommandLine::shown();
+        command.build();
+        let help = command.find_subcommand_mut("serve").unwrap().render_long_help().to_string();
+        for section in crate::config::Settings::sections() {
+            assert!(section.keys.is_empty() || section.prefix.is_empty() || help.contains(&format!("[{}]", section.name())));
+            for key in section.keys {
+                assert!(help.contains(&format!("--{} ", key.flag())) && help.contains(&key.environment()), "{}", key.path());
+            }
+        }
+        let top = CommandLine::shown().render_long_help().to_string();
+        assert!(!top.contains("--presence.auth-timeout"), "the top's help is for the commands");
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_without_repeating_values() {
+        let refused = parse(&["serve", "--databse=postgres://u:hunter2@db/x"]).unwrap_err();
+        assert!(refused.exit_code() == 2 && refused.to_string().contains("--database"), "{refused}");
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn token_arguments_are_read() {
+        let given = ["token", "presence", "--issuer", "i", "--sub", "student-{n}", "--aud", "a", "--count", "3", "--ttl", "5m"];
+        let Ok(Command::Token(TokenApi { api: TokenCommand::Presence(token) })) = parse(&given) else { panic!("parses") };
+        assert_eq!(token.subjects().collect::<Vec<_>>(), ["student-1", "student-2", "student-3"]);
+        assert_eq!(token.ttl, Some(std::time::Duration::from_secs(300)));
+        assert!(parse(&["token", "presence", "--ttl", "5"]).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! What no key alone can tell: relations between settings, and what works but is odd.
+
+use super::{Prefix, Settings, presence::EMBEDDED_AUDIENCE, settings::Api};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+/// Something about one or more keys.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The keys it is about: never empty.
+    pub(super) keys: Vec<&'static str>,
+    pub(super) message: String,
+}
+
+/// All that was found.
+#[derive(Default, Debug)]
+pub(super) struct Findings {
+    pub(super) faults: Vec<Found>,
+    pub(super) warnings: Vec<Found>,
+}
+
+impl Findings {
+    fn fault(&mut self, keys: &[&'static str], message: impl Into<String>) {
+        self.faults.push(Found { keys: keys.to_vec(), message: message.into() });
+    }
+
+    fn warning(&mut self, keys: &[&'static str], message: impl Into<String>) {
+        self.warnings.push(Found { keys: keys.to_vec(), message: message.into() });
+    }
+}
+
+/// Looks at everything.
+pub(super) fn check(settings: &Settings) -> Findings {
+    let mut findings = Findings::default();
+    times(settings, &mut findings);
+    sizes(settings, &mut findings);
+    listeners(settings, &mut findings);
+    audiences(settings, &mut findings);
+    if settings.test.endpoints {
+        findings.warning(&["test.endpoints"], "test endpoints are served: never do this in production");
+    }
+    findings
+}
+
+/// Longer than this is a slip of the unit, and beyond what the timers are made for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A shard's own timer does not turn faster.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+fn times(settings: &Settings, findings: &mut Findings) {
+    let Settings { stop, store, websocket, presence, .. } = settings;
+    let bounded = [
+        ("store.acquire_timeout", store.acquire_timeout),
+        ("websocket.handshake_timeout", websocket.handshake_timeout),
+        ("websocket.close_timeout", websocket.close_timeout),
+        ("presence.auth_timeout", presence.auth_timeout),
+        ("presence.ping_interval", presence.ping_interval),
+        ("presence.pong_timeout", presence.pong_timeout),
+        ("presence.coalesce_tick", presence.coalesce_tick),
+    ];
+    for (key, time) in bounded {
+        if !(SHORTEST..=LONGEST).contains(&time) {
+            findings.fault(&[key], "expected a duration from 10ms to 24h");
+        }
+    }
+    if stop.drain > LONGEST {
+        findings.fault(&["stop.drain"], "expected a duration of at most 24h");
+    }
+    if presence.pong_timeout >= presence.ping_interval {
+        findings.fault(
+            &["presence.pong_timeout", "presence.ping_interval"],
+            "expected pong_timeout to be shorter than ping_interval",
+        );
+    }
+}
+
+fn sizes(settings: &Settings, findings: &mut Findings) {
+    let Settings { store, websocket, presence, .. } = settings;
+    if store.queue == 0 {
+        findings.fault(&["store.queue"], "expected at least 1");
+    }
+    if !(1024..=(16 << 20)).contains(&websocket.max_message.bytes()) {
+        findings.fault(&["websocket.max_message"], "expected a size from 1KiB to 16MiB");
+    }
+    if websocket.outbox < websocket.max_message {
+        findings
+            .fault(&["websocket.outbox", "websocket.max_message"], "expected outbox to hold at least one message of max_message");
+    }
+    if !(1..websocket.max_message.bytes()).contains(&presence.max_label.bytes()) {
+        findings.fault(
+            &["presence.max_label", "websocket.max_message"],
+            "expected max_label to be at least 1B and less than websocket.max_message",
+        );
+    }
+}
+
+fn keys_of(api: Api) -> [&'static str; 2] {
+    match api {
+        Api::Presence => ["listen.presence.bind", "listen.presence.prefix"],
+        Api::Internal => ["listen.internal.bind", "listen.internal.prefix"],
+    }
+}
+
+fn listeners(settings: &Settings, findings: &mut Findings) {
+    let served = settings.served();
+    for (place, one) in served.iter().enumerate() {
+        for other in &served[place + 1..] {
+            pair(*one, *other, findings);
+        }
+    }
+    let internal = settings.listen.internal.bind;
+    if !internal.ip().is_loopback() {
+        findings.warning(
+            &["listen.internal.bind"],
+            "the internal routes ask for no token: let only your own network reach this address",
+        );
+    }
+}
+
+/// Two APIs: the same listener with different prefixes, or listeners that do not get in each other's way.
+fn pair(one: (Api, SocketAddr, &Prefix), other: (Api, SocketAddr, &Prefix), findings: &mut Findings) {
+    let ([one_bind, one_prefix], [other_bind, other_prefix]) = (keys_of(one.0), keys_of(other.0));
+    if one.1.port() == 0 || one.1.port() != other.1.port() {
+        return;
+    }
+    if one.1 != other.1 {
+        let any = one.1.ip().is_unspecified() || other.1.ip().is_unspecified();
+        if any {
+            let message = format!("{} and {} clash: one port, and one of the addresses stands for all", one.0, other.0);
+            findings.fault(&[other_bind, one_bind], message);
+        }
+        return;
+    }
+    if one.2 == other.2 {
+        let message = format!("{} and {} share a listener: expected a different prefix for each", one.0, other.0);
+        findings.fault(&[other_bind, one_bind, one_prefix, other_prefix], message);
+    }
+    if one.0 == Api::Internal || other.0 == Api::Internal {
+        let message = "the internal routes ask for no token, and share a listener with a public API";
+        findings.warning(&[other_bind, one_bind], message);
+    }
+}
+
+fn audiences(settings: &Settings, findings: &mut Findings) {
+    let presence = &settings.presence;
+    let mut spoken: BTreeSet<&str> = presence.issuers.values().flat_map(|issuer| &issuer.audiences).map(String::as_str).collect();
+    for audience in &spoken {
+        if !presence.permissions.contains_key(*audience) {
+            let message = format!("no permission names the audience {audience:?}: all its accounts will be refused");
+            findings.warning(&["presence.issuers", "presence.permissions"], message);
+        }
+    }
+    if presence.issuers.is_empty() {
+        spoken.insert(EMBEDDED_AUDIENCE);
+    }
+    for audience in presence.permissions.keys().filter(|audience| !spoken.contains(audience.as_str())) {
+        findings.warning(&["presence.permissions"], format!("no issuer may speak for the audience {audience:?}"));
+    }
+    // The first part of `a:b` is what is configured.
+    for audience in spoken.into_iter().chain(presence.permissions.keys().map(String::as_str)) {
+        if audience.contains(':') {
+            findings.fault(
+                &["presence.issuers", "presence.permissions"],
+                format!("expected the first part of the audience {audience:?}, without \":\""),
+            );
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
+
+use super::{
+    Database, Filter, Issuer, LogFormat, Permission, Prefix, Section, Size,
+    key::{Sectioned, section},
+};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+section! {
+    /// Homeroom's settings. Every key may also be given by environment and flag: auth_timeout in [presence] is
+    /// HOMEROOM_PRESENCE_AUTH_TIMEOUT and --presence.auth-timeout. The flag wins, then the environment, then this file.
+    /// Tables and lists are given there as TOML, and replace what the file says as a whole.
+    Settings at "" {
+        /// The folder of everything that is kept: records and keys. Made at the first start. Paths are relative to where homeroom runs.
+        data_dir: PathBuf = "data";
+        /// How many shards (pinned threads) serve. 0: one for each core that the process may use.
+        shards: u16 = 0;
+        /// Where records are kept: "sqlite", in the data folder.
+        database: Database = "sqlite";
+    }
+    with {
+        /// How the process stops.
+        stop: Stop;
+        /// The way to the database.
+        store: Store;
+        /// Log lines.
+        log: Log;
+        /// Where each API is served.
+        listen: Listen;
+        /// How a WebSocket is kept.
+        websocket: WebSocket;
+        /// Who is in the classroom.
+        presence: Presence;
+        /// Switches for tests.
+        test: Test;
+    }
+}
+
+section! {
+    /// How the process stops on SIGTERM.
+    Stop at "stop." {
+        /// How long sessions that were told `terminated` are still served, and new ones taken, before the sockets are closed.
+        drain: Duration = "10s";
+    }
+}
+
+section! {
+    /// The way to the database.
+    Store at "store." {
+        /// How many questions may wait for the database; beyond that they are refused as `database_connection_acquisition_failed`.
+        queue: usize = 65536;
+        /// How long a question may wait for its turn before it is refused likewise.
+        acquire_timeout: Duration = "5s";
+    }
+}
+
+section! {
+    /// Log lines, on standard error. No line holds a token.
+    Log at "log." {
+        /// Which lines: a level, or directives such as "info,homeroom::store=debug".
+        level: Filter = "info";
+        /// "text" for people, "json" for collectors (one object a line).
+        format: LogFormat = "text";
+    }
+}
+
+section! {
+    /// Where each API is served. APIs with the same address share a listener. Port 0 takes a free port, and is never shared.
+    Listen at "listen." {}
+    with {
+        /// Presence: `/ws` and its REST routes.
+        presence: ListenPresence;
+        /// The internal routes, metrics, livez and readyz.
+        internal: ListenInternal;
+    }
+}
+
+/// The two keys of an API's listener; only the address differs.
+macro_rules! listen {
+    ($(#[doc = $about:literal])* $name:ident at $prefix:literal = $bind:literal) => {
+        section! {
+            $(#[doc = $about])*
+            $name at $prefix {
+                /// The address and port. "0.0.0.0:…" or "[::]:…" opens it to the network.
+                bind: SocketAddr = $bind;
+                /// What its paths begin with, such as "/presence": needed where APIs share a listener.
+                prefix: Prefix = "";
+            }
+        }
+    };
+}
+
+listen! {
+    /// Presence: `/ws` and its REST routes.
+    ListenPresence at "listen.presence." = "127.0.0.1:8080"
+}
+
+listen! {
+    /// The internal routes, metrics, livez and readyz. They ask for no token: keep them off the open network.
+    ListenInternal at "listen.internal." = "127.0.0.1:9090"
+}
+
+section! {
+    /// How a WebSocket is kept.
+    WebSocket at "websocket." {
+        /// The longest message that a client may send; a longer one ends its connection with 1009.
+        max_message: Size = "64KiB";
+        /// How long a client may take from the connection to the end of its first request.
+        handshake_timeout: Duration = "10s";
+        /// How much may wait for a client that reads slowly; beyond that its connection is closed.
+        outbox: Size = "256KiB";
+        /// How long the peer may take to answer a Close before the socket is ended.
+        close_timeout: Duration = "5s";
+        /// How many connections are held at once. 0: as many as the limit of open files allows, less a reserve.
+        max_connections: usize = 0;
+    }
+}
+
+section! {
+    /// Who is in the classroom.
+    Presence at "presence." {
+        /// How long a client may take from the upgrade to the end of its connect_request.
+        auth_timeout: Duration = "10s";
+        /// The time from one Ping to the next.
+        ping_interval: Duration = "30s";
+        /// How long a client may take to answer a Ping. Shorter than ping_interval.
+        pong_timeout: Duration = "5s";
+        /// Whether members are told who entered and left.
+        events: bool = true;
+        /// In rooms with more members than this, the changes of a tick are told in one frame.
+        coalesce_above: usize = 100;
+        /// That tick.
+        coalesce_tick: Duration = "250ms";
+        /// The longest agent_label.
+        max_label: Size = "256B";
+        /// Whose tokens are believed: a table for each issuer (the token's `iss`). The algorithm is HS256, ES256, RS256 or EdDSA; the key file
+        /// holds a PEM public key, or the secret for HS256. With none at all Homeroom believes itself: issuer "homeroom.local", HS256
+        /// with a key made at the first start in keys/presence.hs256 of the data folder, audience "school.local", permission "none".
+        /// ```toml
+        /// [presence.issuers."id.example.org"]
+        /// audiences = ["example.org"]
+        /// algorithm = "ES256"
+        /// key_file = "id.example.org.pem"
+        /// ```
+        issuers: BTreeMap<String, Issuer> = {};
+        /// What the accounts of an audience may do: a table for each audience. An audience without one may do nothing. Type "none" asks
+        /// nobody: every account may enter every classroom. Type "list" lets only these accounts (the token's `sub`) in.
+        /// Type "http" asks a service each time, with a POST.
+        /// ```toml
+        /// [presence.permissions."example.org"]
+        /// type = "http"
+        /// url = "http://127.0.0.1:8070/permissions"
+        /// timeout = "2s"
+        /// [presence.permissions."staff.example.org"]
+        /// type = "list"
+        /// accounts = ["head", "caretaker"]
+        /// [presence.permissions."open.example.org"]
+        /// type = "none"
+        /// ```
+        permissions: BTreeMap<String, Permission> = {};
+    }
+}
+
+section! {
+    /// Switches for tests, never for production.
+    Test at "test." {
+        /// Serve the echo WebSocket, and name the shard in a header of each answer.
+        endpoints: bool = false;
+    }
+}
+
+/// A published API, as listeners serve it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Api {
+    /// Who is in the classroom.
+    Presence,
+    /// Internal routes, metrics, livez and readyz.
+    Internal,
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Api::Presence => "presence",
+            Api::Internal => "internal",
+        })
+    }
+}
+
+/// A socket to listen on, and what is served there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Its address; port 0 is chosen by the kernel.
+    pub bind: SocketAddr,
+    /// The APIs with the prefix of each; no two have the same.
+    pub serves: Vec<(Api, Prefix)>,
+}
+
+impl Settings {
+    /// Every table, in the order of the file.
+    pub fn sections() -> Vec<&'static Section> {
+        let mut sections = Vec::new();
+        <Settings as Sectioned>::sections(&mut sections);
+        sections
+    }
+
+    /// Each API's address and prefix.
+    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 2] {
+        let Listen { presence, internal } = &self.listen;
+        [(Api::Presence, presence.bind, &presence.prefix), (Api::Internal, internal.bind, &internal.prefix)]
+    }
+
+    /// The listeners, APIs with the same address together. An index into this list is what the engine calls a listener.
+    pub fn listeners(&self) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for (api, bind, prefix) in self.served() {
+            let shared = listeners.iter_mut().find(|listener| listener.bind == bind && bind.port() != 0);
+            match shared {
+                Some(listener) => listener.serves.push((api, prefix.clone())),
+                None => listeners.push(Listener { bind, serves: vec![(api, prefix.clone())] }),
+            }
+        }
+        listeners
+    }
+}
+
+impl WebSocket {
+    /// Descriptors that are kept for the store, rings, listeners, logs and outbound calls.
+    pub const RESERVED_DESCRIPTORS: u64 = 512;
+
+    /// How many connections may be held where the process may open `nofile` descriptors.
+    pub fn connections(&self, nofile: u64) -> usize {
+        let allowed = usize::try_from(nofile.saturating_sub(Self::RESERVED_DESCRIPTORS)).unwrap_or(usize::MAX);
+        if self.max_connections == 0 { allowed } else { self.max_connections.min(allowed) }
+    }
+}

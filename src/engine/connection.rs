@@ -1,0 +1,61 @@
+//! One connection, from its first byte to the release of its socket.
+
+use super::port::Listener;
+use crate::{
+    protocols::presence,
+    realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
+    websocket::session::Session,
+};
+use smallvec::SmallVec;
+
+/// Where a connection stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Its first bytes are not yet a whole HTTP head.
+    Head(Vec<u8>),
+    /// The echo of the test switch.
+    Echo,
+    /// Presence.
+    Presence(presence::Connection),
+    /// Its last bytes wait to be sent; FIN follows them, or the end when the peer is done too.
+    Closing {
+        /// Whether the peer will say no more (its Close or its FIN was read).
+        peer_done: bool,
+    },
+    /// FIN was sent; the peer's is awaited.
+    Lingering,
+    /// The shell was asked to end it, or to give it away.
+    Over,
+}
+
+/// One connection. Small: nothing in it has memory of its own while it is idle.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) outbox: Outbox,
+    pub(super) phase: Phase,
+    pub(super) session: Session,
+    pub(super) timer: Option<TimerId>,
+    pub(super) subscriptions: SmallVec<[Subscription; 2]>,
+    pub(super) listener: Listener,
+}
+
+impl Connection {
+    pub(super) fn new(listener: Listener) -> Connection {
+        Connection {
+            outbox: Outbox::default(),
+            phase: Phase::Head(Vec::new()),
+            session: Session::default(),
+            timer: None,
+            subscriptions: SmallVec::new(),
+            listener,
+        }
+    }
+
+    /// Whether frames may still be queued for it.
+    pub(super) fn is_open(&self) -> bool {
+        match self.phase {
+            Phase::Head(_) | Phase::Echo | Phase::Presence(_) => true,
+            Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a shard counts. Written by the shard alone, read by whoever draws metrics; nothing is decided by it.
+
+use crate::protocols::presence::SessionError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows, or a level that its shard sets.
+#[derive(Default, Debug)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// So many more. One writer: a load and a store, no locked instruction.
+    pub fn add(&self, many: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(many), Relaxed);
+    }
+
+    /// Sets a level.
+    pub fn set(&self, level: usize) {
+        self.0.store(level as u64, Relaxed);
+    }
+
+    /// As of now.
+    pub fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One shard's counters and levels.
+#[derive(Default, Debug)]
+pub struct Counters {
+    /// Sockets accepted.
+    pub accepted: Count,
+    /// Sockets turned away because the shard holds as many as it may.
+    pub refused: Count,
+    /// WebSocket upgrades answered.
+    pub upgraded: Count,
+    /// Plain HTTP connections given to REST.
+    pub handed_off: Count,
+    /// Presence sessions that were told `connect_success`.
+    pub presence_success: Count,
+    /// Presence sessions that were told an error, in the order of [`SessionError::ALL`].
+    pub presence_errors: [Count; SessionError::ALL.len()],
+    /// Messages read, of any kind.
+    pub messages: Count,
+    /// Protocol errors of peers (closed with 1002, 1007 or 1009).
+    pub protocol_errors: Count,
+    /// Frames published to topics and handed to the socket of a listener.
+    pub delivered: Count,
+    /// Frames published to topics that a listener did not get: it read too slowly.
+    pub dropped_slow: Count,
+    /// Frames published to topics that a listener did not get: its connection ended first.
+    pub dropped_gone: Count,
+    /// Connections closed because they read too slowly.
+    pub slow_readers: Count,
+    /// Letters sent to other shards.
+    pub letters: Count,
+    /// Level: connections of any kind, in any state.
+    pub connections: Count,
+    /// Level: presence sessions that are signed in.
+    pub presence_live: Count,
+    /// Level: rooms whose home is here.
+    pub rooms: Count,
+    /// Level: members over those rooms.
+    pub members: Count,
+    /// Level: sign-ins that wait for the store.
+    pub entering: Count,
+    /// Level: timers set.
+    pub timers: Count,
+    /// Level: topics with listeners here.
+    pub topics: Count,
+}

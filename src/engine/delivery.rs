@@ -1,0 +1,173 @@
+//! From a frame to the sockets: outboxes, topics, notices, and those who do not read.
+
+use super::{Engine, Phase, Send};
+use crate::{
+    protocols::presence::Notice,
+    realtime::{
+        ClassroomId, ConnId, Frame, Now,
+        outbox::{Pushed, Segment},
+        table::Key,
+    },
+    websocket::{close::CloseReason, frame},
+};
+use std::{mem, ops::Range, rc::Rc};
+
+/// The bytes of every notice, made once.
+pub(super) struct Notices {
+    bytes: Rc<Vec<u8>>,
+    ranges: Vec<Range<u32>>,
+}
+
+impl Notices {
+    pub(super) fn new() -> Notices {
+        let mut bytes = Vec::new();
+        let mut ranges = Vec::new();
+        for notice in Notice::all() {
+            debug_assert_eq!(notice.index(), ranges.len());
+            let start = bytes.len() as u32;
+            notice.write(&mut bytes);
+            ranges.push(start..bytes.len() as u32);
+        }
+        Notices { bytes: Rc::new(bytes), ranges }
+    }
+
+    fn segment(&self, notice: Notice) -> Segment {
+        Segment { batch: self.bytes.clone(), range: self.ranges[notice.index()].clone() }
+    }
+}
+
+impl Engine {
+    /// Queues bytes for one connection, whole frames, behind all it was sent before.
+    pub(super) fn send(&mut self, key: Key, segment: Segment, deliveries: u32) {
+        self.send_within(key, segment, deliveries, self.limits.outbox_bytes);
+    }
+
+    fn send_within(&mut self, key: Key, segment: Segment, deliveries: u32, bound: usize) {
+        let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
+        match connection.outbox.push(segment, deliveries, bound) {
+            Pushed::Ready => self.ready.push(key),
+            Pushed::Queued => {}
+            Pushed::Full => {
+                self.counters.dropped_slow.add(u64::from(deliveries));
+                self.overflowed.push(key);
+            }
+        }
+    }
+
+    /// Queues a notice.
+    pub(super) fn notify(&mut self, key: Key, notice: Notice) {
+        self.send(key, self.notices.segment(notice), 0);
+    }
+
+    /// Queues a Close frame of ours, however much waits before it.
+    pub(super) fn send_close(&mut self, key: Key, reason: CloseReason) {
+        let mut bytes = Vec::new();
+        frame::close(&mut bytes, Some(reason.code()), "");
+        if let Some(segment) = Segment::whole(bytes) {
+            self.send_within(key, segment, 0, usize::MAX);
+        }
+    }
+
+    /// Delivers a frame to one connection, behind what was published before it.
+    pub(super) fn deliver_one(&mut self, conn: ConnId, frame: &Frame) {
+        let key = self.key(conn);
+        let Some(connection) = self.connections.at(key).filter(|connection| connection.is_open()) else {
+            return self.counters.dropped_gone.one();
+        };
+        for subscription in connection.subscriptions.clone() {
+            if let Some((segment, frames)) = self.topics.take(subscription) {
+                self.send(key, segment, frames);
+            }
+        }
+        if let Some(segment) = Segment::whole(frame.to_vec()) {
+            self.send(key, segment, 1);
+        }
+    }
+
+    /// Lets a connection hear a topic.
+    pub(super) fn listen(&mut self, key: Key, classroom: ClassroomId) {
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        connection.subscriptions.push(self.topics.subscribe(classroom, key.slot));
+    }
+
+    /// Ends all that a connection listens to; what this turn held for it counts as dropped.
+    pub(super) fn unlisten(&mut self, key: Key) {
+        while let Some(subscription) = self.connections.at_mut(key).and_then(|connection| connection.subscriptions.pop()) {
+            if let Some((_, frames)) = self.topics.take(subscription) {
+                self.counters.dropped_gone.add(u64::from(frames));
+            }
+            let Some(moved) = self.topics.unsubscribe(subscription) else { continue };
+            let Some((_, moved)) = self.connections.in_slot_mut(moved) else { continue };
+            if let Some(own) = moved.subscriptions.iter_mut().find(|own| own.topic == subscription.topic) {
+                own.position = subscription.position;
+            }
+        }
+    }
+
+    /// Moves what was published in this turn into the outboxes.
+    pub(super) fn flush_topics(&mut self) {
+        let Engine { topics, connections, ready, overflowed, counters, limits, .. } = self;
+        topics.flush(|slot, segment, frames| {
+            let Some((key, connection)) = connections.in_slot_mut(slot) else { return };
+            match connection.outbox.push(segment, frames, limits.outbox_bytes) {
+                Pushed::Ready => ready.push(key),
+                Pushed::Queued => {}
+                Pushed::Full => {
+                    counters.dropped_slow.add(u64::from(frames));
+                    overflowed.push(key);
+                }
+            }
+        });
+    }
+
+    /// Empties topics and outboxes into the sends of this turn.
+    pub(super) fn deliver(&mut self, now: Now) {
+        loop {
+            self.settle(now);
+            self.flush_topics();
+            if self.overflowed.is_empty() {
+                break;
+            }
+            for key in mem::take(&mut self.overflowed) {
+                self.cut_slow_reader(key, now);
+            }
+        }
+        let mut ready = mem::take(&mut self.ready);
+        for key in ready.drain(..) {
+            let conn = self.conn_id(key);
+            let Some(connection) = self.connections.at_mut(key) else { continue };
+            if matches!(connection.phase, Phase::Over) {
+                continue;
+            }
+            if let Some(segment) = connection.outbox.collect() {
+                self.output.sends.push(Send { conn, segment });
+            }
+        }
+        self.ready = ready;
+    }
+
+    /// Sets the send in flight down as done; looks whether more waits.
+    pub(super) fn account_sent(&mut self, key: Key, ok: bool) {
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        let deliveries = u64::from(connection.outbox.sent());
+        if ok {
+            self.counters.delivered.add(deliveries);
+            if connection.outbox.is_ready() {
+                self.ready.push(key);
+            }
+        } else {
+            self.counters.dropped_gone.add(deliveries);
+        }
+    }
+
+    /// One that does not read: what waits for it is dropped, it is told to come again later, and has the close time to take that.
+    fn cut_slow_reader(&mut self, key: Key, now: Now) {
+        let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
+        let dropped = connection.outbox.discard();
+        self.counters.dropped_slow.add(u64::from(dropped));
+        self.counters.slow_readers.one();
+        self.unlisten(key);
+        self.send_close(key, CloseReason::TryLater);
+        self.part(key, false, now);
+    }
+}

@@ -1,0 +1,72 @@
+//! What bounds a shard and what it serves.
+
+use crate::{
+    auth::{Authority, Permissions},
+    protocols::presence,
+    websocket::session,
+};
+use std::time::Duration;
+
+/// The bounds of one shard. Sizes in bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// How many connections the shard holds at most.
+    pub connections: usize,
+    /// From accept to the end of the HTTP head.
+    pub handshake_timeout: Duration,
+    /// From our last byte to the peer's end; then the connection is cut.
+    pub close_timeout: Duration,
+    /// What may wait for one connection that does not read.
+    pub outbox_bytes: usize,
+    /// What a peer may send.
+    pub websocket: session::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 1 << 20,
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            outbox_bytes: 256 << 10,
+            websocket: session::Limits { frame: 64 << 10, message: 64 << 10 },
+        }
+    }
+}
+
+/// A protocol that has a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SocketApi {
+    /// Presence.
+    Presence,
+    /// Says what it hears. Only under the test switch.
+    Echo,
+}
+
+/// What one listener serves over WebSocket: path → protocol. All else that comes in by it is REST's.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Entrance {
+    /// Exact paths, without the query.
+    pub sockets: Vec<(String, SocketApi)>,
+}
+
+impl Entrance {
+    /// The protocol at a path.
+    pub fn at(&self, path: &str) -> Option<SocketApi> {
+        self.sockets.iter().find(|(own, _)| own == path).map(|&(_, api)| api)
+    }
+}
+
+/// What all shards share and none changes.
+pub struct Rules {
+    /// By listener.
+    pub entrances: Vec<Entrance>,
+    /// Who may sign tokens.
+    pub authority: Authority,
+    /// Who may do what.
+    pub permissions: Permissions,
+    /// Times and sizes of presence.
+    pub presence: presence::Settings,
+    /// Whether upgrades say which shard they reached (the test switch).
+    pub show_shard: bool,
+}

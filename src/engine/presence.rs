@@ -1,0 +1,107 @@
+//! Presence, wired to the shard: its effects and its homes' outcomes.
+
+use super::{Connection, Engine, Letter, Phase, Question, Rules};
+use crate::{
+    protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
+    realtime::{ConnId, Now, table::Key},
+};
+use std::mem;
+
+/// What decides who may come in.
+pub(super) fn gate<'a>(rules: &'a Rules, parser: &'a mut Parser) -> Gate<'a> {
+    Gate { authority: &rules.authority, permissions: &rules.permissions, settings: &rules.presence, parser }
+}
+
+impl Engine {
+    pub(super) fn open_presence(&mut self, key: Key, now: Now) {
+        let machine = presence::Connection::open(&self.rules.presence, &mut self.effects);
+        if let Some(connection) = self.connections.at_mut(key) {
+            connection.phase = Phase::Presence(machine);
+        }
+        self.apply(key, now);
+    }
+
+    /// Lets the connection's machine handle an event, if it has one, and does what it wants done.
+    pub(super) fn presence_event(&mut self, key: Key, event: Event<'_>, now: Now) {
+        let conn = self.conn_id(key);
+        let Some(Connection { phase: Phase::Presence(machine), .. }) = self.connections.at_mut(key) else { return };
+        let was_live = machine.is_live();
+        machine.handle(event, conn, now, &mut gate(&self.rules, &mut self.parser), &mut self.effects);
+        let is_live = machine.is_live();
+        self.live = self.live + usize::from(is_live) - usize::from(was_live);
+        self.apply(key, now);
+    }
+
+    pub(super) fn presence_stopping(&mut self, key: Key, now: Now) {
+        self.presence_event(key, Event::Stopping, now);
+    }
+
+    pub(super) fn permission(&mut self, conn: ConnId, allowed: Option<bool>, now: Now) {
+        self.presence_event(self.key(conn), Event::Permission(allowed), now);
+    }
+
+    /// A home's word to a connection. One that is gone still owes the home its word.
+    pub(super) fn home_says(&mut self, conn: ConnId, letter: FromHome, now: Now) {
+        let key = self.key(conn);
+        if self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Presence(_))) {
+            return self.presence_event(key, Event::Home(letter), now);
+        }
+        match letter {
+            FromHome::Replaced { classroom, place } => {
+                self.post(self.home_of(classroom), Letter::Home(ToHome::Told { classroom, place }));
+            }
+            FromHome::Seated { .. } | FromHome::Refused(_) => {}
+        }
+    }
+
+    /// Does what the connection's machine wants done.
+    pub(super) fn apply(&mut self, key: Key, now: Now) {
+        let mut effects = mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Notify(notice) => {
+                    if notice == Notice::Seated {
+                        self.counters.presence_success.one();
+                    }
+                    self.notify(key, notice);
+                }
+                Effect::Fail(error) => {
+                    self.counters.presence_errors[error.index()].one();
+                    self.unlisten(key);
+                    self.notify(key, Notice::Failed(error));
+                    self.part(key, false, now);
+                }
+                Effect::Timer(after) => self.set_timer(key, after, now),
+                Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
+                Effect::Listen(classroom) => self.listen(key, classroom),
+                Effect::Ask(question) => {
+                    let conn = self.conn_id(key);
+                    self.questions.push(Question::Permission { conn, question });
+                }
+            }
+        }
+        self.effects = effects;
+    }
+
+    /// Lets homes act, and does what they want done.
+    pub(super) fn with_homes(&mut self, act: impl FnOnce(&mut Homes, &mut Vec<Outcome>)) {
+        let mut outcomes = mem::take(&mut self.outcomes);
+        act(&mut self.homes, &mut outcomes);
+        for outcome in outcomes.drain(..) {
+            match outcome {
+                Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
+                Outcome::Publish { classroom, frame, shards } => {
+                    for shard in shards {
+                        self.post(shard, Letter::Publish { classroom, frame: frame.clone() });
+                    }
+                }
+                Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
+                Outcome::Enter { ticket, entering } => self.questions.push(Question::Enter { ticket, entering }),
+                Outcome::Leave(leaving) => self.questions.push(Question::Leave(leaving)),
+                Outcome::Reply { asker, number, reply } => self.post(asker, Letter::Reply { number, reply }),
+                Outcome::Closed { .. } | Outcome::Tick(_) => unreachable!("homes settle these themselves"),
+            }
+        }
+        self.outcomes = outcomes;
+    }
+}

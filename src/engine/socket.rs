@@ -1,0 +1,253 @@
+//! The life of one socket: head, upgrade, messages, close, release.
+
+use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
+use crate::{
+    protocols::presence,
+    realtime::{ConnId, Now, outbox::Segment, table::Key},
+    websocket::{
+        close::CloseReason,
+        frame::{self, Opcode},
+        session::Event,
+        upgrade::{self, Head},
+    },
+};
+use std::{mem, time::Duration};
+
+impl Engine {
+    /// A socket was accepted. `None`: the shard holds as many as it may, or is closing.
+    pub fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
+        if self.closed || self.connections.len() >= self.limits.connections {
+            self.counters.refused.one();
+            return None;
+        }
+        self.counters.accepted.one();
+        let key = self.connections.insert(Connection::new(listener));
+        self.set_timer(key, Some(self.limits.handshake_timeout), now);
+        Some(self.conn_id(key))
+    }
+
+    /// Bytes came, in order.
+    pub fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        let key = self.key(conn);
+        match self.connections.at_mut(key).map(|connection| &mut connection.phase) {
+            Some(Phase::Head(head)) if head.is_empty() => self.read_head(key, bytes, now),
+            Some(Phase::Head(head)) => {
+                let mut head = mem::take(head);
+                head.extend_from_slice(bytes);
+                self.read_head(key, &head, now);
+            }
+            Some(Phase::Echo | Phase::Presence(_)) => self.read_messages(key, bytes, now),
+            Some(Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
+        }
+        self.settle(now);
+    }
+
+    /// The peer sends no more: the end of the stream, or an error.
+    pub fn ended(&mut self, conn: ConnId, now: Now) {
+        let key = self.key(conn);
+        match self.connections.at_mut(key).map(|connection| (&mut connection.phase, connection.outbox.is_empty())) {
+            Some((Phase::Closing { peer_done }, false)) => *peer_done = true,
+            Some((Phase::Over, _)) | None => {}
+            Some(_) => self.cut(key, now),
+        }
+        self.settle(now);
+    }
+
+    /// The one send in flight has left, or the socket broke.
+    pub fn sent(&mut self, conn: ConnId, ok: bool, now: Now) {
+        let key = self.key(conn);
+        self.account_sent(key, ok);
+        match self.connections.at(key) {
+            Some(connection) if !ok && !matches!(connection.phase, Phase::Over) => self.cut(key, now),
+            Some(Connection { phase: Phase::Closing { peer_done }, outbox, .. }) if outbox.is_empty() => {
+                let peer_done = *peer_done;
+                self.end_stream(key, peer_done, now);
+            }
+            Some(_) | None => {}
+        }
+        self.settle(now);
+    }
+
+    /// The shell has closed the descriptor: the slot is free.
+    pub fn released(&mut self, conn: ConnId) {
+        let key = self.key(conn);
+        if let Some(connection) = self.connections.remove(key) {
+            debug_assert!(matches!(connection.phase, Phase::Over), "a socket is released only when the engine let it go");
+        }
+    }
+
+    pub(super) fn timer_fired(&mut self, key: Key, now: Now) {
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        connection.timer = None;
+        match connection.phase {
+            Phase::Presence(_) => self.presence_event(key, presence::Event::TimerFired, now),
+            Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
+            Phase::Echo | Phase::Over => {}
+        }
+    }
+
+    /// Replaces the connection's one timer.
+    pub(super) fn set_timer(&mut self, key: Key, after: Option<Duration>, now: Now) {
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        connection.timer.take().and_then(|timer| self.wheel.cancel(timer));
+        connection.timer = after.map(|after| self.wheel.set(now.moment + after, key));
+    }
+
+    /// Says goodbye because the process stops.
+    pub(super) fn close_for_restart(&mut self, key: Key, now: Now) {
+        match self.connections.at(key).map(|connection| &connection.phase) {
+            Some(Phase::Head(_)) => self.cut(key, now),
+            Some(Phase::Echo | Phase::Presence(_)) => {
+                self.unlisten(key);
+                self.send_close(key, CloseReason::Restart);
+                self.part(key, false, now);
+            }
+            Some(Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
+        }
+    }
+
+    /// The last frame of this connection is queued: nothing comes after it but the end of the stream. Its protocol learns that it is gone.
+    pub(super) fn part(&mut self, key: Key, peer_done: bool, now: Now) {
+        self.unlisten(key);
+        self.presence_event(key, presence::Event::Gone, now);
+        let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
+        connection.phase = Phase::Closing { peer_done };
+        if connection.outbox.is_empty() {
+            self.end_stream(key, peer_done, now);
+        } else {
+            self.set_timer(key, Some(self.limits.close_timeout), now);
+        }
+    }
+
+    /// Ends a connection at once; what waits for it is lost.
+    pub(super) fn cut(&mut self, key: Key, now: Now) {
+        self.unlisten(key);
+        self.presence_event(key, presence::Event::Gone, now);
+        self.set_timer(key, None, now);
+        let conn = self.conn_id(key);
+        let Some(connection) = self.connections.at_mut(key).filter(|connection| !matches!(connection.phase, Phase::Over)) else {
+            return;
+        };
+        let dropped = connection.outbox.discard();
+        self.counters.dropped_gone.add(u64::from(dropped));
+        connection.phase = Phase::Over;
+        self.output.closes.push(conn);
+    }
+
+    /// All that was to be sent has left.
+    fn end_stream(&mut self, key: Key, peer_done: bool, now: Now) {
+        if peer_done {
+            return self.cut(key, now);
+        }
+        let conn = self.conn_id(key);
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        connection.phase = Phase::Lingering;
+        self.output.half_closes.push(conn);
+        self.set_timer(key, Some(self.limits.close_timeout), now);
+    }
+
+    fn read_head(&mut self, key: Key, bytes: &[u8], now: Now) {
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        let listener = connection.listener;
+        match upgrade::read(bytes, upgrade::HEAD_BYTES) {
+            Head::Incomplete => connection.phase = Phase::Head(bytes.to_vec()),
+            Head::Http => self.hand_off(key, bytes, now),
+            Head::Refused(refusal) => {
+                let mut answer = Vec::new();
+                refusal.write(&mut answer);
+                self.send_wire(key, answer);
+                self.part(key, false, now);
+            }
+            Head::Upgrade(request) => {
+                let entrance = self.rules.entrances.get(usize::from(listener.0));
+                match entrance.and_then(|entrance| entrance.at(request.path)) {
+                    None => self.hand_off(key, bytes, now),
+                    Some(api) => {
+                        let shard = self.id.to_string();
+                        let headers: &[(&str, &str)] = if self.rules.show_shard { &[("X-Homeroom-Shard", &shard)] } else { &[] };
+                        let mut answer = Vec::with_capacity(192);
+                        upgrade::accept(&request, headers, None, &mut answer);
+                        self.send_wire(key, answer);
+                        self.counters.upgraded.one();
+                        self.open(key, api, now);
+                        self.read_messages(key, &bytes[request.length..], now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, key: Key, api: SocketApi, now: Now) {
+        match api {
+            SocketApi::Presence => self.open_presence(key, now),
+            SocketApi::Echo => {
+                self.set_timer(key, None, now);
+                if let Some(connection) = self.connections.at_mut(key) {
+                    connection.phase = Phase::Echo;
+                }
+            }
+        }
+    }
+
+    fn hand_off(&mut self, key: Key, head: &[u8], now: Now) {
+        self.set_timer(key, None, now);
+        let conn = self.conn_id(key);
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        connection.phase = Phase::Over;
+        let listener = connection.listener;
+        self.counters.handed_off.one();
+        self.output.handoffs.push(Handoff { conn, listener, head: head.to_vec() });
+    }
+
+    /// Feeds bytes to the protocol; then sends what WebSocket itself answered, and ends what has ended.
+    fn read_messages(&mut self, key: Key, bytes: &[u8], now: Now) {
+        if bytes.is_empty() {
+            return;
+        }
+        let conn = self.conn_id(key);
+        let Engine { connections, scratch, parser, rules, counters, limits, wire, effects, .. } = self;
+        let Some(Connection { session, phase, .. }) = connections.at_mut(key) else { return };
+        let mut peer_closed = false;
+        let result = match phase {
+            Phase::Presence(machine) => session.feed(scratch, bytes, &limits.websocket, wire, &mut |event, _| {
+                counters.messages.one();
+                let event = match event {
+                    Event::Text(text) => presence::Event::Text(text),
+                    Event::Binary(_) => presence::Event::Binary,
+                    Event::Pong(_) => presence::Event::Pong,
+                    Event::Ping => return,
+                    Event::Close(_) => return peer_closed = true,
+                };
+                machine.handle(event, conn, now, &mut super::presence::gate(rules, parser), effects);
+            }),
+            Phase::Echo => session.feed(scratch, bytes, &limits.websocket, wire, &mut |event, wire| {
+                counters.messages.one();
+                match event {
+                    Event::Text(text) => frame::encode(wire, Opcode::Text, text.as_bytes()),
+                    Event::Binary(bytes) => frame::encode(wire, Opcode::Binary, bytes),
+                    Event::Ping | Event::Pong(_) => {}
+                    Event::Close(_) => peer_closed = true,
+                }
+            }),
+            Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
+        };
+        self.apply(key, now);
+        let answer = mem::take(&mut self.wire);
+        if !self.connections.at(key).is_some_and(Connection::is_open) {
+            return;
+        }
+        self.send_wire(key, answer);
+        if peer_closed {
+            self.part(key, true, now);
+        } else if result.is_err() {
+            self.counters.protocol_errors.one();
+            self.part(key, false, now);
+        }
+    }
+
+    fn send_wire(&mut self, key: Key, bytes: Vec<u8>) {
+        if let Some(segment) = Segment::whole(bytes) {
+            self.send(key, segment, 0);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Scripts: what clients say, what each of them must hear, in which order, and that nothing is left over.
+
+mod scripts;
+mod slow;
+mod world;

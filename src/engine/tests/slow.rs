@@ -1,0 +1,81 @@
+//! Those who do not read: bounded, told, cut; and nobody else waits for them.
+
+use super::world::*;
+use crate::{
+    engine::Limits,
+    protocols::presence::{
+        Settings,
+        asks::{Ask, Publication, Reply},
+    },
+};
+use std::time::Duration;
+
+fn publish(world: &mut World, bytes: usize) {
+    let event = Publication {
+        entity_type: "load".into(),
+        operation: "tick".into(),
+        sequence_id: None,
+        payload: format!(r#"{{"pad":"{}"}}"#, "x".repeat(bytes)).into(),
+        receiver: None,
+    };
+    let reply = world.ask(0, Ask::Publish { classroom: room(1), event });
+    assert!(matches!(reply, Reply::Published { .. }));
+}
+
+#[test]
+fn a_slow_reader_is_cut_and_the_others_miss_nothing() {
+    let limits = Limits { outbox_bytes: 4_000, ..Limits::default() };
+    let mut world = World::with(2, Settings::default(), limits);
+    let slow = world.session(1, "web", "slow", room(1));
+    let quick = world.session(1, "web", "quick", room(1));
+    world.take_heard(slow);
+    world.stalled.push(slow);
+    for _ in 0..4 {
+        publish(&mut world, 1_000);
+    }
+    let texts = |heard: Vec<String>| heard.iter().filter(|words| words.contains("tick")).count();
+    let heard = world.take_heard(quick);
+    assert_eq!(heard.last(), Some(&change("left", "web.slow.school", 1)));
+    assert_eq!(texts(heard), 4);
+    let counters = world.engines[1].counters().clone();
+    assert_eq!((counters.slow_readers.read(), counters.dropped_slow.read()), (1, 3), "one was in flight already");
+    publish(&mut world, 10);
+    assert_eq!(texts(world.take_heard(quick)), 1);
+    world.stalled.clear();
+    let in_flight = std::mem::take(&mut world.in_flight);
+    assert_eq!(in_flight.len(), 1);
+    let now = world.now;
+    world.engines[1].sent(slow, true, now);
+    world.run();
+    assert_eq!(world.take_heard(slow), ["CLOSE 1013", "FIN"], "between whole frames");
+    world.eof(slow);
+    world.eof(quick);
+    let delivered = counters.delivered.read();
+    let dropped = counters.dropped_slow.read() + counters.dropped_gone.read();
+    assert_eq!(delivered, 6 + 2, "five publications and a `left` to the quick; an `entered` and one publication to the slow");
+    assert_eq!(dropped, 3);
+    world.assert_empty();
+}
+
+#[test]
+fn one_that_never_takes_its_goodbye_is_cut_after_the_close_time() {
+    let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
+    let mut world = World::with(1, Settings::default(), limits);
+    let slow = world.session(0, "web", "slow", room(1));
+    world.stalled.push(slow);
+    publish(&mut world, 800);
+    publish(&mut world, 800);
+    assert_eq!(world.take_heard(slow), [] as [String; 0]);
+    world.pass(Duration::from_millis(5_010));
+    assert_eq!(world.take_heard(slow), ["END"]);
+    world.assert_empty();
+}
+
+#[test]
+fn a_message_larger_than_the_bound_still_reaches_one_who_reads() {
+    let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
+    let mut world = World::with(1, Settings::default(), limits);
+    let reader = world.session(0, "web", "a", room(1));
+    publish(&mut world, 300_000);
+    assert_eq!(world.take_heard(reader).len(), 1);
+}

@@ -1,0 +1,350 @@
+//! Some shards, a store, and clients who write down what they hear. Time stands still unless a script moves it.
+
+use crate::{
+    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey},
+    engine::{Answer, Birth, Counters, Engine, Entrance, Limits, Listener, Output, Question, Rules, SocketApi},
+    protocols::presence::{Settings, asks::Reply, record::StoreFault},
+    realtime::{ClassroomId, ConnId, Moment, Now, ShardId, UnixMicros, hash_ring::HashRing},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
+pub(super) const LISTENER: Listener = Listener(0);
+
+/// What a client hears, in words: "101", the text of a frame, "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
+pub(super) type Heard = (ConnId, String);
+
+pub(super) struct World {
+    pub(super) engines: Vec<Engine>,
+    pub(super) now: Now,
+    pub(super) heard: Vec<Heard>,
+    pub(super) questions: VecDeque<(usize, Question)>,
+    pub(super) store: Store,
+    /// Sockets that take nothing: their sends stay in flight.
+    pub(super) stalled: Vec<ConnId>,
+    pub(super) in_flight: Vec<(ConnId, Vec<u8>)>,
+    unread: HashMap<ConnId, Vec<u8>>,
+}
+
+#[derive(Default)]
+pub(super) struct Store {
+    pub(super) rows: Vec<(i64, String)>,
+    pub(super) history: Vec<i64>,
+    last: i64,
+    /// Whether answers wait until the script lets them go.
+    pub(super) held: bool,
+    pub(super) fault: Option<StoreFault>,
+}
+
+pub(super) fn room(n: u128) -> ClassroomId {
+    ClassroomId::from_u128(n)
+}
+
+pub(super) fn token(subject: &str) -> String {
+    token_for("school", subject)
+}
+
+pub(super) fn token_for(audience: &str, subject: &str) -> String {
+    let key = SigningKey::new(Algorithm::HS256, &Secret::new(SECRET)).unwrap();
+    let claims = Claims { issuer: "issuer", audience, subject, lifetime: None };
+    key.issue(&claims, UnixMicros(1_700_000_000_000_000)).unwrap()
+}
+
+pub(super) fn connect_request(label: &str, classroom: ClassroomId, token: &str) -> String {
+    format!(
+        r#"{{"type":"connect_request","payload":{{"agent_label":"{label}","classroom_id":"{classroom}","token":"{token}"}}}}"#
+    )
+}
+
+pub(super) fn failure(name: &str, title: &str, status: u16) -> String {
+    let payload = format!(r#"{{"type":"{name}","title":"{title}","status":{status}}}"#);
+    format!(r#"{{"type":"unrecoverable_session_error","payload":{payload}}}"#)
+}
+
+pub(super) fn change(operation: &str, agent_id: &str, session: i64) -> String {
+    let id = format!(r#"{{"entity_type":"agent","operation":"{operation}","sequence_id":{session}}}"#);
+    let payload = format!(r#"{{"version":"v1","entity_type":"agent","label":"{operation}","agent_id":"{agent_id}"}}"#);
+    format!(r#"{{"id":{id},"payload":{payload}}}"#)
+}
+
+pub(super) const SUCCESS: &str = r#"{"type":"connect_success"}"#;
+
+/// A frame from a client, masked with zeros.
+pub(super) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+impl World {
+    pub(super) fn new(shards: u16) -> World {
+        World::with(shards, Settings::default(), Limits::default())
+    }
+
+    pub(super) fn with(shards: u16, presence: Settings, limits: Limits) -> World {
+        let issuer = Issuer {
+            name: "issuer".into(),
+            audiences: vec!["school".into(), "asked".into(), "closed".into()],
+            algorithm: Algorithm::HS256,
+            key: Secret::new(SECRET),
+        };
+        let rules = Arc::new(Rules {
+            entrances: vec![Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] }],
+            authority: Authority::new([issuer]).unwrap(),
+            permissions: Permissions::new([
+                ("school".to_owned(), Rule::None),
+                ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
+            ]),
+            presence,
+            show_shard: false,
+        });
+        let ring = Arc::new(HashRing::new(shards));
+        let engine = |id| {
+            let birth = Birth { id: ShardId(id), start: Moment(0), seed: 7 };
+            Engine::new(birth, ring.clone(), limits.clone(), rules.clone(), Arc::new(Counters::default()))
+        };
+        World {
+            engines: (0..shards).map(engine).collect(),
+            now: Now { moment: Moment(0), wall: UnixMicros(1_700_000_000_000_000) },
+            heard: Vec::new(),
+            questions: VecDeque::new(),
+            store: Store::default(),
+            stalled: Vec::new(),
+            in_flight: Vec::new(),
+            unread: HashMap::new(),
+        }
+    }
+
+    /// A socket that has sent nothing yet.
+    pub(super) fn socket(&mut self, shard: usize) -> ConnId {
+        self.engines[shard].accepted(LISTENER, self.now).unwrap()
+    }
+
+    /// A WebSocket to `path`, upgraded.
+    pub(super) fn websocket(&mut self, shard: usize, path: &str) -> ConnId {
+        let conn = self.socket(shard);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        self.bytes(conn, head.as_bytes());
+        assert_eq!(self.take_heard(conn), ["101"]);
+        conn
+    }
+
+    /// A signed-in session.
+    pub(super) fn session(&mut self, shard: usize, label: &str, subject: &str, classroom: ClassroomId) -> ConnId {
+        let conn = self.websocket(shard, "/ws");
+        self.text(conn, &connect_request(label, classroom, &token(subject)));
+        assert_eq!(self.take_heard(conn), [SUCCESS, "PING"]);
+        self.frame(conn, 10, b"");
+        conn
+    }
+
+    pub(super) fn bytes(&mut self, conn: ConnId, bytes: &[u8]) {
+        let now = self.now;
+        self.engines[conn.shard.index()].received(conn, bytes, now);
+        self.run();
+    }
+
+    pub(super) fn frame(&mut self, conn: ConnId, opcode: u8, payload: &[u8]) {
+        self.bytes(conn, &masked(opcode, payload));
+    }
+
+    pub(super) fn text(&mut self, conn: ConnId, text: &str) {
+        self.frame(conn, 1, text.as_bytes());
+    }
+
+    /// The peer's end of the stream.
+    pub(super) fn eof(&mut self, conn: ConnId) {
+        let now = self.now;
+        self.engines[conn.shard.index()].ended(conn, now);
+        self.run();
+    }
+
+    /// Moves both clocks, in steps no longer than the next deadline.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now.moment + time;
+        while self.now.moment < end {
+            let due = self.engines.iter().filter_map(Engine::next_deadline).min().unwrap_or(end);
+            let next = due.clamp(self.now.moment + Duration::from_millis(1), end);
+            self.now.wall.0 += next.since(self.now.moment).as_micros() as i64;
+            self.now.moment = next;
+            let now = self.now;
+            self.engines.iter_mut().for_each(|engine| engine.tick(now));
+            self.run();
+        }
+    }
+
+    pub(super) fn drain(&mut self) {
+        let now = self.now;
+        self.engines.iter_mut().for_each(|engine| engine.drain(now));
+        self.run();
+    }
+
+    pub(super) fn close(&mut self) {
+        let now = self.now;
+        self.engines.iter_mut().for_each(|engine| engine.close(now));
+        self.run();
+    }
+
+    /// What a connection has heard since it was last asked.
+    pub(super) fn take_heard(&mut self, conn: ConnId) -> Vec<String> {
+        let (own, others) = std::mem::take(&mut self.heard).into_iter().partition(|(to, _)| *to == conn);
+        self.heard = others;
+        let own: Vec<Heard> = own;
+        own.into_iter().map(|(_, words)| words).collect()
+    }
+
+    /// Asks a home as REST does.
+    pub(super) fn ask(&mut self, shard: usize, ask: crate::protocols::presence::asks::Ask) -> Reply {
+        let number = self.engines[shard].ask(ask);
+        self.run();
+        match self.engines[shard].poll_reply(number, Waker::noop()) {
+            Poll::Ready(reply) => reply,
+            Poll::Pending => panic!("a home answers as soon as letters have travelled"),
+        }
+    }
+
+    /// Turns until nothing moves.
+    pub(super) fn run(&mut self) {
+        loop {
+            let mut moved = false;
+            for shard in 0..self.engines.len() {
+                moved |= self.turn(shard);
+            }
+            moved |= !self.store.held && self.answer_all();
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn turn(&mut self, shard: usize) -> bool {
+        let now = self.now;
+        let mut out = Output::default();
+        self.engines[shard].finish(now, &mut out);
+        let mut moved = !(out.sends.is_empty() && out.half_closes.is_empty() && out.closes.is_empty());
+        for send in out.sends {
+            if self.stalled.contains(&send.conn) {
+                self.in_flight.push((send.conn, send.segment.bytes().to_vec()));
+            } else {
+                self.hear(send.conn, send.segment.bytes());
+                self.engines[shard].sent(send.conn, true, now);
+            }
+        }
+        for conn in out.half_closes {
+            self.heard.push((conn, "FIN".into()));
+        }
+        for conn in out.closes {
+            self.in_flight.retain(|(stalled, _)| *stalled != conn);
+            self.heard.push((conn, "END".into()));
+            self.engines[shard].released(conn);
+        }
+        for handoff in out.handoffs {
+            self.heard.push((handoff.conn, format!("HTTP {}", handoff.head.len())));
+            self.engines[shard].released(handoff.conn);
+        }
+        for (to, letter) in std::mem::take(self.engines[shard].letters()) {
+            moved = true;
+            self.engines[to.index()].letter(letter, now);
+        }
+        let questions = std::mem::take(self.engines[shard].questions());
+        self.questions.extend(questions.into_iter().map(|question| (shard, question)));
+        moved
+    }
+
+    /// Lets the store answer all it was asked.
+    pub(super) fn answer_all(&mut self) -> bool {
+        let mut moved = false;
+        for _ in 0..self.questions.len() {
+            let Some((shard, question)) = self.questions.pop_front() else { break };
+            match question {
+                Question::Enter { ticket, entering } => {
+                    moved = true;
+                    let result = self.store.enter(entering.agent_id.to_string());
+                    let now = self.now;
+                    self.engines[shard].answer(Answer::Entered { ticket, result }, now);
+                }
+                Question::Leave(leaving) => {
+                    self.store.rows.retain(|(session, _)| *session != leaving.session);
+                    self.store.history.push(leaving.session);
+                }
+                question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
+            }
+        }
+        moved
+    }
+
+    fn hear(&mut self, conn: ConnId, bytes: &[u8]) {
+        let mut unread = self.unread.remove(&conn).unwrap_or_default();
+        unread.extend_from_slice(bytes);
+        let mut rest = &unread[..];
+        while !rest.is_empty() {
+            let (words, length) = words(rest);
+            self.heard.push((conn, words));
+            rest = &rest[length..];
+        }
+    }
+
+    /// That nobody is left and nothing was forgotten.
+    pub(super) fn assert_empty(&mut self) {
+        for engine in &self.engines {
+            assert!(engine.is_empty(), "every connection was released");
+            let counters = engine.counters();
+            let levels = [&counters.connections, &counters.presence_live, &counters.rooms, &counters.members, &counters.entering];
+            assert_eq!(levels.map(|level| level.read()), [0; 5]);
+            assert_eq!((counters.timers.read(), counters.topics.read()), (0, 0));
+        }
+        assert_eq!(self.store.rows, []);
+    }
+}
+
+impl Store {
+    fn enter(&mut self, agent_id: String) -> Result<i64, StoreFault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        self.last += 1;
+        self.rows.push((self.last, agent_id));
+        Ok(self.last)
+    }
+}
+
+/// What the first frame (or HTTP head) says, and how long it is.
+fn words(bytes: &[u8]) -> (String, usize) {
+    if bytes.starts_with(b"HTTP/1.1 ") {
+        let text = String::from_utf8_lossy(bytes);
+        let end = text.find("\r\n\r\n").unwrap() + 4;
+        let status = text[9..12].to_owned();
+        return (status.clone(), if status == "101" { end } else { bytes.len() });
+    }
+    let (header, length) = match bytes[1] {
+        126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
+        127 => (10, u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize),
+        short => (2, usize::from(short)),
+    };
+    let payload = &bytes[header..header + length];
+    let words = match bytes[0] {
+        0x81 => String::from_utf8(payload.to_vec()).unwrap(),
+        0x88 if length == 0 => "CLOSE".into(),
+        0x88 => format!("CLOSE {}", u16::from_be_bytes([payload[0], payload[1]])),
+        0x89 => "PING".into(),
+        0x8a => "PONG".into(),
+        other => panic!("a server sends no frame that begins with {other:#x}"),
+    };
+    (words, header + length)
+}

@@ -1,0 +1,223 @@
+//! One connection from its first request to its end: hyper speaks, the pace is watched, the last answer gets through.
+
+use super::{
+    answer::Payload,
+    limits::{HEAD_BYTES, HEADERS, LINGER_BYTES, Limits},
+    pace::{Pace, Phase},
+    stop::Stop,
+    table::Table,
+    wire::Wire,
+};
+use bytes::Bytes;
+use futures_lite::{
+    future,
+    io::{AsyncReadExt, AsyncWrite},
+};
+use glommio::{net::TcpStream, timer::Timer};
+use http::{HeaderValue, Request, Response, header};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::Service,
+};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    net::Shutdown,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What all HTTP connections of a shard share.
+pub struct App<S> {
+    /// Whatever fulfils the contracts that the routes name.
+    pub house: Rc<S>,
+    /// How long clients may take.
+    pub limits: Limits,
+    /// When to end.
+    pub stop: Stop,
+}
+
+/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. Runs on a glommio
+/// executor; errors of the connection end it and nothing else. A panic of a handler passes through.
+pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, table: Rc<Table<S>>, app: Rc<App<S>>) {
+    let pace = Rc::new(Pace::new(app.limits));
+    let wire = Wire::new(stream, head, Rc::clone(&pace));
+    let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace) };
+    let mut connection = speaker().serve_connection(wire, exchange);
+    let end = drive(&mut connection, &pace, app.stop.clone()).await;
+    let mut stream = connection.into_parts().io.stream;
+    match end {
+        End::Closed(Ok(())) => {}
+        End::Closed(Err(error)) => tracing::debug!(%error, "an HTTP connection broke"),
+        End::TimedOut if pace.is_blocked() => return,
+        End::TimedOut => match pace.phase() {
+            Phase::Head | Phase::Body => tell_timeout(&mut stream).await,
+            Phase::Idle | Phase::Work => {}
+        },
+    }
+    linger(stream, app.limits.linger).await;
+}
+
+fn speaker() -> http1::Builder {
+    let mut speaker = http1::Builder::new();
+    // The pace watches the headers too, apart from idleness.
+    speaker.header_read_timeout(None);
+    speaker.max_buf_size(HEAD_BYTES).max_header_size(HEAD_BYTES).max_headers(HEADERS);
+    // glommio's streams send one slice at a time.
+    speaker.writev(false);
+    // One who has said all may still listen.
+    speaker.half_close(true);
+    speaker
+}
+
+enum End {
+    Closed(hyper::Result<()>),
+    TimedOut,
+}
+
+type Connection<S> = http1::Connection<Wire, Exchange<S>>;
+
+/// Runs the connection until it is done or its client has taken too long; when the stop is heard, ends it after the request in hand.
+async fn drive<S: 'static>(connection: &mut Connection<S>, pace: &Pace, stop: Stop) -> End {
+    let mut stop = pin!(stop.heard());
+    let mut stopping = false;
+    let mut alarm = Alarm::default();
+    let mut begun = false;
+    poll_fn(|cx| {
+        // Not at the very first: what came with the connection is a request in hand.
+        if begun && !stopping && stop.as_mut().poll(cx).is_ready() {
+            stopping = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+        if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(End::Closed(end));
+        }
+        if !begun {
+            begun = true;
+            // Once more, now with an ear for the stop.
+            cx.waker().wake_by_ref();
+        }
+        alarm.poll(cx, pace).map(|()| End::TimedOut)
+    })
+    .await
+}
+
+/// The one timer of a connection. It moves when the deadline comes nearer, and looks again when it fires: requests that flow do not touch
+/// it. To be polled by one task only, whose waker it keeps.
+#[derive(Default)]
+struct Alarm {
+    timer: Option<Timer>,
+    fires: Option<Instant>,
+}
+
+impl Alarm {
+    fn poll(&mut self, cx: &mut Context<'_>, pace: &Pace) -> Poll<()> {
+        loop {
+            let Some(deadline) = pace.deadline() else { return Poll::Pending };
+            let now = Instant::now();
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            if self.fires.is_some_and(|fires| fires <= deadline && fires > now) {
+                return Poll::Pending;
+            }
+            let timer = self.timer.insert(Timer::new(deadline - now));
+            self.fires = Some(deadline);
+            if Pin::new(timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// One attempt: a client that is this slow is not waited for.
+async fn tell_timeout(stream: &mut TcpStream) {
+    let _ = future::poll_once(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, TIMED_OUT))).await;
+}
+
+/// Closes our side, then reads what still comes until the client closes too: a socket closed with unread bytes resets, and the reset
+/// overtakes the answer.
+async fn linger(mut stream: TcpStream, limit: Duration) {
+    if stream.shutdown(Shutdown::Write).await.is_err() {
+        return;
+    }
+    let drained = async {
+        // On the heap: an array would be part of every connection from its beginning.
+        let mut bytes = vec![0; 4 << 10];
+        let mut total = 0;
+        while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+            total += read;
+            if total > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    let late = async {
+        Timer::new(limit).await;
+    };
+    future::or(drained, late).await;
+}
+
+/// From a request of hyper's to an answer of the table's.
+struct Exchange<S> {
+    table: Rc<Table<S>>,
+    app: Rc<App<S>>,
+    pace: Rc<Pace>,
+}
+
+impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
+    type Response = Response<Paced>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Paced>, Infallible>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (table, app, pace) = (Rc::clone(&self.table), Rc::clone(&self.app), Rc::clone(&self.pace));
+        Box::pin(async move {
+            pace.enter(Phase::Body);
+            let mut answer = table.answer(&app.house, request, || pace.enter(Phase::Work)).await;
+            pace.enter(Phase::Work);
+            if app.stop.said() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(answer.map(|payload| Paced { payload, pace }))
+        })
+    }
+}
+
+/// A body whose end makes the connection idle.
+struct Paced {
+    payload: Payload,
+    pace: Rc<Pace>,
+}
+
+impl Drop for Paced {
+    fn drop(&mut self) {
+        self.pace.enter(Phase::Idle);
+    }
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.payload).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.payload.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.payload.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Raw HTTP over loopback sockets: a blocking client on a thread of its own, one connection served by a real executor.
+
+use super::*;
+use crate::http::{
+    Stopper,
+    answer::{self, Answer},
+    call::Call,
+    fault::Fault,
+    table::Route,
+};
+use glommio::{LocalExecutorBuilder, Placement, net::TcpListener};
+use http::{Method, StatusCode};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net,
+    sync::mpsc,
+    thread,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct House {
+    entered: mpsc::Sender<()>,
+    gate: Stop,
+}
+
+/// The client's end of everything.
+struct Client {
+    socket: net::TcpStream,
+    /// Ends the service.
+    stopper: Stopper,
+    /// Says when `/slow` has begun.
+    entered: mpsc::Receiver<()>,
+    /// Lets `/slow` and `/stream` go on.
+    gate: Stopper,
+}
+
+async fn echo(call: Call<House>) -> Result<Answer, Fault> {
+    Ok(answer::text(StatusCode::OK, call.body))
+}
+
+async fn slow(call: Call<House>) -> Result<Answer, Fault> {
+    let _ = call.house.entered.send(());
+    call.house.gate.clone().heard().await;
+    Ok(answer::text(StatusCode::OK, "slow"))
+}
+
+async fn large(_: Call<House>) -> Result<Answer, Fault> {
+    Ok(answer::text(StatusCode::OK, vec![b'x'; 32 << 20]))
+}
+
+async fn pieces(call: Call<House>) -> Result<Answer, Fault> {
+    let gate = call.house.gate.clone();
+    let stream = futures_lite::stream::unfold(0, move |piece| {
+        let gate = gate.clone();
+        async move {
+            match piece {
+                0 => Some((Ok(Bytes::from("first")), 1)),
+                1 => {
+                    gate.heard().await;
+                    Some((Ok(Bytes::from("second")), 2))
+                }
+                _ => None,
+            }
+        }
+    });
+    Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
+}
+
+/// Serves one connection, `head` of which counts as read before, while `talk` speaks with it. Returns when both are done.
+fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Client) -> T + Send + 'static) -> T {
+    let head = head.to_vec();
+    let executor = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(128).make().unwrap();
+    executor.run(async move {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stopper, stop) = Stopper::new();
+        let (gate, gated) = Stopper::new();
+        let (enter, entered) = mpsc::channel();
+        let client = thread::spawn(move || {
+            let socket = net::TcpStream::connect(address).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            talk(Client { socket, stopper, entered, gate })
+        });
+        let stream = listener.accept().await.unwrap();
+        let table = Table::default().with(
+            "",
+            vec![
+                Route::public(Method::GET, "/now", |_| async { Ok(answer::text(StatusCode::OK, "now")) }),
+                Route::public(Method::POST, "/echo", echo),
+                Route::public(Method::GET, "/slow", slow),
+                Route::public(Method::GET, "/large", large),
+                Route::public(Method::GET, "/stream", pieces),
+            ],
+        );
+        let app = Rc::new(App { house: Rc::new(House { entered: enter, gate: gated }), limits, stop });
+        let serving = async {
+            serve(stream, head, Rc::new(table.unwrap()), app).await;
+        };
+        let late = async {
+            Timer::new(PATIENCE).await;
+            panic!("the connection was never closed");
+        };
+        future::or(serving, late).await;
+        // The reactor has to turn: only then does it let go of the socket.
+        while !client.is_finished() {
+            Timer::new(Duration::from_millis(1)).await;
+        }
+        client.join().unwrap()
+    })
+}
+
+fn short() -> Limits {
+    let short = Duration::from_millis(200);
+    Limits { idle: short, head: short, body: short, stall: short, linger: short }
+}
+
+/// All until the end. A reset would be an error: no answer may be lost to one.
+fn rest(socket: &mut net::TcpStream) -> String {
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// One answer with a content length: status line and headers, body.
+fn one(socket: &mut net::TcpStream) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let (_, length) = head.split_once("content-length: ").unwrap();
+    let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
+    socket.read_exact(&mut body).unwrap();
+    (head, String::from_utf8(body).unwrap())
+}
+
+fn bodies(text: &str) -> Vec<&str> {
+    text.split("HTTP/1.1 200 OK").skip(1).map(|answer| answer.split_once("\r\n\r\n").unwrap().1).collect()
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_the_connection_kept() {
+    served(Limits::default(), b"", |mut client| {
+        client
+            .socket
+            .write_all(b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\n1GET /now HTTP/1.1\r\nhost: h\r\n\r\n")
+            .unwrap();
+        assert_eq!(one(&mut client.socket).1, "1");
+        assert_eq!(one(&mut client.socket).1, "now");
+        client.socket.write_all(b"GET /now HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
+        let last = rest(&mut client.socket);
+        assert!(last.contains("connection: close") && last.contains("date: "), "{last}");
+        assert_eq!(bodies(&last), ["now"]);
+    });
+}
+
+#[test]
+fn what_was_read_before_counts() {
+    let head = b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 6\r\n\r\nabc";
+    for cut in [1, 20, head.len()] {
+        served(Limits::default(), &head[..cut], move |mut client| {
+            client.socket.write_all(&head[cut..]).unwrap();
+            client.socket.write_all(b"def").unwrap();
+            assert_eq!(one(&mut client.socket).1, "abcdef");
+            client.socket.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(rest(&mut client.socket), "");
+        });
+    }
+}
+
+#[test]
+fn an_old_client_gets_its_answer_and_the_end() {
+    served(Limits::default(), b"GET /now HTTP/1.0\r\n\r\n", |mut client| {
+        let text = rest(&mut client.socket);
+        assert!(text.starts_with("HTTP/1.0 200 OK") && text.ends_with("\r\n\r\nnow"), "{text}");
+    });
+}
+
+#[test]
+fn a_head_request_gets_the_length_and_no_body() {
+    served(Limits::default(), b"HEAD /now HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", |mut client| {
+        let text = rest(&mut client.socket);
+        assert!(text.contains("content-length: 3\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+    });
+}
+
+#[test]
+fn a_client_that_has_said_all_still_hears_the_answer() {
+    served(Limits::default(), b"", |mut client| {
+        client.socket.write_all(b"GET /slow HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+        client.socket.shutdown(Shutdown::Write).unwrap();
+        client.entered.recv().unwrap();
+        client.gate.stop();
+        assert_eq!(bodies(&rest(&mut client.socket)), ["slow"]);
+    });
+}
+
+#[test]
+fn dripped_headers_run_out_of_time() {
+    let limits = Limits { idle: PATIENCE * 2, head: Duration::from_millis(300), ..Limits::default() };
+    let (text, took) = served(limits, b"GET /now HT", |mut client| {
+        let began = Instant::now();
+        client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut text = Vec::new();
+        loop {
+            let mut bytes = [0; 512];
+            match client.socket.read(&mut bytes) {
+                Ok(0) => break (String::from_utf8(text).unwrap(), began.elapsed()),
+                Ok(read) => text.extend(&bytes[..read]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            client.socket.write_all(b"T").unwrap();
+        }
+    });
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    assert!(took > Duration::from_millis(250) && took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn headers_that_stop_short_run_out_of_time_sooner_than_idleness() {
+    let limits = Limits { head: Duration::from_millis(200), idle: PATIENCE * 2, ..Limits::default() };
+    served(limits, b"GET /now HTTP/1.1\r\nhost: h\r\n\r\n", |mut client| {
+        assert_eq!(one(&mut client.socket).1, "now");
+        client.socket.write_all(b"G").unwrap();
+        assert!(rest(&mut client.socket).starts_with("HTTP/1.1 408 "));
+    });
+}
+
+#[test]
+fn a_body_that_does_not_come_runs_out_of_time() {
+    served(short(), b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nabc", |mut client| {
+        assert!(rest(&mut client.socket).starts_with("HTTP/1.1 408 "));
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    served(short(), b"", |mut client| assert_eq!(rest(&mut client.socket), ""));
+    served(short(), b"GET /now HTTP/1.1\r\nhost: h\r\n\r\n", |mut client| assert_eq!(bodies(&rest(&mut client.socket)), ["now"]));
+}
+
+#[test]
+fn a_handler_may_take_longer_than_a_client() {
+    served(short(), b"GET /slow HTTP/1.1\r\nhost: h\r\n\r\n", |mut client| {
+        client.entered.recv().unwrap();
+        // Longer than every limit; nothing is to be heard meanwhile.
+        client.socket.set_read_timeout(Some(short().idle * 3)).unwrap();
+        assert_eq!(client.socket.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        client.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.gate.stop();
+        assert_eq!(one(&mut client.socket).1, "slow");
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go() {
+    served(short(), b"GET /large HTTP/1.1\r\nhost: h\r\n\r\n", |client| {
+        // Not read: the server's side ends by itself, and then the first read meets what was in flight, and at last an end or a reset.
+        client.entered.recv().unwrap_err();
+    });
+}
+
+#[test]
+fn oversized_headers_are_told_so() {
+    let head = format!("GET /now HTTP/1.1\r\nhost: h\r\nx: {}\r\n\r\n", "x".repeat(64 << 10));
+    served(Limits::default(), b"", move |mut client| {
+        client.socket.write_all(head.as_bytes()).unwrap();
+        assert!(rest(&mut client.socket).starts_with("HTTP/1.1 431 "));
+    });
+    let head = format!("GET /now HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS + 1));
+    served(Limits::default(), head.as_bytes(), |mut client| assert!(rest(&mut client.socket).starts_with("HTTP/1.1 431 ")));
+}
+
+#[test]
+fn oversized_bodies_are_told_so_though_they_come_whole() {
+    // More than lies in the buffers of both sides: writing it fails when the server hangs up.
+    let size = 7 << 20;
+    let announced = format!("POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: {size}\r\n\r\n");
+    let chunked = format!("POST /echo HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n");
+    for head in [announced, chunked] {
+        served(Limits::default(), head.as_bytes(), move |mut client| {
+            client.socket.write_all(&vec![b'x'; size]).unwrap();
+            let text = rest(&mut client.socket);
+            assert!(text.starts_with("HTTP/1.1 413 ") && text.contains("connection: close"), "{text}");
+        });
+    }
+}
+
+#[test]
+fn rubbish_is_a_bad_request() {
+    served(Limits::default(), b"\x16\x03\x01 rubbish\r\n\r\n", |mut client| {
+        assert!(rest(&mut client.socket).starts_with("HTTP/1.1 400 "));
+    });
+}
+
+#[test]
+fn a_stream_leaves_piece_by_piece() {
+    served(short(), b"GET /stream HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", |mut client| {
+        let mut text = String::new();
+        while !text.contains("first") {
+            let mut bytes = [0; 512];
+            let read = client.socket.read(&mut bytes).unwrap();
+            assert!(read > 0, "{text}");
+            text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        }
+        assert!(!text.contains("second"));
+        client.gate.stop();
+        assert!(rest(&mut client.socket).ends_with("second\r\n0\r\n\r\n"));
+    });
+}
+
+#[test]
+fn a_stop_finishes_the_request_in_hand_and_closes() {
+    served(Limits::default(), b"GET /slow HTTP/1.1\r\nhost: h\r\n\r\n", |mut client| {
+        client.entered.recv().unwrap();
+        client.stopper.stop();
+        client.gate.stop();
+        let text = rest(&mut client.socket);
+        assert!(text.contains("connection: close"), "{text}");
+        assert_eq!(bodies(&text), ["slow"]);
+    });
+}
+
+#[test]
+fn a_stop_closes_what_is_idle_and_answers_what_came_with_the_connection() {
+    served(Limits::default(), b"", |mut client| {
+        client.stopper.stop();
+        assert_eq!(rest(&mut client.socket), "");
+    });
+    served(Limits::default(), b"", |mut client| {
+        client.socket.write_all(b"GET /now HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+        assert_eq!(one(&mut client.socket).1, "now");
+        client.stopper.stop();
+        assert_eq!(rest(&mut client.socket), "");
+    });
+    served(Limits::default(), b"GET /now HTTP/1.1\r\nhost: h\r\n\r\n", |mut client| {
+        client.stopper.stop();
+        assert_eq!(bodies(&rest(&mut client.socket)), ["now"]);
+    });
+}

@@ -1,0 +1,155 @@
+//! A house in memory, and a way to ask a table without a socket.
+
+use super::{
+    rooms::{Account, Accounts, Classrooms, Clock, Observatory, Unverified},
+    table::Table,
+};
+use crate::{
+    protocols::presence::{
+        asks::{Member, Publication},
+        record::{Attendance, StoreFault},
+    },
+    realtime::{ClassroomId, UnixMicros},
+};
+use bytes::Bytes;
+use futures_lite::future::block_on;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+/// A room with three in it.
+pub(super) const FULL: &str = "6f1a2b3c-0000-4000-8000-0123456789ab";
+/// A room of which the store is too busy to tell.
+pub(super) const BUSY: &str = "6f1a2b3c-0000-4000-8000-00000000000b";
+/// A room of which the store cannot tell.
+pub(super) const BROKEN: &str = "6f1a2b3c-0000-4000-8000-00000000000f";
+/// 2026-01-02T03:04:05Z.
+pub(super) const NOW: UnixMicros = UnixMicros(1_767_323_045_000_000);
+
+/// Tokens are `good` and `stranger`; everything asked of it is kept.
+#[derive(Default)]
+pub(super) struct House {
+    pub(super) limit: Cell<usize>,
+    pub(super) range: Cell<(i64, i64)>,
+    pub(super) published: RefCell<Vec<(ClassroomId, Publication)>>,
+    pub(super) unready: RefCell<Vec<String>>,
+}
+
+impl Classrooms for House {
+    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Vec<Member> {
+        self.limit.set(limit);
+        if classroom != room(FULL) {
+            return Vec::new();
+        }
+        let all = [(1, "web.u1.dev"), (2, "web.u2.dev"), (9, "=web.u3.dev")];
+        let after = all.into_iter().filter(|(sequence_id, _)| *sequence_id > after);
+        after.take(limit).map(|(sequence_id, agent_id)| Member { sequence_id, agent_id: agent_id.into() }).collect()
+    }
+
+    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Vec<(ClassroomId, u64)> {
+        classrooms.into_iter().filter(|classroom| *classroom == room(FULL)).map(|classroom| (classroom, 3)).collect()
+    }
+
+    async fn publish(&self, classroom: ClassroomId, event: Publication) -> (i64, u64) {
+        let told = (event.sequence_id.unwrap_or(100), if event.receiver.is_some() { 1 } else { 3 });
+        self.published.borrow_mut().push((classroom, event));
+        told
+    }
+
+    async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool {
+        classroom == room(FULL) && agent_id == "web.u2.dev"
+    }
+
+    async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
+        self.range.set((from.0, to.0));
+        if classroom == room(BUSY) {
+            return Err(StoreFault::Busy);
+        }
+        if classroom == room(BROKEN) {
+            return Err(StoreFault::Failed);
+        }
+        Ok(vec![
+            Attendance { agent_id: "web.u1.dev".into(), entered: NOW, left: Some(UnixMicros(NOW.0 + 1_500_000)) },
+            Attendance { agent_id: "=web.u3.dev".into(), entered: NOW, left: None },
+        ])
+    }
+
+    async fn permitted(&self, subject: &str, _: &str, _: ClassroomId, action: &'static str) -> bool {
+        subject == "good" && action == "read"
+    }
+}
+
+impl Accounts for House {
+    fn verify(&self, token: &str) -> Result<Account, Unverified> {
+        match token {
+            "good" | "stranger" => Ok(Account { subject: token.into(), audience: "dev".into() }),
+            _ => Err(Unverified),
+        }
+    }
+}
+
+impl Clock for House {
+    fn now(&self) -> UnixMicros {
+        NOW
+    }
+}
+
+impl Observatory for House {
+    fn metrics(&self) -> String {
+        "# EOF\n".into()
+    }
+
+    fn ready(&self) -> Result<(), Vec<String>> {
+        let reasons = self.unready.borrow().clone();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+}
+
+fn room(id: &str) -> ClassroomId {
+    id.parse().unwrap()
+}
+
+/// What came back.
+pub(super) struct Said {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Said {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.header("content-type").unwrap_or_default()
+    }
+
+    /// `type` and `status` of an error in JSON that has a title and a detail too.
+    pub(super) fn error(&self) -> (String, u64) {
+        assert_eq!(self.kind(), "application/json");
+        let error: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert!(error["title"].is_string() && error["detail"].is_string());
+        (error["type"].as_str().unwrap().into(), error["status"].as_u64().unwrap())
+    }
+}
+
+/// Asks a table. The request is written as on the wire, with bare line feeds and without a version.
+pub(super) fn ask<S: 'static>(table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut lines = head.lines();
+    let (method, uri) = lines.next().unwrap().split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+    block_on(async {
+        let (parts, body) = table.answer(house, request, || {}).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Said { status: parts.status.as_u16(), headers: parts.headers, body: String::from_utf8(body.into()).unwrap() }
+    })
+}

@@ -1,0 +1,235 @@
+//! The routes for our own services and operators. They ask for no token: only the listener's address protects them.
+
+use super::{
+    answer::{self, Answer},
+    attendance,
+    call::Call,
+    fault::Fault,
+    presence::NO_CLASSROOM,
+    rooms::{Classrooms, Clock, Observatory},
+    table::Route,
+};
+use crate::{protocols::presence::asks::Publication, realtime::ClassroomId};
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Characters in an event's `entity_type` and `operation`.
+const NAME_MAX: usize = 64;
+
+/// Every route.
+pub fn routes<S: Classrooms + Clock + Observatory + 'static>() -> Vec<Route<S>> {
+    vec![
+        Route::internal(Method::DELETE, "/api/v1/sessions", close),
+        Route::internal(Method::POST, "/api/v1/classrooms/{classroom}/events", publish),
+        Route::internal(Method::GET, "/api/v1/classrooms/{classroom}/attendance", attended),
+        Route::internal(Method::GET, "/metrics", metrics),
+        Route::internal(Method::GET, "/livez", livez),
+        Route::internal(Method::GET, "/readyz", readyz),
+    ]
+}
+
+#[derive(Deserialize)]
+struct Closing {
+    session_key: SessionKey,
+}
+
+#[derive(Deserialize)]
+struct SessionKey {
+    agent_id: String,
+    classroom_id: ClassroomId,
+}
+
+#[derive(Serialize)]
+struct Closed {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'static str>,
+}
+
+async fn close<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
+    let Closing { session_key } = call.json(r#"expected {"session_key": {"agent_id": text, "classroom_id": uuid}}"#)?;
+    Ok(match call.house.close(session_key.classroom_id, session_key.agent_id).await {
+        true => answer::json(StatusCode::OK, &Closed { r#type: "delete_success", payload: None }),
+        false => answer::json(StatusCode::NOT_FOUND, &Closed { r#type: "delete_failure", payload: Some("not_found") }),
+    })
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    entity_type: String,
+    operation: String,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+    sequence_id: Option<i64>,
+    receiver: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Published {
+    sequence_id: i64,
+    members: u64,
+}
+
+async fn publish<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
+    let classroom = call.param("classroom", NO_CLASSROOM)?;
+    let event = call.json(
+        r#"expected {"entity_type": text, "operation": text, "payload": object, "sequence_id"?: number, "receiver"?: text}"#,
+    )?;
+    let (sequence_id, members) = call.house.publish(classroom, publication(event)?).await;
+    Ok(answer::json(StatusCode::OK, &Published { sequence_id, members }))
+}
+
+fn publication(event: Event<'_>) -> Result<Publication, Fault> {
+    let Event { entity_type, operation, payload, sequence_id, receiver } = event;
+    if !is_name(&entity_type) || !is_name(&operation) {
+        return Err(Fault::WrongShape("entity_type and operation are 1 to 64 of a-z, 0-9 and _"));
+    }
+    if !payload.get().starts_with('{') {
+        return Err(Fault::WrongShape("payload is an object"));
+    }
+    Ok(Publication { entity_type, operation, sequence_id, payload: payload.get().into(), receiver })
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+async fn attended<S: Classrooms + Clock>(call: Call<S>) -> Result<Answer, Fault> {
+    let classroom = call.param("classroom", NO_CLASSROOM)?;
+    attendance::answer(&call, classroom).await
+}
+
+async fn metrics<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
+    Ok(answer::typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", call.house.metrics()))
+}
+
+/// That this is answered is the answer: a shard that cannot go on takes the process with it.
+async fn livez<S>(_: Call<S>) -> Result<Answer, Fault> {
+    Ok(answer::text(StatusCode::OK, "ok\n"))
+}
+
+async fn readyz<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
+    Ok(match call.house.ready() {
+        Ok(()) => answer::text(StatusCode::OK, "ok\n"),
+        Err(reasons) => answer::text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{
+        fakes::{self, FULL, House, Said},
+        table::Table,
+    };
+    use std::rc::Rc;
+
+    fn ask(house: &Rc<House>, request: &str) -> Said {
+        fakes::ask(&Table::default().with("", routes()).unwrap(), house, request)
+    }
+
+    #[test]
+    fn a_session_is_ended_or_not_there() {
+        let house = Rc::new(House::default());
+        let request = |agent| {
+            format!(r#"DELETE /api/v1/sessions{}{{"session_key":{{"agent_id":"{agent}","classroom_id":"{FULL}"}}}}"#, "\n\n")
+        };
+        let said = ask(&house, &request("web.u2.dev"));
+        assert_eq!((said.status, said.kind(), said.body.as_str()), (200, "application/json", r#"{"type":"delete_success"}"#));
+        let said = ask(&house, &request("web.u7.dev"));
+        assert_eq!((said.status, said.body.as_str()), (404, r#"{"type":"delete_failure","payload":"not_found"}"#));
+    }
+
+    #[test]
+    fn a_session_key_of_the_wrong_shape_is_told_from_no_json() {
+        let house = Rc::new(House::default());
+        for (body, status) in
+            [("{}", 422), (r#"{"session_key":{"agent_id":"a","classroom_id":"b"}}"#, 422), ("x", 400), ("", 400)]
+        {
+            assert_eq!(ask(&house, &format!("DELETE /api/v1/sessions\n\n{body}")).status, status, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_event_goes_on_with_its_payload_untouched() {
+        let house = Rc::new(House::default());
+        let body = r#"{"entity_type":"ban","operation":"created","payload":{ "z":1.0, "a":"\u00e9", "z":[] },"sequence_id":7,"receiver":"web.u1.dev","more":0}"#;
+        let said = ask(&house, &format!("POST /api/v1/classrooms/{FULL}/events\n\n{body}"));
+        assert_eq!((said.status, said.body.as_str()), (200, r#"{"sequence_id":7,"members":1}"#));
+        let published = house.published.take();
+        let expected = Publication {
+            entity_type: "ban".into(),
+            operation: "created".into(),
+            sequence_id: Some(7),
+            payload: r#"{ "z":1.0, "a":"\u00e9", "z":[] }"#.into(),
+            receiver: Some("web.u1.dev".into()),
+        };
+        assert_eq!(published, [(FULL.parse().unwrap(), expected)]);
+    }
+
+    #[test]
+    fn an_event_needs_only_names_and_an_object() {
+        let house = Rc::new(House::default());
+        let said = ask(&house, &format!("POST /api/v1/classrooms/{FULL}/events\n\n{}", event("a", "b", "{}")));
+        assert_eq!((said.status, said.body.as_str()), (200, r#"{"sequence_id":100,"members":3}"#));
+    }
+
+    fn event(entity_type: &str, operation: &str, payload: &str) -> String {
+        format!(r#"{{"entity_type":"{entity_type}","operation":"{operation}","payload":{payload}}}"#)
+    }
+
+    #[test]
+    fn an_event_of_the_wrong_shape_goes_nowhere() {
+        let house = Rc::new(House::default());
+        let long = "a".repeat(65);
+        for (body, status) in [
+            (event("", "b", "{}"), 422),
+            (event("Ban", "b", "{}"), 422),
+            (event("a", "b-c", "{}"), 422),
+            (event("a", &long, "{}"), 422),
+            (event("a", "b", "[]"), 422),
+            (event("a", "b", "null"), 422),
+            (event("a", "b", "{"), 400),
+            (event("a", "b", "{\"x\":}"), 400),
+            (r#"{"entity_type":"a","operation":"b"}"#.into(), 422),
+            (r#"{"entity_type":"a","operation":"b","payload":{},"sequence_id":"1"}"#.into(), 422),
+        ] {
+            assert_eq!(ask(&house, &format!("POST /api/v1/classrooms/{FULL}/events\n\n{body}")).status, status, "{body}");
+        }
+        assert_eq!(ask(&house, &format!("POST /api/v1/classrooms/none/events\n\n{}", event("a", "b", "{}"))).status, 400);
+        assert!(house.published.take().is_empty());
+    }
+
+    #[test]
+    fn attendance_asks_for_no_token() {
+        let house = Rc::new(House::default());
+        let said = ask(&house, &format!("GET /api/v1/classrooms/{FULL}/attendance?format=csv&from=0&to=2026-01-01T00:00:00Z"));
+        assert_eq!((said.status, said.kind()), (200, "text/csv; charset=utf-8"));
+        assert_eq!(house.range.get(), (0, 1_767_225_600_000_000));
+        ask(&house, &format!("GET /api/v1/classrooms/{FULL}/attendance"));
+        assert_eq!(house.range.get(), (fakes::NOW.0 - 86_400_000_000, fakes::NOW.0));
+    }
+
+    #[test]
+    fn operators_see_metrics_life_and_readiness() {
+        let house = Rc::new(House::default());
+        let said = ask(&house, "GET /metrics");
+        assert_eq!((said.status, said.body.as_str()), (200, "# EOF\n"));
+        assert_eq!(ask(&house, "GET /livez").status, 200);
+        assert_eq!(ask(&house, "GET /readyz").status, 200);
+        house.unready.replace(vec!["the store does not answer".into(), "draining".into()]);
+        let said = ask(&house, "GET /readyz");
+        assert_eq!((said.status, said.body.as_str()), (503, "the store does not answer\ndraining\n"));
+        assert_eq!(ask(&house, "GET /livez").status, 200);
+    }
+
+    #[test]
+    fn pages_get_no_leave() {
+        let house = Rc::new(House::default());
+        let said = ask(&house, "OPTIONS /api/v1/sessions\norigin: https://a.example\naccess-control-request-method: DELETE");
+        assert_eq!((said.status, said.header("allow")), (405, Some("DELETE")));
+        assert_eq!(said.header("access-control-allow-origin"), None);
+        assert_eq!(ask(&house, "GET /nowhere").header("access-control-allow-origin"), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! Which request goes where: the routes of one listener, by path and method.
+
+use super::{
+    answer::{self, Answer},
+    call::Call,
+    cors,
+    fault::Fault,
+    limits::BODY_BYTES,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
+use std::{collections::HashMap, error::Error, fmt::Write, future::Future, pin::Pin, rc::Rc, time::Instant};
+use uuid::Uuid;
+
+type Pending = Pin<Box<dyn Future<Output = Result<Answer, Fault>>>>;
+type Params = Vec<(String, String)>;
+type Handler<S> = Box<dyn Fn(Call<S>) -> Pending>;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who may reach a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Face {
+    /// Pages of any origin.
+    Public,
+    /// Our own services; browsers get no leave to call it.
+    Internal,
+}
+
+/// One method of one path, and what answers it.
+pub struct Route<S> {
+    method: Method,
+    path: &'static str,
+    face: Face,
+    handler: Handler<S>,
+}
+
+impl<S> Route<S> {
+    /// A route that pages of any origin may call. `path` as matchit has it: `/rooms/{room}`. GET also answers HEAD.
+    pub fn public<F>(method: Method, path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
+    where
+        F: Future<Output = Result<Answer, Fault>> + 'static,
+    {
+        Route { method, path, face: Face::Public, handler: Box::new(move |call| Box::pin(handler(call))) }
+    }
+
+    /// A route without leave for pages.
+    pub fn internal<F>(method: Method, path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
+    where
+        F: Future<Output = Result<Answer, Fault>> + 'static,
+    {
+        Route { face: Face::Internal, ..Route::public(method, path, handler) }
+    }
+
+    fn answers(&self, method: &Method) -> bool {
+        self.method == method || (self.method == Method::GET && method == Method::HEAD)
+    }
+}
+
+/// The routes of one listener. Those of several APIs may share it, each under its prefix.
+pub struct Table<S> {
+    places: matchit::Router<usize>,
+    by_path: HashMap<String, usize>,
+    routes: Vec<Vec<Route<S>>>,
+    public: bool,
+}
+
+impl<S> Default for Table<S> {
+    fn default() -> Table<S> {
+        Table { places: matchit::Router::new(), by_path: HashMap::new(), routes: Vec::new(), public: false }
+    }
+}
+
+impl<S> Table<S> {
+    /// Adds the routes of an API under `prefix`: empty, or `/like/this`. Where a method of a path is there already, it stays, so that an
+    /// API which asks for tokens goes before one which does not. The error names a path that is no path or that contradicts another.
+    pub fn with(mut self, prefix: &str, routes: Vec<Route<S>>) -> Result<Table<S>, matchit::InsertError> {
+        for route in routes {
+            let path = format!("{prefix}{}", route.path);
+            let place = match self.by_path.get(&path) {
+                Some(&place) => place,
+                None => self.place(path)?,
+            };
+            self.public |= route.face == Face::Public;
+            let there = &mut self.routes[place];
+            if there.iter().all(|other| other.method != route.method) {
+                there.push(route);
+            }
+        }
+        Ok(self)
+    }
+
+    fn place(&mut self, path: String) -> Result<usize, matchit::InsertError> {
+        let place = self.routes.len();
+        self.places.insert(path.as_str(), place)?;
+        self.by_path.insert(path, place);
+        self.routes.push(Vec::new());
+        Ok(place)
+    }
+
+    /// Answers one request. `heard` is called when its body has been read, before the handler runs.
+    pub async fn answer<B>(&self, house: &Rc<S>, request: Request<B>, heard: impl FnOnce()) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let (method, path, id) = (parts.method.clone(), parts.uri.path().to_owned(), request_id(&parts));
+        let found = self.find(&parts);
+        let public = found.as_ref().map_or(self.public, |found| found.0.iter().any(|route| route.face == Face::Public));
+        let mut answer = match found {
+            None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
+            None => answer::empty(StatusCode::NOT_FOUND),
+            Some((routes, params)) => match routes.iter().find(|route| route.answers(&method)) {
+                Some(route) => answered(route, house, parts, params, body, heard).await.unwrap_or_else(Fault::into_answer),
+                None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
+                None => not_allowed(routes),
+            },
+        };
+        if public {
+            cors::open(answer.headers_mut());
+        }
+        let (status, micros) = (answer.status().as_u16(), began.elapsed().as_micros() as u64);
+        tracing::debug!(request = ?id, %method, path = ?path, status, micros, "answered");
+        answer.headers_mut().insert(REQUEST_ID, id);
+        answer
+    }
+
+    fn find(&self, parts: &Parts) -> Option<(&[Route<S>], Params)> {
+        let matched = self.places.at(parts.uri.path()).ok()?;
+        let params = matched.params.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Some((&self.routes[*matched.value], params.collect()))
+    }
+}
+
+async fn answered<S, B>(
+    route: &Route<S>,
+    house: &Rc<S>,
+    parts: Parts,
+    params: Vec<(String, String)>,
+    body: B,
+    heard: impl FnOnce(),
+) -> Result<Answer, Fault>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let body = collected(body).await?;
+    heard();
+    (route.handler)(Call { house: Rc::clone(house), parts, body, params }).await
+}
+
+/// The whole body. One that is announced as too large is refused before any of it is read.
+async fn collected<B>(body: B) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    if body.size_hint().lower() > BODY_BYTES as u64 {
+        return Err(Fault::TooLarge);
+    }
+    match Limited::new(body, BODY_BYTES).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
+        Err(_) => Err(Fault::Unreadable("the body broke off")),
+    }
+}
+
+fn not_allowed<S>(routes: &[Route<S>]) -> Answer {
+    let mut allow = String::new();
+    for route in routes {
+        let head = if route.method == Method::GET { ", HEAD" } else { "" };
+        let comma = if allow.is_empty() { "" } else { ", " };
+        let _ = write!(allow, "{comma}{}{head}", route.method); // a String takes everything
+    }
+    let mut answer = answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    answer
+}
+
+/// The client's own id where it is short and plain, so that a request can be followed through several services; else a new one.
+fn request_id(parts: &Parts) -> HeaderValue {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    match parts.headers.get(REQUEST_ID) {
+        Some(id) if (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain) => id.clone(),
+        _ => HeaderValue::from_str(&Uuid::now_v7().simple().to_string()).unwrap_or_else(|_| HeaderValue::from_static("none")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fakes;
+
+    async fn says(call: Call<&'static str>) -> Result<Answer, Fault> {
+        let room: String = call.param("room", "a room").unwrap_or_default();
+        Ok(answer::text(StatusCode::OK, format!("{}{room}{}", call.house, call.body.len())))
+    }
+
+    fn table() -> Table<&'static str> {
+        let open = || vec![Route::public(Method::GET, "/a", says), Route::public(Method::PUT, "/a", says)];
+        let closed = vec![Route::internal(Method::GET, "/a", says), Route::internal(Method::POST, "/rooms/{room}", says)];
+        Table::default().with("", open()).unwrap().with("/deep/er", open()).unwrap().with("", closed).unwrap()
+    }
+
+    fn ask(request: &str) -> fakes::Said {
+        fakes::ask(&table(), &Rc::new("h"), request)
+    }
+
+    #[test]
+    fn routes_are_found_by_path_method_and_prefix() {
+        assert_eq!(ask("GET /a?x=1").body, "h0");
+        assert_eq!(ask("GET /deep/er/a").body, "h0");
+        assert_eq!(ask("POST /rooms/r1\n\nxyz").body, "hr13");
+        assert_eq!(ask("GET http://host.example/a").body, "h0");
+    }
+
+    #[test]
+    fn unknown_paths_have_nothing_at_all() {
+        for path in ["/", "/a/", "/deep/a", "/rooms/", "/rooms/a/b", "/A"] {
+            let said = ask(&format!("GET {path}"));
+            assert_eq!((said.status, said.body.as_str()), (404, ""), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_not_there_is_told_which_are() {
+        let said = ask("DELETE /a");
+        assert_eq!((said.status, said.header("allow")), (405, Some("GET, HEAD, PUT")));
+        assert_eq!(ask("GET /rooms/x").header("allow"), Some("POST"));
+    }
+
+    #[test]
+    fn on_a_shared_listener_pages_get_no_leave_for_internal_routes() {
+        assert_eq!(ask("OPTIONS /rooms/x\naccess-control-request-method: POST").status, 405);
+        assert_eq!(ask("POST /rooms/x").header("access-control-allow-origin"), None);
+        assert_eq!(ask("OPTIONS /a\naccess-control-request-method: PUT").status, 204);
+    }
+
+    #[test]
+    fn what_is_there_first_stays() {
+        assert_eq!(ask("GET /a").header("access-control-allow-origin"), Some("*"));
+    }
+
+    #[test]
+    fn paths_that_contradict_are_refused() {
+        let other = vec![Route::public(Method::GET, "/rooms/{id}", says)];
+        assert!(table().with("", other).is_err());
+    }
+
+    #[test]
+    fn a_body_has_a_bound() {
+        let most = "x".repeat(BODY_BYTES);
+        assert_eq!(ask(&format!("POST /rooms/r\n\n{most}")).status, 200);
+        let said = ask(&format!("POST /rooms/r\n\n{most}x"));
+        assert_eq!((said.status, said.header("connection")), (413, Some("close")));
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_has_the_same_bound() {
+        let pieces = futures_lite::stream::iter((0..17).map(|_| Ok(Bytes::from(vec![b'x'; 64 << 10]))));
+        let request = Request::post("/rooms/r").body(answer::Payload::stream(pieces)).unwrap();
+        let answer = futures_lite::future::block_on(table().answer(&Rc::new("h"), request, || panic!("heard")));
+        assert_eq!(answer.status(), 413);
+    }
+
+    #[test]
+    fn requests_keep_their_id_or_get_one() {
+        assert_eq!(ask("GET /a\nx-request-id: abc-1").header("x-request-id"), Some("abc-1"));
+        for odd in ["a b", "x\"y", &"a".repeat(65)] {
+            let said = ask(&format!("GET /a\nx-request-id: {odd}"));
+            assert!(said.header("x-request-id").is_some_and(|id| id.len() == 32 && id != odd));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A glommio stream as hyper wants it, with the bytes in front that were read before.
+
+use super::pace::Pace;
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use glommio::net::TcpStream;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// Read at once, by way of the stack.
+const READ_BYTES: usize = 4 << 10;
+
+/// The socket.
+pub(super) struct Wire {
+    pub(super) stream: TcpStream,
+    /// Read before, with how much of it hyper has had.
+    head: Vec<u8>,
+    taken: usize,
+    pace: Rc<Pace>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, head: Vec<u8>, pace: Rc<Pace>) -> Wire {
+        Wire { stream, head, taken: 0, pace }
+    }
+
+    fn take_head(&mut self, into: &mut ReadBufCursor<'_>) {
+        let rest = &self.head[self.taken..];
+        let rest = &rest[..rest.len().min(into.remaining())];
+        into.put_slice(rest);
+        self.taken += rest.len();
+        if self.taken == self.head.len() {
+            self.head = Vec::new();
+            self.taken = 0;
+        }
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        if !wire.head.is_empty() {
+            wire.pace.received();
+            wire.take_head(&mut into);
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [0; READ_BYTES];
+        let room = READ_BYTES.min(into.remaining());
+        let read = ready!(Pin::new(&mut wire.stream).poll_read(cx, &mut bytes[..room]))?;
+        if read > 0 {
+            wire.pace.received();
+        }
+        into.put_slice(&bytes[..read]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        let written = Pin::new(&mut wire.stream).poll_write(cx, bytes);
+        match written {
+            Poll::Ready(_) => wire.pace.sent(),
+            Poll::Pending => wire.pace.blocked(),
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_close(cx)
+    }
+}

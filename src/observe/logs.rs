@@ -1,0 +1,148 @@
+//! Log lines on standard error, written by a thread of their own: a shard only formats, and never waits.
+
+use crate::config::{self, LogFormat};
+use std::io::IsTerminal;
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt};
+
+/// Lines that may wait for standard error. Beyond that they are dropped and counted: about 4 MiB of short lines.
+const WAITING_LINES: usize = 16_384;
+
+/// The way out of log lines. Dropping it writes what still waits, so it lives until the end of `main`.
+#[derive(Debug)]
+pub struct Logs {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Logs {
+    /// How many lines were dropped since the start, because standard error did not take them fast enough.
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped.dropped_lines() as u64
+    }
+
+    /// The same count for whoever outlives this borrow (metrics).
+    pub fn dropped(&self) -> ErrorCounter {
+        self.dropped.clone()
+    }
+}
+
+/// Starts the log of this process. An error means that the process has one already.
+pub fn start(settings: &config::Log) -> Result<Logs, tracing_subscriber::util::TryInitError> {
+    let (lines, logs) = writer(std::io::stderr(), WAITING_LINES);
+    let colours = std::io::stderr().is_terminal();
+    match settings.format {
+        LogFormat::Text => text(settings, lines, colours).try_init()?,
+        LogFormat::Json => json(settings, lines).try_init()?,
+    }
+    Ok(logs)
+}
+
+fn writer(out: impl std::io::Write + Send + 'static, waiting: usize) -> (NonBlocking, Logs) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(waiting).thread_name("homeroom-logs");
+    let (lines, guard) = builder.finish(out);
+    let logs = Logs { dropped: lines.error_counter(), _writer: guard };
+    (lines, logs)
+}
+
+fn filter(settings: &config::Log) -> EnvFilter {
+    EnvFilter::new(&*settings.level)
+}
+
+fn text(settings: &config::Log, lines: NonBlocking, colours: bool) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
+    let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
+    tracing_subscriber::registry().with(filter(settings)).with(layer)
+}
+
+fn json(settings: &config::Log, lines: NonBlocking) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
+    let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(lines);
+    tracing_subscriber::registry().with(filter(settings)).with(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layers, Loaded};
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex, mpsc},
+    };
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Page {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn settings(level: &str) -> config::Log {
+        Loaded::of(&Layers::default().flag("log.level", level)).unwrap().settings.log
+    }
+
+    #[test]
+    fn json_lines_are_objects_and_levels_are_kept() {
+        let page = Page::default();
+        let (lines, logs) = writer(page.clone(), 16);
+        tracing::subscriber::with_default(json(&settings("info"), lines), || {
+            tracing::info!(shard = 1, "up");
+            tracing::debug!("not written");
+        });
+        drop(logs);
+        let written = page.text();
+        let line: serde_json::Value = serde_json::from_str(written.trim_end()).expect("one line, one object");
+        assert_eq!((&line["message"], &line["shard"], &line["level"]), (&"up".into(), &1.into(), &"INFO".into()));
+    }
+
+    #[test]
+    fn text_lines_follow_the_directives() {
+        let page = Page::default();
+        let (lines, logs) = writer(page.clone(), 16);
+        tracing::subscriber::with_default(text(&settings("warn,homeroom::store=debug"), lines, false), || {
+            tracing::info!("quiet");
+            tracing::debug!(target: "homeroom::store", "loud");
+        });
+        drop(logs);
+        let written = page.text();
+        assert!(written.contains("loud") && !written.contains("quiet"), "{written}");
+    }
+
+    /// Takes nothing until it is told to.
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_reader_costs_lines_and_never_the_writer() {
+        let (release, stuck) = mpsc::channel();
+        let (lines, logs) = writer(Stuck(stuck), 4);
+        tracing::subscriber::with_default(text(&settings("info"), lines, false), || {
+            for line in 0..100 {
+                tracing::info!(line);
+            }
+        });
+        let dropped = logs.dropped_lines();
+        assert!((94..=96).contains(&dropped), "4 wait, 1 is with the writer: {dropped}");
+        drop(release);
+    }
+}

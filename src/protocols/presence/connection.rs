@@ -1,0 +1,225 @@
+//! One client's side of presence, from the end of the upgrade to its end.
+//!
+//! Waiting → (asking a permission service) → joining → live → over. The home decides when a connection is seated; the connection keeps time.
+
+use super::{
+    letters::{FromHome, Seat, ToHome},
+    messages::{Notice, Parser, SessionError},
+    settings::Settings,
+};
+use crate::{
+    auth::{Action, Authority, Decision, PermissionQuestion, Permissions},
+    realtime::{ClassroomId, ConnId, Moment, Now},
+};
+use std::{sync::Arc, time::Duration};
+
+/// What decides who may come in, and how long it may take.
+pub struct Gate<'a> {
+    /// Who may sign tokens.
+    pub authority: &'a Authority,
+    /// Who may enter which room.
+    pub permissions: &'a Permissions,
+    /// Times and sizes.
+    pub settings: &'a Settings,
+    /// A parser with warm buffers.
+    pub parser: &'a mut Parser,
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary,
+    /// A Pong, whatever it carries.
+    Pong,
+    /// The time set by [`Effect::Timer`] has come.
+    TimerFired,
+    /// The permission service answered; `None`: it could not be asked.
+    Permission(Option<bool>),
+    /// A letter from the classroom's home.
+    Home(FromHome),
+    /// The server is about to stop.
+    Stopping,
+    /// The socket is over, or is about to be closed for a reason of the server's.
+    Gone,
+}
+
+/// What a connection wants done, in this order.
+#[derive(PartialEq, Debug)]
+pub enum Effect {
+    /// Send this to the client.
+    Notify(Notice),
+    /// Send the error and a Close, then end the connection. Nothing may be sent after it.
+    Fail(SessionError),
+    /// Replace the connection's one timer; `None` cancels it.
+    Timer(Option<Duration>),
+    /// To the classroom's home.
+    Home(ToHome),
+    /// From now on deliver what is published to the classroom.
+    Listen(ClassroomId),
+    /// Ask the permission service.
+    Ask(PermissionQuestion),
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum State {
+    /// For the first frame.
+    Waiting,
+    /// For the permission service.
+    Asking { classroom: ClassroomId, agent_id: Arc<str> },
+    /// For the home.
+    Joining { classroom: ClassroomId, agent_id: Arc<str> },
+    /// Signed in.
+    Live { classroom: ClassroomId, place: u32, pinged: Moment, awaits_pong: bool },
+    /// Told its end, or gone.
+    Over,
+}
+
+/// The state machine of one connection.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Connection {
+    state: State,
+}
+
+impl Connection {
+    /// A connection whose upgrade has just been answered.
+    pub fn open(settings: &Settings, out: &mut Vec<Effect>) -> Connection {
+        out.push(Effect::Timer(Some(settings.auth_timeout)));
+        Connection { state: State::Waiting }
+    }
+
+    /// Whether it is signed in.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Live { .. })
+    }
+
+    /// Takes what happened; pushes what is to be done.
+    pub fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        match event {
+            Event::Text(text) => self.on_text(text, conn, now, gate, out),
+            Event::Binary => self.on_binary(out),
+            Event::Pong => self.on_pong(now, gate.settings, out),
+            Event::TimerFired => self.on_timer(conn, now, gate.settings, out),
+            Event::Permission(answer) => self.on_permission(answer, conn, now, out),
+            Event::Home(letter) => self.on_home(letter, now, gate.settings, out),
+            Event::Stopping => self.on_stopping(out),
+            Event::Gone => self.leave(conn, now, out),
+        }
+    }
+
+    fn on_text(&mut self, text: &str, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        if self.state != State::Waiting {
+            return;
+        }
+        let Some(request) = gate.parser.connect_request(text, gate.settings.max_label_bytes) else {
+            return self.fail(SessionError::SerializationFailed, out);
+        };
+        let Ok(account) = gate.authority.verify(request.token, now.wall) else {
+            return self.fail(SessionError::Unauthenticated, out);
+        };
+        let classroom = request.classroom_id;
+        let agent_id: Arc<str> = account.agent_id(request.agent_label).into();
+        match gate.permissions.decide(&account, classroom, Action::Connect) {
+            Decision::Allowed => self.join(classroom, agent_id, conn, now, out),
+            Decision::Denied => self.fail(SessionError::AccessDenied, out),
+            Decision::Ask(question) => {
+                self.state = State::Asking { classroom, agent_id };
+                out.push(Effect::Timer(None));
+                out.push(Effect::Ask(question));
+            }
+        }
+    }
+
+    fn on_binary(&mut self, out: &mut Vec<Effect>) {
+        if self.state == State::Waiting {
+            self.fail(SessionError::UnsupportedRequest, out);
+        }
+    }
+
+    fn on_permission(&mut self, answer: Option<bool>, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
+        let State::Asking { classroom, agent_id } = &self.state else { return };
+        match answer {
+            Some(true) => {
+                let (classroom, agent_id) = (*classroom, agent_id.clone());
+                self.join(classroom, agent_id, conn, now, out);
+            }
+            Some(false) | None => self.fail(SessionError::AccessDenied, out),
+        }
+    }
+
+    fn on_home(&mut self, letter: FromHome, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+        match letter {
+            FromHome::Seated { place } => {
+                let State::Joining { classroom, .. } = self.state else { return };
+                self.state = State::Live { classroom, place, pinged: now.moment, awaits_pong: true };
+                out.push(Effect::Notify(Notice::Seated));
+                out.push(Effect::Listen(classroom));
+                out.push(Effect::Timer(Some(settings.pong_timeout)));
+            }
+            FromHome::Refused(error) => {
+                if matches!(self.state, State::Joining { .. }) {
+                    self.fail(error, out);
+                }
+            }
+            FromHome::Replaced { classroom, place } => {
+                if !matches!(self.state, State::Over) {
+                    self.fail(SessionError::Replaced, out);
+                }
+                out.push(Effect::Home(ToHome::Told { classroom, place }));
+            }
+        }
+    }
+
+    fn on_pong(&mut self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+        if let State::Live { awaits_pong, pinged, .. } = &mut self.state
+            && std::mem::take(awaits_pong)
+        {
+            out.push(Effect::Timer(Some((*pinged + settings.ping_interval).since(now.moment))));
+        }
+    }
+
+    fn on_timer(&mut self, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+        match &mut self.state {
+            State::Waiting => self.fail(SessionError::AuthTimedOut, out),
+            State::Live { awaits_pong: true, .. } => {
+                out.push(Effect::Fail(SessionError::PongTimedOut));
+                self.leave(conn, now, out);
+            }
+            State::Live { awaits_pong, pinged, .. } => {
+                *awaits_pong = true;
+                *pinged = now.moment;
+                out.push(Effect::Notify(Notice::Ping));
+                out.push(Effect::Timer(Some(settings.pong_timeout)));
+            }
+            State::Asking { .. } | State::Joining { .. } | State::Over => {}
+        }
+    }
+
+    fn on_stopping(&self, out: &mut Vec<Effect>) {
+        if self.is_live() {
+            out.push(Effect::Notify(Notice::Terminated));
+        }
+    }
+
+    fn join(&mut self, classroom: ClassroomId, agent_id: Arc<str>, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
+        self.state = State::Joining { classroom, agent_id: agent_id.clone() };
+        out.push(Effect::Timer(None));
+        out.push(Effect::Home(ToHome::Join { conn, classroom, agent_id, at: now.wall }));
+    }
+
+    fn leave(&mut self, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
+        let (classroom, seat) = match std::mem::replace(&mut self.state, State::Over) {
+            State::Joining { classroom, agent_id } => (classroom, Seat::Agent(agent_id)),
+            State::Live { classroom, place, .. } => (classroom, Seat::Place(place)),
+            State::Waiting | State::Asking { .. } | State::Over => return,
+        };
+        out.push(Effect::Home(ToHome::Leave { conn, classroom, seat, at: now.wall }));
+    }
+
+    fn fail(&mut self, error: SessionError, out: &mut Vec<Effect>) {
+        self.state = State::Over;
+        out.push(Effect::Fail(error));
+    }
+}

@@ -1,0 +1,330 @@
+//! One classroom at its home: the only writer of who is in it.
+//!
+//! A member is a key (agent id) with, at any time, at most one connection that owns it. An owner is seated (told `connect_success`) when its row is on disk
+//! and every connection that owned the key before has been told `replaced`.
+
+use super::{
+    asks::{Member as Listed, Publication},
+    homes::{Entering, Outcome},
+    letters::{FromHome, Seat},
+    messages::{self, SessionError},
+    record::Leaving,
+    settings::Settings,
+};
+use crate::realtime::{ClassroomId, ConnId, ShardId, UnixMicros, table::Key};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use slab::Slab;
+use smallvec::SmallVec;
+use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};
+
+/// What is known of a member's row in the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Row {
+    /// Not asked for: the last attempt failed.
+    None,
+    /// Asked for under this ticket.
+    Asked(Key),
+    /// On disk, with its session number.
+    Stored(i64),
+}
+
+struct Member {
+    agent_id: Arc<str>,
+    row: Row,
+    owner: Option<ConnId>,
+    /// Former owners that were sent `replaced` and have not confirmed it.
+    untold: u32,
+    seated: bool,
+    /// Whether the others were told that it entered.
+    announced: bool,
+    /// REST asks that wait for this session's end.
+    closers: Option<Box<Vec<(ShardId, u64)>>>,
+}
+
+/// One classroom.
+pub struct Room {
+    id: ClassroomId,
+    members: Slab<Member>,
+    by_agent: HashTable<u32>,
+    /// On which shards seated members are, and how many.
+    shards: SmallVec<[(ShardId, u32); 4]>,
+    seated: usize,
+    /// The number of the last event published without one of its own.
+    last_published: i64,
+    /// Changes of the running tick by session number; true: entered.
+    changes: Option<BTreeMap<i64, (Arc<str>, bool)>>,
+}
+
+/// What a room needs to know of the world while it decides.
+pub struct Circumstances<'a> {
+    /// Hashes agent ids.
+    pub hasher: &'a FixedState,
+    /// Times and sizes.
+    pub settings: &'a Settings,
+    /// What is to be done.
+    pub out: &'a mut Vec<Outcome>,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(id: ClassroomId) -> Room {
+        Room {
+            id,
+            members: Slab::new(),
+            by_agent: HashTable::new(),
+            shards: SmallVec::new(),
+            seated: 0,
+            last_published: 0,
+            changes: None,
+        }
+    }
+
+    /// Whether it can be forgotten.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.changes.is_none()
+    }
+
+    /// How many are signed in.
+    pub fn seated(&self) -> usize {
+        self.seated
+    }
+
+    /// A connection asks to be let in. Returns the member's place when its row has to be asked for or waited for.
+    pub fn join(&mut self, conn: ConnId, agent_id: Arc<str>, c: &mut Circumstances<'_>) -> (u32, Row) {
+        let place = match self.find(&agent_id, c.hasher) {
+            Some(place) => place,
+            None => self.add(agent_id, c.hasher),
+        };
+        self.dismiss_owner(place, c.out);
+        let member = self.member(place);
+        member.owner = Some(conn);
+        let row = member.row;
+        self.advance(place, UnixMicros::default(), c);
+        (place, row)
+    }
+
+    /// Notes under which ticket the member's row was asked for.
+    pub fn asked(&mut self, place: u32, ticket: Key) {
+        self.member(place).row = Row::Asked(ticket);
+    }
+
+    /// The row is on disk.
+    pub fn stored(&mut self, place: u32, session: i64, at: UnixMicros, c: &mut Circumstances<'_>) {
+        self.member(place).row = Row::Stored(session);
+        self.advance(place, at, c);
+    }
+
+    /// The row could not be written, or not in time; in the second case (`row_may_come`) it can still be answered later.
+    pub fn failed(&mut self, place: u32, error: SessionError, row_may_come: bool, c: &mut Circumstances<'_>) {
+        let member = self.member(place);
+        if !row_may_come {
+            member.row = Row::None;
+        }
+        if let Some(owner) = member.owner.take() {
+            c.out.push(Outcome::Tell(owner, FromHome::Refused(error)));
+        }
+        self.advance(place, UnixMicros::default(), c);
+    }
+
+    /// A connection is over. One that owns nothing any more changes nothing.
+    pub fn leave(&mut self, conn: ConnId, seat: &Seat, at: UnixMicros, c: &mut Circumstances<'_>) {
+        let place = match seat {
+            Seat::Place(place) => Some(*place),
+            Seat::Agent(agent_id) => self.find(agent_id, c.hasher),
+        };
+        let Some(place) = place.filter(|&place| self.members.get(place as usize).is_some_and(|m| m.owner == Some(conn))) else {
+            return;
+        };
+        self.unseat(place);
+        self.member(place).owner = None;
+        self.advance(place, at, c);
+    }
+
+    /// A former owner has been told.
+    pub fn told(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
+        let Some(member) = self.members.get_mut(place as usize) else { return };
+        member.untold = member.untold.saturating_sub(1);
+        self.advance(place, at, c);
+    }
+
+    /// Ends a session from outside; the asker is answered when it is over. False: there is no such session.
+    pub fn close(&mut self, agent_id: &str, asker: (ShardId, u64), c: &mut Circumstances<'_>) -> bool {
+        let Some(place) = self.find(agent_id, c.hasher) else { return false };
+        if self.member(place).owner.is_none() {
+            return false;
+        }
+        self.member(place).closers.get_or_insert_default().push(asker);
+        self.dismiss_owner(place, c.out);
+        true
+    }
+
+    /// Delivers an event; returns its number and how many it was sent to.
+    pub fn publish(&mut self, event: &Publication, c: &mut Circumstances<'_>) -> (i64, u64) {
+        let sequence_id = event.sequence_id.unwrap_or(self.last_published + 1);
+        self.last_published = self.last_published.max(sequence_id);
+        let frame = messages::published(event, sequence_id);
+        let Some(receiver) = &event.receiver else {
+            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
+            return (sequence_id, self.seated as u64);
+        };
+        let member = self.find(receiver, c.hasher).map(|place| self.member(place)).filter(|member| member.seated);
+        let owner = member.and_then(|member| member.owner);
+        c.out.extend(owner.map(|conn| Outcome::Deliver(conn, frame)));
+        (sequence_id, u64::from(owner.is_some()))
+    }
+
+    /// The signed-in members after a session number, in order, at most `limit`.
+    pub fn list(&self, after: i64, limit: usize) -> Vec<Listed> {
+        let mut listed: Vec<(i64, &Arc<str>)> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.seated)
+            .filter_map(|(_, member)| match member.row {
+                Row::Stored(session) if session > after => Some((session, &member.agent_id)),
+                Row::Stored(_) | Row::Asked(_) | Row::None => None,
+            })
+            .collect();
+        if listed.len() > limit {
+            listed.select_nth_unstable_by_key(limit, |&(session, _)| session);
+            listed.truncate(limit);
+        }
+        listed.sort_unstable_by_key(|&(session, _)| session);
+        listed.into_iter().map(|(sequence_id, agent_id)| Listed { sequence_id, agent_id: agent_id.to_string() }).collect()
+    }
+
+    /// The tick is over: its changes go out as one frame.
+    pub fn tick(&mut self, c: &mut Circumstances<'_>) {
+        let Some(changes) = self.changes.take() else { return };
+        let (mut entered, mut left) = (Vec::new(), Vec::new());
+        for (session, (agent_id, came)) in changes {
+            let list = if came { &mut entered } else { &mut left };
+            list.push((agent_id, session));
+        }
+        if !(entered.is_empty() && left.is_empty()) {
+            let frame = messages::changes(&entered, &left, self.seated);
+            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
+        }
+    }
+
+    /// What an unanswered row of this place belongs to.
+    pub fn entering(&self, place: u32, at: UnixMicros) -> Entering {
+        Entering { classroom: self.id, place, agent_id: self.members[place as usize].agent_id.clone(), at }
+    }
+
+    /// Does what has become possible for a member: seat its owner, or let it go when nobody owns it.
+    fn advance(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
+        let member = self.member(place);
+        if member.untold > 0 {
+            return;
+        }
+        if let Some(closers) = member.closers.take() {
+            c.out.extend(closers.into_iter().map(|(asker, number)| Outcome::Closed { asker, number }));
+        }
+        match (member.row, member.owner) {
+            (Row::Stored(session), Some(owner)) if !member.seated => self.seat(place, session, owner, c),
+            (Row::Stored(session), None) => {
+                c.out.push(Outcome::Leave(Leaving { session, at }));
+                self.remove(place, Some(session), c);
+            }
+            (Row::None, None) => self.remove(place, None, c),
+            (Row::Stored(_) | Row::None, Some(_)) | (Row::Asked(_), _) => {}
+        }
+    }
+
+    fn seat(&mut self, place: u32, session: i64, owner: ConnId, c: &mut Circumstances<'_>) {
+        let member = self.member(place);
+        member.seated = true;
+        let agent_id = member.agent_id.clone();
+        if !std::mem::replace(&mut member.announced, true) {
+            self.announce(&agent_id, session, true, c);
+        }
+        self.seated += 1;
+        match self.shards.iter_mut().find(|(shard, _)| *shard == owner.shard) {
+            Some((_, count)) => *count += 1,
+            None => self.shards.push((owner.shard, 1)),
+        }
+        c.out.push(Outcome::Tell(owner, FromHome::Seated { place }));
+    }
+
+    fn unseat(&mut self, place: u32) {
+        let member = self.member(place);
+        let Some(owner) = member.owner.filter(|_| std::mem::take(&mut member.seated)) else { return };
+        self.seated -= 1;
+        if let Some(at) = self.shards.iter().position(|(shard, _)| *shard == owner.shard) {
+            self.shards[at].1 -= 1;
+            if self.shards[at].1 == 0 {
+                self.shards.swap_remove(at);
+            }
+        }
+    }
+
+    /// Takes the key from its owner, if it has one, and has it told.
+    fn dismiss_owner(&mut self, place: u32, out: &mut Vec<Outcome>) {
+        self.unseat(place);
+        let classroom = self.id;
+        let member = self.member(place);
+        if let Some(owner) = member.owner.take() {
+            member.untold += 1;
+            out.push(Outcome::Tell(owner, FromHome::Replaced { classroom, place }));
+        }
+    }
+
+    fn announce(&mut self, agent_id: &Arc<str>, session: i64, entered: bool, c: &mut Circumstances<'_>) {
+        if !c.settings.events {
+            return;
+        }
+        if self.changes.is_none() && self.seated > c.settings.coalesce_above {
+            self.changes = Some(BTreeMap::new());
+            c.out.push(Outcome::Tick(self.id));
+        }
+        match &mut self.changes {
+            Some(changes) => {
+                let came_in_this_tick = changes.get(&session).is_some_and(|(_, came)| *came);
+                if came_in_this_tick && !entered {
+                    changes.remove(&session);
+                } else {
+                    changes.insert(session, (agent_id.clone(), entered));
+                }
+            }
+            None if self.shards.is_empty() => {}
+            None => {
+                let frame = messages::change(if entered { "entered" } else { "left" }, agent_id, session);
+                c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
+            }
+        }
+    }
+
+    fn listening(&self) -> SmallVec<[ShardId; 8]> {
+        self.shards.iter().map(|&(shard, _)| shard).collect()
+    }
+
+    fn find(&self, agent_id: &str, hasher: &FixedState) -> Option<u32> {
+        let same = |place: &u32| *self.members[*place as usize].agent_id == *agent_id;
+        self.by_agent.find(hasher.hash_one(agent_id), same).copied()
+    }
+
+    fn add(&mut self, agent_id: Arc<str>, hasher: &FixedState) -> u32 {
+        let hash = hasher.hash_one(&*agent_id);
+        let member = Member { agent_id, row: Row::None, owner: None, untold: 0, seated: false, announced: false, closers: None };
+        let place = self.members.insert(member) as u32;
+        let members = &self.members;
+        self.by_agent.insert_unique(hash, place, |&other| hasher.hash_one(&*members[other as usize].agent_id));
+        place
+    }
+
+    fn remove(&mut self, place: u32, session: Option<i64>, c: &mut Circumstances<'_>) {
+        let member = self.members.remove(place as usize);
+        let hash = c.hasher.hash_one(&*member.agent_id);
+        if let Ok(entry) = self.by_agent.find_entry(hash, |&other| other == place) {
+            entry.remove();
+        }
+        if let Some(session) = session.filter(|_| member.announced) {
+            self.announce(&member.agent_id, session, false, c);
+        }
+    }
+
+    fn member(&mut self, place: u32) -> &mut Member {
+        &mut self.members[place as usize]
+    }
+}

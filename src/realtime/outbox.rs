@@ -1,0 +1,209 @@
+//! What waits to be sent to one connection. Empty and without memory of its own while the connection keeps up.
+//!
+//! At most one send is in flight. What is queued behind it leaves in one send, in order, when the one in flight is done.
+
+use std::{collections::VecDeque, ops::Range, rc::Rc};
+
+/// Bytes to be sent: a part of a batch that other connections of the shard may share. Always whole frames.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The batch. Never changed while a segment points into it.
+    pub batch: Rc<Vec<u8>>,
+    /// The part that is to be sent: never empty.
+    pub range: Range<u32>,
+}
+
+impl Segment {
+    /// The whole of a batch of its own; `None` when it is empty.
+    pub fn whole(bytes: Vec<u8>) -> Option<Segment> {
+        let end = u32::try_from(bytes.len()).expect("limits keep a batch below 4 GiB");
+        (end > 0).then(|| Segment { batch: Rc::new(bytes), range: 0..end })
+    }
+
+    /// The bytes themselves.
+    pub fn bytes(&self) -> &[u8] {
+        &self.batch[self.range.start as usize..self.range.end as usize]
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        (self.range.end - self.range.start) as usize
+    }
+
+    /// Never, by construction; here because a length wants it.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    fn continues(&self, earlier: &Segment) -> bool {
+        Rc::ptr_eq(&self.batch, &earlier.batch) && earlier.range.end == self.range.start
+    }
+}
+
+/// A segment and how many deliveries (frames published to topics) are in it; replies to the connection alone count as none.
+#[derive(Clone, Debug)]
+struct Queued {
+    segment: Segment,
+    deliveries: u32,
+}
+
+#[derive(Debug, Default)]
+struct More {
+    queue: VecDeque<Queued>,
+    bytes: usize,
+}
+
+/// What a push did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// It was queued, and the connection has nothing in flight: put it on the list of those to be collected.
+    Ready,
+    /// It was queued behind what is there already.
+    Queued,
+    /// It would pass the bound: nothing was queued.
+    Full,
+}
+
+/// The outbox of one connection.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    next: Option<Queued>,
+    more: Option<Box<More>>,
+    in_flight_bytes: u32,
+    in_flight_deliveries: u32,
+}
+
+impl Outbox {
+    /// Queues a segment behind all that is there. `bound_bytes` is what may wait in all; a segment that meets an empty outbox always fits.
+    pub fn push(&mut self, segment: Segment, deliveries: u32, bound_bytes: usize) -> Pushed {
+        let waiting = self.bytes();
+        if waiting > 0 && waiting + segment.len() > bound_bytes {
+            return Pushed::Full;
+        }
+        let was_idle = waiting == 0;
+        self.append(Queued { segment, deliveries });
+        if was_idle { Pushed::Ready } else { Pushed::Queued }
+    }
+
+    /// What is to be sent now, in one piece: nothing while a send is in flight. The caller owes a [`Outbox::sent`].
+    pub fn collect(&mut self) -> Option<Segment> {
+        if self.in_flight_bytes > 0 {
+            return None;
+        }
+        let first = self.next.take()?;
+        let Queued { segment, deliveries } = match self.more.take() {
+            None => first,
+            Some(more) => coalesce(first, *more),
+        };
+        self.in_flight_bytes = segment.len() as u32;
+        self.in_flight_deliveries = deliveries;
+        Some(segment)
+    }
+
+    /// The send in flight is over, for better or worse. Returns how many deliveries it carried.
+    pub fn sent(&mut self) -> u32 {
+        self.in_flight_bytes = 0;
+        std::mem::take(&mut self.in_flight_deliveries)
+    }
+
+    /// Whether something waits that could be sent now.
+    pub fn is_ready(&self) -> bool {
+        self.in_flight_bytes == 0 && self.next.is_some()
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == 0
+    }
+
+    /// Bytes that wait or are in flight.
+    pub fn bytes(&self) -> usize {
+        self.in_flight_bytes as usize
+            + self.next.as_ref().map_or(0, |next| next.segment.len())
+            + self.more.as_ref().map_or(0, |more| more.bytes)
+    }
+
+    /// Throws away all that is not in flight; returns how many deliveries were lost with it.
+    pub fn discard(&mut self) -> u32 {
+        let next = self.next.take().map_or(0, |next| next.deliveries);
+        let more = self.more.take().map_or(0, |more| more.queue.iter().map(|queued| queued.deliveries).sum());
+        next + more
+    }
+
+    fn append(&mut self, queued: Queued) {
+        match (&mut self.next, &mut self.more) {
+            (None, _) => self.next = Some(queued),
+            (Some(next), None) if queued.segment.continues(&next.segment) => {
+                next.segment.range.end = queued.segment.range.end;
+                next.deliveries += queued.deliveries;
+            }
+            (Some(_), more) => {
+                let more = more.get_or_insert_default();
+                more.bytes += queued.segment.len();
+                more.queue.push_back(queued);
+            }
+        }
+    }
+}
+
+/// One contiguous batch of everything: one send of it costs less than a send, or a vector, of many.
+fn coalesce(first: Queued, more: More) -> Queued {
+    let mut batch = Vec::with_capacity(first.segment.len() + more.bytes);
+    let mut deliveries = 0;
+    for queued in std::iter::once(&first).chain(&more.queue) {
+        batch.extend_from_slice(queued.segment.bytes());
+        deliveries += queued.deliveries;
+    }
+    Queued { segment: Segment::whole(batch).expect("it holds the first segment"), deliveries }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: usize = 10;
+
+    fn segment(bytes: &[u8]) -> Segment {
+        Segment::whole(bytes.to_vec()).expect("test segments are not empty")
+    }
+
+    #[test]
+    fn what_waits_behind_a_send_leaves_in_one_piece_and_in_order() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(segment(b"a"), 1, BOUND), Pushed::Ready);
+        assert_eq!(outbox.collect().map(|s| s.bytes().to_vec()), Some(b"a".to_vec()));
+        assert_eq!(outbox.push(segment(b"b"), 1, BOUND), Pushed::Queued);
+        assert_eq!(outbox.push(segment(b"c"), 0, BOUND), Pushed::Queued);
+        assert!(outbox.collect().is_none(), "one send in flight at a time");
+        assert_eq!(outbox.sent(), 1);
+        assert!(outbox.is_ready());
+        assert_eq!(outbox.collect().map(|s| s.bytes().to_vec()), Some(b"bc".to_vec()));
+        assert_eq!(outbox.sent(), 1);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn neighbours_in_one_batch_stay_shared() {
+        let batch = Rc::new(b"success|ping".to_vec());
+        let mut outbox = Outbox::default();
+        outbox.push(Segment { batch: batch.clone(), range: 0..8 }, 0, 100);
+        outbox.push(Segment { batch: batch.clone(), range: 8..12 }, 0, 100);
+        let sent = outbox.collect().expect("both wait");
+        assert!(Rc::ptr_eq(&sent.batch, &batch));
+        assert_eq!(sent.bytes(), b"success|ping");
+    }
+
+    #[test]
+    fn the_bound_counts_what_is_in_flight_and_one_large_message_fits_an_empty_outbox() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(segment(&[0; 50]), 1, BOUND), Pushed::Ready);
+        outbox.collect();
+        assert_eq!(outbox.push(segment(b"x"), 1, BOUND), Pushed::Full);
+        outbox.sent();
+        assert_eq!(outbox.push(segment(&[0; 6]), 2, BOUND), Pushed::Ready);
+        assert_eq!(outbox.push(segment(&[0; 4]), 3, BOUND), Pushed::Queued);
+        assert_eq!(outbox.push(segment(&[0; 1]), 1, BOUND), Pushed::Full);
+        assert_eq!(outbox.discard(), 5);
+        assert!(outbox.is_empty());
+    }
+}

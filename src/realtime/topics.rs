@@ -1,0 +1,219 @@
+//! Who on this shard listens to what, and what was published in this turn.
+//!
+//! Frames published to a topic gather in one contiguous batch; at the end of the turn each listener gets a segment of it, by reference. A listener that
+//! came in the middle of the turn hears only what came after it.
+
+use super::outbox::Segment;
+use hashbrown::HashMap;
+use std::{hash::Hash, rc::Rc};
+
+/// When a topic's batch has grown to this many bytes the turn must not wait longer with its delivery.
+pub const BATCH_BYTES: usize = 256 << 10;
+
+/// The place of one listener in one topic. Kept by the listener; it changes when another listener leaves ([`Topics::unsubscribe`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Subscription {
+    /// Which topic.
+    pub topic: u32,
+    /// Where among its listeners.
+    pub position: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listener {
+    slot: u32,
+    /// Where in this turn's batch its share begins.
+    from: u32,
+}
+
+#[derive(Debug)]
+struct Topic<K> {
+    key: K,
+    listeners: Vec<Listener>,
+    batch: Vec<u8>,
+    /// Where each frame of the batch ends.
+    ends: Vec<u32>,
+}
+
+impl<K> Topic<K> {
+    /// How many frames of the batch end after `from`.
+    fn frames_after(&self, from: u32) -> u32 {
+        (self.ends.len() - self.ends.partition_point(|&end| end <= from)) as u32
+    }
+}
+
+/// The topics of one shard that have listeners here.
+#[derive(Debug)]
+pub struct Topics<K, S> {
+    by_key: HashMap<K, u32, S>,
+    topics: Vec<Option<Topic<K>>>,
+    free: Vec<u32>,
+    dirty: Vec<u32>,
+}
+
+impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
+    /// No topics yet. `hasher` places the keys.
+    pub fn new(hasher: S) -> Self {
+        Topics { by_key: HashMap::with_hasher(hasher), topics: Vec::new(), free: Vec::new(), dirty: Vec::new() }
+    }
+
+    /// How many topics have listeners here.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether nobody listens to anything.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// How many listen to `key` here.
+    pub fn listeners(&self, key: &K) -> usize {
+        self.by_key.get(key).and_then(|&index| self.topics[index as usize].as_ref()).map_or(0, |topic| topic.listeners.len())
+    }
+
+    /// Lets `slot` hear what is published to `key` from now on.
+    pub fn subscribe(&mut self, key: K, slot: u32) -> Subscription {
+        let index = match self.by_key.get(&key) {
+            Some(&index) => index,
+            None => self.open(key),
+        };
+        let topic = self.topics[index as usize].as_mut().expect("a key names a topic that is open");
+        topic.listeners.push(Listener { slot, from: topic.batch.len() as u32 });
+        Subscription { topic: index, position: topic.listeners.len() as u32 - 1 }
+    }
+
+    /// Ends a subscription: what this turn still held for it is not delivered. When another listener took its place, that listener's slot is returned and
+    /// its [`Subscription::position`] is now the one that was given up.
+    pub fn unsubscribe(&mut self, subscription: Subscription) -> Option<u32> {
+        let topic = self.topics.get_mut(subscription.topic as usize)?.as_mut()?;
+        let position = subscription.position as usize;
+        topic.listeners.swap_remove(position);
+        let moved = topic.listeners.get(position).map(|listener| listener.slot);
+        if topic.listeners.is_empty() {
+            let key = topic.key;
+            self.by_key.remove(&key);
+            self.topics[subscription.topic as usize] = None;
+            self.dirty.retain(|&index| index != subscription.topic);
+            self.free.push(subscription.topic);
+        }
+        moved
+    }
+
+    /// Adds a frame to the topic's batch. Returns whether the batch is so large that it should be flushed before the turn ends.
+    pub fn publish(&mut self, key: &K, frame: &[u8]) -> bool {
+        let Some(&index) = self.by_key.get(key) else { return false };
+        let Some(topic) = self.topics[index as usize].as_mut() else { return false };
+        if topic.batch.is_empty() {
+            self.dirty.push(index);
+        }
+        topic.batch.extend_from_slice(frame);
+        topic.ends.push(topic.batch.len() as u32);
+        topic.batch.len() >= BATCH_BYTES
+    }
+
+    /// Takes what this turn has for one listener before its end, so that a frame for it alone can come behind it. A copy: this is rare.
+    pub fn take(&mut self, subscription: Subscription) -> Option<(Segment, u32)> {
+        let topic = self.topics.get_mut(subscription.topic as usize)?.as_mut()?;
+        let end = topic.batch.len() as u32;
+        let from = std::mem::replace(&mut topic.listeners.get_mut(subscription.position as usize)?.from, end);
+        let frames = topic.frames_after(from);
+        Segment::whole(topic.batch[from as usize..].to_vec()).map(|segment| (segment, frames))
+    }
+
+    /// Ends the turn of every topic: `deliver(slot, segment, frames)` for each listener that has something to hear.
+    pub fn flush(&mut self, mut deliver: impl FnMut(u32, Segment, u32)) {
+        for index in self.dirty.drain(..) {
+            let Some(topic) = self.topics[index as usize].as_mut() else { continue };
+            let batch = Rc::new(std::mem::take(&mut topic.batch));
+            let end = batch.len() as u32;
+            let all = topic.ends.len() as u32;
+            for position in 0..topic.listeners.len() {
+                let Listener { slot, from } = topic.listeners[position];
+                topic.listeners[position].from = 0;
+                if from < end {
+                    let frames = if from == 0 { all } else { topic.frames_after(from) };
+                    deliver(slot, Segment { batch: batch.clone(), range: from..end }, frames);
+                }
+            }
+            topic.ends.clear();
+        }
+    }
+
+    fn open(&mut self, key: K) -> u32 {
+        let topic = Topic { key, listeners: Vec::new(), batch: Vec::new(), ends: Vec::new() };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.topics[index as usize] = Some(topic);
+                index
+            }
+            None => {
+                self.topics.push(Some(topic));
+                self.topics.len() as u32 - 1
+            }
+        };
+        self.by_key.insert(key, index);
+        index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldhash::fast::FixedState;
+
+    fn topics() -> Topics<u8, FixedState> {
+        Topics::new(FixedState::with_seed(1))
+    }
+
+    fn flushed(topics: &mut Topics<u8, FixedState>) -> Vec<(u32, String, u32)> {
+        let mut heard = Vec::new();
+        topics.flush(|slot, segment, frames| heard.push((slot, String::from_utf8_lossy(segment.bytes()).into_owned(), frames)));
+        heard
+    }
+
+    #[test]
+    fn a_listener_hears_what_came_after_it_and_the_batch_is_shared() {
+        let mut topics = topics();
+        topics.subscribe(7, 1);
+        topics.publish(&7, b"a");
+        topics.subscribe(7, 2);
+        topics.publish(&7, b"b");
+        topics.publish(&8, b"nobody");
+        assert_eq!(flushed(&mut topics), [(1, "ab".into(), 2), (2, "b".into(), 1)]);
+        topics.publish(&7, b"c");
+        assert_eq!(flushed(&mut topics), [(1, "c".into(), 1), (2, "c".into(), 1)]);
+        assert_eq!(flushed(&mut topics), []);
+    }
+
+    #[test]
+    fn taking_early_leaves_only_the_rest() {
+        let mut topics = topics();
+        let first = topics.subscribe(7, 1);
+        topics.publish(&7, b"a");
+        let (segment, frames) = topics.take(first).expect("one frame waits");
+        assert_eq!((segment.bytes(), frames), (&b"a"[..], 1));
+        assert!(topics.take(first).is_none());
+        topics.publish(&7, b"b");
+        assert_eq!(flushed(&mut topics), [(1, "b".into(), 1)]);
+    }
+
+    #[test]
+    fn the_last_listener_closes_the_topic_and_a_moved_one_is_named() {
+        let mut topics = topics();
+        let first = topics.subscribe(7, 1);
+        let second = topics.subscribe(7, 2);
+        topics.subscribe(7, 3);
+        topics.publish(&7, b"a");
+        assert_eq!(topics.unsubscribe(first), Some(3));
+        assert_eq!(topics.unsubscribe(second), None);
+        assert_eq!(flushed(&mut topics), [(3, "a".into(), 1)]);
+        topics.publish(&7, b"b");
+        assert_eq!(topics.unsubscribe(Subscription { topic: 0, position: 0 }), None);
+        assert!(topics.is_empty());
+        assert_eq!(flushed(&mut topics), []);
+        topics.subscribe(9, 4);
+        topics.publish(&9, b"c");
+        assert_eq!(flushed(&mut topics), [(4, "c".into(), 1)]);
+    }
+}

@@ -1,0 +1,257 @@
+//! Starts the shards: limits, sockets, mesh, threads. Either all run or none does, and then it is told what failed and why.
+
+use super::{
+    clock::Clock,
+    listen::{self, ListenFault},
+    mesh::{self, Post},
+    nudge::Nudge,
+    ring::RingSizes,
+    shard::Shard,
+    stop::{self, Phase, Stage, StopTimes},
+    turn::{OnHandoff, ShardParts, run_shard},
+};
+use crate::realtime::ShardId;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_getaffinity},
+};
+use std::{
+    cell::RefCell,
+    fmt, io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    panic,
+    rc::Rc,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
+    time::Duration,
+};
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many shards. More than the process may use cores is possible, with a warning.
+    pub shards: u16,
+    /// Where to listen. The engine knows each by its place in this list; 255 at most.
+    pub listeners: Vec<SocketAddr>,
+    /// Sizes of each shard's ring.
+    pub ring: RingSizes,
+}
+
+/// One shard's place in the house, handed to the function that makes its engine.
+pub struct Seat<A> {
+    /// Which shard.
+    pub id: ShardId,
+    /// How many there are.
+    pub shards: u16,
+    /// The clock that all shards share.
+    pub clock: Clock,
+    /// For those who answer this shard from other threads.
+    pub post: Post<A>,
+    /// For REST tasks on this shard.
+    pub nudge: Nudge,
+    /// The counts of all shards, and where the process is in its life.
+    pub stage: Arc<Stage>,
+}
+
+/// What a shard runs. Made on the shard's own thread.
+pub struct Furnishing<E> {
+    /// The engine. REST tasks on the same shard may borrow it between turns, never across an await.
+    pub engine: Rc<RefCell<E>>,
+    /// What becomes of plain HTTP.
+    pub on_handoff: OnHandoff,
+}
+
+/// The process could not start.
+#[derive(Debug)]
+pub enum BootFault {
+    /// A listener could not be opened.
+    Listen(ListenFault),
+    /// Something of the system that all shards share could not be had.
+    System(&'static str, io::Error),
+    /// A shard could not be set up.
+    Shard(ShardId, String),
+}
+
+impl fmt::Display for BootFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootFault::Listen(fault) => fault.fmt(f),
+            BootFault::System(what, fault) => write!(f, "{what}: {fault}"),
+            BootFault::Shard(id, why) => write!(f, "shard {id} could not start: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for BootFault {}
+
+/// Glommio's own rings are small: only REST and files use them. Both fit the usual 8 MiB of locked memory.
+const GLOMMIO_IO_BYTES: usize = 64 << 10;
+const GLOMMIO_RING_DEPTH: usize = 128;
+/// At 1 ms or less an executor can park although tasks are runnable.
+const PREEMPT_TIMER: Duration = Duration::from_millis(10);
+/// Memory that all letter queues together may take is bounded by their number: this many letters for all pairs of a shard.
+const LETTERS_EACH_SHARD: usize = 32_768;
+
+type Thread = (ShardId, ExecutorJoinHandle<io::Result<()>>);
+
+/// The shards, running.
+pub struct Running<A> {
+    threads: Vec<Thread>,
+    post: Post<A>,
+    stage: Arc<Stage>,
+    clock: Clock,
+    addresses: Vec<SocketAddr>,
+}
+
+impl<A> Running<A> {
+    /// Where each listener of the plan really listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// For other threads that answer shards.
+    pub fn post(&self) -> &Post<A> {
+        &self.post
+    }
+
+    /// The clock that the shards share.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The phase and the counts.
+    pub fn stage(&self) -> &Arc<Stage> {
+        &self.stage
+    }
+
+    /// Stops on SIGTERM or SIGINT; a second one ends the process at once.
+    pub fn stop_on_signals(&self, times: StopTimes) -> io::Result<()> {
+        stop::on_signals(self.stage.clone(), times)
+    }
+
+    /// Waits until all shards have ended. An error is a fault of a shard, after which the others are ended too.
+    pub fn join(self) -> Result<(), BootFault> {
+        join(self.threads, &self.stage)
+    }
+}
+
+/// Raises the soft limit of open files to the hard one. Returns what is allowed now; `None`: no limit.
+pub fn raise_open_files() -> io::Result<Option<u64>> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum)
+}
+
+/// From now on a panic on any thread is logged and ends the process at once with code 101. A process that lost a shard must not look alive.
+pub fn end_process_on_panic() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info);
+        tracing::error!(place = info.location().map(tracing::field::display), "panic: the process ends");
+        signal_hook::low_level::exit(101);
+    }));
+}
+
+/// Starts all shards. `furnish` is called once on each shard's thread.
+pub fn start<E, F>(plan: &Plan, furnish: F) -> Result<Running<E::Answer>, BootFault>
+where
+    E: Shard,
+    F: Fn(Seat<E::Answer>) -> Furnishing<E> + Send + Sync + 'static,
+{
+    let system = |what| move |fault| BootFault::System(what, fault);
+    raise_open_files().map_err(system("cannot raise the limit of open files"))?;
+    let cores = cores().map_err(system("cannot learn which cores may be used"))?;
+    let shards = usize::from(plan.shards.max(1));
+    if shards > cores.len() {
+        tracing::warn!(shards, cores = cores.len(), "more shards than cores: some share a core");
+    }
+    let (mut listeners, addresses) = bind(plan, shards)?;
+    let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
+    let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 8192);
+    let mut ends = mesh::mesh::<E::Letter>(&doors, capacity);
+    let (post, stage, clock, furnish) = (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
+    let mut running = Running { threads: Vec::new(), post, stage, clock, addresses };
+    let mut readies = Vec::new();
+    for index in 0..shards {
+        let id = ShardId(index as u16);
+        let (listeners, mesh, sizes, furnish) = (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
+        let (post, stage) = (running.post.clone(), running.stage.clone());
+        let (tell_ready, ready) = mpsc::channel();
+        let shard = move || async move {
+            let nudge = Nudge::default();
+            let (seat_post, seat_nudge, seat_stage) = (post.clone(), nudge.clone(), stage.clone());
+            let seat = Seat { id, shards: shards as u16, clock, post: seat_post, nudge: seat_nudge, stage: seat_stage };
+            let Furnishing { engine, on_handoff } = furnish(seat);
+            let parts = ShardParts { id, sizes, listeners, mesh, post, engine, on_handoff, nudge, clock, stage: stage.clone() };
+            let result = run_shard(parts, || tell_ready.send(()).unwrap_or_default()).await;
+            // One shard that ends in a fault takes the others with it.
+            stage.advance(Phase::Gone);
+            result
+        };
+        match executor(id, cores[index % cores.len()]).spawn(shard) {
+            Ok(thread) => running.threads.push((id, thread)),
+            Err(fault) => return Err(abandon(running, BootFault::Shard(id, fault.to_string()))),
+        }
+        readies.push(ready);
+    }
+    if readies.iter().any(|ready: &Receiver<()>| ready.recv().is_err()) {
+        running.stage.advance(Phase::Gone);
+        let unknown = BootFault::Shard(ShardId(0), "it ended before it was ready".to_owned());
+        return Err(join(running.threads, &running.stage).err().unwrap_or(unknown));
+    }
+    Ok(running)
+}
+
+fn abandon<A>(running: Running<A>, fault: BootFault) -> BootFault {
+    running.stage.advance(Phase::Gone);
+    let _ = join(running.threads, &running.stage);
+    fault
+}
+
+fn executor(id: ShardId, core: usize) -> LocalExecutorBuilder {
+    LocalExecutorBuilder::new(Placement::Fixed(core))
+        .name(&format!("shard-{id}"))
+        .io_memory(GLOMMIO_IO_BYTES)
+        .ring_depth(GLOMMIO_RING_DEPTH)
+        .preempt_timer(PREEMPT_TIMER)
+}
+
+/// Waits for all; the first fault is the one that is told.
+fn join(threads: Vec<Thread>, stage: &Stage) -> Result<(), BootFault> {
+    let mut first = Ok(());
+    for (id, thread) in threads {
+        let why = match thread.join() {
+            Ok(Ok(())) => continue,
+            Ok(Err(fault)) => fault.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        stage.advance(Phase::Gone);
+        tracing::error!(shard = %id, why, "a shard ended in a fault");
+        first = first.and(Err(BootFault::Shard(id, why)));
+    }
+    first
+}
+
+/// For each shard its sockets, in the order of the plan's listeners.
+fn bind(plan: &Plan, shards: usize) -> Result<(Vec<Vec<OwnedFd>>, Vec<SocketAddr>), BootFault> {
+    let mut sockets: Vec<Vec<OwnedFd>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    for address in &plan.listeners {
+        let bound = listen::bind(*address, shards).map_err(BootFault::Listen)?;
+        addresses.push(bound.address);
+        for (shard, socket) in bound.sockets.into_iter().enumerate() {
+            sockets[shard].push(socket);
+        }
+    }
+    Ok((sockets, addresses))
+}
+
+/// The cores that this process may use.
+fn cores() -> io::Result<Vec<usize>> {
+    let allowed = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect())
+}

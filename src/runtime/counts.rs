@@ -1,0 +1,51 @@
+//! What a shard's shell counts. Written by the shard alone, read by whoever shows it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One number with one writer.
+#[derive(Default, Debug)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// The number as it is now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, more: u64) {
+        self.set(self.value() + more);
+    }
+
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// The counts of one shard. All but `connections`, `handed_off_now` and `spilled_now` only grow.
+#[derive(Default, Debug)]
+pub struct ShardCounts {
+    /// Sockets that the ring owns now.
+    pub connections: Count,
+    /// REST tasks that run now.
+    pub handed_off_now: Count,
+    /// Sockets accepted.
+    pub accepted: Count,
+    /// Accepts that failed for want of descriptors or memory.
+    pub accept_faults: Count,
+    /// Waiting peers that were closed at once because no descriptor was free.
+    pub shed: Count,
+    /// Receives that found no buffer and were armed again.
+    pub receive_pauses: Count,
+    /// Sends submitted.
+    pub sends: Count,
+    /// Letters taken from other shards.
+    pub letters: Count,
+    /// Letters that found the queue to their shard full and had to wait in the spill.
+    pub spilled: Count,
+    /// Letters that wait in the spill now.
+    pub spilled_now: Count,
+    /// Turns that found something to do.
+    pub busy_turns: Count,
+    /// Times the shard went to sleep.
+    pub sleeps: Count,
+}

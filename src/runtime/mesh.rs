@@ -1,0 +1,295 @@
+//! Letters between shards, and answers from other threads to a shard.
+//!
+//! Each ordered pair of shards has a bounded queue of its own, so the letters of a pair keep their order and nobody waits for a lock. A sender that
+//! finds the queue full keeps the letter in its spill and goes on. A shard that sleeps is woken once for all that a turn brought it.
+
+use super::{
+    counts::ShardCounts,
+    wake::{Bell, Door},
+};
+use crate::realtime::ShardId;
+use crossbeam::queue::{ArrayQueue, SegQueue};
+use rustix::event::{EventfdFlags, eventfd};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+/// An eventfd: written by those that wake, read by the shard's reactor and written by the shard's ring too.
+#[derive(Debug)]
+pub(super) struct EventBell(OwnedFd);
+
+impl EventBell {
+    fn new() -> io::Result<EventBell> {
+        // Blocking on purpose: io_uring answers a read of a non-blocking descriptor at once. A write could only block at 2^64 - 2 unread wakes.
+        Ok(EventBell(eventfd(0, EventfdFlags::CLOEXEC)?))
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Bell for EventBell {
+    fn ring(&self) {
+        // The only possible errors are a full counter, which is a wake that is due anyway, and an interrupted call, which did not block.
+        while rustix::io::write(&self.0, &1u64.to_ne_bytes()) == Err(rustix::io::Errno::INTR) {}
+    }
+}
+
+/// The doors of all shards, in their order.
+pub(super) type Doors = Arc<[Door<EventBell>]>;
+
+/// One door for each shard.
+pub(super) fn doors(shards: usize) -> io::Result<Doors> {
+    (0..shards).map(|_| EventBell::new().map(Door::new)).collect()
+}
+
+/// Makes the ends of the mesh, one for each shard, with `capacity` letters in each queue.
+pub(super) fn mesh<L>(doors: &Doors, capacity: usize) -> Vec<MeshEnd<L>> {
+    let shards = doors.len();
+    let queues: Arc<[ArrayQueue<L>]> = (0..shards * shards).map(|_| ArrayQueue::new(capacity)).collect();
+    let end = |id| MeshEnd {
+        id,
+        queues: queues.clone(),
+        doors: doors.clone(),
+        spill: (0..shards).map(|_| VecDeque::new()).collect(),
+        brought: vec![false; shards],
+        first: 0,
+    };
+    (0..shards).map(end).collect()
+}
+
+/// One shard's end of the mesh.
+pub(super) struct MeshEnd<L> {
+    id: usize,
+    /// The queue of the pair `from`, `to` is at `to * shards + from`: what one shard receives lies together.
+    queues: Arc<[ArrayQueue<L>]>,
+    doors: Doors,
+    spill: Vec<VecDeque<L>>,
+    brought: Vec<bool>,
+    first: usize,
+}
+
+impl<L> MeshEnd<L> {
+    fn shards(&self) -> usize {
+        self.doors.len()
+    }
+
+    fn queue(&self, from: usize, to: usize) -> &ArrayQueue<L> {
+        &self.queues[to * self.shards() + from]
+    }
+
+    /// Puts a letter on its way. The receiver is woken by [`MeshEnd::flush`].
+    pub(super) fn send(&mut self, to: ShardId, letter: L, counts: &ShardCounts) {
+        let to = to.index();
+        let kept = if self.spill[to].is_empty() { self.queue(self.id, to).push(letter) } else { Err(letter) };
+        match kept {
+            Ok(()) => self.brought[to] = true,
+            Err(letter) => {
+                counts.spilled.add(1);
+                self.spill[to].push_back(letter);
+            }
+        }
+    }
+
+    /// Moves what was spilled as far as there is room, and wakes those that sleep and were brought something.
+    pub(super) fn flush(&mut self, counts: &ShardCounts) {
+        for to in 0..self.shards() {
+            self.unspill(to);
+            if std::mem::take(&mut self.brought[to]) {
+                self.doors[to].knock();
+            }
+        }
+        counts.spilled_now.set(self.spill.iter().map(VecDeque::len).sum::<usize>() as u64);
+    }
+
+    fn unspill(&mut self, to: usize) {
+        while let Some(letter) = self.spill[to].pop_front() {
+            match self.queue(self.id, to).push(letter) {
+                Ok(()) => self.brought[to] = true,
+                Err(letter) => return self.spill[to].push_front(letter),
+            }
+        }
+    }
+
+    /// Whether letters wait in the spill, so that this shard must look again soon.
+    pub(super) fn spilling(&self) -> bool {
+        self.spill.iter().any(|letters| !letters.is_empty())
+    }
+
+    /// Whether letters for this shard wait.
+    pub(super) fn has_letters(&self) -> bool {
+        (0..self.shards()).any(|from| !self.queue(from, self.id).is_empty())
+    }
+
+    /// Takes at most `limit` letters, no more than a fair part of them from one sender while others have some. Returns how many it took.
+    pub(super) fn take(&mut self, limit: usize, mut each: impl FnMut(ShardId, L)) -> usize {
+        let shards = self.shards();
+        let share = limit.div_ceil(shards);
+        let mut taken = 0;
+        for turn in 0..shards {
+            let from = (self.first + turn) % shards;
+            for _ in 0..share.min(limit - taken) {
+                let Some(letter) = self.queue(from, self.id).pop() else { break };
+                each(ShardId(from as u16), letter);
+                taken += 1;
+            }
+        }
+        self.first = (self.first + 1) % shards;
+        taken
+    }
+
+    /// This shard's own door.
+    pub(super) fn door(&self) -> &Door<EventBell> {
+        &self.doors[self.id]
+    }
+}
+
+/// The way in for other threads: posts answers to a shard. Cheap to clone.
+pub struct Post<A> {
+    boxes: Arc<[SegQueue<A>]>,
+    doors: Doors,
+}
+
+impl<A> Clone for Post<A> {
+    fn clone(&self) -> Post<A> {
+        Post { boxes: self.boxes.clone(), doors: self.doors.clone() }
+    }
+}
+
+impl<A> Post<A> {
+    pub(super) fn new(doors: &Doors) -> Post<A> {
+        Post { boxes: doors.iter().map(|_| SegQueue::new()).collect(), doors: doors.clone() }
+    }
+
+    /// Hands the answers to the shard, in order, and wakes it once. Never blocks and never refuses: who asks bounds what can be answered.
+    pub fn post(&self, shard: ShardId, answers: impl IntoIterator<Item = A>) {
+        for answer in answers {
+            self.boxes[shard.index()].push(answer);
+        }
+        self.doors[shard.index()].knock();
+    }
+
+    pub(super) fn has_answers(&self, shard: ShardId) -> bool {
+        !self.boxes[shard.index()].is_empty()
+    }
+
+    pub(super) fn take(&self, shard: ShardId, limit: usize, mut each: impl FnMut(A)) -> usize {
+        for taken in 0..limit {
+            match self.boxes[shard.index()].pop() {
+                Some(answer) => each(answer),
+                None => return taken,
+            }
+        }
+        limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn a_full_queue_spills_counts_and_keeps_the_order() {
+        let doors = doors(2).unwrap();
+        let mut ends = mesh::<u32>(&doors, 4);
+        let counts = ShardCounts::default();
+        for letter in 0..10 {
+            ends[0].send(ShardId(1), letter, &counts);
+        }
+        ends[0].flush(&counts);
+        assert_eq!((counts.spilled.value(), counts.spilled_now.value(), ends[0].spilling()), (6, 6, true));
+        let mut came = Vec::new();
+        while came.len() < 10 {
+            ends[1].take(3, |from, letter| {
+                assert_eq!(from, ShardId(0));
+                came.push(letter);
+            });
+            ends[0].flush(&counts);
+        }
+        assert_eq!(came, (0..10).collect::<Vec<_>>());
+        assert!(!ends[0].spilling());
+    }
+
+    #[test]
+    fn one_sender_does_not_starve_another() {
+        let doors = doors(3).unwrap();
+        let mut ends = mesh::<u32>(&doors, 64);
+        let counts = ShardCounts::default();
+        for letter in 0..30 {
+            ends[0].send(ShardId(2), letter, &counts);
+        }
+        ends[1].send(ShardId(2), 99, &counts);
+        let mut from_second = 0;
+        assert_eq!(ends[2].take(6, |from, _| from_second += usize::from(from == ShardId(1))), 3);
+        assert_eq!(from_second, 1);
+    }
+
+    /// Sleeps on the bell like a shard, without a reactor.
+    fn sleep(door: &Door<EventBell>, work: impl Fn() -> bool) {
+        door.lie_down();
+        if !work() {
+            let mut count = [0; 8];
+            rustix::io::read(door.bell().descriptor(), &mut count).unwrap();
+        }
+        door.rise();
+    }
+
+    #[test]
+    fn every_letter_comes_once_and_in_order_between_parked_and_busy_shards() {
+        const SHARDS: usize = 4;
+        const LETTERS: u64 = 20_000;
+        let doors = doors(SHARDS).unwrap();
+        let shard = |mut end: MeshEnd<u64>| {
+            move || {
+                let counts = ShardCounts::default();
+                let (mut sent, mut next) = (0, [0; SHARDS]);
+                while sent < LETTERS || end.spilling() || next != [LETTERS; SHARDS] {
+                    // Odd shards send in bursts and are mostly asleep in between; even ones are busy with small turns.
+                    let burst = if end.id % 2 == 1 { 512 } else { 3 };
+                    for _ in 0..burst.min(LETTERS - sent) {
+                        (0..SHARDS).for_each(|to| end.send(ShardId(to as u16), sent, &counts));
+                        sent += 1;
+                    }
+                    end.flush(&counts);
+                    let taken = end.take(64, |from, letter| {
+                        assert_eq!(letter, next[from.index()]);
+                        next[from.index()] += 1;
+                    });
+                    if taken == 0 && sent == LETTERS && !end.spilling() && next != [LETTERS; SHARDS] {
+                        sleep(&end.doors[end.id], || end.has_letters());
+                    }
+                }
+            }
+        };
+        let threads: Vec<_> = mesh::<u64>(&doors, 128).into_iter().map(|end| thread::spawn(shard(end))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    #[test]
+    fn answers_of_several_threads_come_whole_and_in_order_of_each() {
+        let doors = doors(1).unwrap();
+        let post = Post::new(&doors);
+        let threads: Vec<_> = (0..3u64)
+            .map(|who| {
+                let post = post.clone();
+                thread::spawn(move || (0..1000u64).for_each(|number| post.post(ShardId(0), [(who, number)])))
+            })
+            .collect();
+        let mut next = [0u64; 3];
+        while next != [1000; 3] {
+            let taken = post.take(ShardId(0), 50, |(who, number)| {
+                assert_eq!(number, next[who as usize]);
+                next[who as usize] += 1;
+            });
+            if taken == 0 {
+                sleep(&doors[0], || post.has_answers(ShardId(0)));
+            }
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}

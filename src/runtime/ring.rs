@@ -1,0 +1,459 @@
+//! A shard's own io_uring: accepts, receives and sends of all its sockets. The one file of the crate with `unsafe` in it.
+//!
+//! What makes the outside safe: a segment that is being sent is held here until the kernel has let go of it; a received buffer is lent out
+//! ([`Loan`]) and the kernel may write to it again only after it was given back; and a ring that is dropped first cancels what is in flight, or, if
+//! the kernel does not let go in time, leaks the memory rather than freeing it.
+
+use crate::{
+    engine::{Listener, Segment},
+    realtime::{ConnId, ShardId},
+};
+use io_uring::{
+    IoUring, cqueue, opcode, squeue,
+    types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec},
+};
+use std::{
+    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    io,
+    mem::ManuallyDrop,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    ptr::NonNull,
+    slice,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+/// Sizes of a ring.
+#[derive(Clone, Copy, Debug)]
+pub struct RingSizes {
+    /// Entries of the submission queue, a power of two. More are submitted in several batches.
+    pub submissions: u32,
+    /// Entries of the completion queue, a power of two, more than `submissions`. What does not fit waits in the kernel, at a price.
+    pub completions: u32,
+    /// Receive buffers, a power of two up to 32,768.
+    pub buffers: u16,
+    /// Bytes of a receive buffer.
+    pub buffer_bytes: u32,
+}
+
+impl Default for RingSizes {
+    fn default() -> RingSizes {
+        RingSizes { submissions: 1024, completions: 8192, buffers: 512, buffer_bytes: 4096 }
+    }
+}
+
+/// Completions taken in one turn before the engine is given time for the rest of its turn.
+const TURN_COMPLETIONS: usize = 4096;
+/// How often the submission queue may be found full in a row before the ring counts as broken.
+const FULL_TRIES: u32 = 10_000;
+const PAGE: usize = 4096;
+const GROUP: u16 = 0;
+
+/// Why a receive is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// The peer will send no more.
+    Finished,
+    /// No buffer was free, or the kernel wants to be asked again: arm another.
+    Pause,
+    /// It was cancelled.
+    Cancelled,
+    /// The connection broke.
+    Broken,
+}
+
+/// What the ring has to tell.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A connection.
+    Accepted { listener: Listener, socket: OwnedFd },
+    /// No more accepts until the next [`Ring::accept`]. The error number, if there was an error.
+    AcceptOver { listener: Listener, fault: Option<i32> },
+    /// Bytes. The loan must be given back.
+    Received { conn: ConnId, loan: Loan },
+    /// The receive that was armed is over. Follows the last [`Event::Received`] of it.
+    ReceiveOver { conn: ConnId, end: End },
+    /// The send is over: all of it has left, or the socket broke.
+    Sent { conn: ConnId, whole: bool },
+}
+
+/// A buffer with received bytes, on loan from the ring.
+#[derive(Debug)]
+pub(super) struct Loan {
+    buffer: u16,
+    len: u32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Op {
+    Accept = 1,
+    Receive = 2,
+    Send = 3,
+    Cancel = 4,
+}
+
+const fn data(op: Op, conn: ConnId) -> u64 {
+    (op as u64) << 56 | (conn.generation as u64) << 32 | conn.slot as u64
+}
+
+/// A send that the kernel has, or will have with the next submit.
+#[derive(Debug)]
+struct Flight {
+    segment: Segment,
+    conn: ConnId,
+    socket: RawFd,
+}
+
+/// The ring. It stays on the thread that made it (the kernel insists), which `Segment`'s `Rc` makes sure of.
+pub(super) struct Ring {
+    io: IoUring,
+    shard: ShardId,
+    buffers: ManuallyDrop<Buffers>,
+    flights: ManuallyDrop<Vec<Option<Flight>>>,
+    free_flights: Vec<u32>,
+    arrived: Vec<cqueue::Entry>,
+    /// Operations submitted whose last completion was not seen yet.
+    outstanding: usize,
+    fault: Option<io::Error>,
+}
+
+impl Ring {
+    /// Sets a ring up and registers its buffers, and `bell` (an eventfd) to be written when completions wait. The error names the step that failed.
+    pub(super) fn new(shard: ShardId, sizes: RingSizes, bell: BorrowedFd<'_>) -> io::Result<Ring> {
+        let io = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(sizes.completions)
+            .build(sizes.submissions)
+            .map_err(|fault| step("io_uring_setup", &fault))?;
+        let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes as usize);
+        // SAFETY: the ring of entries lives in `buffers`, which is freed only after the io_uring has let go of every operation (see `Drop`).
+        unsafe { io.submitter().register_buf_ring_with_flags(buffers.entries.as_ptr() as u64, sizes.buffers, GROUP, 0) }
+            .map_err(|fault| step("register_buf_ring", &fault))?;
+        io.submitter().register_eventfd(bell.as_raw_fd()).map_err(|fault| step("register_eventfd", &fault))?;
+        let mut ring = Ring {
+            io,
+            shard,
+            buffers: ManuallyDrop::new(buffers),
+            flights: ManuallyDrop::new(Vec::new()),
+            free_flights: Vec::new(),
+            arrived: Vec::with_capacity(TURN_COMPLETIONS),
+            outstanding: 0,
+            fault: None,
+        };
+        ring.notify(false);
+        Ok(ring)
+    }
+
+    /// Accepts on a listening socket until [`Event::AcceptOver`]. The sockets are closed on exec.
+    pub(super) fn accept(&mut self, listener: Listener, socket: BorrowedFd<'_>) {
+        let entry = opcode::AcceptMulti::new(Fd(socket.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
+        self.push(entry.user_data(data(Op::Accept, self.named(u32::from(listener.0), 0))));
+    }
+
+    /// Accepts no more on this listener.
+    pub(super) fn accept_no_more(&mut self, listener: Listener) {
+        self.cancel(data(Op::Accept, self.named(u32::from(listener.0), 0)));
+    }
+
+    /// Receives until [`Event::ReceiveOver`].
+    pub(super) fn receive(&mut self, conn: ConnId, socket: BorrowedFd<'_>) {
+        let entry = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), GROUP).build();
+        self.push(entry.user_data(data(Op::Receive, conn)));
+    }
+
+    /// Ends the receive early; [`Event::ReceiveOver`] still comes, and before it what was received until then.
+    pub(super) fn receive_no_more(&mut self, conn: ConnId) {
+        self.cancel(data(Op::Receive, conn));
+    }
+
+    /// Sends all of the segment, then [`Event::Sent`] comes. The socket must stay open until then. A broken peer raises no signal.
+    pub(super) fn send(&mut self, conn: ConnId, socket: BorrowedFd<'_>, segment: Segment) {
+        let flight = Flight { segment, conn, socket: socket.as_raw_fd() };
+        let place = self.free_flights.pop().unwrap_or_else(|| {
+            self.flights.push(None);
+            (self.flights.len() - 1) as u32
+        });
+        self.flights[place as usize] = Some(flight);
+        self.launch(place);
+    }
+
+    fn launch(&mut self, place: u32) {
+        let Some(flight) = &self.flights[place as usize] else { return };
+        let bytes = flight.segment.bytes();
+        // The pointer stays good: the flight holds the batch until the completion, and a batch with two holders cannot be changed.
+        let entry = opcode::Send::new(Fd(flight.socket), bytes.as_ptr(), bytes.len() as u32)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        self.push(entry.user_data((Op::Send as u64) << 56 | u64::from(place)));
+    }
+
+    fn cancel(&mut self, target: u64) {
+        let none = self.named(0, 0);
+        self.push(opcode::AsyncCancel::new(target).build().user_data(data(Op::Cancel, none)));
+    }
+
+    fn named(&self, slot: u32, generation: u16) -> ConnId {
+        ConnId { shard: self.shard, generation, slot }
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        self.outstanding += 1;
+        for _ in 0..FULL_TRIES {
+            // SAFETY: what the entry points to outlives the operation: receives use the registered buffers, sends point into a batch that their
+            // flight holds, and neither is freed while an operation is outstanding. Accepts and cancels point nowhere.
+            if unsafe { self.io.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            self.submit();
+        }
+        self.outstanding -= 1;
+        self.fault.get_or_insert_with(|| io::Error::other("the submission queue stays full"));
+    }
+
+    /// Gives the kernel all that was asked for, and takes what has completed.
+    pub(super) fn submit(&mut self) {
+        if let Err(fault) = self.io.submit() {
+            match fault.raw_os_error() {
+                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
+                _ => self.fault = Some(step("io_uring_enter", &fault)),
+            }
+        }
+        self.arrived.extend(self.io.completion());
+    }
+
+    /// Whether something waits to be submitted or reaped.
+    pub(super) fn has_work(&mut self) -> bool {
+        if !self.arrived.is_empty() || !self.io.completion().is_empty() {
+            return true;
+        }
+        let submission = self.io.submission();
+        !submission.is_empty() || submission.taskrun() || submission.cq_overflow()
+    }
+
+    /// Whether the eventfd is written when completions come. Not wanted while the shard is awake.
+    pub(super) fn notify(&mut self, wanted: bool) {
+        let completion = self.io.completion();
+        if wanted {
+            completion.enable_eventfd();
+        } else {
+            completion.disable_eventfd();
+        }
+    }
+
+    /// What broke the ring itself, if anything did. A ring with a fault is of no more use.
+    pub(super) fn fault(&mut self) -> Option<io::Error> {
+        self.fault.take()
+    }
+
+    /// Appends what happened.
+    pub(super) fn reap(&mut self, events: &mut Vec<Event>) {
+        self.arrived.extend(self.io.completion());
+        while self.arrived.len() < TURN_COMPLETIONS && self.fault.is_none() {
+            // The kernel moves at most twenty or so of the waiting completions with each call.
+            let submission = self.io.submission();
+            if !(submission.taskrun() || submission.cq_overflow()) {
+                break;
+            }
+            drop(submission);
+            self.submit();
+        }
+        let mut arrived = std::mem::take(&mut self.arrived);
+        for entry in arrived.drain(..) {
+            self.tell(&entry, events);
+        }
+        // Resubmitted remainders may have brought completions of their own.
+        arrived.append(&mut self.arrived);
+        self.arrived = arrived;
+    }
+
+    fn tell(&mut self, entry: &cqueue::Entry, events: &mut Vec<Event>) {
+        let more = cqueue::more(entry.flags());
+        self.outstanding -= usize::from(!more);
+        let (word, result) = (entry.user_data(), entry.result());
+        let conn = self.named(word as u32, (word >> 32) as u16);
+        match (word >> 56) as u8 {
+            op if op == Op::Accept as u8 => told_accept(Listener(conn.slot as u8), result, more, events),
+            op if op == Op::Receive as u8 => self.tell_received(conn, entry, more, events),
+            op if op == Op::Send as u8 => self.tell_sent(conn.slot, result, events),
+            _ => {}
+        }
+    }
+
+    fn tell_received(&mut self, conn: ConnId, entry: &cqueue::Entry, more: bool, events: &mut Vec<Event>) {
+        let result = entry.result();
+        if let Some(buffer) = cqueue::buffer_select(entry.flags()) {
+            let loan = self.buffers.lend(buffer, u32::try_from(result).unwrap_or(0));
+            if result > 0 {
+                events.push(Event::Received { conn, loan });
+            } else {
+                self.give_back(loan);
+            }
+        }
+        if !more {
+            let end = match -result {
+                0 => End::Finished,
+                libc::ENOBUFS | libc::EINTR | libc::EAGAIN => End::Pause,
+                libc::ECANCELED => End::Cancelled,
+                fault if fault > 0 => End::Broken,
+                _ => End::Pause,
+            };
+            events.push(Event::ReceiveOver { conn, end });
+        }
+    }
+
+    fn tell_sent(&mut self, place: u32, result: i32, events: &mut Vec<Event>) {
+        let Some(flight) = self.flights.get_mut(place as usize).and_then(Option::as_mut) else { return };
+        let again = matches!(-result, libc::EINTR | libc::EAGAIN);
+        let sent = u32::try_from(result).unwrap_or(0);
+        flight.segment.range.start += sent.min(flight.segment.range.len() as u32);
+        let whole = flight.segment.range.is_empty();
+        if !whole && (sent > 0 || again) {
+            return self.launch(place);
+        }
+        let conn = flight.conn;
+        self.flights[place as usize] = None;
+        self.free_flights.push(place);
+        events.push(Event::Sent { conn, whole });
+    }
+
+    /// The bytes on loan.
+    pub(super) fn bytes(&self, loan: &Loan) -> &[u8] {
+        self.buffers.bytes(loan)
+    }
+
+    /// The kernel may use the buffer again.
+    pub(super) fn give_back(&mut self, loan: Loan) {
+        self.buffers.give_back(loan);
+    }
+}
+
+fn told_accept(listener: Listener, result: i32, more: bool, events: &mut Vec<Event>) {
+    if result >= 0 {
+        // SAFETY: the kernel made this descriptor for us with this completion, and nobody else has it.
+        let socket = unsafe { OwnedFd::from_raw_fd(result) };
+        events.push(Event::Accepted { listener, socket });
+    }
+    if !more {
+        events.push(Event::AcceptOver { listener, fault: (result < 0).then_some(-result) });
+    }
+}
+
+fn step(name: &str, fault: &io::Error) -> io::Error {
+    io::Error::new(fault.kind(), format!("{name}: {fault}"))
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.submit();
+        let wait = Timespec::from(Duration::from_millis(20));
+        let _ = self.io.submitter().register_sync_cancel(Some(Timespec::from(Duration::from_secs(1))), CancelBuilder::any());
+        let mut events = Vec::new();
+        for _ in 0..50 {
+            self.arrived.extend(self.io.completion());
+            let arrived = std::mem::take(&mut self.arrived);
+            for entry in &arrived {
+                self.tell(entry, &mut events);
+            }
+            if self.outstanding == 0 {
+                // SAFETY: no operation is left, so the kernel has no pointer to either; and nothing uses them after this.
+                unsafe {
+                    let _ = self.io.submitter().unregister_buf_ring(GROUP);
+                    ManuallyDrop::drop(&mut self.buffers);
+                    ManuallyDrop::drop(&mut self.flights);
+                }
+                return;
+            }
+            let _ = self.io.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&wait));
+        }
+    }
+}
+
+/// The provided-buffer ring: the kernel takes buffers from it as bytes come, whatever the connection.
+struct Buffers {
+    entries: NonNull<BufRingEntry>,
+    memory: NonNull<u8>,
+    count: u16,
+    size: usize,
+    tail: u16,
+    lent: Vec<bool>,
+}
+
+impl Buffers {
+    fn new(count: u16, size: usize) -> Buffers {
+        assert!(count.is_power_of_two() && size > 0, "the kernel wants a power of two");
+        let entries = pages(usize::from(count) * size_of::<BufRingEntry>()).cast();
+        let memory = pages(usize::from(count) * size);
+        let mut buffers = Buffers { entries, memory, count, size, tail: 0, lent: vec![true; usize::from(count)] };
+        for buffer in 0..count {
+            buffers.give_back(Loan { buffer, len: 0 });
+        }
+        buffers
+    }
+
+    fn lend(&mut self, buffer: u16, len: u32) -> Loan {
+        self.lent[usize::from(buffer)] = true;
+        Loan { buffer, len }
+    }
+
+    fn bytes(&self, loan: &Loan) -> &[u8] {
+        let (place, len) = (usize::from(loan.buffer), loan.len as usize);
+        assert!(self.lent[place] && len <= self.size, "a loan of this ring");
+        // SAFETY: the buffer lies within `memory`; it is lent out, so the kernel does not write to it before it is given back, for which a `&mut`
+        // is needed, so not while this borrow lives.
+        unsafe { slice::from_raw_parts(self.memory.as_ptr().add(place * self.size), len) }
+    }
+
+    fn give_back(&mut self, loan: Loan) {
+        let place = usize::from(loan.buffer);
+        assert!(std::mem::replace(&mut self.lent[place], false), "a loan of this ring");
+        // SAFETY: the index is masked, so the entry lies within `entries`; the kernel reads it only after the tail has passed it, and the tail
+        // pointer is the one that the kernel reads, valid as long as `entries` is.
+        unsafe {
+            let entry = &mut *self.entries.as_ptr().add(usize::from(self.tail & (self.count - 1)));
+            entry.set_addr(self.memory.as_ptr().add(place * self.size) as u64);
+            entry.set_len(self.size as u32);
+            entry.set_bid(loan.buffer);
+            self.tail = self.tail.wrapping_add(1);
+            let tail = AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut());
+            tail.store(self.tail, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        let count = usize::from(self.count);
+        // SAFETY: both were allocated by `pages` with these sizes.
+        unsafe {
+            dealloc(self.entries.as_ptr().cast(), layout(count * size_of::<BufRingEntry>()));
+            dealloc(self.memory.as_ptr(), layout(count * self.size));
+        }
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, PAGE).expect("a few MiB, aligned to a power of two")
+}
+
+fn pages(bytes: usize) -> NonNull<u8> {
+    assert!(bytes > 0);
+    // SAFETY: the size is not zero.
+    let pointer = unsafe { alloc_zeroed(layout(bytes)) };
+    NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout(bytes)))
+}
+
+/// The descriptor as a glommio file, which reads it with its own ring. For the shard's eventfd.
+pub(super) fn glommio_file(descriptor: OwnedFd) -> glommio::io::BufferedFile {
+    // SAFETY: the file takes over a descriptor that is ours alone.
+    unsafe { glommio::io::BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
+}
+
+/// The socket as a glommio stream, for REST.
+pub(super) fn glommio_stream(socket: OwnedFd) -> glommio::net::TcpStream {
+    // SAFETY: the stream takes over a descriptor that is ours alone.
+    unsafe { glommio::net::TcpStream::from_raw_fd(socket.into_raw_fd()) }
+}

@@ -1,0 +1,48 @@
+//! What the shell asks of an engine. The protocol between them is told in [`crate::engine::port`].
+
+use crate::{
+    engine::{Listener, Output},
+    realtime::{ConnId, Moment, Now, ShardId},
+};
+
+/// What the process as a whole is doing, told to every shard when it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Control {
+    /// The process was asked to stop. Tell the connected; go on accepting and serving.
+    Drain,
+    /// The drain is over: no socket is accepted any more. Say goodbye and close every connection.
+    Close,
+}
+
+/// One shard without a reactor: a state machine that the shell feeds, and asks once a turn what is to be done.
+pub trait Shard: 'static {
+    /// What one shard tells another.
+    type Letter: Send + 'static;
+    /// What other threads (store, bridge) tell a shard.
+    type Answer: Send + 'static;
+
+    /// A connection was accepted. `None`: close it at once.
+    fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId>;
+    /// Bytes came, in order.
+    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
+    /// The peer sends no more: end of stream, or the connection broke. Said once, and never after the engine asked for the close.
+    fn ended(&mut self, conn: ConnId, now: Now);
+    /// The one send that was in flight has left, whole, or the socket broke (`ok` is false).
+    fn sent(&mut self, conn: ConnId, ok: bool, now: Now);
+    /// The shell forgot this connection: the slot may be used again.
+    fn released(&mut self, conn: ConnId);
+    /// A letter from another shard (or from this one). Each comes once, and in order for each sender.
+    fn letter(&mut self, from: ShardId, letter: Self::Letter, now: Now);
+    /// An answer from another thread.
+    fn answer(&mut self, answer: Self::Answer, now: Now);
+    /// The process stops.
+    fn control(&mut self, control: Control, now: Now);
+    /// Fires what is due.
+    fn tick(&mut self, now: Now);
+    /// When [`Shard::tick`] must be called next, if nothing else happens before.
+    fn next_deadline(&self) -> Option<Moment>;
+    /// Writes into `out` all that this turn wants done.
+    fn finish(&mut self, now: Now, out: &mut Output);
+    /// Letters to other shards. The shell drains them after it submitted the sends of the turn.
+    fn letters(&mut self) -> &mut Vec<(ShardId, Self::Letter)>;
+}

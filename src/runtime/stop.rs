@@ -1,0 +1,126 @@
+//! How the process ends: drain, close, gone. And the signals that begin it.
+
+use super::{counts::ShardCounts, mesh::Doors};
+use crate::realtime::ShardId;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+    low_level::exit,
+};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// Accepting and serving.
+    Serving,
+    /// Asked to stop: the connected were told; still accepting and serving.
+    Draining,
+    /// No more accepts; the engine closes what is left.
+    Closing,
+    /// The shards end.
+    Gone,
+}
+
+/// How long each part of a stop may take.
+#[derive(Clone, Copy, Debug)]
+pub struct StopTimes {
+    /// Between telling the connected and closing. It ends early when no connection is left.
+    pub drain: Duration,
+    /// For the goodbyes to leave. It ends early when no connection is left.
+    pub goodbye: Duration,
+}
+
+/// The phase that all shards follow, and their counts.
+#[derive(Debug)]
+pub struct Stage {
+    phase: AtomicU8,
+    doors: Doors,
+    counts: Vec<ShardCounts>,
+}
+
+/// How often a stop looks whether connections are left.
+const LOOK: Duration = Duration::from_millis(10);
+
+impl Stage {
+    pub(super) fn new(doors: &Doors) -> Stage {
+        let counts = doors.iter().map(|_| ShardCounts::default()).collect();
+        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts }
+    }
+
+    /// Where the process is now.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            2 => Phase::Closing,
+            _ => Phase::Gone,
+        }
+    }
+
+    /// What one shard counts.
+    pub fn counts(&self, shard: ShardId) -> &ShardCounts {
+        &self.counts[shard.index()]
+    }
+
+    /// What every shard counts, in their order.
+    pub fn all_counts(&self) -> &[ShardCounts] {
+        &self.counts
+    }
+
+    /// Sockets of all shards.
+    pub fn connections(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.connections.value()).sum()
+    }
+
+    /// Goes on to a later phase and wakes all shards. Never back.
+    pub(super) fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::Relaxed);
+        for door in self.doors.iter() {
+            door.knock();
+        }
+    }
+
+    /// The whole stop, on the calling thread. It is over in `drain + goodbye` at most.
+    pub fn stop(&self, times: StopTimes) {
+        self.advance(Phase::Draining);
+        self.wait_for_the_last(times.drain);
+        self.advance(Phase::Closing);
+        self.wait_for_the_last(times.goodbye);
+        self.advance(Phase::Gone);
+    }
+
+    fn wait_for_the_last(&self, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        while self.connections() > 0 && Instant::now() < until {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Stops on SIGTERM and SIGINT; a second one ends the process at once.
+pub(super) fn on_signals(stage: Arc<Stage>, times: StopTimes) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for (count, signal) in signals.forever().enumerate() {
+            if count > 0 {
+                tracing::warn!("asked twice to stop: ending at once");
+                exit(128 + signal);
+            }
+            tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+            let stage = stage.clone();
+            if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
+                exit(128 + signal);
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,485 @@
+//! A shard's pump: the one task that turns completions, letters and answers into the engine's events, and the engine's wishes into socket calls.
+//!
+//! A turn: reap → feed the engine → letters and answers → tick → finish → submit the sends at once → half-closes, closes, hand-offs → letters out.
+//! When a turn found nothing the pump sleeps on the shard's eventfd, which the ring, other shards and other threads write.
+
+use super::{
+    clock::Clock,
+    counts::ShardCounts,
+    mesh::{MeshEnd, Post},
+    nudge::Nudge,
+    ring::{End, Event, Loan, Ring, RingSizes, glommio_file, glommio_stream},
+    shard::{Control, Shard},
+    sockets::{Mark, Sockets},
+    stop::{Phase, Stage},
+    wake::Bell,
+};
+use crate::{
+    engine::{Handoff, Listener, Output, Send},
+    realtime::{ConnId, Moment, Now, ShardId},
+};
+use glommio::{Latency, Shares, TaskQueueHandle, net::TcpStream};
+use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
+use std::{
+    cell::RefCell,
+    future::Future,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Letters (and as many answers) taken in one turn.
+const TURN_LETTERS: usize = 1024;
+/// The longest sleep: what was lost by whatever fault waits no longer than this.
+const LONGEST_SLEEP: Duration = Duration::from_millis(200);
+/// The shortest sleep, also the wait before a spilled letter is tried again.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// How long glommio's reactor, and with it REST, may wait while the pump is busy.
+const REACTOR_WAIT: Duration = Duration::from_millis(1);
+/// The pause after an accept that found no descriptor or no memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Waiting peers turned away at once when descriptors are short.
+const SHED_AT_ONCE: usize = 64;
+/// REST's part of a busy core; the pump's queue has glommio's default of 1,000.
+const REST_SHARES: usize = 300;
+
+const _: () = assert!(SHORTEST_SLEEP.as_micros() < LONGEST_SLEEP.as_micros());
+
+/// Serves a connection that was handed off, until it is over.
+pub type OnHandoff = Rc<dyn Fn(TcpStream, Handoff) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// All that a shard's pump is made of.
+pub(super) struct ShardParts<E: Shard> {
+    pub(super) id: ShardId,
+    pub(super) sizes: RingSizes,
+    pub(super) listeners: Vec<OwnedFd>,
+    pub(super) mesh: MeshEnd<E::Letter>,
+    pub(super) post: Post<E::Answer>,
+    pub(super) engine: Rc<RefCell<E>>,
+    pub(super) on_handoff: OnHandoff,
+    pub(super) nudge: Nudge,
+    pub(super) clock: Clock,
+    pub(super) stage: Arc<Stage>,
+}
+
+/// Serves until the stage says that the shard is to go. Errors are faults of the ring, never of a connection. `ready` is called once all is set up.
+pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce()) -> io::Result<()> {
+    let nudge = parts.nudge.clone();
+    let bell = glommio_file(parts.mesh.door().bell().descriptor().try_clone_to_owned()?);
+    let mut pump = Pump::new(parts)?;
+    let listener = glommio::spawn_local(async move {
+        // Read by a task of its own: glommio remembers each poll of a pending read, so it must be polled only when it is done.
+        while bell.read_at(0, 8).await.is_ok() {
+            nudge.nudge();
+        }
+        tracing::error!("the shard's eventfd cannot be read any more");
+    });
+    ready();
+    let result = pump.run().await;
+    drop(pump);
+    listener.cancel().await;
+    result
+}
+
+struct Pump<E: Shard> {
+    id: ShardId,
+    ring: Ring,
+    sockets: Sockets,
+    listeners: Vec<Option<OwnedFd>>,
+    mesh: MeshEnd<E::Letter>,
+    post: Post<E::Answer>,
+    engine: Rc<RefCell<E>>,
+    on_handoff: OnHandoff,
+    rest: TaskQueueHandle,
+    nudge: Nudge,
+    clock: Clock,
+    stage: Arc<Stage>,
+    phase: Phase,
+    /// Given up for a moment to turn peers away when no descriptor is left.
+    reserve: Option<OwnedFd>,
+    /// Listeners whose accept pauses, and until when.
+    paused: Vec<(Listener, Moment)>,
+    /// Sends to connections that are no more; the engine is owed an answer for each.
+    refused: Vec<ConnId>,
+    handing: Vec<Handoff>,
+    events: Vec<Event>,
+    output: Output,
+    reactor_polled: Moment,
+}
+
+impl<E: Shard> Pump<E> {
+    fn new(parts: ShardParts<E>) -> io::Result<Pump<E>> {
+        let mut ring = Ring::new(parts.id, parts.sizes, parts.mesh.door().bell().descriptor())?;
+        for (index, listener) in parts.listeners.iter().enumerate() {
+            ring.accept(Listener(index as u8), listener.as_fd());
+        }
+        ring.submit();
+        let reserve = Some(parts.mesh.door().bell().descriptor().try_clone_to_owned()?);
+        Ok(Pump {
+            id: parts.id,
+            ring,
+            sockets: Sockets::default(),
+            listeners: parts.listeners.into_iter().map(Some).collect(),
+            mesh: parts.mesh,
+            post: parts.post,
+            engine: parts.engine,
+            on_handoff: parts.on_handoff,
+            rest: glommio::executor().create_task_queue(Shares::Static(REST_SHARES), Latency::NotImportant, "rest"),
+            nudge: parts.nudge,
+            clock: parts.clock,
+            stage: parts.stage,
+            phase: Phase::Serving,
+            reserve,
+            paused: Vec::new(),
+            refused: Vec::new(),
+            handing: Vec::new(),
+            events: Vec::new(),
+            output: Output::default(),
+            reactor_polled: Moment::default(),
+        })
+    }
+
+    fn counts(&self) -> &ShardCounts {
+        self.stage.counts(self.id)
+    }
+
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            let busy = self.turn();
+            if let Some(fault) = self.ring.fault() {
+                return Err(fault);
+            }
+            if self.phase == Phase::Gone {
+                return Ok(());
+            }
+            if busy {
+                self.counts().busy_turns.add(1);
+                self.breathe().await;
+            } else {
+                self.sleep().await;
+            }
+        }
+    }
+
+    /// Lets the other tasks run, and now and then the reactor, which glommio would otherwise poll only after a whole preempt period.
+    async fn breathe(&mut self) {
+        if self.clock.moment().since(self.reactor_polled) < REACTOR_WAIT {
+            return glommio::executor().yield_task_queue_now().await;
+        }
+        self.mesh.door().bell().ring();
+        self.nudge.wait(LONGEST_SLEEP).await;
+        self.reactor_polled = self.clock.moment();
+    }
+
+    async fn sleep(&mut self) {
+        let wait = self.sleep_time();
+        self.ring.notify(true);
+        self.mesh.door().lie_down();
+        if self.has_work() {
+            glommio::executor().yield_task_queue_now().await;
+        } else {
+            self.counts().sleeps.add(1);
+            self.nudge.wait(wait).await;
+            self.reactor_polled = self.clock.moment();
+        }
+        self.mesh.door().rise();
+        self.ring.notify(false);
+    }
+
+    /// The second look of the wake protocol: every place where work may lie.
+    fn has_work(&mut self) -> bool {
+        self.ring.has_work()
+            || self.mesh.has_letters()
+            || self.post.has_answers(self.id)
+            || self.stage.phase() != self.phase
+            || self.nudge.pending()
+            || !self.refused.is_empty()
+    }
+
+    fn sleep_time(&self) -> Duration {
+        if self.mesh.spilling() {
+            return SHORTEST_SLEEP;
+        }
+        let deadline = self.engine.borrow().next_deadline();
+        let next = deadline.into_iter().chain(self.paused.iter().map(|(_, until)| *until)).min();
+        let wait = next.map_or(LONGEST_SLEEP, |next| next.since(self.clock.moment()));
+        wait.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
+    }
+
+    /// One turn. False when there was nothing to do.
+    fn turn(&mut self) -> bool {
+        self.nudge.take();
+        let engine = self.engine.clone();
+        let mut engine = engine.borrow_mut();
+        let mut busy = self.hear(&mut engine);
+        let now = self.clock.now();
+        busy |= self.change_phase(&mut engine, now);
+        self.accept_again(now);
+        engine.tick(now);
+        let mut output = std::mem::take(&mut self.output);
+        engine.finish(now, &mut output);
+        busy |= self.carry_out(&mut output, &mut engine);
+        self.output = output;
+        busy |= !engine.letters().is_empty();
+        for (to, letter) in engine.letters().drain(..) {
+            self.mesh.send(to, letter, self.stage.counts(self.id));
+        }
+        self.mesh.flush(self.stage.counts(self.id));
+        self.counts().connections.set(self.sockets.live() as u64);
+        busy
+    }
+
+    /// Feeds the engine with all that came.
+    fn hear(&mut self, engine: &mut E) -> bool {
+        let mut events = std::mem::take(&mut self.events);
+        self.ring.reap(&mut events);
+        let now = self.clock.now();
+        let mut heard = events.len() + self.refused.len();
+        for conn in self.refused.drain(..) {
+            engine.sent(conn, false, now);
+        }
+        for event in events.drain(..) {
+            self.happened(event, engine, now);
+        }
+        self.events = events;
+        let letters = self.mesh.take(TURN_LETTERS, |from, letter| engine.letter(from, letter, now));
+        self.counts().letters.add(letters as u64);
+        heard += letters;
+        heard += self.post.take(self.id, TURN_LETTERS, |answer| engine.answer(answer, now));
+        heard > 0
+    }
+
+    fn happened(&mut self, event: Event, engine: &mut E, now: Now) {
+        match event {
+            Event::Accepted { listener, socket } => self.accepted(listener, socket, engine, now),
+            Event::AcceptOver { listener, fault } => self.accept_over(listener, fault, now),
+            Event::Received { conn, loan } => self.received(conn, loan, engine, now),
+            Event::ReceiveOver { conn, end } => self.receive_over(conn, end, engine, now),
+            Event::Sent { conn, whole } => self.sent(conn, whole, engine, now),
+        }
+    }
+
+    fn accepted(&mut self, listener: Listener, socket: OwnedFd, engine: &mut E, now: Now) {
+        self.counts().accepted.add(1);
+        if self.phase >= Phase::Closing {
+            return;
+        }
+        let Some(conn) = engine.accepted(listener, now) else { return };
+        self.ring.receive(conn, socket.as_fd());
+        match self.sockets.insert(conn, socket) {
+            Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
+            Err(_) => unreachable!("the engine gave a slot that it did not have back"),
+        }
+    }
+
+    fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
+        if self.phase >= Phase::Closing {
+            self.listeners[usize::from(listener.0)] = None;
+            return;
+        }
+        if fault.is_some() {
+            self.counts().accept_faults.add(1);
+        }
+        if matches!(fault, Some(libc::EMFILE | libc::ENFILE)) {
+            self.shed(listener);
+        }
+        let pause = if fault.is_some() { ACCEPT_PAUSE } else { Duration::ZERO };
+        self.paused.push((listener, now.moment + pause));
+    }
+
+    /// With no descriptor left: takes waiting peers in with the reserved one and closes them, so that they learn it now.
+    fn shed(&mut self, listener: Listener) {
+        let Some(socket) = &self.listeners[usize::from(listener.0)] else { return };
+        self.reserve = None;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let shed = (0..SHED_AT_ONCE).take_while(|_| accept_with(socket, flags).is_ok()).count();
+        self.reserve = self.mesh.door().bell().descriptor().try_clone_to_owned().ok();
+        self.counts().shed.add(shed as u64);
+    }
+
+    fn accept_again(&mut self, now: Now) {
+        let (ring, listeners) = (&mut self.ring, &self.listeners);
+        self.paused.retain(|(listener, until)| {
+            let due = *until <= now.moment;
+            if let (true, Some(socket)) = (due, &listeners[usize::from(listener.0)]) {
+                ring.accept(*listener, socket.as_fd());
+            }
+            !due
+        });
+    }
+
+    fn received(&mut self, conn: ConnId, loan: Loan, engine: &mut E, now: Now) {
+        if let Some(socket) = self.sockets.at(conn) {
+            let bytes = self.ring.bytes(&loan);
+            if socket.has(Mark::HANDING) {
+                let handoff = self.handing.iter_mut().find(|handoff| handoff.conn == conn);
+                handoff.expect("marked as handing").head.extend_from_slice(bytes);
+            } else if !socket.has(Mark::CLOSING) {
+                engine.received(conn, bytes, now);
+            }
+        }
+        self.ring.give_back(loan);
+    }
+
+    fn receive_over(&mut self, conn: ConnId, end: End, engine: &mut E, now: Now) {
+        let Some(socket) = self.sockets.at(conn) else { return };
+        socket.clear(Mark::RECEIVING);
+        if socket.has(Mark::CLOSING) || socket.has(Mark::HANDING) {
+            return self.settle(conn, engine);
+        }
+        match end {
+            End::Finished | End::Broken => engine.ended(conn, now),
+            End::Pause | End::Cancelled => {
+                socket.set(Mark::RECEIVING);
+                if let Some(descriptor) = socket.descriptor() {
+                    self.ring.receive(conn, descriptor);
+                }
+                self.counts().receive_pauses.add(1);
+            }
+        }
+    }
+
+    fn sent(&mut self, conn: ConnId, whole: bool, engine: &mut E, now: Now) {
+        let Some(socket) = self.sockets.at(conn) else { return };
+        socket.clear(Mark::SENDING);
+        if socket.has(Mark::FIN_WANTED)
+            && let Some(descriptor) = socket.descriptor()
+        {
+            // A socket that broke meanwhile cannot be shut; its end is told by the receive.
+            let _ = shutdown(descriptor, Shutdown::Write);
+        }
+        let leaving = socket.has(Mark::CLOSING) || socket.has(Mark::HANDING);
+        engine.sent(conn, whole, now);
+        if leaving {
+            self.settle(conn, engine);
+        }
+    }
+
+    /// Lets a socket go that is to be closed or handed off, once the ring has nothing to do with it.
+    fn settle(&mut self, conn: ConnId, engine: &mut E) {
+        let Some(socket) = self.sockets.at(conn) else { return };
+        if socket.in_ring() {
+            return;
+        }
+        let closing = socket.has(Mark::CLOSING);
+        let handoff = self.handing.iter().position(|handoff| handoff.conn == conn).map(|place| self.handing.swap_remove(place));
+        if let (Some(descriptor), Some(handoff), false) = (self.sockets.remove(conn), handoff, closing) {
+            self.give(descriptor, handoff);
+        }
+        engine.released(conn);
+    }
+
+    fn give(&mut self, descriptor: OwnedFd, handoff: Handoff) {
+        let serve = (self.on_handoff)(glommio_stream(descriptor), handoff);
+        let (stage, id) = (self.stage.clone(), self.id);
+        let task = async move {
+            let running = &stage.counts(id).handed_off_now;
+            running.add(1);
+            serve.await;
+            running.set(running.value() - 1);
+        };
+        match glommio::spawn_local_into(task, self.rest) {
+            Ok(task) => drop(task.detach()),
+            Err(fault) => tracing::error!(%fault, "a connection could not be given to REST"),
+        }
+    }
+
+    /// Does what the engine wants. False when it wants nothing.
+    fn carry_out(&mut self, output: &mut Output, engine: &mut E) -> bool {
+        let sends = output.sends.len();
+        let busy = sends + output.half_closes.len() + output.closes.len() + output.handoffs.len() > 0;
+        for send in output.sends.drain(..) {
+            self.send(send);
+        }
+        self.counts().sends.add(sends as u64);
+        self.ring.submit();
+        for conn in output.half_closes.drain(..) {
+            self.half_close(conn);
+        }
+        for conn in output.closes.drain(..) {
+            self.close(conn, engine);
+        }
+        for handoff in output.handoffs.drain(..) {
+            self.hand_off(handoff, engine);
+        }
+        busy
+    }
+
+    fn send(&mut self, Send { conn, segment }: Send) {
+        match self.sockets.at(conn) {
+            Some(socket) if !socket.has(Mark::CLOSING) && !socket.has(Mark::HANDING) => {
+                debug_assert!(!socket.has(Mark::SENDING), "one send in flight for each connection");
+                socket.set(Mark::SENDING);
+                if let Some(descriptor) = socket.descriptor() {
+                    self.ring.send(conn, descriptor, segment);
+                }
+            }
+            _ => self.refused.push(conn),
+        }
+    }
+
+    fn half_close(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.at(conn) else { return };
+        if socket.has(Mark::SENDING) {
+            socket.set(Mark::FIN_WANTED);
+        } else if let Some(descriptor) = socket.descriptor() {
+            let _ = shutdown(descriptor, Shutdown::Write);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, engine: &mut E) {
+        let Some(socket) = self.sockets.at(conn) else { return };
+        socket.set(Mark::CLOSING);
+        if socket.in_ring()
+            && let Some(descriptor) = socket.descriptor()
+        {
+            // An armed receive holds the file: closing the descriptor alone would leave the peer connected. This ends both operations.
+            let _ = shutdown(descriptor, Shutdown::Both);
+        }
+        self.settle(conn, engine);
+    }
+
+    fn hand_off(&mut self, handoff: Handoff, engine: &mut E) {
+        let conn = handoff.conn;
+        let Some(socket) = self.sockets.at(conn) else { return };
+        if socket.has(Mark::CLOSING) || socket.has(Mark::HANDING) {
+            return;
+        }
+        socket.set(Mark::HANDING);
+        self.handing.push(handoff);
+        if socket.has(Mark::RECEIVING) {
+            self.ring.receive_no_more(conn);
+            self.ring.submit();
+        }
+        self.settle(conn, engine);
+    }
+
+    /// Tells the engine what the process is about to do.
+    fn change_phase(&mut self, engine: &mut E, now: Now) -> bool {
+        let wanted = self.stage.phase();
+        let changed = wanted != self.phase;
+        if self.phase < Phase::Draining && wanted >= Phase::Draining {
+            engine.control(Control::Drain, now);
+        }
+        if self.phase < Phase::Closing && wanted >= Phase::Closing {
+            for index in 0..self.listeners.len() {
+                self.ring.accept_no_more(Listener(index as u8));
+            }
+            engine.control(Control::Close, now);
+        }
+        self.phase = wanted;
+        changed
+    }
+}
+
+impl<E: Shard> Drop for Pump<E> {
+    fn drop(&mut self) {
+        // The peers that are left must not wait for the kernel to take the ring apart.
+        for descriptor in self.sockets.iter().filter_map(|socket| socket.descriptor()) {
+            let _ = shutdown(descriptor, Shutdown::Both);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The promise between one that sleeps and those that bring it work: no work is left lying while it sleeps.
+//!
+//! The bringer: put the work where it belongs, then [`Door::knock`]. The sleeper: [`Door::lie_down`], look once more at every place where work may
+//! lie, sleep only if all are empty, then [`Door::rise`]. Each side writes, fences, and reads what the other wrote; with both fences (SeqCst) at
+//! least one of them sees the other, so either the bringer knocks or the sleeper finds the work. Without one of them both could miss.
+
+use super::sync::{AtomicBool, Ordering, fence};
+
+/// How a sleeper is woken.
+pub(super) trait Bell {
+    /// Ends the sleep that is or the next that comes. Never blocks.
+    fn ring(&self);
+}
+
+/// The door of one sleeper.
+#[derive(Debug)]
+pub(super) struct Door<B> {
+    asleep: AtomicBool,
+    bell: B,
+}
+
+impl<B: Bell> Door<B> {
+    /// Someone who is awake behind a door with this bell.
+    pub(super) fn new(bell: B) -> Door<B> {
+        Door { asleep: AtomicBool::new(false), bell }
+    }
+
+    /// By the bringer, after the work was put down. True when the bell was rung, which happens at most once for each sleep.
+    pub(super) fn knock(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let ring = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
+        if ring {
+            self.bell.ring();
+        }
+        ring
+    }
+
+    /// By the sleeper, before it looks once more.
+    pub(super) fn lie_down(&self) {
+        self.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// By the sleeper, when it is up again.
+    pub(super) fn rise(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// The bell itself.
+    pub(super) fn bell(&self) -> &B {
+        &self.bell
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[derive(Default)]
+    struct Count(Cell<u32>);
+
+    impl Bell for Count {
+        fn ring(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn the_bell_rings_once_for_each_sleep() {
+        let door = Door::new(Count::default());
+        assert!(!door.knock(), "awake");
+        door.lie_down();
+        assert!(door.knock());
+        assert!(!door.knock(), "already woken");
+        door.rise();
+        door.lie_down();
+        door.rise();
+        assert!(!door.knock(), "rose by itself");
+        assert_eq!(door.bell().0.get(), 1);
+    }
+}

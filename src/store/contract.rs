@@ -1,0 +1,78 @@
+//! The contract between presence and whatever keeps its records.
+
+use super::Health;
+use crate::{
+    protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
+    realtime::{ClassroomId, ShardId, UnixMicros},
+};
+use std::time::Duration;
+
+/// Says who asked: returned with the answer, never looked into by the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ticket {
+    /// The shard that waits for the answer.
+    pub shard: ShardId,
+    /// What that shard knows the question by.
+    pub token: u64,
+}
+
+/// The answer to [`Store::enter`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entered {
+    /// As it was given to [`Store::enter`].
+    pub ticket: Ticket,
+    /// The session's number, whose row is on disk; or why there is no row.
+    pub result: Result<i64, StoreFault>,
+}
+
+/// What a store posts.
+pub type Answer = Entered;
+
+/// Where answers go: pushes them to the shards' queues and wakes each shard once.
+pub trait Sink: Send {
+    /// Takes the answers of one batch, in the order of the questions of each shard. Called on the store's thread after the commit; must not
+    /// block. What it leaves in `answers` is dropped.
+    fn post(&self, answers: &mut Vec<Answer>);
+}
+
+/// What presence asks of its records. One suite of tests runs over every implementation.
+///
+/// A session's number is used once, also over restarts. For one room and agent the questions are fulfilled in the order in which one thread
+/// asked them.
+pub trait Store: Send + Sync {
+    /// Begins a session, without blocking: the answer comes through the sink once the row is on disk.
+    ///
+    /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has its own number.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full or the store has stopped. An enter that waited too long in the
+    /// queue is answered `Busy` later and leaves no row.
+    fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault>;
+
+    /// Ends a session, without blocking. Never refused and never answered: kept in memory and retried until it is on disk. What a crash loses
+    /// the next start ends. An unknown number is ignored.
+    fn leave(&self, leaving: Leaving);
+
+    /// Who was in the room between `from` (inclusive) and `to` (exclusive): whole intervals that intersect it, by agent and time. Blocks: call
+    /// it on a thread that may wait.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] while another holds the records, [`StoreFault::Failed`] when they cannot be read.
+    fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault>;
+
+    /// Blocks until everything that was asked before this call is on disk.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] when that takes longer than `within`, or the store has stopped.
+    fn flush(&self, within: Duration) -> Result<(), StoreFault>;
+
+    /// Flushes, then ends the store: later enters are refused and later leaves dropped. Returns within about twice `within`; a second call
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] when not everything was on disk in time.
+    fn stop(&self, within: Duration) -> Result<(), StoreFault>;
+
+    /// How it goes, for readiness and metrics. Cheap: atomics.
+    fn health(&self) -> &Health;
+}

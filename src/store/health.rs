@@ -1,0 +1,65 @@
+//! How a store is doing: atomics that its thread writes and anyone reads.
+
+use crate::protocols::presence::record::StoreFault;
+use std::{
+    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// How the last commit went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// There was none yet.
+    Untried,
+    /// It is on disk.
+    Done,
+    /// It failed so.
+    Fault(StoreFault),
+}
+
+/// A store's figures. Each is exact by itself; together they are not one moment's picture.
+#[derive(Default, Debug)]
+pub struct Health {
+    outcome: AtomicU8,
+    /// Enters that wait to be taken into a batch.
+    pub queued_enters: AtomicU64,
+    /// Leaves that a failed commit left in memory, to be retried.
+    pub overdue_leaves: AtomicU64,
+    /// Enters and leaves in the last batch.
+    pub batch_size: AtomicU64,
+    /// Microseconds that the last batch took, from its begin to the end of its commit.
+    pub batch_micros: AtomicU64,
+    /// Batches committed since the start, heartbeats with them.
+    pub commits: AtomicU64,
+    /// Batches that failed since the start, heartbeats with them.
+    pub failures: AtomicU64,
+    /// Enters answered `Busy` because they waited too long in the queue, since the start.
+    pub expired_enters: AtomicU64,
+}
+
+impl Health {
+    /// How the last commit went.
+    pub fn outcome(&self) -> Outcome {
+        match self.outcome.load(Relaxed) {
+            0 => Outcome::Untried,
+            1 => Outcome::Done,
+            2 => Outcome::Fault(StoreFault::Busy),
+            _ => Outcome::Fault(StoreFault::Failed),
+        }
+    }
+
+    pub(super) fn tried(&self, result: Result<(), StoreFault>, size: usize, took: Duration) {
+        let (outcome, counter) = match result {
+            Ok(()) => (1, &self.commits),
+            Err(StoreFault::Busy) => (2, &self.failures),
+            Err(StoreFault::Failed) => (3, &self.failures),
+        };
+        self.outcome.store(outcome, Relaxed);
+        // A heartbeat is no batch.
+        if size > 0 {
+            self.batch_size.store(size as u64, Relaxed);
+            self.batch_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        }
+        counter.fetch_add(1, Relaxed);
+    }
+}

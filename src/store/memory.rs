@@ -1,0 +1,331 @@
+//! A store in memory: the same contract, deterministic, without a thread, and as slow or broken as a test wants it.
+
+use super::{Answer, Entered, Health, Store, Ticket, intervals::Interval, intervals::told};
+use crate::{
+    protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
+    realtime::{ClassroomId, UnixMicros},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+/// How a [`MemoryStore`] behaves. It can change at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mood {
+    /// Everything queued is done when the answers are taken.
+    Prompt,
+    /// At most so many requests are done each time the answers are taken; with none it hangs.
+    Slow(usize),
+    /// Enters are answered [`StoreFault::Busy`], leaves are kept for later, reads are refused.
+    Busy,
+    /// Enters are answered [`StoreFault::Failed`], leaves are kept for later, reads are refused.
+    Failing,
+    /// Enters are refused, leaves are dropped; what is queued stays unanswered.
+    Stopped,
+}
+
+/// Presence's records in memory. Nothing happens by itself: requests are done, in order, by [`MemoryStore::take_answers`].
+pub struct MemoryStore {
+    state: Mutex<State>,
+    health: Health,
+}
+
+type Key = (ClassroomId, Arc<str>);
+
+enum Request {
+    Enter(Ticket, Entering),
+    Leave(Leaving),
+}
+
+struct State {
+    mood: Mood,
+    bound: usize,
+    /// Enters in `queue`.
+    waiting: usize,
+    queue: VecDeque<Request>,
+    /// Leaves that a fault kept from being done.
+    overdue: VecDeque<Leaving>,
+    answers: Vec<Answer>,
+    last_session: i64,
+    live: BTreeMap<i64, (Key, UnixMicros)>,
+    present: BTreeMap<Key, i64>,
+    past: BTreeMap<Key, Vec<Interval>>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new(65_536)
+    }
+}
+
+impl MemoryStore {
+    /// A prompt, empty store that lets at most `queue` enters wait.
+    pub fn new(queue: usize) -> MemoryStore {
+        let state = State {
+            mood: Mood::Prompt,
+            bound: queue,
+            waiting: 0,
+            queue: VecDeque::new(),
+            overdue: VecDeque::new(),
+            answers: Vec::new(),
+            last_session: 0,
+            live: BTreeMap::new(),
+            present: BTreeMap::new(),
+            past: BTreeMap::new(),
+        };
+        MemoryStore { state: Mutex::new(state), health: Health::default() }
+    }
+
+    /// From now on it behaves so.
+    pub fn be(&self, mood: Mood) {
+        self.state().mood = mood;
+    }
+
+    /// Does what the mood allows and gives the answers that are there, in the order of the questions.
+    pub fn take_answers(&self) -> Vec<Answer> {
+        let mut state = self.state();
+        let (outcome, size) = state.work();
+        if size > 0 {
+            self.health.tried(outcome, size, Duration::ZERO);
+        }
+        self.count(&state);
+        mem::take(&mut state.answers)
+    }
+
+    /// How many sessions are live.
+    pub fn live_sessions(&self) -> usize {
+        self.state().live.len()
+    }
+
+    /// What a crash and a new start do: the queue and its answers are lost, every live session ends at `seen_at`, or as it began when that is
+    /// later. It is prompt again.
+    pub fn restart(&self, seen_at: UnixMicros) {
+        let mut state = self.state();
+        state.queue.clear();
+        state.waiting = 0;
+        state.overdue.clear();
+        state.answers.clear();
+        let sessions: Vec<i64> = state.live.keys().copied().collect();
+        sessions.into_iter().for_each(|session| state.leave(Leaving { session, at: seen_at }));
+        state.mood = Mood::Prompt;
+        self.count(&state);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, state: &State) {
+        self.health.queued_enters.store(state.waiting as u64, Relaxed);
+        self.health.overdue_leaves.store(state.overdue.len() as u64, Relaxed);
+    }
+}
+
+impl Store for MemoryStore {
+    fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
+        let mut state = self.state();
+        if state.mood == Mood::Stopped || state.waiting >= state.bound {
+            return Err(StoreFault::Busy);
+        }
+        state.waiting += 1;
+        state.queue.push_back(Request::Enter(ticket, entering));
+        self.count(&state);
+        Ok(())
+    }
+
+    fn leave(&self, leaving: Leaving) {
+        let mut state = self.state();
+        if state.mood != Mood::Stopped {
+            state.queue.push_back(Request::Leave(leaving));
+        }
+    }
+
+    fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
+        let state = self.state();
+        state.readable()?;
+        Ok(told(state.of_room(classroom), from, to))
+    }
+
+    fn flush(&self, _within: Duration) -> Result<(), StoreFault> {
+        let mut state = self.state();
+        if state.mood == Mood::Stopped {
+            return Err(StoreFault::Busy);
+        }
+        // How it went shows in what is left.
+        let (_, _) = state.work();
+        self.count(&state);
+        if state.queue.is_empty() && state.overdue.is_empty() { Ok(()) } else { Err(StoreFault::Busy) }
+    }
+
+    fn stop(&self, within: Duration) -> Result<(), StoreFault> {
+        if self.state().mood == Mood::Stopped {
+            return Ok(());
+        }
+        let flushed = self.flush(within);
+        self.be(Mood::Stopped);
+        flushed
+    }
+
+    fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+impl State {
+    /// Does what the mood allows; tells how it went and how many requests it was.
+    fn work(&mut self) -> (Result<(), StoreFault>, usize) {
+        match self.mood {
+            Mood::Prompt => (Ok(()), self.fulfil(usize::MAX)),
+            Mood::Slow(requests) => (Ok(()), self.fulfil(requests)),
+            Mood::Busy => (Err(StoreFault::Busy), self.refuse(StoreFault::Busy)),
+            Mood::Failing => (Err(StoreFault::Failed), self.refuse(StoreFault::Failed)),
+            Mood::Stopped => (Ok(()), 0),
+        }
+    }
+
+    fn fulfil(&mut self, at_most: usize) -> usize {
+        let mut done = 0;
+        while done < at_most
+            && let Some(request) = self.overdue.pop_front().map(Request::Leave).or_else(|| self.queue.pop_front())
+        {
+            match request {
+                Request::Enter(ticket, entering) => {
+                    self.waiting -= 1;
+                    let result = self.enter(entering);
+                    self.answers.push(Entered { ticket, result });
+                }
+                Request::Leave(leaving) => self.leave(leaving),
+            }
+            done += 1;
+        }
+        done
+    }
+
+    fn refuse(&mut self, fault: StoreFault) -> usize {
+        let refused = self.queue.len();
+        self.waiting = 0;
+        for request in self.queue.drain(..) {
+            match request {
+                Request::Enter(ticket, _) => self.answers.push(Entered { ticket, result: Err(fault) }),
+                Request::Leave(leaving) => self.overdue.push_back(leaving),
+            }
+        }
+        refused
+    }
+
+    fn enter(&mut self, entering: Entering) -> Result<i64, StoreFault> {
+        if entering.agent_id.is_empty() {
+            return Err(StoreFault::Failed);
+        }
+        let key = (entering.classroom, entering.agent_id);
+        if let Some(&session) = self.present.get(&key) {
+            self.leave(Leaving { session, at: entering.at });
+        }
+        self.last_session += 1;
+        self.live.insert(self.last_session, (key.clone(), entering.at));
+        self.present.insert(key, self.last_session);
+        Ok(self.last_session)
+    }
+
+    fn leave(&mut self, leaving: Leaving) {
+        let Some((key, started)) = self.live.remove(&leaving.session) else { return };
+        self.present.remove(&key);
+        let past = self.past.entry(key).or_default();
+        let mut kept = Interval::new(started, leaving.at);
+        let (met, others): (Vec<_>, Vec<_>) = past.iter().partition(|interval| interval.meets(kept));
+        *past = others;
+        kept = met.into_iter().fold(kept, Interval::joined);
+        past.push(kept);
+    }
+
+    fn readable(&self) -> Result<(), StoreFault> {
+        match self.mood {
+            Mood::Prompt | Mood::Slow(_) => Ok(()),
+            Mood::Busy => Err(StoreFault::Busy),
+            Mood::Failing | Mood::Stopped => Err(StoreFault::Failed),
+        }
+    }
+
+    fn of_room(&self, classroom: ClassroomId) -> Vec<Attendance> {
+        let first = (classroom, Arc::from(""));
+        let past = self.past.range(first.clone()..).take_while(|((room, _), _)| *room == classroom);
+        let past = past.flat_map(|(key, intervals)| intervals.iter().map(move |it| row(key, it.lower, Some(it.upper))));
+        let live = self.present.range(first..).take_while(|((room, _), _)| *room == classroom);
+        let live = live.filter_map(|(key, session)| self.live.get(session).map(|(_, started)| row(key, *started, None)));
+        past.chain(live).collect()
+    }
+}
+
+fn row((_, agent_id): &Key, entered: UnixMicros, left: Option<UnixMicros>) -> Attendance {
+    Attendance { agent_id: agent_id.to_string(), entered, left }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{entering, everything, leaving, row, ticket};
+
+    fn results(store: &MemoryStore) -> Vec<Result<i64, StoreFault>> {
+        store.take_answers().into_iter().map(|answer| answer.result).collect()
+    }
+
+    fn with(agents: &[&str]) -> MemoryStore {
+        let store = MemoryStore::new(8);
+        for agent_id in agents {
+            store.enter(ticket(0), entering(agent_id, 1)).expect("room");
+        }
+        store
+    }
+
+    #[test]
+    fn slow_does_so_many_at_a_time() {
+        let store = with(&["a", "b", "c"]);
+        store.be(Mood::Slow(0));
+        assert_eq!(results(&store), []);
+        store.be(Mood::Slow(2));
+        assert_eq!(results(&store), [Ok(1), Ok(2)]);
+        assert_eq!(store.health().queued_enters.load(Relaxed), 1);
+        store.be(Mood::Prompt);
+        assert_eq!(results(&store), [Ok(3)]);
+    }
+
+    #[test]
+    fn a_fault_answers_enters_and_keeps_leaves() {
+        for (mood, fault) in [(Mood::Busy, StoreFault::Busy), (Mood::Failing, StoreFault::Failed)] {
+            let store = with(&["a"]);
+            assert_eq!(results(&store), [Ok(1)]);
+            store.be(mood);
+            store.enter(ticket(0), entering("b", 2)).expect("room");
+            store.leave(leaving(1, 5));
+            assert_eq!(results(&store), [Err(fault)]);
+            assert_eq!(store.attendance(ClassroomId::nil(), UnixMicros(0), UnixMicros(9)), Err(fault));
+            assert_eq!(store.flush(Duration::ZERO), Err(StoreFault::Busy));
+            store.be(Mood::Prompt);
+            assert_eq!(results(&store), []);
+            assert_eq!(everything(&store), [row("a", 1, 5)]);
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        let store = with(&["a", "b", "c", "d", "e", "f", "g", "h"]);
+        assert_eq!(store.enter(ticket(9), entering("i", 1)), Err(StoreFault::Busy));
+        assert_eq!(results(&store).len(), 8);
+        assert_eq!(store.enter(ticket(9), entering("i", 1)), Ok(()));
+    }
+
+    #[test]
+    fn a_restart_ends_what_was_live() {
+        let store = with(&["a"]);
+        assert_eq!(results(&store), [Ok(1)]);
+        store.enter(ticket(0), entering("b", 2)).expect("room");
+        store.restart(UnixMicros(7));
+        assert_eq!(results(&store), []);
+        assert_eq!(everything(&store), [row("a", 1, 7)]);
+        store.enter(ticket(0), entering("b", 8)).expect("room");
+        assert_eq!(results(&store), [Ok(2)], "numbers are not used again");
+    }
+}

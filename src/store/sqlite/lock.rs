@@ -1,0 +1,46 @@
+//! One process for one folder: a lock that the system gives up with the process, however it ends.
+
+use super::OpenFault;
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// Held for as long as the folder is served. The file `lock` holds the process number, for the message to the next one.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Makes the folder (only for its owner) where it is missing, and locks it.
+    pub(super) fn take(folder: &Path) -> Result<FolderLock, OpenFault> {
+        let fault = |source| OpenFault::Folder { folder: folder.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(folder.join("lock")).map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenFault::Served { folder: folder.to_owned(), pid: holder(&mut file) }),
+            Err(TryLockError::Error(source)) => return Err(fault(source)),
+        }
+        // A full disk must not keep the server from starting: the number is a courtesy, the lock is what counts.
+        sign(&mut file).unwrap_or_else(|error| tracing::debug!(%error, "the lock file does not tell the process number"));
+        Ok(FolderLock { _file: file })
+    }
+}
+
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}

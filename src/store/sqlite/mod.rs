@@ -1,0 +1,186 @@
+//! The store on SQLite: one folder, one file, one writer thread, group commit. What was acknowledged is on disk.
+
+mod fault;
+mod lock;
+mod queue;
+mod reader;
+mod rows;
+mod schema;
+mod stale;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use fault::OpenFault;
+
+use super::{Health, Sink, Store, Ticket};
+use crate::{
+    protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
+    realtime::{ClassroomId, UnixMicros},
+};
+use lock::FolderLock;
+use queue::{Queue, Request};
+use reader::Readers;
+use rows::Rows;
+use rusqlite::Connection;
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use writer::Writer;
+
+/// What a SQLite store needs to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The data folder; made where it is missing, only for its owner. Holds `homeroom.db` and `lock`.
+    pub folder: PathBuf,
+    /// This process among those that may write to the same records: its sessions are ended under this name at the next start.
+    pub replica: String,
+    /// Where the others reach this replica.
+    pub address: Option<String>,
+    /// Enters that may wait; those beyond are refused as `Busy`.
+    pub queue: usize,
+    /// An enter that waited longer is answered `Busy` and leaves no row.
+    pub acquire_timeout: Duration,
+}
+
+impl Settings {
+    /// The defaults in this folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Settings {
+        Settings {
+            folder: folder.into(),
+            replica: "homeroom".into(),
+            address: None,
+            queue: 65_536,
+            acquire_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Presence's records in a SQLite file.
+pub struct SqliteStore {
+    queue: Arc<Queue>,
+    readers: Readers,
+    thread: Mutex<Option<Running>>,
+    // Declared last: given up after the thread has ended.
+    _lock: Arc<FolderLock>,
+}
+
+/// The thread, and the word that it has ended.
+struct Running {
+    handle: JoinHandle<()>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl SqliteStore {
+    /// Locks the folder, opens the file, brings its tables up to date, ends the sessions that the last run left behind and starts the
+    /// thread named `store`. Answers go to `sink`, on that thread.
+    ///
+    /// # Errors
+    /// [`OpenFault`], in words for whoever started the server.
+    pub fn open(settings: Settings, sink: Box<dyn Sink>) -> Result<SqliteStore, OpenFault> {
+        let lock = Arc::new(FolderLock::take(&settings.folder)?);
+        let file = settings.folder.join("homeroom.db");
+        let mut conn = schema::open(&file)?;
+        let fault = |source| OpenFault::Database { file: file.clone(), source };
+        let replica = stale::sign_on(&mut conn, &settings.replica, settings.address.as_deref()).map_err(fault)?;
+        let queue = Arc::new(Queue::new(settings.queue));
+        let (tell_ended, ended) = mpsc::channel();
+        let (tell_ready, ready) = mpsc::channel();
+        let handle = {
+            let (queue, lock) = (Arc::clone(&queue), Arc::clone(&lock));
+            let body = move || {
+                serve(&conn, replica, queue, sink, settings.acquire_timeout, tell_ready);
+                drop((conn, lock, tell_ended));
+            };
+            thread::Builder::new().name("store".into()).spawn(body).map_err(OpenFault::Thread)?
+        };
+        let begun = ready.recv().map_err(|_| OpenFault::Thread(io::Error::other("it ended as it began")))?;
+        if let Err(source) = begun {
+            // The folder is free again when the thread is gone; that it ended is all there is to know.
+            let _ = handle.join();
+            return Err(fault(source));
+        }
+        let thread = Mutex::new(Some(Running { handle, ended }));
+        Ok(SqliteStore { queue, readers: Readers::new(file), thread, _lock: lock })
+    }
+}
+
+fn serve(
+    conn: &Connection,
+    replica: stale::Replica,
+    queue: Arc<Queue>,
+    sink: Box<dyn Sink>,
+    acquire_timeout: Duration,
+    ready: mpsc::Sender<rusqlite::Result<()>>,
+) {
+    // The opener waits for this word; it cannot be gone.
+    match Rows::prepare(conn, replica.id, replica.last_session) {
+        Ok(rows) => {
+            drop(ready.send(Ok(())));
+            Writer::new(conn, rows, queue, sink, acquire_timeout).run();
+        }
+        Err(error) => drop(ready.send(Err(error))),
+    }
+}
+
+impl Store for SqliteStore {
+    fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
+        self.queue.push_enter(ticket, entering)
+    }
+
+    fn leave(&self, leaving: Leaving) {
+        if self.queue.is_stopping() {
+            tracing::debug!(session = leaving.session, "left after the store had stopped; the next start ends the session");
+            return;
+        }
+        self.queue.push(Request::Leave(leaving));
+    }
+
+    fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
+        self.readers.attendance(classroom, from, to)
+    }
+
+    fn flush(&self, within: Duration) -> Result<(), StoreFault> {
+        if self.queue.is_stopping() {
+            return Err(StoreFault::Busy);
+        }
+        let (flushed, wait) = mpsc::channel();
+        self.queue.push(Request::Flush(flushed));
+        wait.recv_timeout(within).map_err(|_| StoreFault::Busy)
+    }
+
+    fn stop(&self, within: Duration) -> Result<(), StoreFault> {
+        let Some(running) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let begun = Instant::now();
+        let flushed = self.flush(within);
+        self.readers.close();
+        self.queue.stop();
+        let left = within.saturating_sub(begun.elapsed()).max(within / 2);
+        match running.ended.recv_timeout(left) {
+            // Told by the sender's end, as the last thing the thread does.
+            Err(mpsc::RecvTimeoutError::Disconnected) | Ok(()) => {
+                if running.handle.join().is_err() {
+                    return Err(StoreFault::Failed);
+                }
+                flushed
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(StoreFault::Busy),
+        }
+    }
+
+    fn health(&self) -> &Health {
+        &self.queue.health
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.stop(Duration::from_secs(5)).is_err() {
+            tracing::warn!("the store was dropped before all was on disk; the next start ends these sessions");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What waits for the store's thread: pushed by shards without a lock, taken by one thread that sleeps when there is nothing.
+
+use super::super::{Health, Ticket};
+use crate::protocols::presence::record::{Entering, Leaving, StoreFault};
+use crossbeam::queue::SegQueue;
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering, fence},
+        mpsc,
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+/// A request, in the order in which it is to be fulfilled.
+pub(super) enum Request {
+    /// A session begins; the moment is when it was asked.
+    Enter(Ticket, Entering, Instant),
+    /// A session ends.
+    Leave(Leaving),
+    /// Told when everything before it is on disk.
+    Flush(mpsc::Sender<()>),
+    /// Done on the store's thread, between batches.
+    #[cfg(test)]
+    Chore(Box<dyn FnOnce(&rusqlite::Connection) + Send>),
+}
+
+/// Many push, one takes. Enters are bounded, the rest is bounded by the live sessions.
+pub(super) struct Queue {
+    requests: SegQueue<Request>,
+    enters: u64,
+    sleeping: AtomicBool,
+    stopping: AtomicBool,
+    taker: OnceLock<Thread>,
+    pub(super) health: Health,
+}
+
+impl Queue {
+    /// A queue that holds at most `enters` enters.
+    pub(super) fn new(enters: usize) -> Queue {
+        Queue {
+            requests: SegQueue::new(),
+            enters: enters as u64,
+            sleeping: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            taker: OnceLock::new(),
+            health: Health::default(),
+        }
+    }
+
+    /// Names the calling thread as the one that takes.
+    pub(super) fn taken_by_this_thread(&self) {
+        self.taker.get_or_init(thread::current);
+    }
+
+    pub(super) fn push_enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
+        if self.is_stopping() {
+            return Err(StoreFault::Busy);
+        }
+        let queued = &self.health.queued_enters;
+        if queued.fetch_add(1, Ordering::Relaxed) >= self.enters {
+            queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreFault::Busy);
+        }
+        self.push(Request::Enter(ticket, entering, Instant::now()));
+        Ok(())
+    }
+
+    pub(super) fn push(&self, request: Request) {
+        self.requests.push(request);
+        self.wake();
+    }
+
+    pub(super) fn pop(&self) -> Option<Request> {
+        let request = self.requests.pop()?;
+        if matches!(request, Request::Enter(..)) {
+            self.health.queued_enters.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(request)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps until something is pushed, the queue stops, or `at_most` is over.
+    pub(super) fn sleep(&self, at_most: Duration) {
+        self.sleeping.store(true, Ordering::SeqCst);
+        // Pairs with the fence in `wake`: one of the two sees what the other wrote, so no push is slept through.
+        fence(Ordering::SeqCst);
+        if self.requests.is_empty() && !self.is_stopping() {
+            thread::park_timeout(at_most);
+        }
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.sleeping.load(Ordering::Relaxed)
+            && self.sleeping.swap(false, Ordering::SeqCst)
+            && let Some(taker) = self.taker.get()
+        {
+            taker.unpark();
+        }
+    }
+}

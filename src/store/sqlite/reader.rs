@@ -1,0 +1,97 @@
+//! Attendance, read beside the writer on connections of its own.
+
+use super::{super::intervals::told, fault::blame, rows::day_of, schema::open_reader};
+use crate::{
+    protocols::presence::record::{Attendance, StoreFault},
+    realtime::{ClassroomId, UnixMicros},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+/// Connections that are kept open between reads.
+const KEPT_CONNECTIONS: usize = 2;
+
+/// The readers' connections.
+pub(super) struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(file: PathBuf) -> Readers {
+        Readers { file, idle: Mutex::default() }
+    }
+
+    /// See [`super::super::Store::attendance`].
+    pub(super) fn attendance(
+        &self,
+        classroom: ClassroomId,
+        from: UnixMicros,
+        to: UnixMicros,
+    ) -> Result<Vec<Attendance>, StoreFault> {
+        self.read(|conn| attendance(conn, classroom, from, to)).map_err(|error| {
+            tracing::debug!(%error, "attendance cannot be read");
+            blame(&error)
+        })
+    }
+
+    /// Closes what is idle, so that the writer is the last to close the file.
+    pub(super) fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn read<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = idle.map_or_else(|| open_reader(&self.file), Ok)?;
+        let answer = question(&conn)?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT_CONNECTIONS {
+            idle.push(conn);
+        }
+        Ok(answer)
+    }
+}
+
+fn attendance(conn: &Connection, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> rusqlite::Result<Vec<Attendance>> {
+    // One snapshot: a session that moves to history meanwhile is told once.
+    let snapshot = conn.unchecked_transaction()?;
+    let mut named = snapshot.prepare_cached("SELECT id FROM classroom WHERE classroom_id = ?1")?;
+    let Some(room) = named.query_row([&classroom.as_bytes()[..]], |row| row.get(0)).optional()? else { return Ok(Vec::new()) };
+    let mut rows = live(&snapshot, room)?;
+    // What began before `from` may be one interval with a session that still runs.
+    let since = rows.iter().map(|row| row.entered).fold(from, UnixMicros::min);
+    history(&snapshot, room, since, to, &mut rows)?;
+    Ok(told(rows, from, to))
+}
+
+fn live(conn: &Connection, room: i64) -> rusqlite::Result<Vec<Attendance>> {
+    let mut sessions = conn.prepare_cached(
+        "SELECT agent.agent_id, started_at, NULL FROM agent_session JOIN agent ON agent.id = agent_session.agent WHERE classroom = ?1",
+    )?;
+    sessions.query_map([room], attended)?.collect()
+}
+
+/// Adds what ended at `since` or later and began before `to`.
+fn history(conn: &Connection, room: i64, since: UnixMicros, to: UnixMicros, rows: &mut Vec<Attendance>) -> rusqlite::Result<()> {
+    let mut next_day = conn.prepare_cached("SELECT min(ended_day) FROM agent_session_history WHERE ended_day >= ?1")?;
+    let mut of_day = conn.prepare_cached(
+        "SELECT agent.agent_id, lower, upper FROM agent_session_history AS past JOIN agent ON agent.id = past.agent
+         WHERE ended_day = ?1 AND classroom = ?2 AND lower < ?3 AND upper >= ?4",
+    )?;
+    let mut from_day = day_of(since);
+    while let Some(day) = next_day.query_row([from_day], |row| row.get::<_, Option<i64>>(0))? {
+        for row in of_day.query_map(params![day, room, to.0, since.0], attended)? {
+            rows.push(row?);
+        }
+        from_day = day + 1;
+    }
+    Ok(())
+}
+
+fn attended(row: &Row<'_>) -> rusqlite::Result<Attendance> {
+    let left: Option<i64> = row.get(2)?;
+    Ok(Attendance { agent_id: row.get(0)?, entered: UnixMicros(row.get(1)?), left: left.map(UnixMicros) })
+}

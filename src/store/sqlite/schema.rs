@@ -1,0 +1,99 @@
+//! The tables, their versions, and how the file is opened.
+
+use super::OpenFault;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::{path::Path, time::Duration};
+
+/// Each step brings the tables from the version that is its index to the next. Steps are only ever added.
+const STEPS: [&str; 1] = [FIRST];
+
+/// Rooms and agents are written once and meant by small numbers: rows of sessions are short, so a batch touches few pages.
+///
+/// History is keyed by the day on which a session ended (UTC): whatever a batch writes lies together, however old the history is. The same
+/// key finds the intervals of one agent (to join them) and of one room (to report them).
+const FIRST: &str = "
+CREATE TABLE replica (
+    id INTEGER PRIMARY KEY,
+    label TEXT NOT NULL UNIQUE,
+    ip TEXT,
+    seen_at INTEGER NOT NULL,      -- microseconds since 1970: that late its sessions were alive
+    last_session INTEGER NOT NULL  -- the highest number given to a session
+) STRICT;
+CREATE TABLE classroom (
+    id INTEGER PRIMARY KEY,
+    classroom_id BLOB NOT NULL UNIQUE CHECK (length(classroom_id) = 16)
+) STRICT;
+CREATE TABLE agent (
+    id INTEGER PRIMARY KEY,
+    agent_id TEXT NOT NULL UNIQUE CHECK (agent_id <> '')
+) STRICT;
+CREATE TABLE agent_session (
+    id INTEGER PRIMARY KEY,
+    classroom INTEGER NOT NULL,
+    agent INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    UNIQUE (classroom, agent)
+) STRICT;
+CREATE TABLE agent_session_history (
+    ended_day INTEGER NOT NULL,    -- days since 1970 of upper
+    classroom INTEGER NOT NULL,
+    agent INTEGER NOT NULL,
+    lower INTEGER NOT NULL,
+    upper INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (ended_day, classroom, agent, lower)
+) STRICT, WITHOUT ROWID;
+";
+
+/// How long a statement waits for a foreign process that holds the file, before it is `Busy`.
+const FOREIGN_LOCK_WAIT: Duration = Duration::from_millis(250);
+
+/// Opens the file for the writer, makes what is missing and brings old tables up to date.
+pub(super) fn open(file: &Path) -> Result<Connection, OpenFault> {
+    let fault = |source| OpenFault::Database { file: file.to_owned(), source };
+    let mut conn = Connection::open(file).map_err(fault)?;
+    let found = version(&conn).map_err(fault)?;
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(OpenFault::Newer { file: file.to_owned(), found, known });
+    }
+    tune(&conn).map_err(fault)?;
+    migrate(&mut conn, found).map_err(fault)?;
+    Ok(conn)
+}
+
+/// Opens the file for reading beside the writer.
+pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(FOREIGN_LOCK_WAIT)?;
+    conn.pragma_update(None, "cache_size", -512)?;
+    Ok(conn)
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn tune(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(FOREIGN_LOCK_WAIT)?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", "off")?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    // KiB of pages in memory: the day's history, the live sessions and the names of the agents of a large host.
+    conn.pragma_update(None, "cache_size", -4096)?;
+    // Pages: 16 MiB of log, so that a page which many batches touch is moved to the file once.
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 4096, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", 32 << 20, |_| Ok(()))
+}
+
+fn migrate(conn: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    for (step, next) in STEPS.iter().zip(1_i64..).skip(usize::try_from(found).unwrap_or(0)) {
+        let change = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute_batch(step)?;
+        change.pragma_update(None, "user_version", next)?;
+        change.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers by itself.
+
+use super::{
+    super::{Entered, Sink, Ticket},
+    fault::{blame, is_of_the_row},
+    queue::{Queue, Request},
+    rows::Rows,
+};
+use crate::{
+    protocols::presence::record::{Entering, Leaving, StoreFault},
+    realtime::UnixMicros,
+};
+use rusqlite::Connection;
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Requests in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
+const BATCH: usize = 4096;
+
+/// How often the replica's `seen_at` is written when nothing else is: a crash dates the end of its sessions that much too early at most.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Pauses between attempts to write leaves that could not be written: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// One request of a batch.
+enum Work {
+    Enter(Ticket, Entering),
+    Leave(Leaving),
+}
+
+/// What the thread holds between batches.
+pub(super) struct Writer<'c> {
+    conn: &'c Connection,
+    rows: Rows<'c>,
+    queue: Arc<Queue>,
+    sink: Box<dyn Sink>,
+    acquire_timeout: Duration,
+    batch: Vec<Work>,
+    answers: Vec<Entered>,
+    /// Leaves that are not on disk after an attempt, and those asked behind them: oldest first.
+    overdue: VecDeque<Leaving>,
+    /// Zero while all is well.
+    pause: Duration,
+    retry_at: Instant,
+    heartbeat_at: Instant,
+    flushes: Vec<mpsc::Sender<()>>,
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(
+        conn: &'c Connection,
+        rows: Rows<'c>,
+        queue: Arc<Queue>,
+        sink: Box<dyn Sink>,
+        acquire_timeout: Duration,
+    ) -> Writer<'c> {
+        let now = Instant::now();
+        Writer {
+            conn,
+            rows,
+            queue,
+            sink,
+            acquire_timeout,
+            batch: Vec::new(),
+            answers: Vec::new(),
+            overdue: VecDeque::new(),
+            pause: Duration::ZERO,
+            retry_at: now,
+            heartbeat_at: now + HEARTBEAT,
+            flushes: Vec::new(),
+        }
+    }
+
+    /// Serves until the queue is stopped, then writes what is left once more.
+    pub(super) fn run(mut self) {
+        self.queue.taken_by_this_thread();
+        while !self.queue.is_stopping() {
+            self.turn(Instant::now());
+        }
+        self.heartbeat_at = Instant::now();
+        self.retry_at = self.heartbeat_at;
+        while self.turn(Instant::now()) {}
+        if !self.overdue.is_empty() {
+            tracing::warn!(leaves = self.overdue.len(), "stopped before all was on disk; the next start ends these sessions");
+        }
+    }
+
+    /// One batch, or a sleep. False when there was nothing to do.
+    fn turn(&mut self, now: Instant) -> bool {
+        let took = self.gather(now);
+        let heartbeat = now >= self.heartbeat_at;
+        if !self.batch.is_empty() || heartbeat {
+            self.heartbeat_at = now + HEARTBEAT;
+            self.write(now);
+        }
+        self.queue.health.overdue_leaves.store(self.overdue.len() as u64, Relaxed);
+        if !self.answers.is_empty() {
+            self.sink.post(&mut self.answers);
+            self.answers.clear();
+        }
+        if self.overdue.is_empty() {
+            for flush in self.flushes.drain(..) {
+                // Whoever gave up waiting is told nothing.
+                let _ = flush.send(());
+            }
+        }
+        if !took && !heartbeat {
+            self.sleep(now);
+        }
+        took || heartbeat
+    }
+
+    /// Fills the batch: leaves that are due again, then what is queued, up to the next flush. False when there was nothing.
+    fn gather(&mut self, now: Instant) -> bool {
+        if now >= self.retry_at {
+            let due = self.overdue.len().min(BATCH);
+            self.batch.extend(self.overdue.drain(..due).map(Work::Leave));
+        }
+        let mut took = !self.batch.is_empty();
+        while self.batch.len() < BATCH
+            && let Some(request) = self.queue.pop()
+        {
+            took = true;
+            match request {
+                Request::Enter(ticket, _, asked) if now.saturating_duration_since(asked) > self.acquire_timeout => {
+                    self.queue.health.expired_enters.fetch_add(1, Relaxed);
+                    self.answers.push(Entered { ticket, result: Err(StoreFault::Busy) });
+                }
+                Request::Enter(ticket, entering, _) => self.batch.push(Work::Enter(ticket, entering)),
+                // In a pause only enters are attempted; and no leave overtakes an older one.
+                Request::Leave(leaving) if now < self.retry_at || !self.overdue.is_empty() => self.overdue.push_back(leaving),
+                Request::Leave(leaving) => self.batch.push(Work::Leave(leaving)),
+                Request::Flush(flush) => {
+                    self.flushes.push(flush);
+                    break;
+                }
+                #[cfg(test)]
+                Request::Chore(chore) => chore(self.conn),
+            }
+        }
+        took
+    }
+
+    /// Writes the batch, and has an answer for each enter in it whatever happens.
+    fn write(&mut self, now: Instant) {
+        let mut batch = mem::take(&mut self.batch);
+        let expired = self.answers.len();
+        let result = self.transaction(&batch).map_err(|error| {
+            self.roll_back();
+            self.tell_failure(&error);
+            blame(&error)
+        });
+        self.queue.health.tried(result, batch.len(), now.elapsed());
+        match result {
+            Ok(()) => self.recover(),
+            Err(fault) => {
+                self.answers.truncate(expired);
+                self.fail(&batch, fault);
+            }
+        }
+        batch.clear();
+        self.batch = batch;
+    }
+
+    fn transaction(&mut self, batch: &[Work]) -> rusqlite::Result<()> {
+        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        for work in batch {
+            match work {
+                Work::Enter(ticket, entering) => {
+                    let result = self.enter(entering)?;
+                    self.answers.push(Entered { ticket: *ticket, result });
+                }
+                Work::Leave(leaving) => self.rows.leave(*leaving)?,
+            }
+        }
+        self.rows.mark(wall())?;
+        self.conn.execute_batch("COMMIT")
+    }
+
+    /// The inner fault is this row's alone; the outer one is the transaction's.
+    fn enter(&mut self, entering: &Entering) -> rusqlite::Result<Result<i64, StoreFault>> {
+        let left = |session| self.overdue.iter().find(|leaving| leaving.session == session).map(|leaving| leaving.at);
+        match self.rows.enter(entering, left) {
+            Ok(session) => Ok(Ok(session)),
+            Err(error) if is_of_the_row(&error) => {
+                tracing::debug!(%error, "a session was refused by the tables");
+                Ok(Err(StoreFault::Failed))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn roll_back(&mut self) {
+        self.rows.rolled_back();
+        // After some errors SQLite has rolled back by itself.
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(%error, "the transaction cannot be rolled back");
+        }
+    }
+
+    fn fail(&mut self, batch: &[Work], fault: StoreFault) {
+        for work in batch {
+            if let Work::Enter(ticket, _) = work {
+                self.answers.push(Entered { ticket: *ticket, result: Err(fault) });
+            }
+        }
+        for work in batch.iter().rev() {
+            if let Work::Leave(leaving) = work {
+                self.overdue.push_front(*leaving);
+            }
+        }
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+        self.retry_at = Instant::now() + self.pause;
+    }
+
+    fn recover(&mut self) {
+        if self.pause > Duration::ZERO {
+            tracing::info!("the store writes again");
+            self.pause = Duration::ZERO;
+            self.retry_at = Instant::now();
+        }
+    }
+
+    fn tell_failure(&self, error: &rusqlite::Error) {
+        if self.pause.is_zero() {
+            tracing::warn!(%error, "the store cannot write; it goes on trying");
+        } else {
+            tracing::debug!(%error, "the store still cannot write");
+        }
+    }
+
+    fn sleep(&self, now: Instant) {
+        let until = if self.overdue.is_empty() { self.heartbeat_at } else { self.heartbeat_at.min(self.retry_at) };
+        let at_most = until.saturating_duration_since(now);
+        if !at_most.is_zero() {
+            self.queue.sleep(at_most);
+        }
+    }
+}
+
+/// The wall clock.
+pub(super) fn wall() -> UnixMicros {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

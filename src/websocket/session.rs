@@ -1,0 +1,406 @@
+//! What a connection's bytes say: tungstenite's protocol over memory, without a context or a buffer for a connection that is idle.
+//!
+//! [`Session::feed`] walks over frame headers. A frame that is a whole message, and whose bytes are all there, is read by one context that the shard's connections share
+//! ([`Scratch`]); it is clean after each frame. Only when a frame is cut, or a message comes in fragments, does the connection get a
+//! context of its own, which is dropped as soon as the message is complete. So memory follows what is under way, not who is connected.
+//!
+//! What the header alone tells is judged by the walk (over the limit, reserved bits, no mask), before anything is buffered; all else
+//! is tungstenite's: unmasking, the order of fragments, UTF-8, the form and the answer of a Close.
+
+use crate::websocket::{close::CloseReason, frame};
+use std::{
+    io::{self, Cursor, Read, Write},
+    mem,
+};
+use tungstenite::{
+    Error, Message,
+    protocol::{
+        Role, WebSocketConfig, WebSocketContext,
+        frame::{FrameHeader, coding::OpCode},
+    },
+};
+
+/// How large a peer's frames and messages may be, in bytes of payload. More ends the connection with 1009.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// One frame.
+    pub frame: usize,
+    /// One message, which may be many frames.
+    pub message: usize,
+}
+
+/// Something that the peer said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+    /// A Ping. Its Pong stands in the output already.
+    Ping,
+    /// A Pong, asked for or not.
+    Pong(&'a [u8]),
+    /// The peer ends the conversation, with this code if it gave one. The answer stands in the output already; nothing follows.
+    Close(Option<u16>),
+}
+
+/// Read at a time: tungstenite zeroes as much before each read, and allocates as much for each context.
+const READ_BYTES: usize = 512;
+/// The longest header of a frame from a client (RFC 6455 §5.2).
+const HEADER_BYTES: usize = 14;
+
+fn context(limits: Option<&Limits>) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(0)
+        .max_frame_size(limits.map(|limits| limits.frame.max(frame::CONTROL_PAYLOAD)))
+        .max_message_size(limits.map(|limits| limits.message));
+    WebSocketContext::new(Role::Server, Some(config))
+}
+
+/// The context that all sessions of a shard share for frames that are messages by themselves.
+#[derive(Debug)]
+pub struct Scratch(WebSocketContext);
+
+impl Scratch {
+    /// One for a shard. It is as large as the largest piece that is fed.
+    pub fn new() -> Scratch {
+        // The walk has judged a frame's length before it comes here.
+        Scratch(context(None))
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch::new()
+    }
+}
+
+/// A connection's place in the protocol, after the upgrade. 16 bytes; more only while a message is incomplete.
+#[derive(Debug, Default)]
+pub struct Session(State);
+
+#[derive(Debug, Default)]
+enum State {
+    /// Between two messages.
+    #[default]
+    Idle,
+    /// In a message.
+    Partial(Box<Partial>),
+    /// After a Close, or a fault of the peer.
+    Ended,
+}
+
+/// A message that is incomplete.
+#[derive(Debug)]
+struct Partial {
+    context: WebSocketContext,
+    header: Collected,
+    /// The frame under way; `None` while its header is incomplete.
+    frame: Option<Frame>,
+    /// What the frames of the message have announced so far, in bytes; `None`: no message has begun.
+    message: Option<u64>,
+}
+
+/// The bytes of a header that is incomplete. tungstenite gets whole headers only, so both see the same frames.
+#[derive(Debug, Default)]
+struct Collected {
+    bytes: [u8; HEADER_BYTES],
+    length: usize,
+}
+
+/// A frame of which payload is missing.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    missing: u64,
+    is_final: bool,
+    is_control: bool,
+}
+
+/// What the walk needs of a header.
+#[derive(Clone, Copy)]
+struct Announced {
+    header_length: usize,
+    payload_length: u64,
+    is_final: bool,
+    is_control: bool,
+}
+
+/// Bytes in, bytes out: what tungstenite takes for a socket.
+struct Pipe<'a> {
+    input: &'a [u8],
+    output: &'a mut Vec<u8>,
+}
+
+impl Read for Pipe<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.input.read(buffer)? {
+            // Zero would be the end of the stream.
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+impl Write for Pipe<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Session {
+    /// A connection that has just been upgraded.
+    pub fn new() -> Session {
+        Session::default()
+    }
+
+    /// Whether a Close has come or the peer was at fault: all further bytes are ignored.
+    pub fn ended(&self) -> bool {
+        matches!(self.0, State::Ended)
+    }
+
+    /// Whether the connection holds memory for an incomplete message.
+    pub fn is_partial(&self) -> bool {
+        matches!(self.0, State::Partial(_))
+    }
+
+    /// Takes the next bytes of the peer, in any pieces; delivers what they complete, in order, each with the output, so that an answer can stand where it belongs. Pongs, the answer to a Close, and on an error the Close frame with its
+    /// reason, are appended to `out`. After an error, as after [`Event::Close`], the connection is to be closed once `out` is sent.
+    ///
+    /// # Errors
+    /// [`CloseReason::Protocol`], [`CloseReason::NotUtf8`] or [`CloseReason::TooBig`], all to be blamed on the peer.
+    pub fn feed(
+        &mut self,
+        scratch: &mut Scratch,
+        mut bytes: &[u8],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
+    ) -> Result<(), CloseReason> {
+        while !bytes.is_empty() {
+            let step = match &mut self.0 {
+                State::Ended => return Ok(()),
+                State::Partial(partial) => partial.step(&mut bytes, limits, out, deliver),
+                State::Idle => match whole_message(bytes, limits) {
+                    Ok(Some(length)) => {
+                        let (frame, rest) = bytes.split_at(length);
+                        bytes = rest;
+                        let step = read(&mut scratch.0, Pipe { input: frame, output: out }, deliver);
+                        if !matches!(step, Ok(Step::Message)) {
+                            // A context that has seen an end or a fault never serves another connection.
+                            *scratch = Scratch::new();
+                        }
+                        step
+                    }
+                    Ok(None) => {
+                        self.0 = State::Partial(Box::new(Partial::new(limits)));
+                        continue;
+                    }
+                    Err(reason) => Err(reason),
+                },
+            };
+            match step {
+                Ok(Step::Message) => self.0 = State::Idle,
+                Ok(Step::Incomplete) => {}
+                Ok(Step::Closed) => self.0 = State::Ended,
+                Err(reason) => {
+                    self.0 = State::Ended;
+                    frame::close(out, Some(reason.code()), "");
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the bytes have led.
+enum Step {
+    /// A message is complete, and nothing is left over.
+    Message,
+    /// More is needed.
+    Incomplete,
+    /// The peer has sent a Close.
+    Closed,
+}
+
+/// The length of the frame at the front if it is complete and a message by itself; `None`: it must be read as a partial one.
+fn whole_message(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, CloseReason> {
+    let Some(announced) = announced(bytes, limits)? else { return Ok(None) };
+    // The limit was a `usize`, so the sum fits.
+    let length = announced.header_length + announced.payload_length as usize;
+    Ok((announced.is_final && length <= bytes.len()).then_some(length))
+}
+
+/// Reads and judges the header at the front; `None`: it is not complete.
+fn announced(bytes: &[u8], limits: &Limits) -> Result<Option<Announced>, CloseReason> {
+    let mut cursor = Cursor::new(bytes);
+    let (header, payload_length) = match FrameHeader::parse(&mut cursor) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return judge_second_byte(bytes).map(|()| None),
+        Err(error) => return Err(blame(&error)),
+    };
+    let is_control = matches!(header.opcode, OpCode::Control(_));
+    if header.rsv1 || header.rsv2 || header.rsv3 || header.mask.is_none() {
+        return Err(CloseReason::Protocol);
+    }
+    if is_control && (!header.is_final || payload_length > frame::CONTROL_PAYLOAD as u64) {
+        return Err(CloseReason::Protocol);
+    }
+    if !is_control && payload_length > limits.frame.min(limits.message) as u64 {
+        return Err(CloseReason::TooBig);
+    }
+    let header_length = cursor.position() as usize;
+    Ok(Some(Announced { header_length, payload_length, is_final: header.is_final, is_control }))
+}
+
+/// An incomplete header of which the mask bit is there already.
+fn judge_second_byte(bytes: &[u8]) -> Result<(), CloseReason> {
+    match bytes.get(1) {
+        Some(second) if second & 0x80 == 0 => Err(CloseReason::Protocol),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Lets a context read what is in the pipe: at most one frame.
+fn read(
+    context: &mut WebSocketContext,
+    mut pipe: Pipe<'_>,
+    deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
+) -> Result<Step, CloseReason> {
+    match context.read(&mut pipe) {
+        Ok(Message::Text(text)) => deliver(Event::Text(&text), pipe.output),
+        Ok(Message::Binary(bytes)) => deliver(Event::Binary(&bytes), pipe.output),
+        Ok(Message::Pong(bytes)) => deliver(Event::Pong(&bytes), pipe.output),
+        Ok(Message::Ping(_)) => {
+            // Now, not at the next read: a later Ping would replace this one's Pong.
+            context.flush(&mut pipe).map_err(|error| blame(&error))?;
+            deliver(Event::Ping, pipe.output);
+        }
+        Ok(Message::Close(close)) => {
+            // Writes the answer, and says `ConnectionClosed`, which is what was asked for.
+            let _closed = context.flush(&mut pipe);
+            deliver(Event::Close(close.map(|close| close.code.into())), pipe.output);
+            return Ok(Step::Closed);
+        }
+        // Never read, only written.
+        Ok(Message::Frame(_)) => return Err(CloseReason::Internal),
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Incomplete),
+        Err(error) => return Err(blame(&error)),
+    }
+    Ok(Step::Message)
+}
+
+/// Whose fault, and which.
+fn blame(error: &Error) -> CloseReason {
+    match error {
+        Error::Protocol(_) => CloseReason::Protocol,
+        Error::Utf8(_) => CloseReason::NotUtf8,
+        Error::Capacity(_) => CloseReason::TooBig,
+        _ => CloseReason::Internal,
+    }
+}
+
+impl Collected {
+    /// Takes what belongs to the header, and no more.
+    fn take(&mut self, bytes: &mut &[u8]) {
+        loop {
+            let wanted = self.wanted().min(self.length + bytes.len());
+            if wanted == self.length {
+                return;
+            }
+            let (taken, rest) = bytes.split_at(wanted - self.length);
+            self.bytes[self.length..wanted].copy_from_slice(taken);
+            self.length = wanted;
+            *bytes = rest;
+        }
+    }
+
+    /// How long the header is, as far as its first two bytes tell.
+    fn wanted(&self) -> usize {
+        if self.length < 2 {
+            return 2;
+        }
+        let second = self.bytes[1];
+        let extended = match second & 0x7F {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        2 + extended + mask
+    }
+}
+
+impl Partial {
+    fn new(limits: &Limits) -> Partial {
+        Partial { context: context(Some(limits)), header: Collected::default(), frame: None, message: None }
+    }
+
+    /// Takes bytes up to the end of a header or of a frame.
+    fn step(
+        &mut self,
+        bytes: &mut &[u8],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
+    ) -> Result<Step, CloseReason> {
+        let Some(frame) = &mut self.frame else { return self.begin_frame(bytes, limits, out, deliver) };
+        let length = usize::try_from(frame.missing).unwrap_or(usize::MAX).min(bytes.len());
+        let (input, rest) = bytes.split_at(length);
+        *bytes = rest;
+        frame.missing -= length as u64;
+        let step = read(&mut self.context, Pipe { input, output: out }, deliver)?;
+        Ok(self.frame_after(step))
+    }
+
+    fn begin_frame(
+        &mut self,
+        bytes: &mut &[u8],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
+    ) -> Result<Step, CloseReason> {
+        self.header.take(bytes);
+        let header = mem::take(&mut self.header);
+        let input = &header.bytes[..header.length];
+        let Some(announced) = announced(input, limits)? else {
+            self.header = header;
+            return Ok(Step::Incomplete);
+        };
+        if !announced.is_control {
+            let message = self.message.unwrap_or(0) + announced.payload_length;
+            if message > limits.message as u64 {
+                return Err(CloseReason::TooBig);
+            }
+            self.message = Some(message);
+        }
+        let Announced { payload_length, is_final, is_control, .. } = announced;
+        self.frame = Some(Frame { missing: payload_length, is_final, is_control });
+        let step = read(&mut self.context, Pipe { input, output: out }, deliver)?;
+        Ok(self.frame_after(step))
+    }
+
+    /// Forgets the frame if it is complete; says whether with it the message is.
+    fn frame_after(&mut self, read: Step) -> Step {
+        match self.frame {
+            Some(frame) if frame.missing == 0 => {
+                self.frame = None;
+                let between = if frame.is_control { self.message.is_none() } else { frame.is_final };
+                match read {
+                    Step::Closed => Step::Closed,
+                    Step::Message | Step::Incomplete if between => Step::Message,
+                    Step::Message | Step::Incomplete => Step::Incomplete,
+                }
+            }
+            Some(_) | None => Step::Incomplete,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
