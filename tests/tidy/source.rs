@@ -74,7 +74,7 @@ impl Source {
         named.map(|three| [self.module(), vec![three[1].text.clone()]].concat().join("/")).collect()
     }
 
-    /// Every path that begins with `crate`, `super` or a name of `roots`, with its token: absolute, without `crate::`, `use` groups unfolded.
+    /// Every path that begins with `crate`, `super` or a name of `roots`, with its token: absolute, `use` groups unfolded.
     pub fn paths(&self, roots: &[&str]) -> Vec<(Vec<String>, &Token)> {
         let mut found = Vec::new();
         for (index, token) in self.tokens.iter().enumerate() {
