@@ -18,6 +18,9 @@ from contract import SUCCESS, connect_request
 KINDS = {Opcode.TEXT: "text", Opcode.BINARY: "binary", Opcode.PING: "ping", Opcode.PONG: "pong", Opcode.CLOSE: "close"}
 
 
+OPENED: list["Socket"] = []  # by this test; they are ended with it
+
+
 @dataclass
 class Heard:
     """One thing that the server said: a frame (`text`, `binary`, `ping`, `pong`, `close`) or the end of its TCP stream (`end`)."""
@@ -209,7 +212,7 @@ class Socket(asyncio.Protocol):
 
 
 async def open_socket(house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True) -> Socket:
-    """An upgraded connection; with `shard`, one that this shard took: connections fall where the kernel's hash puts them, so try until it fits."""
+    """An upgraded connection; with `shard`, one that this shard took: the kernel's hash decides, so it is tried until it fits."""
     loop = asyncio.get_running_loop()
     for _ in range(200):
         uri = f"ws://127.0.0.1:{house.presence_port}{path}"
@@ -217,7 +220,7 @@ async def open_socket(house, shard: int | None = None, path: str = "/ws", answer
         _, made = await loop.create_connection(
             lambda: Socket(uri, answers_pings), "127.0.0.1", house.presence_port, local_addr=local
         )
-        house.sockets.append(made)
+        OPENED.append(made)
         await asyncio.wait_for(made.opened, 10)
         if shard is None or made.shard == shard:
             return made

@@ -1,5 +1,6 @@
 """Fixtures: a shared server for each shard count, servers with settings of their own, fresh names."""
 
+import asyncio
 import itertools
 import os
 import uuid
@@ -7,6 +8,7 @@ import uuid
 import httpx
 import pytest
 
+import client
 from house import BINARY, House
 from permission import PermissionService
 
@@ -39,9 +41,10 @@ def shared_houses(tmp_path_factory, permissions):
     houses: dict[int, House] = {}
 
     def started(shards: int) -> House:
-        if shards not in houses:
-            houses[shards] = House(tmp_path_factory.mktemp("house"), shards, permissions.url)
-            houses[shards].start()
+        if shards not in houses or houses[shards].process.poll() is not None:  # one test's death is not the next one's
+            house = House(tmp_path_factory.mktemp("house"), shards, permissions.url)
+            house.start()
+            houses[shards] = house
         return houses[shards]
 
     yield started
@@ -51,10 +54,9 @@ def shared_houses(tmp_path_factory, permissions):
 
 @pytest.fixture
 def house(shared_houses, shards):
-    """The shared server; connections that a test leaves open are ended after it, and the server must have lived through it."""
+    """The shared server, which must live through the test."""
     shared = shared_houses(shards)
     yield shared
-    _abort_all(shared)
     assert shared.process.poll() is None, "the server died in this test"
 
 
@@ -71,8 +73,17 @@ def build(tmp_path_factory, shards, permissions):
 
     yield start
     for house in houses:
-        _abort_all(house)
         house.stop()
+
+
+@pytest.fixture(autouse=True)
+async def no_socket_outlives_its_test():
+    """Connections that a test leaves open are ended with it."""
+    yield
+    for socket in client.OPENED:
+        socket.transport.abort()
+    client.OPENED.clear()
+    await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -92,12 +103,3 @@ def room():
 def name():
     """Makes account names that nobody else uses: `name("anna")`."""
     return lambda stem="student": f"{stem}{os.getpid()}n{next(_numbers)}"
-
-
-def _abort_all(house):
-    for socket in house.sockets:
-        try:
-            socket.abort()
-        except RuntimeError:
-            pass  # its event loop has ended, and its socket with it
-    house.sockets.clear()

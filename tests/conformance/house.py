@@ -67,7 +67,6 @@ class House:
         self.presence_port = PORTS.free()
         self.internal_port = PORTS.free()
         self.process: subprocess.Popen | None = None
-        self.sockets: list = []
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
         keys = tokens.write_keys(folder)

@@ -1,4 +1,4 @@
-"""The permission service that `type = "http"` asks: what it answers is decided by the subject's name, and it remembers what it was asked."""
+"""The permission service that `type = "http"` asks. The subject's name decides what it answers; it remembers what it was asked."""
 
 import json
 import threading

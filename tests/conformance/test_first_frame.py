@@ -12,9 +12,9 @@ from client import open_socket, sign_in
 from contract import SUCCESS, compact, connect_request, failure
 
 
-def request(room, token, **changes) -> str:
+def request(room, signed, **changes) -> str:
     """A connect request with some of its payload changed; `None` leaves a field out."""
-    payload = {"agent_label": "web", "classroom_id": str(room), "token": token} | changes
+    payload = {"agent_label": "web", "classroom_id": str(room), "token": signed} | changes
     return compact({"type": "connect_request", "payload": {k: v for k, v in payload.items() if v is not None}})
 
 

@@ -30,7 +30,8 @@ async def test_every_member_gets_it_in_the_event_form(house, http, room, name):
     sockets, _ = await trio(house, room, name)
     outsider = await sign_in(house, uuid.uuid4(), tokens.token(name()))
     payload = {"z": 1, "a": {"text": "ё\n\"", "list": [1.5, None, True]}, "type": "inner"}
-    answer = await http.post(events_of(house, room), json={"entity_type": "ban", "operation": "created", "payload": payload, "sequence_id": 7})
+    body = {"entity_type": "ban", "operation": "created", "payload": payload, "sequence_id": 7}
+    answer = await http.post(events_of(house, room), json=body)
     assert (answer.status_code, answer.json()) == (200, {"sequence_id": 7, "members": 3})
     for socket in sockets:
         assert await socket.json() == {"id": {"entity_type": "ban", "operation": "created", "sequence_id": 7}, "payload": payload}

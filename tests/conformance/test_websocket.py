@@ -146,12 +146,18 @@ async def test_a_bad_upgrade_is_refused(house, room, name, fault):
     await is_well(house, name, room)
 
 
-@pytest.mark.parametrize("changes", [{"Connection": "keep-alive, Upgrade"}, {"Upgrade": "WebSocket"}, {"Origin": "https://school.example.org"}], ids=str)
+WORDINGS = [{"Connection": "keep-alive, Upgrade"}, {"Upgrade": "WebSocket"}, {"Origin": "https://school.example.org"}]
+
+
+@pytest.mark.parametrize("changes", WORDINGS, ids=str)
 async def test_an_upgrade_may_be_worded_in_other_ways(house, changes):
     assert (await exchange(house, upgrade(**changes))).startswith(b"HTTP/1.1 101")
 
 
-@pytest.mark.parametrize("data", [b"\x00" * 100, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 80, b"HELO there\r\n\r\n", b"\r\n" * 50])
+TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 80
+
+
+@pytest.mark.parametrize("data", [b"\x00" * 100, TLS_HELLO, b"HELO there\r\n\r\n", b"\r\n" * 50], ids=["zeros", "tls", "smtp", "blank"])
 async def test_what_is_no_http_is_refused_or_closed(house, room, name, data):
     said = await exchange(house, data + b"\r\n\r\n")
     assert said == b"" or said.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), said

@@ -1,4 +1,4 @@
-"""Issuers with keys made for this run alone, and tokens signed with them by PyJWT. Every token is remembered, so that logs can be searched for it."""
+"""Issuers with keys made for this run alone, and tokens that PyJWT signs with them. Each is remembered, to search the logs for it."""
 
 import secrets
 import time
