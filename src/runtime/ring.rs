@@ -377,6 +377,7 @@ impl Drop for Ring {
             }
             let _ = self.io.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&wait));
         }
+        tracing::warn!(outstanding = self.outstanding, "the kernel did not let go of the ring's memory: it is left to it");
     }
 }
 
