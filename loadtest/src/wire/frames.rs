@@ -117,7 +117,7 @@ mod tests {
             let bytes = served(Message::text("x".repeat(length)));
             let Scan::Frame { opcode, payload, bytes: end } = scan(&bytes) else { panic!("{length}") };
             assert_eq!((opcode, payload.len(), end), (opcode::TEXT, length, bytes.len()));
-            for cut in [0, 1, 2, bytes.len() / 2, bytes.len() - 1] {
+            for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
                 assert_eq!(scan(&bytes[..cut]), Scan::Incomplete, "{length} cut at {cut}");
             }
         }

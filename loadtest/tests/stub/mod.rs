@@ -1,7 +1,7 @@
 //! A server that speaks just enough of the contract, and that does on purpose what a server should not.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -39,6 +39,8 @@ struct State {
     live: AtomicU64,
     rooms: Mutex<HashMap<String, Room>>,
     tokens: Mutex<Vec<String>>,
+    holders: Mutex<HashSet<String>>,
+    clashes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -57,6 +59,8 @@ impl Stub {
             live: AtomicU64::new(0),
             rooms: Mutex::default(),
             tokens: Mutex::default(),
+            holders: Mutex::default(),
+            clashes: AtomicU64::new(0),
         });
         let (public, internal) = (State::member as fn(&State, TcpStream), State::request as fn(&State, TcpStream));
         Stub { address: listen(&state, public), internal: listen(&state, internal), state }
@@ -69,6 +73,11 @@ impl Stub {
 
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.state.tokens.lock().unwrap().clone()
+    }
+
+    /// How many signed in with a token that another connection was signed in with.
+    pub(crate) fn clashes(&self) -> u64 {
+        self.state.clashes.load(SeqCst)
     }
 }
 
@@ -107,18 +116,21 @@ impl State {
         assert_eq!((&request["type"], &request["payload"]["agent_label"]), (&"connect_request".into(), &"load".into()));
         let room = request["payload"]["classroom_id"].as_str().unwrap().to_owned();
         let number = self.requests.fetch_add(1, SeqCst) + 1;
-        self.tokens.lock().unwrap().push(request["payload"]["token"].as_str().unwrap().to_owned());
+        let token = request["payload"]["token"].as_str().unwrap().to_owned();
+        self.tokens.lock().unwrap().push(token.clone());
+        self.clashes.fetch_add(u64::from(!self.holders.lock().unwrap().insert(token.clone())), SeqCst);
         thread::sleep(self.faults.delay);
         if every(self.faults.silent_every, number) {
             while socket.read().is_ok() {}
         } else if every(self.faults.refuse_every, number) {
             refuse(&mut socket);
         } else {
-            self.serve(socket, writer, room, number);
+            self.serve(&mut socket, writer, room, number);
         }
+        self.holders.lock().unwrap().remove(&token);
     }
 
-    fn serve(&self, mut socket: WebSocket<TcpStream>, writer: TcpStream, room: String, number: u64) {
+    fn serve(&self, socket: &mut WebSocket<TcpStream>, writer: TcpStream, room: String, number: u64) {
         if self.faults.event_first {
             let event = r#"{"id":{"entity_type":"agent","operation":"entered","sequence_id":1},"payload":{}}"#;
             let _ = socket.send(Message::text(event));
