@@ -100,7 +100,7 @@ pub(crate) struct Crowd {
     /// `aud` of the tokens made.
     #[arg(long)]
     pub(crate) aud: Option<String>,
-    /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas.
+    /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
     #[arg(long, value_parser = addresses)]
     pub(crate) source_ips: Option<Addresses>,
     /// Processes [default: as many as the limit of open files asks for].

@@ -22,26 +22,47 @@ pub(crate) struct Server {
 pub(crate) struct ServerFigures {
     /// The process.
     pub(crate) pid: u32,
-    /// Samples by the moment at which they were taken, in order: `idle`, `signed_in`, `held`, …
-    pub(crate) samples: Vec<(&'static str, Sample)>,
+    /// Its program. The rest of its command line may hold secrets.
+    pub(crate) program: String,
+    /// In the order in which they were taken.
+    pub(crate) samples: Vec<Seen>,
     /// CPU time of one sign-in, microseconds.
     pub(crate) cpu_us_per_sign_in: Option<f64>,
     /// CPU time of one delivery, microseconds.
     pub(crate) cpu_us_per_delivery: Option<f64>,
-    /// Resident memory that one held connection added, bytes.
+    /// The share of the CPU time of deliveries that was spent in user space, 0 to 1.
+    pub(crate) user_share_of_deliveries: Option<f64>,
+    /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.
     pub(crate) bytes_per_connection: Option<f64>,
+}
+
+/// One look at the process.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Seen {
+    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `closed`.
+    pub(crate) at: &'static str,
+    /// What it used until then.
+    #[serde(flatten)]
+    pub(crate) sample: Sample,
 }
 
 impl ServerFigures {
     /// The sample of that name.
     pub(crate) fn sample(&self, name: &str) -> Option<Sample> {
-        self.samples.iter().find(|(at, _)| *at == name).map(|(_, sample)| *sample)
+        self.samples.iter().find(|seen| seen.at == name).map(|seen| seen.sample)
     }
 
     /// CPU time between two samples, microseconds over `operations`.
     pub(crate) fn cpu_us(&self, from: &str, to: &str, operations: u64) -> Option<f64> {
         let (from, to) = (self.sample(from)?, self.sample(to)?);
         (operations > 0).then(|| to.cpu_ns.saturating_sub(from.cpu_ns) as f64 / 1e3 / operations as f64)
+    }
+
+    /// The share of user space in the CPU time between two samples, 0 to 1.
+    pub(crate) fn user_share(&self, from: &str, to: &str) -> Option<f64> {
+        let (from, to) = (self.sample(from)?, self.sample(to)?);
+        let (user, kernel) = (to.user_ticks - from.user_ticks, to.kernel_ticks - from.kernel_ticks);
+        (user + kernel > 0).then(|| user as f64 / (user + kernel) as f64)
     }
 
     /// Growth of resident memory between two samples, bytes over `connections`.
@@ -69,7 +90,7 @@ impl Server {
 
     /// The process, where one is watched.
     pub(crate) fn figures(&self) -> Option<ServerFigures> {
-        self.pid.map(|pid| ServerFigures { pid, ..ServerFigures::default() })
+        self.pid.map(|pid| ServerFigures { pid, program: usage::program(pid), ..ServerFigures::default() })
     }
 
     /// Takes a sample into `figures`. A server that is gone leaves none: its connections tell of it.
@@ -77,7 +98,7 @@ impl Server {
         if let Some(figures) = figures
             && let Ok(sample) = usage::sample(figures.pid)
         {
-            figures.samples.push((name, sample));
+            figures.samples.push(Seen { at: name, sample });
         }
     }
 

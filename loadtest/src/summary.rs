@@ -148,10 +148,13 @@ fn server(report: &Report) -> String {
     if let Some(us) = server.cpu_us_per_delivery {
         let _ = write!(text, ", {us:.3} µs CPU a delivery");
     }
-    if let Some(bytes) = server.bytes_per_connection {
-        let _ = write!(text, ", {} bytes a held connection", grouped(bytes.max(0.0) as u64));
+    if let Some(share) = server.user_share_of_deliveries {
+        let _ = write!(text, " ({:.0} % user space)", share * 100.0);
     }
-    if let Some(peak) = server.samples.iter().map(|(_, sample)| sample.resident_bytes).max() {
+    if let Some(bytes) = server.bytes_per_connection.filter(|bytes| *bytes > 0.0) {
+        let _ = write!(text, ", {} bytes a held connection", grouped(bytes as u64));
+    }
+    if let Some(peak) = server.samples.iter().map(|seen| seen.sample.resident_bytes).max() {
         let _ = write!(text, ", {:.1} MiB resident", peak as f64 / f64::from(1 << 20));
     }
     text

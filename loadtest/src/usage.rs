@@ -83,6 +83,12 @@ pub(crate) fn sample(pid: u32) -> io::Result<Sample> {
     })
 }
 
+/// The first word of a process's command line; empty when it is gone.
+pub(crate) fn program(pid: u32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).next().map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default()
+}
+
 /// Fields 14 and 15 of `/proc/PID/stat` (proc_pid_stat(5)); the name in field 2 may hold spaces and brackets.
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);

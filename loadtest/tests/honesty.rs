@@ -260,5 +260,7 @@ fn wrong_usage_is_said_before_anything_starts() {
     assert_eq!(code("--students 0 --tokens /dev/null"), Some(2));
     assert_eq!(code("--students 5 --tokens /dev/null"), Some(2));
     assert_eq!(code("--students 5 --tokens /dev/null --url http://127.0.0.1/"), Some(2));
-    assert_eq!(code("--students 30000 --key /dev/null --issuer i --aud a"), Some(2));
+    assert_eq!(code("--students 5 --key /dev/null --issuer i --aud a"), Some(2));
+    assert_eq!(code("--students 30000 --tokens /dev/null --source-ips 127.0.0.1"), Some(2));
+    assert_eq!(code("--students 30000 --tokens /dev/null --workers 1"), Some(2));
 }

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
         if let Some(server) = server {
             server.cpu_us_per_sign_in = server.cpu_us("idle", "signed_in", counts.signed_in);
             server.cpu_us_per_delivery = server.cpu_us("publishing", "published", counts.delivered);
+            server.user_share_of_deliveries = server.user_share("publishing", "published");
             server.bytes_per_connection = server.bytes_each("idle", "signed_in", counts.signed_in);
         }
     })?)

@@ -21,7 +21,9 @@ use crate::{
     wire::http::Target,
 };
 use std::{
-    fs, io, thread,
+    fs, io,
+    net::IpAddr,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -195,7 +197,7 @@ fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publis
     if workers < least {
         return Err(Stop::Usage(format!("{held} connections need --workers {least}: a process may have {files} of them open")));
     }
-    let sources = crowd.source_ips.clone().map(|Addresses(all)| all).unwrap_or_default();
+    let sources = crowd.source_ips.clone().map_or_else(|| usual_sources(target), |Addresses(all)| all);
     let (ports, have) = (ephemeral_ports(), sources.len().max(1) as u64);
     if u64::from(held) > ports * have {
         let need = u64::from(held).div_ceil(ports);
@@ -220,6 +222,14 @@ fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publis
     Ok((0..workers).map(order).collect())
 }
 
+/// On loopback eight addresses are used unasked: finding a free port on one alone doubles what a connection costs the generator.
+fn usual_sources(target: &Target) -> Vec<IpAddr> {
+    match target.address.ip() {
+        IpAddr::V4(address) if address.is_loopback() => (1..=8).map(|last| IpAddr::from([127, 0, 0, last])).collect(),
+        IpAddr::V4(_) | IpAddr::V6(_) => Vec::new(),
+    }
+}
+
 /// What each worker's students sign in with.
 fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credentials>, Stop> {
     let read = |path: &std::path::Path| fs::read(path).map_err(|fault| Stop::Usage(format!("{}: {fault}", path.display())));
@@ -236,6 +246,9 @@ fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credential
         (None, Some(path), Some(issuer), Some(audience)) => {
             let mut secret = read(path)?;
             secret.truncate(secret.trim_ascii_end().len());
+            if secret.is_empty() {
+                return Err(Stop::Usage(format!("{}: no key in it", path.display())));
+            }
             let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + TOKENS_LAST;
             let (issuer, audience) = (issuer.clone(), audience.clone());
             Ok(vec![Credentials::Key { secret, issuer, audience, expires: expires.as_secs() }; workers as usize])
