@@ -124,6 +124,7 @@ impl Crew {
     pub(crate) fn progress(&self) -> Progress {
         self.progress.iter().fold(Progress::default(), |sum, one| Progress {
             signed_in: sum.signed_in + one.signed_in,
+            lost: sum.lost + one.lost,
             faults: sum.faults + one.faults,
             closed: sum.closed + one.closed,
             published: sum.published + one.published,

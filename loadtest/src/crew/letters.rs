@@ -52,6 +52,8 @@ pub(crate) enum ToBoss {
 pub(crate) struct Progress {
     /// Sign-ins that succeeded.
     pub(crate) signed_in: u64,
+    /// Members whose connection ended by itself.
+    pub(crate) lost: u64,
     /// Faults of every kind.
     pub(crate) faults: u64,
     /// Connections that were closed as they should.

@@ -12,8 +12,7 @@ pub(crate) fn run(args: &Bell) -> Result<Report, Stop> {
     let mut run = Run::begin("bell", &args.crowd, Fate::Stay, None, then)?;
     run.sign_in()?;
     run.hold(args.hold)?;
-    let signed_in = run.crew.progress().signed_in;
-    run.check_connections("the server's connections while held", signed_in)?;
+    run.check_connections("the server's connections while held", run.held())?;
     run.close()?;
     run.check_connections("the server's connections after the close", 0)?;
     Ok(run.finish(|tally, _, server| {

@@ -24,8 +24,7 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let then = then(args);
     let mut run = Run::begin("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
     run.sign_in()?;
-    let signed_in = run.crew.progress().signed_in;
-    run.check_connections("the server's connections before publishing", signed_in)?;
+    run.check_connections("the server's connections before publishing", run.held())?;
     run.sample("publishing");
     run.stage(Stage::Publish, true, Teller::new("publishing", 0), |progress| progress.published)?;
     run.crew.pass(LAST_DELIVERIES, |_| {})?;

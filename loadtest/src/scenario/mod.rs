@@ -118,10 +118,16 @@ impl Run {
     }
 
     fn close(&mut self) -> io::Result<()> {
-        let teller = Teller::new("closing", self.crew.progress().signed_in);
+        let teller = Teller::new("closing", self.held());
         self.stage(Stage::Close, false, teller, |progress| progress.closed)?;
         self.sample("closed");
         Ok(())
+    }
+
+    /// Connections that are signed in now.
+    fn held(&self) -> u64 {
+        let progress = self.crew.progress();
+        progress.signed_in - progress.lost
     }
 
     fn sample(&mut self, name: &'static str) {

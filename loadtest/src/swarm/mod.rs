@@ -155,6 +155,7 @@ impl Swarm {
         let counts = &self.tally.counts;
         Progress {
             signed_in: counts.signed_in,
+            lost: counts.lost,
             faults: self.faults,
             closed: counts.closed,
             published: counts.published,
