@@ -71,6 +71,7 @@ impl Engine {
     /// Delivers a frame to one connection, behind what was published before it.
     pub(super) fn deliver_one(&mut self, conn: ConnId, frame: &Frame) {
         let key = self.key(conn);
+        self.counters.offered.one();
         let Some(connection) = self.connections.at(key).filter(|connection| connection.is_open()) else {
             return self.counters.dropped_gone.one();
         };
