@@ -2,7 +2,7 @@
 
 use super::{Engine, Phase, Send};
 use crate::{
-    protocols::presence::Notice,
+    protocols::presence::{Notice, SessionError},
     realtime::{
         ClassroomId, ConnId, Frame, Now,
         outbox::{Pushed, Segment},
@@ -59,12 +59,22 @@ impl Engine {
         self.send(key, self.notices.segment(notice), 0);
     }
 
-    /// Queues a Close frame of ours, however much waits before it.
+    /// Queues the last words of a connection, however much waits before them: nobody who reads to the end is left without his Close.
+    pub(super) fn send_last(&mut self, key: Key, segment: Segment) {
+        self.send_within(key, segment, 0, usize::MAX);
+    }
+
+    /// Queues the error that ends a session, and its Close.
+    pub(super) fn notify_failure(&mut self, key: Key, error: SessionError) {
+        self.send_last(key, self.notices.segment(Notice::Failed(error)));
+    }
+
+    /// Queues a Close frame of ours.
     pub(super) fn send_close(&mut self, key: Key, reason: CloseReason) {
         let mut bytes = Vec::new();
         frame::close(&mut bytes, Some(reason.code()), "");
         if let Some(segment) = Segment::whole(bytes) {
-            self.send_within(key, segment, 0, usize::MAX);
+            self.send_last(key, segment);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
         Settings,
         asks::{Ask, Publication, Reply},
     },
+    realtime::ConnId,
 };
 use std::time::Duration;
 
@@ -69,6 +70,32 @@ fn one_that_never_takes_its_goodbye_is_cut_after_the_close_time() {
     world.pass(Duration::from_millis(5_010));
     assert_eq!(world.take_heard(slow), ["END"]);
     world.assert_empty();
+}
+
+#[test]
+fn the_last_words_are_queued_however_much_waits() {
+    let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
+    let replaced = |world: &mut World, _: ConnId| {
+        world.session(0, "web", "slow", room(1));
+    };
+    let closed = |world: &mut World, slow: ConnId| world.frame(slow, 8, &1000_u16.to_be_bytes());
+    let at_fault = |world: &mut World, slow: ConnId| world.bytes(slow, &[0x81, 1, b'x']);
+    let ends: [(&dyn Fn(&mut World, ConnId), &str); 3] =
+        [(&replaced, "CLOSE"), (&closed, "CLOSE 1000"), (&at_fault, "CLOSE 1002")];
+    for (end, close) in ends {
+        let mut world = World::with(1, Settings::default(), limits.clone());
+        let slow = world.session(0, "web", "slow", room(1));
+        world.stalled.push(slow);
+        publish(&mut world, 1_000);
+        end(&mut world, slow);
+        world.stalled.clear();
+        world.in_flight.clear();
+        let now = world.now;
+        world.engines[0].sent(slow, true, now);
+        world.run();
+        let heard = world.take_heard(slow);
+        assert!(heard.iter().any(|words| words == close), "{close}: {heard:?}");
+    }
 }
 
 #[test]
