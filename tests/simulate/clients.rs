@@ -12,7 +12,7 @@ use std::{
 
 pub(crate) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
 pub(crate) const EPOCH: UnixMicros = UnixMicros(1_700_000_000_000_000);
-pub(crate) const SUBJECTS: usize = 5;
+pub(crate) const SUBJECTS: usize = 3;
 const AUDIENCES: [&str; 3] = ["school", "asked", "closed"];
 const LABELS: [&str; 2] = ["web", "app"];
 

@@ -508,13 +508,14 @@ impl World {
         self.shards[shard].fed = false;
         let mut output = Output::default();
         self.shards[shard].engine.finish(now, &mut output);
-        self.model.turn_ends(shard);
+        let waiting = self.model.waiting(shard);
         if self.fault == Some(Fault::HastyLetters) && self.dice.percent(20) {
             self.shards[shard].late.push(output);
             self.shards[shard].fed = true;
             return self.post(shard);
         }
         let sent = self.carry_out(shard, output);
+        self.model.turn_ended(shard, &waiting);
         self.post(shard);
         self.model.check_turn(shard, &self.shards[shard].counters);
         for conn in sent {
@@ -667,7 +668,7 @@ impl World {
         let end = self.now.moment + QUIET;
         while self.now.moment < end {
             let due = self.shards.iter().filter_map(|shard| shard.engine.next_deadline()).min().unwrap_or(end);
-            let next = due.clamp(self.now.moment + Duration::from_millis(1), end);
+            let next = due.max(self.now.moment + Duration::from_millis(1)).min(end);
             let time = next.since(self.now.moment);
             self.pass(time, 0);
             self.calm();
