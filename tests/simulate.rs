@@ -1,7 +1,7 @@
 //! Some shards of the shipped engine under a clock, a mesh, sockets, a store and clients that obey a seeded dice. After every turn what must always
 //! hold is checked, and when all has come to rest that everything adds up exactly.
 //!
-//!     cargo test --test simulate                                  1,000 seeds, the first of them from the commit
+//!     cargo test --test simulate                                  3,000 seeds, the first of them from the commit
 //!     SIMULATE_SEEDS=100000 cargo test --test simulate            more of them
 //!     SIMULATE_SEED=123 cargo test --test simulate                one of them again
 //!
@@ -17,6 +17,10 @@ mod faults;
 mod listening;
 #[path = "simulate/model.rs"]
 mod model;
+#[path = "simulate/outside.rs"]
+mod outside;
+#[path = "simulate/shell.rs"]
+mod shell;
 #[path = "simulate/wire.rs"]
 mod wire;
 #[path = "simulate/world.rs"]
@@ -26,15 +30,16 @@ use faults::Fault;
 use std::{
     any::Any,
     cell::Cell,
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     env,
     panic::{self, AssertUnwindSafe},
     process::Command,
     sync::Once,
+    thread,
 };
 use world::World;
 
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 3_000;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// The first seed where there is no commit to take it from.
@@ -45,8 +50,21 @@ thread_local! {
     static AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a seed; the fault that was found, if one was, in words.
-fn run(seed: u64, fault: Option<Fault>, story: bool) -> Result<(), String> {
+/// Runs a seed. What it reached, or the fault that was found in words.
+fn run(seed: u64, fault: Option<Fault>, story: bool) -> Result<Vec<(String, u64)>, String> {
+    let mut world = World::new(seed, fault);
+    world.story = story.then(VecDeque::new);
+    AWAITED.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
+    AWAITED.set(false);
+    result.map(|()| world.reached()).map_err(|panic| {
+        let lines = world.story.into_iter().flatten().collect::<Vec<_>>().join("\n");
+        format!("{lines}\n{}", words(&*panic))
+    })
+}
+
+/// Keeps what is awaited from being told by the panic hook.
+fn hold_tongue() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = panic::take_hook();
@@ -56,15 +74,30 @@ fn run(seed: u64, fault: Option<Fault>, story: bool) -> Result<(), String> {
             }
         }));
     });
-    let mut world = World::new(seed, fault);
-    world.story = story.then(VecDeque::new);
-    AWAITED.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
-    AWAITED.set(false);
-    result.map_err(|panic| {
-        let lines = world.story.into_iter().flatten().collect::<Vec<_>>().join("\n");
-        format!("{lines}\n{}", words(&*panic))
-    })
+}
+
+/// Runs seeds on all cores: what they reached in all, or the first that fails.
+fn run_all(first: u64, seeds: u64) -> Result<BTreeMap<String, u64>, u64> {
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let part = |part: u64| {
+        let mut reached = BTreeMap::new();
+        for n in (part..seeds).step_by(threads as usize) {
+            for (name, count) in run(first.wrapping_add(n), None, false).map_err(|_| n)? {
+                *reached.entry(name).or_default() += count;
+            }
+        }
+        Ok(reached)
+    };
+    let parts: Vec<Result<BTreeMap<String, u64>, u64>> = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|n| scope.spawn(move || part(n))).collect();
+        running.into_iter().map(|thread| thread.join().expect("a run's panic is caught")).collect()
+    });
+    if let Some(n) = parts.iter().filter_map(|part| part.as_ref().err()).min() {
+        return Err(first.wrapping_add(*n));
+    }
+    let mut all = BTreeMap::new();
+    parts.into_iter().flatten().flatten().for_each(|(name, count)| *all.entry(name).or_default() += count);
+    Ok(all)
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
@@ -85,12 +118,18 @@ fn first_seed() -> u64 {
 
 #[test]
 fn what_must_hold_holds() {
+    hold_tongue();
     let one = number("SIMULATE_SEED");
     let first = one.unwrap_or_else(first_seed);
     let seeds = if one.is_some() { 1 } else { number("SIMULATE_SEEDS").unwrap_or(SEEDS) };
     println!("{seeds} seeds from {first}");
-    for seed in (0..seeds).map(|n| first.wrapping_add(n)) {
-        if run(seed, None, false).is_err() {
+    match run_all(first, seeds) {
+        Ok(reached) if seeds >= SEEDS => {
+            println!("{reached:?}");
+            assert!(reached.values().all(|count| *count > 0), "something never happens: {reached:?}");
+        }
+        Ok(_) => {}
+        Err(seed) => {
             let story = run(seed, None, true).expect_err("equal seeds give equal runs");
             panic!("\n{story}\n\nSIMULATE_SEED={seed} cargo test --test simulate");
         }
@@ -99,6 +138,7 @@ fn what_must_hold_holds() {
 
 #[test]
 fn planted_faults_are_found() {
+    hold_tongue();
     let first = first_seed();
     for fault in Fault::ALL {
         let found = (0..SEEDS_TO_FIND).find_map(|n| run(first.wrapping_add(n), Some(fault), false).err().map(|found| (n, found)));

@@ -27,7 +27,9 @@ pub(crate) struct Seat {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Meaning {
     /// A good upgrade to presence, or to the echo.
-    Upgrade { echo: bool },
+    Upgrade {
+        echo: bool,
+    },
     /// Plain HTTP, or an upgrade to where nothing is.
     Http,
     /// A head that is refused.
@@ -97,7 +99,7 @@ impl Client {
             }
         }
         let (lazy, rude) = (dice.percent(15), dice.percent(20));
-        let stalls = if dice.percent(25) { dice.between(10, 95) } else { 3 };
+        let stalls = if dice.percent(30) { dice.between(10, 98) } else { 3 };
         Client { parts, said: 0, pongs: !lazy, polite: !rude, stalls, chatty: dice.percent(30), ended: false }
     }
 
@@ -243,10 +245,10 @@ pub(crate) fn agents() -> Vec<String> {
 fn token(audience: &'static str, subject: usize) -> &'static str {
     static TOKENS: OnceLock<BTreeMap<(&'static str, usize), String>> = OnceLock::new();
     let tokens = TOKENS.get_or_init(|| {
-        let key = SigningKey::new(Algorithm::HS256, &Secret::new(SECRET)).unwrap();
+        let key = SigningKey::new(Algorithm::HS256, &Secret::new(SECRET)).expect("the secret is long enough");
         let issue = |audience, subject| {
             let claims = Claims { issuer: "issuer", audience, subject: &name(subject), lifetime: None };
-            key.issue(&claims, EPOCH).unwrap()
+            key.issue(&claims, EPOCH).expect("a key that signs")
         };
         AUDIENCES.into_iter().flat_map(|a| (0..SUBJECTS).map(move |s| (a, s))).map(|(a, s)| ((a, s), issue(a, s))).collect()
     });

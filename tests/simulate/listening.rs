@@ -18,6 +18,8 @@ pub(crate) struct Listening {
     /// All of the room's publications from here on are for it, unless they have another receiver.
     next: usize,
     heard_any: bool,
+    /// The last number that the home gave to what was heard.
+    sequence: i64,
     /// Of whom it has heard; true: that he left.
     of: BTreeMap<i64, bool>,
     /// Who was there when all was quiet the last time, and of whom it had heard then.
@@ -26,7 +28,7 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) fn new(seat: Seat, since: u64, published: usize) -> Listening {
-        Listening { seat, since, next: published, heard_any: false, of: BTreeMap::new(), remembered: None }
+        Listening { seat, since, next: published, heard_any: false, sequence: 0, of: BTreeMap::new(), remembered: None }
     }
 
     /// One event.
@@ -34,7 +36,13 @@ impl Listening {
         let event: Value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
         let payload = &event["payload"];
         match event["id"]["operation"].as_str() {
-            Some("tick") => self.hears_published(payload["n"].as_u64().ok_or("no number")?, log),
+            Some("tick") => {
+                let sequence = event["id"]["sequence_id"].as_i64().ok_or("no sequence")?;
+                if std::mem::replace(&mut self.sequence, sequence) >= sequence {
+                    return Err("its number does not rise".into());
+                }
+                self.hears_published(payload["n"].as_u64().ok_or("no number")?, log)
+            }
             Some("changed") => {
                 for (list, left) in [("entered", false), ("left", true)] {
                     for agent in payload[list].as_array().ok_or("no list")? {
@@ -89,7 +97,12 @@ impl Listening {
     }
 
     /// When all is quiet, what it was told must be what is.
-    pub(crate) fn check_quiet(&self, log: &[Published], sessions: &BTreeMap<i64, Session>, members: &Members) -> Result<(), String> {
+    pub(crate) fn check_quiet(
+        &self,
+        log: &[Published],
+        sessions: &BTreeMap<i64, Session>,
+        members: &Members,
+    ) -> Result<(), String> {
         if let Some(missed) = log[self.next.min(log.len())..].iter().find(|published| self.is_for_me(published)) {
             return Err(format!("{} was never delivered", missed.number));
         }
@@ -99,9 +112,9 @@ impl Listening {
             }
         }
         let came_later = |number: &i64| sessions.get(number).is_some_and(|session| session.answered > self.since);
-        let unheard = members.iter().find(|(number, agent)| {
-            **agent != self.seat.agent && came_later(number) && !self.of.contains_key(number)
-        });
+        let unheard = members
+            .iter()
+            .find(|(number, agent)| **agent != self.seat.agent && came_later(number) && !self.of.contains_key(number));
         if let Some((number, agent)) = unheard {
             return Err(format!("it was not told that {agent} ({number}) entered"));
         }

@@ -9,10 +9,18 @@ use homeroom::{
     engine::Counters,
     realtime::{ClassroomId, ConnId, Moment},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 const PONG_TIMEOUT: Duration = Duration::from_secs(5);
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// What a wheel may be late by, and a little.
+const GRACE: Duration = Duration::from_millis(10);
+/// The longest last words: an error and its Close; an answer to all that was asked in the same turn.
+const LAST_WORDS: usize = 2_000;
 
 /// A session as the store knows it.
 #[derive(Debug)]
@@ -65,6 +73,8 @@ pub(crate) struct Conn {
     pongs_heard: usize,
     pinged_at: Option<Moment>,
     ponged: bool,
+    /// The first Pong since the last Ping, in time or not.
+    ponged_at: Option<Moment>,
 }
 
 impl Conn {
@@ -92,6 +102,13 @@ pub(crate) struct Tally {
     pub(crate) delivered: u64,
     pub(crate) lost_in_flight: u64,
     pub(crate) entering: u64,
+    upgraded: u64,
+    successes: u64,
+    failures: u64,
+    /// Bytes published to the shard since its last turn; at most, as far as they cannot be seen.
+    pub(crate) brought: usize,
+    /// The last time that nothing was due, or what was due had been done.
+    pub(crate) turned: Moment,
 }
 
 /// All that is known.
@@ -101,6 +118,10 @@ pub(crate) struct Model {
     pub(crate) rooms: BTreeMap<ClassroomId, Vec<Published>>,
     pub(crate) sessions: BTreeMap<i64, Session>,
     pub(crate) tallies: Vec<Tally>,
+    /// What may wait for one connection.
+    pub(crate) outbox_bytes: usize,
+    /// How many frames told of many changes at once.
+    pub(crate) coalesced: u64,
     /// Counts what happens, so that before and after can be told.
     pub(crate) order: u64,
 }
@@ -135,7 +156,10 @@ impl Model {
                 }
             }
             Meaning::Ping => own.pings_said += 1,
-            Meaning::Pong => own.ponged |= for_sure,
+            Meaning::Pong => {
+                own.ponged |= for_sure;
+                own.ponged_at.get_or_insert(now);
+            }
             Meaning::Upgrade { .. } | Meaning::Http | Meaning::BadHead => {}
             Meaning::Close | Meaning::Broken | Meaning::Fragment => {}
         }
@@ -147,6 +171,8 @@ impl Model {
         assert!(!own.over, "a send to {conn:?} after its end");
         assert!(!own.half_closed, "a send to {conn:?} after its FIN");
         assert!(own.in_flight.is_none(), "two sends in flight to {conn:?}");
+        let bound = self.outbox_bytes + self.tallies[conn.shard.index()].brought + LAST_WORDS;
+        assert!(bytes.len() <= bound, "{} bytes waited for {conn:?}, where {bound} may", bytes.len());
         let mut flight = InFlight::default();
         while !bytes.is_empty() {
             let (said, length) = wire::next(bytes);
@@ -159,11 +185,19 @@ impl Model {
     }
 
     fn hears(&mut self, conn: ConnId, said: Said<'_>, now: Moment) {
+        let tally = &mut self.tallies[conn.shard.index()];
+        tally.upgraded += u64::from(matches!(said, Said::Http(101)));
+        tally.successes += u64::from(matches!(said, Said::Success));
+        tally.failures += u64::from(matches!(said, Said::Failed(_)));
+        let turned = tally.turned;
         let own = self.conn(conn);
         assert!(!own.closed && !own.refused, "{conn:?} hears {said:?} after its Close");
         // Who asks for more in one turn than may wait for him is cut before he is answered at all.
         let cut_at_once = matches!(said, Said::Close(Some(1013))) && own.upgraded_at.is_some();
-        assert!(own.heard_http != matches!(said, Said::Http(_)) || cut_at_once, "{conn:?} hears {said:?} where its HTTP answer should be");
+        assert!(
+            own.heard_http != matches!(said, Said::Http(_)) || cut_at_once,
+            "{conn:?} hears {said:?} where its HTTP answer should be"
+        );
         let is_live = own.is_live();
         match said {
             Said::Http(101) => own.heard_http = true,
@@ -184,7 +218,15 @@ impl Model {
             Said::Text | Said::Binary => assert!(own.echo, "{conn:?} hears {said:?}"),
             Said::Ping => {
                 assert!(is_live, "{conn:?} hears a Ping before connect_success");
-                (own.pinged_at, own.ponged) = (Some(now), false);
+                let waited = own.pinged_at.map(|at| now.since(at));
+                assert!(
+                    own.stalled || waited.is_none_or(|waited| waited >= PING_INTERVAL),
+                    "{conn:?} hears a Ping after {waited:?}"
+                );
+                // One whose Pong came after that, to a shard that was late, is asked again at once.
+                let due = own.pinged_at.map(|at| (at + PING_INTERVAL).max(own.ponged_at.unwrap_or(at)));
+                assert!(own.stalled || is_in_time(due, turned), "{conn:?} hears a Ping too late, after {waited:?}");
+                (own.pinged_at, own.ponged, own.ponged_at) = (Some(now), false, None);
             }
             Said::Success => self.succeeds(conn),
             Said::Terminated => {
@@ -193,7 +235,7 @@ impl Model {
             }
             Said::Failed(name) => {
                 own.failed = true;
-                own.check_failure(conn, name, now);
+                own.check_failure(conn, name, now, turned);
             }
             Said::Event(text) => {
                 assert!(is_live, "{conn:?} hears an event before connect_success: {text}");
@@ -209,9 +251,8 @@ impl Model {
         assert!(own.success.is_none(), "{conn:?} succeeds twice");
         // What is said to one whose earlier send is still in flight was meant for an earlier moment.
         let in_time = own.settled;
-        let rival = self.conns.iter().find(|(other, c)| {
-            **other != conn && c.seat.as_ref() == Some(&seat) && c.is_live() && c.settled
-        });
+        let rival =
+            self.conns.iter().find(|(other, c)| **other != conn && c.seat.as_ref() == Some(&seat) && c.is_live() && c.settled);
         assert!(!in_time || rival.is_none(), "{conn:?} succeeds as {seat:?} before {:?} was told", rival.map(|(other, _)| other));
         let heard = self.rooms.get(&seat.room).map_or(0, Vec::len);
         let order = self.order;
@@ -219,7 +260,8 @@ impl Model {
     }
 
     fn hears_event(&mut self, conn: ConnId, text: &str) {
-        let Model { conns, rooms, sessions, .. } = self;
+        let Model { conns, rooms, sessions, coalesced, .. } = self;
+        *coalesced += u64::from(text.contains(r#""operation":"changed""#));
         let Some(listening) = conns.get_mut(&conn).and_then(|own| own.success.as_mut()) else { return };
         let log = rooms.get(&listening.seat.room).map_or(&[][..], |log| log);
         listening.hears(text, log, sessions).unwrap_or_else(|fault| panic!("{conn:?} hears {text}: {fault}"));
@@ -255,11 +297,16 @@ impl Model {
 
     /// Which connections have a send in flight when a turn ends: for them alone something may still wait after it.
     pub(crate) fn waiting(&self, shard: usize) -> Vec<ConnId> {
-        self.conns.iter().filter(|(conn, own)| conn.shard.index() == shard && own.in_flight.is_some()).map(|(conn, _)| *conn).collect()
+        self.conns
+            .iter()
+            .filter(|(conn, own)| conn.shard.index() == shard && own.in_flight.is_some())
+            .map(|(conn, _)| *conn)
+            .collect()
     }
 
     /// A turn's sends were all handed out, but to those who were `waiting` before.
     pub(crate) fn turn_ended(&mut self, shard: usize, waiting: &[ConnId]) {
+        self.tallies[shard].brought = 0;
         for (conn, own) in self.conns.iter_mut().filter(|(conn, _)| conn.shard.index() == shard) {
             own.settled = !waiting.contains(conn);
             own.stalled |= !own.settled;
@@ -281,9 +328,18 @@ impl Model {
         for (name, counter, expected) in exact {
             assert_eq!(counter.read(), expected, "shard {shard}: {name}");
         }
+        let errors = counters.presence_errors.iter().map(|count| count.read()).sum::<u64>();
+        let at_least = [
+            ("upgraded", counters.upgraded.read(), tally.upgraded),
+            ("presence_success", counters.presence_success.read(), tally.successes),
+            ("presence_errors", errors, tally.failures),
+            ("dropped_gone", counters.dropped_gone.read(), tally.lost_in_flight),
+        ];
+        for (name, count, heard) in at_least {
+            assert!(count >= heard, "shard {shard}: {name} is {count}, and {heard} were heard");
+        }
         let (offered, done) = (counters.offered.read(), done(counters));
         assert!(done <= offered, "shard {shard}: {done} frames delivered or dropped of {offered} published");
-        assert!(counters.dropped_gone.read() >= tally.lost_in_flight, "shard {shard}: lost sends are not counted");
         let unknown = self.of(shard).filter(|own| !own.settled && !own.over).count() as u64;
         let live = self.live(shard).count() as u64;
         within("presence_live", shard, counters.presence_live.read(), live, live + unknown);
@@ -296,10 +352,12 @@ impl Model {
     }
 
     /// When all is quiet: every level is what the connections say.
-    pub(crate) fn check_quiet(&self, shards: &[(usize, &Counters)], home: impl Fn(ClassroomId) -> usize) {
+    pub(crate) fn check_quiet(&self, shards: &[(usize, &Counters)], home: impl Fn(ClassroomId) -> usize, now: Moment) {
         for (conn, own) in &self.conns {
             assert!(own.settled && own.in_flight.is_none() && !own.over, "{conn:?} is not at rest: {own:?}");
             assert!(own.echo || own.is_live(), "{conn:?} is neither signed in nor was it ended: {own:?}");
+            let since_ping = own.pinged_at.map(|at| now.since(at)).unwrap_or_default();
+            assert!(since_ping <= PING_INTERVAL + GRACE, "{conn:?} was not pinged for {since_ping:?}");
             if let Some(listening) = own.success.as_ref().filter(|_| own.is_live()) {
                 let log = self.rooms.get(&listening.seat.room).map_or(&[][..], |log| log);
                 let members = self.members(listening.seat.room);
@@ -323,6 +381,13 @@ impl Model {
         assert_eq!(rows, live, "rows in the store and live sockets");
     }
 
+    /// After a drain: whoever was signed in and has nothing in flight has been told.
+    pub(crate) fn check_drained(&self) {
+        for (conn, own) in self.conns.iter().filter(|(_, own)| own.settled && own.is_live()) {
+            assert!(own.terminated, "{conn:?} was not told that the server stops");
+        }
+    }
+
     /// Remembers who is there, so that the next time of quiet can tell who must have been heard of.
     pub(crate) fn remember(&mut self) {
         let rooms: BTreeMap<_, _> = self.rooms.keys().map(|room| (*room, self.members(*room))).collect();
@@ -339,6 +404,12 @@ impl Model {
         let live = |seat: &Seat| self.conns.values().filter(|own| own.is_live() && own.seat.as_ref() == Some(seat)).count();
         let with_socket = sessions.filter(|(_, session)| live(&session.seat) > 0);
         with_socket.map(|(number, session)| (*number, session.seat.agent.clone())).collect()
+    }
+
+    /// On which shards somebody is signed in to a room.
+    pub(crate) fn listening(&self, room: ClassroomId) -> BTreeSet<usize> {
+        let live = self.conns.iter().filter(|(_, own)| own.is_live() && own.seat.as_ref().is_some_and(|seat| seat.room == room));
+        live.map(|(conn, _)| conn.shard.index()).collect()
     }
 
     /// How many are signed in to each room that has somebody in it.
@@ -359,29 +430,38 @@ impl Model {
     }
 
     fn topics(&self, shard: usize) -> u64 {
-        let rooms: std::collections::BTreeSet<_> = self.live(shard).filter_map(|own| Some(own.seat.as_ref()?.room)).collect();
+        let rooms: BTreeSet<_> = self.live(shard).filter_map(|own| Some(own.seat.as_ref()?.room)).collect();
         rooms.len() as u64
     }
 }
 
 impl Conn {
-    fn check_failure(&self, conn: ConnId, name: &str, now: Moment) {
+    fn check_failure(&self, conn: ConnId, name: &str, now: Moment, turned: Moment) {
         let is_live = self.success.is_some();
         match name {
             "auth_timed_out" => {
                 assert!(!self.spoke_in_time, "{conn:?} is told {name} after its first message");
                 let waited = self.upgraded_at.map(|at| now.since(at)).unwrap_or_default();
                 assert!(waited >= AUTH_TIMEOUT, "{conn:?} is told {name} after {waited:?}");
+                let due = self.upgraded_at.map(|at| at + AUTH_TIMEOUT);
+                assert!(self.stalled || is_in_time(due, turned), "{conn:?} is told {name} too late, after {waited:?}");
             }
             "pong_timed_out" => {
                 assert!(is_live && !self.ponged, "{conn:?} is told {name} although its Pong has come");
                 let waited = self.pinged_at.map(|at| now.since(at)).unwrap_or_default();
                 assert!(waited >= PONG_TIMEOUT || self.stalled, "{conn:?} is told {name} after {waited:?}");
+                let due = self.pinged_at.map(|at| at + PONG_TIMEOUT);
+                assert!(self.stalled || is_in_time(due, turned), "{conn:?} is told {name} too late, after {waited:?}");
             }
             "replaced" => assert!(self.seat.is_some(), "{conn:?} is replaced and never asked to come in"),
             _ => assert!(!is_live && self.spoke, "{conn:?} is told {name}"),
         }
     }
+}
+
+/// Whether what was due then could not have been done when its shard was `turned` the last time.
+fn is_in_time(due: Option<Moment>, turned: Moment) -> bool {
+    due.is_none_or(|due| due + GRACE > turned)
 }
 
 fn done(counters: &Counters) -> u64 {

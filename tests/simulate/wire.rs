@@ -41,13 +41,13 @@ pub(crate) fn words(mut bytes: &[u8]) -> String {
 /// Reads what stands at the front, and how long it is. Panics at what no server may send: a send is made of whole frames.
 pub(crate) fn next(bytes: &[u8]) -> (Said<'_>, usize) {
     if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 ") {
-        let status = std::str::from_utf8(&rest[..3]).unwrap().parse().unwrap();
+        let status = std::str::from_utf8(&rest[..3]).ok().and_then(|status| status.parse().ok()).expect("a status");
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head") + 4;
         return (Said::Http(status), if status == 101 { end } else { bytes.len() });
     }
     let (header, length) = match bytes[1] {
         126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
-        127 => (10, u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize),
+        127 => (10, u64::from_be_bytes(*bytes[2..].first_chunk().expect("a whole header")) as usize),
         short => (2, usize::from(short)),
     };
     let payload = bytes.get(header..header + length).expect("a send is made of whole frames");
