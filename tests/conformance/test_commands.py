@@ -2,10 +2,17 @@
 
 import os
 import re
+import signal
 import subprocess
+import time
 import tomllib
 
-from house import BINARY
+import httpx
+import jwt
+
+import tokens
+from client import sign_in
+from house import BINARY, PORTS
 
 
 def run(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -19,8 +26,7 @@ def test_the_printed_settings_are_commented_valid_and_the_defaults(tmp_path):
     printed = run("print-config")
     assert printed.returncode == 0
     assert "#" in printed.stdout
-    tomllib.loads(printed.stdout)
-    defaults = tomllib.loads(re.sub(r"^# ?(\w+ = )", r"\1", printed.stdout, flags=re.MULTILINE))
+    defaults = tomllib.loads(printed.stdout)
     assert defaults["listen"]["presence"]["bind"] == "127.0.0.1:8080"
     assert defaults["listen"]["internal"]["bind"] == "127.0.0.1:9090"
     assert defaults["presence"]["auth_timeout"] == "10s"
@@ -56,8 +62,57 @@ def test_a_port_that_is_taken_is_said_so(build):
     assert str(house.presence_port) in again.stderr + again.stdout or str(house.internal_port) in again.stderr + again.stdout
 
 
+async def test_tokens_are_made_one_a_line_and_let_in(build, room):
+    house = build()
+    who = ["--issuer", tokens.ISSUERS["HS256"].name, "--aud", tokens.OPEN]
+    made = run("token", "presence", "--config", str(house.config), *who, "--sub", "pupil-{n}", "--count", "3", "--ttl", "1h")
+    assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    tokens.MINTED.extend(lines)
+    assert [jwt.decode(line, options={"verify_signature": False})["sub"] for line in lines] == ["pupil-1", "pupil-2", "pupil-3"]
+    for line in lines:
+        await sign_in(house, room, line)
+    unknown = run("token", "presence", "--config", str(house.config), "--issuer", "somebody.example.org")
+    assert unknown.returncode != 0 and unknown.stdout == ""
+
+
+async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp_path, room):
+    class Embedded:
+        presence_port, internal_port, two_shards = PORTS.free(), PORTS.free(), (0, 0)
+
+    ports = [f"--listen.presence.bind=127.0.0.1:{Embedded.presence_port}", f"--listen.internal.bind=127.0.0.1:{Embedded.internal_port}"]
+    for turn in range(2):  # the second start finds the keys of the first
+        said = tmp_path / f"said-{turn}"
+        with said.open("wb") as out:
+            process = subprocess.Popen([BINARY, *ports, "--stop.drain=100ms"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=tmp_path)
+        try:
+            deadline = time.monotonic() + 10
+            while not (found := re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", said.read_text())) or not is_ready(Embedded):
+                assert time.monotonic() < deadline and process.poll() is None, said.read_text()
+                time.sleep(0.02)
+            text = said.read_text()
+            assert f"ws://127.0.0.1:{Embedded.presence_port}/ws" in text
+            assert f"127.0.0.1:{Embedded.internal_port}" in text
+            first = found[0] if turn == 0 else first
+            for signed in (first, found[0]):
+                await sign_in(Embedded, room, signed)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+    keys = [path for path in (tmp_path / "data").rglob("*") if "key" in str(path.parent) and path.is_file()]
+    assert keys and all(path.stat().st_mode & 0o077 == 0 for path in keys), "keys are for the owner alone"
+
+
+def is_ready(house) -> bool:
+    """Whether it serves."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{house.internal_port}/readyz", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def test_the_doctor_looks_at_the_machine():
     looked = run("doctor")
     said = (looked.stdout + looked.stderr).lower()
-    for thing in ("kernel", "io_uring", "nofile", "memlock", "somaxconn", "port", "clock", "core"):
+    for thing in ("kernel", "io_uring", "open files", "locked memory", "somaxconn", "port range", "clock", "cores"):
         assert thing in said, f"doctor says nothing of {thing}"
