@@ -1,10 +1,10 @@
 """The commands beside `serve`: settings printed and checked, tokens made."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
-import time
 import tomllib
 
 import httpx
@@ -82,15 +82,11 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
 
     ports = [f"--listen.presence.bind=127.0.0.1:{Embedded.presence_port}", f"--listen.internal.bind=127.0.0.1:{Embedded.internal_port}"]
     for turn in range(2):  # the second start finds the keys of the first
-        said = tmp_path / f"said-{turn}"
-        with said.open("wb") as out:
-            process = subprocess.Popen([BINARY, *ports, "--stop.drain=100ms"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=tmp_path)
+        process = start(tmp_path, *ports)
         try:
-            deadline = time.monotonic() + 10
-            while not (found := re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", said.read_text())) or not is_ready(Embedded):
-                assert time.monotonic() < deadline and process.poll() is None, said.read_text()
-                time.sleep(0.02)
-            text = said.read_text()
+            await until_ready(f"http://127.0.0.1:{Embedded.internal_port}/readyz")
+            text = (tmp_path / "said").read_text()
+            found = re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", text)
             assert f"ws://127.0.0.1:{Embedded.presence_port}/ws" in text
             assert f"127.0.0.1:{Embedded.internal_port}" in text
             first = found[0] if turn == 0 else first
@@ -103,12 +99,50 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
     assert keys and all(path.stat().st_mode & 0o077 == 0 for path in keys), "keys are for the owner alone"
 
 
-def is_ready(house) -> bool:
-    """Whether it serves."""
+async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
+    class Shared:
+        presence_port, two_shards = PORTS.free(), (0, 0)
+
+    address = f"127.0.0.1:{Shared.presence_port}"
+    flags = [f"--listen.{api}.{key}={value}" for api in ("presence", "internal") for key, value in (("bind", address), ("prefix", f"/{api}"))]
+    process = start(tmp_path, *flags)
     try:
-        return httpx.get(f"http://127.0.0.1:{house.internal_port}/readyz", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+        await until_ready(f"http://{address}/internal/readyz")
+        signed = run("token", "presence", HOMEROOM_DATA_DIR=str(tmp_path / "data")).stdout.strip()
+        await sign_in(Shared, room, signed, path="/presence/ws")
+        async with httpx.AsyncClient(trust_env=False) as http:
+            body = {"entity_type": "ban", "operation": "created", "payload": {}}
+            published = await http.post(f"http://{address}/internal/api/v1/classrooms/{room}/events", json=body)
+            assert published.json()["members"] == 1
+            listed = await http.get(
+                f"http://{address}/presence/api/v1/classrooms/{room}/agents", headers={"authorization": f"Bearer {signed}"}
+            )
+            assert len(listed.json()) == 1
+            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/api/v1/sessions"):
+                assert (await http.get(f"http://{address}{path}")).status_code == 404, path
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def start(folder, *flags) -> subprocess.Popen:
+    """A server with settings by flags alone; what it says is in `said` in the folder."""
+    with (folder / "said").open("wb") as out:
+        command = [BINARY, *flags, "--stop.drain=100ms"]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
+
+
+async def until_ready(url: str):
+    """Waits until this answers 200."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for _ in range(500):
+            try:
+                if (await http.get(url)).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"{url} is not ready within 10 s")
 
 
 def test_the_doctor_looks_at_the_machine():
