@@ -3,26 +3,44 @@
 //! The rooms, in the order in which a message meets them. `tests/tidy.rs` holds who may import whom; ARCHITECTURE.md tells the story.
 
 // PURE: no clock, no socket, no thread, no randomness, no unsafe. Time, randomness and failure are inputs.
-pub mod auth; // tokens, keys, who may do what
-pub mod engine;
-pub mod protocols; // presence (quiz, labs, tasks and chat follow): state machines, each a room of its own
-pub mod realtime; // the shared words: ids, moments, wheel, hash ring, topics, outbox, letters
-pub mod websocket; // RFC 6455 over memory: upgrade, session, frames // a shard without a reactor: connections, homes, delivery
 
-// The shell: what touches a clock, a socket, a thread or a file.
+// The shared words: ids, moments, wheel, hash ring, topics, outbox.
+pub mod realtime;
+// RFC 6455 over memory: upgrade, session, frames.
+pub mod websocket;
+// Tokens, keys, who may do what.
+pub mod auth;
+// The published APIs, a room each.
+pub mod protocols;
+// A shard without a reactor: connections, homes, delivery.
+pub mod engine;
+
+// THE SHELL: what touches a clock, a socket, a thread or a file.
+
+// The contract of what is kept, and SQLite.
 #[cfg(feature = "server")]
-pub mod bridge; // the one Tokio thread: run this there, post the answer to that shard
+pub mod store;
+// What the protocols ask of the outside: permission services, key files.
 #[cfg(feature = "server")]
-pub mod commands; // what `homeroom` can be told to do: serve, doctor, print-config, check-config, token
+pub mod services;
+// The one Tokio thread: run this there, post the answer to that shard.
 #[cfg(feature = "server")]
-pub mod config; // what is in the file, and what it means, checked; every fault at once
+pub mod bridge;
+// REST: hyper glue, routing, errors; handlers are async functions over contracts.
 #[cfg(feature = "server")]
-pub mod http; // REST: hyper glue, routing, errors; handlers are async functions over contracts
+pub mod http;
+// Log lines.
 #[cfg(feature = "server")]
-pub mod observe; // counters, Prometheus text, logs
+pub mod observe;
+// What is in the file, and what it means, checked; every fault at once.
 #[cfg(feature = "server")]
-pub mod runtime; // the glommio shell: boot, ring, turn, mesh, accept, clock, stop
+pub mod config;
+// The glommio shell: boot, ring, turn, mesh, clock, stop. It knows no protocol.
 #[cfg(feature = "server")]
-pub mod services; // what the protocols ask of the outside: permission services
+pub mod runtime;
+// The house put together.
 #[cfg(feature = "server")]
-pub mod store; // the contract and SQLite
+pub mod house;
+// What `homeroom` can be told to do.
+#[cfg(feature = "server")]
+pub mod commands;

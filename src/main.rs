@@ -1,16 +1,20 @@
 //! Arguments → configuration → run.
 
-use homeroom::commands::{Command, CommandLine, TokenCommand, check_config, conclude, doctor, print_config, serve};
+use homeroom::commands::{Command, CommandLine, TokenCommand, check_config, conclude, doctor, join, print_config, serve, token};
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     conclude(match CommandLine::parse_process() {
-        Command::Serve(arguments) => serve::prepare(&arguments).map(drop),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
-        Command::Token(token) => match token.api {
-            TokenCommand::Presence(arguments) => arguments.settings().map(drop),
+        Command::Join(arguments) => join::run(&arguments),
+        Command::Token(api) => match api.api {
+            TokenCommand::Presence(arguments) => token::run(&arguments),
         },
     })
 }

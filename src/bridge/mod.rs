@@ -1,1 +1,81 @@
-//! (room: bridge)
+//! The one Tokio thread: what the shards ask of the outside (permission services) and what may block (reading records) runs here, never on a shard.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    thread::{self, JoinHandle},
+};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+    task,
+};
+
+type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Threads for errands that block.
+const BLOCKING_THREADS: usize = 4;
+
+/// The way to the bridge. Cheap to clone; the bridge ends when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Bridge(mpsc::UnboundedSender<Errand>);
+
+impl Bridge {
+    /// Starts the thread.
+    pub fn start() -> io::Result<(Bridge, JoinHandle<()>)> {
+        let mut builder = runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().max_blocking_threads(BLOCKING_THREADS).thread_name("bridge-blocking").build()?;
+        let (sender, mut errands) = mpsc::unbounded_channel::<Errand>();
+        let thread = thread::Builder::new().name("bridge".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                while let Some(errand) = errands.recv().await {
+                    task::spawn(errand);
+                }
+            });
+        })?;
+        Ok((Bridge(sender), thread))
+    }
+
+    /// Runs this there. Never blocks. Each waiting client has at most one errand, so their number is bounded by that of the connections.
+    pub fn run(&self, errand: impl Future<Output = ()> + Send + 'static) {
+        // A bridge that is gone means that the process ends.
+        let _ = self.0.send(Box::pin(errand));
+    }
+
+    /// Runs this there, on a thread that may block, and waits for the answer. `None`: the process ends.
+    pub async fn call<T: Send + 'static>(&self, blocking: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        self.run(async move {
+            if let Ok(value) = task::spawn_blocking(blocking).await {
+                let _ = sender.send(value);
+            }
+        });
+        answer.await.ok()
+    }
+
+    /// Runs this there and waits for the answer. `None`: the process ends.
+    pub async fn ask<T: Send + 'static>(&self, question: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        self.run(async move {
+            let _ = sender.send(question.await);
+        });
+        answer.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+
+    #[test]
+    fn errands_run_there_and_answers_come_back() {
+        let (bridge, thread) = Bridge::start().unwrap();
+        let name = || thread::current().name().map(str::to_owned);
+        assert_eq!(block_on(bridge.ask(async move { name() })), Some(Some("bridge".to_owned())));
+        assert_eq!(block_on(bridge.call(name)), Some(Some("bridge-blocking".to_owned())));
+        drop(bridge);
+        thread.join().unwrap();
+    }
+}

@@ -1,7 +1,7 @@
 //! `homeroom check-config [FILE]`: every fault of a file, and of the environment and flags with it.
 
 use super::{Failure, flags::SettingFlags};
-use crate::config::{Faults, Loaded};
+use crate::config::Faults;
 use std::path::PathBuf;
 
 /// Which file.
@@ -24,11 +24,11 @@ pub fn run(arguments: CheckConfigArguments) -> Result<(), Failure> {
         Ok(loaded) => (Some(loaded), Faults(Vec::new())),
         Err(faults) => (None, faults),
     };
-    if let Some(Loaded { settings, warnings }) = &loaded {
-        for warning in warnings {
+    if let Some(loaded) = &loaded {
+        for warning in &loaded.warnings {
             println!("warning: {warning}");
         }
-        faults.0.extend(settings.unreadable_keys());
+        faults.0.extend(loaded.unreadable_keys());
     }
     if faults.0.is_empty() {
         println!("The configuration is right.");

@@ -3,6 +3,7 @@
 pub mod check_config;
 pub mod doctor;
 pub mod flags;
+pub mod join;
 pub mod print_config;
 pub mod serve;
 pub mod token;
@@ -34,6 +35,8 @@ pub enum Command {
     PrintConfig(print_config::PrintConfigArguments),
     /// Check a configuration file, with the environment and flags, and tell every fault.
     CheckConfig(check_config::CheckConfigArguments),
+    /// Sign in to a classroom from the terminal and print what is heard there.
+    Join(join::JoinArguments),
     /// Print tokens for an API, one a line.
     Token(TokenApi),
 }

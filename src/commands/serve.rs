@@ -1,7 +1,13 @@
-//! `homeroom serve`: from arguments to a process that is ready to start its shards.
+//! `homeroom serve`: from arguments to a process that serves until it is told to stop.
 
 use super::{Failure, flags::SettingFlags};
-use crate::{config::Settings, observe::logs, observe::logs::Logs, runtime::probe};
+use crate::{
+    config::Settings,
+    house::{banner, serve_until_stopped},
+    observe::logs::{self, Logs},
+    runtime::{Clock, end_process_on_panic, probe},
+};
+use std::io::Write;
 
 /// Nothing but settings.
 #[derive(clap::Args, Debug)]
@@ -22,10 +28,10 @@ pub struct Prepared {
     pub connections: usize,
 }
 
-/// Reads the settings, starts the log, raises the limit of open files and makes sure of the rings.
+/// Reads the settings, starts the log, raises the limits and makes sure of the rings.
 pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
     let loaded = arguments.flags.load_process()?;
-    let unreadable = loaded.settings.unreadable_keys();
+    let unreadable = loaded.unreadable_keys();
     if !unreadable.is_empty() {
         return Err(crate::config::Faults(unreadable).into());
     }
@@ -33,7 +39,22 @@ pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let connections = loaded.settings.websocket.connections(probe::raise_descriptor_limit());
+    let connections = loaded.settings.websocket.connections(probe::raise_limits());
     probe::probe().map_err(|fault| Failure::Failed(fault.to_string()))?;
     Ok(Prepared { settings: loaded.settings, logs, connections })
+}
+
+/// Serves until SIGTERM.
+pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    let Prepared { settings, logs: _logs, connections } = prepare(arguments)?;
+    end_process_on_panic();
+    let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
+    serve_until_stopped(&settings, connections, |house, addresses| {
+        // Under systemd standard output is the journal, and no token belongs there.
+        let now = std::env::var_os("JOURNAL_STREAM").is_none().then(|| Clock::started_now().now().wall);
+        let text = banner::text(house, &settings, addresses, &program, now);
+        // Nobody may be reading, which is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    })
+    .map_err(|fault| Failure::Failed(fault.to_string()))
 }

@@ -1,8 +1,16 @@
 //! `homeroom token presence`: tokens of a configured issuer, one a line.
 
 use super::{Failure, flags::SettingFlags};
-use crate::config::{self, Settings};
-use std::time::Duration;
+use crate::{
+    auth::{self, Claims, SigningKey},
+    config::{self, Settings},
+    house,
+    runtime::Clock,
+};
+use std::{
+    io::{self, BufWriter, Write},
+    time::Duration,
+};
 
 /// Whose tokens, for whom, and how many.
 #[derive(clap::Args, Debug)]
@@ -18,7 +26,7 @@ pub struct TokenArguments {
     pub aud: String,
     /// How many
     #[arg(long, default_value_t = 1)]
-    pub count: usize,
+    pub count: u32,
     /// How long they are good for, such as 30m or 8h; without it they do not expire
     #[arg(long, value_parser = ttl)]
     pub ttl: Option<Duration>,
@@ -34,7 +42,7 @@ fn ttl(given: &str) -> Result<Duration, &'static str> {
 impl TokenArguments {
     /// The accounts, in order.
     pub fn subjects(&self) -> impl Iterator<Item = String> + '_ {
-        (1..=self.count).map(|n| self.sub.replace("{n}", &n.to_string()))
+        auth::subjects(&self.sub, self.count)
     }
 
     /// The settings that hold the issuer, and that it is there.
@@ -46,4 +54,25 @@ impl TokenArguments {
         let known: Vec<&str> = settings.presence.issuers.keys().map(String::as_str).collect();
         Err(Failure::Usage(format!("--issuer: expected one of [presence.issuers]: {}", known.join(", "))))
     }
+}
+
+/// Prints the tokens, one a line.
+pub fn run(arguments: &TokenArguments) -> Result<(), Failure> {
+    let settings = arguments.settings()?;
+    let Some(issuer) = settings.presence.issuers.get(&arguments.issuer) else { return Ok(()) };
+    let key = house::key_of(issuer).map_err(|error| Failure::Failed(error.to_string()))?;
+    let key = SigningKey::new(house::algorithm(issuer.algorithm), &key)
+        .map_err(|flaw| Failure::Failed(format!("{}: {flaw}", issuer.key_file.display())))?;
+    let now = Clock::started_now().now().wall;
+    print(arguments, &key, now).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+fn print(arguments: &TokenArguments, key: &SigningKey, now: crate::realtime::UnixMicros) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for subject in arguments.subjects() {
+        let claims = Claims { issuer: &arguments.issuer, audience: &arguments.aud, subject: &subject, lifetime: arguments.ttl };
+        let token = key.issue(&claims, now).ok_or_else(|| io::Error::other("the key cannot sign"))?;
+        writeln!(out, "{token}")?;
+    }
+    out.flush()
 }

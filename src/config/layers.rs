@@ -82,6 +82,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What works but deserves a line in the log.
     pub warnings: Vec<Fault>,
+    /// Where each key that is not at its default was given.
+    pub(super) sources: BTreeMap<&'static str, Source>,
 }
 
 impl Loaded {
@@ -103,7 +105,7 @@ impl Loaded {
         }
         presence::embed(&mut settings);
         let warnings = found.warnings.iter().filter_map(|found| reading.locate(found)).collect();
-        Ok(Loaded { settings, warnings })
+        Ok(Loaded { settings, warnings, sources: reading.sources })
     }
 }
 

@@ -58,7 +58,7 @@ fn every_key_can_be_given_in_every_layer() {
     for key in keys() {
         let text = key.default.trim_matches('"');
         let by_name = Layers::default().environment(variables([(key.environment().as_str(), text)])).flag(key.path(), text);
-        assert_eq!(Loaded::of(&by_name), Loaded::of(&Layers::default()), "{}", key.path());
+        assert_eq!(settings(by_name), settings(Layers::default()), "{}", key.path());
     }
 }
 
@@ -242,4 +242,13 @@ fn a_relation_is_not_checked_on_a_key_that_is_wrong_anyway() {
 fn what_is_odd_is_a_warning() {
     let loaded = Loaded::of(&file("test.endpoints = true\nlisten.internal.bind = \"0.0.0.0:9090\"\n")).unwrap();
     assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+}
+
+#[test]
+fn a_key_file_that_cannot_be_read_is_told_with_its_source() {
+    let text = "\n[presence.issuers.\"i\"]\naudiences = [\"a.org\"]\nalgorithm = \"HS256\"\nkey_file = \"/nonexistent/key\"\n";
+    let told: Vec<String> = Loaded::of(&file(text)).unwrap().unreadable_keys().iter().map(Fault::to_string).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("homeroom.toml:2: presence.issuers.\"i\".key_file: /nonexistent/key cannot be read"), "{told:?}");
+    assert!(Loaded::of(&Layers::default()).unwrap().unreadable_keys().is_empty(), "its own key is made at the start");
 }

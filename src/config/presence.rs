@@ -1,6 +1,7 @@
 //! Issuers and permissions: tables whose names are free.
 
 use super::{
+    Source,
     fault::Fault,
     setting::{Fields, Place, Setting},
 };
@@ -157,14 +158,15 @@ pub(super) fn embed(settings: &mut super::Settings) {
     settings.presence.permissions.entry(EMBEDDED_AUDIENCE.to_owned()).or_insert(Permission::None);
 }
 
-impl super::Settings {
+impl super::Loaded {
     /// The key files that cannot be read, of those that Homeroom does not make itself. Looks at the disk.
     pub fn unreadable_keys(&self) -> Vec<Fault> {
-        let issuers = self.presence.issuers.iter().filter(|(_, issuer)| !issuer.makes_key);
+        let source = self.sources.get("presence.issuers").cloned().unwrap_or(Source::Default);
+        let issuers = self.settings.presence.issuers.iter().filter(|(_, issuer)| !issuer.makes_key);
         let unreadable =
             issuers.filter_map(|(name, issuer)| std::fs::File::open(&issuer.key_file).err().map(|error| (name, issuer, error)));
         let fault = |(name, issuer, error): (&String, &Issuer, std::io::Error)| Fault {
-            source: super::Source::Default,
+            source: source.clone(),
             key: format!("presence.issuers.{name:?}.key_file"),
             message: format!("{} cannot be read: {error}", issuer.key_file.display()),
         };

@@ -5,13 +5,47 @@ use crate::{
     protocols::presence,
     websocket::session,
 };
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards share here: nothing waits.
+#[derive(Clone, Debug)]
+pub struct Seats {
+    limit: usize,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Seats {
+    /// So many.
+    pub fn new(limit: usize) -> Seats {
+        Seats { limit, taken: Arc::default() }
+    }
+
+    /// Takes one; false when all are taken.
+    pub(super) fn take(&self) -> bool {
+        let took = self.taken.fetch_add(1, Relaxed) < self.limit;
+        if !took {
+            self.give_back();
+        }
+        took
+    }
+
+    /// Gives one back.
+    pub(super) fn give_back(&self) {
+        self.taken.fetch_sub(1, Relaxed);
+    }
+}
 
 /// The bounds of one shard. Sizes in bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
-    /// How many connections the shard holds at most.
-    pub connections: usize,
+    /// How many connections the process holds at most.
+    pub seats: Seats,
     /// From accept to the end of the HTTP head.
     pub handshake_timeout: Duration,
     /// From our last byte to the peer's end; then the connection is cut.
@@ -25,7 +59,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections: 1 << 20,
+            seats: Seats::new(1 << 20),
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             outbox_bytes: 256 << 10,

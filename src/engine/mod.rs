@@ -15,7 +15,7 @@ mod socket;
 
 pub use counters::Counters;
 pub use letters::{Answer, Letter, Question};
-pub use limits::{Entrance, Limits, Rules, SocketApi};
+pub use limits::{Entrance, Limits, Rules, Seats, SocketApi};
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{

@@ -16,7 +16,7 @@ use std::{mem, time::Duration};
 impl Engine {
     /// A socket was accepted. `None`: the shard holds as many as it may, or is closing.
     pub fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
-        if self.closed || self.connections.len() >= self.limits.connections {
+        if self.closed || !self.limits.seats.take() {
             self.counters.refused.one();
             return None;
         }
@@ -72,6 +72,7 @@ impl Engine {
     pub fn released(&mut self, conn: ConnId) {
         let key = self.key(conn);
         if let Some(connection) = self.connections.remove(key) {
+            self.limits.seats.give_back();
             debug_assert!(matches!(connection.phase, Phase::Over), "a socket is released only when the engine let it go");
         }
     }

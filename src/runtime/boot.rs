@@ -146,13 +146,16 @@ pub fn raise_open_files() -> io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
-/// From now on a panic on any thread is logged and ends the process at once with code 101. A process that lost a shard must not look alive.
+/// The exit code after a panic: EX_SOFTWARE of sysexits.h.
+pub(super) const PANIC_CODE: u8 = 70;
+
+/// From now on a panic on any thread is logged and ends the process at once with code 70. A process that lost a shard must not look alive.
 pub fn end_process_on_panic() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
         tracing::error!(place = info.location().map(tracing::field::display), "panic: the process ends");
-        signal_hook::low_level::exit(101);
+        signal_hook::low_level::exit(i32::from(PANIC_CODE));
     }));
 }
 
@@ -173,12 +176,14 @@ where
     let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
     let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 8192);
     let mut ends = mesh::mesh::<E::Letter>(&doors, capacity);
-    let (post, stage, clock, furnish) = (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
+    let (post, stage, clock, furnish) =
+        (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
     let mut running = Running { threads: Vec::new(), post, stage, clock, addresses };
     let mut readies = Vec::new();
     for index in 0..shards {
         let id = ShardId(index as u16);
-        let (listeners, mesh, sizes, furnish) = (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
+        let (listeners, mesh, sizes, furnish) =
+            (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
         let (post, stage) = (running.post.clone(), running.stage.clone());
         let (tell_ready, ready) = mpsc::channel();
         let shard = move || async move {

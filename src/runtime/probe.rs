@@ -12,6 +12,8 @@ use std::{fmt, io, os::fd::AsRawFd};
 pub const OLDEST_KERNEL: (u32, u32) = (6, 1);
 /// Locked memory that the shards' executors and rings fit into, in bytes.
 pub const LOCKED_MEMORY: u64 = 8 << 20;
+/// Below this limit of locked memory, in bytes, glommio starts no executor (its `sys/uring.rs`).
+const EXECUTOR_MEMORY: u64 = 512 << 10;
 
 /// What keeps us from our rings. Shown, it says what to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,7 +77,7 @@ impl fmt::Display for RingFault {
                 let limit = limit.map_or("unlimited".to_owned(), |bytes| format!("{} KiB", bytes >> 10));
                 write!(
                     f,
-                    "not enough locked memory for the rings (ENOMEM; the limit is {limit}): raise it to {} KiB or more, by LimitMEMLOCK= \
+                    "not enough locked memory for the rings (the limit is {limit}): raise it to {} KiB or more, by LimitMEMLOCK= \
                      (systemd), --ulimit memlock= (Docker), memlock in limits.conf, or `ulimit -l`; if it is high, the machine or its cgroup \
                      is out of memory",
                     LOCKED_MEMORY >> 10
@@ -84,7 +86,7 @@ impl fmt::Display for RingFault {
             RingFault::Descriptors => f.write_str("no file descriptor is left for a ring: raise LimitNOFILE= (systemd) or `ulimit -n`"),
             RingFault::Lacks { what, said } => {
                 let (major, minor) = OLDEST_KERNEL;
-                write!(f, "this kernel's io_uring lacks {what} ({said}): boot {major}.{minor} or newer, unpatched in this, or lift the sandbox's filter")
+                write!(f, "this kernel's io_uring lacks {what} ({said}): boot {major}.{minor} or newer, or lift the sandbox's filter")
             }
         }
     }
@@ -97,6 +99,9 @@ pub fn probe() -> Result<(), RingFault> {
     let release = kernel_release();
     if kernel_version(&release).is_some_and(|version| version < OLDEST_KERNEL) {
         return Err(RingFault::OldKernel { release });
+    }
+    if let Some(limit) = memlock().filter(|limit| *limit < EXECUTOR_MEMORY) {
+        return Err(RingFault::LockedMemory { limit: Some(limit) });
     }
     let ring = setup()?;
     opcodes(&ring)?;
@@ -198,12 +203,17 @@ fn provided_buffers(ring: &IoUring) -> Result<(), RingFault> {
     ended.map_err(lacks("rings of provided buffers"))
 }
 
-/// Raises the soft limit of open files to the hard one, and returns what holds now.
-pub fn raise_descriptor_limit() -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let holds = if raised.is_ok() { maximum } else { current };
-    holds.unwrap_or(u64::MAX)
+/// Raises the soft limits of open files and of locked memory to the hard ones, and returns how many files may be open now.
+pub fn raise_limits() -> u64 {
+    raise(Resource::Memlock);
+    raise(Resource::Nofile).unwrap_or(u64::MAX)
+}
+
+/// What the soft limit is in the end; `None` is no limit.
+fn raise(resource: Resource) -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(resource);
+    let raised = setrlimit(resource, Rlimit { current: maximum, maximum });
+    if raised.is_ok() { maximum } else { current }
 }
 
 /// Whether the kernel believes its wall clock to be synchronised; `None` when it does not say.

@@ -216,6 +216,9 @@ impl Ring {
 
     /// Gives the kernel all that was asked for, and takes what has completed.
     pub(super) fn submit(&mut self) {
+        if !self.kernel_wanted() {
+            return;
+        }
         if let Err(fault) = self.io.submit() {
             match fault.raw_os_error() {
                 Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
@@ -230,6 +233,11 @@ impl Ring {
         if !self.arrived.is_empty() || !self.io.completion().is_empty() {
             return true;
         }
+        self.kernel_wanted()
+    }
+
+    /// Whether a call to the kernel would do anything: submit, or bring completions that wait there.
+    fn kernel_wanted(&mut self) -> bool {
         let submission = self.io.submission();
         !submission.is_empty() || submission.taskrun() || submission.cq_overflow()
     }
@@ -369,6 +377,7 @@ impl Drop for Ring {
             }
             let _ = self.io.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&wait));
         }
+        tracing::warn!(outstanding = self.outstanding, "the kernel did not let go of the ring's memory: it is left to it");
     }
 }
 

@@ -100,6 +100,11 @@ impl MemoryStore {
         self.state().live.len()
     }
 
+    /// How many intervals of ended sessions there are, over all rooms.
+    pub fn past_intervals(&self) -> usize {
+        self.state().past.values().map(Vec::len).sum()
+    }
+
     /// What a crash and a new start do: the queue and its answers are lost, every live session ends at `seen_at`, or as it began when that is
     /// later. It is prompt again.
     pub fn restart(&self, seen_at: UnixMicros) {

@@ -51,6 +51,9 @@ trait Subject {
     /// The next `count` answers.
     fn answers(&self, count: usize) -> Vec<Entered>;
 
+    /// Of all rooms.
+    fn kept_intervals(&self) -> usize;
+
     fn enter(&self, entering: Entering) -> Result<i64, StoreFault> {
         self.store().enter(ticket(1), entering)?;
         self.answers(1)[0].result
@@ -76,7 +79,7 @@ trait Subject {
 struct OnDisk {
     store: SqliteStore,
     answers: mpsc::Receiver<Answer>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Subject for OnDisk {
@@ -85,11 +88,16 @@ impl Subject for OnDisk {
         let (tell, answers) = mpsc::channel();
         let settings = Settings { queue, ..Settings::new(folder.path()) };
         let store = SqliteStore::open(settings, Box::new(Channel(tell))).expect("a store");
-        OnDisk { store, answers, _folder: folder }
+        OnDisk { store, answers, folder }
     }
 
     fn store(&self) -> &dyn Store {
         &self.store
+    }
+
+    fn kept_intervals(&self) -> usize {
+        let file = rusqlite::Connection::open(self.folder.path().join("homeroom.db")).expect("the file");
+        file.query_row("SELECT count(*) FROM agent_session_history", [], |row| row.get::<_, u32>(0)).expect("a count") as usize
     }
 
     fn answers(&self, count: usize) -> Vec<Entered> {
@@ -108,6 +116,10 @@ impl Subject for InMemory {
 
     fn store(&self) -> &dyn Store {
         &self.store
+    }
+
+    fn kept_intervals(&self) -> usize {
+        self.store.past_intervals()
     }
 
     fn answers(&self, count: usize) -> Vec<Entered> {
@@ -163,7 +175,8 @@ fn leave_and_enter_keep_their_order<S: Subject>() {
 
 fn intervals_that_meet_are_joined<S: Subject>() {
     const DAY: i64 = 86_400_000_000;
-    let shapes: [(&str, &[(i64, i64)], &[(i64, i64)]); 8] = [
+    type Visits = &'static [(i64, i64)];
+    let shapes: [(&str, Visits, Visits); 8] = [
         ("apart", &[(10, 20), (21, 30)], &[(10, 20), (21, 30)]),
         ("touching", &[(10, 20), (20, 30)], &[(10, 30)]),
         ("overlapping", &[(10, 20), (15, 30)], &[(10, 30)]),
@@ -186,6 +199,7 @@ fn intervals_that_meet_are_joined<S: Subject>() {
         let mut expected: Vec<Attendance> = expected.iter().map(|(from, to)| row("web.ada", *from, *to)).collect();
         expected.push(row("web.someone-else", 0, 1));
         assert_eq!(it.told(), expected, "{shape}");
+        assert_eq!(it.kept_intervals(), expected.len(), "{shape}: joined where they are kept, not only where they are told");
     }
 }
 
@@ -253,3 +267,42 @@ suite!(
     a_refused_row_leaves_the_others,
     after_a_stop_nothing_is_taken,
 );
+
+/// Students who come and go in any order, at times that may run backwards: both stores must tell the same.
+#[test]
+fn both_stores_tell_the_same() {
+    let (disk, memory) = (OnDisk::fresh(64), InMemory::fresh(64));
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut draw = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as i64 % below as i64
+    };
+    let mut open: Vec<i64> = Vec::new();
+    for step in 0..1_500 {
+        // Lessons of ten steps: onwards from one to the next, any way within one, now and then back by more than a lesson.
+        let at = 8_000_000_000 * (step / 10) + draw(3_000) * 1_000_000 - if draw(80) == 0 { 9_000_000_000 } else { 0 };
+        if open.is_empty() || draw(2) == 0 {
+            let entering = entering(["a", "b", "c"][draw(3) as usize], at);
+            let session = memory.enter(entering.clone()).expect("a row");
+            assert_eq!(disk.enter(entering), Ok(session));
+            open.push(session);
+        } else {
+            let session = open.swap_remove(draw(open.len() as u64) as usize);
+            disk.store().leave(leaving(session, at));
+            memory.store().leave(leaving(session, at));
+        }
+        if step % 10 == 9 {
+            for session in open.drain(..) {
+                disk.store().leave(leaving(session, at));
+                memory.store().leave(leaving(session, at));
+            }
+        }
+        if step % 25 == 0 {
+            assert_eq!(disk.told(), memory.told(), "step {step}");
+            let (from, to) = (UnixMicros(at - draw(2_000) * 1_000_000), UnixMicros(at + draw(2_000) * 1_000_000));
+            assert_eq!(disk.store().attendance(ROOM, from, to), memory.store().attendance(ROOM, from, to), "step {step}");
+        }
+    }
+    assert!(memory.kept_intervals() > 20, "the visits did not all become one");
+    assert_eq!(disk.kept_intervals(), memory.kept_intervals());
+}

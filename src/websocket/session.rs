@@ -9,15 +9,12 @@
 
 use crate::websocket::{close::CloseReason, frame};
 use std::{
-    io::{self, Cursor, Read, Write},
+    io::{self, Read, Write},
     mem,
 };
 use tungstenite::{
     Error, Message,
-    protocol::{
-        Role, WebSocketConfig, WebSocketContext,
-        frame::{FrameHeader, coding::OpCode},
-    },
+    protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 
 /// How large a peer's frames and messages may be, in bytes of payload. More ends the connection with 1009.
@@ -48,6 +45,13 @@ pub enum Event<'a> {
 const READ_BYTES: usize = 512;
 /// The longest header of a frame from a client (RFC 6455 §5.2).
 const HEADER_BYTES: usize = 14;
+// In the first byte of a header ...
+const FINAL: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const OPCODE: u8 = 0x0F;
+// ... and in the second.
+const MASKED: u8 = 0x80;
+const SHORT_LENGTH: u8 = 0x7F;
 
 fn context(limits: Option<&Limits>) -> WebSocketContext {
     let config = WebSocketConfig::default()
@@ -236,34 +240,45 @@ fn whole_message(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, CloseRe
     Ok((announced.is_final && length <= bytes.len()).then_some(length))
 }
 
-/// Reads and judges the header at the front; `None`: it is not complete.
+/// Reads and judges the header at the front (RFC 6455 §5.2), its first two bytes as soon as they are there; `None`: it is not complete.
+///
+/// tungstenite parses it again. This look ahead is our own because `FrameHeader::parse` cost a tenth of the time that a small message takes.
 fn announced(bytes: &[u8], limits: &Limits) -> Result<Option<Announced>, CloseReason> {
-    let mut cursor = Cursor::new(bytes);
-    let (header, payload_length) = match FrameHeader::parse(&mut cursor) {
-        Ok(Some(parsed)) => parsed,
-        Ok(None) => return judge_second_byte(bytes).map(|()| None),
-        Err(error) => return Err(blame(&error)),
+    let [first, second, ..] = *bytes else { return Ok(None) };
+    let is_final = first & FINAL != 0;
+    let opcode = first & OPCODE;
+    let short_length = second & SHORT_LENGTH;
+    if first & RESERVED != 0 || second & MASKED == 0 {
+        return Err(CloseReason::Protocol);
+    }
+    let is_control = match opcode {
+        0..=2 => false,
+        8..=10 if is_final && usize::from(short_length) <= frame::CONTROL_PAYLOAD => true,
+        _ => return Err(CloseReason::Protocol),
     };
-    let is_control = matches!(header.opcode, OpCode::Control(_));
-    if header.rsv1 || header.rsv2 || header.rsv3 || header.mask.is_none() {
-        return Err(CloseReason::Protocol);
+    let header_length = header_length(second);
+    if bytes.len() < header_length {
+        return Ok(None);
     }
-    if is_control && (!header.is_final || payload_length > frame::CONTROL_PAYLOAD as u64) {
-        return Err(CloseReason::Protocol);
-    }
+    let payload_length = match (short_length, &bytes[2..]) {
+        (126, [high, low, ..]) => u64::from(u16::from_be_bytes([*high, *low])),
+        (127, extended) => extended.first_chunk().map_or(u64::MAX, |length| u64::from_be_bytes(*length)),
+        (length, _) => u64::from(length),
+    };
     if !is_control && payload_length > limits.frame.min(limits.message) as u64 {
         return Err(CloseReason::TooBig);
     }
-    let header_length = cursor.position() as usize;
-    Ok(Some(Announced { header_length, payload_length, is_final: header.is_final, is_control }))
+    Ok(Some(Announced { header_length, payload_length, is_final, is_control }))
 }
 
-/// An incomplete header of which the mask bit is there already.
-fn judge_second_byte(bytes: &[u8]) -> Result<(), CloseReason> {
-    match bytes.get(1) {
-        Some(second) if second & 0x80 == 0 => Err(CloseReason::Protocol),
-        Some(_) | None => Ok(()),
-    }
+/// How long a header is by its second byte: two bytes, the longer forms of the length, the mask.
+fn header_length(second: u8) -> usize {
+    let extended = match second & SHORT_LENGTH {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    2 + extended + if second & MASKED == 0 { 0 } else { 4 }
 }
 
 /// Lets a context read what is in the pipe: at most one frame.
@@ -325,14 +340,7 @@ impl Collected {
         if self.length < 2 {
             return 2;
         }
-        let second = self.bytes[1];
-        let extended = match second & 0x7F {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
-        let mask = if second & 0x80 == 0 { 0 } else { 4 };
-        2 + extended + mask
+        header_length(self.bytes[1])
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Facts {
     pub(super) shards: u16,
     pub(super) release: String,
     pub(super) rings: Result<(), RingFault>,
-    /// Hard limit of open files; `None` is no limit.
-    pub(super) nofile: (Option<u64>, Option<u64>),
+    /// How many files may be open; `u64::MAX` is no limit.
+    pub(super) nofile: u64,
     pub(super) connections: usize,
     /// Soft limit of locked memory in bytes; `None` is no limit.
     pub(super) memlock: Option<u64>,
@@ -67,19 +67,18 @@ pub(super) struct Disk {
 }
 
 impl Facts {
-    pub(super) fn gather(loaded: Result<Loaded, Faults>) -> Facts {
+    pub(super) fn gather(loaded: Result<Loaded, Faults>, nofile: u64) -> Facts {
         let (loaded, settings) = match loaded {
             Ok(loaded) => (loaded, Ok(())),
             Err(faults) => (Loaded::of(&Layers::default()).expect("the defaults are right"), Err(faults)),
         };
-        let nofile = getrlimit(Resource::Nofile);
         Facts {
             settings,
             shards: loaded.settings.shards,
             release: probe::kernel_release(),
             rings: probe::probe(),
-            nofile: (nofile.current, nofile.maximum),
-            connections: loaded.settings.websocket.connections(nofile.maximum.unwrap_or(u64::MAX)),
+            nofile,
+            connections: loaded.settings.websocket.connections(nofile),
             memlock: getrlimit(Resource::Memlock).current,
             somaxconn: word("/proc/sys/net/core/somaxconn").and_then(|word| word.parse().ok()),
             ports: ports(),

@@ -4,6 +4,7 @@ mod facts;
 mod verdicts;
 
 use super::{Failure, flags::SettingFlags};
+use crate::runtime::probe;
 use facts::Facts;
 use std::io::{IsTerminal, Write};
 use verdicts::{Finding, Verdict};
@@ -21,7 +22,9 @@ pub struct DoctorArguments {
 
 /// Looks at everything and prints it. Fails when there is a fault that keeps homeroom from serving.
 pub fn run(arguments: &DoctorArguments) -> Result<(), Failure> {
-    let findings = verdicts::all(&Facts::gather(arguments.flags.load_process()));
+    // As `serve` does: what counts is what it will have.
+    let nofile = probe::raise_limits();
+    let findings = verdicts::all(&Facts::gather(arguments.flags.load_process(), nofile));
     let out = std::io::stdout();
     let shown = if arguments.json { json(&findings) } else { text(&findings, out.is_terminal()) };
     out.lock().write_all(shown.as_bytes()).map_err(|error| Failure::Failed(format!("standard output: {error}")))?;
@@ -42,7 +45,7 @@ fn text(findings: &[Finding], terminal: bool) -> String {
     }
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let (faults, warnings) = (count(Verdict::Fault), count(Verdict::Warning));
-    shown.push_str(&format!("{} checks, {faults} faults, {warnings} warnings\n", findings.len()));
+    shown.push_str(&format!("{} checks; faults: {faults}, warnings: {warnings}\n", findings.len()));
     shown
 }
 
@@ -75,7 +78,7 @@ mod tests {
         assert!(
             shown.contains("FAULT locked memory")
                 && shown.contains("-> raise it")
-                && shown.ends_with("2 checks, 1 faults, 0 warnings\n")
+                && shown.ends_with("2 checks; faults: 1, warnings: 0\n")
         );
         assert!(text(&findings(), true).contains('✗'));
     }

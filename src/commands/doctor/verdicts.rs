@@ -68,9 +68,11 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
 fn settings(settings: &Result<(), Faults>) -> Finding {
     match settings {
         Ok(()) => ok("settings", "right"),
-        Err(faults) => {
-            fault("settings", format!("{} faults; the rest is for the defaults", faults.0.len()), "run `homeroom check-config`")
-        }
+        Err(faults) => fault(
+            "settings",
+            format!("{} wrong; the rest of this page is for the defaults", faults.0.len()),
+            "run `homeroom check-config`",
+        ),
     }
 }
 
@@ -92,11 +94,11 @@ fn rings(rings: &Result<(), RingFault>) -> Finding {
 const MANY_FILES: u64 = 65_536;
 const FEW_FILES: u64 = 1024;
 
-fn open_files((soft, hard): (Option<u64>, Option<u64>), connections: usize) -> Finding {
-    let shown = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
-    let found = format!("soft {}, hard {} (taken at start): up to {connections} connections", shown(soft), shown(hard));
+fn open_files(most: u64, connections: usize) -> Finding {
+    let shown = if most == u64::MAX { "unlimited".to_owned() } else { most.to_string() };
+    let found = format!("{shown} (the hard limit, taken at start): up to {connections} connections");
     let advice = "raise the hard limit: LimitNOFILE=1048576 (systemd), --ulimit nofile=1048576 (Docker) or nofile in limits.conf";
-    match hard.unwrap_or(u64::MAX) {
+    match most {
         ..FEW_FILES => fault("open files", found, advice),
         FEW_FILES..MANY_FILES => warning("open files", found, advice),
         MANY_FILES.. => ok("open files", found),
@@ -244,11 +246,8 @@ mod tests {
 
     #[test]
     fn limits_are_judged() {
-        let files = |hard| verdict(&open_files((Some(1024), hard), 1));
-        assert_eq!(
-            [Some(512), Some(1024), Some(65_536), None].map(files),
-            [Verdict::Fault, Verdict::Warning, Verdict::Ok, Verdict::Ok]
-        );
+        let files = |hard| verdict(&open_files(hard, 1));
+        assert_eq!([512, 1024, 65_536, u64::MAX].map(files), [Verdict::Fault, Verdict::Warning, Verdict::Ok, Verdict::Ok]);
         let memory = |limit| verdict(&locked_memory(limit));
         assert_eq!([Some(65_536), Some(8 << 20), None].map(memory), [Verdict::Fault, Verdict::Ok, Verdict::Ok]);
         assert_eq!(

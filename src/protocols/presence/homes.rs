@@ -9,14 +9,13 @@ use super::{
     settings::Settings,
 };
 use crate::realtime::{
-    ClassroomId, ConnId, Frame, Moment, Now, ShardId, UnixMicros,
+    ClassroomId, ConnId, Frame, Moment, Now, ShardId,
     table::{Key, Table},
     wheel::{TimerId, Wheel},
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// What a home wants done, in this order.
 #[derive(PartialEq, Debug)]
@@ -64,18 +63,6 @@ pub enum Outcome {
 }
 
 /// A sign-in that waits for its row.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entering {
-    /// The room.
-    pub classroom: ClassroomId,
-    /// The member in it.
-    pub place: u32,
-    /// `label.sub.aud`.
-    pub agent_id: Arc<str>,
-    /// When it was let in.
-    pub at: UnixMicros,
-}
-
 struct Pending {
     classroom: ClassroomId,
     place: u32,
@@ -141,7 +128,9 @@ impl Homes {
     /// Takes a letter.
     pub fn letter(&mut self, letter: ToHome, now: Now, out: &mut Vec<Outcome>) {
         match letter {
-            ToHome::Join { conn, classroom, agent_id, at } => self.join(conn, classroom, agent_id, at, now, out),
+            ToHome::Join { conn, classroom, agent_id, at } => {
+                self.join(conn, record::Entering { classroom, agent_id, at }, now, out)
+            }
             ToHome::Leave { conn, classroom, seat, at } => {
                 self.in_room(classroom, now, out, |room, c| room.leave(conn, &seat, at, c))
             }
@@ -173,19 +162,12 @@ impl Homes {
         self.fired = fired;
     }
 
-    fn join(
-        &mut self,
-        conn: ConnId,
-        classroom: ClassroomId,
-        agent_id: Arc<str>,
-        at: UnixMicros,
-        now: Now,
-        out: &mut Vec<Outcome>,
-    ) {
+    fn join(&mut self, conn: ConnId, entering: record::Entering, now: Now, out: &mut Vec<Outcome>) {
+        let classroom = entering.classroom;
         let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
         let mut circumstances = Circumstances { hasher: &self.hasher, settings: &self.settings, out };
         let seated = room.seated();
-        let (place, row) = room.join(conn, agent_id, &mut circumstances);
+        let (place, row) = room.join(conn, entering.agent_id.clone(), &mut circumstances);
         self.seated = self.seated + room.seated() - seated;
         let deadline = now.moment + self.settings.enter_timeout;
         match row {
@@ -200,8 +182,7 @@ impl Homes {
                 let timer = self.wheel.set(deadline, Timer::Entering(ticket));
                 self.pending.at_mut(ticket).expect("it was just put there").timer = Some(timer);
                 room.asked(place, ticket);
-                let Entering { classroom, agent_id, .. } = room.entering(place, at);
-                out.push(Outcome::Enter { ticket: number_of(ticket), entering: record::Entering { classroom, agent_id, at } });
+                out.push(Outcome::Enter { ticket: number_of(ticket), entering });
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use super::{
     asks::{Member as Listed, Publication},
-    homes::{Entering, Outcome},
+    homes::Outcome,
     letters::{FromHome, Seat},
     messages::{self, SessionError},
     record::Leaving,
@@ -39,6 +39,8 @@ struct Member {
     /// Whether the others were told that it entered.
     announced: bool,
     /// REST asks that wait for this session's end.
+    /// Boxed: nearly no member has any.
+    #[allow(clippy::box_collection)]
     closers: Option<Box<Vec<(ShardId, u64)>>>,
 }
 
@@ -205,11 +207,6 @@ impl Room {
             let frame = messages::changes(&entered, &left, self.seated);
             c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
         }
-    }
-
-    /// What an unanswered row of this place belongs to.
-    pub fn entering(&self, place: u32, at: UnixMicros) -> Entering {
-        Entering { classroom: self.id, place, agent_id: self.members[place as usize].agent_id.clone(), at }
     }
 
     /// Does what has become possible for a member: seat its owner, or let it go when nobody owns it.

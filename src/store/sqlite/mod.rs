@@ -1,6 +1,7 @@
 //! The store on SQLite: one folder, one file, one writer thread, group commit. What was acknowledged is on disk.
 
 mod fault;
+mod history;
 mod lock;
 mod queue;
 mod reader;

@@ -1,6 +1,11 @@
 //! Attendance, read beside the writer on connections of its own.
 
-use super::{super::intervals::told, fault::blame, rows::day_of, schema::open_reader};
+use super::{
+    super::intervals::told,
+    fault::blame,
+    history::{SHELF_AFTER, SHELF_AT},
+    schema::open_reader,
+};
 use crate::{
     protocols::presence::record::{Attendance, StoreFault},
     realtime::{ClassroomId, UnixMicros},
@@ -76,17 +81,20 @@ fn live(conn: &Connection, room: i64) -> rusqlite::Result<Vec<Attendance>> {
 
 /// Adds what ended at `since` or later and began before `to`.
 fn history(conn: &Connection, room: i64, since: UnixMicros, to: UnixMicros, rows: &mut Vec<Attendance>) -> rusqlite::Result<()> {
-    let mut next_day = conn.prepare_cached("SELECT min(ended_day) FROM agent_session_history WHERE ended_day >= ?1")?;
-    let mut of_day = conn.prepare_cached(
+    let mut shelf_after = conn.prepare_cached(SHELF_AFTER)?;
+    let mut on_shelf = conn.prepare_cached(
         "SELECT agent.agent_id, lower, upper FROM agent_session_history AS past JOIN agent ON agent.id = past.agent
-         WHERE ended_day = ?1 AND classroom = ?2 AND lower < ?3 AND upper >= ?4",
+         WHERE shelf = ?1 AND classroom = ?2 AND lower < ?3 AND upper >= ?4",
     )?;
-    let mut from_day = day_of(since);
-    while let Some(day) = next_day.query_row([from_day], |row| row.get::<_, Option<i64>>(0))? {
-        for row in of_day.query_map(params![day, room, to.0, since.0], attended)? {
+    let mut next: Option<i64> = conn.prepare_cached(SHELF_AT)?.query_row([since.0], |row| row.get(0))?;
+    if next.is_none() {
+        next = shelf_after.query_row([since.0], |row| row.get(0))?;
+    }
+    while let Some(shelf) = next {
+        for row in on_shelf.query_map(params![shelf, room, to.0, since.0], attended)? {
             rows.push(row?);
         }
-        from_day = day + 1;
+        next = shelf_after.query_row([shelf], |row| row.get(0))?;
     }
     Ok(())
 }

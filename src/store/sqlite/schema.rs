@@ -9,8 +9,7 @@ const STEPS: [&str; 1] = [FIRST];
 
 /// Rooms and agents are written once and meant by small numbers: rows of sessions are short, so a batch touches few pages.
 ///
-/// History is keyed by the day on which a session ended (UTC): whatever a batch writes lies together, however old the history is. The same
-/// key finds the intervals of one agent (to join them) and of one room (to report them).
+/// The key of history finds the intervals of one agent (to join them) and of one room (to report them); `history` tells what a shelf is.
 const FIRST: &str = "
 CREATE TABLE replica (
     id INTEGER PRIMARY KEY,
@@ -33,16 +32,17 @@ CREATE TABLE agent_session (
     agent INTEGER NOT NULL,
     replica INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
+    may_meet INTEGER NOT NULL,     -- 0: nothing in history of this agent and room ends at started_at or later
     UNIQUE (classroom, agent)
 ) STRICT;
 CREATE TABLE agent_session_history (
-    ended_day INTEGER NOT NULL,    -- days since 1970 of upper
+    shelf INTEGER NOT NULL,        -- holds what ended from this moment until the next shelf
     classroom INTEGER NOT NULL,
     agent INTEGER NOT NULL,
     lower INTEGER NOT NULL,
     upper INTEGER NOT NULL,
     id INTEGER NOT NULL,
-    PRIMARY KEY (ended_day, classroom, agent, lower)
+    PRIMARY KEY (shelf, classroom, agent, lower)
 ) STRICT, WITHOUT ROWID;
 ";
 

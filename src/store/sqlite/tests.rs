@@ -85,7 +85,7 @@ struct Gate {
 
 impl Sink for Gate {
     fn post(&self, answers: &mut Vec<Answer>) {
-        let _ = self.posted.send(answers.drain(..).collect());
+        let _ = self.posted.send(std::mem::take(answers));
         let _ = self.open.recv();
     }
 }

@@ -22,7 +22,7 @@ use std::{
 const BATCH: usize = 4096;
 
 /// How often the replica's `seen_at` is written when nothing else is: a crash dates the end of its sessions that much too early at most.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Pauses between attempts to write leaves that could not be written: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

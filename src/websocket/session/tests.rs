@@ -11,7 +11,6 @@ const CONTINUATION: u8 = 0;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-const FINAL: u8 = 0x80;
 
 /// What was delivered, owned.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,0 +1,212 @@
+//! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
+
+use crate::{engine::Counters, protocols::presence::SessionError, runtime::ShardCounts, store::Health};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode},
+    metrics::MetricType,
+    registry::{Registry, Unit},
+};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+/// Everything, drawn once.
+pub(super) fn text(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Snapshot::take(engines, shells, store)));
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+/// One metric: its samples, each with its labels.
+#[derive(Debug)]
+struct Metric {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    unit: Option<Unit>,
+    samples: Vec<(Vec<(&'static str, String)>, u64)>,
+}
+
+#[derive(Debug)]
+struct Snapshot(Vec<Metric>);
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for metric in &self.0 {
+            let mut descriptor = encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), metric.kind)?;
+            for (labels, value) in &metric.samples {
+                if labels.is_empty() {
+                    write(&mut descriptor, metric.kind, *value)?;
+                } else {
+                    write(&mut descriptor.encode_family(labels)?, metric.kind, *value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write(encoder: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result {
+    match kind {
+        MetricType::Counter => encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None),
+        _ => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+    }
+}
+
+impl Snapshot {
+    fn take(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health) -> Snapshot {
+        let mut snapshot = Snapshot(Vec::new());
+        snapshot.presence(engines);
+        snapshot.engines(engines);
+        snapshot.shells(shells);
+        snapshot.store(store);
+        snapshot
+    }
+
+    /// The two that the presence page names, under its names.
+    fn presence(&mut self, engines: &[Arc<Counters>]) {
+        let sum = |read: &dyn Fn(&Counters) -> u64| engines.iter().map(|counters| read(counters)).sum::<u64>();
+        let success = ("success", sum(&|counters| counters.presence_success.read()));
+        let errors =
+            SessionError::ALL.map(|error| (error.wire().0, sum(&|counters| counters.presence_errors[error.index()].read())));
+        let statuses = std::iter::once(success).chain(errors);
+        // Counters by nature; OpenMetrics would put "_total" behind a counter's name, which is the gauge's.
+        self.0.push(Metric {
+            name: "ws_connection",
+            help: "Presence sessions that were told this, since the start",
+            kind: MetricType::Unknown,
+            unit: None,
+            samples: statuses.map(|(status, count)| (vec![("status", status.to_owned())], count)).collect(),
+        });
+        self.single(
+            "ws_connection_total",
+            "Presence sessions that are signed in",
+            MetricType::Gauge,
+            sum(&|c| c.presence_live.read()),
+        );
+    }
+
+    fn engines(&mut self, engines: &[Arc<Counters>]) {
+        use MetricType::{Counter, Gauge};
+        let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
+            self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
+        };
+        each("homeroom_accepted", "Connections accepted", Counter, &|c| c.accepted.read());
+        each("homeroom_refused", "Connections turned away: the process holds as many as it may", Counter, &|c| c.refused.read());
+        each("homeroom_upgraded", "WebSocket upgrades answered", Counter, &|c| c.upgraded.read());
+        each("homeroom_handed_off", "Plain HTTP connections given to REST", Counter, &|c| c.handed_off.read());
+        each("homeroom_messages", "WebSocket messages read", Counter, &|c| c.messages.read());
+        each("homeroom_protocol_errors", "Peers that broke the WebSocket protocol or a limit", Counter, &|c| {
+            c.protocol_errors.read()
+        });
+        each("homeroom_delivered", "Published frames that reached a listener's socket", Counter, &|c| c.delivered.read());
+        each("homeroom_slow_readers", "Connections closed because they read too slowly", Counter, &|c| c.slow_readers.read());
+        each("homeroom_connections", "Connections of any kind", Gauge, &|c| c.connections.read());
+        each("homeroom_rooms", "Classrooms at home on the shard", Gauge, &|c| c.rooms.read());
+        each("homeroom_members", "Members of those classrooms", Gauge, &|c| c.members.read());
+        each("homeroom_entering", "Sign-ins that wait for the store", Gauge, &|c| c.entering.read());
+        each("homeroom_timers", "Timers set", Gauge, &|c| c.timers.read());
+        each("homeroom_topics", "Topics with listeners on the shard", Gauge, &|c| c.topics.read());
+        type Read = fn(&Counters) -> u64;
+        let reasons: [(&str, Read); 2] = [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read())];
+        let samples = engines.iter().enumerate().flat_map(|(shard, counters)| {
+            reasons.map(|(reason, read)| (vec![("shard", shard.to_string()), ("reason", reason.to_owned())], read(counters)))
+        });
+        let samples = samples.collect();
+        self.0.push(Metric {
+            name: "homeroom_dropped",
+            help: "Published frames that a listener did not get",
+            kind: Counter,
+            unit: None,
+            samples,
+        });
+    }
+
+    fn shells(&mut self, shells: &[ShardCounts]) {
+        use MetricType::{Counter, Gauge};
+        let mut each = |name, help, kind, read: &dyn Fn(&ShardCounts) -> u64| {
+            self.by_shard(name, help, kind, shells.iter().map(read));
+        };
+        each("homeroom_sockets", "Sockets that the ring owns", Gauge, &|s| s.connections.value());
+        each("homeroom_rest_connections", "HTTP connections being served", Gauge, &|s| s.handed_off_now.value());
+        each("homeroom_accept_faults", "Accepts that failed for want of descriptors or memory", Counter, &|s| {
+            s.accept_faults.value()
+        });
+        each("homeroom_shed", "Waiting peers closed at once: no descriptor was free", Counter, &|s| s.shed.value());
+        each("homeroom_receive_pauses", "Receives that found no buffer", Counter, &|s| s.receive_pauses.value());
+        each("homeroom_sends", "Sends submitted", Counter, &|s| s.sends.value());
+        each("homeroom_letters", "Letters read from other shards", Counter, &|s| s.letters.value());
+        each("homeroom_letters_spilled", "Letters that found their queue full", Counter, &|s| s.spilled.value());
+        each("homeroom_letters_waiting", "Letters that wait for a full queue", Gauge, &|s| s.spilled_now.value());
+        each("homeroom_busy_turns", "Turns that found something to do", Counter, &|s| s.busy_turns.value());
+        each("homeroom_sleeps", "Times the shard went to sleep", Counter, &|s| s.sleeps.value());
+    }
+
+    fn store(&mut self, store: &Health) {
+        use MetricType::{Counter, Gauge};
+        self.single("homeroom_store_queued", "Sign-ins that wait for a batch", Gauge, store.queued_enters.load(Relaxed));
+        self.single(
+            "homeroom_store_overdue",
+            "Ends of sessions that wait for a retry",
+            Gauge,
+            store.overdue_leaves.load(Relaxed),
+        );
+        self.single("homeroom_store_batch_size", "Records in the last batch", Gauge, store.batch_size.load(Relaxed));
+        self.single(
+            "homeroom_store_batch_micros",
+            "Microseconds that the last batch took",
+            Gauge,
+            store.batch_micros.load(Relaxed),
+        );
+        self.single("homeroom_store_commits", "Batches committed", Counter, store.commits.load(Relaxed));
+        self.single("homeroom_store_failures", "Batches that failed", Counter, store.failures.load(Relaxed));
+        self.single(
+            "homeroom_store_expired",
+            "Sign-ins that waited too long for a batch",
+            Counter,
+            store.expired_enters.load(Relaxed),
+        );
+    }
+
+    fn single(&mut self, name: &'static str, help: &'static str, kind: MetricType, value: u64) {
+        self.0.push(Metric { name, help, kind, unit: None, samples: vec![(Vec::new(), value)] });
+    }
+
+    fn by_shard(&mut self, name: &'static str, help: &'static str, kind: MetricType, values: impl Iterator<Item = u64>) {
+        let samples = values.enumerate().map(|(shard, value)| (vec![("shard", shard.to_string())], value)).collect();
+        self.0.push(Metric { name, help, kind, unit: None, samples });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_the_page_and_the_sum_over_shards() {
+        let engines: [Arc<Counters>; 2] = Default::default();
+        for (shard, counters) in engines.iter().enumerate() {
+            counters.presence_success.add(shard as u64 + 1);
+            counters.presence_live.set(5);
+            counters.presence_errors[SessionError::Replaced.index()].one();
+            counters.dropped_slow.add(7);
+        }
+        let text = text(&engines, &[], &Health::default());
+        let expected = [
+            "ws_connection{status=\"success\"} 3",
+            "ws_connection{status=\"replaced\"} 2",
+            "ws_connection{status=\"unauthenticated\"} 0",
+            "ws_connection_total 10",
+            "homeroom_dropped_total{shard=\"1\",reason=\"slow\"} 7",
+            "# EOF",
+        ];
+        for line in expected {
+            assert!(text.lines().any(|own| own == line), "{line} in\n{text}");
+        }
+    }
+}

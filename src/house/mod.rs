@@ -1,0 +1,135 @@
+//! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
+
+pub mod banner;
+mod metrics;
+mod rest;
+mod rules;
+mod shift;
+mod sink;
+
+pub use rules::{Fault, House, algorithm, key_of};
+
+use crate::{
+    bridge::Bridge,
+    config::Settings,
+    engine::{Answer, Birth, Engine, Limits, port::Listener},
+    http::{App, Stopper, serve},
+    runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopTimes},
+    store::{SqliteStore, Store, sqlite},
+};
+use rest::Rest;
+use shift::{Asked, Shift};
+use sink::ShardSink;
+use std::{cell::RefCell, fmt, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+/// For the goodbyes to leave after the drain.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// For the records to reach the disk after the last goodbye.
+const LAST_FLUSH: Duration = Duration::from_secs(10);
+
+/// Why the house did not open, or closed.
+#[derive(Debug)]
+pub enum HouseFault {
+    /// Keys, issuers or permission services: every fault, a line each.
+    Rules(Vec<Fault>),
+    /// The records.
+    Store(sqlite::OpenFault),
+    /// Threads, sockets, rings.
+    Boot(BootFault),
+    /// A thread beside the shards.
+    System(io::Error),
+    /// Records were still on their way to the disk when the time for it was over.
+    Unflushed,
+}
+
+impl fmt::Display for HouseFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HouseFault::Rules(faults) => faults.iter().try_for_each(|fault| writeln!(f, "{fault}")),
+            HouseFault::Store(fault) => fault.fmt(f),
+            HouseFault::Boot(fault) => fault.fmt(f),
+            HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
+            HouseFault::Unflushed => {
+                f.write_str("stopped, but not all records reached the disk; the next start ends those sessions")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HouseFault {}
+
+/// Serves until SIGTERM. `connections` is how many may be held in all; `opened` is told the addresses once everything listens.
+pub fn serve_until_stopped(
+    settings: &Settings,
+    connections: usize,
+    opened: impl FnOnce(&House, &[SocketAddr]),
+) -> Result<(), HouseFault> {
+    let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
+    let sink = ShardSink::default();
+    let kept = sqlite::Settings {
+        queue: settings.store.queue,
+        acquire_timeout: settings.store.acquire_timeout,
+        ..sqlite::Settings::new(&settings.data_dir)
+    };
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
+    let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
+    let shards = house.shards();
+    let plan =
+        Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
+    let (stopper, stop) = Stopper::new();
+    let stopper = Arc::new(stopper);
+    let limits = limits(settings, connections);
+    let furnish = {
+        let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
+        move |seat: Seat<Answer>| {
+            sink.connect(&seat.post);
+            let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
+            let counters = house.counters[seat.id.index()].clone();
+            let engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            let asked = Asked {
+                store: store.clone(),
+                bridge: bridge.clone(),
+                services: house.services.clone(),
+                post: seat.post.clone(),
+                stopper: stopper.clone(),
+            };
+            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked)));
+            let rest = Rest {
+                shift: engine.clone(),
+                nudge: seat.nudge,
+                clock: seat.clock,
+                stage: seat.stage,
+                house: house.clone(),
+                store: store.clone(),
+                bridge: bridge.clone(),
+            };
+            let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
+            let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
+            let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
+                let Listener(index) = handoff.listener;
+                let served = serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone());
+                Box::pin(served) as std::pin::Pin<Box<dyn Future<Output = ()>>>
+            });
+            Furnishing { engine, on_handoff }
+        }
+    };
+    let running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
+    running.stop_on_signals(StopTimes { drain: settings.stop.drain, goodbye: GOODBYE }).map_err(HouseFault::System)?;
+    tracing::info!(shards, "serving");
+    opened(&house, running.addresses());
+    let ended = running.join().map_err(HouseFault::Boot);
+    let flushed = store.stop(LAST_FLUSH).map_err(|_| HouseFault::Unflushed);
+    tracing::info!("stopped");
+    ended.and(flushed)
+}
+
+fn limits(settings: &Settings, connections: usize) -> Limits {
+    let message = settings.websocket.max_message.bytes();
+    Limits {
+        seats: crate::engine::Seats::new(connections),
+        handshake_timeout: settings.websocket.handshake_timeout,
+        close_timeout: settings.websocket.close_timeout,
+        outbox_bytes: settings.websocket.outbox.bytes(),
+        websocket: crate::websocket::Limits { frame: message, message },
+    }
+}

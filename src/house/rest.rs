@@ -1,0 +1,147 @@
+//! The contracts of REST, fulfilled: homes are asked by letters, records and services by the bridge.
+
+use super::{House, metrics, shift::Shift};
+use crate::{
+    auth::{self, Action, Decision, PermissionQuestion},
+    bridge::Bridge,
+    config::{self, Api},
+    http::{Table, internal, presence, rooms},
+    protocols::presence::{
+        asks::{Ask, Member, Publication, Reply},
+        record::{Attendance, StoreFault},
+    },
+    realtime::{ClassroomId, UnixMicros},
+    runtime::{Clock, Nudge, Phase, Stage},
+    store::{Outcome, Store},
+};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
+
+/// What one shard's REST tasks have at hand.
+pub(super) struct Rest {
+    pub(super) shift: Rc<RefCell<Shift>>,
+    pub(super) nudge: Nudge,
+    pub(super) clock: Clock,
+    pub(super) stage: Arc<Stage>,
+    pub(super) house: Arc<House>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) bridge: Bridge,
+}
+
+/// The routes of one listener.
+pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
+    let mut serves = listener.serves.clone();
+    // Where routes meet on a shared listener, the API's own goes before the internal one.
+    serves.sort_by_key(|(api, _)| *api);
+    serves.iter().fold(Table::default(), |table, (api, prefix)| {
+        let routes = match api {
+            Api::Presence => presence::routes(),
+            Api::Internal => internal::routes(),
+        };
+        table.with(prefix, routes).expect("the settings' check refuses prefixes that make no route")
+    })
+}
+
+/// An ask on its way: forgotten when its future is dropped, as when the client has gone.
+struct Asked<'a> {
+    rest: &'a Rest,
+    number: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.rest.shift.borrow_mut().engine.forget_ask(self.number);
+    }
+}
+
+impl Rest {
+    async fn ask(&self, ask: Ask) -> Reply {
+        let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask(ask) };
+        self.nudge.nudge();
+        poll_fn(|cx| self.shift.borrow_mut().engine.poll_reply(asked.number, cx.waker())).await
+    }
+
+    async fn ask_service(&self, question: PermissionQuestion) -> bool {
+        let Some(service) = self.house.services.get(usize::from(question.service.0)).cloned() else { return false };
+        matches!(self.bridge.ask(async move { service.ask(&question).await }).await, Some(Ok(true)))
+    }
+}
+
+impl rooms::Classrooms for Rest {
+    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Vec<Member> {
+        match self.ask(Ask::Members { classroom, after, limit }).await {
+            Reply::Members(members) => members,
+            Reply::Counts(_) | Reply::Published { .. } | Reply::Closed(_) => Vec::new(),
+        }
+    }
+
+    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Vec<(ClassroomId, u64)> {
+        let by_home = self.shift.borrow().engine.by_home(classrooms, |classroom| *classroom);
+        let mut all = Vec::new();
+        for classrooms in by_home {
+            if let Reply::Counts(counts) = self.ask(Ask::Counts { classrooms }).await {
+                all.extend(counts);
+            }
+        }
+        all
+    }
+
+    async fn publish(&self, classroom: ClassroomId, event: Publication) -> (i64, u64) {
+        match self.ask(Ask::Publish { classroom, event }).await {
+            Reply::Published { sequence_id, members } => (sequence_id, members),
+            Reply::Members(_) | Reply::Counts(_) | Reply::Closed(_) => (0, 0),
+        }
+    }
+
+    async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool {
+        self.ask(Ask::Close { classroom, agent_id }).await == Reply::Closed(true)
+    }
+
+    async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
+        let store = self.store.clone();
+        self.bridge.call(move || store.attendance(classroom, from, to)).await.unwrap_or(Err(StoreFault::Busy))
+    }
+
+    async fn permitted(&self, subject: &str, audience: &str, classroom: ClassroomId, action: &'static str) -> bool {
+        let account = auth::Account { subject: subject.to_owned(), audience: audience.to_owned() };
+        let Some(action) = Action::named(action) else { return false };
+        match self.house.rules.permissions.decide(&account, classroom, action) {
+            Decision::Allowed => true,
+            Decision::Denied => false,
+            Decision::Ask(question) => self.ask_service(question).await,
+        }
+    }
+}
+
+impl rooms::Accounts for Rest {
+    fn verify(&self, token: &str) -> Result<rooms::Account, rooms::Unverified> {
+        let account = self.house.authority().verify(token, self.clock.now().wall).map_err(|_| rooms::Unverified)?;
+        Ok(rooms::Account { subject: account.subject, audience: account.audience })
+    }
+}
+
+impl rooms::Clock for Rest {
+    fn now(&self) -> UnixMicros {
+        self.clock.now().wall
+    }
+}
+
+impl rooms::Observatory for Rest {
+    fn metrics(&self) -> String {
+        metrics::text(&self.house.counters, self.stage.all_counts(), self.store.health())
+    }
+
+    fn ready(&self) -> Result<(), Vec<String>> {
+        let mut reasons = Vec::new();
+        if self.stage.phase() != Phase::Serving {
+            reasons.push("stopping".to_owned());
+        }
+        if let Outcome::Fault(fault) = self.store.health().outcome() {
+            let why = match fault {
+                StoreFault::Busy => "busy",
+                StoreFault::Failed => "failing",
+            };
+            reasons.push(format!("store: {why}"));
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+}

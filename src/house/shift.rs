@@ -1,0 +1,129 @@
+//! An engine at work: its questions go to the store and the bridge, and the shell drives it.
+
+use crate::{
+    bridge::Bridge,
+    engine::{Answer, Engine, Letter, Output, Question, port::Listener},
+    http::Stopper,
+    realtime::{ConnId, Moment, Now, ShardId},
+    runtime::{Control, Post, Shard},
+    services::PermissionService,
+    store::{Store, Ticket},
+};
+use std::sync::Arc;
+
+/// Those whom an engine asks.
+pub(super) struct Asked {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) bridge: Bridge,
+    pub(super) services: Arc<[PermissionService]>,
+    /// The way back from the bridge.
+    pub(super) post: Post<Answer>,
+    /// Told when the sockets are closed, so that REST ends too.
+    pub(super) stopper: Arc<Stopper>,
+}
+
+/// One shard's engine with those it asks.
+pub(super) struct Shift {
+    pub(super) engine: Engine,
+    id: ShardId,
+    asked: Asked,
+    /// Answers that were there at once: the store had no place.
+    refusals: Vec<Answer>,
+}
+
+impl Shift {
+    pub(super) fn new(engine: Engine, id: ShardId, asked: Asked) -> Shift {
+        Shift { engine, id, asked, refusals: Vec::new() }
+    }
+
+    fn put(&mut self, question: Question) {
+        match question {
+            Question::Enter { ticket, entering } => {
+                if let Err(fault) = self.asked.store.enter(Ticket { shard: self.id, token: ticket }, entering) {
+                    self.refusals.push(Answer::Entered { ticket, result: Err(fault) });
+                }
+            }
+            Question::Leave(leaving) => self.asked.store.leave(leaving),
+            Question::Permission { conn, question } => {
+                let Some(service) = self.asked.services.get(usize::from(question.service.0)).cloned() else {
+                    return self.refusals.push(Answer::Permission { conn, allowed: None });
+                };
+                let (post, id) = (self.asked.post.clone(), self.id);
+                self.asked.bridge.run(async move {
+                    let allowed = service.ask(&question).await;
+                    if let Err(fault) = &allowed {
+                        tracing::debug!(%fault, "a permission service gave no answer");
+                    }
+                    post.post(id, [Answer::Permission { conn, allowed: allowed.ok() }]);
+                });
+            }
+        }
+    }
+}
+
+impl Shard for Shift {
+    type Letter = Letter;
+    type Answer = Answer;
+
+    fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
+        self.engine.accepted(listener, now)
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        self.engine.received(conn, bytes, now);
+    }
+
+    fn ended(&mut self, conn: ConnId, now: Now) {
+        self.engine.ended(conn, now);
+    }
+
+    fn sent(&mut self, conn: ConnId, ok: bool, now: Now) {
+        self.engine.sent(conn, ok, now);
+    }
+
+    fn released(&mut self, conn: ConnId) {
+        self.engine.released(conn);
+    }
+
+    fn letter(&mut self, _from: ShardId, letter: Letter, now: Now) {
+        self.engine.letter(letter, now);
+    }
+
+    fn answer(&mut self, answer: Answer, now: Now) {
+        self.engine.answer(answer, now);
+    }
+
+    fn control(&mut self, control: Control, now: Now) {
+        match control {
+            Control::Drain => self.engine.drain(now),
+            Control::Close => {
+                self.asked.stopper.stop();
+                self.engine.close(now);
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        for refusal in std::mem::take(&mut self.refusals) {
+            self.engine.answer(refusal, now);
+        }
+        self.engine.tick(now);
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        if self.refusals.is_empty() { self.engine.next_deadline() } else { Some(Moment::default()) }
+    }
+
+    fn finish(&mut self, now: Now, out: &mut Output) {
+        self.engine.finish(now, out);
+        let mut questions = std::mem::take(self.engine.questions());
+        for question in questions.drain(..) {
+            self.put(question);
+        }
+        *self.engine.questions() = questions;
+    }
+
+    fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {
+        self.engine.letters()
+    }
+}

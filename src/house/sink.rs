@@ -1,0 +1,31 @@
+//! The store's answers on their way to the shards.
+
+use crate::{
+    engine::Answer,
+    runtime::Post,
+    store::{Entered, Sink},
+};
+use std::sync::{Arc, OnceLock};
+
+/// Connected to the shards as soon as the first of them exists; no shard asks before that, so no answer is lost.
+#[derive(Clone, Default)]
+pub(super) struct ShardSink(Arc<OnceLock<Post<Answer>>>);
+
+impl ShardSink {
+    pub(super) fn connect(&self, post: &Post<Answer>) {
+        // All shards bring the same post: the first one's is kept.
+        let _ = self.0.set(post.clone());
+    }
+}
+
+impl Sink for ShardSink {
+    fn post(&self, answers: &mut Vec<Entered>) {
+        let Some(post) = self.0.get() else { return };
+        // Stable: the answers of each shard stay in the order of its questions.
+        answers.sort_by_key(|entered| entered.ticket.shard);
+        for batch in answers.chunk_by(|one, other| one.ticket.shard == other.ticket.shard) {
+            let answers = batch.iter().map(|entered| Answer::Entered { ticket: entered.ticket.token, result: entered.result });
+            post.post(batch[0].ticket.shard, answers);
+        }
+    }
+}
