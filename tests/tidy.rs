@@ -24,13 +24,30 @@ const WALLS: &[(&str, &[&str])] = &[
     ("bridge", &["realtime"]),
     ("services", &["realtime", "auth", "protocols", "bridge"]),
     ("store", &["realtime", "protocols"]),
-    ("observe", &["realtime", "protocols", "engine", "config"]),
+    ("observe", &["config"]),
     ("http", &["realtime", "auth", "protocols", "observe"]),
     (
         "runtime",
         &["realtime", "websocket", "auth", "protocols", "engine", "config", "bridge", "services", "store", "observe", "http"],
     ),
-    ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store"]),
+    (
+        "house",
+        &[
+            "realtime",
+            "websocket",
+            "auth",
+            "protocols",
+            "engine",
+            "config",
+            "bridge",
+            "services",
+            "store",
+            "observe",
+            "http",
+            "runtime",
+        ],
+    ),
+    ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
 const PURE: &[&str] = &["realtime", "websocket", "auth", "protocols", "engine"];
@@ -72,8 +89,14 @@ const IMPURE_NAMES: &[&str] = &[
     "thread_rng",
     "now_utc",
 ];
-/// The files that may hold `unsafe`.
-const UNSAFE: &[&str] = &["src/runtime/ring.rs", "src/runtime/probe.rs"];
+/// The files that may hold `unsafe`: what speaks to the kernel, and what counts memory.
+const UNSAFE: &[&str] = &[
+    "src/runtime/ring.rs",
+    "src/runtime/probe.rs",
+    "loadtest/src/usage.rs",
+    "loadtest/src/wire/socket.rs",
+    "tests/session_memory.rs",
+];
 const LINES_A_FILE: usize = 500;
 const CHARS_A_LINE: usize = 140;
 
@@ -278,7 +301,12 @@ fn size(source: &Source) -> Vec<String> {
         faults.push(format!("{}: {lines} lines are more than {LINES_A_FILE}: it holds two ideas", source.path));
     }
     for (index, line) in source.text.lines().enumerate().filter(|(_, line)| line.chars().count() > CHARS_A_LINE) {
-        faults.push(format!("{}: {} characters are more than {CHARS_A_LINE}", source.at(index + 1), line.chars().count()));
+        // A text is not broken for the sake of the line: what counts then is the code around it.
+        let texts = source.tokens.iter().filter(|token| token.kind == Kind::Literal && token.line == index + 1);
+        let in_texts: usize = texts.map(|token| token.text.chars().count()).sum();
+        if line.chars().count().saturating_sub(in_texts) > CHARS_A_LINE || in_texts == 0 {
+            faults.push(format!("{}: {} characters are more than {CHARS_A_LINE}", source.at(index + 1), line.chars().count()));
+        }
     }
     faults
 }
@@ -298,6 +326,8 @@ fn size_finds_the_long() {
     finds(size, "src/a.rs", &"//\n".repeat(LINES_A_FILE + 1), 1);
     finds(size, "src/a.rs", &format!("// {}", "ё".repeat(CHARS_A_LINE - 3)), 0);
     finds(size, "src/a.rs", &format!("// {}", "x".repeat(CHARS_A_LINE - 2)), 1);
+    finds(size, "src/a.rs", &format!("const A: &str = \"{}\";", "x".repeat(CHARS_A_LINE)), 0);
+    finds(size, "src/a.rs", &format!("const A: &str = \"x\"; // {}", "x".repeat(CHARS_A_LINE)), 1);
 }
 
 fn leftovers(source: &Source) -> Vec<String> {
