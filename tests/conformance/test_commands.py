@@ -104,7 +104,8 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
         presence_port, two_shards = PORTS.free(), (0, 0)
 
     address = f"127.0.0.1:{Shared.presence_port}"
-    flags = [f"--listen.{api}.{key}={value}" for api in ("presence", "internal") for key, value in (("bind", address), ("prefix", f"/{api}"))]
+    flags = [f"--listen.{api}.bind={address}" for api in ("presence", "internal")]
+    flags += [f"--listen.{api}.prefix=/{api}" for api in ("presence", "internal")]
     process = start(tmp_path, *flags)
     try:
         await until_ready(f"http://{address}/internal/readyz")
