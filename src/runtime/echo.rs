@@ -174,7 +174,8 @@ impl Shard for Echo {
                 let Some(mut game) = self.game.take() else { return };
                 game.took.push(now.moment.since(game.since));
                 if game.left == 0 {
-                    return drop(game.done.send(game.took));
+                    let _ = game.done.send(game.took);
+                    return;
                 }
                 self.game = Some(Game { left: game.left - 1, since: now.moment, ..game });
                 self.letters.push((from, Ball::To));
@@ -183,7 +184,7 @@ impl Shard for Echo {
                 assert_eq!(number, self.drops, "every letter once and in order");
                 self.drops += 1;
                 if let Some(tell) = last {
-                    drop(tell.send(self.drops));
+                    let _ = tell.send(self.drops);
                 }
             }
         }
@@ -200,7 +201,9 @@ impl Shard for Echo {
                 let other = self.other();
                 self.letters.extend(drops.map(|ball| (other, ball)));
             }
-            Ask::Slots(tell) => drop(tell.send(self.slots.iter().filter(|slot| slot.used).count())),
+            Ask::Slots(tell) => {
+                let _ = tell.send(self.slots.iter().filter(|slot| slot.used).count());
+            }
         }
     }
 

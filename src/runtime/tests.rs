@@ -10,7 +10,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     cell::RefCell,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     process,
     rc::Rc,
@@ -352,18 +352,20 @@ fn a_ring_that_cannot_be_had_fails_the_start_and_says_which_step() {
 /// This test binary as a server of its own, which serves until it is stopped.
 struct Child(process::Child, SocketAddr);
 
+/// What a child says before its address.
+const LISTENING: &str = "listening on ";
+
 impl Child {
-    fn start(name: &str, open_files: u32, drain: Duration) -> Child {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    fn start(open_files: u32, drain: Duration) -> Child {
         let own = std::env::current_exe().unwrap();
-        let command = format!("ulimit -n {open_files}; exec '{}' runtime::tests::{name} --exact --ignored", own.display());
+        let command =
+            format!("ulimit -n {open_files}; exec '{}' runtime::tests::serve --exact --ignored --nocapture", own.display());
         let mut shell = process::Command::new("sh");
-        shell.args(["-c", &command]).env("PORT", port.to_string()).env("DRAIN_MS", drain.as_millis().to_string());
-        let child = shell.stdout(process::Stdio::null()).stderr(process::Stdio::null()).spawn().unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let child = Child(child, address);
-        until("the child listens", || TcpStream::connect(address).is_ok());
-        child
+        shell.args(["-c", &command]).env("PORT", "0").env("DRAIN_MS", drain.as_millis().to_string());
+        let mut child = shell.stdout(process::Stdio::piped()).stderr(process::Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines.find_map(|line| line.strip_prefix(LISTENING)?.parse().ok()).unwrap();
+        Child(child, address)
     }
 
     fn connect(&self) -> TcpStream {
@@ -386,7 +388,7 @@ impl Drop for Child {
 
 #[test]
 fn sigterm_drains_and_a_second_one_ends_at_once() {
-    let mut child = Child::start("serve", 1000, Duration::from_secs(60));
+    let mut child = Child::start(1000, Duration::from_secs(60));
     let mut stream = child.connect();
     assert_eq!(there_and_back(&mut stream, b"hello"), b"hello");
     child.terminate();
@@ -398,7 +400,7 @@ fn sigterm_drains_and_a_second_one_ends_at_once() {
 
 #[test]
 fn sigterm_ends_well() {
-    let mut child = Child::start("serve", 1000, Duration::from_millis(50));
+    let mut child = Child::start(1000, Duration::from_millis(50));
     let mut stream = child.connect();
     assert_eq!(there_and_back(&mut stream, b"hello"), b"hello");
     child.terminate();
@@ -407,14 +409,14 @@ fn sigterm_ends_well() {
 
 #[test]
 fn a_panic_on_a_shard_ends_the_process() {
-    let mut child = Child::start("serve", 1000, Duration::from_secs(60));
+    let mut child = Child::start(1000, Duration::from_secs(60));
     child.connect().write_all(b"PANIC").unwrap();
     assert_eq!(child.0.wait().unwrap().code(), Some(i32::from(PANIC_CODE)));
 }
 
 #[test]
 fn without_descriptors_peers_are_turned_away_and_it_goes_on_when_there_are_some() {
-    let child = Child::start("serve", 80, Duration::from_millis(50));
+    let child = Child::start(80, Duration::from_millis(50));
     let mut streams: Vec<_> = (0..200).map(|_| child.connect()).collect();
     let served = |stream: &mut TcpStream| stream.write_all(b"x").is_ok() && stream.read(&mut [0]).is_ok_and(|count| count == 1);
     let (kept, away): (Vec<_>, Vec<_>) =
@@ -434,6 +436,7 @@ fn serve() {
     let running = echo_at(SocketAddr::from(([127, 0, 0, 1], number("PORT").unwrap_or(9000))), 1);
     let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
     running.stop_on_signals(StopTimes { drain, ..QUICK }).unwrap();
+    println!("\n{LISTENING}{}", running.addresses()[0]);
     running.join().unwrap();
     process::exit(0);
 }
