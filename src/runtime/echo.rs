@@ -43,6 +43,7 @@ struct Slot {
     ended: bool,
     first: bool,
     publisher: bool,
+    handed: bool,
 }
 
 /// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes that end with `BYE`
@@ -81,7 +82,7 @@ impl Echo {
     }
 
     /// One batch, built once and shared by all who are not busy with the one before.
-    fn publish(&mut self, bytes: &[u8]) {
+    pub(super) fn publish(&mut self, bytes: &[u8]) {
         let Some(frames) = bytes.first_chunk().copied().map(u32::from_le_bytes) else { return };
         let batch = Rc::new(vec![b'x'; 260 * frames as usize]);
         for (place, slot) in self.slots.iter_mut().enumerate() {
@@ -123,7 +124,13 @@ impl Shard for Echo {
         let listener = self.listeners[conn.index()];
         let slot = self.slot(conn);
         assert!(!slot.ended, "bytes after the end");
+        if slot.handed {
+            // Decided in this very turn: what comes behind belongs to the head.
+            let handoff = self.handoffs.iter_mut().find(|handoff| handoff.conn == conn);
+            return handoff.expect("not yet taken by the shell").head.extend_from_slice(bytes);
+        }
         if std::mem::take(&mut slot.first) && bytes.starts_with(b"GET") {
+            slot.handed = true;
             return self.handoffs.push(Handoff { conn, listener, head: bytes.to_vec() });
         }
         slot.publisher |= bytes.starts_with(b"PUB");
@@ -144,7 +151,7 @@ impl Shard for Echo {
     fn ended(&mut self, conn: ConnId, _: Now) {
         let slot = self.slot(conn);
         assert!(!std::mem::replace(&mut slot.ended, true), "ended twice");
-        if slot.waiting.is_empty() && !slot.sending {
+        if slot.waiting.is_empty() && !slot.sending && !slot.handed {
             self.closes.push(conn);
         }
     }
