@@ -44,6 +44,8 @@ struct Slot {
     first: bool,
     publisher: bool,
     handed: bool,
+    tail: Vec<u8>,
+    half_close: bool,
 }
 
 /// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes that end with `BYE`
@@ -55,7 +57,6 @@ pub(super) struct Echo {
     slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
-    half_closes: Vec<ConnId>,
     closes: Vec<ConnId>,
     handoffs: Vec<Handoff>,
     letters: Vec<(ShardId, Ball)>,
@@ -138,13 +139,15 @@ impl Shard for Echo {
             return self.publish(bytes.strip_prefix(b"PUB").unwrap_or(bytes));
         }
         slot.waiting.extend_from_slice(bytes);
-        assert!(!bytes.ends_with(b"PANIC"), "asked to panic");
-        if bytes.ends_with(b"QUIT") {
+        // A command may come in pieces.
+        slot.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(5)..]);
+        slot.tail.drain(..slot.tail.len().saturating_sub(5));
+        let (leave, half) = (slot.tail.ends_with(b"QUIT"), slot.tail.ends_with(b"BYE"));
+        assert!(!slot.tail.ends_with(b"PANIC"), "asked to panic");
+        if leave {
             return self.closes.push(conn);
         }
-        if bytes.ends_with(b"BYE") {
-            self.half_closes.push(conn);
-        }
+        slot.half_close = half;
         self.dirty.push(conn.slot);
     }
 
@@ -238,9 +241,11 @@ impl Shard for Echo {
                 let batch = Rc::new(std::mem::take(&mut slot.waiting));
                 let range = 0..batch.len() as u32;
                 out.sends.push(Send { conn, segment: Segment { batch, range } });
+                if std::mem::take(&mut slot.half_close) {
+                    out.half_closes.push(conn);
+                }
             }
         }
-        out.half_closes.append(&mut self.half_closes);
         out.closes.append(&mut self.closes);
         out.handoffs.append(&mut self.handoffs);
     }
