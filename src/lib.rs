@@ -3,11 +3,11 @@
 //! The rooms, in the order in which a message meets them. `tests/tidy.rs` holds who may import whom; ARCHITECTURE.md tells the story.
 
 // PURE: no clock, no socket, no thread, no randomness, no unsafe. Time, randomness and failure are inputs.
-pub mod auth; // tokens, keys, who may do what
-pub mod engine;
-pub mod protocols; // presence (quiz, labs, tasks and chat follow): state machines, each a room of its own
 pub mod realtime; // the shared words: ids, moments, wheel, hash ring, topics, outbox, letters
-pub mod websocket; // RFC 6455 over memory: upgrade, session, frames // a shard without a reactor: connections, homes, delivery
+pub mod websocket; // RFC 6455 over memory: upgrade, session, frames
+pub mod auth; // tokens, keys, who may do what
+pub mod protocols; // presence (quiz, labs, tasks and chat follow): state machines, each a room of its own
+pub mod engine; // a shard without a reactor: connections, homes, delivery
 
 // The shell: what touches a clock, a socket, a thread or a file.
 #[cfg(feature = "server")]
