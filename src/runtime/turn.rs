@@ -244,7 +244,6 @@ impl<E: Shard> Pump<E> {
             self.mesh.send(to, letter, self.stage.counts(self.id));
         }
         self.mesh.flush(self.stage.counts(self.id));
-        self.counts().connections.set(self.sockets.live() as u64);
         busy
     }
 
@@ -295,6 +294,8 @@ impl<E: Shard> Pump<E> {
             Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
         }
+        // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
+        self.counts().connections.set(self.sockets.live() as u64);
     }
 
     fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
@@ -391,6 +392,7 @@ impl<E: Shard> Pump<E> {
         if let (Some(descriptor), Some(handoff), false) = (self.sockets.remove(conn), handoff, closing) {
             self.give(descriptor, handoff);
         }
+        self.counts().connections.set(self.sockets.live() as u64);
         engine.released(conn);
     }
 
