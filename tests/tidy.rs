@@ -2,6 +2,8 @@
 //!
 //! Each rule takes a file and returns what is wrong with it; each is shown a planted fault of its own, so that it is known to find one.
 
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/texts.rs"]

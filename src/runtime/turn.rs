@@ -31,6 +31,8 @@ use std::{
     time::Duration,
 };
 
+/// Completions after which a turn goes on to the rest of its work.
+const TURN_EVENTS: usize = 4096;
 /// Letters (and as many answers) taken in one turn.
 const TURN_LETTERS: usize = 1024;
 /// The clock is read again after a batch longer than this.
@@ -242,21 +244,26 @@ impl<E: Shard> Pump<E> {
             self.mesh.send(to, letter, self.stage.counts(self.id));
         }
         self.mesh.flush(self.stage.counts(self.id));
-        self.counts().connections.set(self.sockets.live() as u64);
         busy
     }
 
     /// Feeds the engine with all that came. Returns how much that was, and the time that it was told.
     fn hear(&mut self, engine: &mut E) -> (usize, Now) {
-        let mut events = std::mem::take(&mut self.events);
-        self.ring.reap(&mut events);
         let now = self.clock.now();
-        let mut heard = events.len() + self.refused.len();
+        let mut heard = self.refused.len();
         for conn in self.refused.drain(..) {
             engine.sent(conn, false, now);
         }
-        for event in events.drain(..) {
-            self.happened(event, engine, now);
+        let mut events = std::mem::take(&mut self.events);
+        while heard < TURN_EVENTS {
+            self.ring.reap(&mut events);
+            if events.is_empty() {
+                break;
+            }
+            heard += events.len();
+            for event in events.drain(..) {
+                self.happened(event, engine, now);
+            }
         }
         self.events = events;
         let letters = self.mesh.take(TURN_LETTERS, |from, letter| engine.letter(from, letter, now));
@@ -287,6 +294,8 @@ impl<E: Shard> Pump<E> {
             Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
         }
+        // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
+        self.counts().connections.set(self.sockets.live() as u64);
     }
 
     fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
@@ -383,6 +392,7 @@ impl<E: Shard> Pump<E> {
         if let (Some(descriptor), Some(handoff), false) = (self.sockets.remove(conn), handoff, closing) {
             self.give(descriptor, handoff);
         }
+        self.counts().connections.set(self.sockets.live() as u64);
         engine.released(conn);
     }
 
