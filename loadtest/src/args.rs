@@ -91,15 +91,15 @@ pub(crate) struct Crowd {
     /// A file with one token a line, as many as students.
     #[arg(long, required_unless_present = "key", conflicts_with = "key", value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
-    /// A file with the HS256 secret of which tokens are made; a line end behind it is not part of it.
-    #[arg(long, requires_all = ["issuer", "aud"], value_name = "FILE")]
+    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256; a line end behind it is not part of it.
+    #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// `iss` of the tokens made.
-    #[arg(long)]
-    pub(crate) issuer: Option<String>,
+    #[arg(long, default_value = "homeroom.local")]
+    pub(crate) issuer: String,
     /// `aud` of the tokens made.
-    #[arg(long)]
-    pub(crate) aud: Option<String>,
+    #[arg(long, default_value = "school.local")]
+    pub(crate) aud: String,
     /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
     #[arg(long, value_parser = addresses)]
     pub(crate) source_ips: Option<Addresses>,

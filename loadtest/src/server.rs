@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, io, time::Duration};
 const METRICS_WITHIN: Duration = Duration::from_secs(5);
 /// The gauge of signed-in connections.
 const CONNECTIONS: &str = "ws_connection_total";
+/// Published frames that a listener did not get, by reason.
+const DROPPED: &str = "homeroom_dropped_total";
 
 /// What can be watched of the server.
 pub(crate) struct Server {
@@ -77,7 +79,7 @@ impl ServerFigures {
 pub(crate) struct Gauges {
     /// Signed-in connections, if there is such a gauge.
     pub(crate) connections: Option<u64>,
-    /// Deliveries that were dropped, by metric and labels.
+    /// Deliveries that were dropped, by series.
     pub(crate) dropped: BTreeMap<String, u64>,
 }
 
@@ -120,7 +122,7 @@ fn read_gauges(text: &str) -> Gauges {
         let name = series.split('{').next().unwrap_or(series);
         if name == CONNECTIONS {
             *gauges.connections.get_or_insert(0) += value as u64;
-        } else if name.contains("dropped") {
+        } else if name == DROPPED {
             gauges.dropped.insert(series.to_owned(), value as u64);
         }
     }
@@ -134,10 +136,10 @@ mod tests {
     #[test]
     fn gauges_are_summed_over_their_labels() {
         let text = "# HELP ws_connection_total Live.\nws_connection_total{shard=\"0\"} 3\nws_connection_total{shard=\"1\"} 4\n\
-                    frames_dropped_total{reason=\"slow reader\"} 2\nws_connection{status=\"ok\"} 99\n";
+                    homeroom_dropped_total{reason=\"slow\"} 2\nlog_lines_dropped_total 5\nws_connection{status=\"ok\"} 99\n";
         let gauges = read_gauges(text);
         assert_eq!(gauges.connections, Some(7));
-        assert_eq!(gauges.dropped, [("frames_dropped_total{reason=\"slow reader\"}".to_owned(), 2)].into());
+        assert_eq!(gauges.dropped, [("homeroom_dropped_total{reason=\"slow\"}".to_owned(), 2)].into());
         assert_eq!(read_gauges(""), Gauges::default());
     }
 }

@@ -25,11 +25,12 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let mut run = Run::begin("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
     run.sign_in()?;
     run.check_connections("the server's connections before publishing", run.held())?;
+    let dropped_before = run.dropped()?;
     run.sample("publishing");
     run.stage(Stage::Publish, true, Teller::new("publishing", 0), |progress| progress.published)?;
     run.crew.pass(LAST_DELIVERIES, |_| {})?;
     run.sample("published");
-    let dropped = run.dropped()?;
+    let dropped = run.dropped()?.saturating_sub(dropped_before);
     run.close()?;
     run.check_connections("the server's connections after the close", 0)?;
     Ok(run.finish(|tally, checks, server| {

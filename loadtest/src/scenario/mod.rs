@@ -151,11 +151,9 @@ impl Run {
         Ok(self.server.gauges()?.and_then(|gauges| gauges.connections).unwrap_or(0))
     }
 
-    /// What the server says that it dropped since the run began.
+    /// How many deliveries the server says that it has dropped since it started.
     fn dropped(&self) -> io::Result<u64> {
-        let (Some(before), Some(now)) = (&self.before, self.server.gauges()?) else { return Ok(0) };
-        let grown = |(series, count): (&String, &u64)| count.saturating_sub(before.dropped.get(series).copied().unwrap_or(0));
-        Ok(now.dropped.iter().map(grown).sum())
+        Ok(self.server.gauges()?.map_or(0, |gauges| gauges.dropped.values().sum()))
     }
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
@@ -239,8 +237,8 @@ fn usual_sources(target: &Target) -> Vec<IpAddr> {
 /// What each worker's students sign in with.
 fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credentials>, Stop> {
     let read = |path: &std::path::Path| fs::read(path).map_err(|fault| Stop::Usage(format!("{}: {fault}", path.display())));
-    match (&crowd.tokens, &crowd.key, &crowd.issuer, &crowd.aud) {
-        (Some(path), ..) => {
+    match (&crowd.tokens, &crowd.key) {
+        (Some(path), _) => {
             let text = String::from_utf8(read(path)?).map_err(|_| Stop::Usage(format!("{}: not text", path.display())))?;
             let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             if fate == Fate::Stay && tokens.len() < crowd.students as usize {
@@ -249,17 +247,17 @@ fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credential
             let of = |worker: u32| tokens.iter().skip(worker as usize).step_by(workers as usize).map(|token| (*token).to_owned());
             Ok((0..workers).map(|worker| Credentials::Tokens(of(worker).collect())).collect())
         }
-        (None, Some(path), Some(issuer), Some(audience)) => {
+        (None, Some(path)) => {
             let mut secret = read(path)?;
             secret.truncate(secret.trim_ascii_end().len());
             if secret.is_empty() {
                 return Err(Stop::Usage(format!("{}: no key in it", path.display())));
             }
             let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + TOKENS_LAST;
-            let (issuer, audience) = (issuer.clone(), audience.clone());
+            let (issuer, audience) = (crowd.issuer.clone(), crowd.aud.clone());
             Ok(vec![Credentials::Key { secret, issuer, audience, expires: expires.as_secs() }; workers as usize])
         }
-        _ => Err(Stop::Usage("give --tokens, or --key with --issuer and --aud".to_owned())),
+        (None, None) => Err(Stop::Usage("give --tokens or --key".to_owned())),
     }
 }
 
