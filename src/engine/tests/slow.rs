@@ -79,13 +79,13 @@ fn one_that_never_takes_its_goodbye_is_cut_after_the_close_time() {
 #[test]
 fn the_last_words_are_queued_however_much_waits() {
     let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
-    let replaced = |world: &mut World, _: ConnId| {
+    type End = fn(&mut World, ConnId);
+    let replaced: End = |world, _| {
         world.session(0, "web", "slow", room(1));
     };
-    let closed = |world: &mut World, slow: ConnId| world.frame(slow, 8, &1000_u16.to_be_bytes());
-    let at_fault = |world: &mut World, slow: ConnId| world.bytes(slow, &[0x81, 1, b'x']);
-    let ends: [(&dyn Fn(&mut World, ConnId), &str); 3] =
-        [(&replaced, "CLOSE"), (&closed, "CLOSE 1000"), (&at_fault, "CLOSE 1002")];
+    let closed: End = |world, slow| world.frame(slow, 8, &1000_u16.to_be_bytes());
+    let at_fault: End = |world, slow| world.bytes(slow, &[0x81, 1, b'x']);
+    let ends: [(End, &str); 3] = [(replaced, "CLOSE"), (closed, "CLOSE 1000"), (at_fault, "CLOSE 1002")];
     for (end, close) in ends {
         let mut world = World::with(1, Settings::default(), limits.clone());
         let slow = world.session(0, "web", "slow", room(1));
