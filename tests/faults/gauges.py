@@ -1,0 +1,36 @@
+"""What the server's own counters say, over all shards."""
+
+import asyncio
+import time
+
+from test_metrics import samples
+
+
+class Gauges:
+    """One reading."""
+
+    def __init__(self, page: dict[str, float]):
+        self.page = page
+
+    def __getitem__(self, name: str) -> int:
+        """The sum of the samples of this name, over all labels unless it has them: `homeroom_dropped`, `ws_connection{status="success"}`."""
+        found = [value for sample, value in self.page.items() if sample in (name, f"{name}_total") or sample.startswith((f"{name}{{", f"{name}_total{{"))]
+        assert found, f"no {name} in {sorted(self.page)}"
+        return int(sum(found))
+
+
+async def gauges(house, http) -> Gauges:
+    """Asks once."""
+    return Gauges(await samples(house, http))
+
+
+async def until(house, http, holds, within: float, what: str) -> float:
+    """Asks until the condition holds; returns how long that took."""
+    began = time.monotonic()
+    while True:
+        now = await gauges(house, http)
+        took = time.monotonic() - began
+        if holds(now):
+            return took
+        assert took < within, f"{what}: not within {within} s; {now.page}"
+        await asyncio.sleep(0.02)
