@@ -1,3 +1,81 @@
 //! `homeroom-load`: the load harness.
+//!
+//! A boss (this process) and workers (processes of the same program) that it leads through stages; `swarm` is the engine of a worker,
+//! `report` the one record from which every view is drawn. One file a scenario.
 
-fn main() {}
+mod args;
+mod clock;
+mod contract;
+mod crew;
+mod fault;
+mod host;
+mod order;
+mod progress;
+mod report;
+mod scenario;
+mod server;
+mod students;
+mod summary;
+mod swarm;
+mod tally;
+mod usage;
+mod wire;
+
+use args::{Cli, Command};
+use clap::Parser;
+use report::{Outcome, Report};
+use scenario::Stop;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const NOT_BELIEVED: u8 = 3;
+
+fn main() -> ExitCode {
+    let (outcome, json) = match &Cli::parse().command {
+        Command::Worker => return work(),
+        Command::Bell(bell) => (scenario::bell::run(bell), bell.crowd.json.clone()),
+        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), broadcast.crowd.json.clone()),
+        Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.json.clone()),
+    };
+    match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {
+        Ok(code) => code,
+        Err(Stop::Usage(reason)) => complain(&reason, USAGE),
+        Err(Stop::Broken(fault)) => complain(&fault.to_string(), FAILED),
+    }
+}
+
+fn work() -> ExitCode {
+    match crew::worker::serve(io::stdin(), io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn complain(reason: &str, code: u8) -> ExitCode {
+    eprintln!("homeroom-load: {reason}");
+    ExitCode::from(code)
+}
+
+fn tell(report: &Report, json: Option<PathBuf>) -> io::Result<ExitCode> {
+    print!("{}", summary::draw(report));
+    if let Some(path) = json {
+        write_json(report, &path)?;
+    }
+    Ok(ExitCode::from(match report.verdict.outcome {
+        Outcome::Passed => 0,
+        Outcome::Failed => FAILED,
+        Outcome::NotBelieved => NOT_BELIEVED,
+    }))
+}
+
+fn write_json(report: &Report, path: &Path) -> io::Result<()> {
+    fs::write(path, serde_json::to_vec_pretty(report)?).map_err(|fault| io::Error::other(format!("{}: {fault}", path.display())))
+}

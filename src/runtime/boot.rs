@@ -146,13 +146,16 @@ pub fn raise_open_files() -> io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
-/// From now on a panic on any thread is logged and ends the process at once with code 101. A process that lost a shard must not look alive.
+/// The exit code after a panic: EX_SOFTWARE of sysexits.h.
+pub(super) const PANIC_CODE: u8 = 70;
+
+/// From now on a panic on any thread is logged and ends the process at once with code 70. A process that lost a shard must not look alive.
 pub fn end_process_on_panic() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
         tracing::error!(place = info.location().map(tracing::field::display), "panic: the process ends");
-        signal_hook::low_level::exit(101);
+        signal_hook::low_level::exit(i32::from(PANIC_CODE));
     }));
 }
 

@@ -5,13 +5,15 @@ use crate::{
     engine::{Handoff, Listener, Output, Segment, Send},
     realtime::{ConnId, Moment, Now, ShardId},
 };
-use std::{rc::Rc, sync::mpsc::Sender};
+use std::{rc::Rc, sync::mpsc::Sender, time::Duration};
 
 /// What the tests ask of a shard from outside.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Throw a ball to the other shard and back so many times, then tell how long each round took.
-    PingPong { rounds: u32, done: Sender<Vec<std::time::Duration>> },
+    PingPong { rounds: u32, done: Sender<Vec<Duration>> },
+    /// Send so many letters to the other shard at once, which counts them and tells when it has them all.
+    Flood { letters: u32, done: Sender<u32> },
     /// How many slots are in use.
     Slots(Sender<usize>),
 }
@@ -20,6 +22,16 @@ pub(super) enum Ask {
 pub(super) enum Ball {
     To,
     Back,
+    /// One of a flood: its number, and in the last one to whom to tell.
+    Drop(u32, Option<Sender<u32>>),
+}
+
+/// A game of ping-pong that is going on.
+struct Game {
+    left: u32,
+    done: Sender<Vec<Duration>>,
+    since: Moment,
+    took: Vec<Duration>,
 }
 
 #[derive(Default)]
@@ -30,9 +42,12 @@ struct Slot {
     sending: bool,
     ended: bool,
     first: bool,
+    publisher: bool,
 }
 
-/// Commands, as the first bytes of a connection: `GET` hands it off; `BYE` half-closes after it was echoed. `QUIT` closes.
+/// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes that end with `BYE`
+/// are echoed and followed by FIN, with `QUIT` the connection is closed,
+/// with `PANIC` the shard panics.
 #[derive(Default)]
 pub(super) struct Echo {
     shard: u16,
@@ -43,7 +58,9 @@ pub(super) struct Echo {
     closes: Vec<ConnId>,
     handoffs: Vec<Handoff>,
     letters: Vec<(ShardId, Ball)>,
-    game: Option<(u32, Sender<Vec<std::time::Duration>>, Moment, Vec<std::time::Duration>)>,
+    game: Option<Game>,
+    drops: u32,
+    published: Vec<Send>,
     /// Where each hand-off's listener is kept.
     listeners: Vec<Listener>,
 }
@@ -61,6 +78,24 @@ impl Echo {
         let slot = &mut self.slots[conn.index()];
         assert!(slot.used && slot.generation == conn.generation, "the shell spoke of a connection that is gone");
         slot
+    }
+
+    /// One batch, built once and shared by all who are not busy with the one before.
+    fn publish(&mut self, bytes: &[u8]) {
+        let Some(frames) = bytes.first_chunk().copied().map(u32::from_le_bytes) else { return };
+        let batch = Rc::new(vec![b'x'; 260 * frames as usize]);
+        for (place, slot) in self.slots.iter_mut().enumerate() {
+            if !slot.used || slot.publisher {
+                continue;
+            }
+            if slot.sending {
+                slot.waiting.extend_from_slice(&batch);
+                continue;
+            }
+            slot.sending = true;
+            let conn = ConnId { shard: ShardId(self.shard), generation: slot.generation, slot: place as u32 };
+            self.published.push(Send { conn, segment: Segment { batch: batch.clone(), range: 0..batch.len() as u32 } });
+        }
     }
 
     fn other(&self) -> ShardId {
@@ -91,7 +126,12 @@ impl Shard for Echo {
         if std::mem::take(&mut slot.first) && bytes.starts_with(b"GET") {
             return self.handoffs.push(Handoff { conn, listener, head: bytes.to_vec() });
         }
+        slot.publisher |= bytes.starts_with(b"PUB");
+        if slot.publisher {
+            return self.publish(bytes.strip_prefix(b"PUB").unwrap_or(bytes));
+        }
         slot.waiting.extend_from_slice(bytes);
+        assert!(!bytes.ends_with(b"PANIC"), "asked to panic");
         if bytes.ends_with(b"QUIT") {
             return self.closes.push(conn);
         }
@@ -131,13 +171,20 @@ impl Shard for Echo {
         match letter {
             Ball::To => self.letters.push((from, Ball::Back)),
             Ball::Back => {
-                let Some((left, done, since, mut took)) = self.game.take() else { return };
-                took.push(now.moment.since(since));
-                if left == 0 {
-                    return drop(done.send(took));
+                let Some(mut game) = self.game.take() else { return };
+                game.took.push(now.moment.since(game.since));
+                if game.left == 0 {
+                    return drop(game.done.send(game.took));
                 }
-                self.game = Some((left - 1, done, now.moment, took));
+                self.game = Some(Game { left: game.left - 1, since: now.moment, ..game });
                 self.letters.push((from, Ball::To));
+            }
+            Ball::Drop(number, last) => {
+                assert_eq!(number, self.drops, "every letter once and in order");
+                self.drops += 1;
+                if let Some(tell) = last {
+                    drop(tell.send(self.drops));
+                }
             }
         }
     }
@@ -145,8 +192,13 @@ impl Shard for Echo {
     fn answer(&mut self, answer: Ask, now: Now) {
         match answer {
             Ask::PingPong { rounds, done } => {
-                self.game = Some((rounds, done, now.moment, Vec::new()));
+                self.game = Some(Game { left: rounds, done, since: now.moment, took: Vec::new() });
                 self.letters.push((self.other(), Ball::To));
+            }
+            Ask::Flood { letters, done } => {
+                let drops = (0..letters).map(|number| Ball::Drop(number, (number + 1 == letters).then(|| done.clone())));
+                let other = self.other();
+                self.letters.extend(drops.map(|ball| (other, ball)));
             }
             Ask::Slots(tell) => drop(tell.send(self.slots.iter().filter(|slot| slot.used).count())),
         }
@@ -167,7 +219,8 @@ impl Shard for Echo {
     }
 
     fn finish(&mut self, _: Now, out: &mut Output) {
-        for place in std::mem::take(&mut self.dirty) {
+        out.sends.append(&mut self.published);
+        for place in self.dirty.split_off(0) {
             let conn = self.conn(place);
             let slot = &mut self.slots[place as usize];
             if slot.used && !slot.sending && !slot.waiting.is_empty() {

@@ -191,7 +191,30 @@ impl<A> Post<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
+    use std::{cell::Cell, thread};
+
+    #[derive(Default)]
+    struct Rings(Cell<u32>);
+
+    impl Bell for Rings {
+        fn ring(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn the_bell_rings_once_for_each_sleep() {
+        let door = Door::new(Rings::default());
+        assert!(!door.knock(), "awake");
+        door.lie_down();
+        assert!(door.knock());
+        assert!(!door.knock(), "already woken");
+        door.rise();
+        door.lie_down();
+        door.rise();
+        assert!(!door.knock(), "rose by itself");
+        assert_eq!(door.bell().0.get(), 1);
+    }
 
     #[test]
     fn a_full_queue_spills_counts_and_keeps_the_order() {

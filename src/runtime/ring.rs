@@ -216,6 +216,9 @@ impl Ring {
 
     /// Gives the kernel all that was asked for, and takes what has completed.
     pub(super) fn submit(&mut self) {
+        if !self.kernel_wanted() {
+            return;
+        }
         if let Err(fault) = self.io.submit() {
             match fault.raw_os_error() {
                 Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
@@ -225,11 +228,16 @@ impl Ring {
         self.arrived.extend(self.io.completion());
     }
 
-    /// Whether something waits to be submitted or reaped.
+    /// Whether something waits to be submitted or reaped. Asks the kernel, and does not believe its flag alone: see [`Ring::reap`].
     pub(super) fn has_work(&mut self) -> bool {
-        if !self.arrived.is_empty() || !self.io.completion().is_empty() {
-            return true;
+        if self.arrived.is_empty() {
+            self.submit();
         }
+        !self.arrived.is_empty() || !self.io.completion().is_empty() || !self.io.submission().is_empty()
+    }
+
+    /// Whether a call to the kernel would do anything: submit, or bring completions that wait there.
+    fn kernel_wanted(&mut self) -> bool {
         let submission = self.io.submission();
         !submission.is_empty() || submission.taskrun() || submission.cq_overflow()
     }
@@ -255,11 +263,17 @@ impl Ring {
         while self.arrived.len() < TURN_COMPLETIONS && self.fault.is_none() {
             // The kernel moves at most twenty or so of the waiting completions with each call.
             let submission = self.io.submission();
-            if !(submission.taskrun() || submission.cq_overflow()) {
+            let told_of_more = submission.taskrun() || submission.cq_overflow();
+            drop(submission);
+            let before = self.arrived.len();
+            if told_of_more {
+                self.submit();
+            }
+            // The flag is no promise: whoever completes an operation sets it after he queued the work, which this thread may have run by then. It then
+            // stays set over an empty queue until the next work comes.
+            if self.arrived.len() == before {
                 break;
             }
-            drop(submission);
-            self.submit();
         }
         let mut arrived = std::mem::take(&mut self.arrived);
         for entry in arrived.drain(..) {
@@ -369,6 +383,7 @@ impl Drop for Ring {
             }
             let _ = self.io.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&wait));
         }
+        tracing::warn!(outstanding = self.outstanding, "the kernel did not let go of the ring's memory: it is left to it");
     }
 }
 

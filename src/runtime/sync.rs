@@ -1,7 +1,3 @@
-//! The atomics of the wake protocol: std's, or loom's when the model checker runs it (`--cfg loom`).
+//! The atomics of the wake protocol. Apart, so that the model checker in `tests/wake-model` can put its own in their place.
 
-#[cfg(not(loom))]
 pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
-
-#[cfg(loom)]
-pub(super) use loom::sync::atomic::{AtomicBool, Ordering, fence};

@@ -1,13 +1,18 @@
 //! The shell with the echo engine over real sockets.
 
-use super::echo::{Ask, Echo};
-use super::*;
+use super::{
+    boot::PANIC_CODE,
+    echo::{Ask, Echo},
+    *,
+};
 use crate::realtime::ShardId;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     cell::RefCell,
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    process,
     rc::Rc,
     sync::mpsc,
     thread,
@@ -21,8 +26,11 @@ fn echo(shards: u16) -> Running<Ask> {
 }
 
 fn echo_at(address: SocketAddr, shards: u16) -> Running<Ask> {
-    let plan = Plan { shards, listeners: vec![address], ring: RingSizes::default() };
-    start(&plan, |seat| Furnishing {
+    echo_on(&Plan { shards, listeners: vec![address], ring: RingSizes::default() })
+}
+
+fn echo_on(plan: &Plan) -> Running<Ask> {
+    start(plan, |seat| Furnishing {
         engine: Rc::new(RefCell::new(Echo::new(seat.id))),
         on_handoff: Rc::new(|mut stream, handoff| {
             Box::pin(async move {
@@ -230,6 +238,54 @@ fn letters_wake_parked_shards() {
 }
 
 #[test]
+fn a_flood_of_letters_spills_and_still_arrives_whole_and_in_order() {
+    let running = echo(2);
+    let (done, told) = mpsc::channel();
+    running.post().post(ShardId(0), [Ask::Flood { letters: 100_000, done }]);
+    assert_eq!(told.recv_timeout(Duration::from_secs(60)).unwrap(), 100_000);
+    assert!(running.stage().counts(ShardId(0)).spilled.value() > 0);
+    until("spill empty", || running.stage().counts(ShardId(0)).spilled_now.value() == 0);
+    end(running);
+}
+
+#[test]
+fn tiny_rings_are_slow_but_right() {
+    // Buffers run out, the submission queue is submitted piece by piece, and completions wait in the kernel.
+    let ring = RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64 };
+    let running = echo_on(&Plan { shards: 1, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring });
+    let mut streams: Vec<_> = (0..100).map(|_| connect(&running)).collect();
+    for round in 0..5u8 {
+        for (number, stream) in streams.iter_mut().enumerate() {
+            stream.write_all(&[number as u8 ^ round; 1000]).unwrap();
+        }
+        for (number, stream) in streams.iter_mut().enumerate() {
+            let mut back = [0; 1000];
+            stream.read_exact(&mut back).unwrap();
+            assert!(back == [number as u8 ^ round; 1000]);
+        }
+    }
+    assert!(running.stage().counts(ShardId(0)).receive_pauses.value() > 0);
+    drop(streams);
+    until("released", || slots(&running) == 0);
+    end(running);
+}
+
+#[test]
+fn one_batch_is_shared_by_many() {
+    let running = echo(1);
+    let mut members: Vec<_> = (0..300).map(|_| connect(&running)).collect();
+    members.iter_mut().for_each(|member| assert_eq!(there_and_back(member, b"here"), b"here"));
+    let mut publisher = connect(&running);
+    publisher.write_all(b"PUB\x10\0\0\0").unwrap();
+    for member in &mut members {
+        let mut batch = [0; 260 * 16];
+        member.read_exact(&mut batch).unwrap();
+        assert!(batch == [b'x'; 260 * 16]);
+    }
+    end(running);
+}
+
+#[test]
 fn stop_closes_every_connection_and_ends_every_shard() {
     let running = echo(2);
     let mut streams: Vec<_> = (0..100).map(|_| connect(&running)).collect();
@@ -293,12 +349,91 @@ fn a_ring_that_cannot_be_had_fails_the_start_and_says_which_step() {
     assert!(told.contains("shard 0 could not start") && told.contains("io_uring_setup"), "{told}");
 }
 
-/// Not a test: the yardstick's counterpart. `PORT=9000 cargo test --release --lib runtime::tests::serve -- --ignored`
+/// This test binary as a server of its own, which serves until it is stopped.
+struct Child(process::Child, SocketAddr);
+
+impl Child {
+    fn start(name: &str, open_files: u32, drain: Duration) -> Child {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let own = std::env::current_exe().unwrap();
+        let command = format!("ulimit -n {open_files}; exec '{}' runtime::tests::{name} --exact --ignored", own.display());
+        let mut shell = process::Command::new("sh");
+        shell.args(["-c", &command]).env("PORT", port.to_string()).env("DRAIN_MS", drain.as_millis().to_string());
+        let child = shell.stdout(process::Stdio::null()).stderr(process::Stdio::null()).spawn().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let child = Child(child, address);
+        until("the child listens", || TcpStream::connect(address).is_ok());
+        child
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.1).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    fn terminate(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn sigterm_drains_and_a_second_one_ends_at_once() {
+    let mut child = Child::start("serve", 1000, Duration::from_secs(60));
+    let mut stream = child.connect();
+    assert_eq!(there_and_back(&mut stream, b"hello"), b"hello");
+    child.terminate();
+    let mut late = child.connect();
+    assert_eq!(there_and_back(&mut late, b"still served"), b"still served");
+    child.terminate();
+    assert_eq!(child.0.wait().unwrap().code(), Some(128 + 15));
+}
+
+#[test]
+fn sigterm_ends_well() {
+    let mut child = Child::start("serve", 1000, Duration::from_millis(50));
+    let mut stream = child.connect();
+    assert_eq!(there_and_back(&mut stream, b"hello"), b"hello");
+    child.terminate();
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_panic_on_a_shard_ends_the_process() {
+    let mut child = Child::start("serve", 1000, Duration::from_secs(60));
+    child.connect().write_all(b"PANIC").unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(i32::from(PANIC_CODE)));
+}
+
+#[test]
+fn without_descriptors_peers_are_turned_away_and_it_goes_on_when_there_are_some() {
+    let child = Child::start("serve", 80, Duration::from_millis(50));
+    let mut streams: Vec<_> = (0..200).map(|_| child.connect()).collect();
+    let served = |stream: &mut TcpStream| stream.write_all(b"x").is_ok() && stream.read(&mut [0]).is_ok_and(|count| count == 1);
+    let (kept, away): (Vec<_>, Vec<_>) =
+        streams.drain(..).map(|mut stream| (served(&mut stream), stream)).partition(|(ok, _)| *ok);
+    assert!(kept.len() > 20 && away.len() > 100, "{} served and {} turned away", kept.len(), away.len());
+    drop((kept, away));
+    until("served again", || served(&mut child.connect()));
+}
+
+/// Not a test: a server for the tests above, and the counterpart of the yardstick in `perf/bare`.
+/// `PORT=9000 cargo test --release --lib runtime::tests::serve -- --ignored`
 #[test]
 #[ignore = "serves until it is stopped by a signal"]
 fn serve() {
-    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(9000);
-    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], port)), 1);
-    running.stop_on_signals(QUICK).unwrap();
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    end_process_on_panic();
+    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], number("PORT").unwrap_or(9000))), 1);
+    let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
+    running.stop_on_signals(StopTimes { drain, ..QUICK }).unwrap();
     running.join().unwrap();
+    process::exit(0);
 }

@@ -38,7 +38,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 /// The shortest sleep, also the wait before a spilled letter is tried again.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// How long glommio's reactor, and with it REST, may wait while the pump is busy.
-const REACTOR_WAIT: Duration = Duration::from_millis(1);
+const REACTOR_WAIT: Duration = Duration::from_millis(2);
 /// The pause after an accept that found no descriptor or no memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Waiting peers turned away at once when descriptors are short.

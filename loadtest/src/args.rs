@@ -1,0 +1,189 @@
+//! The command line. What is wrong in it is said before anything is started, and ends with code 2.
+
+use clap::{Args, Parser, Subcommand};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+/// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
+///
+/// Exit codes: 0 passed, 1 something failed or does not agree, 2 usage, 3 the generator was the bottleneck.
+#[derive(Parser, Debug)]
+#[command(name = "homeroom-load", version)]
+pub(crate) struct Cli {
+    /// The scenario.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The scenarios.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// The school bell: everybody signs in, stays a while and leaves.
+    Bell(Bell),
+    /// Everybody signs in, then events are published to their rooms.
+    Broadcast(Broadcast),
+    /// Connections come, sign in and go, one after the other.
+    Churn(Churn),
+    /// A worker of a run, led over its standard input and output.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// `bell`.
+#[derive(Args, Debug)]
+pub(crate) struct Bell {
+    /// Who signs in where.
+    #[command(flatten)]
+    pub(crate) crowd: Crowd,
+    /// How long everybody stays after the last sign-in.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub(crate) hold: Duration,
+}
+
+/// `broadcast`.
+#[derive(Args, Debug)]
+pub(crate) struct Broadcast {
+    /// Who signs in where.
+    #[command(flatten)]
+    pub(crate) crowd: Crowd,
+    /// Publishes a second over all rooms, at their intended moments whatever the server does.
+    #[arg(long, required_unless_present = "saturate", conflicts_with = "saturate", value_parser = rate)]
+    pub(crate) publish_rate: Option<f64>,
+    /// Publish whenever fewer than --publish-in-flight are unanswered or not yet heard by all.
+    #[arg(long)]
+    pub(crate) saturate: bool,
+    /// Publishes open at once with --saturate, all workers together.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) publish_in_flight: u32,
+    /// Bytes of each delivered text.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(128..=65_536))]
+    pub(crate) bytes: u32,
+    /// How long to publish.
+    #[arg(long = "for", default_value = "10s", value_parser = duration)]
+    pub(crate) lasting: Duration,
+}
+
+/// `churn`.
+#[derive(Args, Debug)]
+pub(crate) struct Churn {
+    /// Who signs in where; --students counts connections.
+    #[command(flatten)]
+    pub(crate) crowd: Crowd,
+}
+
+/// Who signs in where, and how it is watched.
+#[derive(Args, Debug)]
+pub(crate) struct Crowd {
+    /// The WebSocket route, ws://HOST:PORT/PATH.
+    #[arg(long, default_value = "ws://127.0.0.1:8080/ws")]
+    pub(crate) url: String,
+    /// How many sign in.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) students: u32,
+    /// Over how many rooms they are spread evenly.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) classrooms: u32,
+    /// Sign-ins a second; without it as fast as it goes.
+    #[arg(long, value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Sign-ins in flight at once, all workers together [default: 512; with --rate 8192].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) in_flight: Option<u32>,
+    /// A file with one token a line, as many as students.
+    #[arg(long, required_unless_present = "key", conflicts_with = "key", value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
+    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256; a line end behind it is not part of it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// `iss` of the tokens made.
+    #[arg(long, default_value = "homeroom.local")]
+    pub(crate) issuer: String,
+    /// `aud` of the tokens made.
+    #[arg(long, default_value = "school.local")]
+    pub(crate) aud: String,
+    /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
+    #[arg(long, value_parser = addresses)]
+    pub(crate) source_ips: Option<Addresses>,
+    /// Processes [default: as many as the limit of open files asks for].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) workers: Option<u32>,
+    /// For one sign-in, one close, one publish.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Fixes room ids, subjects and the order of things.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The server's process [default: the one that listens on the port, when that is on this host].
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// The server's internal listener, http://127.0.0.1:9090: its gauges are compared with what was counted here.
+    #[arg(long)]
+    pub(crate) internal: Option<String>,
+    /// Write the whole report as JSON, raw histograms included.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Source addresses.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Addresses(pub(crate) Vec<IpAddr>);
+
+/// `10s`, `500ms`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "a number with a unit: 500ms, 10s, 2m".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err("a number with a unit: 500ms, 10s, 2m".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "a number a second, above zero".to_owned())
+}
+
+fn addresses(text: &str) -> Result<Addresses, String> {
+    let parts = text.split(',').map(|part| match part.split_once('-') {
+        Some((first, last)) => range(first, last),
+        None => part.trim().parse().map(|one| vec![one]).map_err(|_| format!("{part} is not an address")),
+    });
+    parts.collect::<Result<Vec<_>, _>>().map(|parts| Addresses(parts.concat()))
+}
+
+fn range(first: &str, last: &str) -> Result<Vec<IpAddr>, String> {
+    let address = |text: &str| text.trim().parse::<std::net::Ipv4Addr>().map_err(|_| format!("{text} is not an IPv4 address"));
+    let (first, last) = (u32::from(address(first)?), u32::from(address(last)?));
+    if last < first || last - first > 65_535 {
+        return Err("a range goes from a lower to a higher address, over at most 65,536".to_owned());
+    }
+    Ok((first..=last).map(|bits| IpAddr::V4(bits.into())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_are_given_as_ranges_and_lists() {
+        let count = |text| addresses(text).map(|Addresses(all)| all.len());
+        assert_eq!(count("127.0.0.1-127.0.0.8"), Ok(8));
+        assert_eq!(count("127.0.0.1,127.0.1.1-127.0.1.3"), Ok(4));
+        assert!(count("127.0.0.8-127.0.0.1").is_err() && count("localhost").is_err());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("10").is_err() && duration("s").is_err() && duration("10h").is_err());
+    }
+}

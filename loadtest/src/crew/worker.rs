@@ -1,0 +1,110 @@
+//! The worker's side: one thread that does the work, one that waits for letters.
+
+use super::letters::{Stage, ToBoss, ToWorker, receive, send};
+use crate::{clock, order::Order, swarm::Swarm, usage::Reading};
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    fd::OwnedFd,
+};
+use std::{
+    io::{self, Read, Write},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, channel},
+    },
+    thread,
+};
+
+const PROGRESS_EVERY_NS: u64 = 200_000_000;
+
+/// Serves one boss until it says finish or goes away.
+///
+/// # Errors
+/// The boss went away, or the system refused what the work needs.
+pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write) -> io::Result<()> {
+    let ToWorker::Order(order) = receive(&mut from)? else { return Err(io::Error::other("the first letter is not an order")) };
+    let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+    let swarm = match Swarm::new(*order, &bell) {
+        Ok(swarm) => swarm,
+        Err(reason) => return send(&mut to, &ToBoss::Failed(reason)),
+    };
+    let letters = listen(from, bell)?;
+    send(&mut to, &ToBoss::Ready)?;
+    work(swarm, &letters, &mut to)
+}
+
+/// Reads letters on a thread of its own; each one rings the bell, which stands in the worker's epoll set.
+fn listen(mut from: impl Read + Send + 'static, bell: Arc<OwnedFd>) -> io::Result<Receiver<ToWorker>> {
+    let (letters, inbox) = channel();
+    thread::Builder::new().name("letters".into()).spawn(move || {
+        while let Ok(letter) = receive(&mut from) {
+            if letters.send(letter).is_err() {
+                return;
+            }
+            let _ = rustix::io::write(&bell, &1u64.to_ne_bytes());
+        }
+        drop(letters);
+        let _ = rustix::io::write(&bell, &1u64.to_ne_bytes());
+    })?;
+    Ok(inbox)
+}
+
+/// A stage that was entered, and what the worker had used when its moment came.
+struct Begun {
+    stage: Stage,
+    at_ns: u64,
+    since: Option<Reading>,
+}
+
+fn work(mut swarm: Swarm, letters: &Receiver<ToWorker>, to: &mut impl Write) -> io::Result<()> {
+    let mut stage: Option<Begun> = None;
+    let mut progress_due = clock::now_ns();
+    loop {
+        swarm.turn(progress_due)?;
+        match letters.try_recv() {
+            Ok(ToWorker::Enter(next, at_ns)) => {
+                swarm.enter(next, at_ns);
+                stage = Some(Begun { stage: next, at_ns, since: None });
+            }
+            Ok(ToWorker::Finish) => return send(to, &ToBoss::Done(Box::new(swarm.finish()))),
+            Ok(ToWorker::Order(_)) => return Err(io::Error::other("a second order")),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Err(io::Error::other("the boss is gone")),
+        }
+        if let Some(begun) = stage.as_mut().filter(|begun| clock::now_ns() >= begun.at_ns) {
+            let since = *begun.since.get_or_insert_with(Reading::now);
+            if swarm.settled() {
+                send(to, &ToBoss::Progress(swarm.progress()))?;
+                send(to, &ToBoss::Settled(begun.stage, since.since()))?;
+                stage = None;
+            }
+        }
+        if clock::now_ns() >= progress_due {
+            send(to, &ToBoss::Progress(swarm.progress()))?;
+            progress_due = clock::now_ns() + PROGRESS_EVERY_NS;
+        }
+    }
+}
+
+/// Asks for as many open files as the hard limit allows. Returns how many that is.
+pub(crate) fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let outcome = setrlimit(Resource::Nofile, raised);
+    let reached = if outcome.is_ok() { limit.maximum } else { limit.current };
+    reached.unwrap_or(u64::MAX)
+}
+
+/// What an order needs beside its sockets: pipes, epoll, publish connections, the libraries' own.
+pub(crate) const SPARE_FILES: u64 = 128;
+
+/// How many connections an order holds at once.
+pub(crate) fn places(order: &Order) -> u64 {
+    use crate::order::Fate;
+    let share = order.share(order.sign_ins);
+    match order.fate {
+        Fate::Stay => share,
+        Fate::Leave => share.min(u64::from(order.in_flight)),
+    }
+}

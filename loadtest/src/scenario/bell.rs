@@ -1,0 +1,25 @@
+//! `bell`: the bell rings, everybody signs in, stays for a lesson and leaves.
+
+use super::{Run, Stop, spoken};
+use crate::{args::Bell, order::Fate, report::Report};
+
+/// Runs it.
+///
+/// # Errors
+/// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
+pub(crate) fn run(args: &Bell) -> Result<Report, Stop> {
+    let then = format!("held for {}", spoken(args.hold));
+    let mut run = Run::begin("bell", &args.crowd, Fate::Stay, None, then)?;
+    run.sign_in()?;
+    run.hold(args.hold)?;
+    run.check_connections("the server's connections while held", run.held())?;
+    run.close()?;
+    run.check_connections("the server's connections after the close", 0)?;
+    Ok(run.finish(|tally, _, server| {
+        if let Some(server) = server {
+            let counts = &tally.counts;
+            server.cpu_us_per_sign_in = server.cpu_us("idle", "signed_in", counts.signed_in);
+            server.bytes_per_connection = server.bytes_each("idle", "held", counts.signed_in - counts.lost);
+        }
+    })?)
+}

@@ -1,0 +1,145 @@
+//! The server as seen from beside it: its process, and its own gauges.
+
+use crate::{
+    usage::{self, Sample},
+    wire::http::{Target, fetch},
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, io, time::Duration};
+
+const METRICS_WITHIN: Duration = Duration::from_secs(5);
+/// The gauge of signed-in connections.
+const CONNECTIONS: &str = "ws_connection_total";
+/// Published frames that a listener did not get, by reason.
+const DROPPED: &str = "homeroom_dropped_total";
+
+/// What can be watched of the server.
+pub(crate) struct Server {
+    pid: Option<u32>,
+    internal: Option<Target>,
+}
+
+/// What was seen of the server's process in a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct ServerFigures {
+    /// The process.
+    pub(crate) pid: u32,
+    /// Its program. The rest of its command line may hold secrets.
+    pub(crate) program: String,
+    /// In the order in which they were taken.
+    pub(crate) samples: Vec<Seen>,
+    /// CPU time of one sign-in, microseconds.
+    pub(crate) cpu_us_per_sign_in: Option<f64>,
+    /// CPU time of one delivery, microseconds.
+    pub(crate) cpu_us_per_delivery: Option<f64>,
+    /// The share of the CPU time of deliveries that was spent in user space, 0 to 1.
+    pub(crate) user_share_of_deliveries: Option<f64>,
+    /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.
+    pub(crate) bytes_per_connection: Option<f64>,
+}
+
+/// One look at the process.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Seen {
+    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `closed`.
+    pub(crate) at: &'static str,
+    /// What it used until then.
+    #[serde(flatten)]
+    pub(crate) sample: Sample,
+}
+
+impl ServerFigures {
+    /// The sample of that name.
+    pub(crate) fn sample(&self, name: &str) -> Option<Sample> {
+        self.samples.iter().find(|seen| seen.at == name).map(|seen| seen.sample)
+    }
+
+    /// CPU time between two samples, microseconds over `operations`.
+    pub(crate) fn cpu_us(&self, from: &str, to: &str, operations: u64) -> Option<f64> {
+        let (from, to) = (self.sample(from)?, self.sample(to)?);
+        (operations > 0).then(|| to.cpu_ns.saturating_sub(from.cpu_ns) as f64 / 1e3 / operations as f64)
+    }
+
+    /// The share of user space in the CPU time between two samples, 0 to 1.
+    pub(crate) fn user_share(&self, from: &str, to: &str) -> Option<f64> {
+        let (from, to) = (self.sample(from)?, self.sample(to)?);
+        let (user, kernel) = (to.user_ticks - from.user_ticks, to.kernel_ticks - from.kernel_ticks);
+        (user + kernel > 0).then(|| user as f64 / (user + kernel) as f64)
+    }
+
+    /// Growth of resident memory between two samples, bytes over `connections`.
+    pub(crate) fn bytes_each(&self, from: &str, to: &str, connections: u64) -> Option<f64> {
+        let (from, to) = (self.sample(from)?, self.sample(to)?);
+        (connections > 0).then(|| (to.resident_bytes as f64 - from.resident_bytes as f64) / connections as f64)
+    }
+}
+
+/// What the server's own metrics say.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Gauges {
+    /// Signed-in connections, if there is such a gauge.
+    pub(crate) connections: Option<u64>,
+    /// Deliveries that were dropped, by series.
+    pub(crate) dropped: BTreeMap<String, u64>,
+}
+
+impl Server {
+    /// `pid` as given, or the process that listens on the port of `target` when that is an address of this host.
+    pub(crate) fn new(pid: Option<u32>, target: &Target, internal: Option<Target>) -> Server {
+        let local = target.address.ip().is_loopback();
+        Server { pid: pid.or_else(|| local.then(|| usage::listener(target.address.port())).flatten()), internal }
+    }
+
+    /// The process, where one is watched.
+    pub(crate) fn figures(&self) -> Option<ServerFigures> {
+        self.pid.map(|pid| ServerFigures { pid, program: usage::program(pid), ..ServerFigures::default() })
+    }
+
+    /// Takes a sample into `figures`. A server that is gone leaves none: its connections tell of it.
+    pub(crate) fn sample(&self, figures: &mut Option<ServerFigures>, name: &'static str) {
+        if let Some(figures) = figures
+            && let Ok(sample) = usage::sample(figures.pid)
+        {
+            figures.samples.push(Seen { at: name, sample });
+        }
+    }
+
+    /// The gauges; nothing without an internal listener.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub(crate) fn gauges(&self) -> io::Result<Option<Gauges>> {
+        self.internal.as_ref().map(|target| fetch(target, "/metrics", METRICS_WITHIN).map(|text| read_gauges(&text))).transpose()
+    }
+}
+
+/// Reads Prometheus text: `name{labels} value` a line.
+fn read_gauges(text: &str) -> Gauges {
+    let mut gauges = Gauges::default();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((series, value)) = line.rsplit_once(' ') else { continue };
+        let Ok(value) = value.parse::<f64>() else { continue };
+        let name = series.split('{').next().unwrap_or(series);
+        if name == CONNECTIONS {
+            *gauges.connections.get_or_insert(0) += value as u64;
+        } else if name == DROPPED {
+            gauges.dropped.insert(series.to_owned(), value as u64);
+        }
+    }
+    gauges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_are_summed_over_their_labels() {
+        let text = "# HELP ws_connection_total Live.\nws_connection_total{shard=\"0\"} 3\nws_connection_total{shard=\"1\"} 4\n\
+                    homeroom_dropped_total{reason=\"slow\"} 2\nlog_lines_dropped_total 5\nws_connection{status=\"ok\"} 99\n";
+        let gauges = read_gauges(text);
+        assert_eq!(gauges.connections, Some(7));
+        assert_eq!(gauges.dropped, [("homeroom_dropped_total{reason=\"slow\"}".to_owned(), 2)].into());
+        assert_eq!(read_gauges(""), Gauges::default());
+    }
+}

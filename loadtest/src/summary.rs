@@ -1,0 +1,234 @@
+//! The report as at most 25 lines of text.
+
+use crate::{
+    report::{LatencyFigures, Outcome, Report},
+    tally::{Measure, When},
+};
+use std::fmt::Write;
+
+/// More kinds of errors than these are told as a sum.
+const MOST_FAULTS: usize = 5;
+
+/// Draws the summary.
+pub(crate) fn draw(report: &Report) -> String {
+    let mut out = String::new();
+    head(&mut out, report);
+    rates(&mut out, report);
+    latencies(&mut out, report);
+    row(&mut out, "events", &events(report));
+    faults(&mut out, report);
+    row(&mut out, "server", &server(report));
+    row(&mut out, "generator", &generator(report));
+    verdict(&mut out, report);
+    out
+}
+
+fn row(out: &mut String, name: &str, text: &str) {
+    let _ = writeln!(out, "  {name:<11}{text}");
+}
+
+fn head(out: &mut String, report: &Report) {
+    let asked = &report.asked;
+    let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
+    let _ = writeln!(
+        out,
+        "{}: {} students, {} classrooms, {pace}, at most {} in flight; {}",
+        asked.scenario,
+        grouped(asked.students),
+        grouped(asked.classrooms.into()),
+        grouped(asked.in_flight),
+        asked.then
+    );
+    let sources = if asked.sources == 0 { "1".to_owned() } else { asked.sources.to_string() };
+    let _ = writeln!(out, "{} from {} workers and {sources} source addresses, seed {}", asked.url, asked.workers, asked.seed);
+    out.push('\n');
+}
+
+fn rates(out: &mut String, report: &Report) {
+    let (rates, counts) = (&report.rates, &report.counts);
+    let text = format!(
+        "{} of {} in {:.2} s: {} a second",
+        grouped(counts.signed_in),
+        grouped(report.asked.students),
+        rates.signing_in_s,
+        grouped(rates.sign_ins_per_s as u64)
+    );
+    row(out, "sign-ins", &text);
+    if counts.published > 0 {
+        let text = format!(
+            "{} in {:.2} s: {} a second, from {} publishes ({} a second)",
+            grouped(counts.delivered),
+            rates.delivering_s,
+            grouped(rates.deliveries_per_s as u64),
+            grouped(counts.published),
+            grouped(rates.publishes_per_s as u64)
+        );
+        row(out, "deliveries", &text);
+    }
+    out.push('\n');
+}
+
+fn latencies(out: &mut String, report: &Report) {
+    let from = if report.asked.rate.is_some() {
+        "sign-in: from its intended moment"
+    } else {
+        "sign-in: from the start of its own attempt"
+    };
+    let _ = writeln!(out, "  {:<11}{:>10}{:>10}{:>10}{:>10}{:>10}   {from}", "latency", "p50", "p90", "p99", "p99.9", "max");
+    for (measure, figures) in &report.latencies {
+        let LatencyFigures { p50, p90, p99, p999, max, .. } = figures;
+        let columns: String = [p50, p90, p99, p999, max].iter().map(|ns| format!("{:>10}", time(**ns))).collect();
+        row(out, name(*measure), &columns);
+    }
+    out.push('\n');
+}
+
+fn name(measure: Measure) -> &'static str {
+    match measure {
+        Measure::SignIn => "sign-in",
+        Measure::Connect => "· connect",
+        Measure::Upgrade => "· upgrade",
+        Measure::Admission => "· admission",
+        Measure::Close => "close",
+        Measure::Publish => "publish",
+        Measure::Delivery => "delivery",
+        Measure::Lag => "own lag",
+    }
+}
+
+fn events(report: &Report) -> String {
+    let counts = &report.counts;
+    let all = [
+        (counts.entered, "entered"),
+        (counts.left, "left"),
+        (counts.changed, "changed"),
+        (counts.delivered, "ticks"),
+        (counts.other, "others"),
+        (counts.pings, "pings"),
+    ];
+    let heard: Vec<_> =
+        all.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{} {kind}", grouped(*count))).collect();
+    if heard.is_empty() { "none heard".to_owned() } else { heard.join(", ") }
+}
+
+fn faults(out: &mut String, report: &Report) {
+    let mut all: Vec<(u64, String)> = Vec::new();
+    for (when, kinds) in &report.faults {
+        all.extend(kinds.iter().map(|(kind, count)| (*count, format!("{}: {kind}", during(*when)))));
+    }
+    all.sort_by(|a, b| b.cmp(a));
+    if all.is_empty() {
+        return row(out, "errors", "none");
+    }
+    for (place, (count, kind)) in all.iter().take(MOST_FAULTS).enumerate() {
+        row(out, if place == 0 { "errors" } else { "" }, &format!("{} {kind}", grouped(*count)));
+    }
+    if let rest @ 1.. = all.iter().skip(MOST_FAULTS).map(|(count, _)| count).sum::<u64>() {
+        row(out, "", &format!("{} of {} other kinds (see --json)", grouped(rest), all.len() - MOST_FAULTS));
+    }
+}
+
+fn during(when: When) -> &'static str {
+    match when {
+        When::SignIn => "signing in",
+        When::Member => "as a member",
+        When::Closing => "closing",
+        When::Publishing => "publishing",
+    }
+}
+
+fn server(report: &Report) -> String {
+    let Some(server) = &report.server else {
+        return "not watched (no process of this host listens on the port; give --pid)".to_owned();
+    };
+    let mut text = format!("pid {}", server.pid);
+    if let Some(us) = server.cpu_us_per_sign_in {
+        let _ = write!(text, ", {us:.1} µs CPU a sign-in");
+    }
+    if let Some(us) = server.cpu_us_per_delivery {
+        let _ = write!(text, ", {us:.3} µs CPU a delivery");
+    }
+    if let Some(share) = server.user_share_of_deliveries {
+        let _ = write!(text, " ({:.0} % user space)", share * 100.0);
+    }
+    if let Some(bytes) = server.bytes_per_connection.filter(|bytes| *bytes > 0.0) {
+        let _ = write!(text, ", {} bytes a held connection", grouped(bytes as u64));
+    }
+    if let Some(peak) = server.samples.iter().map(|seen| seen.sample.resident_bytes).max() {
+        let _ = write!(text, ", {:.1} MiB resident", peak as f64 / f64::from(1 << 20));
+    }
+    text
+}
+
+fn generator(report: &Report) -> String {
+    let each = |cpu_ns: u64, count: u64| if count > 0 { cpu_ns as f64 / 1e3 / count as f64 } else { 0.0 };
+    let judged = report.generator.iter().filter(|cost| cost.judged);
+    let costs: Vec<_> = judged
+        .map(|cost| {
+            let (count, what, digits) = match cost.stage {
+                crate::crew::letters::Stage::Publish => (report.counts.delivered, "delivery", 3),
+                _ => (report.counts.attempted, "sign-in", 1),
+            };
+            format!(
+                "{:.digits$} µs CPU a {what}, busiest worker {:.0} % of a core",
+                each(cost.cpu_ns(), count),
+                cost.busiest() * 100.0
+            )
+        })
+        .collect();
+    costs.join("; ")
+}
+
+fn verdict(out: &mut String, report: &Report) {
+    let agreed = report.checks.iter().filter(|check| check.holds()).count();
+    row(out, "checks", &format!("{agreed} of {} agree", report.checks.len()));
+    let (word, colour) = match report.verdict.outcome {
+        Outcome::Passed => ("PASSED", 32),
+        Outcome::Failed => ("FAILED", 31),
+        Outcome::NotBelieved => ("NOT TO BE BELIEVED: the generator was the bottleneck", 33),
+    };
+    let reasons = report.verdict.reasons.join("; ");
+    let stands = if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        format!("\x1b[1;{colour}m{word}\x1b[0m")
+    } else {
+        word.to_owned()
+    };
+    let _ = if reasons.is_empty() { writeln!(out, "\n{stands}") } else { writeln!(out, "\n{stands}: {reasons}") };
+}
+
+/// A time in three digits and its unit.
+fn time(ns: u64) -> String {
+    let (value, unit) = match ns {
+        0..=999 => return format!("{ns} ns"),
+        1_000..=999_999 => (ns as f64 / 1e3, "µs"),
+        1_000_000..=999_999_999 => (ns as f64 / 1e6, "ms"),
+        _ => (ns as f64 / 1e9, "s"),
+    };
+    let digits = 2 - (value.log10().floor() as usize).min(2);
+    format!("{value:.digits$} {unit}")
+}
+
+/// A number with a comma behind every third digit.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_easy_to_read() {
+        assert_eq!([grouped(0), grouped(999), grouped(1_000), grouped(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        let times = [time(0), time(999), time(1_234), time(56_789), time(123_456_789), time(2_000_000_000)];
+        assert_eq!(times, ["0 ns", "999 ns", "1.23 µs", "56.8 µs", "123 ms", "2.00 s"]);
+    }
+}

@@ -1,0 +1,394 @@
+//! The engine of a worker: all its connections on one thread, one epoll set, one read buffer.
+//!
+//! A turn begins what is due, waits, and hears what has come. Each connection is registered once, edge-triggered, for its whole life; a sign-in
+//! costs the calls that TCP needs, two sends and two reads. Nothing is allocated for a message.
+
+mod member;
+mod publisher;
+
+use crate::{
+    clock,
+    crew::{
+        letters::{Progress, Stage},
+        worker,
+    },
+    fault::Fault,
+    order::{Fate, Order, mix},
+    students::Students,
+    tally::{Measure, Tally, When},
+    wire::{
+        frames::{self, LARGEST_FRAME_BYTES},
+        http::Upgrade,
+        socket::{Sources, send_all},
+    },
+};
+use member::{Member, Phase};
+use publisher::Publisher;
+use rustix::{
+    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    fd::OwnedFd,
+};
+use std::{collections::VecDeque, io, num::NonZeroU64, sync::Arc};
+
+/// So many operations are begun before the sockets are looked at again.
+const BEGINS_PER_TURN: usize = 64;
+const EVENTS_PER_TURN: usize = 512;
+/// A frame that is not whole yet, and one more read behind it.
+const BUFFER_BYTES: usize = LARGEST_FRAME_BYTES + 10 + 256 * 1024;
+/// The bell's place among the tokens of the epoll set; publish connections lie below it, members below those.
+const BELL: u64 = u64::MAX;
+const PUBLISH_LINES: u64 = 1 << 63;
+
+/// All connections of one worker.
+pub(crate) struct Swarm {
+    order: Order,
+    students: Students,
+    upgrade: Upgrade,
+    sources: Sources,
+    epoll: OwnedFd,
+    bell: Arc<OwnedFd>,
+    events: Vec<Event>,
+    buffer: Vec<u8>,
+    members: Vec<Member>,
+    /// Places without a connection, last freed on top.
+    free: Vec<u32>,
+    deadlines: VecDeque<Deadline>,
+    publisher: Option<Publisher>,
+    stage: Option<(Stage, u64)>,
+    /// Sign-ins of this worker: how many in all, begun, and not yet decided.
+    share: u64,
+    begun: u64,
+    in_flight: u32,
+    /// When a place among those in flight last became free.
+    room_since_ns: u64,
+    /// Members still to be told to close, and told but not ended.
+    to_close: u32,
+    closing: u32,
+    living: Vec<u32>,
+    faults: u64,
+    tally: Tally,
+}
+
+/// One step of one connection must be done by then. All steps have the same time, so the queue is in order.
+struct Deadline {
+    at_ns: u64,
+    place: u32,
+    generation: u32,
+}
+
+impl Swarm {
+    /// Makes everything that an order needs before its clock starts.
+    ///
+    /// # Errors
+    /// A sentence for the user: too few tokens, too few descriptors, a system that refuses.
+    pub(crate) fn new(order: Order, bell: &Arc<OwnedFd>) -> Result<Swarm, String> {
+        let places = worker::places(&order);
+        let files = worker::raise_open_files();
+        if places + worker::SPARE_FILES > files {
+            return Err(format!(
+                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
+            ));
+        }
+        let set_up = || -> rustix::io::Result<OwnedFd> {
+            // Timers that fire 50 µs late by default would show as lag of the schedule.
+            rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
+            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+            epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
+            Ok(epoll)
+        };
+        let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
+        Ok(Swarm {
+            students: Students::enrol(&order)?,
+            upgrade: Upgrade::new(&order.target, nonce),
+            sources: Sources::new(order.sources.clone(), order.worker as usize),
+            epoll: set_up().map_err(|errno| format!("epoll: {errno}"))?,
+            bell: Arc::clone(bell),
+            events: Vec::with_capacity(EVENTS_PER_TURN),
+            buffer: vec![0; BUFFER_BYTES],
+            members: (0..places).map(|_| Member::default()).collect(),
+            free: (0..places as u32).rev().collect(),
+            deadlines: VecDeque::new(),
+            publisher: order.publishing.clone().map(|publishing| Publisher::new(&order, publishing)),
+            stage: None,
+            share: order.share(order.sign_ins),
+            begun: 0,
+            in_flight: 0,
+            room_since_ns: 0,
+            to_close: 0,
+            closing: 0,
+            living: vec![0; order.classrooms as usize],
+            faults: 0,
+            tally: Tally::default(),
+            order,
+        })
+    }
+
+    /// Begins a stage at `at_ns`.
+    pub(crate) fn enter(&mut self, stage: Stage, at_ns: u64) {
+        self.stage = Some((stage, at_ns));
+        self.room_since_ns = 0;
+        match stage {
+            Stage::SignIn => self.tally.signing_in.hold(at_ns),
+            Stage::Hold => {}
+            Stage::Publish => {
+                self.tally.delivering.hold(at_ns);
+                if let Some(publisher) = &mut self.publisher {
+                    publisher.begin(at_ns, &self.epoll, &mut self.tally);
+                }
+            }
+            Stage::Close => self.to_close = self.members.len() as u32,
+        }
+    }
+
+    /// Whether nothing is left to do in the stage.
+    pub(crate) fn settled(&self) -> bool {
+        match self.stage {
+            None | Some((Stage::Hold, _)) => false,
+            Some((Stage::SignIn, _)) => self.begun == self.share && self.in_flight == 0 && self.closing == 0,
+            Some((Stage::Publish, _)) => self.publisher.as_ref().is_none_or(Publisher::settled),
+            Some((Stage::Close, _)) => self.to_close == 0 && self.closing == 0,
+        }
+    }
+
+    /// What was done so far.
+    pub(crate) fn progress(&self) -> Progress {
+        let counts = &self.tally.counts;
+        Progress {
+            signed_in: counts.signed_in,
+            lost: counts.lost,
+            faults: self.faults,
+            closed: counts.closed,
+            published: counts.published,
+            delivered: counts.delivered,
+        }
+    }
+
+    /// Everything that was found out.
+    pub(crate) fn finish(self) -> Tally {
+        self.tally
+    }
+
+    /// One turn; returns at `latest_ns` at the latest.
+    ///
+    /// # Errors
+    /// Only those of epoll itself: a connection's faults are counted, never returned.
+    pub(crate) fn turn(&mut self, latest_ns: u64) -> io::Result<()> {
+        let next_ns = self.begin_due().min(self.expire()).min(latest_ns);
+        let mut events = std::mem::take(&mut self.events);
+        let wait = clock::until(next_ns, clock::now_ns());
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        for event in events.drain(..) {
+            self.dispatch(event.data.u64(), event.flags);
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    /// Begins what is due; returns when the next thing is.
+    fn begin_due(&mut self) -> u64 {
+        match self.stage {
+            None | Some((Stage::Hold, _)) => u64::MAX,
+            Some((Stage::SignIn, from_ns)) => self.begin_sign_ins(from_ns),
+            Some((Stage::Publish, _)) => match &mut self.publisher {
+                Some(publisher) => publisher.begin_due(&self.living, &self.epoll, &mut self.tally),
+                None => u64::MAX,
+            },
+            Some((Stage::Close, from_ns)) => self.begin_closes(from_ns),
+        }
+    }
+
+    fn begin_sign_ins(&mut self, from_ns: u64) -> u64 {
+        for _ in 0..BEGINS_PER_TURN {
+            if self.begun == self.share || self.in_flight == self.order.in_flight {
+                return u64::MAX;
+            }
+            let Some(place) = self.free.last().copied() else { return u64::MAX };
+            let now_ns = clock::now_ns();
+            let due_ns = self.sign_in_due(from_ns);
+            if now_ns < due_ns {
+                return due_ns;
+            }
+            let intended_ns = if self.order.rate.is_some() { self.note_lag(due_ns, now_ns) } else { now_ns };
+            self.free.pop();
+            self.begun += 1;
+            self.dial(place, intended_ns, now_ns);
+        }
+        0
+    }
+
+    /// When this worker's next sign-in is meant to begin.
+    fn sign_in_due(&self, from_ns: u64) -> u64 {
+        let after = self.order.rate.map_or(0.0, |rate| self.order.number(self.begun) as f64 * 1e9 / rate);
+        from_ns.saturating_add(after as u64)
+    }
+
+    /// Counts how late this worker is, not counting the time in which the limit of sign-ins in flight held it.
+    fn note_lag(&mut self, due_ns: u64, now_ns: u64) -> u64 {
+        self.tally.counts.held_back += u64::from(self.room_since_ns > due_ns);
+        self.tally.record(Measure::Lag, now_ns - due_ns.max(self.room_since_ns).min(now_ns));
+        due_ns
+    }
+
+    fn dial(&mut self, place: u32, intended_ns: u64, now_ns: u64) {
+        self.tally.counts.attempted += 1;
+        self.in_flight += 1;
+        let student = self.identity(place);
+        let member = &mut self.members[place as usize];
+        let room = self.order.room(self.order.number(u64::from(student)));
+        member.start(student, room, intended_ns, now_ns);
+        let generation = member.generation();
+        let dialled = self.sources.dial(self.order.target.address).and_then(|socket| {
+            let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            let token = u64::from(generation) << 32 | u64::from(place);
+            epoll::add(&self.epoll, &socket, EventData::new_u64(token), interest)?;
+            Ok(socket)
+        });
+        match dialled {
+            Ok(socket) => {
+                self.members[place as usize].socket = Some(socket);
+                self.set_deadline(place, now_ns);
+            }
+            Err(errno) => self.end(place, Some(errno.into())),
+        }
+    }
+
+    /// Who signs in next at a place: each place has its own identities, so no two connections ever have the same at once.
+    fn identity(&self, place: u32) -> u32 {
+        let rounds = (self.students.count() / self.members.len()).max(1) as u32;
+        let round = self.members[place as usize].uses() % rounds;
+        round * self.members.len() as u32 + place
+    }
+
+    fn set_deadline(&mut self, place: u32, now_ns: u64) {
+        let at_ns = now_ns.saturating_add(clock::nanos(self.order.timeout));
+        let member = &mut self.members[place as usize];
+        member.due_ns = at_ns;
+        let generation = member.generation();
+        self.deadlines.push_back(Deadline { at_ns, place, generation });
+    }
+
+    /// Ends what has not come in time; returns when to look again.
+    fn expire(&mut self) -> u64 {
+        while let Some(deadline) = self.deadlines.front() {
+            let member = &self.members[deadline.place as usize];
+            // A connection that has since begun to close has another deadline, further back.
+            let stands = member.is(deadline.generation) && member.due_ns == deadline.at_ns;
+            let step = stands.then(|| member.phase.step()).flatten();
+            match step {
+                Some(_) if deadline.at_ns > clock::now_ns() => return deadline.at_ns,
+                Some(step) => {
+                    let place = deadline.place;
+                    self.deadlines.pop_front();
+                    self.end(place, Some(Fault::Timeout(step)));
+                }
+                None => drop(self.deadlines.pop_front()),
+            }
+        }
+        u64::MAX
+    }
+
+    fn begin_closes(&mut self, from_ns: u64) -> u64 {
+        if clock::now_ns() < from_ns {
+            return from_ns;
+        }
+        for _ in 0..BEGINS_PER_TURN {
+            let Some(place) = self.to_close.checked_sub(1) else { return u64::MAX };
+            self.to_close = place;
+            if self.members[place as usize].phase == Phase::Signed {
+                self.close(place);
+            }
+        }
+        0
+    }
+
+    /// Sends the Close frame; the server answers it and ends the connection.
+    fn close(&mut self, place: u32) {
+        let now_ns = clock::now_ns();
+        let member = &mut self.members[place as usize];
+        let (frame, length) = frames::control(frames::opcode::CLOSE, &1000u16.to_be_bytes(), member.mask());
+        member.begin_close(now_ns);
+        let sent = member.socket.as_ref().map_or(Err(rustix::io::Errno::BADF), |socket| send_all(socket, &frame[..length]));
+        self.closing += 1;
+        self.leave_room(place);
+        match sent {
+            Ok(()) => self.set_deadline(place, now_ns),
+            Err(errno) => self.end(place, Some(errno.into())),
+        }
+    }
+
+    fn leave_room(&mut self, place: u32) {
+        let room = self.members[place as usize].room as usize;
+        if let Some(living) = self.living.get_mut(room) {
+            *living = living.saturating_sub(1);
+        }
+    }
+
+    fn dispatch(&mut self, token: u64, flags: EventFlags) {
+        if token == BELL {
+            let mut count = [0; 8];
+            let _ = rustix::io::read(&self.bell, &mut count);
+        } else if token & PUBLISH_LINES != 0 {
+            if let Some(publisher) = &mut self.publisher {
+                publisher.hear((token & !PUBLISH_LINES) as usize, &mut self.buffer, &mut self.tally);
+            }
+        } else {
+            let (place, generation) = (token as u32, (token >> 32) as u32);
+            if self.members[place as usize].is(generation) {
+                self.ready(place, flags);
+            }
+        }
+    }
+
+    /// Gives a place back, counting why it ended when that was not as it should be.
+    fn end(&mut self, place: u32, fault: Option<Fault>) {
+        let now_ns = clock::now_ns();
+        let member = &mut self.members[place as usize];
+        let when = match member.phase {
+            Phase::Connecting | Phase::Upgrading | Phase::SigningIn => When::SignIn,
+            Phase::Signed => When::Member,
+            Phase::Closing { .. } => When::Closing,
+            Phase::Nobody => return,
+        };
+        let began_ns = member.step_began_ns;
+        member.stop();
+        if self.order.fate == Fate::Leave {
+            self.free.push(place);
+        }
+        match when {
+            When::SignIn => self.decide(now_ns),
+            When::Member => {
+                self.tally.counts.lost += 1;
+                self.leave_room(place);
+            }
+            When::Closing => {
+                self.closing -= 1;
+                if self.order.fate == Fate::Leave {
+                    self.decide(now_ns);
+                    self.tally.signing_in.hold(now_ns);
+                }
+            }
+            When::Publishing => {}
+        }
+        match fault {
+            Some(fault) => {
+                self.faults += 1;
+                self.tally.blame(when, &fault);
+            }
+            None => {
+                self.tally.counts.closed += 1;
+                self.tally.record(Measure::Close, now_ns - began_ns);
+            }
+        }
+    }
+
+    /// One of those in flight is no longer.
+    fn decide(&mut self, now_ns: u64) {
+        if self.in_flight == self.order.in_flight {
+            self.room_since_ns = now_ns;
+        }
+        self.in_flight -= 1;
+    }
+}

@@ -1,0 +1,5 @@
+//! Bytes and sockets of the client: as few calls and copies as the work allows.
+
+pub(crate) mod frames;
+pub(crate) mod http;
+pub(crate) mod socket;

@@ -1,0 +1,59 @@
+//! The bare epoll server that Homeroom is measured against, and the client that drives either.
+//!
+//!     bare serve PORT CORE                    echo what comes; a connection that begins with `PUB` publishes (below)
+//!     bare drive echo ADDRESS CORE PID CONNECTIONS SECONDS
+//!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS
+//!     bare idle ADDRESS PID FROM TO           resident bytes for each connection, from the slope between two numbers of connections
+//!
+//! A publisher sends `PUB`, then for each publish four bytes: how many frames (little endian). The server sends one batch, built once, of so many
+//! frames of 260 bytes to every other connection. One thread, one epoll set, nothing per message but the kernel's calls: what it reaches is what
+//! the machine gives to anyone who sends one batch for each member.
+
+mod drive;
+mod serve;
+
+use std::{env, process::exit};
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["serve", port, core] => serve::serve(number(port) as u16, number(core) as usize),
+        ["drive", "echo", address, core, pid, connections, seconds] => {
+            drive::echo(address, number(core) as usize, number(pid), number(connections) as usize, number(seconds))
+        }
+        ["drive", "fan-out", address, core, pid, members, frames, seconds] => {
+            drive::fan_out(address, number(core) as usize, number(pid), [number(members), number(frames), number(seconds)])
+        }
+        ["idle", address, pid, from, to] => drive::idle(address, number(pid), number(from) as usize, number(to) as usize),
+        _ => {
+            eprintln!("see the top of perf/bare/src/main.rs");
+            exit(2);
+        }
+    };
+    if let Err(fault) = done {
+        eprintln!("bare: {fault}");
+        exit(1);
+    }
+}
+
+fn number(word: &str) -> u64 {
+    word.parse().unwrap_or_else(|_| {
+        eprintln!("not a number: {word}");
+        exit(2)
+    })
+}
+
+/// A frame of a 256-byte payload as a WebSocket server sends it.
+pub const FRAME: [u8; 260] = {
+    let mut frame = [b'x'; 260];
+    (frame[0], frame[1], frame[2], frame[3]) = (0x82, 126, 1, 0);
+    frame
+};
+
+/// Keeps this thread on one core.
+pub fn pin(core: usize) -> std::io::Result<()> {
+    let mut cores = rustix::thread::CpuSet::new();
+    cores.set(core);
+    Ok(rustix::thread::sched_setaffinity(None, &cores)?)
+}
