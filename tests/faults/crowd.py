@@ -6,6 +6,7 @@ standard output. A member answers Pings, reads (unless it was told to stall) and
 
 import json
 import math
+import os
 import select
 import signal
 import socket
@@ -352,7 +353,7 @@ class Crowd:
             number += 1
             began_us = time.monotonic_ns() // 1000
             made = self.connect(order["address"], order["port"])
-            made.sendall(request(order["token"], order["rooms"][0], f"probe{number}"))
+            made.sendall(request(order["token"], order["rooms"][0], f"probe{os.getpid()}n{number}"))
             said = b""
             while SUCCESS not in said:
                 more = made.recv(4096)

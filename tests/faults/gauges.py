@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 from test_metrics import samples
 
@@ -34,3 +35,8 @@ async def until(house, http, holds, within: float, what: str) -> float:
             return took
         assert took < within, f"{what}: not within {within} s; {now.page}"
         await asyncio.sleep(0.02)
+
+
+def starved_ms(*pids: int) -> float:
+    """How long the threads of these processes have waited for a core since they began, the longest of each: time that the machine gave to others."""
+    return sum(max(int((task / "schedstat").read_text().split()[1]) for task in Path(f"/proc/{pid}/task").iterdir()) for pid in pids) / 1e6

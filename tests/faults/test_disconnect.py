@@ -8,11 +8,12 @@ import pytest
 
 import tokens
 from client import sign_in
-from gauges import gauges, until
+from gauges import gauges, starved_ms, until
 from test_store import database
 
 IN_A_ROOM = 30
 PROBES = 3
+GAUGES = ("ws_connection_total", "homeroom_members", "homeroom_connections", "homeroom_sockets")
 
 
 @pytest.mark.parametrize("members", [5010, pytest.param(15_000, marks=pytest.mark.long)])
@@ -22,27 +23,27 @@ async def test_all_at_once_are_cleaned_up_and_others_come_in_meanwhile(build, ht
     watchers = [await sign_in(house, watched, tokens.token(name())) for watched in rooms[:4]]
     crowd, probes = crowds(house), crowds(house)
     await asyncio.to_thread(crowd.enter, members, rooms=rooms)
-    await asyncio.to_thread(probes.probe, room, 2)
-    quiet = (await asyncio.to_thread(probes.answers, 1)).quantile_ms(0.99)
-
     for _ in range(PROBES):
         await asyncio.to_thread(probes.probe, room, 4)
+    await asyncio.sleep(1)
+
+    parties = [house.process.pid, *(process.pid for process in probes.processes)]
+    starved = starved_ms(*parties)
     began = time.monotonic()
     await asyncio.to_thread(crowd.kill)
     dead = time.monotonic() - began
     few = len(watchers) + 3 * PROBES  # each probe's last connection may still be on its way out
-    await until(house, http, lambda now: max(now["ws_connection_total"], now["homeroom_members"], now["homeroom_connections"], now["homeroom_sockets"]) <= few,
-                10, "the dead are cleaned up")
+    await until(house, http, lambda now: max(now[gauge] for gauge in GAUGES) <= few, 10, "the dead are cleaned up")
     clean = time.monotonic() - began
+    starved = starved_ms(*parties) - starved
     tally = await asyncio.to_thread(probes.answers, PROBES)
-    during = sorted(took / 1000 for start, took in tally.probes if began <= start / 1e6 <= began + clean + 0.2)
-    worst = during[int(len(during) * 0.99)]
-    tell(members=members, processes_dead_s=round(dead, 2), cleaned_up_s=round(clean, 2), sign_ins_meanwhile=len(during),
-         their_p99_ms=round(worst, 1), p99_ms_before=round(quiet, 1))
+    calm, storm = (p99([took for start, took in tally.probes if low <= start / 1e6 - began < high]) for low, high in ((-1, -0.1), (0, clean + 0.2)))
+    tell(members=members, processes_dead_s=round(dead, 2), cleaned_up_s=round(clean, 2), sign_in_p99_ms_before=calm, meanwhile=storm,
+         starved_of_cores_ms=round(starved))
     assert not tally.refusals
     assert clean - dead <= 2
-    # A machine on which sign-ins are late in the calm is no judge of the storm.
-    assert worst <= max(100, 3 * quiet)
+    # The dying processes and whatever else runs take the cores from the server and from those who measure; what that cost is known and does not count.
+    assert storm <= 100 + starved
 
     for watched, watcher in zip(rooms, watchers):
         seen = {"entered": set(), "left": set()}
@@ -54,6 +55,11 @@ async def test_all_at_once_are_cleaned_up_and_others_come_in_meanwhile(build, ht
     await until(house, http, lambda now: now["ws_connection_total"] == len(watchers), 5, "only the watchers are left")
     assert await rows(house) == len(watchers)
     assert (await gauges(house, http))["homeroom_slow_readers"] == 0
+
+
+def p99(took_us: list[int]) -> float:
+    """In milliseconds."""
+    return round(sorted(took_us)[int(len(took_us) * 0.99)] / 1000, 1)
 
 
 async def rows(house) -> int:

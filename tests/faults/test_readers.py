@@ -37,10 +37,10 @@ async def heard_by_all(crowd):
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("members, rate", [(2000, 6), pytest.param(10_000, 3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("members, rate", [(2000, 6), pytest.param(10_000, 2, marks=pytest.mark.long)])
 async def test_who_does_not_read_is_closed_and_slows_nobody(build, http, room, crowds, tell, members, rate):
     stalled = members // 100
-    house = build(presence={"ping_interval": "1h", "events": False}, websocket={"outbox": "64KiB"}, log={"level": "info"})
+    house = build(presence={"ping_interval": "1h", "events": False}, websocket={"outbox": "128KiB"}, log={"level": "info"})
     crowd = crowds(house)
     await asyncio.to_thread(crowd.enter, members, rooms=[room], stalling=stalled)
 
