@@ -15,7 +15,8 @@ _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 
 pytest_configure = _fixtures.pytest_configure
-permissions, build, http, room, name = (getattr(_fixtures, own) for own in ("permissions", "build", "http", "room", "name"))
+permissions, build, http, room, name = _fixtures.permissions, _fixtures.build, _fixtures.http, _fixtures.room, _fixtures.name
+no_socket_outlives_its_test = _fixtures.no_socket_outlives_its_test
 
 from crowd import Crowds  # noqa: E402
 

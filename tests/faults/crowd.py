@@ -1,7 +1,7 @@
 """Thousands of signed-in clients, in processes of their own that a test may kill: raw sockets and epoll, from several loopback addresses.
 
-`Crowds` is the test's side. Run as a program, this file is one such process: it takes a JSON order a line on its standard input and answers with one on its
-standard output. A member answers Pings, reads (unless it was told to stall) and counts what it hears.
+`Crowds` is the test's side. Run as a program, this file is one such process: it takes orders on its standard input and answers each on its
+standard output, a line of JSON each. A member answers Pings, reads (unless it was told to stall) and counts what it hears.
 """
 
 import json
@@ -79,9 +79,8 @@ class Crowds:
         for index in range(number):
             begin, end = count * index // number, count * (index + 1) // number
             share = stalling * (index + 1) // number - stalling * index // number
-            process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             address = f"127.0.0.{FIRST_ADDRESS + len(self.processes) % ADDRESSES}"
-            self.processes.append(process)
+            process = self._process()
             self._say(process, do="enter", address=address, port=self.house.presence_port, token=tokens.token("crowd"), rooms=rooms,
                       numbers=[begin, end], stalling=share, leave_every=leave_every, label=label)
         return number
@@ -104,13 +103,12 @@ class Crowds:
         return self.answers(len(self.processes))
 
     def probe(self, room, seconds: float) -> None:
-        """Starts a process that signs in and leaves, one after another, for so long, and returns when it has begun. `answers(1)` waits for its end."""
+        """Starts a process that signs in and leaves, one after another, for so long. Returns when it has begun; `answers` waits for its end."""
         import tokens
 
-        process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.processes.append(process)
-        address = f"127.0.0.{FIRST_ADDRESS + ADDRESSES}"
-        self._say(process, do="probe", address=address, port=self.house.presence_port, token=tokens.token("probe"), rooms=[str(room)], seconds=seconds)
+        process = self._process()
+        order = {"rooms": [str(room)], "seconds": seconds, "token": tokens.token("probe")}
+        self._say(process, do="probe", address=f"127.0.0.{FIRST_ADDRESS + ADDRESSES}", port=self.house.presence_port, **order)
         line = process.stdout.readline()
         assert line == "probing\n", line
 
@@ -143,6 +141,11 @@ class Crowds:
             process.stdin.close()
             process.stdout.close()
         self.processes.clear()
+
+    def _process(self) -> subprocess.Popen:
+        process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
 
     @staticmethod
     def _say(process, **order):

@@ -14,8 +14,9 @@ class Gauges:
         self.page = page
 
     def __getitem__(self, name: str) -> int:
-        """The sum of the samples of this name, over all labels unless it has them: `homeroom_dropped`, `ws_connection{status="success"}`."""
-        found = [value for sample, value in self.page.items() if sample in (name, f"{name}_total") or sample.startswith((f"{name}{{", f"{name}_total{{"))]
+        """The sum of the samples of this name, over all labels unless it names some: `homeroom_dropped`, `ws_connection{status="success"}`."""
+        names = (name, f"{name}_total")
+        found = [value for sample, value in self.page.items() if sample in names or sample.split("{")[0] in names]
         assert found, f"no {name} in {sorted(self.page)}"
         return int(sum(found))
 
@@ -38,5 +39,5 @@ async def until(house, http, holds, within: float, what: str) -> float:
 
 
 def starved_ms(*pids: int) -> float:
-    """How long the threads of these processes have waited for a core since they began, the longest of each: time that the machine gave to others."""
+    """How long these processes have waited for a core since they began, each by its worst thread: time that the machine gave to others."""
     return sum(max(int((task / "schedstat").read_text().split()[1]) for task in Path(f"/proc/{pid}/task").iterdir()) for pid in pids) / 1e6

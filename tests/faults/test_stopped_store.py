@@ -60,7 +60,8 @@ async def test_who_comes_waits_or_is_refused_and_who_is_in_feels_nothing(build, 
     outcomes = [await task for task in coming]
     refused = [took for _, said, took in outcomes if said == failure("database_connection_acquisition_failed")]
     waited = [took for _, said, took in outcomes if said == SUCCESS]
-    tell(refused=len(refused), waited_and_came_in=len(waited), longest_wait_s=round(max(refused + waited), 2), event_late_ms=round(heard_late * 1000, 1))
+    longest = round(max(refused + waited), 2)
+    tell(refused=len(refused), waited_and_came_in=len(waited), longest_wait_s=longest, event_late_ms=round(heard_late * 1000, 1))
     assert len(refused) + len(waited) == len(outcomes) and refused and waited
     assert all(ACQUIRE_S - 0.5 <= took <= ACQUIRE_S + 1.5 for took in refused), "refused when the setting says, not before"
     assert heard_late < 1
