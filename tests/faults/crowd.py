@@ -103,7 +103,7 @@ class Crowds:
         return self.answers(len(self.processes))
 
     def probe(self, room, seconds: float) -> None:
-        """Starts a process that signs in and leaves, one after another, for so long. Returns when it has begun; `answers` waits for its end."""
+        """Lets a new process sign in and leave for so long, again and again. Returns when it has begun; `answers` waits for its end."""
         import tokens
 
         process = self._process()

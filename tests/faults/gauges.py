@@ -14,7 +14,7 @@ class Gauges:
         self.page = page
 
     def __getitem__(self, name: str) -> int:
-        """The sum of the samples of this name, over all labels unless it names some: `homeroom_dropped`, `ws_connection{status="success"}`."""
+        """The sum of the samples of this name, over all labels unless it names some, as in `ws_connection{status="success"}`."""
         names = (name, f"{name}_total")
         found = [value for sample, value in self.page.items() if sample in names or sample.split("{")[0] in names]
         assert found, f"no {name} in {sorted(self.page)}"

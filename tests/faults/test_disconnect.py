@@ -43,8 +43,7 @@ async def test_all_at_once_are_cleaned_up_and_others_come_in_meanwhile(build, ht
          starved_of_cores_ms=round(starved))
     assert not tally.refusals
     assert clean - dead <= 2
-    # The dying processes, and whatever else runs, take the cores from the server and from those who measure: what that cost is known and does
-    # not count.
+    # The dying processes, and whatever else runs, take cores from the server and from those who measure. That is known and does not count.
     assert storm <= 100 + starved
 
     for watched, watcher in zip(rooms, watchers):
