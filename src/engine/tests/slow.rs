@@ -79,3 +79,19 @@ fn a_message_larger_than_the_bound_still_reaches_one_who_reads() {
     publish(&mut world, 300_000);
     assert_eq!(world.take_heard(reader).len(), 1);
 }
+
+#[test]
+fn pings_without_end_from_one_who_reads_nothing_cost_no_more_than_the_outbox_may_hold() {
+    let limits = Limits { outbox_bytes: 64 << 10, ..Limits::default() };
+    let mut world = World::with(1, Settings::default(), limits);
+    let conn = world.session(0, "web", "a", room(1));
+    world.stalled.push(conn);
+    // Each Pong is two bytes, and a segment of its own: what a segment costs counts.
+    let mut pings = 0;
+    while world.engines[0].counters().slow_readers.read() == 0 {
+        world.frame(conn, 9, b"");
+        pings += 1;
+        assert!(pings < 2_000, "it is cut long before its outbox holds as many segments as bytes");
+    }
+    world.eof(conn);
+}
