@@ -203,8 +203,8 @@ impl Homes {
             }
             Ask::Counts { classrooms } => Reply::Counts(self.counts(&classrooms)),
             Ask::Publish { classroom, event } => {
-                let mut published = (event.sequence_id.unwrap_or(1), 0);
-                self.in_room(classroom, now, out, |room, c| published = room.publish(&event, c));
+                let mut published = (event.sequence_id.unwrap_or(now.wall.0), 0);
+                self.in_room(classroom, now, out, |room, c| published = room.publish(&event, now.wall, c));
                 Reply::Published { sequence_id: published.0, members: published.1 }
             }
             Ask::Close { classroom, agent_id } => {

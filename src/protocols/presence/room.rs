@@ -52,7 +52,7 @@ pub struct Room {
     /// On which shards seated members are, and how many.
     shards: SmallVec<[(ShardId, u32); 4]>,
     seated: usize,
-    /// The number of the last event published without one of its own.
+    /// The highest number that an event was published with; 0 before the first.
     last_published: i64,
     /// Changes of the running tick by session number; true: entered.
     changes: Option<BTreeMap<i64, (Arc<str>, bool)>>,
@@ -162,8 +162,8 @@ impl Room {
     }
 
     /// Delivers an event; returns its number and how many it was sent to.
-    pub fn publish(&mut self, event: &Publication, c: &mut Circumstances<'_>) -> (i64, u64) {
-        let sequence_id = event.sequence_id.unwrap_or(self.last_published + 1);
+    pub fn publish(&mut self, event: &Publication, at: UnixMicros, c: &mut Circumstances<'_>) -> (i64, u64) {
+        let sequence_id = event.sequence_id.unwrap_or_else(|| self.next_published(at));
         self.last_published = self.last_published.max(sequence_id);
         let frame = messages::published(event, sequence_id);
         let Some(receiver) = &event.receiver else {
@@ -182,6 +182,11 @@ impl Room {
             .members
             .iter()
             .filter(|(_, member)| member.seated)
+    /// Counting begins at the clock, so that a room that was forgotten when it stood empty, or a server that was restarted, does not number backwards.
+    fn next_published(&self, at: UnixMicros) -> i64 {
+        if self.last_published == 0 { at.0 } else { self.last_published.saturating_add(1) }
+    }
+
             .filter_map(|(_, member)| match member.row {
                 Row::Stored(session) if session > after => Some((session, &member.agent_id)),
                 Row::Stored(_) | Row::Asked(_) | Row::None => None,
