@@ -105,10 +105,18 @@ pub fn serve_until_stopped(
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
+            let seats = limits.seats.clone();
             let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
                 let Listener(index) = handoff.listener;
-                let served = serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone());
-                Box::pin(served) as std::pin::Pin<Box<dyn Future<Output = ()>>>
+                // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
+                let seat = seats.hold();
+                let served = seat.is_some().then(|| serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone()));
+                Box::pin(async move {
+                    let _seat = seat;
+                    if let Some(served) = served {
+                        served.await;
+                    }
+                }) as std::pin::Pin<Box<dyn Future<Output = ()>>>
             });
             Furnishing { engine, on_handoff }
         }
