@@ -14,7 +14,7 @@ use crate::{
     config::Settings,
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
-    runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopTimes},
+    runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
     store::{SqliteStore, Store, sqlite},
 };
 use rest::Rest;
@@ -58,9 +58,10 @@ impl fmt::Display for HouseFault {
 
 impl std::error::Error for HouseFault {}
 
-/// Serves until SIGTERM. `connections` is how many may be held in all; `opened` is told the addresses once everything listens.
+/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is told the addresses once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
+    signals: &StopSignals,
     connections: usize,
     opened: impl FnOnce(&House, &[SocketAddr]),
 ) -> Result<(), HouseFault> {
@@ -122,7 +123,7 @@ pub fn serve_until_stopped(
         }
     };
     let running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
-    running.stop_on_signals(StopTimes { drain: settings.stop.drain, goodbye: GOODBYE }).map_err(HouseFault::System)?;
+    running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
     opened(&house, running.addresses());
     let ended = running.join().map_err(HouseFault::Boot);

@@ -431,9 +431,10 @@ fn without_descriptors_peers_are_turned_away_and_it_goes_on_when_there_are_some(
 fn serve() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     end_process_on_panic();
+    let signals = StopSignals::caught().unwrap();
     let running = echo_at(SocketAddr::from(([127, 0, 0, 1], number("PORT").unwrap_or(9000))), 1);
     let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
-    running.stop_on_signals(StopTimes { drain, ..QUICK }).unwrap();
+    running.stop_on(&signals, StopTimes { drain, ..QUICK });
     running.join().unwrap();
     process::exit(0);
 }
