@@ -1,5 +1,7 @@
 //! What a session may hold: counted by an allocator of this test's own, for the thread that asks.
 
+#![allow(clippy::unwrap_used)]
+
 use homeroom::websocket::{Limits, Scratch, Session};
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -38,12 +38,10 @@ pub struct RingSizes {
 
 impl Default for RingSizes {
     fn default() -> RingSizes {
-        RingSizes { submissions: 1024, completions: 8192, buffers: 512, buffer_bytes: 4096 }
+        RingSizes { submissions: 1024, completions: 8192, buffers: 256, buffer_bytes: 4096 }
     }
 }
 
-/// Completions taken in one turn before the engine is given time for the rest of its turn.
-const TURN_COMPLETIONS: usize = 4096;
 /// How often the submission queue may be found full in a row before the ring counts as broken.
 const FULL_TRIES: u32 = 10_000;
 const PAGE: usize = 4096;
@@ -140,7 +138,7 @@ impl Ring {
             buffers: ManuallyDrop::new(buffers),
             flights: ManuallyDrop::new(Vec::new()),
             free_flights: Vec::new(),
-            arrived: Vec::with_capacity(TURN_COMPLETIONS),
+            arrived: Vec::new(),
             outstanding: 0,
             fault: None,
         };
@@ -228,7 +226,8 @@ impl Ring {
         self.arrived.extend(self.io.completion());
     }
 
-    /// Whether something waits to be submitted or reaped. Asks the kernel, and does not believe its flag alone: see [`Ring::reap`].
+    /// Whether something waits to be submitted or reaped. Asks the kernel and does not believe its flag alone: whoever completes an operation sets it after he
+    /// queued the work, which this thread may have run by then; it then stays set over an empty queue until the next work comes.
     pub(super) fn has_work(&mut self) -> bool {
         if self.arrived.is_empty() {
             self.submit();
@@ -257,23 +256,12 @@ impl Ring {
         self.fault.take()
     }
 
-    /// Appends what happened.
+    /// Appends what happened. The kernel hands out twenty or so of the waiting completions with each call, so this is to be repeated while it brings
+    /// something; what was received is best dealt with in between, while it is warm and before the buffers run out.
     pub(super) fn reap(&mut self, events: &mut Vec<Event>) {
         self.arrived.extend(self.io.completion());
-        while self.arrived.len() < TURN_COMPLETIONS && self.fault.is_none() {
-            // The kernel moves at most twenty or so of the waiting completions with each call.
-            let submission = self.io.submission();
-            let told_of_more = submission.taskrun() || submission.cq_overflow();
-            drop(submission);
-            let before = self.arrived.len();
-            if told_of_more {
-                self.submit();
-            }
-            // The flag is no promise: whoever completes an operation sets it after he queued the work, which this thread may have run by then. It then
-            // stays set over an empty queue until the next work comes.
-            if self.arrived.len() == before {
-                break;
-            }
+        if self.arrived.is_empty() {
+            self.submit();
         }
         let mut arrived = std::mem::take(&mut self.arrived);
         for entry in arrived.drain(..) {

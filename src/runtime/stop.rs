@@ -49,6 +49,8 @@ pub struct Stage {
 
 /// How often a stop looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(10);
+/// How many looks in a row must find none: who has just connected may not be accepted yet.
+const QUIET_LOOKS: u32 = 5;
 
 impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
@@ -100,8 +102,10 @@ impl Stage {
 
     fn wait_for_the_last(&self, at_most: Duration) {
         let until = Instant::now() + at_most;
-        while self.connections() > 0 && Instant::now() < until {
+        let mut quiet = 0;
+        while quiet < QUIET_LOOKS && Instant::now() < until {
             thread::sleep(LOOK);
+            quiet = if self.connections() == 0 { quiet + 1 } else { 0 };
         }
     }
 }

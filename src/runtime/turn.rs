@@ -18,7 +18,7 @@ use crate::{
     engine::{Handoff, Listener, Output, Send},
     realtime::{ConnId, Moment, Now, ShardId},
 };
-use glommio::{Latency, Shares, TaskQueueHandle, net::TcpStream};
+use glommio::{Latency, Shares, TaskQueueHandle, net::TcpStream, timer::sleep};
 use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 use std::{
     cell::RefCell,
@@ -31,12 +31,19 @@ use std::{
     time::Duration,
 };
 
+/// Completions after which a turn goes on to the rest of its work.
+const TURN_EVENTS: usize = 4096;
 /// Letters (and as many answers) taken in one turn.
 const TURN_LETTERS: usize = 1024;
+/// The clock is read again after a batch longer than this.
+const LONG_BATCH: usize = 256;
 /// The longest sleep: what was lost by whatever fault waits no longer than this.
 const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 /// The shortest sleep, also the wait before a spilled letter is tried again.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// How often each executor wakes whatever happens. Glommio parks in spite of runnable tasks when the thread was held up for a whole preempt period
+/// just before it would have run them; only a timer ends that sleep.
+const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long glommio's reactor, and with it REST, may wait while the pump is busy.
 const REACTOR_WAIT: Duration = Duration::from_millis(2);
 /// The pause after an accept that found no descriptor or no memory.
@@ -77,10 +84,16 @@ pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce
         }
         tracing::error!("the shard's eventfd cannot be read any more");
     });
+    let heart = glommio::spawn_local(async {
+        loop {
+            sleep(HEARTBEAT).await;
+        }
+    });
     ready();
     let result = pump.run().await;
     drop(pump);
     listener.cancel().await;
+    heart.cancel().await;
     result
 }
 
@@ -214,8 +227,11 @@ impl<E: Shard> Pump<E> {
         self.nudge.take();
         let engine = self.engine.clone();
         let mut engine = engine.borrow_mut();
-        let mut busy = self.hear(&mut engine);
-        let now = self.clock.now();
+        let (heard, mut now) = self.hear(&mut engine);
+        if heard > LONG_BATCH {
+            now = self.clock.now();
+        }
+        let mut busy = heard > 0;
         busy |= self.change_phase(&mut engine, now);
         self.accept_again(now);
         engine.tick(now);
@@ -228,28 +244,33 @@ impl<E: Shard> Pump<E> {
             self.mesh.send(to, letter, self.stage.counts(self.id));
         }
         self.mesh.flush(self.stage.counts(self.id));
-        self.counts().connections.set(self.sockets.live() as u64);
         busy
     }
 
-    /// Feeds the engine with all that came.
-    fn hear(&mut self, engine: &mut E) -> bool {
-        let mut events = std::mem::take(&mut self.events);
-        self.ring.reap(&mut events);
+    /// Feeds the engine with all that came. Returns how much that was, and the time that it was told.
+    fn hear(&mut self, engine: &mut E) -> (usize, Now) {
         let now = self.clock.now();
-        let mut heard = events.len() + self.refused.len();
+        let mut heard = self.refused.len();
         for conn in self.refused.drain(..) {
             engine.sent(conn, false, now);
         }
-        for event in events.drain(..) {
-            self.happened(event, engine, now);
+        let mut events = std::mem::take(&mut self.events);
+        while heard < TURN_EVENTS {
+            self.ring.reap(&mut events);
+            if events.is_empty() {
+                break;
+            }
+            heard += events.len();
+            for event in events.drain(..) {
+                self.happened(event, engine, now);
+            }
         }
         self.events = events;
         let letters = self.mesh.take(TURN_LETTERS, |from, letter| engine.letter(from, letter, now));
         self.counts().letters.add(letters as u64);
         heard += letters;
         heard += self.post.take(self.id, TURN_LETTERS, |answer| engine.answer(answer, now));
-        heard > 0
+        (heard, now)
     }
 
     fn happened(&mut self, event: Event, engine: &mut E, now: Now) {
@@ -273,6 +294,8 @@ impl<E: Shard> Pump<E> {
             Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
         }
+        // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
+        self.counts().connections.set(self.sockets.live() as u64);
     }
 
     fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
@@ -367,6 +390,7 @@ impl<E: Shard> Pump<E> {
         let closing = socket.has(Mark::CLOSING);
         let handoff = self.handing.iter().position(|handoff| handoff.conn == conn).map(|place| self.handing.swap_remove(place));
         let descriptor = self.sockets.remove(conn);
+        self.counts().connections.set(self.sockets.live() as u64);
         // First, so that the place it had is free for what becomes of it.
         engine.released(conn);
         if let (Some(descriptor), Some(handoff), false) = (descriptor, handoff, closing) {

@@ -175,7 +175,10 @@ pub fn idle(address: &str, pid: u64, from: usize, to: usize) -> io::Result<()> {
         resident(pid)
     };
     let (first, second) = (grow(from)?, grow(to)?);
-    println!("idle: {first} bytes at {from}, {second} at {to}: {:.0} a connection", (second as f64 - first as f64) / (to - from) as f64);
+    println!(
+        "idle: {first} bytes at {from}, {second} at {to}: {:.0} a connection",
+        (second as f64 - first as f64) / (to - from) as f64
+    );
     Ok(())
 }
 

@@ -1,4 +1,6 @@
 //! Every interleaving and every reordering that the memory model allows, for one who brings work and one who sleeps.
+
+#![allow(clippy::unwrap_used)]
 #![cfg(test)]
 
 mod sync {
