@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_refused_session_is_a_failure_and_a_restart_is_none() {
-        let refused = r#"{"type":"unrecoverable_session_error","payload":{"type":"unauthenticated","title":"Unauthenticated","status":401}}"#;
+        let refused = r#"{"type":"unrecoverable_session_error","payload":{"type":"unauthenticated","status":401}}"#;
         assert!(matches!(closed(None, session_error(refused)), Err(Failure::Failed(why)) if why.ends_with("unauthenticated")));
         for text in [
             r#"{"type":"connect_success"}"#,

@@ -50,8 +50,8 @@ pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
 
 fn too_few_files(nofile: u64) -> String {
     format!(
-        "no connection could be taken: the limit of open files is {nofile}, and {} are kept for the rest of the process; raise the hard limit by \
-         LimitNOFILE= (systemd), --ulimit nofile= (Docker), nofile in limits.conf, or `ulimit -n`",
+        "no connection could be taken: the limit of open files is {nofile}, and {} are kept for the rest of the process; \
+         raise the hard limit by LimitNOFILE= (systemd), --ulimit nofile= (Docker), nofile in limits.conf, or `ulimit -n`",
         WebSocket::RESERVED_DESCRIPTORS
     )
 }

@@ -251,7 +251,8 @@ impl Known {
 /// Below this no name is like another (1.0: equal).
 const ALIKE: f64 = 0.5;
 
-/// What is said of an unknown name: with the known one that is most like it, as a whole, or in its last part (a key in the wrong table), if any is.
+/// What is said of an unknown name: with the known one that is most like it, as a whole, or in its last part (a key in the wrong table),
+/// if any is.
 fn unknown<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let own = |name: &str| name.strip_prefix(VARIABLES).unwrap_or(name).to_owned();

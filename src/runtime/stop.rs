@@ -110,7 +110,8 @@ impl Stage {
     }
 }
 
-/// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that could be lost.
+/// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
+/// could be lost.
 #[derive(Clone, Debug)]
 pub struct StopSignals(Arc<OnceLock<(Arc<Stage>, StopTimes)>>);
 

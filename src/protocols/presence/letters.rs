@@ -16,8 +16,8 @@ pub enum Seat {
     Place(u32),
 }
 
-/// Where an agent id is cut into label, `sub` and `aud`. All three may have dots, so two accounts can have equal agent ids ("a.b" of "c" and "a" of "b.c"):
-/// equal ids with equal cuts are the same agent, with other cuts the agent of a stranger.
+/// Where an agent id is cut into label, `sub` and `aud`. All three may have dots, so two accounts can have equal agent ids ("a.b" of "c"
+/// and "a" of "b.c"): equal ids with equal cuts are the same agent, with other cuts the agent of a stranger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cuts {
     label_bytes: u16,
@@ -36,7 +36,8 @@ impl Cuts {
 /// To the home of a classroom.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToHome {
-    /// Let this connection in as this agent; whoever holds the key now is replaced, unless it is a stranger whose agent id is equal: then this one is refused.
+    /// Let this connection in as this agent; whoever holds the key now is replaced, unless it is a stranger whose agent id is equal: then
+    /// this one is refused.
     Join {
         /// Who asks.
         conn: ConnId,

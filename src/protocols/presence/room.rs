@@ -93,8 +93,8 @@ impl Room {
         self.seated
     }
 
-    /// A connection asks to be let in. Returns the member's place when its row has to be asked for or waited for; `None`: it was refused, because a stranger
-    /// with an equal agent id is there.
+    /// A connection asks to be let in. Returns the member's place when its row has to be asked for or waited for; `None`: it was refused,
+    /// because a stranger with an equal agent id is there.
     pub fn join(&mut self, conn: ConnId, agent_id: Arc<str>, cuts: Cuts, c: &mut Circumstances<'_>) -> Option<(u32, Row)> {
         let place = match self.find(&agent_id, c.hasher) {
             Some(place) if self.member(place).cuts != cuts => {
@@ -182,7 +182,8 @@ impl Room {
         (sequence_id, u64::from(owner.is_some()))
     }
 
-    /// Counting begins at the clock, so that a room that was forgotten when it stood empty, or a server that was restarted, does not number backwards.
+    /// Counting begins at the clock, so that a room that was forgotten when it stood empty, or a server that was restarted, does not
+    /// number backwards.
     fn next_published(&self, at: UnixMicros) -> i64 {
         if self.last_published == 0 { at.0 } else { self.last_published.saturating_add(1) }
     }
