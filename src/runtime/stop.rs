@@ -10,7 +10,7 @@ use signal_hook::{
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     thread,
@@ -110,21 +110,39 @@ impl Stage {
     }
 }
 
-/// Stops on SIGTERM and SIGINT; a second one ends the process at once.
-pub(super) fn on_signals(stage: Arc<Stage>, times: StopTimes) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count > 0 {
-                tracing::warn!("asked twice to stop: ending at once");
-                exit(128 + signal);
+/// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
+/// could be lost.
+#[derive(Clone, Debug)]
+pub struct StopSignals(Arc<OnceLock<(Arc<Stage>, StopTimes)>>);
+
+impl StopSignals {
+    /// Catches them from now on; a second one ends the process at once.
+    pub fn caught() -> io::Result<StopSignals> {
+        let stops: Arc<OnceLock<(Arc<Stage>, StopTimes)>> = Arc::default();
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let own = stops.clone();
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for (count, signal) in signals.forever().enumerate() {
+                if count > 0 {
+                    tracing::warn!("asked twice to stop: ending at once");
+                    exit(128 + signal);
+                }
+                let Some((stage, times)) = own.get().cloned() else {
+                    tracing::info!("stopped before it served");
+                    exit(0);
+                };
+                tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+                if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
+                    exit(128 + signal);
+                }
             }
-            tracing::info!(drain_s = times.drain.as_secs(), "stopping");
-            let stage = stage.clone();
-            if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
-                exit(128 + signal);
-            }
-        }
-    })?;
-    Ok(())
+        })?;
+        Ok(StopSignals(stops))
+    }
+
+    /// From now on they stop this.
+    pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
+        // There is one stage in a process; the first stays.
+        let _ = self.0.set((stage, times));
+    }
 }

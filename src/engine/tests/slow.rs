@@ -133,3 +133,38 @@ fn a_message_larger_than_the_bound_still_reaches_one_who_reads() {
     publish(&mut world, 300_000);
     assert_eq!(world.take_heard(reader).len(), 1);
 }
+
+#[test]
+fn a_burst_within_one_turn_cuts_nobody_who_reads() {
+    let limits = Limits { outbox_bytes: 10_000, ..Limits::default() };
+    let mut world = World::with(2, Settings::default(), limits);
+    let readers = [world.session(0, "web", "a", room(1)), world.session(1, "web", "b", room(1))];
+    world.take_heard(readers[0]);
+    let payload = format!(r#"{{"pad":"{}"}}"#, "x".repeat(1_000));
+    for _ in 0..500 {
+        let payload = payload.clone().into();
+        let (entity_type, operation) = ("load".into(), "tick".into());
+        let event = Publication { entity_type, operation, sequence_id: None, payload, receiver: None };
+        world.engines[0].ask(Ask::Publish { classroom: room(1), event });
+    }
+    world.run();
+    for reader in readers {
+        assert_eq!(world.take_heard(reader).len(), 500, "half a megabyte, and not one is missing");
+    }
+}
+
+#[test]
+fn pings_without_end_from_one_who_reads_nothing_cost_no_more_than_the_outbox_may_hold() {
+    let limits = Limits { outbox_bytes: 64 << 10, ..Limits::default() };
+    let mut world = World::with(1, Settings::default(), limits);
+    let conn = world.session(0, "web", "a", room(1));
+    world.stalled.push(conn);
+    // Each Pong is two bytes, and a segment of its own: what a segment costs counts.
+    let mut pings = 0;
+    while world.engines[0].counters().slow_readers.read() == 0 {
+        world.frame(conn, 9, b"");
+        pings += 1;
+        assert!(pings < 2_000, "it is cut long before its outbox holds as many segments as bytes");
+    }
+    world.eof(conn);
+}
