@@ -388,6 +388,13 @@ impl Model {
         }
     }
 
+    /// After a close: whoever has nothing in flight has been told, or has gone.
+    pub(crate) fn check_closed(&self) {
+        for (conn, own) in self.conns.iter().filter(|(_, own)| own.settled && !own.over) {
+            assert!(own.closed || own.refused, "{conn:?} was not told that the server has stopped");
+        }
+    }
+
     /// Remembers who is there, so that the next time of quiet can tell who must have been heard of.
     pub(crate) fn remember(&mut self) {
         let rooms: BTreeMap<_, _> = self.rooms.keys().map(|room| (*room, self.members(*room))).collect();
