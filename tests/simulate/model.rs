@@ -1,4 +1,5 @@
-//! What must hold: what each connection may hear and when, and what that says of the shards' levels. It sees only what crosses the engine's border.
+//! What must hold: what each connection may hear and when, and what that says of the shards' levels. It sees only what crosses the
+//! engine's border.
 
 use crate::{
     clients::{Meaning, Seat},
@@ -137,7 +138,8 @@ impl Model {
         assert!(before.is_none(), "{conn:?} was given out twice");
     }
 
-    /// A client's words have arrived. `first`: they are the first that its shard was fed since its last turn, so nothing unseen has happened before.
+    /// A client's words have arrived. `first`: they are the first that its shard was fed since its last turn, so nothing unseen has
+    /// happened before.
     pub(crate) fn said(&mut self, conn: ConnId, meaning: &Meaning, first: bool, now: Moment) {
         let own = self.conn(conn);
         let for_sure = first && own.settled;
