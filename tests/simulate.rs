@@ -1,5 +1,5 @@
-//! Some shards of the shipped engine under a clock, a mesh, sockets, a store and clients that obey a seeded dice. After every turn what must always
-//! hold is checked, and when all has come to rest that everything adds up exactly.
+//! Some shards of the shipped engine under a clock, a mesh, sockets, a store and clients that obey a seeded dice. After every turn what
+//! must always hold is checked, and when all has come to rest that everything adds up exactly.
 //!
 //!     cargo test --test simulate                                  3,000 seeds, the first of them from the commit
 //!     SIMULATE_SEEDS=100000 cargo test --test simulate            more of them

@@ -59,8 +59,8 @@ impl Engine {
         self.send(key, self.notices.segment(notice), 0);
     }
 
-    /// Queues the last words of a connection, however much waits before them: nobody who reads to the end is left without his Close. One that missed a
-    /// frame in this turn hears nothing else: there would be a gap.
+    /// Queues the last words of a connection, however much waits before them: nobody who reads to the end is left without his Close. One
+    /// that missed a frame in this turn hears nothing else: there would be a gap.
     pub(super) fn send_last(&mut self, key: Key, segment: Segment) {
         if self.overflowed.contains(&key) {
             self.discard(key);

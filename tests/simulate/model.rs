@@ -1,4 +1,5 @@
-//! What must hold: what each connection may hear and when, and what that says of the shards' levels. It sees only what crosses the engine's border.
+//! What must hold: what each connection may hear and when, and what that says of the shards' levels. It sees only what crosses the
+//! engine's border.
 
 use crate::{
     clients::{Meaning, Seat},
@@ -137,7 +138,8 @@ impl Model {
         assert!(before.is_none(), "{conn:?} was given out twice");
     }
 
-    /// A client's words have arrived. `first`: they are the first that its shard was fed since its last turn, so nothing unseen has happened before.
+    /// A client's words have arrived. `first`: they are the first that its shard was fed since its last turn, so nothing unseen has
+    /// happened before.
     pub(crate) fn said(&mut self, conn: ConnId, meaning: &Meaning, first: bool, now: Moment) {
         let own = self.conn(conn);
         let for_sure = first && own.settled;
@@ -385,6 +387,13 @@ impl Model {
     pub(crate) fn check_drained(&self) {
         for (conn, own) in self.conns.iter().filter(|(_, own)| own.settled && own.is_live()) {
             assert!(own.terminated, "{conn:?} was not told that the server stops");
+        }
+    }
+
+    /// After a close: whoever has nothing in flight has been told, or has gone.
+    pub(crate) fn check_closed(&self) {
+        for (conn, own) in self.conns.iter().filter(|(_, own)| own.settled && !own.over) {
+            assert!(own.closed || own.refused, "{conn:?} was not told that the server has stopped");
         }
     }
 

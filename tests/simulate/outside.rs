@@ -111,13 +111,13 @@ impl World {
 
     pub(crate) fn ask_something(&mut self) {
         let room = *self.dice.pick(&self.plan.rooms);
-        let agents = clients::agents();
-        let ask = match self.dice.below(10) {
+        let agents = self.agents(room);
+        let ask = match self.dice.below(12) {
             0 => Ask::Members { classroom: room, after: 0, limit: 1_000 },
             1 => Ask::Counts { classrooms: vec![room] },
             2 => Ask::Close { classroom: room, agent_id: self.dice.pick(&agents).clone() },
             kind => {
-                let receiver = (kind == 3).then(|| self.dice.pick(&agents).clone());
+                let receiver = (kind < 6).then(|| self.dice.pick(&agents).clone());
                 self.publication(room, receiver)
             }
         };
@@ -125,9 +125,15 @@ impl World {
         self.ask(shard, ask);
     }
 
+    /// Whom to speak of: mostly those who are there.
+    fn agents(&mut self, room: ClassroomId) -> Vec<String> {
+        let members: Vec<String> = self.model.members(room).into_values().collect();
+        if members.is_empty() || self.dice.percent(20) { clients::agents() } else { members }
+    }
+
     fn publication(&mut self, classroom: ClassroomId, receiver: Option<String>) -> Ask {
         self.last_published += 1;
-        let pad = "x".repeat(if self.dice.percent(10) { self.dice.below(3_000) } else { self.dice.below(300) });
+        let pad = "x".repeat(if self.dice.percent(15) { self.dice.below(3_000) } else { self.dice.below(300) });
         let payload = format!(r#"{{"n":{},"pad":"{pad}"}}"#, self.last_published).into();
         let event = Publication { entity_type: "load".into(), operation: "tick".into(), sequence_id: None, payload, receiver };
         Ask::Publish { classroom, event }

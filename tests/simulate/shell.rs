@@ -1,4 +1,5 @@
-//! The shell of the simulator: sockets, the mesh of letters, the clock. It keeps to the contract of `engine::port`, but where a fault is planted.
+//! The shell of the simulator: sockets, the mesh of letters, the clock. It keeps to the contract of `engine::port`, but where a fault is
+//! planted.
 
 use crate::{
     clients::{Client, Meaning},
@@ -148,7 +149,8 @@ impl World {
         self.pass(Duration::from_millis(milliseconds as u64), late);
     }
 
-    /// Moves both clocks; shards that have something due are turned, but for so many of a hundred. A turn has one time: those that run end before.
+    /// Moves both clocks; shards that have something due are turned, but for so many of a hundred. A turn has one time: those that run end
+    /// before.
     pub(crate) fn pass(&mut self, time: Duration, late: usize) {
         (0..self.shards.len())
             .filter(|&shard| self.shards[shard].fed)

@@ -298,7 +298,14 @@ impl World {
         (0..self.dice.below(40)).for_each(|_| self.step());
         note!(self, "close");
         let now = self.now;
-        (0..self.shards.len()).for_each(|shard| self.feed(shard).close(now));
+        for shard in 0..self.shards.len() {
+            self.turn(shard);
+            self.feed(shard).close(now);
+            self.turn(shard);
+        }
+        if self.fault.is_none() {
+            self.model.check_closed();
+        }
         self.closed = true;
         (0..self.dice.below(40)).for_each(|_| self.step());
     }
