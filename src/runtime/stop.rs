@@ -94,18 +94,23 @@ impl Stage {
     /// The whole stop, on the calling thread. It is over in `drain + goodbye` at most.
     pub fn stop(&self, times: StopTimes) {
         self.advance(Phase::Draining);
-        self.wait_for_the_last(times.drain);
+        self.wait_for_the_last(times.drain, || self.connections());
         self.advance(Phase::Closing);
-        self.wait_for_the_last(times.goodbye);
+        // Now REST ends too: a request in hand still gets its answer.
+        self.wait_for_the_last(times.goodbye, || self.connections() + self.rest());
         self.advance(Phase::Gone);
     }
 
-    fn wait_for_the_last(&self, at_most: Duration) {
+    fn rest(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.handed_off_now.value()).sum()
+    }
+
+    fn wait_for_the_last(&self, at_most: Duration, left: impl Fn() -> u64) {
         let until = Instant::now() + at_most;
         let mut quiet = 0;
         while quiet < QUIET_LOOKS && Instant::now() < until {
             thread::sleep(LOOK);
-            quiet = if self.connections() == 0 { quiet + 1 } else { 0 };
+            quiet = if left() == 0 { quiet + 1 } else { 0 };
         }
     }
 }
@@ -144,5 +149,23 @@ impl StopSignals {
     pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
         // There is one stage in a process; the first stays.
         let _ = self.0.set((stage, times));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::mesh, *};
+
+    #[test]
+    fn rest_answers_are_waited_for_at_the_end_and_hold_up_no_drain() {
+        let stage = Stage::new(&mesh::doors(1).unwrap());
+        stage.counts(ShardId(0)).handed_off_now.set(1);
+        let (drain, goodbye) = (Duration::from_secs(600), Duration::from_millis(500));
+        let began = Instant::now();
+        stage.stop(StopTimes { drain, goodbye });
+        assert!((goodbye..drain).contains(&began.elapsed()));
+        stage.counts(ShardId(0)).handed_off_now.set(0);
+        stage.stop(StopTimes { drain, goodbye: drain });
+        assert_eq!(stage.phase(), Phase::Gone);
     }
 }
