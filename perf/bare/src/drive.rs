@@ -1,6 +1,11 @@
 //! The client: as many connections as wanted from one thread, and the server's CPU time read from /proc.
 
-use crate::{FRAME, pin};
+use crate::{
+    FRAME,
+    doors::{Door, connect, masked},
+    pin,
+    publisher::Publisher,
+};
 use rustix::{
     buffer::spare_capacity,
     event::{
@@ -37,23 +42,39 @@ fn cpu(pid: u64) -> io::Result<Cpu> {
     Ok(Cpu { nanos, user_ticks: words[11], ticks: words[11] + words[12] })
 }
 
-fn report(what: &str, operations: u64, took: Duration, before: Cpu, after: Cpu) {
-    let nanos = after.nanos - before.nanos;
-    let ticks = (after.ticks - before.ticks).max(1);
-    println!(
-        "{what}: {operations} in {:.2} s = {:.0} a second; server CPU {:.0} ns each, {:.2} cores, user {:.0} %",
-        took.as_secs_f64(),
-        operations as f64 / took.as_secs_f64(),
-        nanos as f64 / operations.max(1) as f64,
-        nanos as f64 / took.as_nanos() as f64,
-        100.0 * (after.user_ticks - before.user_ticks) as f64 / ticks as f64,
-    );
+/// What the client's own thread has used: near the whole time that went by, it was the client that set the pace.
+fn own_nanos() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
 }
 
-fn connect(address: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// A measurement under way.
+struct Watch {
+    pid: u64,
+    server: Cpu,
+    own_nanos: u64,
+    start: Instant,
+}
+
+impl Watch {
+    fn start(pid: u64) -> io::Result<Watch> {
+        Ok(Watch { pid, server: cpu(pid)?, own_nanos: own_nanos()?, start: Instant::now() })
+    }
+
+    /// Prints what was done meanwhile.
+    fn stop(self, what: &str, operations: u64) -> io::Result<()> {
+        let (took, server, own) = (self.start.elapsed(), cpu(self.pid)?, own_nanos()? - self.own_nanos);
+        println!(
+            r#"{{"what":"{what}","operations":{operations},"seconds":{:.3},"cpu_ns":{},"user_ticks":{},"ticks":{},"client_cpu_ns":{own}}}"#,
+            took.as_secs_f64(),
+            server.nanos - self.server.nanos,
+            server.user_ticks - self.server.user_ticks,
+            server.ticks - self.server.ticks,
+        );
+        Ok(())
+    }
 }
 
 struct Client {
@@ -66,14 +87,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(address: &str, connections: usize) -> io::Result<Client> {
+    fn new(address: &str, connections: usize, door: &Door) -> io::Result<Client> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let mut streams = Vec::new();
-        for place in 0..connections {
-            let stream = connect(address)?;
+        let streams = door.open(address, connections)?;
+        for (place, stream) in streams.iter().enumerate() {
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, stream.as_fd(), EventData::new_u64(place as u64), EventFlags::IN)?;
-            streams.push(stream);
         }
         let owed = vec![0; connections];
         Ok(Client { epoll, streams, owed, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18] })
@@ -90,7 +109,8 @@ impl Client {
             if count == 0 {
                 return Err(io::Error::other("the server closed a connection"));
             }
-            self.owed[place] = self.owed[place].saturating_sub(count);
+            let left = self.owed[place].checked_sub(count);
+            self.owed[place] = left.ok_or_else(|| io::Error::other("more came than was sent"))?;
             if self.owed[place] == 0 {
                 whole(&mut self.streams[place], &mut self.owed[place])?;
             }
@@ -99,14 +119,19 @@ impl Client {
     }
 }
 
-/// Each connection has one message of 256 bytes on the way at any time.
-pub fn echo(address: &str, core: usize, pid: u64, connections: usize, seconds: u64) -> io::Result<()> {
+/// Each connection has one message of 256 bytes, in a client's frame, on the way at any time.
+pub fn echo(address: &str, core: usize, pid: u64, [connections, seconds]: [u64; 2], door: &Door) -> io::Result<()> {
     pin(core)?;
-    let mut client = Client::new(address, connections)?;
-    let message = [b'm'; 256];
-    for place in 0..connections {
+    let mut client = Client::new(address, connections as usize, door)?;
+    let message = masked(0x81, &[b'm'; 256]);
+    let answer_bytes = match door {
+        Door::Bare => message.len(),
+        // A server's frame has no mask.
+        Door::WebSocket { .. } | Door::Classroom { .. } => message.len() - 4,
+    };
+    for place in 0..client.streams.len() {
         client.streams[place].write_all(&message)?;
-        client.owed[place] = message.len();
+        client.owed[place] = answer_bytes;
     }
     let mut operations = 0;
     let mut run = |operations: &mut u64, length: Duration| {
@@ -114,33 +139,41 @@ pub fn echo(address: &str, core: usize, pid: u64, connections: usize, seconds: u
         while Instant::now() < until {
             client.hear(|stream, owed| {
                 *operations += 1;
-                *owed = message.len();
+                *owed = answer_bytes;
                 stream.write_all(&message)
             })?;
         }
         io::Result::Ok(())
     };
-    run(&mut operations, Duration::from_millis(500))?;
+    run(&mut operations, WARM_UP)?;
     operations = 0;
-    let (before, start) = (cpu(pid)?, Instant::now());
+    let watch = Watch::start(pid)?;
     run(&mut operations, Duration::from_secs(seconds))?;
-    report("echo", operations, start.elapsed(), before, cpu(pid)?);
-    Ok(())
+    watch.stop("echo", operations)
 }
 
-/// One publish of so many frames in flight: the next goes out when every member has all of it.
-pub fn fan_out(address: &str, core: usize, pid: u64, [members, frames, seconds]: [u64; 3]) -> io::Result<()> {
+/// So many publishes in flight: the next go out when every member has all of them.
+pub fn fan_out(
+    address: &str,
+    core: usize,
+    pid: u64,
+    [members, frames, seconds]: [u64; 3],
+    internal: Option<&str>,
+) -> io::Result<()> {
     pin(core)?;
-    let mut client = Client::new(address, members as usize)?;
-    let mut publisher = connect(address)?;
-    publisher.write_all(b"PUB")?;
+    let door = if internal.is_some() { Door::classroom()? } else { Door::Bare };
+    let mut client = Client::new(address, members as usize, &door)?;
+    let mut publisher = match internal {
+        None => Publisher::bare(address)?,
+        Some(internal) => Publisher::rest(internal, frames as usize)?,
+    };
     thread::sleep(Duration::from_millis(300));
     let size = FRAME.len() * frames as usize;
     let mut publishes = 0;
     let mut run = |publishes: &mut u64, length: Duration| {
         let until = Instant::now() + length;
         while Instant::now() < until {
-            publisher.write_all(&(frames as u32).to_le_bytes())?;
+            publisher.publish(frames as u32)?;
             client.owed.fill(size);
             let mut waiting = members;
             while waiting > 0 {
@@ -149,16 +182,16 @@ pub fn fan_out(address: &str, core: usize, pid: u64, [members, frames, seconds]:
                     Ok(())
                 })?;
             }
+            publisher.settle(members)?;
             *publishes += 1;
         }
         io::Result::Ok(())
     };
-    run(&mut publishes, Duration::from_millis(500))?;
+    run(&mut publishes, WARM_UP)?;
     publishes = 0;
-    let (before, start) = (cpu(pid)?, Instant::now());
+    let watch = Watch::start(pid)?;
     run(&mut publishes, Duration::from_secs(seconds))?;
-    report("fan-out deliveries", publishes * members * frames, start.elapsed(), before, cpu(pid)?);
-    Ok(())
+    watch.stop("fan-out", publishes * members * frames)
 }
 
 /// Opens connections that each send one byte and read it back, and looks at the server's resident memory.
@@ -175,7 +208,10 @@ pub fn idle(address: &str, pid: u64, from: usize, to: usize) -> io::Result<()> {
         resident(pid)
     };
     let (first, second) = (grow(from)?, grow(to)?);
-    println!("idle: {first} bytes at {from}, {second} at {to}: {:.0} a connection", (second as f64 - first as f64) / (to - from) as f64);
+    println!(
+        "idle: {first} bytes at {from}, {second} at {to}: {:.0} a connection",
+        (second as f64 - first as f64) / (to - from) as f64
+    );
     Ok(())
 }
 
