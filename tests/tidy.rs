@@ -4,14 +4,17 @@
 
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/texts.rs"]
+mod texts;
 
-use source::{Kind, Source};
+use source::{Kind, Source, Token};
 use std::{
     collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+use texts::{places, ports};
 
 /// Who may import whom: a room, and the paths that it may name besides its own.
 const WALLS: &[(&str, &[&str])] = &[
@@ -24,13 +27,30 @@ const WALLS: &[(&str, &[&str])] = &[
     ("bridge", &["realtime"]),
     ("services", &["realtime", "auth", "protocols", "bridge"]),
     ("store", &["realtime", "protocols"]),
-    ("observe", &["realtime", "protocols", "engine", "config"]),
+    ("observe", &["config"]),
     ("http", &["realtime", "auth", "protocols", "observe"]),
     (
         "runtime",
         &["realtime", "websocket", "auth", "protocols", "engine", "config", "bridge", "services", "store", "observe", "http"],
     ),
-    ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store"]),
+    (
+        "house",
+        &[
+            "realtime",
+            "websocket",
+            "auth",
+            "protocols",
+            "engine",
+            "config",
+            "bridge",
+            "services",
+            "store",
+            "observe",
+            "http",
+            "runtime",
+        ],
+    ),
+    ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
 const PURE: &[&str] = &["realtime", "websocket", "auth", "protocols", "engine"];
@@ -72,8 +92,14 @@ const IMPURE_NAMES: &[&str] = &[
     "thread_rng",
     "now_utc",
 ];
-/// The files that may hold `unsafe`.
-const UNSAFE: &[&str] = &["src/runtime/ring.rs", "src/runtime/probe.rs"];
+/// The files that may hold `unsafe`: what speaks to the kernel, and what counts memory.
+const UNSAFE: &[&str] = &[
+    "src/runtime/ring.rs",
+    "src/runtime/probe.rs",
+    "loadtest/src/usage.rs",
+    "loadtest/src/wire/socket.rs",
+    "tests/session_memory.rs",
+];
 const LINES_A_FILE: usize = 500;
 const CHARS_A_LINE: usize = 140;
 
@@ -233,10 +259,11 @@ fn purity_finds_clocks_threads_and_dice() {
 fn safety(source: &Source) -> Vec<String> {
     let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
     let mut faults = Vec::new();
-    for token in source.tokens.iter().filter(|token| token.kind == Kind::Ident && token.text == "unsafe") {
+    for pair in source.tokens.windows(2).filter(|pair| pair[0].kind == Kind::Ident && pair[0].text == "unsafe") {
+        let token = &pair[0];
         if !UNSAFE.contains(&source.path.as_str()) {
             faults.push(format!("{}: unsafe outside of {UNSAFE:?}", source.at(token.line)));
-        } else if !is_explained(&lines[..token.line - 1]) {
+        } else if pair[1].text != "fn" && !is_explained(&lines[..token.line - 1]) {
             faults.push(format!("{}: unsafe without a `// SAFETY:` above it", source.at(token.line)));
         }
     }
@@ -278,7 +305,16 @@ fn size(source: &Source) -> Vec<String> {
         faults.push(format!("{}: {lines} lines are more than {LINES_A_FILE}: it holds two ideas", source.path));
     }
     for (index, line) in source.text.lines().enumerate().filter(|(_, line)| line.chars().count() > CHARS_A_LINE) {
-        faults.push(format!("{}: {} characters are more than {CHARS_A_LINE}", source.at(index + 1), line.chars().count()));
+        // A text is not broken for the sake of the line: what counts then is the code around it.
+        let is_here = |token: &&Token| {
+            let lines = token.line..=token.line + token.text.matches('\n').count();
+            token.kind == Kind::Literal && lines.contains(&(index + 1))
+        };
+        let texts = source.tokens.iter().filter(is_here);
+        let in_texts: usize = texts.map(|token| token.text.chars().count()).sum();
+        if line.chars().count().saturating_sub(in_texts) > CHARS_A_LINE || in_texts == 0 {
+            faults.push(format!("{}: {} characters are more than {CHARS_A_LINE}", source.at(index + 1), line.chars().count()));
+        }
     }
     faults
 }
@@ -298,6 +334,8 @@ fn size_finds_the_long() {
     finds(size, "src/a.rs", &"//\n".repeat(LINES_A_FILE + 1), 1);
     finds(size, "src/a.rs", &format!("// {}", "ё".repeat(CHARS_A_LINE - 3)), 0);
     finds(size, "src/a.rs", &format!("// {}", "x".repeat(CHARS_A_LINE - 2)), 1);
+    finds(size, "src/a.rs", &format!("const A: &str = \"{}\";", "x".repeat(CHARS_A_LINE)), 0);
+    finds(size, "src/a.rs", &format!("const A: &str = \"x\"; // {}", "x".repeat(CHARS_A_LINE)), 1);
 }
 
 fn leftovers(source: &Source) -> Vec<String> {
@@ -411,13 +449,6 @@ fn lib_names_every_room_and_no_other() {
     assert!(unknown.is_empty(), "without walls: {unknown:?}");
 }
 
-/// The ports in a text's `127.0.0.1:…` and `localhost:…`.
-fn ports(text: &str) -> BTreeSet<String> {
-    let hosts = ["127.0.0.1:", "localhost:"];
-    let found = hosts.iter().flat_map(|host| text.split(host).skip(1));
-    found.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect()).filter(|port: &String| !port.is_empty()).collect()
-}
-
 /// The addresses that the configuration listens at by default: its literals that are an address and nothing else.
 fn default_ports() -> BTreeSet<String> {
     let settings = sources().into_iter().filter(|source| source.room() == Some("config"));
@@ -442,21 +473,6 @@ fn the_readme_keeps_its_word() {
 }
 
 #[test]
-fn ports_are_read_from_texts() {
-    let ports = ports("ws://127.0.0.1:8080/ws, http://localhost:9090/metrics and 127.0.0.1:x");
-    assert_eq!(ports, ["8080", "9090"].map(String::from).into());
-}
-
-/// The places that a text must not name: somebody's home, and hosts of package registries.
-fn places(text: &str) -> Vec<String> {
-    let homes = ["root/", "home/", "Users/", "work/wt"].map(|home| format!("/{home}"));
-    let hosts =
-        [("index.", "crates.io"), ("static.", "crates.io"), ("py", "pi.org"), ("registry.", "npmjs"), ("deb.", "debian.org")];
-    let all = homes.into_iter().chain(hosts.map(|(start, end)| format!("{start}{end}")));
-    all.filter(|place| text.contains(place.as_str())).collect()
-}
-
-#[test]
 fn no_file_knows_the_machine_it_was_made_on() {
     let mut faults = Vec::new();
     for path in files() {
@@ -465,6 +481,4 @@ fn no_file_knows_the_machine_it_was_made_on() {
         }
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
-    let planted = format!("cd {}{}ann && curl https://{}{}", "/ho", "me/", "index.", "crates.io");
-    assert_eq!(places(&planted).len(), 2);
 }

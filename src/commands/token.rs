@@ -18,7 +18,7 @@ pub struct TokenArguments {
     /// The issuer (`iss`), one of [presence.issuers] with its private key or secret at hand
     #[arg(long, default_value = config::EMBEDDED_ISSUER)]
     pub issuer: String,
-    /// The account (`sub`); {n} becomes 1, 2, 3 … up to the count
+    /// The account (`sub`); an n in braces, as in the default, becomes 1, 2, 3 … up to the count
     #[arg(long, default_value = "student-{n}")]
     pub sub: String,
     /// The audience (`aud`)

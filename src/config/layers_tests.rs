@@ -1,3 +1,5 @@
+//! Precedence, faults and what they say.
+
 use super::*;
 use crate::config::{Algorithm, Api, Issuer, Permission, Prefix};
 use std::{path::PathBuf, time::Duration};

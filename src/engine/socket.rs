@@ -37,7 +37,8 @@ impl Engine {
                 self.read_head(key, &head, now);
             }
             Some(Phase::Echo | Phase::Presence(_)) => self.read_messages(key, bytes, now),
-            Some(Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
+            Some(Phase::Over) => self.read_behind_handoff(conn, bytes),
+            Some(Phase::Closing { .. } | Phase::Lingering) | None => {}
         }
         self.settle(now);
     }
@@ -198,6 +199,13 @@ impl Engine {
         let listener = connection.listener;
         self.counters.handed_off.one();
         self.output.handoffs.push(Handoff { conn, listener, head: head.to_vec() });
+    }
+
+    /// Bytes that came in the turn that gave the connection away: they belong to REST as well. Later ones the shell adds itself.
+    fn read_behind_handoff(&mut self, conn: ConnId, bytes: &[u8]) {
+        if let Some(handoff) = self.output.handoffs.iter_mut().find(|handoff| handoff.conn == conn) {
+            handoff.head.extend_from_slice(bytes);
+        }
     }
 
     /// Feeds bytes to the protocol; then sends what WebSocket itself answered, and ends what has ended.

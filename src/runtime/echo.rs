@@ -43,6 +43,9 @@ struct Slot {
     ended: bool,
     first: bool,
     publisher: bool,
+    handed: bool,
+    tail: Vec<u8>,
+    half_close: bool,
 }
 
 /// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes that end with `BYE`
@@ -54,7 +57,6 @@ pub(super) struct Echo {
     slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
-    half_closes: Vec<ConnId>,
     closes: Vec<ConnId>,
     handoffs: Vec<Handoff>,
     letters: Vec<(ShardId, Ball)>,
@@ -81,7 +83,7 @@ impl Echo {
     }
 
     /// One batch, built once and shared by all who are not busy with the one before.
-    fn publish(&mut self, bytes: &[u8]) {
+    pub(super) fn publish(&mut self, bytes: &[u8]) {
         let Some(frames) = bytes.first_chunk().copied().map(u32::from_le_bytes) else { return };
         let batch = Rc::new(vec![b'x'; 260 * frames as usize]);
         for (place, slot) in self.slots.iter_mut().enumerate() {
@@ -123,7 +125,13 @@ impl Shard for Echo {
         let listener = self.listeners[conn.index()];
         let slot = self.slot(conn);
         assert!(!slot.ended, "bytes after the end");
+        if slot.handed {
+            // Decided in this very turn: what comes behind belongs to the head.
+            let handoff = self.handoffs.iter_mut().find(|handoff| handoff.conn == conn);
+            return handoff.expect("not yet taken by the shell").head.extend_from_slice(bytes);
+        }
         if std::mem::take(&mut slot.first) && bytes.starts_with(b"GET") {
+            slot.handed = true;
             return self.handoffs.push(Handoff { conn, listener, head: bytes.to_vec() });
         }
         slot.publisher |= bytes.starts_with(b"PUB");
@@ -131,20 +139,22 @@ impl Shard for Echo {
             return self.publish(bytes.strip_prefix(b"PUB").unwrap_or(bytes));
         }
         slot.waiting.extend_from_slice(bytes);
-        assert!(!bytes.ends_with(b"PANIC"), "asked to panic");
-        if bytes.ends_with(b"QUIT") {
+        // A command may come in pieces.
+        slot.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(5)..]);
+        slot.tail.drain(..slot.tail.len().saturating_sub(5));
+        let (leave, half) = (slot.tail.ends_with(b"QUIT"), slot.tail.ends_with(b"BYE"));
+        assert!(!slot.tail.ends_with(b"PANIC"), "asked to panic");
+        if leave {
             return self.closes.push(conn);
         }
-        if bytes.ends_with(b"BYE") {
-            self.half_closes.push(conn);
-        }
+        slot.half_close = half;
         self.dirty.push(conn.slot);
     }
 
     fn ended(&mut self, conn: ConnId, _: Now) {
         let slot = self.slot(conn);
         assert!(!std::mem::replace(&mut slot.ended, true), "ended twice");
-        if slot.waiting.is_empty() && !slot.sending {
+        if slot.waiting.is_empty() && !slot.sending && !slot.handed {
             self.closes.push(conn);
         }
     }
@@ -174,7 +184,8 @@ impl Shard for Echo {
                 let Some(mut game) = self.game.take() else { return };
                 game.took.push(now.moment.since(game.since));
                 if game.left == 0 {
-                    return drop(game.done.send(game.took));
+                    let _ = game.done.send(game.took);
+                    return;
                 }
                 self.game = Some(Game { left: game.left - 1, since: now.moment, ..game });
                 self.letters.push((from, Ball::To));
@@ -183,7 +194,7 @@ impl Shard for Echo {
                 assert_eq!(number, self.drops, "every letter once and in order");
                 self.drops += 1;
                 if let Some(tell) = last {
-                    drop(tell.send(self.drops));
+                    let _ = tell.send(self.drops);
                 }
             }
         }
@@ -200,7 +211,9 @@ impl Shard for Echo {
                 let other = self.other();
                 self.letters.extend(drops.map(|ball| (other, ball)));
             }
-            Ask::Slots(tell) => drop(tell.send(self.slots.iter().filter(|slot| slot.used).count())),
+            Ask::Slots(tell) => {
+                let _ = tell.send(self.slots.iter().filter(|slot| slot.used).count());
+            }
         }
     }
 
@@ -228,9 +241,11 @@ impl Shard for Echo {
                 let batch = Rc::new(std::mem::take(&mut slot.waiting));
                 let range = 0..batch.len() as u32;
                 out.sends.push(Send { conn, segment: Segment { batch, range } });
+                if std::mem::take(&mut slot.half_close) {
+                    out.half_closes.push(conn);
+                }
             }
         }
-        out.half_closes.append(&mut self.half_closes);
         out.closes.append(&mut self.closes);
         out.handoffs.append(&mut self.handoffs);
     }

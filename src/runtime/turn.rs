@@ -18,7 +18,7 @@ use crate::{
     engine::{Handoff, Listener, Output, Send},
     realtime::{ConnId, Moment, Now, ShardId},
 };
-use glommio::{Latency, Shares, TaskQueueHandle, net::TcpStream};
+use glommio::{Latency, Shares, TaskQueueHandle, net::TcpStream, timer::sleep};
 use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 use std::{
     cell::RefCell,
@@ -33,10 +33,15 @@ use std::{
 
 /// Letters (and as many answers) taken in one turn.
 const TURN_LETTERS: usize = 1024;
+/// The clock is read again after a batch longer than this.
+const LONG_BATCH: usize = 256;
 /// The longest sleep: what was lost by whatever fault waits no longer than this.
 const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 /// The shortest sleep, also the wait before a spilled letter is tried again.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// How often each executor wakes whatever happens. Glommio parks in spite of runnable tasks when the thread was held up for a whole preempt period
+/// just before it would have run them; only a timer ends that sleep.
+const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long glommio's reactor, and with it REST, may wait while the pump is busy.
 const REACTOR_WAIT: Duration = Duration::from_millis(2);
 /// The pause after an accept that found no descriptor or no memory.
@@ -77,10 +82,16 @@ pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce
         }
         tracing::error!("the shard's eventfd cannot be read any more");
     });
+    let heart = glommio::spawn_local(async {
+        loop {
+            sleep(HEARTBEAT).await;
+        }
+    });
     ready();
     let result = pump.run().await;
     drop(pump);
     listener.cancel().await;
+    heart.cancel().await;
     result
 }
 
@@ -214,8 +225,11 @@ impl<E: Shard> Pump<E> {
         self.nudge.take();
         let engine = self.engine.clone();
         let mut engine = engine.borrow_mut();
-        let mut busy = self.hear(&mut engine);
-        let now = self.clock.now();
+        let (heard, mut now) = self.hear(&mut engine);
+        if heard > LONG_BATCH {
+            now = self.clock.now();
+        }
+        let mut busy = heard > 0;
         busy |= self.change_phase(&mut engine, now);
         self.accept_again(now);
         engine.tick(now);
@@ -232,8 +246,8 @@ impl<E: Shard> Pump<E> {
         busy
     }
 
-    /// Feeds the engine with all that came.
-    fn hear(&mut self, engine: &mut E) -> bool {
+    /// Feeds the engine with all that came. Returns how much that was, and the time that it was told.
+    fn hear(&mut self, engine: &mut E) -> (usize, Now) {
         let mut events = std::mem::take(&mut self.events);
         self.ring.reap(&mut events);
         let now = self.clock.now();
@@ -249,7 +263,7 @@ impl<E: Shard> Pump<E> {
         self.counts().letters.add(letters as u64);
         heard += letters;
         heard += self.post.take(self.id, TURN_LETTERS, |answer| engine.answer(answer, now));
-        heard > 0
+        (heard, now)
     }
 
     fn happened(&mut self, event: Event, engine: &mut E, now: Now) {

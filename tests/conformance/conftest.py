@@ -8,9 +8,11 @@ import uuid
 import httpx
 import pytest
 
-import client
-from house import BINARY, House
-from permission import PermissionService
+pytest.register_assert_rewrite("client", "contract", "house")
+
+import client  # noqa: E402
+from house import BINARY, House  # noqa: E402
+from permission import PermissionService  # noqa: E402
 
 _numbers = itertools.count()
 

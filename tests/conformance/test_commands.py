@@ -1,11 +1,18 @@
 """The commands beside `serve`: settings printed and checked, tokens made."""
 
+import asyncio
 import os
 import re
+import signal
 import subprocess
 import tomllib
 
-from house import BINARY
+import httpx
+import jwt
+
+import tokens
+from client import sign_in
+from house import BINARY, PORTS
 
 
 def run(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -19,8 +26,7 @@ def test_the_printed_settings_are_commented_valid_and_the_defaults(tmp_path):
     printed = run("print-config")
     assert printed.returncode == 0
     assert "#" in printed.stdout
-    tomllib.loads(printed.stdout)
-    defaults = tomllib.loads(re.sub(r"^# ?(\w+ = )", r"\1", printed.stdout, flags=re.MULTILINE))
+    defaults = tomllib.loads(printed.stdout)
     assert defaults["listen"]["presence"]["bind"] == "127.0.0.1:8080"
     assert defaults["listen"]["internal"]["bind"] == "127.0.0.1:9090"
     assert defaults["presence"]["auth_timeout"] == "10s"
@@ -56,8 +62,92 @@ def test_a_port_that_is_taken_is_said_so(build):
     assert str(house.presence_port) in again.stderr + again.stdout or str(house.internal_port) in again.stderr + again.stdout
 
 
+async def test_tokens_are_made_one_a_line_and_let_in(build, room):
+    house = build()
+    who = ["--issuer", tokens.ISSUERS["HS256"].name, "--aud", tokens.OPEN]
+    made = run("token", "presence", "--config", str(house.config), *who, "--sub", "pupil-{n}", "--count", "3", "--ttl", "1h")
+    assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    tokens.MINTED.extend(lines)
+    assert [jwt.decode(line, options={"verify_signature": False})["sub"] for line in lines] == ["pupil-1", "pupil-2", "pupil-3"]
+    for line in lines:
+        await sign_in(house, room, line)
+    unknown = run("token", "presence", "--config", str(house.config), "--issuer", "somebody.example.org")
+    assert unknown.returncode != 0 and unknown.stdout == ""
+
+
+async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp_path, room):
+    class Embedded:
+        presence_port, internal_port, two_shards = PORTS.free(), PORTS.free(), (0, 0)
+
+    ports = [f"--listen.presence.bind=127.0.0.1:{Embedded.presence_port}", f"--listen.internal.bind=127.0.0.1:{Embedded.internal_port}"]
+    for turn in range(2):  # the second start finds the keys of the first
+        process = start(tmp_path, *ports)
+        try:
+            await until_ready(f"http://127.0.0.1:{Embedded.internal_port}/readyz")
+            text = (tmp_path / "said").read_text()
+            found = re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", text)
+            assert f"ws://127.0.0.1:{Embedded.presence_port}/ws" in text
+            assert f"127.0.0.1:{Embedded.internal_port}" in text
+            first = found[0] if turn == 0 else first
+            for signed in (first, found[0]):
+                await sign_in(Embedded, room, signed)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+    keys = [path for path in (tmp_path / "data").rglob("*") if "key" in str(path.parent) and path.is_file()]
+    assert keys and all(path.stat().st_mode & 0o077 == 0 for path in keys), "keys are for the owner alone"
+
+
+async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
+    class Shared:
+        presence_port, two_shards = PORTS.free(), (0, 0)
+
+    address = f"127.0.0.1:{Shared.presence_port}"
+    flags = [f"--listen.{api}.bind={address}" for api in ("presence", "internal")]
+    flags += [f"--listen.{api}.prefix=/{api}" for api in ("presence", "internal")]
+    process = start(tmp_path, *flags)
+    try:
+        await until_ready(f"http://{address}/internal/readyz")
+        signed = run("token", "presence", HOMEROOM_DATA_DIR=str(tmp_path / "data")).stdout.strip()
+        await sign_in(Shared, room, signed, path="/presence/ws")
+        async with httpx.AsyncClient(trust_env=False) as http:
+            body = {"entity_type": "ban", "operation": "created", "payload": {}}
+            published = await http.post(f"http://{address}/internal/api/v1/classrooms/{room}/events", json=body)
+            assert published.json()["members"] == 1
+            listed = await http.get(
+                f"http://{address}/presence/api/v1/classrooms/{room}/agents", headers={"authorization": f"Bearer {signed}"}
+            )
+            assert len(listed.json()) == 1
+            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/api/v1/sessions"):
+                assert (await http.get(f"http://{address}{path}")).status_code == 404, path
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def start(folder, *flags) -> subprocess.Popen:
+    """A server with settings by flags alone; what it says is in `said` in the folder."""
+    with (folder / "said").open("wb") as out:
+        command = [BINARY, *flags, "--stop.drain=100ms"]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
+
+
+async def until_ready(url: str):
+    """Waits until this answers 200."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for _ in range(500):
+            try:
+                if (await http.get(url)).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"{url} is not ready within 10 s")
+
+
 def test_the_doctor_looks_at_the_machine():
     looked = run("doctor")
     said = (looked.stdout + looked.stderr).lower()
-    for thing in ("kernel", "io_uring", "nofile", "memlock", "somaxconn", "port", "clock", "core"):
+    for thing in ("kernel", "io_uring", "open files", "locked memory", "somaxconn", "port range", "clock", "cores"):
         assert thing in said, f"doctor says nothing of {thing}"

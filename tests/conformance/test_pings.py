@@ -58,8 +58,8 @@ async def test_text_is_no_answer_to_a_ping(build, room, name):
 async def test_by_default_pings_are_thirty_seconds_apart_and_a_pong_has_five(house, room, name):
     """In real time: a good client is quiet for 25 s, a mute one is out at 5 s, and who falls mute later at 35 s."""
     good = await sign_in(house, room, tokens.token(name()), shard=house.two_shards[0])
-    mute = await sign_in(house, room, tokens.token(name()), shard=house.two_shards[1], answers_pings=False)
     fading = await sign_in(house, room, tokens.token(name()), shard=house.two_shards[1])
+    mute = await sign_in(house, room, tokens.token(name()), shard=house.two_shards[1], answers_pings=False)
     operations = [(await good.json())["id"]["operation"] for _ in range(2)]
     heard = await mute.failure(failure("pong_timed_out"), timeout=7)
     assert 4.9 <= heard.at - mute.pings[0].at <= 5.5

@@ -103,6 +103,18 @@ async def test_large_payloads_go_through_whole(house, http, room, name):
     assert (await socket.json())["payload"] == payload
 
 
+@pytest.mark.parametrize("size", [1000, 5000, 10_000, 100_000, 900_000])
+async def test_a_request_that_comes_in_one_piece_is_read_whole(house, room, size):
+    """Head and body in one write on a fresh connection, larger than any buffer that the first bytes are read into."""
+    body = compact({"entity_type": "doc", "operation": "sent", "payload": {"text": "x" * size}}).encode()
+    head = f"POST /api/v1/classrooms/{room}/events HTTP/1.1\r\nhost: x\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.internal_port)
+    writer.write(head.encode() + body)
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
 BAD_EVENTS = {
     "not JSON": "{",
     "no entity_type": compact({"operation": "x", "payload": {}}),

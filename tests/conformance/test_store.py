@@ -98,7 +98,10 @@ async def test_the_tables_are_the_contracts(build, room, name):
     tables = {row[0] for row in beside.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables >= {"agent_session", "agent_session_history", "replica"}
     columns = {row[1] for row in beside.execute("PRAGMA table_info(agent_session)")}
-    assert columns >= {"id", "agent_id", "classroom_id", "replica_id", "started_at"}
+    assert columns >= {"id", "started_at"}
+    unique = [row[1] for row in beside.execute("PRAGMA index_list(agent_session)") if row[2]]
+    pairs = [{row[2].removesuffix("_id") for row in beside.execute(f"PRAGMA index_info({index})")} for index in unique]
+    assert {"agent", "classroom"} in pairs, "unique per room and agent"
     assert beside.execute("SELECT count(*) FROM agent_session").fetchone() == (1,)
     assert beside.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     beside.close()

@@ -157,7 +157,7 @@ async def test_an_upgrade_may_be_worded_in_other_ways(house, changes):
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 80
 
 
-@pytest.mark.parametrize("data", [b"\x00" * 100, TLS_HELLO, b"HELO there\r\n\r\n", b"\r\n" * 50], ids=["zeros", "tls", "smtp", "blank"])
+@pytest.mark.parametrize("data", [b"\x00" * 100, TLS_HELLO, b"HELO there"], ids=["zeros", "tls", "smtp"])
 async def test_what_is_no_http_is_refused_or_closed(house, room, name, data):
     said = await exchange(house, data + b"\r\n\r\n")
     assert said == b"" or said.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), said

@@ -46,7 +46,9 @@ impl Source {
     pub fn new(path: &str, text: &str) -> Source {
         let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path} is no Rust: {error}"));
         let mut tokens = Vec::new();
-        flatten(stream, path.starts_with("tests/"), &[], &mut tokens);
+        // Integration tests and benches are for nobody else; below `src` the attributes say what is.
+        let test = !path.starts_with("src/") && path.split('/').any(|folder| matches!(folder, "tests" | "benches"));
+        flatten(stream, test, &[], &mut tokens);
         Source { path: path.into(), text: text.into(), tokens }
     }
 

@@ -380,6 +380,13 @@ fn plain_http_goes_to_rest_with_its_bytes() {
     world.bytes(in_pieces, b"POST /api HTTP/1.1\r\nContent-Le");
     world.bytes(in_pieces, b"ngth: 2\r\n\r\n{}");
     assert_eq!(world.take_heard(in_pieces), ["HTTP 43"]);
+    let in_one_turn = world.socket(0);
+    let now = world.now;
+    world.engines[0].received(in_one_turn, b"POST /api HTTP/1.1\r\nContent-Length: 4\r\n\r\n", now);
+    world.engines[0].received(in_one_turn, b"{\"", now);
+    world.engines[0].received(in_one_turn, b"\"}", now);
+    world.run();
+    assert_eq!(world.take_heard(in_one_turn), ["HTTP 45"], "what came behind the head in the same turn goes with it");
     let never = world.socket(0);
     world.bytes(never, b"GET / HT");
     world.pass(11 * SECOND);

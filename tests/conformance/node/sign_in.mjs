@@ -1,4 +1,5 @@
-// The contract's sign-in by Node's `ws`: node sign_in.mjs URL CLASSROOM TOKEN. Prints what it heard, one JSON line for each thing, and leaves.
+// The contract's sign-in by Node's `ws`: node sign_in.mjs URL CLASSROOM TOKEN.
+// Prints what it heard, one JSON line for each thing, and leaves after the first Ping.
 import WebSocket from "ws";
 
 const [url, classroom_id, token] = process.argv.slice(2);
