@@ -14,6 +14,7 @@ use rustix::{
     },
 };
 use std::{
+    collections::VecDeque,
     fs,
     io::{self, Read, Write},
     net::TcpStream,
@@ -49,6 +50,8 @@ fn own_nanos() -> io::Result<u64> {
 }
 
 const WARM_UP: Duration = Duration::from_millis(500);
+/// After the last connection.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// A measurement under way.
 struct Watch {
@@ -80,8 +83,6 @@ impl Watch {
 struct Client {
     epoll: rustix::fd::OwnedFd,
     streams: Vec<TcpStream>,
-    /// Bytes that each stream still owes us.
-    owed: Vec<usize>,
     events: Vec<epoll::Event>,
     buffer: Vec<u8>,
 }
@@ -94,12 +95,11 @@ impl Client {
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, stream.as_fd(), EventData::new_u64(place as u64), EventFlags::IN)?;
         }
-        let owed = vec![0; connections];
-        Ok(Client { epoll, streams, owed, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18] })
+        Ok(Client { epoll, streams, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18] })
     }
 
-    /// Reads what there is; calls `whole` for each stream that owes nothing any more.
-    fn hear(&mut self, mut whole: impl FnMut(&mut TcpStream, &mut usize) -> io::Result<()>) -> io::Result<()> {
+    /// Reads what there is; tells of each connection that had something, and how many bytes.
+    fn hear(&mut self, mut each: impl FnMut(&mut TcpStream, usize, usize) -> io::Result<()>) -> io::Result<()> {
         self.events.clear();
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&second))?;
@@ -109,14 +109,15 @@ impl Client {
             if count == 0 {
                 return Err(io::Error::other("the server closed a connection"));
             }
-            let left = self.owed[place].checked_sub(count);
-            self.owed[place] = left.ok_or_else(|| io::Error::other("more came than was sent"))?;
-            if self.owed[place] == 0 {
-                whole(&mut self.streams[place], &mut self.owed[place])?;
-            }
+            each(&mut self.streams[place], place, count)?;
         }
         Ok(())
     }
+}
+
+/// What a connection still owes after `count` bytes have come.
+fn less(owed: usize, count: usize) -> io::Result<usize> {
+    owed.checked_sub(count).ok_or_else(|| io::Error::other("more came than was sent"))
 }
 
 /// Each connection has one message of 256 bytes, in a client's frame, on the way at any time.
@@ -129,30 +130,44 @@ pub fn echo(address: &str, core: usize, pid: u64, [connections, seconds]: [u64; 
         // A server's frame has no mask.
         Door::WebSocket { .. } | Door::Classroom { .. } => message.len() - 4,
     };
-    for place in 0..client.streams.len() {
-        client.streams[place].write_all(&message)?;
-        client.owed[place] = answer_bytes;
+    let mut owed = vec![answer_bytes; connections as usize];
+    for stream in &mut client.streams {
+        stream.write_all(&message)?;
     }
-    let mut operations = 0;
-    let mut run = |operations: &mut u64, length: Duration| {
-        let until = Instant::now() + length;
+    let mut run = |length: Duration| {
+        let (mut operations, until) = (0, Instant::now() + length);
         while Instant::now() < until {
-            client.hear(|stream, owed| {
-                *operations += 1;
-                *owed = answer_bytes;
-                stream.write_all(&message)
+            client.hear(|stream, place, count| {
+                owed[place] = less(owed[place], count)?;
+                if owed[place] == 0 {
+                    operations += 1;
+                    owed[place] = answer_bytes;
+                    stream.write_all(&message)?;
+                }
+                Ok(())
             })?;
         }
-        io::Result::Ok(())
+        io::Result::Ok(operations)
     };
-    run(&mut operations, WARM_UP)?;
-    operations = 0;
+    run(WARM_UP)?;
     let watch = Watch::start(pid)?;
-    run(&mut operations, Duration::from_secs(seconds))?;
+    let operations = run(Duration::from_secs(seconds))?;
     watch.stop("echo", operations)
 }
 
-/// So many publishes in flight: the next go out when every member has all of them.
+/// The members of a room and who publishes to them.
+fn room(address: &str, members: u64, in_flight: u64, internal: Option<&str>) -> io::Result<(Client, Publisher)> {
+    let door = if internal.is_some() { Door::classroom()? } else { Door::Bare };
+    let client = Client::new(address, members as usize, &door)?;
+    let publisher = match internal {
+        None => Publisher::bare(address)?,
+        Some(internal) => Publisher::rest(internal, in_flight as usize)?,
+    };
+    thread::sleep(SETTLED);
+    Ok((client, publisher))
+}
+
+/// So many publishes at once: the next so many go out when every member has all of them.
 pub fn fan_out(
     address: &str,
     core: usize,
@@ -161,37 +176,77 @@ pub fn fan_out(
     internal: Option<&str>,
 ) -> io::Result<()> {
     pin(core)?;
-    let door = if internal.is_some() { Door::classroom()? } else { Door::Bare };
-    let mut client = Client::new(address, members as usize, &door)?;
-    let mut publisher = match internal {
-        None => Publisher::bare(address)?,
-        Some(internal) => Publisher::rest(internal, frames as usize)?,
-    };
-    thread::sleep(Duration::from_millis(300));
-    let size = FRAME.len() * frames as usize;
-    let mut publishes = 0;
-    let mut run = |publishes: &mut u64, length: Duration| {
-        let until = Instant::now() + length;
+    let (mut client, mut publisher) = room(address, members, frames, internal)?;
+    let mut owed = vec![0; members as usize];
+    let mut run = |length: Duration| {
+        let (mut publishes, until) = (0, Instant::now() + length);
         while Instant::now() < until {
             publisher.publish(frames as u32)?;
-            client.owed.fill(size);
+            owed.fill(FRAME.len() * frames as usize);
             let mut waiting = members;
             while waiting > 0 {
-                client.hear(|_, _| {
-                    waiting -= 1;
+                client.hear(|_, place, count| {
+                    owed[place] = less(owed[place], count)?;
+                    waiting -= u64::from(owed[place] == 0);
                     Ok(())
                 })?;
             }
-            publisher.settle(members)?;
-            *publishes += 1;
+            publisher.settle(frames as usize, members)?;
+            publishes += frames;
         }
-        io::Result::Ok(())
+        io::Result::Ok(publishes * members)
     };
-    run(&mut publishes, WARM_UP)?;
-    publishes = 0;
+    run(WARM_UP)?;
     let watch = Watch::start(pid)?;
-    run(&mut publishes, Duration::from_secs(seconds))?;
-    watch.stop("fan-out", publishes * members * frames)
+    let deliveries = run(Duration::from_secs(seconds))?;
+    watch.stop("fan-out", deliveries)
+}
+
+/// So many publishes in flight at any time: another one goes out whenever one has reached every member.
+pub fn stream(
+    address: &str,
+    core: usize,
+    pid: u64,
+    [members, in_flight, seconds]: [u64; 3],
+    internal: Option<&str>,
+) -> io::Result<()> {
+    pin(core)?;
+    let (mut client, mut publisher) = room(address, members, in_flight, internal)?;
+    let mut bytes = vec![0_usize; members as usize];
+    // How many members have heard each publish that is under way, the oldest first.
+    let mut heard: VecDeque<u64> = VecDeque::new();
+    let mut done = 0;
+    let mut run = |length: Duration, end_empty: bool| {
+        let (before, until) = (done, Instant::now() + length);
+        loop {
+            let over = Instant::now() >= until;
+            while !over && heard.len() < in_flight as usize {
+                publisher.publish(1)?;
+                heard.push_back(0);
+            }
+            if over && (heard.is_empty() || !end_empty) {
+                return io::Result::Ok((done - before) * members);
+            }
+            client.hear(|_, place, count| {
+                let first = bytes[place] / FRAME.len();
+                bytes[place] += count;
+                for frame in first..bytes[place] / FRAME.len() {
+                    let mark = heard.get_mut(frame - done as usize).ok_or_else(|| io::Error::other("more came than was sent"))?;
+                    *mark += 1;
+                }
+                Ok(())
+            })?;
+            while heard.front() == Some(&members) {
+                heard.pop_front();
+                publisher.settle(1, members)?;
+                done += 1;
+            }
+        }
+    };
+    run(WARM_UP, false)?;
+    let watch = Watch::start(pid)?;
+    let deliveries = run(Duration::from_secs(seconds), true)?;
+    watch.stop("stream", deliveries)
 }
 
 /// Opens connections that each send one byte and read it back, and looks at the server's resident memory.

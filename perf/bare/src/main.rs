@@ -3,7 +3,10 @@
 //!     bare serve PORT CORE                    echo what comes; a connection that begins with `PUB` publishes (below)
 //!     bare drive echo ADDRESS CORE PID CONNECTIONS SECONDS [PATH]
 //!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS [INTERNAL]
+//!     bare drive stream ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
 //!     bare idle ADDRESS PID FROM TO           resident bytes for each connection, from the slope between two numbers of connections
+//!
+//! `fan-out` publishes FRAMES at once and waits until everybody has them; `stream` keeps IN-FLIGHT publishes under way at any time.
 //!
 //! With PATH or INTERNAL the server at ADDRESS is Homeroom: PATH is that of its echo WebSocket, INTERNAL the address of the listener by which
 //! events are published; members sign in with the token in the environment's `BARE_TOKEN`. Both servers then get the same bytes from the same
@@ -30,9 +33,12 @@ fn main() {
             let door = path.first().map_or(Door::Bare, |path| Door::WebSocket { path: (*path).to_owned() });
             drive::echo(address, number(core) as usize, number(pid), [number(connections), number(seconds)], &door)
         }
-        ["drive", "fan-out", address, core, pid, members, frames, seconds, ref internal @ ..] if internal.len() < 2 => {
+        ["drive", scenario @ ("fan-out" | "stream"), address, core, pid, members, frames, seconds, ref internal @ ..]
+            if internal.len() < 2 =>
+        {
             let numbers = [number(members), number(frames), number(seconds)];
-            drive::fan_out(address, number(core) as usize, number(pid), numbers, internal.first().copied())
+            let drive = if scenario == "stream" { drive::stream } else { drive::fan_out };
+            drive(address, number(core) as usize, number(pid), numbers, internal.first().copied())
         }
         ["idle", address, pid, from, to] => drive::idle(address, number(pid), number(from) as usize, number(to) as usize),
         _ => {

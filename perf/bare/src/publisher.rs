@@ -5,6 +5,7 @@ use crate::{
     doors::{CLASSROOM, connect},
 };
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::TcpStream,
 };
@@ -15,8 +16,10 @@ pub enum Publisher {
     Bare(TcpStream),
     /// Of Homeroom: a kept connection for each publish in flight.
     Rest {
-        /// Those connections.
-        lines: Vec<TcpStream>,
+        /// Those connections: the front one is the next to publish, the back one was the last.
+        lines: VecDeque<TcpStream>,
+        /// How many of those at the back have a publish that was not settled.
+        asked: usize,
         /// The request, always the same: the event brings its own number.
         request: Vec<u8>,
     },
@@ -41,31 +44,47 @@ impl Publisher {
             "POST /api/v1/classrooms/{CLASSROOM}/events HTTP/1.1\r\nHost: bare\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Ok(Publisher::Rest { lines, request: request.into_bytes() })
+        Ok(Publisher::Rest { lines, asked: 0, request: request.into_bytes() })
     }
 
     /// Publishes so many frames.
     pub fn publish(&mut self, frames: u32) -> io::Result<()> {
-        match self {
-            Publisher::Bare(stream) => stream.write_all(&frames.to_le_bytes()),
-            Publisher::Rest { lines, request } => lines.iter_mut().try_for_each(|line| line.write_all(request)),
+        let (lines, asked, request) = match self {
+            Publisher::Bare(stream) => return stream.write_all(&frames.to_le_bytes()),
+            Publisher::Rest { lines, asked, request } => (lines, asked, request),
+        };
+        for _ in 0..frames {
+            lines[0].write_all(request)?;
+            lines.rotate_left(1);
+            *asked += 1;
         }
+        Ok(())
     }
 
-    /// Reads what the server answered to the last publish, which every member has heard.
-    pub fn settle(&mut self, members: u64) -> io::Result<()> {
-        let Publisher::Rest { lines, .. } = self else { return Ok(()) };
+    /// Reads what the server answered to the oldest publishes, which every member has heard.
+    pub fn settle(&mut self, publishes: usize, members: u64) -> io::Result<()> {
+        let Publisher::Rest { lines, asked, .. } = self else { return Ok(()) };
         let wanted = format!("\"members\":{members}}}");
-        lines.iter_mut().try_for_each(|line| {
-            let (mut came, mut buffer) = (Vec::new(), [0; 1024]);
-            while !came.ends_with(b"}") {
-                match line.read(&mut buffer)? {
-                    0 => return Err(io::Error::other("the server closed a publisher's connection")),
-                    count => came.extend_from_slice(&buffer[..count]),
-                }
+        for _ in 0..publishes {
+            let oldest = lines.len() - *asked;
+            *asked -= 1;
+            let answer = answer(&mut lines[oldest])?;
+            if !answer.ends_with(&wanted) {
+                return Err(io::Error::other(answer));
             }
-            let came = String::from_utf8_lossy(&came);
-            if came.ends_with(&wanted) { Ok(()) } else { Err(io::Error::other(came.into_owned())) }
-        })
+        }
+        Ok(())
     }
+}
+
+/// A whole answer: its body is one JSON object.
+fn answer(line: &mut TcpStream) -> io::Result<String> {
+    let (mut came, mut buffer) = (Vec::new(), [0; 1024]);
+    while !came.ends_with(b"}") {
+        match line.read(&mut buffer)? {
+            0 => return Err(io::Error::other("the server closed a publisher's connection")),
+            count => came.extend_from_slice(&buffer[..count]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&came).into_owned())
 }
