@@ -1,7 +1,6 @@
 //! `homeroom join`: a student in the terminal. Signs in to a classroom and prints what it hears, until it ends.
 
 use super::Failure;
-use crate::config::EMBEDDED_AUDIENCE;
 use std::{io::Write, net::TcpStream};
 use tungstenite::{Message, WebSocket, client::client, protocol::CloseFrame};
 
@@ -27,7 +26,7 @@ pub struct JoinArguments {
     pub label: String,
 }
 
-/// Joins and prints until the server closes.
+/// Joins and prints until the server closes. An error that the session ends with is a failure.
 pub fn run(arguments: &JoinArguments) -> Result<(), Failure> {
     let mut socket = connect(&arguments.url)?;
     let payload = serde_json::json!({
@@ -35,13 +34,17 @@ pub fn run(arguments: &JoinArguments) -> Result<(), Failure> {
     });
     let request = serde_json::json!({ "type": "connect_request", "payload": payload });
     socket.send(Message::text(request.to_string())).map_err(failed)?;
-    eprintln!("joining {} as {}.<account>.{EMBEDDED_AUDIENCE} (Ctrl-C leaves)", arguments.classroom, arguments.label);
+    eprintln!("joining classroom {} with the label {} (Ctrl-C leaves)", arguments.classroom, arguments.label);
+    let mut ended_by = None;
     loop {
         match socket.read() {
-            Ok(Message::Text(text)) => writeln!(std::io::stdout(), "{text}").map_err(failed)?,
-            Ok(Message::Close(close)) => return closed(close.as_ref()),
+            Ok(Message::Text(text)) => {
+                writeln!(std::io::stdout(), "{text}").map_err(failed)?;
+                ended_by = ended_by.or_else(|| session_error(&text));
+            }
+            Ok(Message::Close(close)) => return closed(close.as_ref(), ended_by),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_)) => {}
-            Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
+            Err(tungstenite::Error::ConnectionClosed) => return closed(None, ended_by),
             Err(error) => return Err(failed(error)),
         }
     }
@@ -52,12 +55,25 @@ fn connect(url: &str) -> Result<WebSocket<TcpStream>, Failure> {
     let (Some("ws"), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return Err(Failure::Usage("expected a URL that begins with ws://".to_owned()));
     };
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), uri.port_u16().unwrap_or(80))).map_err(failed)?;
-    let (socket, _response) = client(url, stream).map_err(failed)?;
+    let port = uri.port_u16().unwrap_or(80);
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
+        .map_err(|error| Failure::Failed(format!("cannot connect to {host}:{port}: {error}")))?;
+    // Not the URL itself: somebody may have put a token into its query.
+    let (socket, _response) =
+        client(url, stream).map_err(|error| Failure::Failed(format!("no WebSocket at {}: {error}", uri.path())))?;
     Ok(socket)
 }
 
-fn closed(close: Option<&CloseFrame>) -> Result<(), Failure> {
+/// The name of the error, where the text is one that ends the session.
+fn session_error(text: &str) -> Option<String> {
+    let message: serde_json::Value = serde_json::from_str(text).ok()?;
+    (message["type"] == "unrecoverable_session_error").then(|| message["payload"]["type"].as_str().unwrap_or_default().to_owned())
+}
+
+fn closed(close: Option<&CloseFrame>, ended_by: Option<String>) -> Result<(), Failure> {
+    if let Some(error) = ended_by {
+        return Err(Failure::Failed(format!("closed by the server: {error}")));
+    }
     match close {
         Some(frame) => eprintln!("closed by the server: {}", u16::from(frame.code)),
         None => eprintln!("closed by the server"),
@@ -67,4 +83,22 @@ fn closed(close: Option<&CloseFrame>) -> Result<(), Failure> {
 
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_session_is_a_failure_and_a_restart_is_none() {
+        let refused = r#"{"type":"unrecoverable_session_error","payload":{"type":"unauthenticated","status":401}}"#;
+        assert!(matches!(closed(None, session_error(refused)), Err(Failure::Failed(why)) if why.ends_with("unauthenticated")));
+        for text in [
+            r#"{"type":"connect_success"}"#,
+            r#"{"type":"recoverable_session_error","payload":{"type":"terminated"}}"#,
+            "rubbish",
+        ] {
+            assert!(closed(None, session_error(text)).is_ok(), "{text}");
+        }
+    }
 }

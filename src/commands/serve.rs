@@ -2,10 +2,10 @@
 
 use super::{Failure, flags::SettingFlags};
 use crate::{
-    config::Settings,
+    config::{Settings, settings::WebSocket},
     house::{banner, serve_until_stopped},
     observe::logs::{self, Logs},
-    runtime::{Clock, end_process_on_panic, probe},
+    runtime::{Clock, StopSignals, end_process_on_panic, probe},
 };
 use std::io::Write;
 
@@ -39,17 +39,31 @@ pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let connections = loaded.settings.websocket.connections(probe::raise_limits());
+    let nofile = probe::raise_limits();
+    let connections = loaded.settings.websocket.connections(nofile);
+    if connections == 0 {
+        return Err(Failure::Failed(too_few_files(nofile)));
+    }
     probe::probe().map_err(|fault| Failure::Failed(fault.to_string()))?;
     Ok(Prepared { settings: loaded.settings, logs, connections })
 }
 
+fn too_few_files(nofile: u64) -> String {
+    format!(
+        "no connection could be taken: the limit of open files is {nofile}, and {} are kept for the rest of the process; \
+         raise the hard limit by LimitNOFILE= (systemd), --ulimit nofile= (Docker), nofile in limits.conf, or `ulimit -n`",
+        WebSocket::RESERVED_DESCRIPTORS
+    )
+}
+
 /// Serves until SIGTERM.
 pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    // First of all: a stop while the start is still under way is no failure.
+    let signals = StopSignals::caught().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let Prepared { settings, logs: _logs, connections } = prepare(arguments)?;
     end_process_on_panic();
     let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
-    serve_until_stopped(&settings, connections, |house, addresses| {
+    serve_until_stopped(&settings, &signals, connections, |house, addresses| {
         // Under systemd standard output is the journal, and no token belongs there.
         let now = std::env::var_os("JOURNAL_STREAM").is_none().then(|| Clock::started_now().now().wall);
         let text = banner::text(house, &settings, addresses, &program, now);

@@ -168,7 +168,7 @@ impl<'i> Reading<'i> {
                 }
             } else {
                 let at = Spanned::new(name.span(), DeValue::Boolean(true));
-                self.faults.push(place.fault(&at, format!("is unknown; the nearest is {}", known.nearest(&key))));
+                self.faults.push(place.fault(&at, known.unknown(&key)));
             }
         }
     }
@@ -179,8 +179,7 @@ impl<'i> Reading<'i> {
             match known.get(name) {
                 Some(key) => self.take_text(key, text, Origin::Environment(name.clone())),
                 None => {
-                    let nearest = nearest(name, known.keys().map(String::as_str));
-                    let message = format!("is unknown; the nearest is {nearest}");
+                    let message = unknown(name, known.keys().map(String::as_str));
                     self.faults.push(Fault { source: Source::Environment(name.clone()), key: String::new(), message });
                 }
             }
@@ -193,7 +192,7 @@ impl<'i> Reading<'i> {
             match known.keys.get(path) {
                 Some(key) => self.take_text(key, text, Origin::Flag(format!("--{}", key.flag()))),
                 None => {
-                    let message = format!("is unknown; the nearest is {}", known.nearest(path));
+                    let message = known.unknown(path);
                     self.faults.push(Fault { source: Source::Flag(path.clone()), key: String::new(), message });
                 }
             }
@@ -244,19 +243,28 @@ impl Known {
         Known { keys: keys().map(|key| (key.path(), key)).collect(), tables }
     }
 
-    fn nearest(&self, unknown: &str) -> &str {
-        nearest(unknown, self.keys.keys().chain(&self.tables).map(String::as_str))
+    fn unknown(&self, name: &str) -> String {
+        unknown(name, self.keys.keys().chain(&self.tables).map(String::as_str))
     }
 }
 
-/// The known name that is most like `unknown`: as a whole, or in its last part (a key in the wrong table).
-fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
+/// Below this no name is like another (1.0: equal).
+const ALIKE: f64 = 0.5;
+
+/// What is said of an unknown name: with the known one that is most like it, as a whole, or in its last part (a key in the wrong table),
+/// if any is.
+fn unknown<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let own = |name: &str| name.strip_prefix(VARIABLES).unwrap_or(name).to_owned();
     let likeness = |name: &str| {
-        let whole = strsim::normalized_damerau_levenshtein(unknown, name);
-        whole.max(0.9 * strsim::normalized_damerau_levenshtein(&last(unknown), &last(name)))
+        let whole = strsim::normalized_damerau_levenshtein(&own(unknown), &own(name));
+        whole.max(0.9 * strsim::normalized_damerau_levenshtein(&last(&own(unknown)), &last(&own(name))))
     };
-    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
+    let nearest = known.map(|name| (likeness(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match nearest {
+        Some((likeness, name)) if likeness >= ALIKE => format!("is unknown; the nearest is {name}"),
+        Some(_) | None => "is unknown".to_owned(),
+    }
 }
 
 #[cfg(test)]

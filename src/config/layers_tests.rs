@@ -90,6 +90,19 @@ fn all_faults_are_told_at_once_each_with_its_source() {
 }
 
 #[test]
+fn what_is_like_nothing_gets_no_advice() {
+    let layers = file("a = 1\n").environment(variables([("HOMEROOM_TYPO", "1"), ("HOMEROOM_SHARD", "1")]));
+    assert_eq!(
+        faults(layers),
+        [
+            "homeroom.toml:1: a: is unknown",
+            "$HOMEROOM_SHARD: is unknown; the nearest is HOMEROOM_SHARDS",
+            "$HOMEROOM_TYPO: is unknown"
+        ]
+    );
+}
+
+#[test]
 fn a_broken_file_hides_no_fault_of_other_layers() {
     let told = faults(file("a = = 1\n[presence\n").environment(variables([("HOMEROOM_SHARDS", "-1")])));
     assert!(told.iter().any(|fault| fault.starts_with("homeroom.toml:1: is not TOML")), "{told:?}");

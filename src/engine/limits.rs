@@ -26,6 +26,11 @@ impl Seats {
         Seats { limit, taken: Arc::default() }
     }
 
+    /// Takes one for as long as the guard lives, for a connection that the engine has given away; `None` when all are taken.
+    pub fn hold(&self) -> Option<HeldSeat> {
+        self.take().then(|| HeldSeat(self.clone()))
+    }
+
     /// Takes one; false when all are taken.
     pub(super) fn take(&self) -> bool {
         let took = self.taken.fetch_add(1, Relaxed) < self.limit;
@@ -38,6 +43,16 @@ impl Seats {
     /// Gives one back.
     pub(super) fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A place that is given back when this is dropped.
+#[derive(Debug)]
+pub struct HeldSeat(Seats);
+
+impl Drop for HeldSeat {
+    fn drop(&mut self) {
+        self.0.give_back();
     }
 }
 
@@ -103,4 +118,19 @@ pub struct Rules {
     pub presence: presence::Settings,
     /// Whether upgrades say which shard they reached (the test switch).
     pub show_shard: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_seat_counts_until_it_is_dropped() {
+        let seats = Seats::new(2);
+        let held = seats.hold();
+        assert!(held.is_some() && seats.take());
+        assert!(seats.hold().is_none() && !seats.take());
+        drop(held);
+        assert!(seats.take());
+    }
 }

@@ -120,7 +120,7 @@ impl Snapshot {
         let samples = samples.collect();
         self.0.push(Metric {
             name: "homeroom_dropped",
-            help: "Published frames that a listener did not get",
+            help: "Published frames that a listener did not get: it read too slowly, or had left before the end of the turn (as in a mass leave)",
             kind: Counter,
             unit: None,
             samples,

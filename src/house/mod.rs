@@ -14,7 +14,7 @@ use crate::{
     config::Settings,
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
-    runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopTimes},
+    runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
     store::{SqliteStore, Store, sqlite},
 };
 use rest::Rest;
@@ -58,9 +58,10 @@ impl fmt::Display for HouseFault {
 
 impl std::error::Error for HouseFault {}
 
-/// Serves until SIGTERM. `connections` is how many may be held in all; `opened` is told the addresses once everything listens.
+/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is told the addresses once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
+    signals: &StopSignals,
     connections: usize,
     opened: impl FnOnce(&House, &[SocketAddr]),
 ) -> Result<(), HouseFault> {
@@ -105,16 +106,24 @@ pub fn serve_until_stopped(
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
+            let seats = limits.seats.clone();
             let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
                 let Listener(index) = handoff.listener;
-                let served = serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone());
-                Box::pin(served) as std::pin::Pin<Box<dyn Future<Output = ()>>>
+                // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
+                let seat = seats.hold();
+                let served = seat.is_some().then(|| serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone()));
+                Box::pin(async move {
+                    let _seat = seat;
+                    if let Some(served) = served {
+                        served.await;
+                    }
+                }) as std::pin::Pin<Box<dyn Future<Output = ()>>>
             });
             Furnishing { engine, on_handoff }
         }
     };
     let running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
-    running.stop_on_signals(StopTimes { drain: settings.stop.drain, goodbye: GOODBYE }).map_err(HouseFault::System)?;
+    running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
     opened(&house, running.addresses());
     let ended = running.join().map_err(HouseFault::Boot);

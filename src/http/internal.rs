@@ -130,6 +130,16 @@ mod tests {
     }
 
     #[test]
+    fn no_page_in_a_browser_may_call() {
+        let house = Rc::new(House::default());
+        let body = r#"{"entity_type":"ban","operation":"created","payload":{}}"#;
+        let path = format!("POST /api/v1/classrooms/{FULL}/events");
+        for (header, status) in [("", 200), ("\norigin: https://evil.example", 403), ("\norigin: null", 403)] {
+            assert_eq!(ask(&house, &format!("{path}{header}\n\n{body}")).status, status, "{header}");
+        }
+    }
+
+    #[test]
     fn a_session_is_ended_or_not_there() {
         let house = Rc::new(House::default());
         let request = |agent| {

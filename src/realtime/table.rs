@@ -25,15 +25,20 @@ pub struct Key {
 }
 
 /// Values in numbered places. Insert, look up and remove are O(1).
+///
+/// The place that was freed first is used first: a generation comes round again only after 2¹⁶ times as many values as there are places,
+/// so nobody who comes and goes quickly can be taken for whom an answer that was long on its way is meant.
 pub struct Table<T> {
     chunks: Vec<Box<[Slot<T>]>>,
     free: u32,
+    /// The end of the free list; of no meaning while the list is empty.
+    last_free: u32,
     used: usize,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table { chunks: Vec::new(), free: NONE, used: 0 }
+        Table { chunks: Vec::new(), free: NONE, last_free: NONE, used: 0 }
     }
 }
 
@@ -92,14 +97,13 @@ impl<T> Table<T> {
 
     /// Takes the value at `key` out; the place may be used again.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        let free = self.free;
         let place = self.place_mut(key.slot)?;
         if place.generation != key.generation || matches!(place.entry, Entry::Free { .. }) {
             return None;
         }
-        let Entry::Used(value) = std::mem::replace(&mut place.entry, Entry::Free { next: free }) else { return None };
+        let Entry::Used(value) = std::mem::replace(&mut place.entry, Entry::Free { next: NONE }) else { return None };
         place.generation = place.generation.wrapping_add(1);
-        self.free = key.slot;
+        self.append_free(key.slot);
         self.used -= 1;
         Some(value)
     }
@@ -123,12 +127,22 @@ impl<T> Table<T> {
         self.chunks.get_mut(slot as usize / CHUNK)?.get_mut(slot as usize % CHUNK)
     }
 
+    fn append_free(&mut self, slot: u32) {
+        if self.free == NONE {
+            self.free = slot;
+        } else if let Some(Slot { entry: Entry::Free { next }, .. }) = self.place_mut(self.last_free) {
+            *next = slot;
+        }
+        self.last_free = slot;
+    }
+
+    /// Only while the free list is empty.
     fn grow(&mut self) {
         let first = (self.chunks.len() * CHUNK) as u32;
         let last = first + CHUNK as u32 - 1;
         let next = |slot: u32| if slot == last { NONE } else { slot + 1 };
         self.chunks.push((first..=last).map(|slot| Slot { generation: 0, entry: Entry::Free { next: next(slot) } }).collect());
-        self.free = first;
+        (self.free, self.last_free) = (first, last);
     }
 }
 
@@ -141,6 +155,11 @@ mod tests {
         let mut table = Table::default();
         let first = table.insert("first");
         assert_eq!(table.remove(first), Some("first"));
+        for _ in 1..CHUNK {
+            let other = table.insert("other");
+            assert_ne!(other.slot, first.slot, "the place that was freed last is used last");
+            table.remove(other);
+        }
         let second = table.insert("second");
         assert_eq!(second.slot, first.slot);
         assert_eq!(table.at(first), None);
@@ -161,5 +180,8 @@ mod tests {
         }
         assert!(table.is_empty());
         assert_eq!(table.values().count(), 0);
+        let again: Vec<Key> = (0..CHUNK * 4).map(|n| table.insert(n)).collect();
+        assert_eq!(table.chunks.len(), 4, "every place is used again");
+        assert!(again.iter().enumerate().all(|(n, &key)| table.at(key) == Some(&n)));
     }
 }

@@ -7,7 +7,7 @@ use super::{
     nudge::Nudge,
     ring::RingSizes,
     shard::Shard,
-    stop::{self, Phase, Stage, StopTimes},
+    stop::{Phase, Stage, StopSignals, StopTimes},
     turn::{OnHandoff, ShardParts, run_shard},
 };
 use crate::realtime::ShardId;
@@ -130,8 +130,8 @@ impl<A> Running<A> {
     }
 
     /// Stops on SIGTERM or SIGINT; a second one ends the process at once.
-    pub fn stop_on_signals(&self, times: StopTimes) -> io::Result<()> {
-        stop::on_signals(self.stage.clone(), times)
+    pub fn stop_on(&self, signals: &StopSignals, times: StopTimes) {
+        signals.stop(self.stage.clone(), times);
     }
 
     /// Waits until all shards have ended. An error is a fault of a shard, after which the others are ended too.

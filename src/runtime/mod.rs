@@ -28,5 +28,5 @@ pub use mesh::Post;
 pub use nudge::Nudge;
 pub use ring::RingSizes;
 pub use shard::{Control, Shard};
-pub use stop::{Phase, Stage, StopTimes};
+pub use stop::{Phase, Stage, StopSignals, StopTimes};
 pub use turn::OnHandoff;

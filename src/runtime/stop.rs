@@ -10,7 +10,7 @@ use signal_hook::{
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     thread,
@@ -94,37 +94,78 @@ impl Stage {
     /// The whole stop, on the calling thread. It is over in `drain + goodbye` at most.
     pub fn stop(&self, times: StopTimes) {
         self.advance(Phase::Draining);
-        self.wait_for_the_last(times.drain);
+        self.wait_for_the_last(times.drain, || self.connections());
         self.advance(Phase::Closing);
-        self.wait_for_the_last(times.goodbye);
+        // Now REST ends too: a request in hand still gets its answer.
+        self.wait_for_the_last(times.goodbye, || self.connections() + self.rest());
         self.advance(Phase::Gone);
     }
 
-    fn wait_for_the_last(&self, at_most: Duration) {
+    fn rest(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.handed_off_now.value()).sum()
+    }
+
+    fn wait_for_the_last(&self, at_most: Duration, left: impl Fn() -> u64) {
         let until = Instant::now() + at_most;
         let mut quiet = 0;
         while quiet < QUIET_LOOKS && Instant::now() < until {
             thread::sleep(LOOK);
-            quiet = if self.connections() == 0 { quiet + 1 } else { 0 };
+            quiet = if left() == 0 { quiet + 1 } else { 0 };
         }
     }
 }
 
-/// Stops on SIGTERM and SIGINT; a second one ends the process at once.
-pub(super) fn on_signals(stage: Arc<Stage>, times: StopTimes) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count > 0 {
-                tracing::warn!("asked twice to stop: ending at once");
-                exit(128 + signal);
+/// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
+/// could be lost.
+#[derive(Clone, Debug)]
+pub struct StopSignals(Arc<OnceLock<(Arc<Stage>, StopTimes)>>);
+
+impl StopSignals {
+    /// Catches them from now on; a second one ends the process at once.
+    pub fn caught() -> io::Result<StopSignals> {
+        let stops: Arc<OnceLock<(Arc<Stage>, StopTimes)>> = Arc::default();
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let own = stops.clone();
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for (count, signal) in signals.forever().enumerate() {
+                if count > 0 {
+                    tracing::warn!("asked twice to stop: ending at once");
+                    exit(128 + signal);
+                }
+                let Some((stage, times)) = own.get().cloned() else {
+                    tracing::info!("stopped before it served");
+                    exit(0);
+                };
+                tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+                if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
+                    exit(128 + signal);
+                }
             }
-            tracing::info!(drain_s = times.drain.as_secs(), "stopping");
-            let stage = stage.clone();
-            if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
-                exit(128 + signal);
-            }
-        }
-    })?;
-    Ok(())
+        })?;
+        Ok(StopSignals(stops))
+    }
+
+    /// From now on they stop this.
+    pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
+        // There is one stage in a process; the first stays.
+        let _ = self.0.set((stage, times));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::mesh, *};
+
+    #[test]
+    fn rest_answers_are_waited_for_at_the_end_and_hold_up_no_drain() {
+        let stage = Stage::new(&mesh::doors(1).unwrap());
+        stage.counts(ShardId(0)).handed_off_now.set(1);
+        let (drain, goodbye) = (Duration::from_secs(600), Duration::from_millis(500));
+        let began = Instant::now();
+        stage.stop(StopTimes { drain, goodbye });
+        assert!((goodbye..drain).contains(&began.elapsed()));
+        stage.counts(ShardId(0)).handed_off_now.set(0);
+        stage.stop(StopTimes { drain, goodbye: drain });
+        assert_eq!(stage.phase(), Phase::Gone);
+    }
 }

@@ -465,9 +465,10 @@ fn serve() {
         return;
     }
     end_process_on_panic();
+    let signals = StopSignals::caught().unwrap();
     let running = echo_at(SocketAddr::from(([127, 0, 0, 1], number("PORT").unwrap_or(9000))), 1);
     let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
-    running.stop_on_signals(StopTimes { drain, ..QUICK }).unwrap();
+    running.stop_on(&signals, StopTimes { drain, ..QUICK });
     println!("\n{LISTENING}{}", running.addresses()[0]);
     running.join().unwrap();
     process::exit(0);

@@ -389,11 +389,13 @@ impl<E: Shard> Pump<E> {
         }
         let closing = socket.has(Mark::CLOSING);
         let handoff = self.handing.iter().position(|handoff| handoff.conn == conn).map(|place| self.handing.swap_remove(place));
-        if let (Some(descriptor), Some(handoff), false) = (self.sockets.remove(conn), handoff, closing) {
+        let descriptor = self.sockets.remove(conn);
+        self.counts().connections.set(self.sockets.live() as u64);
+        // First, so that the place it had is free for what becomes of it.
+        engine.released(conn);
+        if let (Some(descriptor), Some(handoff), false) = (descriptor, handoff, closing) {
             self.give(descriptor, handoff);
         }
-        self.counts().connections.set(self.sockets.live() as u64);
-        engine.released(conn);
     }
 
     fn give(&mut self, descriptor: OwnedFd, handoff: Handoff) {

@@ -57,7 +57,8 @@ fn create(path: &Path) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| io::Error::new(error.kind(), format!("its folder cannot be made: {error}")))?;
     let draft = draft_path(path)?;
     let placed = write_new(&draft).and_then(|()| Ok(renameat_with(CWD, &draft, CWD, path, RenameFlags::NOREPLACE)?));
     match placed {

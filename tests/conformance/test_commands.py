@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import tomllib
 
 import httpx
@@ -151,3 +152,33 @@ def test_the_doctor_looks_at_the_machine():
     said = (looked.stdout + looked.stderr).lower()
     for thing in ("kernel", "io_uring", "open files", "locked memory", "somaxconn", "port range", "clock", "cores"):
         assert thing in said, f"doctor says nothing of {thing}"
+
+
+def test_a_stop_during_the_start_is_a_good_end(build):
+    house = build()
+    house.stop()
+    with house.log.open("ab") as log:
+        process = subprocess.Popen([BINARY, "serve", "--config", house.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    # Signals are caught before anything else is done; this is the first sign of life that can be seen from outside.
+    status = f"/proc/{process.pid}/status"
+    deadline = time.monotonic() + 20
+    while not caught(status) and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0, house.log.read_text()[-3000:]
+
+
+def caught(status: str) -> bool:
+    """Whether the process has a handler for SIGTERM."""
+    with open(status) as file:
+        mask = next(line.split()[1] for line in file if line.startswith("SigCgt"))
+    return bool(int(mask, 16) & (1 << (signal.SIGTERM - 1)))
+
+
+def test_too_few_open_files_are_said_at_the_start(tmp_path):
+    served = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -n 100 && exec "$0" serve', BINARY], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=30, cwd=tmp_path,
+    )
+    assert served.returncode == 1
+    assert "open files is 100" in served.stderr

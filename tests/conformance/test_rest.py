@@ -1,5 +1,7 @@
 """The REST routes of the presence listener, their refusals and CORS."""
 
+import socket
+import time
 import uuid
 
 import pytest
@@ -195,3 +197,38 @@ async def test_paths_beside_ws_are_not_upgraded(house):
             assert "101" not in str(refusal)
         else:
             raise AssertionError(f"{path} was upgraded")
+
+
+def test_http_connections_count_among_the_connections(build):
+    most = 4
+    house = build(websocket={"max_connections": most})
+
+    def served(connection: socket.socket) -> bool:
+        try:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            return connection.recv(4096).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    def connections(count: int) -> list[socket.socket]:
+        return [socket.create_connection(("127.0.0.1", house.presence_port), timeout=5) for _ in range(count)]
+
+    # Those that asked whether the server is ready may still be on their way out.
+    deadline = time.monotonic() + 10
+    while True:
+        held = connections(most + 3)
+        kept = [connection for connection in held if served(connection)]
+        assert len(kept) <= most
+        if len(kept) == most or time.monotonic() > deadline:
+            break
+        for connection in held:
+            connection.close()
+        time.sleep(0.05)
+    assert len(kept) == most
+    kept[0].close()
+    deadline = time.monotonic() + 10
+    while not served(connections(1)[0]):
+        assert time.monotonic() < deadline, "a place that was given back can be had again"
+        time.sleep(0.05)
+    for connection in held:
+        connection.close()

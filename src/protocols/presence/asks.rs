@@ -42,7 +42,7 @@ pub struct Publication {
     pub entity_type: String,
     /// `id.operation` of the event, for example `created`.
     pub operation: String,
-    /// `id.sequence_id`; the home counts by itself where it is absent.
+    /// `id.sequence_id`. Where it is absent the home counts: on from the room's last one, or from the clock in microseconds since 1970.
     pub sequence_id: Option<i64>,
     /// The payload, a JSON object exactly as it is to be delivered.
     pub payload: Box<str>,

@@ -3,7 +3,7 @@
 //! Waiting → (asking a permission service) → joining → live → over. The home decides when a connection is seated; the connection keeps time.
 
 use super::{
-    letters::{FromHome, Seat, ToHome},
+    letters::{Cuts, FromHome, Seat, ToHome},
     messages::{Notice, Parser, SessionError},
     settings::Settings,
 };
@@ -68,7 +68,7 @@ enum State {
     /// For the first frame.
     Waiting,
     /// For the permission service.
-    Asking { classroom: ClassroomId, agent_id: Arc<str> },
+    Asking { classroom: ClassroomId, agent_id: Arc<str>, cuts: Cuts },
     /// For the home.
     Joining { classroom: ClassroomId, agent_id: Arc<str> },
     /// Signed in.
@@ -121,11 +121,12 @@ impl Connection {
         };
         let classroom = request.classroom_id;
         let agent_id: Arc<str> = account.agent_id(request.agent_label).into();
+        let cuts = Cuts::of(request.agent_label, &account);
         match gate.permissions.decide(&account, classroom, Action::Connect) {
-            Decision::Allowed => self.join(classroom, agent_id, conn, now, out),
+            Decision::Allowed => self.join((classroom, agent_id, cuts), conn, now, out),
             Decision::Denied => self.fail(SessionError::AccessDenied, out),
             Decision::Ask(question) => {
-                self.state = State::Asking { classroom, agent_id };
+                self.state = State::Asking { classroom, agent_id, cuts };
                 out.push(Effect::Timer(None));
                 out.push(Effect::Ask(question));
             }
@@ -139,11 +140,11 @@ impl Connection {
     }
 
     fn on_permission(&mut self, answer: Option<bool>, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
-        let State::Asking { classroom, agent_id } = &self.state else { return };
+        let State::Asking { classroom, agent_id, cuts } = &self.state else { return };
         match answer {
             Some(true) => {
-                let (classroom, agent_id) = (*classroom, agent_id.clone());
-                self.join(classroom, agent_id, conn, now, out);
+                let seat = (*classroom, agent_id.clone(), *cuts);
+                self.join(seat, conn, now, out);
             }
             Some(false) | None => self.fail(SessionError::AccessDenied, out),
         }
@@ -203,10 +204,11 @@ impl Connection {
         }
     }
 
-    fn join(&mut self, classroom: ClassroomId, agent_id: Arc<str>, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
+    fn join(&mut self, seat: (ClassroomId, Arc<str>, Cuts), conn: ConnId, now: Now, out: &mut Vec<Effect>) {
+        let (classroom, agent_id, cuts) = seat;
         self.state = State::Joining { classroom, agent_id: agent_id.clone() };
         out.push(Effect::Timer(None));
-        out.push(Effect::Home(ToHome::Join { conn, classroom, agent_id, at: now.wall }));
+        out.push(Effect::Home(ToHome::Join { conn, classroom, agent_id, cuts, at: now.wall }));
     }
 
     fn leave(&mut self, conn: ConnId, now: Now, out: &mut Vec<Effect>) {

@@ -2,7 +2,7 @@
 
 use super::{
     asks::{Ask, Reply},
-    letters::{FromHome, ToHome},
+    letters::{Cuts, FromHome, ToHome},
     messages::SessionError,
     record::{self, Leaving, StoreFault},
     room::{Circumstances, Room, Row},
@@ -128,8 +128,8 @@ impl Homes {
     /// Takes a letter.
     pub fn letter(&mut self, letter: ToHome, now: Now, out: &mut Vec<Outcome>) {
         match letter {
-            ToHome::Join { conn, classroom, agent_id, at } => {
-                self.join(conn, record::Entering { classroom, agent_id, at }, now, out)
+            ToHome::Join { conn, classroom, agent_id, cuts, at } => {
+                self.join(conn, cuts, record::Entering { classroom, agent_id, at }, now, out)
             }
             ToHome::Leave { conn, classroom, seat, at } => {
                 self.in_room(classroom, now, out, |room, c| room.leave(conn, &seat, at, c))
@@ -162,13 +162,14 @@ impl Homes {
         self.fired = fired;
     }
 
-    fn join(&mut self, conn: ConnId, entering: record::Entering, now: Now, out: &mut Vec<Outcome>) {
+    fn join(&mut self, conn: ConnId, cuts: Cuts, entering: record::Entering, now: Now, out: &mut Vec<Outcome>) {
         let classroom = entering.classroom;
         let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
         let mut circumstances = Circumstances { hasher: &self.hasher, settings: &self.settings, out };
         let seated = room.seated();
-        let (place, row) = room.join(conn, entering.agent_id.clone(), &mut circumstances);
+        let joined = room.join(conn, entering.agent_id.clone(), cuts, &mut circumstances);
         self.seated = self.seated + room.seated() - seated;
+        let Some((place, row)) = joined else { return };
         let deadline = now.moment + self.settings.enter_timeout;
         match row {
             Row::Stored(_) => {}
@@ -203,8 +204,8 @@ impl Homes {
             }
             Ask::Counts { classrooms } => Reply::Counts(self.counts(&classrooms)),
             Ask::Publish { classroom, event } => {
-                let mut published = (event.sequence_id.unwrap_or(1), 0);
-                self.in_room(classroom, now, out, |room, c| published = room.publish(&event, c));
+                let mut published = (event.sequence_id.unwrap_or(now.wall.0), 0);
+                self.in_room(classroom, now, out, |room, c| published = room.publish(&event, now.wall, c));
                 Reply::Published { sequence_id: published.0, members: published.1 }
             }
             Ask::Close { classroom, agent_id } => {

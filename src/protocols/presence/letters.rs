@@ -1,7 +1,10 @@
 //! What a connection and the home of its classroom say to each other, across shards.
 
 use super::{asks::Ask, messages::SessionError};
-use crate::realtime::{ClassroomId, ConnId, ShardId, UnixMicros};
+use crate::{
+    auth::Account,
+    realtime::{ClassroomId, ConnId, ShardId, UnixMicros},
+};
 use std::sync::Arc;
 
 /// Which member a connection means: by agent id until it is seated, by its place after.
@@ -13,10 +16,28 @@ pub enum Seat {
     Place(u32),
 }
 
+/// Where an agent id is cut into label, `sub` and `aud`. All three may have dots, so two accounts can have equal agent ids ("a.b" of "c"
+/// and "a" of "b.c"): equal ids with equal cuts are the same agent, with other cuts the agent of a stranger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cuts {
+    label_bytes: u16,
+    subject_bytes: u16,
+}
+
+impl Cuts {
+    /// The cuts of `label.sub.aud`.
+    pub fn of(label: &str, account: &Account) -> Cuts {
+        // Both are bounded far below: the label by a setting, the subject by the longest token.
+        let bytes = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX);
+        Cuts { label_bytes: bytes(label), subject_bytes: bytes(&account.subject) }
+    }
+}
+
 /// To the home of a classroom.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToHome {
-    /// Let this connection in as this agent; whoever holds the key now is replaced.
+    /// Let this connection in as this agent; whoever holds the key now is replaced, unless it is a stranger whose agent id is equal: then
+    /// this one is refused.
     Join {
         /// Who asks.
         conn: ConnId,
@@ -24,6 +45,8 @@ pub enum ToHome {
         classroom: ClassroomId,
         /// `label.sub.aud`.
         agent_id: Arc<str>,
+        /// Whose it is.
+        cuts: Cuts,
         /// When it asked.
         at: UnixMicros,
     },

@@ -6,7 +6,7 @@
 use super::{
     asks::{Member as Listed, Publication},
     homes::Outcome,
-    letters::{FromHome, Seat},
+    letters::{Cuts, FromHome, Seat},
     messages::{self, SessionError},
     record::Leaving,
     settings::Settings,
@@ -31,6 +31,7 @@ pub enum Row {
 
 struct Member {
     agent_id: Arc<str>,
+    cuts: Cuts,
     row: Row,
     owner: Option<ConnId>,
     /// Former owners that were sent `replaced` and have not confirmed it.
@@ -52,7 +53,7 @@ pub struct Room {
     /// On which shards seated members are, and how many.
     shards: SmallVec<[(ShardId, u32); 4]>,
     seated: usize,
-    /// The number of the last event published without one of its own.
+    /// The highest number that an event was published with; 0 before the first.
     last_published: i64,
     /// Changes of the running tick by session number; true: entered.
     changes: Option<BTreeMap<i64, (Arc<str>, bool)>>,
@@ -92,18 +93,23 @@ impl Room {
         self.seated
     }
 
-    /// A connection asks to be let in. Returns the member's place when its row has to be asked for or waited for.
-    pub fn join(&mut self, conn: ConnId, agent_id: Arc<str>, c: &mut Circumstances<'_>) -> (u32, Row) {
+    /// A connection asks to be let in. Returns the member's place when its row has to be asked for or waited for; `None`: it was refused,
+    /// because a stranger with an equal agent id is there.
+    pub fn join(&mut self, conn: ConnId, agent_id: Arc<str>, cuts: Cuts, c: &mut Circumstances<'_>) -> Option<(u32, Row)> {
         let place = match self.find(&agent_id, c.hasher) {
+            Some(place) if self.member(place).cuts != cuts => {
+                c.out.push(Outcome::Tell(conn, FromHome::Refused(SessionError::AccessDenied)));
+                return None;
+            }
             Some(place) => place,
-            None => self.add(agent_id, c.hasher),
+            None => self.add(agent_id, cuts, c.hasher),
         };
         self.dismiss_owner(place, c.out);
         let member = self.member(place);
         member.owner = Some(conn);
         let row = member.row;
         self.advance(place, UnixMicros::default(), c);
-        (place, row)
+        Some((place, row))
     }
 
     /// Notes under which ticket the member's row was asked for.
@@ -162,8 +168,8 @@ impl Room {
     }
 
     /// Delivers an event; returns its number and how many it was sent to.
-    pub fn publish(&mut self, event: &Publication, c: &mut Circumstances<'_>) -> (i64, u64) {
-        let sequence_id = event.sequence_id.unwrap_or(self.last_published + 1);
+    pub fn publish(&mut self, event: &Publication, at: UnixMicros, c: &mut Circumstances<'_>) -> (i64, u64) {
+        let sequence_id = event.sequence_id.unwrap_or_else(|| self.next_published(at));
         self.last_published = self.last_published.max(sequence_id);
         let frame = messages::published(event, sequence_id);
         let Some(receiver) = &event.receiver else {
@@ -174,6 +180,12 @@ impl Room {
         let owner = member.and_then(|member| member.owner);
         c.out.extend(owner.map(|conn| Outcome::Deliver(conn, frame)));
         (sequence_id, u64::from(owner.is_some()))
+    }
+
+    /// Counting begins at the clock, so that a room that was forgotten when it stood empty, or a server that was restarted, does not
+    /// number backwards.
+    fn next_published(&self, at: UnixMicros) -> i64 {
+        if self.last_published == 0 { at.0 } else { self.last_published.saturating_add(1) }
     }
 
     /// The signed-in members after a session number, in order, at most `limit`.
@@ -301,9 +313,10 @@ impl Room {
         self.by_agent.find(hasher.hash_one(agent_id), same).copied()
     }
 
-    fn add(&mut self, agent_id: Arc<str>, hasher: &FixedState) -> u32 {
+    fn add(&mut self, agent_id: Arc<str>, cuts: Cuts, hasher: &FixedState) -> u32 {
         let hash = hasher.hash_one(&*agent_id);
-        let member = Member { agent_id, row: Row::None, owner: None, untold: 0, seated: false, announced: false, closers: None };
+        let member =
+            Member { agent_id, cuts, row: Row::None, owner: None, untold: 0, seated: false, announced: false, closers: None };
         let place = self.members.insert(member) as u32;
         let members = &self.members;
         self.by_agent.insert_unique(hash, place, |&other| hasher.hash_one(&*members[other as usize].agent_id));
