@@ -54,7 +54,8 @@ pub(super) struct Writer<'c> {
     acquire_timeout: Duration,
     batch: Vec<Work>,
     answers: Vec<Entered>,
-    /// Enters that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all that are queued.
+    /// Enters that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
+    /// that are queued.
     held: VecDeque<Asked>,
     /// Leaves that are not on disk after an attempt, and those asked behind them: oldest first.
     overdue: VecDeque<Leaving>,
@@ -130,7 +131,8 @@ impl<'c> Writer<'c> {
         took || heartbeat
     }
 
-    /// Fills the batch: leaves that are due again, enters that were held, then what is queued, up to the next flush. False when there was nothing.
+    /// Fills the batch: leaves that are due again, enters that were held, then what is queued, up to the next flush. False when there was
+    /// nothing.
     fn gather(&mut self, now: Instant) -> bool {
         if now >= self.retry_at {
             let due = self.overdue.len().min(BATCH);
@@ -235,7 +237,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Nothing of the batch is on disk. Leaves are kept; enters too while another process holds the file, until their time is over or the store stops.
+    /// Nothing of the batch is on disk. Leaves are kept; enters too while another process holds the file, until their time is over or the
+    /// store stops.
     fn fail(&mut self, batch: &mut Vec<Work>, fault: StoreFault) {
         let holds = fault == StoreFault::Busy && !self.queue.is_stopping();
         let (mut enters, mut leaves) = (VecDeque::new(), VecDeque::new());
