@@ -1,7 +1,9 @@
-//! A shard's pump: the one task that turns completions, letters and answers into the engine's events, and the engine's wishes into socket calls.
+//! A shard's pump: the one task that turns completions, letters and answers into the engine's events, and the engine's wishes
+//! into socket calls.
 //!
-//! A turn: reap → feed the engine → letters and answers → tick → finish → submit the sends at once → half-closes, closes, hand-offs → letters out.
-//! When a turn found nothing the pump sleeps on the shard's eventfd, which the ring, other shards and other threads write.
+//! A turn: reap → feed the engine → letters and answers → tick → finish → submit the sends at once → half-closes, closes,
+//! hand-offs → letters out. When a turn found nothing the pump sleeps on the shard's eventfd, which the ring, other shards and
+//! other threads write.
 
 use super::{
     clock::Clock,
@@ -41,8 +43,8 @@ const LONG_BATCH: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 /// The shortest sleep, also the wait before a spilled letter is tried again.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
-/// How often each executor wakes whatever happens. Glommio parks in spite of runnable tasks when the thread was held up for a whole preempt period
-/// just before it would have run them; only a timer ends that sleep.
+/// How often each executor wakes whatever happens. Glommio parks in spite of runnable tasks when the thread was held up for a
+/// whole preempt period just before it would have run them; only a timer ends that sleep.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long glommio's reactor, and with it REST, may wait while the pump is busy.
 const REACTOR_WAIT: Duration = Duration::from_millis(2);
@@ -72,7 +74,8 @@ pub(super) struct ShardParts<E: Shard> {
     pub(super) stage: Arc<Stage>,
 }
 
-/// Serves until the stage says that the shard is to go. Errors are faults of the ring, never of a connection. `ready` is called once all is set up.
+/// Serves until the stage says that the shard is to go. Errors are faults of the ring, never of a connection. `ready` is called
+/// once all is set up.
 pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce()) -> io::Result<()> {
     let nudge = parts.nudge.clone();
     let bell = glommio_file(parts.mesh.door().bell().descriptor().try_clone_to_owned()?);
