@@ -1,4 +1,4 @@
-//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers
+//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers.
 //! by itself.
 
 use super::{
