@@ -145,14 +145,14 @@ fn publish(criterion: &mut Criterion) {
         group.bench_function(format!("a turn with {frames} published to 1,000 members"), |bencher| {
             bencher.iter(|| {
                 for _ in 0..frames {
-                    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame: frame.clone() }, world.now);
+                    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame: frame.clone(), members: 1 }, world.now);
                 }
                 world.run();
             });
         });
     }
     let before = world.engine.counters().delivered.read();
-    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame }, world.now);
+    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame, members: 1 }, world.now);
     world.run();
     assert_eq!(world.engine.counters().delivered.read() - before, 1_000, "each of them heard it");
     group.finish();

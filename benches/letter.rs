@@ -13,7 +13,7 @@ use std::{hint::black_box, sync::mpsc, thread};
 const QUEUE: usize = 1024;
 
 fn letter(frame: &Frame) -> Letter {
-    Letter::Publish { classroom: ClassroomId::from_u128(7), frame: frame.clone() }
+    Letter::Publish { classroom: ClassroomId::from_u128(7), frame: frame.clone(), members: 1 }
 }
 
 fn alone(criterion: &mut Criterion) {

@@ -56,6 +56,8 @@ pub struct Counters {
     pub dropped_slow: Count,
     /// Frames published to topics that a listener did not get: its connection ended first.
     pub dropped_gone: Count,
+    /// Frames published to topics that found a listener gone whose end the home had not heard of yet.
+    pub dropped_absent: Count,
     /// Connections closed because they read too slowly.
     pub slow_readers: Count,
     /// Letters sent to other shards.

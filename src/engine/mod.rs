@@ -192,8 +192,10 @@ impl Engine {
         match letter {
             Letter::Home(letter) => self.with_homes(|homes, out| homes.letter(letter, now, out)),
             Letter::Connection(conn, letter) => self.home_says(conn, letter, now),
-            Letter::Publish { classroom, frame } => {
-                self.counters.offered.add(self.topics.listeners(&classroom) as u64);
+            Letter::Publish { classroom, frame, members } => {
+                let listeners = self.topics.listeners(&classroom) as u64;
+                self.counters.offered.add(listeners);
+                self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
                 if self.topics.publish(&classroom, &frame) {
                     self.flush_topics();
                 }

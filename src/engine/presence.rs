@@ -91,8 +91,8 @@ impl Engine {
             match outcome {
                 Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
                 Outcome::Publish { classroom, frame, shards } => {
-                    for shard in shards {
-                        self.post(shard, Letter::Publish { classroom, frame: frame.clone() });
+                    for (shard, members) in shards {
+                        self.post(shard, Letter::Publish { classroom, frame: frame.clone(), members });
                     }
                 }
                 Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),

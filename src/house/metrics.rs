@@ -113,7 +113,8 @@ impl Snapshot {
         each("homeroom_timers", "Timers set", Gauge, &|c| c.timers.read());
         each("homeroom_topics", "Topics with listeners on the shard", Gauge, &|c| c.topics.read());
         type Read = fn(&Counters) -> u64;
-        let reasons: [(&str, Read); 2] = [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read())];
+        let reasons: [(&str, Read); 3] =
+            [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read()), ("absent", |c| c.dropped_absent.read())];
         let samples = engines.iter().enumerate().flat_map(|(shard, counters)| {
             reasons.map(|(reason, read)| (vec![("shard", shard.to_string()), ("reason", reason.to_owned())], read(counters)))
         });

@@ -53,7 +53,9 @@ pub(crate) fn double(letter: &Letter) -> Letter {
     match letter {
         Letter::Home(letter) => Letter::Home(letter.clone()),
         Letter::Connection(conn, letter) => Letter::Connection(*conn, letter.clone()),
-        Letter::Publish { classroom, frame } => Letter::Publish { classroom: *classroom, frame: frame.clone() },
+        Letter::Publish { classroom, frame, members } => {
+            Letter::Publish { classroom: *classroom, frame: frame.clone(), members: *members }
+        }
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
         Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
     }

@@ -2,12 +2,12 @@
 
 use super::world::*;
 use crate::{
-    engine::Limits,
+    engine::{Letter, Limits},
     protocols::presence::{
         Settings,
         asks::{Ask, Publication, Reply},
     },
-    realtime::ConnId,
+    realtime::{ConnId, Frame},
 };
 use std::time::Duration;
 
@@ -167,4 +167,17 @@ fn pings_without_end_from_one_who_reads_nothing_cost_no_more_than_the_outbox_may
         assert!(pings < 2_000, "it is cut long before its outbox holds as many segments as bytes");
     }
     world.eof(conn);
+}
+
+#[test]
+fn a_listener_that_its_home_still_counts_is_a_drop() {
+    let mut world = World::new(2);
+    let there = world.session(1, "web", "a", room(1));
+    let now = world.now;
+    let publish = |members| Letter::Publish { classroom: room(1), frame: Frame::from_wire(&[0x81, 1, b'x']), members };
+    world.engines[1].letter(publish(3), now);
+    world.run();
+    assert_eq!(world.take_heard(there), ["x"]);
+    let counters = world.engines[1].counters();
+    assert_eq!([&counters.offered, &counters.delivered, &counters.dropped_absent].map(|count| count.read()), [1, 1, 2]);
 }

@@ -28,8 +28,8 @@ pub enum Outcome {
         classroom: ClassroomId,
         /// What.
         frame: Frame,
-        /// Where its listeners are.
-        shards: SmallVec<[ShardId; 8]>,
+        /// Where its listeners are, and how many.
+        shards: SmallVec<[(ShardId, u32); 4]>,
     },
     /// Deliver a frame to one connection.
     Deliver(ConnId, Frame),

@@ -173,7 +173,7 @@ impl Room {
         self.last_published = self.last_published.max(sequence_id);
         let frame = messages::published(event, sequence_id);
         let Some(receiver) = &event.receiver else {
-            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
+            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.shards.clone() });
             return (sequence_id, self.seated as u64);
         };
         let member = self.find(receiver, c.hasher).map(|place| self.member(place)).filter(|member| member.seated);
@@ -217,7 +217,7 @@ impl Room {
         }
         if !(entered.is_empty() && left.is_empty()) {
             let frame = messages::changes(&entered, &left, self.seated);
-            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
+            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.shards.clone() });
         }
     }
 
@@ -299,13 +299,9 @@ impl Room {
             None if self.shards.is_empty() => {}
             None => {
                 let frame = messages::change(if entered { "entered" } else { "left" }, agent_id, session);
-                c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.listening() });
+                c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.shards.clone() });
             }
         }
-    }
-
-    fn listening(&self) -> SmallVec<[ShardId; 8]> {
-        self.shards.iter().map(|&(shard, _)| shard).collect()
     }
 
     fn find(&self, agent_id: &str, hasher: &FixedState) -> Option<u32> {
