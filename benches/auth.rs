@@ -1,5 +1,7 @@
 //! The check of a token, as each sign-in pays for it; beside it `jsonwebtoken::decode` on the same token, and the issuing of one.
 
+mod brisk;
+
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
     rand::SystemRandom,
@@ -75,5 +77,5 @@ fn es256(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, hs256, es256);
+criterion_group! { name = benches; config = brisk::brisk(); targets = hs256, es256 }
 criterion_main!(benches);

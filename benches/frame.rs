@@ -1,4 +1,6 @@
-//! Frames: encoding a server's, reading a client's.
+//! Frames: encoding a server's, reading a client's; beside both, bare tungstenite.
+
+mod brisk;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::websocket::{
@@ -9,7 +11,16 @@ use std::{
     hint::black_box,
     io::{self, Read, Write},
 };
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{
+    Bytes,
+    protocol::{
+        Role, WebSocketConfig, WebSocketContext,
+        frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
+    },
+};
 
 const LIMITS: Limits = Limits { frame: 1 << 20, message: 1 << 20 };
 
@@ -52,6 +63,13 @@ fn encoding(criterion: &mut Criterion) {
         });
     });
     group.bench_function("to be shared", |bencher| bencher.iter(|| text(black_box(&payload))));
+    let shared = Bytes::copy_from_slice(&payload);
+    group.bench_function("tungstenite's Frame, into a buffer", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            Frame::message(black_box(&shared).clone(), OpCode::Data(Data::Text), true).format(&mut out)
+        });
+    });
     group.finish();
 }
 
@@ -124,5 +142,5 @@ impl Write for Pipe<'_> {
     }
 }
 
-criterion_group!(benches, encoding, reading);
+criterion_group! { name = benches; config = brisk::brisk(); targets = encoding, reading }
 criterion_main!(benches);

@@ -1,9 +1,14 @@
-//! The hash ring: finding the home of a classroom.
+//! The hash ring: finding the home of a classroom; beside it the crate `hashring` with as many points for each shard as it needs to be as even.
+
+mod brisk;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use homeroom::realtime::HashRing;
 use std::hint::black_box;
 use uuid::Uuid;
+
+/// Points of `hashring` for each shard.
+const POINTS: u16 = 128;
 
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring");
@@ -18,9 +23,17 @@ fn bench(criterion: &mut Criterion) {
                 ring.home(black_box(keys[next].as_bytes()))
             });
         });
+        let mut other = hashring::HashRing::new();
+        other.batch_add((0..shards).flat_map(|shard| (0..POINTS).map(move |point| (shard, point))).collect());
+        group.bench_function(format!("hashring, {shards} shards"), |bencher| {
+            bencher.iter(|| {
+                next = (next + 1) % keys.len();
+                other.get(black_box(keys[next].as_bytes())).map(|&(shard, _)| shard)
+            });
+        });
     }
     group.finish();
 }
 
-criterion_group!(benches, bench);
+criterion_group! { name = benches; config = brisk::brisk(); targets = bench }
 criterion_main!(benches);

@@ -3,6 +3,8 @@
 //! Two figures for each: time by the wall (what a shard waits for includes the disk) and CPU of the store's thread (what is bought with
 //! the core), the latter from `/proc/self/task/*/schedstat`.
 
+mod brisk;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
     protocols::presence::record::{Entering, Leaving},
@@ -106,7 +108,7 @@ fn store_cpu() -> Duration {
 
 fn sessions(c: &mut Criterion) {
     let mut group = c.benchmark_group("store/enter and leave");
-    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(4));
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(2));
     for batch in [50, 300, 1_000] {
         let mut school = School::open(STUDENTS);
         school.bell(STUDENTS, 1_000);
@@ -128,5 +130,5 @@ fn sessions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sessions);
+criterion_group! { name = benches; config = brisk::brisk(); targets = sessions }
 criterion_main!(benches);

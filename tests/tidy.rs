@@ -116,7 +116,10 @@ fn files() -> Vec<String> {
     fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
-            let kept = !matches!(name.as_str(), "target" | "data" | ".git" | ".venv" | "node_modules" | "__pycache__");
+            let kept = !matches!(
+                name.as_str(),
+                "target" | "data" | ".git" | ".venv" | ".venv-autobahn" | "node_modules" | "__pycache__"
+            );
             if entry.file_type().unwrap().is_dir() {
                 if kept && !path.join("CACHEDIR.TAG").exists() {
                     walk(root, &path, found);

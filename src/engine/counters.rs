@@ -48,6 +48,8 @@ pub struct Counters {
     pub messages: Count,
     /// Protocol errors of peers (closed with 1002, 1007 or 1009).
     pub protocol_errors: Count,
+    /// Frames published to topics, once for each listener that had to get them: in the end delivered or dropped.
+    pub offered: Count,
     /// Frames published to topics and handed to the socket of a listener.
     pub delivered: Count,
     /// Frames published to topics that a listener did not get: it read too slowly.

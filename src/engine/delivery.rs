@@ -1,8 +1,8 @@
 //! From a frame to the sockets: outboxes, topics, notices, and those who do not read.
 
-use super::{Engine, Phase, Send};
+use super::{Connection, Engine, Phase, Send};
 use crate::{
-    protocols::presence::Notice,
+    protocols::presence::{Notice, SessionError},
     realtime::{
         ClassroomId, ConnId, Frame, Now,
         outbox::{Pushed, Segment},
@@ -59,18 +59,33 @@ impl Engine {
         self.send(key, self.notices.segment(notice), 0);
     }
 
-    /// Queues a Close frame of ours, however much waits before it.
+    /// Queues the last words of a connection, however much waits before them: nobody who reads to the end is left without his Close. One
+    /// that missed a frame in this turn hears nothing else: there would be a gap.
+    pub(super) fn send_last(&mut self, key: Key, segment: Segment) {
+        if self.overflowed.contains(&key) {
+            self.discard(key);
+        }
+        self.send_within(key, segment, 0, usize::MAX);
+    }
+
+    /// Queues the error that ends a session, and its Close.
+    pub(super) fn notify_failure(&mut self, key: Key, error: SessionError) {
+        self.send_last(key, self.notices.segment(Notice::Failed(error)));
+    }
+
+    /// Queues a Close frame of ours.
     pub(super) fn send_close(&mut self, key: Key, reason: CloseReason) {
         let mut bytes = Vec::new();
         frame::close(&mut bytes, Some(reason.code()), "");
         if let Some(segment) = Segment::whole(bytes) {
-            self.send_within(key, segment, 0, usize::MAX);
+            self.send_last(key, segment);
         }
     }
 
     /// Delivers a frame to one connection, behind what was published before it.
     pub(super) fn deliver_one(&mut self, conn: ConnId, frame: &Frame) {
         let key = self.key(conn);
+        self.counters.offered.one();
         let Some(connection) = self.connections.at(key).filter(|connection| connection.is_open()) else {
             return self.counters.dropped_gone.one();
         };
@@ -162,12 +177,20 @@ impl Engine {
 
     /// One that does not read: what waits for it is dropped, it is told to come again later, and has the close time to take that.
     fn cut_slow_reader(&mut self, key: Key, now: Now) {
-        let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
-        let dropped = connection.outbox.discard();
-        self.counters.dropped_slow.add(u64::from(dropped));
+        if !self.connections.at(key).is_some_and(Connection::is_open) {
+            return;
+        }
+        self.discard(key);
         self.counters.slow_readers.one();
         self.unlisten(key);
         self.send_close(key, CloseReason::TryLater);
         self.part(key, false, now);
+    }
+
+    /// Drops what waits for one that reads too slowly.
+    fn discard(&mut self, key: Key) {
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        let dropped = connection.outbox.discard();
+        self.counters.dropped_slow.add(u64::from(dropped));
     }
 }

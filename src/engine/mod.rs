@@ -193,6 +193,7 @@ impl Engine {
             Letter::Home(letter) => self.with_homes(|homes, out| homes.letter(letter, now, out)),
             Letter::Connection(conn, letter) => self.home_says(conn, letter, now),
             Letter::Publish { classroom, frame } => {
+                self.counters.offered.add(self.topics.listeners(&classroom) as u64);
                 if self.topics.publish(&classroom, &frame) {
                     self.flush_topics();
                 }

@@ -68,7 +68,7 @@ impl Engine {
                 Effect::Fail(error) => {
                     self.counters.presence_errors[error.index()].one();
                     self.unlisten(key);
-                    self.notify(key, Notice::Failed(error));
+                    self.notify_failure(key, error);
                     self.part(key, false, now);
                 }
                 Effect::Timer(after) => self.set_timer(key, after, now),

@@ -245,13 +245,14 @@ impl Engine {
         if !self.connections.at(key).is_some_and(Connection::is_open) {
             return;
         }
-        self.send_wire(key, answer);
-        if peer_closed {
-            self.part(key, true, now);
-        } else if result.is_err() {
-            self.counters.protocol_errors.one();
-            self.part(key, false, now);
+        if !peer_closed && result.is_ok() {
+            return self.send_wire(key, answer);
         }
+        if let Some(segment) = Segment::whole(answer) {
+            self.send_last(key, segment);
+        }
+        self.counters.protocol_errors.add(u64::from(!peer_closed));
+        self.part(key, peer_closed, now);
     }
 
     fn send_wire(&mut self, key: Key, bytes: Vec<u8>) {

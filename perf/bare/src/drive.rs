@@ -1,6 +1,11 @@
 //! The client: as many connections as wanted from one thread, and the server's CPU time read from /proc.
 
-use crate::{FRAME, pin};
+use crate::{
+    FRAME,
+    doors::{Door, connect, masked},
+    pin,
+    publisher::Publisher,
+};
 use rustix::{
     buffer::spare_capacity,
     event::{
@@ -9,6 +14,7 @@ use rustix::{
     },
 };
 use std::{
+    collections::VecDeque,
     fs,
     io::{self, Read, Write},
     net::TcpStream,
@@ -37,50 +43,63 @@ fn cpu(pid: u64) -> io::Result<Cpu> {
     Ok(Cpu { nanos, user_ticks: words[11], ticks: words[11] + words[12] })
 }
 
-fn report(what: &str, operations: u64, took: Duration, before: Cpu, after: Cpu) {
-    let nanos = after.nanos - before.nanos;
-    let ticks = (after.ticks - before.ticks).max(1);
-    println!(
-        "{what}: {operations} in {:.2} s = {:.0} a second; server CPU {:.0} ns each, {:.2} cores, user {:.0} %",
-        took.as_secs_f64(),
-        operations as f64 / took.as_secs_f64(),
-        nanos as f64 / operations.max(1) as f64,
-        nanos as f64 / took.as_nanos() as f64,
-        100.0 * (after.user_ticks - before.user_ticks) as f64 / ticks as f64,
-    );
+/// What the client's own thread has used: near the whole time that went by, it was the client that set the pace.
+fn own_nanos() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
 }
 
-fn connect(address: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+const WARM_UP: Duration = Duration::from_millis(500);
+/// After the last connection.
+const SETTLED: Duration = Duration::from_millis(300);
+
+/// A measurement under way.
+struct Watch {
+    pid: u64,
+    server: Cpu,
+    own_nanos: u64,
+    start: Instant,
+}
+
+impl Watch {
+    fn start(pid: u64) -> io::Result<Watch> {
+        Ok(Watch { pid, server: cpu(pid)?, own_nanos: own_nanos()?, start: Instant::now() })
+    }
+
+    /// Prints what was done meanwhile.
+    fn stop(self, what: &str, operations: u64) -> io::Result<()> {
+        let (took, server, own) = (self.start.elapsed(), cpu(self.pid)?, own_nanos()? - self.own_nanos);
+        println!(
+            r#"{{"what":"{what}","operations":{operations},"seconds":{:.3},"cpu_ns":{},"user_ticks":{},"ticks":{},"client_cpu_ns":{own}}}"#,
+            took.as_secs_f64(),
+            server.nanos - self.server.nanos,
+            server.user_ticks - self.server.user_ticks,
+            server.ticks - self.server.ticks,
+        );
+        Ok(())
+    }
 }
 
 struct Client {
     epoll: rustix::fd::OwnedFd,
     streams: Vec<TcpStream>,
-    /// Bytes that each stream still owes us.
-    owed: Vec<usize>,
     events: Vec<epoll::Event>,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    fn new(address: &str, connections: usize) -> io::Result<Client> {
+    fn new(address: &str, connections: usize, door: &Door) -> io::Result<Client> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let mut streams = Vec::new();
-        for place in 0..connections {
-            let stream = connect(address)?;
+        let streams = door.open(address, connections)?;
+        for (place, stream) in streams.iter().enumerate() {
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, stream.as_fd(), EventData::new_u64(place as u64), EventFlags::IN)?;
-            streams.push(stream);
         }
-        let owed = vec![0; connections];
-        Ok(Client { epoll, streams, owed, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18] })
+        Ok(Client { epoll, streams, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18] })
     }
 
-    /// Reads what there is; calls `whole` for each stream that owes nothing any more.
-    fn hear(&mut self, mut whole: impl FnMut(&mut TcpStream, &mut usize) -> io::Result<()>) -> io::Result<()> {
+    /// Reads what there is; tells of each connection that had something, and how many bytes.
+    fn hear(&mut self, mut each: impl FnMut(&mut TcpStream, usize, usize) -> io::Result<()>) -> io::Result<()> {
         self.events.clear();
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&second))?;
@@ -90,75 +109,144 @@ impl Client {
             if count == 0 {
                 return Err(io::Error::other("the server closed a connection"));
             }
-            self.owed[place] = self.owed[place].saturating_sub(count);
-            if self.owed[place] == 0 {
-                whole(&mut self.streams[place], &mut self.owed[place])?;
-            }
+            each(&mut self.streams[place], place, count)?;
         }
         Ok(())
     }
 }
 
-/// Each connection has one message of 256 bytes on the way at any time.
-pub fn echo(address: &str, core: usize, pid: u64, connections: usize, seconds: u64) -> io::Result<()> {
-    pin(core)?;
-    let mut client = Client::new(address, connections)?;
-    let message = [b'm'; 256];
-    for place in 0..connections {
-        client.streams[place].write_all(&message)?;
-        client.owed[place] = message.len();
-    }
-    let mut operations = 0;
-    let mut run = |operations: &mut u64, length: Duration| {
-        let until = Instant::now() + length;
-        while Instant::now() < until {
-            client.hear(|stream, owed| {
-                *operations += 1;
-                *owed = message.len();
-                stream.write_all(&message)
-            })?;
-        }
-        io::Result::Ok(())
-    };
-    run(&mut operations, Duration::from_millis(500))?;
-    operations = 0;
-    let (before, start) = (cpu(pid)?, Instant::now());
-    run(&mut operations, Duration::from_secs(seconds))?;
-    report("echo", operations, start.elapsed(), before, cpu(pid)?);
-    Ok(())
+/// What a connection still owes after `count` bytes have come.
+fn less(owed: usize, count: usize) -> io::Result<usize> {
+    owed.checked_sub(count).ok_or_else(|| io::Error::other("more came than was sent"))
 }
 
-/// One publish of so many frames in flight: the next goes out when every member has all of it.
-pub fn fan_out(address: &str, core: usize, pid: u64, [members, frames, seconds]: [u64; 3]) -> io::Result<()> {
+/// Each connection has one message of 256 bytes, in a client's frame, on the way at any time.
+pub fn echo(address: &str, core: usize, pid: u64, [connections, seconds]: [u64; 2], door: &Door) -> io::Result<()> {
     pin(core)?;
-    let mut client = Client::new(address, members as usize)?;
-    let mut publisher = connect(address)?;
-    publisher.write_all(b"PUB")?;
-    thread::sleep(Duration::from_millis(300));
-    let size = FRAME.len() * frames as usize;
-    let mut publishes = 0;
-    let mut run = |publishes: &mut u64, length: Duration| {
-        let until = Instant::now() + length;
+    let mut client = Client::new(address, connections as usize, door)?;
+    let message = masked(0x81, &[b'm'; 256]);
+    let answer_bytes = match door {
+        Door::Bare => message.len(),
+        // A server's frame has no mask.
+        Door::WebSocket { .. } | Door::Classroom { .. } => message.len() - 4,
+    };
+    let mut owed = vec![answer_bytes; connections as usize];
+    for stream in &mut client.streams {
+        stream.write_all(&message)?;
+    }
+    let mut run = |length: Duration| {
+        let (mut operations, until) = (0, Instant::now() + length);
         while Instant::now() < until {
-            publisher.write_all(&(frames as u32).to_le_bytes())?;
-            client.owed.fill(size);
+            client.hear(|stream, place, count| {
+                owed[place] = less(owed[place], count)?;
+                if owed[place] == 0 {
+                    operations += 1;
+                    owed[place] = answer_bytes;
+                    stream.write_all(&message)?;
+                }
+                Ok(())
+            })?;
+        }
+        io::Result::Ok(operations)
+    };
+    run(WARM_UP)?;
+    let watch = Watch::start(pid)?;
+    let operations = run(Duration::from_secs(seconds))?;
+    watch.stop("echo", operations)
+}
+
+/// The members of a room and who publishes to them.
+fn room(address: &str, members: u64, in_flight: u64, internal: Option<&str>) -> io::Result<(Client, Publisher)> {
+    let door = if internal.is_some() { Door::classroom()? } else { Door::Bare };
+    let client = Client::new(address, members as usize, &door)?;
+    let publisher = match internal {
+        None => Publisher::bare(address)?,
+        Some(internal) => Publisher::rest(internal, in_flight as usize)?,
+    };
+    thread::sleep(SETTLED);
+    Ok((client, publisher))
+}
+
+/// So many publishes at once: the next so many go out when every member has all of them.
+pub fn fan_out(
+    address: &str,
+    core: usize,
+    pid: u64,
+    [members, frames, seconds]: [u64; 3],
+    internal: Option<&str>,
+) -> io::Result<()> {
+    pin(core)?;
+    let (mut client, mut publisher) = room(address, members, frames, internal)?;
+    let mut owed = vec![0; members as usize];
+    let mut run = |length: Duration| {
+        let (mut publishes, until) = (0, Instant::now() + length);
+        while Instant::now() < until {
+            publisher.publish(frames as u32)?;
+            owed.fill(FRAME.len() * frames as usize);
             let mut waiting = members;
             while waiting > 0 {
-                client.hear(|_, _| {
-                    waiting -= 1;
+                client.hear(|_, place, count| {
+                    owed[place] = less(owed[place], count)?;
+                    waiting -= u64::from(owed[place] == 0);
                     Ok(())
                 })?;
             }
-            *publishes += 1;
+            publisher.settle(frames as usize, members)?;
+            publishes += frames;
         }
-        io::Result::Ok(())
+        io::Result::Ok(publishes * members)
     };
-    run(&mut publishes, Duration::from_millis(500))?;
-    publishes = 0;
-    let (before, start) = (cpu(pid)?, Instant::now());
-    run(&mut publishes, Duration::from_secs(seconds))?;
-    report("fan-out deliveries", publishes * members * frames, start.elapsed(), before, cpu(pid)?);
-    Ok(())
+    run(WARM_UP)?;
+    let watch = Watch::start(pid)?;
+    let deliveries = run(Duration::from_secs(seconds))?;
+    watch.stop("fan-out", deliveries)
+}
+
+/// So many publishes in flight at any time: another one goes out whenever one has reached every member.
+pub fn stream(
+    address: &str,
+    core: usize,
+    pid: u64,
+    [members, in_flight, seconds]: [u64; 3],
+    internal: Option<&str>,
+) -> io::Result<()> {
+    pin(core)?;
+    let (mut client, mut publisher) = room(address, members, in_flight, internal)?;
+    let mut bytes = vec![0_usize; members as usize];
+    // How many members have heard each publish that is under way, the oldest first.
+    let mut heard: VecDeque<u64> = VecDeque::new();
+    let mut done = 0;
+    let mut run = |length: Duration, end_empty: bool| {
+        let (before, until) = (done, Instant::now() + length);
+        loop {
+            let over = Instant::now() >= until;
+            while !over && heard.len() < in_flight as usize {
+                publisher.publish(1)?;
+                heard.push_back(0);
+            }
+            if over && (heard.is_empty() || !end_empty) {
+                return io::Result::Ok((done - before) * members);
+            }
+            client.hear(|_, place, count| {
+                let first = bytes[place] / FRAME.len();
+                bytes[place] += count;
+                for frame in first..bytes[place] / FRAME.len() {
+                    let mark = heard.get_mut(frame - done as usize).ok_or_else(|| io::Error::other("more came than was sent"))?;
+                    *mark += 1;
+                }
+                Ok(())
+            })?;
+            while heard.front() == Some(&members) {
+                heard.pop_front();
+                publisher.settle(1, members)?;
+                done += 1;
+            }
+        }
+    };
+    run(WARM_UP, false)?;
+    let watch = Watch::start(pid)?;
+    let deliveries = run(Duration::from_secs(seconds), true)?;
+    watch.stop("stream", deliveries)
 }
 
 /// Opens connections that each send one byte and read it back, and looks at the server's resident memory.

@@ -1,17 +1,27 @@
 //! The bare epoll server that Homeroom is measured against, and the client that drives either.
 //!
 //!     bare serve PORT CORE                    echo what comes; a connection that begins with `PUB` publishes (below)
-//!     bare drive echo ADDRESS CORE PID CONNECTIONS SECONDS
-//!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS
+//!     bare drive echo ADDRESS CORE PID CONNECTIONS SECONDS [PATH]
+//!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS [INTERNAL]
+//!     bare drive stream ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
 //!     bare idle ADDRESS PID FROM TO           resident bytes for each connection, from the slope between two numbers of connections
 //!
-//! A publisher sends `PUB`, then for each publish four bytes: how many frames (little endian). The server sends one batch, built once, of so many
-//! frames of 260 bytes to every other connection. One thread, one epoll set, nothing per message but the kernel's calls: what it reaches is what
-//! the machine gives to anyone who sends one batch for each member.
+//! `fan-out` publishes FRAMES at once and waits until everybody has them; `stream` keeps IN-FLIGHT publishes under way at any time.
+//!
+//! With PATH or INTERNAL the server at ADDRESS is Homeroom: PATH is that of its echo WebSocket, INTERNAL the address of the listener by which
+//! events are published; members sign in with the token in the environment's `BARE_TOKEN`. Both servers then get the same bytes from the same
+//! client. A `drive` prints one line of JSON.
+//!
+//! A publisher of the bare server sends `PUB`, then for each publish four bytes: how many frames (little endian). The server sends one batch, built
+//! once, of so many frames of 260 bytes to every other connection. One thread, one epoll set, nothing per message but the kernel's calls: what it
+//! reaches is what the machine gives to anyone who sends one batch for each member.
 
+mod doors;
 mod drive;
+mod publisher;
 mod serve;
 
+use doors::Door;
 use std::{env, process::exit};
 
 fn main() {
@@ -19,11 +29,16 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["serve", port, core] => serve::serve(number(port) as u16, number(core) as usize),
-        ["drive", "echo", address, core, pid, connections, seconds] => {
-            drive::echo(address, number(core) as usize, number(pid), number(connections) as usize, number(seconds))
+        ["drive", "echo", address, core, pid, connections, seconds, ref path @ ..] if path.len() < 2 => {
+            let door = path.first().map_or(Door::Bare, |path| Door::WebSocket { path: (*path).to_owned() });
+            drive::echo(address, number(core) as usize, number(pid), [number(connections), number(seconds)], &door)
         }
-        ["drive", "fan-out", address, core, pid, members, frames, seconds] => {
-            drive::fan_out(address, number(core) as usize, number(pid), [number(members), number(frames), number(seconds)])
+        ["drive", scenario @ ("fan-out" | "stream"), address, core, pid, members, frames, seconds, ref internal @ ..]
+            if internal.len() < 2 =>
+        {
+            let numbers = [number(members), number(frames), number(seconds)];
+            let drive = if scenario == "stream" { drive::stream } else { drive::fan_out };
+            drive(address, number(core) as usize, number(pid), numbers, internal.first().copied())
         }
         ["idle", address, pid, from, to] => drive::idle(address, number(pid), number(from) as usize, number(to) as usize),
         _ => {

@@ -117,7 +117,8 @@ impl Server {
         if self.buffer[..count].starts_with(b"PUB") {
             peer.publisher = true;
         } else if peer.publisher {
-            let frames = u32::from_le_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]);
+            // What was asked for meanwhile leaves as one batch too.
+            let frames: u32 = self.buffer[..count].as_chunks().0.iter().copied().map(u32::from_le_bytes).sum();
             self.publish(frames as usize);
         } else {
             peer.send(&self.buffer[..count])?;

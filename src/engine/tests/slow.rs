@@ -7,18 +7,23 @@ use crate::{
         Settings,
         asks::{Ask, Publication, Reply},
     },
+    realtime::ConnId,
 };
 use std::time::Duration;
 
-fn publish(world: &mut World, bytes: usize) {
+fn publication(bytes: usize, receiver: Option<&str>) -> Ask {
     let event = Publication {
         entity_type: "load".into(),
         operation: "tick".into(),
         sequence_id: None,
         payload: format!(r#"{{"pad":"{}"}}"#, "x".repeat(bytes)).into(),
-        receiver: None,
+        receiver: receiver.map(str::to_owned),
     };
-    let reply = world.ask(0, Ask::Publish { classroom: room(1), event });
+    Ask::Publish { classroom: room(1), event }
+}
+
+fn publish(world: &mut World, bytes: usize) {
+    let reply = world.ask(0, publication(bytes, None));
     assert!(matches!(reply, Reply::Published { .. }));
 }
 
@@ -69,6 +74,55 @@ fn one_that_never_takes_its_goodbye_is_cut_after_the_close_time() {
     world.pass(Duration::from_millis(5_010));
     assert_eq!(world.take_heard(slow), ["END"]);
     world.assert_empty();
+}
+
+#[test]
+fn the_last_words_are_queued_however_much_waits() {
+    let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
+    type End = fn(&mut World, ConnId);
+    let replaced: End = |world, _| {
+        world.session(0, "web", "slow", room(1));
+    };
+    let closed: End = |world, slow| world.frame(slow, 8, &1000_u16.to_be_bytes());
+    let at_fault: End = |world, slow| world.bytes(slow, &[0x81, 1, b'x']);
+    let ends: [(End, &str); 3] = [(replaced, "CLOSE"), (closed, "CLOSE 1000"), (at_fault, "CLOSE 1002")];
+    for (end, close) in ends {
+        let mut world = World::with(1, Settings::default(), limits.clone());
+        let slow = world.session(0, "web", "slow", room(1));
+        world.stalled.push(slow);
+        publish(&mut world, 1_000);
+        end(&mut world, slow);
+        world.stalled.clear();
+        world.in_flight.clear();
+        let now = world.now;
+        world.engines[0].sent(slow, true, now);
+        world.run();
+        let heard = world.take_heard(slow);
+        assert!(heard.iter().any(|words| words == close), "{close}: {heard:?}");
+    }
+}
+
+#[test]
+fn one_that_missed_a_frame_hears_only_its_last_words() {
+    let limits = Limits { outbox_bytes: 1_000, ..Limits::default() };
+    let mut world = World::with(1, Settings::default(), limits);
+    let slow = world.session(0, "web", "slow", room(1));
+    world.stalled.push(slow);
+    publish(&mut world, 600);
+    // All in one turn: what does not fit, what would, and the end for another reason.
+    world.engines[0].ask(publication(600, None));
+    world.engines[0].ask(publication(10, Some("web.slow.school")));
+    world.engines[0].ask(Ask::Close { classroom: room(1), agent_id: "web.slow.school".into() });
+    world.run();
+    world.stalled.clear();
+    world.in_flight.clear();
+    let now = world.now;
+    world.engines[0].sent(slow, true, now);
+    world.run();
+    assert_eq!(world.take_heard(slow), [failure("replaced", "Replaced", 422), "CLOSE".into(), "FIN".into()]);
+    world.eof(slow);
+    let counters = world.engines[0].counters();
+    assert_eq!((counters.offered.read(), counters.delivered.read(), counters.dropped_slow.read()), (3, 1, 2));
 }
 
 #[test]

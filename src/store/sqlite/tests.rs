@@ -214,9 +214,43 @@ fn a_served_folder_is_refused_and_free_afterwards() {
 }
 
 #[test]
-fn a_foreign_lock_is_busy_and_leaves_wait_it_out() {
+fn enters_wait_for_a_foreign_lock_as_long_as_they_may() {
     let folder = folder();
     let it = Bench::open(&folder);
+    let other = beside(&folder);
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    it.ask("web.ada", 10);
+    it.ask("web.ada", 20);
+    it.ask("web.bob", 30);
+    let begun = Instant::now();
+    while it.store.health().failures.load(Relaxed) < 3 && begun.elapsed() < PATIENCE {
+        thread::yield_now();
+    }
+    assert_eq!(it.answers.try_recv().err(), Some(mpsc::TryRecvError::Empty), "their time is not over");
+    assert_eq!(it.store.flush(Duration::from_millis(1)), Err(StoreFault::Busy));
+    other.execute_batch("ROLLBACK").expect("given up");
+    let sessions: Vec<_> = (0..3).map(|_| it.answer().expect("a row")).collect();
+    assert!(sessions.is_sorted(), "in the order in which they were asked: {sessions:?}");
+    assert_eq!(it.told(), [row("web.ada", 10, None), row("web.bob", 30, None)], "the first stay and the second are one");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_foreign_lock() {
+    let folder = folder();
+    let it = Bench::open(&folder);
+    let other = beside(&folder);
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    it.ask("web.ada", 10);
+    let begun = Instant::now();
+    assert_eq!(it.store.stop(Duration::from_secs(1)), Err(StoreFault::Busy));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert_eq!(it.answer(), Err(StoreFault::Busy));
+}
+
+#[test]
+fn a_foreign_lock_is_busy_and_leaves_wait_it_out() {
+    let folder = folder();
+    let it = Bench::with(Settings { acquire_timeout: Duration::from_millis(100), ..Settings::new(folder.path()) });
     let session = it.enter("web.ada", 10).expect("a row");
     let other = beside(&folder);
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock");

@@ -15,6 +15,7 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -28,10 +29,20 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
+/// The shortest time between two attempts at a file that another process holds: SQLite itself mostly waits longer before it says so.
+const FOREIGN_LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// One request of a batch.
 enum Work {
-    Enter(Ticket, Entering),
+    Enter(Asked),
     Leave(Leaving),
+}
+
+/// An enter, and when it was asked.
+struct Asked {
+    ticket: Ticket,
+    entering: Entering,
+    at: Instant,
 }
 
 /// What the thread holds between batches.
@@ -43,6 +54,9 @@ pub(super) struct Writer<'c> {
     acquire_timeout: Duration,
     batch: Vec<Work>,
     answers: Vec<Entered>,
+    /// Enters that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
+    /// that are queued.
+    held: VecDeque<Asked>,
     /// Leaves that are not on disk after an attempt, and those asked behind them: oldest first.
     overdue: VecDeque<Leaving>,
     /// Zero while all is well.
@@ -69,6 +83,7 @@ impl<'c> Writer<'c> {
             acquire_timeout,
             batch: Vec::new(),
             answers: Vec::new(),
+            held: VecDeque::new(),
             overdue: VecDeque::new(),
             pause: Duration::ZERO,
             retry_at: now,
@@ -104,7 +119,7 @@ impl<'c> Writer<'c> {
             self.sink.post(&mut self.answers);
             self.answers.clear();
         }
-        if self.overdue.is_empty() {
+        if self.overdue.is_empty() && self.held.is_empty() {
             for flush in self.flushes.drain(..) {
                 // Whoever gave up waiting is told nothing.
                 let _ = flush.send(());
@@ -116,7 +131,8 @@ impl<'c> Writer<'c> {
         took || heartbeat
     }
 
-    /// Fills the batch: leaves that are due again, then what is queued, up to the next flush. False when there was nothing.
+    /// Fills the batch: leaves that are due again, enters that were held, then what is queued, up to the next flush. False when there was
+    /// nothing.
     fn gather(&mut self, now: Instant) -> bool {
         if now >= self.retry_at {
             let due = self.overdue.len().min(BATCH);
@@ -124,15 +140,17 @@ impl<'c> Writer<'c> {
         }
         let mut took = !self.batch.is_empty();
         while self.batch.len() < BATCH
+            && let Some(asked) = self.held.pop_front()
+        {
+            took = true;
+            self.admit(asked, now);
+        }
+        while self.batch.len() < BATCH
             && let Some(request) = self.queue.pop()
         {
             took = true;
             match request {
-                Request::Enter(ticket, _, asked) if now.saturating_duration_since(asked) > self.acquire_timeout => {
-                    self.queue.health.expired_enters.fetch_add(1, Relaxed);
-                    self.answers.push(Entered { ticket, result: Err(StoreFault::Busy) });
-                }
-                Request::Enter(ticket, entering, _) => self.batch.push(Work::Enter(ticket, entering)),
+                Request::Enter(ticket, entering, at) => self.admit(Asked { ticket, entering, at }, now),
                 // In a pause only enters are attempted; and no leave overtakes an older one.
                 Request::Leave(leaving) if now < self.retry_at || !self.overdue.is_empty() => self.overdue.push_back(leaving),
                 Request::Leave(leaving) => self.batch.push(Work::Leave(leaving)),
@@ -147,7 +165,17 @@ impl<'c> Writer<'c> {
         took
     }
 
-    /// Writes the batch, and has an answer for each enter in it whatever happens.
+    /// Puts an enter into the batch, or answers it where it has waited too long.
+    fn admit(&mut self, asked: Asked, now: Instant) {
+        if now.saturating_duration_since(asked.at) > self.acquire_timeout {
+            self.queue.health.expired_enters.fetch_add(1, Relaxed);
+            self.answers.push(Entered { ticket: asked.ticket, result: Err(StoreFault::Busy) });
+        } else {
+            self.batch.push(Work::Enter(asked));
+        }
+    }
+
+    /// Writes the batch, and has an answer for each enter in it, or holds it.
     fn write(&mut self, now: Instant) {
         let mut batch = mem::take(&mut self.batch);
         let expired = self.answers.len();
@@ -161,7 +189,10 @@ impl<'c> Writer<'c> {
             Ok(()) => self.recover(),
             Err(fault) => {
                 self.answers.truncate(expired);
-                self.fail(&batch, fault);
+                self.fail(&mut batch, fault);
+                if fault == StoreFault::Busy {
+                    thread::sleep(FOREIGN_LOCK_PAUSE.saturating_sub(now.elapsed()));
+                }
             }
         }
         batch.clear();
@@ -172,9 +203,9 @@ impl<'c> Writer<'c> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         for work in batch {
             match work {
-                Work::Enter(ticket, entering) => {
-                    let result = self.enter(entering)?;
-                    self.answers.push(Entered { ticket: *ticket, result });
+                Work::Enter(asked) => {
+                    let result = self.enter(&asked.entering)?;
+                    self.answers.push(Entered { ticket: asked.ticket, result });
                 }
                 Work::Leave(leaving) => self.rows.leave(*leaving)?,
             }
@@ -206,17 +237,22 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn fail(&mut self, batch: &[Work], fault: StoreFault) {
-        for work in batch {
-            if let Work::Enter(ticket, _) = work {
-                self.answers.push(Entered { ticket: *ticket, result: Err(fault) });
+    /// Nothing of the batch is on disk. Leaves are kept; enters too while another process holds the file, until their time is over or the
+    /// store stops.
+    fn fail(&mut self, batch: &mut Vec<Work>, fault: StoreFault) {
+        let holds = fault == StoreFault::Busy && !self.queue.is_stopping();
+        let (mut enters, mut leaves) = (VecDeque::new(), VecDeque::new());
+        for work in batch.drain(..) {
+            match work {
+                Work::Enter(asked) if holds => enters.push_back(asked),
+                Work::Enter(asked) => self.answers.push(Entered { ticket: asked.ticket, result: Err(fault) }),
+                Work::Leave(leaving) => leaves.push_back(leaving),
             }
         }
-        for work in batch.iter().rev() {
-            if let Work::Leave(leaving) = work {
-                self.overdue.push_front(*leaving);
-            }
-        }
+        enters.append(&mut self.held);
+        self.held = enters;
+        leaves.append(&mut self.overdue);
+        self.overdue = leaves;
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
         self.retry_at = Instant::now() + self.pause;
     }

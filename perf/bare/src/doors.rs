@@ -1,0 +1,114 @@
+//! How connections are opened: raw to the bare server, as WebSockets to Homeroom, with a sign-in where there is a classroom.
+
+use std::{
+    env,
+    io::{self, Read, Write},
+    net::TcpStream,
+};
+
+/// The classroom in which all members sit.
+pub const CLASSROOM: &str = "00000000-0000-4000-8000-00000000ba5e";
+/// Sign-ins under way at once: enough for the server to write many rows in one commit.
+const AT_ONCE: usize = 256;
+
+/// What a connection does before it counts.
+pub enum Door {
+    /// Nothing.
+    Bare,
+    /// It is upgraded.
+    WebSocket {
+        /// The path.
+        path: String,
+    },
+    /// It is upgraded, signs in to [`CLASSROOM`] and answers the first Ping.
+    Classroom {
+        /// A JWT. Every connection is another agent of the same account.
+        token: String,
+    },
+}
+
+impl Door {
+    /// With the token from the environment.
+    pub fn classroom() -> io::Result<Door> {
+        let token = env::var("BARE_TOKEN").map_err(|_| io::Error::other("BARE_TOKEN holds no token"))?;
+        Ok(Door::Classroom { token })
+    }
+
+    /// Opens so many.
+    pub fn open(&self, address: &str, connections: usize) -> io::Result<Vec<TcpStream>> {
+        let mut streams = Vec::with_capacity(connections);
+        for first in (0..connections).step_by(AT_ONCE) {
+            let last = (first + AT_ONCE).min(connections);
+            for _ in first..last {
+                streams.push(connect(address)?);
+            }
+            self.enter(&mut streams[first..last], first)?;
+        }
+        Ok(streams)
+    }
+
+    fn enter(&self, streams: &mut [TcpStream], first: usize) -> io::Result<()> {
+        let path = match self {
+            Door::Bare => return Ok(()),
+            Door::WebSocket { path } => path,
+            Door::Classroom { .. } => "/ws",
+        };
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: bare\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        for stream in streams.iter_mut() {
+            stream.write_all(head.as_bytes())?;
+        }
+        for stream in streams.iter_mut() {
+            read_until(stream, b"\r\n\r\n", b"HTTP/1.1 101 ")?;
+        }
+        let Door::Classroom { token } = self else { return Ok(()) };
+        for (place, stream) in streams.iter_mut().enumerate() {
+            let label = first + place;
+            let payload = format!(r#"{{"agent_label":"m{label}","classroom_id":"{CLASSROOM}","token":"{token}"}}"#);
+            stream.write_all(&masked(0x81, format!(r#"{{"type":"connect_request","payload":{payload}}}"#).as_bytes()))?;
+        }
+        for stream in streams.iter_mut() {
+            // `connect_success` and the first Ping behind it.
+            read_until(stream, &[0x89, 0], b"\x81\x1a{\"type\":\"connect_success\"}")?;
+            stream.write_all(&masked(0x8a, b""))?;
+        }
+        Ok(())
+    }
+}
+
+/// A connection without Nagle's delay.
+pub fn connect(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Reads up to and with `end`; what came must begin with `begin`.
+fn read_until(stream: &mut TcpStream, end: &[u8], begin: &[u8]) -> io::Result<()> {
+    let (mut came, mut buffer) = (Vec::new(), [0; 1024]);
+    while !came.ends_with(end) {
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::Error::other("the server closed a connection")),
+            count => came.extend_from_slice(&buffer[..count]),
+        }
+    }
+    if came.starts_with(begin) { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&came).into_owned())) }
+}
+
+/// A client's frame of less than 64 KiB.
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&MASK);
+    frame.extend(payload.iter().enumerate().map(|(place, byte)| byte ^ MASK[place % 4]));
+    frame
+}

@@ -1,0 +1,148 @@
+//! Some shards of the shipped engine under a clock, a mesh, sockets, a store and clients that obey a seeded dice. After every turn what
+//! must always hold is checked, and when all has come to rest that everything adds up exactly.
+//!
+//!     cargo test --test simulate                                  3,000 seeds, the first of them from the commit
+//!     SIMULATE_SEEDS=100000 cargo test --test simulate            more of them
+//!     SIMULATE_SEED=123 cargo test --test simulate                one of them again
+//!
+//! A failure prints its seed and what happened before it.
+
+#[path = "simulate/clients.rs"]
+mod clients;
+#[path = "simulate/dice.rs"]
+mod dice;
+#[path = "simulate/faults.rs"]
+mod faults;
+#[path = "simulate/listening.rs"]
+mod listening;
+#[path = "simulate/model.rs"]
+mod model;
+#[path = "simulate/outside.rs"]
+mod outside;
+#[path = "simulate/shell.rs"]
+mod shell;
+#[path = "simulate/wire.rs"]
+mod wire;
+#[path = "simulate/world.rs"]
+mod world;
+
+use faults::Fault;
+use std::{
+    any::Any,
+    cell::Cell,
+    collections::{BTreeMap, VecDeque},
+    env,
+    panic::{self, AssertUnwindSafe},
+    process::Command,
+    sync::Once,
+    thread,
+};
+use world::World;
+
+const SEEDS: u64 = 3_000;
+/// The seeds within which a planted fault must be found.
+const SEEDS_TO_FIND: u64 = 200;
+/// The first seed where there is no commit to take it from.
+const FALLBACK: u64 = 0x686F_6D65_726F_6F6D;
+
+thread_local! {
+    /// Whether a failure on this thread is awaited, so that nobody needs to be told at once.
+    static AWAITED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a seed. What it reached, or the fault that was found in words.
+fn run(seed: u64, fault: Option<Fault>, story: bool) -> Result<Vec<(String, u64)>, String> {
+    let mut world = World::new(seed, fault);
+    world.story = story.then(VecDeque::new);
+    AWAITED.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
+    AWAITED.set(false);
+    result.map(|()| world.reached()).map_err(|panic| {
+        let lines = world.story.into_iter().flatten().collect::<Vec<_>>().join("\n");
+        format!("{lines}\n{}", words(&*panic))
+    })
+}
+
+/// Keeps what is awaited from being told by the panic hook.
+fn hold_tongue() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !AWAITED.get() {
+                usual(info);
+            }
+        }));
+    });
+}
+
+/// Runs seeds on all cores: what they reached in all, or the first that fails.
+fn run_all(first: u64, seeds: u64) -> Result<BTreeMap<String, u64>, u64> {
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let part = |part: u64| {
+        let mut reached = BTreeMap::new();
+        for n in (part..seeds).step_by(threads as usize) {
+            for (name, count) in run(first.wrapping_add(n), None, false).map_err(|_| n)? {
+                *reached.entry(name).or_default() += count;
+            }
+        }
+        Ok(reached)
+    };
+    let parts: Vec<Result<BTreeMap<String, u64>, u64>> = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|n| scope.spawn(move || part(n))).collect();
+        running.into_iter().map(|thread| thread.join().expect("a run's panic is caught")).collect()
+    });
+    if let Some(n) = parts.iter().filter_map(|part| part.as_ref().err()).min() {
+        return Err(first.wrapping_add(*n));
+    }
+    let mut all = BTreeMap::new();
+    parts.into_iter().flatten().flatten().for_each(|(name, count)| *all.entry(name).or_default() += count);
+    Ok(all)
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// From the commit, so that every commit tries others and one commit always the same.
+fn first_seed() -> u64 {
+    let commit = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let text = commit.ok().filter(|output| output.status.success()).and_then(|output| String::from_utf8(output.stdout).ok());
+    text.and_then(|text| u64::from_str_radix(text.get(..16)?, 16).ok()).unwrap_or(FALLBACK)
+}
+
+#[test]
+fn what_must_hold_holds() {
+    hold_tongue();
+    let one = number("SIMULATE_SEED");
+    let first = one.unwrap_or_else(first_seed);
+    let seeds = if one.is_some() { 1 } else { number("SIMULATE_SEEDS").unwrap_or(SEEDS) };
+    println!("{seeds} seeds from {first}");
+    match run_all(first, seeds) {
+        Ok(reached) if seeds >= SEEDS => {
+            println!("{reached:?}");
+            assert!(reached.values().all(|count| *count > 0), "something never happens: {reached:?}");
+        }
+        Ok(_) => {}
+        Err(seed) => {
+            let story = run(seed, None, true).expect_err("equal seeds give equal runs");
+            panic!("\n{story}\n\nSIMULATE_SEED={seed} cargo test --test simulate");
+        }
+    }
+}
+
+#[test]
+fn planted_faults_are_found() {
+    hold_tongue();
+    let first = first_seed();
+    for fault in Fault::ALL {
+        let found = (0..SEEDS_TO_FIND).find_map(|n| run(first.wrapping_add(n), Some(fault), false).err().map(|found| (n, found)));
+        let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {SEEDS_TO_FIND} seeds"));
+        println!("{fault:?} is found by seed {}: {}", n + 1, found.trim());
+    }
+}

@@ -1,0 +1,60 @@
+//! Faults planted in the transport, to show that the checks find them. The engine is the shipped one in every run.
+
+use homeroom::engine::Letter;
+
+/// One kind of fault. Each strikes now and then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// A letter is laid into the queue and the receiver is not woken.
+    LostWakeUp,
+    /// A letter never arrives.
+    LostLetter,
+    /// A letter arrives twice.
+    DoubledLetter,
+    /// Two letters of one pair of shards change places.
+    SwappedLetters,
+    /// Letters leave before the sends of their turn: the new connection may succeed before the old one was told.
+    HastyLetters,
+    /// A Pong does not cancel its timer: it never reaches the engine, so the timer fires all the same.
+    ForgottenCancel,
+    /// A socket is closed and the engine never hears that it was released.
+    ForgottenRelease,
+    /// A send is done and the engine never hears of it.
+    ForgottenSent,
+    /// The store writes and answers the same question twice.
+    DoubledAnswer,
+    /// A question is never answered.
+    LostAnswer,
+    /// The store forgets that a session left.
+    LostLeave,
+    /// The clock of a shard stands still for good.
+    StoppedClock,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Fault; 12] = [
+        Fault::LostWakeUp,
+        Fault::LostLetter,
+        Fault::DoubledLetter,
+        Fault::SwappedLetters,
+        Fault::HastyLetters,
+        Fault::ForgottenCancel,
+        Fault::ForgottenRelease,
+        Fault::ForgottenSent,
+        Fault::DoubledAnswer,
+        Fault::LostAnswer,
+        Fault::LostLeave,
+        Fault::StoppedClock,
+    ];
+}
+
+/// What a faulty transport delivers twice.
+pub(crate) fn double(letter: &Letter) -> Letter {
+    match letter {
+        Letter::Home(letter) => Letter::Home(letter.clone()),
+        Letter::Connection(conn, letter) => Letter::Connection(*conn, letter.clone()),
+        Letter::Publish { classroom, frame } => Letter::Publish { classroom: *classroom, frame: frame.clone() },
+        Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
+        Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
+    }
+}
