@@ -1,4 +1,5 @@
-//! What is told while a run goes on: a bar on a terminal, a plain line a second elsewhere. On standard error, so that the summary stands alone.
+//! What is told while a run goes on: a bar on a terminal, a plain line a second elsewhere. On standard error, so that the summary
+//! stands alone.
 
 use crate::{crew::letters::Progress, summary::grouped};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -39,7 +39,8 @@ impl Run {
         checks.iter().filter(|check| check["expected"] != check["found"]).map(|check| check["what"].as_str().unwrap()).collect()
     }
 
-    /// All went well. On a machine that is busy with other things the harness may rightly say that it had no CPU; its counts stand all the same.
+    /// All went well. On a machine that is busy with other things the harness may rightly say that it had no CPU; its counts
+    /// stand all the same.
     fn assert_clean(&self) {
         assert_eq!((self.faults(), self.broken_checks()), (&serde_json::json!({}), vec![]), "{}", self.summary);
         assert!(matches!(self.code, 0 | 3), "{}", self.summary);

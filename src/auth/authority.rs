@@ -1,7 +1,7 @@
 //! The check of a token: whose it is, if it is good. Contract: the presence page, "Token"; RFC 7515, 7519 and the advice of RFC 8725.
 //!
-//! The payload is read before the signature is checked, because `iss` chooses the key; but nothing of it leaves this file before the signature holds.
-//! Cheap checks come first, so that a storm of expired tokens costs no elliptic curves.
+//! The payload is read before the signature is checked, because `iss` chooses the key; but nothing of it leaves this file before
+//! the signature holds. Cheap checks come first, so that a storm of expired tokens costs no elliptic curves.
 
 use super::key::{Algorithm, KeyFault, KeyFlaw, Secret, Verifier};
 use crate::realtime::UnixMicros;
@@ -216,7 +216,8 @@ struct Payload<'a> {
     nbf: Option<f64>,
 }
 
-/// Seconds since 1970, perhaps with a fraction (RFC 7519, section 2). An `f64` keeps whole microseconds until the year 2255. Null is not a date.
+/// Seconds since 1970, perhaps with a fraction (RFC 7519, section 2). An `f64` keeps whole microseconds until the year 2255. Null
+/// is not a date.
 fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     f64::deserialize(deserializer).map(Some)
 }

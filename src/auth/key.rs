@@ -1,7 +1,7 @@
 //! Keys: what the configuration holds ([`Secret`]), what may be wrong with it ([`KeyFault`]), and the parsed form that checks signatures.
 //!
-//! `jsonwebtoken` reads the PEM; the parsed keys are aws-lc's own, since `jsonwebtoken`'s verifiers cannot cross threads, parse the key again for each
-//! token, and take a key of the wrong kind until the first token fails.
+//! `jsonwebtoken` reads the PEM; the parsed keys are aws-lc's own, since `jsonwebtoken`'s verifiers cannot cross threads, parse
+//! the key again for each token, and take a key of the wrong kind until the first token fails.
 
 use aws_lc_rs::{
     hmac,

@@ -1,7 +1,8 @@
 //! Who someone is and what they may do: tokens, the keys behind them, permissions. Pure.
 //!
-//! A token is a compact JWT (RFC 7519). `iss` chooses, from configuration alone, the key and the one algorithm that may have signed it; nothing in the
-//! token's header can choose either. Whoever holds a good token is an [`Account`], and [`Permissions`] says what the account may do in a classroom.
+//! A token is a compact JWT (RFC 7519). `iss` chooses, from configuration alone, the key and the one algorithm that may have
+//! signed it; nothing in the token's header can choose either. Whoever holds a good token is an [`Account`], and [`Permissions`]
+//! says what the account may do in a classroom.
 
 pub mod authority;
 pub mod key;

@@ -56,7 +56,8 @@ impl SigningKey {
         Ok(SigningKey { header: Header::new(algorithm), key })
     }
 
-    /// A token with these claims, issued at `now`. `None` when the key cannot sign, which [`SigningKey::new`] has ruled out but for a lack of memory.
+    /// A token with these claims, issued at `now`. `None` when the key cannot sign, which [`SigningKey::new`] has ruled out but
+    /// for a lack of memory.
     ///
     /// The same inputs give the same token, except under ES256, whose signatures are randomised.
     pub fn issue(&self, claims: &Claims<'_>, now: UnixMicros) -> Option<String> {
@@ -74,7 +75,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// `count` subjects from a template: each `{n}` becomes 1, 2, …; without one the number is appended, or nothing when there is only one subject.
+/// `count` subjects from a template: each `{n}` becomes 1, 2, …; without one the number is appended, or nothing when there is
+/// only one subject.
 pub fn subjects(template: &str, count: u32) -> impl Iterator<Item = String> {
     let plain = !template.contains(NUMBER);
     (1..=count).map(move |n| match (plain, count) {

@@ -1,4 +1,5 @@
-//! The one Tokio thread: what the shards ask of the outside (permission services) and what may block (reading records) runs here, never on a shard.
+//! The one Tokio thread: what the shards ask of the outside (permission services) and what may block (reading records) runs here,
+//! never on a shard.
 
 use std::{
     future::Future,

@@ -1,8 +1,9 @@
 //! What is in the file, and what it means, checked; every fault at once.
 //!
-//! A key has one text: its line in [`settings`], where its name, type, default and doc comment stand. The flag, the environment variable, the
-//! help and the printed file all come from there. A value is taken from the flag if there is one, else the environment, else the file, else the
-//! default. Faults name their source (line, variable or flag) and what is expected; they never repeat the value, which may be a secret.
+//! A key has one text: its line in [`settings`], where its name, type, default and doc comment stand. The flag, the environment
+//! variable, the help and the printed file all come from there. A value is taken from the flag if there is one, else the
+//! environment, else the file, else the default. Faults name their source (line, variable or flag) and what is expected; they
+//! never repeat the value, which may be a secret.
 
 mod check;
 mod fault;

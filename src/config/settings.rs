@@ -133,9 +133,10 @@ section! {
         coalesce_tick: Duration = "250ms";
         /// The longest agent_label.
         max_label: Size = "256B";
-        /// Whose tokens are believed: a table for each issuer (the token's `iss`). The algorithm is HS256, ES256, RS256 or EdDSA; the key file
-        /// holds a PEM public key, or the secret for HS256. With none at all Homeroom believes itself: issuer "homeroom.local", HS256
-        /// with a key made at the first start in keys/presence.hs256 of the data folder, audience "school.local", permission "none".
+        /// Whose tokens are believed: a table for each issuer (the token's `iss`). The algorithm is HS256, ES256, RS256 or EdDSA;
+        /// the key file holds a PEM public key, or the secret for HS256. With none at all Homeroom believes itself: issuer
+        /// "homeroom.local", HS256 with a key made at the first start in keys/presence.hs256 of the data folder, audience
+        /// "school.local", permission "none".
         /// ```toml
         /// [presence.issuers."id.example.org"]
         /// audiences = ["example.org"]

@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-/// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards share here: nothing waits.
+/// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards
+/// share here: nothing waits.
 #[derive(Clone, Debug)]
 pub struct Seats {
     limit: usize,

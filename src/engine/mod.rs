@@ -1,7 +1,7 @@
 //! A shard without a reactor: its connections, its homes, its deliveries. The one room that knows all protocols.
 //!
-//! The shell feeds it what happened ([`Engine::accepted`], [`Engine::received`], …) and, once a turn, takes what is to be done ([`Engine::finish`]).
-//! The protocol between the two is told in [`port`].
+//! The shell feeds it what happened ([`Engine::accepted`], [`Engine::received`], …) and, once a turn, takes what is to be done
+//! ([`Engine::finish`]). The protocol between the two is told in [`port`].
 
 mod asks;
 mod connection;

@@ -3,12 +3,14 @@
 //! The life of a connection, as the shell sees it:
 //! 1. `accepted(listener) -> Option<ConnId>`; `None` means: close the socket at once.
 //! 2. `received(conn, bytes)` as bytes come, in order; `ended(conn)` once, when the peer will send no more (end of stream or an error).
-//! 3. The engine asks for sends ([`Output::sends`], at most one in flight for each connection). The shell writes the whole segment, however many
-//!    partial writes that takes, and then says `sent(conn, true)`, or `sent(conn, false)` when the socket broke.
-//! 4. The engine says [`Output::half_closes`] (send FIN once nothing is in flight, go on reading) and, at the end, [`Output::closes`] (shut both
-//!    ways, even with a send in flight). When no operation of the shell's is left on the socket it closes the descriptor and says
+//! 3. The engine asks for sends ([`Output::sends`], at most one in flight for each connection). The shell writes the whole
+//!    segment, however many partial writes that takes, and then says `sent(conn, true)`, or `sent(conn, false)` when the socket broke.
+//! 4. The engine says [`Output::half_closes`] (send FIN once nothing is in flight, go on reading) and, at the end,
+//!    [`Output::closes`] (shut both ways, even with a send in flight). When no operation of the shell's is left on the socket it
+//!    closes the descriptor and says
 //!    `released(conn)`; only then may the slot be used again.
-//! 5. [`Output::handoffs`]: plain HTTP. The shell stops receiving, gives the descriptor with the bytes read so far to REST and says `released`.
+//! 5. [`Output::handoffs`]: plain HTTP. The shell stops receiving, gives the descriptor with the bytes read so far to REST and
+//!    says `released`.
 
 use crate::realtime::ConnId;
 

@@ -1,7 +1,7 @@
 //! Where a key is at home: consistent hashing, the same on every node, in every release and after every restart.
 //!
-//! The hash is XXH3-64 without a seed: its specification is frozen, unlike that of the faster table hashes (foldhash, ahash, std), which may
-//! change with a version or differ from process to process. A changed hash would move homes, so a test pins its values.
+//! The hash is XXH3-64 without a seed: its specification is frozen, unlike that of the faster table hashes (foldhash, ahash,
+//! std), which may change with a version or differ from process to process. A changed hash would move homes, so a test pins its values.
 
 use crate::realtime::ShardId;
 use xxhash_rust::xxh3::xxh3_64;

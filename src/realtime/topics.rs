@@ -1,7 +1,7 @@
 //! Who on this shard listens to what, and what was published in this turn.
 //!
-//! Frames published to a topic gather in one contiguous batch; at the end of the turn each listener gets a segment of it, by reference. A listener that
-//! came in the middle of the turn hears only what came after it.
+//! Frames published to a topic gather in one contiguous batch; at the end of the turn each listener gets a segment of it, by
+//! reference. A listener that came in the middle of the turn hears only what came after it.
 
 use super::outbox::Segment;
 use hashbrown::HashMap;
@@ -83,8 +83,8 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
         Subscription { topic: index, position: topic.listeners.len() as u32 - 1 }
     }
 
-    /// Ends a subscription: what this turn still held for it is not delivered. When another listener took its place, that listener's slot is returned and
-    /// its [`Subscription::position`] is now the one that was given up.
+    /// Ends a subscription: what this turn still held for it is not delivered. When another listener took its place, that
+    /// listener's slot is returned and its [`Subscription::position`] is now the one that was given up.
     pub fn unsubscribe(&mut self, subscription: Subscription) -> Option<u32> {
         let topic = self.topics.get_mut(subscription.topic as usize)?.as_mut()?;
         let position = subscription.position as usize;

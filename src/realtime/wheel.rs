@@ -1,16 +1,18 @@
 //! A timer wheel: set and cancel in constant time, no allocation for a timer, no work for a tick in which nothing is due.
 //!
-//! Hierarchical, not hashed: a shard's deadlines lie from milliseconds to hours apart, and a hashed wheel would look at every far timer once a round, and at
-//! every tick after a long sleep. Here a timer moves down at most once a level (a 10 s timer once, a 30 s timer twice), and bit maps of the
-//! slots in use lead from one due slot to the next, however far the clock has jumped.
+//! Hierarchical, not hashed: a shard's deadlines lie from milliseconds to hours apart, and a hashed wheel would look at every far
+//! timer once a round, and at every tick after a long sleep. Here a timer moves down at most once a level (a 10 s timer once, a
+//! 30 s timer twice), and bit maps of the slots in use lead from one due slot to the next, however far the clock has jumped.
 //!
-//! A level has 64 slots. Level 0 holds the ticks of the current block of 64, level 1 the blocks of the current block of 64², and so on: a timer
-//! lies on the level of the highest base-64 digit in which its tick differs from the current one, so the lowest level in use always holds the earliest timer.
+//! A level has 64 slots. Level 0 holds the ticks of the current block of 64, level 1 the blocks of the current block of 64², and
+//! so on: a timer lies on the level of the highest base-64 digit in which its tick differs from the current one, so the lowest
+//! level in use always holds the earliest timer.
 
 use crate::realtime::Moment;
 use std::num::NonZeroU32;
 
-/// A deadline is rounded up to a multiple of this (2¹² µs, about 4 ms): timers of one tick fire together, so what they send leaves in one batch.
+/// A deadline is rounded up to a multiple of this (2¹² µs, about 4 ms): timers of one tick fire together, so what they send
+/// leaves in one batch.
 pub const TICK_MICROS: u64 = 1 << TICK_BITS;
 const TICK_BITS: u32 = 12;
 
@@ -28,7 +30,8 @@ const END: u32 = 1 << 31;
 /// The first allocation, and what an empty wheel may keep.
 const KEPT_NODES: usize = 64;
 
-/// Names a timer until it fires or is cancelled; afterwards it names nothing, also when its storage is in use again. `Option<TimerId>` has 8 bytes as well.
+/// Names a timer until it fires or is cancelled; afterwards it names nothing, also when its storage is in use again.
+/// `Option<TimerId>` has 8 bytes as well.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TimerId {
     index: u32,
@@ -52,7 +55,8 @@ pub struct Wheel<K> {
     nodes: Vec<Node<K>>,
     free: u32,
     live: usize,
-    /// Serials are dealt by the wheel, not by the node, so an id stays stale even if the storage was given back in between. Repeats after 2³² timers.
+    /// Serials are dealt by the wheel, not by the node, so an id stays stale even if the storage was given back in between.
+    /// Repeats after 2³² timers.
     serial: NonZeroU32,
     /// All earlier ticks have fired.
     tick: u64,
@@ -125,8 +129,8 @@ impl<K: Copy> Wheel<K> {
         Some(key)
     }
 
-    /// Appends what is due at `now` to `fired`, with the deadline that was asked for: ordered by tick, within a tick in the order in which they were set.
-    /// None fires early; one may fire up to [`TICK_MICROS`] after its deadline.
+    /// Appends what is due at `now` to `fired`, with the deadline that was asked for: ordered by tick, within a tick in the order
+    /// in which they were set. None fires early; one may fire up to [`TICK_MICROS`] after its deadline.
     pub fn expire(&mut self, now: Moment, fired: &mut Vec<(Moment, K)>) {
         let until = now.0 >> TICK_BITS;
         while let Some((level, slot, tick)) = self.earliest() {
@@ -151,8 +155,8 @@ impl<K: Copy> Wheel<K> {
         self.shrink_when_empty();
     }
 
-    /// When to call [`expire`](Wheel::expire) again: never later than the end of the tick of the earliest deadline (when it can fire), and earlier
-    /// only when a far timer has to be moved closer by then. `None`: no timer is set.
+    /// When to call [`expire`](Wheel::expire) again: never later than the end of the tick of the earliest deadline (when it can
+    /// fire), and earlier only when a far timer has to be moved closer by then. `None`: no timer is set.
     pub fn next(&self) -> Option<Moment> {
         self.earliest().map(|(_, _, tick)| Moment(tick.saturating_mul(TICK_MICROS)))
     }

@@ -91,8 +91,8 @@ impl std::error::Error for BootFault {}
 /// Glommio's own rings are small: only REST and files use them. Both fit the usual 8 MiB of locked memory.
 const GLOMMIO_IO_BYTES: usize = 64 << 10;
 const GLOMMIO_RING_DEPTH: usize = 128;
-/// An executor that is held up for so long can park although tasks are runnable (see the heartbeat in `turn`), so it is long. Nobody waits for it:
-/// the pump lets the reactor in by itself.
+/// An executor that is held up for so long can park although tasks are runnable (see the heartbeat in `turn`), so it is long.
+/// Nobody waits for it: the pump lets the reactor in by itself.
 const PREEMPT_TIMER: Duration = Duration::from_millis(100);
 /// Memory that all letter queues together may take is bounded by their number: this many letters for all pairs of a shard.
 const LETTERS_EACH_SHARD: usize = 32_768;

@@ -48,8 +48,8 @@ struct Slot {
     half_close: bool,
 }
 
-/// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes that end with `BYE`
-/// are echoed and followed by FIN, with `QUIT` the connection is closed,
+/// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes
+/// that end with `BYE` are echoed and followed by FIN, with `QUIT` the connection is closed,
 /// with `PANIC` the shard panics.
 #[derive(Default)]
 pub(super) struct Echo {

@@ -1,7 +1,8 @@
 //! Letters between shards, and answers from other threads to a shard.
 //!
-//! Each ordered pair of shards has a bounded queue of its own, so the letters of a pair keep their order and nobody waits for a lock. A sender that
-//! finds the queue full keeps the letter in its spill and goes on. A shard that sleeps is woken once for all that a turn brought it.
+//! Each ordered pair of shards has a bounded queue of its own, so the letters of a pair keep their order and nobody waits for a
+//! lock. A sender that finds the queue full keeps the letter in its spill and goes on. A shard that sleeps is woken once for all
+//! that a turn brought it.
 
 use super::{
     counts::ShardCounts,
@@ -23,7 +24,8 @@ pub(super) struct EventBell(OwnedFd);
 
 impl EventBell {
     fn new() -> io::Result<EventBell> {
-        // Blocking on purpose: io_uring answers a read of a non-blocking descriptor at once. A write could only block at 2^64 - 2 unread wakes.
+        // Blocking on purpose: io_uring answers a read of a non-blocking descriptor at once. A write could only block at 2^64 - 2
+        // unread wakes.
         Ok(EventBell(eventfd(0, EventfdFlags::CLOEXEC)?))
     }
 

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-/// Wakes this shard's pump. A REST task calls it after it called the engine, so that what the engine wants done is done now. Cheap to clone.
+/// Wakes this shard's pump. A REST task calls it after it called the engine, so that what the engine wants done is done now.
+/// Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Nudge(Rc<Inner>);
 

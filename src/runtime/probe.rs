@@ -1,4 +1,5 @@
-//! Whether this machine gives us the rings we need, and if not, exactly why and what to do. `serve` asks before the first shard, `doctor` any time.
+//! Whether this machine gives us the rings we need, and if not, exactly why and what to do. `serve` asks before the first shard,
+//! `doctor` any time.
 
 use io_uring::{IoUring, Probe, opcode};
 use rustix::{

@@ -1,8 +1,8 @@
 //! A shard's own io_uring: accepts, receives and sends of all its sockets. The one file of the crate with `unsafe` in it.
 //!
 //! What makes the outside safe: a segment that is being sent is held here until the kernel has let go of it; a received buffer is lent out
-//! ([`Loan`]) and the kernel may write to it again only after it was given back; and a ring that is dropped first cancels what is in flight, or, if
-//! the kernel does not let go in time, leaks the memory rather than freeing it.
+//! ([`Loan`]) and the kernel may write to it again only after it was given back; and a ring that is dropped first cancels what is
+//! in flight, or, if the kernel does not let go in time, leaks the memory rather than freeing it.
 
 use crate::{
     engine::{Listener, Segment},
@@ -117,7 +117,8 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Sets a ring up and registers its buffers, and `bell` (an eventfd) to be written when completions wait. The error names the step that failed.
+    /// Sets a ring up and registers its buffers, and `bell` (an eventfd) to be written when completions wait. The error names the
+    /// step that failed.
     pub(super) fn new(shard: ShardId, sizes: RingSizes, bell: BorrowedFd<'_>) -> io::Result<Ring> {
         let io = IoUring::builder()
             .setup_single_issuer()
@@ -128,7 +129,8 @@ impl Ring {
             .build(sizes.submissions)
             .map_err(|fault| step("io_uring_setup", &fault))?;
         let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes as usize);
-        // SAFETY: the ring of entries lives in `buffers`, which is freed only after the io_uring has let go of every operation (see `Drop`).
+        // SAFETY: the ring of entries lives in `buffers`, which is freed only after the io_uring has let go of every operation
+        // (see `Drop`).
         unsafe { io.submitter().register_buf_ring_with_flags(buffers.entries.as_ptr() as u64, sizes.buffers, GROUP, 0) }
             .map_err(|fault| step("register_buf_ring", &fault))?;
         io.submitter().register_eventfd(bell.as_raw_fd()).map_err(|fault| step("register_eventfd", &fault))?;
@@ -201,8 +203,8 @@ impl Ring {
     fn push(&mut self, entry: squeue::Entry) {
         self.outstanding += 1;
         for _ in 0..FULL_TRIES {
-            // SAFETY: what the entry points to outlives the operation: receives use the registered buffers, sends point into a batch that their
-            // flight holds, and neither is freed while an operation is outstanding. Accepts and cancels point nowhere.
+            // SAFETY: what the entry points to outlives the operation: receives use the registered buffers, sends point into a
+            // batch that their flight holds, and neither is freed while an operation is outstanding. Accepts and cancels point nowhere.
             if unsafe { self.io.submission().push(&entry) }.is_ok() {
                 return;
             }
@@ -226,8 +228,9 @@ impl Ring {
         self.arrived.extend(self.io.completion());
     }
 
-    /// Whether something waits to be submitted or reaped. Asks the kernel and does not believe its flag alone: whoever completes an operation sets it after he
-    /// queued the work, which this thread may have run by then; it then stays set over an empty queue until the next work comes.
+    /// Whether something waits to be submitted or reaped. Asks the kernel and does not believe its flag alone: whoever completes
+    /// an operation sets it after he queued the work, which this thread may have run by then; it then stays set over an empty
+    /// queue until the next work comes.
     pub(super) fn has_work(&mut self) -> bool {
         if self.arrived.is_empty() {
             self.submit();
@@ -256,8 +259,9 @@ impl Ring {
         self.fault.take()
     }
 
-    /// Appends what happened. The kernel hands out twenty or so of the waiting completions with each call, so this is to be repeated while it brings
-    /// something; what was received is best dealt with in between, while it is warm and before the buffers run out.
+    /// Appends what happened. The kernel hands out twenty or so of the waiting completions with each call, so this is to be
+    /// repeated while it brings something; what was received is best dealt with in between, while it is warm and before the
+    /// buffers run out.
     pub(super) fn reap(&mut self, events: &mut Vec<Event>) {
         self.arrived.extend(self.io.completion());
         if self.arrived.is_empty() {
@@ -405,16 +409,16 @@ impl Buffers {
     fn bytes(&self, loan: &Loan) -> &[u8] {
         let (place, len) = (usize::from(loan.buffer), loan.len as usize);
         assert!(self.lent[place] && len <= self.size, "a loan of this ring");
-        // SAFETY: the buffer lies within `memory`; it is lent out, so the kernel does not write to it before it is given back, for which a `&mut`
-        // is needed, so not while this borrow lives.
+        // SAFETY: the buffer lies within `memory`; it is lent out, so the kernel does not write to it before it is given back,
+        // for which a `&mut` is needed, so not while this borrow lives.
         unsafe { slice::from_raw_parts(self.memory.as_ptr().add(place * self.size), len) }
     }
 
     fn give_back(&mut self, loan: Loan) {
         let place = usize::from(loan.buffer);
         assert!(std::mem::replace(&mut self.lent[place], false), "a loan of this ring");
-        // SAFETY: the index is masked, so the entry lies within `entries`; the kernel reads it only after the tail has passed it, and the tail
-        // pointer is the one that the kernel reads, valid as long as `entries` is.
+        // SAFETY: the index is masked, so the entry lies within `entries`; the kernel reads it only after the tail has passed it,
+        // and the tail pointer is the one that the kernel reads, valid as long as `entries` is.
         unsafe {
             let entry = &mut *self.entries.as_ptr().add(usize::from(self.tail & (self.count - 1)));
             entry.set_addr(self.memory.as_ptr().add(place * self.size) as u64);

@@ -23,8 +23,8 @@ pub trait Shard: 'static {
 
     /// A connection was accepted. `None`: close it at once.
     fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId>;
-    /// Bytes came, in order. After the engine decided to hand a connection off, but before [`Shard::finish`] took the hand-off out, more may come
-    /// (and the end, too): they belong to the hand-off's head. What comes later the shell appends by itself.
+    /// Bytes came, in order. After the engine decided to hand a connection off, but before [`Shard::finish`] took the hand-off
+    /// out, more may come (and the end, too): they belong to the hand-off's head. What comes later the shell appends by itself.
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
     /// The peer sends no more: end of stream, or the connection broke. Said once, and never after the engine asked for the close.
     fn ended(&mut self, conn: ConnId, now: Now);

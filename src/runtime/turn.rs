@@ -1,7 +1,11 @@
-//! A shard's pump: the one task that turns completions, letters and answers into the engine's events, and the engine's wishes into socket calls.
+//! A shard's pump: the one task that turns completions, letters and answers into the engine's events, and the engine's wishes
+//! into socket calls.
 //!
-//! A turn: reap → feed the engine → letters and answers → tick → finish → submit the sends at once → half-closes, closes, hand-offs → letters out.
-//! When a turn found nothing the pump sleeps on the shard's eventfd, which the ring, other shards and other threads write.
+//! A turn: reap → feed the engine → letters and answers → tick → finish → submit the sends at once → half-closes, closes,
+//! hand-offs → letters out. When a turn found nothing the pump sleeps on the shard's eventfd, which the ring, other shards and
+//! other threads write.
+
+mod accept;
 
 use super::{
     clock::Clock,
@@ -19,7 +23,7 @@ use crate::{
     realtime::{ConnId, Moment, Now, ShardId},
 };
 use glommio::{Latency, Shares, TaskQueueHandle, net::TcpStream, timer::sleep};
-use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
+use rustix::net::{Shutdown, shutdown};
 use std::{
     cell::RefCell,
     future::Future,
@@ -41,15 +45,11 @@ const LONG_BATCH: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 /// The shortest sleep, also the wait before a spilled letter is tried again.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
-/// How often each executor wakes whatever happens. Glommio parks in spite of runnable tasks when the thread was held up for a whole preempt period
-/// just before it would have run them; only a timer ends that sleep.
+/// How often each executor wakes whatever happens. Glommio parks in spite of runnable tasks when the thread was held up for a
+/// whole preempt period just before it would have run them; only a timer ends that sleep.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long glommio's reactor, and with it REST, may wait while the pump is busy.
 const REACTOR_WAIT: Duration = Duration::from_millis(2);
-/// The pause after an accept that found no descriptor or no memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Waiting peers turned away at once when descriptors are short.
-const SHED_AT_ONCE: usize = 64;
 /// REST's part of a busy core; the pump's queue has glommio's default of 1,000.
 const REST_SHARES: usize = 300;
 
@@ -72,7 +72,8 @@ pub(super) struct ShardParts<E: Shard> {
     pub(super) stage: Arc<Stage>,
 }
 
-/// Serves until the stage says that the shard is to go. Errors are faults of the ring, never of a connection. `ready` is called once all is set up.
+/// Serves until the stage says that the shard is to go. Errors are faults of the ring, never of a connection. `ready` is called
+/// once all is set up.
 pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce()) -> io::Result<()> {
     let nudge = parts.nudge.clone();
     let bell = glommio_file(parts.mesh.door().bell().descriptor().try_clone_to_owned()?);
@@ -281,57 +282,6 @@ impl<E: Shard> Pump<E> {
             Event::ReceiveOver { conn, end } => self.receive_over(conn, end, engine, now),
             Event::Sent { conn, whole } => self.sent(conn, whole, engine, now),
         }
-    }
-
-    fn accepted(&mut self, listener: Listener, socket: OwnedFd, engine: &mut E, now: Now) {
-        self.counts().accepted.add(1);
-        if self.phase >= Phase::Closing {
-            return;
-        }
-        let Some(conn) = engine.accepted(listener, now) else { return };
-        self.ring.receive(conn, socket.as_fd());
-        match self.sockets.insert(conn, socket) {
-            Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
-            Err(_) => unreachable!("the engine gave a slot that it did not have back"),
-        }
-        // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
-        self.counts().connections.set(self.sockets.live() as u64);
-    }
-
-    fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
-        if self.phase >= Phase::Closing {
-            self.listeners[usize::from(listener.0)] = None;
-            return;
-        }
-        if fault.is_some() {
-            self.counts().accept_faults.add(1);
-        }
-        if matches!(fault, Some(libc::EMFILE | libc::ENFILE)) {
-            self.shed(listener);
-        }
-        let pause = if fault.is_some() { ACCEPT_PAUSE } else { Duration::ZERO };
-        self.paused.push((listener, now.moment + pause));
-    }
-
-    /// With no descriptor left: takes waiting peers in with the reserved one and closes them, so that they learn it now.
-    fn shed(&mut self, listener: Listener) {
-        let Some(socket) = &self.listeners[usize::from(listener.0)] else { return };
-        self.reserve = None;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let shed = (0..SHED_AT_ONCE).take_while(|_| accept_with(socket, flags).is_ok()).count();
-        self.reserve = self.mesh.door().bell().descriptor().try_clone_to_owned().ok();
-        self.counts().shed.add(shed as u64);
-    }
-
-    fn accept_again(&mut self, now: Now) {
-        let (ring, listeners) = (&mut self.ring, &self.listeners);
-        self.paused.retain(|(listener, until)| {
-            let due = *until <= now.moment;
-            if let (true, Some(socket)) = (due, &listeners[usize::from(listener.0)]) {
-                ring.accept(*listener, socket.as_fd());
-            }
-            !due
-        });
     }
 
     fn received(&mut self, conn: ConnId, loan: Loan, engine: &mut E, now: Now) {

@@ -1,8 +1,9 @@
 //! The promise between one that sleeps and those that bring it work: no work is left lying while it sleeps.
 //!
-//! The bringer: put the work where it belongs, then [`Door::knock`]. The sleeper: [`Door::lie_down`], look once more at every place where work may
-//! lie, sleep only if all are empty, then [`Door::rise`]. Each side writes, fences, and reads what the other wrote; with both fences (SeqCst) at
-//! least one of them sees the other, so either the bringer knocks or the sleeper finds the work. Without one of them both could miss.
+//! The bringer: put the work where it belongs, then [`Door::knock`]. The sleeper: [`Door::lie_down`], look once more at every
+//! place where work may lie, sleep only if all are empty, then [`Door::rise`]. Each side writes, fences, and reads what the other
+//! wrote; with both fences (SeqCst) at least one of them sees the other, so either the bringer knocks or the sleeper finds the
+//! work. Without one of them both could miss.
 
 use super::sync::{AtomicBool, Ordering, fence};
 
@@ -37,8 +38,8 @@ impl<B: Bell> Door<B> {
 
     /// By the sleeper, before it looks once more.
     pub(super) fn lie_down(&self) {
-        // An exchange, so that this sleep has its place in one order with the exchanges of all knocks: a late knock for the sleep before this one
-        // either is over or wakes this one.
+        // An exchange, so that this sleep has its place in one order with the exchanges of all knocks: a late knock for the sleep
+        // before this one either is over or wakes this one.
         self.asleep.swap(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }

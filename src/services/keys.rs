@@ -1,7 +1,7 @@
 //! Key files: read as they are, and the one of the embedded default made at the first start.
 //!
-//! One rule for every HS256 file, ours and others': the key is the file's text without the white space at its end. So what the file shows can be pasted
-//! into any other tool that issues tokens.
+//! One rule for every HS256 file, ours and others': the key is the file's text without the white space at its end. So what the
+//! file shows can be pasted into any other tool that issues tokens.
 
 use crate::auth::{Secret, key::MIN_SECRET_BYTES};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -18,7 +18,8 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// As many random bytes as an HS256 key can use (RFC 7518, section 3.2), written as twice as many hexadecimal digits.
 const RANDOM_BYTES: usize = 32;
 
-/// Reads a key file: an HS256 secret or a PEM, public or private. White space at its end is no part of the key. Errors name the file, never its content.
+/// Reads a key file: an HS256 secret or a PEM, public or private. White space at its end is no part of the key. Errors name the
+/// file, never its content.
 pub fn load(path: &Path) -> io::Result<Secret> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
@@ -34,7 +35,8 @@ pub fn load(path: &Path) -> io::Result<Secret> {
 
 /// Reads an HS256 secret, or makes one where no file is: random, mode 0600, whole or not at all, and on disk when this returns.
 ///
-/// Of two processes that start at once one makes the file and both have its secret. A file that is there but too short is an error, never replaced.
+/// Of two processes that start at once one makes the file and both have its secret. A file that is there but too short is an
+/// error, never replaced.
 pub fn load_or_create(path: &Path) -> io::Result<Secret> {
     let secret = match load(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -8,7 +8,8 @@ use tokio::sync::Semaphore;
 
 /// A longer answer is a fault: a list of actions has a few dozen bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
-/// Questions to one service at a time, and so its connections. At 10 ms an answer that is 25,000 sign-ins a second; a bell must not be a flood to it.
+/// Questions to one service at a time, and so its connections. At 10 ms an answer that is 25,000 sign-ins a second; a bell must
+/// not be a flood to it.
 pub const MAX_QUESTIONS: usize = 256;
 
 /// Why a service gave no answer that can be believed. The account is not let in; counted apart from a plain no.
@@ -73,7 +74,8 @@ impl fmt::Display for SetupFault {
 
 impl std::error::Error for SetupFault {}
 
-/// One permission service with its pool of connections, at most [`MAX_QUESTIONS`]. Cloning shares the pool. `Debug` shows the host, not what else the URL may hold.
+/// One permission service with its pool of connections, at most [`MAX_QUESTIONS`]. Cloning shares the pool. `Debug` shows the
+/// host, not what else the URL may hold.
 #[derive(Clone)]
 pub struct PermissionService {
     url: Url,
@@ -225,7 +227,8 @@ mod tests {
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     }
 
-    /// Asks a server that answers its first connection with `wire` and then, when it is to `hang`, keeps it open. Returns what it was asked too.
+    /// Asks a server that answers its first connection with `wire` and then, when it is to `hang`, keeps it open. Returns what it
+    /// was asked too.
     fn asked(wire: &str, hang: bool, timeout: Duration) -> (Result<bool, ServiceFault>, String) {
         on_tokio(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -42,19 +42,20 @@ pub trait Sink: Send {
 pub trait Store: Send + Sync {
     /// Begins a session, without blocking: the answer comes through the sink once the row is on disk.
     ///
-    /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has its own number.
+    /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has
+    /// its own number.
     ///
     /// # Errors
-    /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full or the store has stopped. An enter that waited too long in the
-    /// queue is answered `Busy` later and leaves no row.
+    /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full or the store has stopped. An enter that waited
+    /// too long in the queue is answered `Busy` later and leaves no row.
     fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault>;
 
-    /// Ends a session, without blocking. Never refused and never answered: kept in memory and retried until it is on disk. What a crash loses
-    /// the next start ends. An unknown number is ignored.
+    /// Ends a session, without blocking. Never refused and never answered: kept in memory and retried until it is on disk. What a
+    /// crash loses the next start ends. An unknown number is ignored.
     fn leave(&self, leaving: Leaving);
 
-    /// Who was in the room between `from` (inclusive) and `to` (exclusive): whole intervals that intersect it, by agent and time. Blocks: call
-    /// it on a thread that may wait.
+    /// Who was in the room between `from` (inclusive) and `to` (exclusive): whole intervals that intersect it, by agent and time.
+    /// Blocks: call it on a thread that may wait.
     ///
     /// # Errors
     /// [`StoreFault::Busy`] while another holds the records, [`StoreFault::Failed`] when they cannot be read.

@@ -105,8 +105,8 @@ impl MemoryStore {
         self.state().past.values().map(Vec::len).sum()
     }
 
-    /// What a crash and a new start do: the queue and its answers are lost, every live session ends at `seen_at`, or as it began when that is
-    /// later. It is prompt again.
+    /// What a crash and a new start do: the queue and its answers are lost, every live session ends at `seen_at`, or as it began
+    /// when that is later. It is prompt again.
     pub fn restart(&self, seen_at: UnixMicros) {
         let mut state = self.state();
         state.queue.clear();

@@ -108,7 +108,8 @@ pub fn begin_text(out: &mut Vec<u8>) -> Mark {
     mark
 }
 
-/// Ends a text frame: all that was appended since [`begin_text`] is its payload. Only one shorter than 126 bytes or longer than 65,535 is moved.
+/// Ends a text frame: all that was appended since [`begin_text`] is its payload. Only one shorter than 126 bytes or longer than
+/// 65,535 is moved.
 pub fn end_text(out: &mut Vec<u8>, mark: Mark) {
     let Mark(start) = mark;
     let begun = start + USUAL_HEADER;

@@ -1,4 +1,5 @@
-//! RFC 6455 over memory: how a connection begins (`upgrade`), what its bytes say (`session`), what is said to it (`frame`), how it ends (`close`). Pure.
+//! RFC 6455 over memory: how a connection begins (`upgrade`), what its bytes say (`session`), what is said to it (`frame`), how
+//! it ends (`close`). Pure.
 
 pub mod close;
 pub mod frame;

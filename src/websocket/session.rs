@@ -1,8 +1,9 @@
 //! What a connection's bytes say: tungstenite's protocol over memory, without a context or a buffer for a connection that is idle.
 //!
-//! [`Session::feed`] walks over frame headers. A frame that is a whole message, and whose bytes are all there, is read by one context that the shard's connections share
-//! ([`Scratch`]); it is clean after each frame. Only when a frame is cut, or a message comes in fragments, does the connection get a
-//! context of its own, which is dropped as soon as the message is complete. So memory follows what is under way, not who is connected.
+//! [`Session::feed`] walks over frame headers. A frame that is a whole message, and whose bytes are all there, is read by one
+//! context that the shard's connections share ([`Scratch`]); it is clean after each frame. Only when a frame is cut, or a message
+//! comes in fragments, does the connection get a context of its own, which is dropped as soon as the message is complete. So
+//! memory follows what is under way, not who is connected.
 //!
 //! What the header alone tells is judged by the walk (over the limit, reserved bits, no mask), before anything is buffered; all else
 //! is tungstenite's: unmasking, the order of fragments, UTF-8, the form and the answer of a Close.
@@ -172,8 +173,9 @@ impl Session {
         matches!(self.0, State::Partial(_))
     }
 
-    /// Takes the next bytes of the peer, in any pieces; delivers what they complete, in order, each with the output, so that an answer can stand where it belongs. Pongs, the answer to a Close, and on an error the Close frame with its
-    /// reason, are appended to `out`. After an error, as after [`Event::Close`], the connection is to be closed once `out` is sent.
+    /// Takes the next bytes of the peer, in any pieces; delivers what they complete, in order, each with the output, so that an
+    /// answer can stand where it belongs. Pongs, the answer to a Close, and on an error the Close frame with its reason, are
+    /// appended to `out`. After an error, as after [`Event::Close`], the connection is to be closed once `out` is sent.
     ///
     /// # Errors
     /// [`CloseReason::Protocol`], [`CloseReason::NotUtf8`] or [`CloseReason::TooBig`], all to be blamed on the peer.
@@ -242,7 +244,8 @@ fn whole_message(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, CloseRe
 
 /// Reads and judges the header at the front (RFC 6455 §5.2), its first two bytes as soon as they are there; `None`: it is not complete.
 ///
-/// tungstenite parses it again. This look ahead is our own because `FrameHeader::parse` cost a tenth of the time that a small message takes.
+/// tungstenite parses it again. This look ahead is our own because `FrameHeader::parse` cost a tenth of the time that a small
+/// message takes.
 fn announced(bytes: &[u8], limits: &Limits) -> Result<Option<Announced>, CloseReason> {
     let [first, second, ..] = *bytes else { return Ok(None) };
     let is_final = first & FINAL != 0;

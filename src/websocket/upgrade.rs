@@ -68,8 +68,8 @@ pub enum Body<'a> {
     Json(&'a str),
 }
 
-/// Reads all bytes that a connection has sent so far. While the head is incomplete a call costs one search for line ends, so that a slow drip of `limit`
-/// bytes costs far less than its packets.
+/// Reads all bytes that a connection has sent so far. While the head is incomplete a call costs one search for line ends, so that
+/// a slow drip of `limit` bytes costs far less than its packets.
 pub fn read(bytes: &[u8], limit: usize) -> Head<'_> {
     let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     match head_length(&bytes[start..]) {
@@ -81,7 +81,8 @@ pub fn read(bytes: &[u8], limit: usize) -> Head<'_> {
     }
 }
 
-/// Appends the answer that makes the connection a WebSocket. `protocol` must be one of those on offer; neither it nor a header may hold a line end.
+/// Appends the answer that makes the connection a WebSocket. `protocol` must be one of those on offer; neither it nor a header
+/// may hold a line end.
 pub fn accept(upgrade: &Upgrade<'_>, extra_headers: &[(&str, &str)], protocol: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
     header(out, "Upgrade", "websocket");

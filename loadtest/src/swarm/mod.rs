@@ -1,7 +1,7 @@
 //! The engine of a worker: all its connections on one thread, one epoll set, one read buffer.
 //!
-//! A turn begins what is due, waits, and hears what has come. Each connection is registered once, edge-triggered, for its whole life; a sign-in
-//! costs the calls that TCP needs, two sends and two reads. Nothing is allocated for a message.
+//! A turn begins what is due, waits, and hears what has come. Each connection is registered once, edge-triggered, for its whole
+//! life; a sign-in costs the calls that TCP needs, two sends and two reads. Nothing is allocated for a message.
 
 mod member;
 mod publisher;

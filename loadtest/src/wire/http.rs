@@ -57,7 +57,8 @@ pub(crate) enum Answer<T> {
 }
 
 impl Upgrade {
-    /// Builds the request. `nonce` is the same for all of a worker: the RFC's reason for a fresh one (caches that replay) does not arise here.
+    /// Builds the request. `nonce` is the same for all of a worker: the RFC's reason for a fresh one (caches that replay) does
+    /// not arise here.
     pub(crate) fn new(target: &Target, nonce: [u8; 16]) -> Upgrade {
         let key = base64(nonce);
         let Target { host, path, .. } = target;

@@ -53,7 +53,8 @@ fn dial(from: Option<IpAddr>, to: SocketAddr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Leaves the choice of the port to `connect`, which knows the destination: the whole range is free for each (ip(7), IP_BIND_ADDRESS_NO_PORT).
+/// Leaves the choice of the port to `connect`, which knows the destination: the whole range is free for each (ip(7),
+/// IP_BIND_ADDRESS_NO_PORT).
 fn bind_address_no_port(socket: impl AsFd) -> Result<(), Errno> {
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is borrowed for the call, and the pointer and length describe a live c_int.

@@ -1,6 +1,7 @@
 //! One client's side of presence, from the end of the upgrade to its end.
 //!
-//! Waiting → (asking a permission service) → joining → live → over. The home decides when a connection is seated; the connection keeps time.
+//! Waiting → (asking a permission service) → joining → live → over. The home decides when a connection is seated; the connection
+//! keeps time.
 
 use super::{
     letters::{Cuts, FromHome, Seat, ToHome},

@@ -1,7 +1,7 @@
 //! Presence: who is in the classroom.
 //!
-//! A connection ([`connection`]) says who it is and waits to be seated; the classroom's home ([`room`], on whichever shard the hash ring put it) is the one
-//! writer of who is there. Contract: one socket route, `connect_request`, `connect_success`, the named errors.
+//! A connection ([`connection`]) says who it is and waits to be seated; the classroom's home ([`room`], on whichever shard the
+//! hash ring put it) is the one writer of who is there. Contract: one socket route, `connect_request`, `connect_success`, the named errors.
 
 pub mod asks;
 pub mod connection;

@@ -1,7 +1,7 @@
 //! One classroom at its home: the only writer of who is in it.
 //!
-//! A member is a key (agent id) with, at any time, at most one connection that owns it. An owner is seated (told `connect_success`) when its row is on disk
-//! and every connection that owned the key before has been told `replaced`.
+//! A member is a key (agent id) with, at any time, at most one connection that owns it. An owner is seated (told
+//! `connect_success`) when its row is on disk and every connection that owned the key before has been told `replaced`.
 
 use super::{
     asks::{Member as Listed, Publication},

@@ -73,8 +73,8 @@ impl<'c> History<'c> {
         })
     }
 
-    /// Whether an interval that begins now in this room may meet one that is kept. Nothing that it could meet is added before it ends: of one
-    /// agent and room one session is live at a time. So asking at its beginning spares nearly every look at its end.
+    /// Whether an interval that begins now in this room may meet one that is kept. Nothing that it could meet is added before it
+    /// ends: of one agent and room one session is live at a time. So asking at its beginning spares nearly every look at its end.
     pub(super) fn may_meet(&self, classroom: i64, begins: UnixMicros) -> bool {
         begins.0 <= *self.ends.get(&classroom).unwrap_or(&self.other_ends)
     }

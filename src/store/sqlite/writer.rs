@@ -1,4 +1,5 @@
-//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers by itself.
+//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers.
+//! by itself.
 
 use super::{
     super::{Entered, Sink, Ticket},

@@ -45,7 +45,8 @@ impl House {
         self.door.knock();
     }
 
-    /// A shard's loop: take what is there, sleep when there is nothing. A lost wake-up is a sleep without end, which loom reports as a deadlock.
+    /// A shard's loop: take what is there, sleep when there is nothing. A lost wake-up is a sleep without end, which loom reports
+    /// as a deadlock.
     fn take_all(&self, wanted: usize) {
         let mut taken = 0;
         while taken < wanted {

@@ -1,0 +1,70 @@
+//! New sockets, and what happens when there can be none.
+
+use super::{
+    super::{shard::Shard, sockets::Mark, stop::Phase},
+    Pump,
+};
+use crate::{engine::Listener, realtime::Now};
+use rustix::net::{SocketFlags, accept_with};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+/// The pause after an accept that found no descriptor or no memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Waiting peers turned away at once when descriptors are short.
+const SHED_AT_ONCE: usize = 64;
+
+impl<E: Shard> Pump<E> {
+    pub(super) fn accepted(&mut self, listener: Listener, socket: OwnedFd, engine: &mut E, now: Now) {
+        self.counts().accepted.add(1);
+        if self.phase >= Phase::Closing {
+            return;
+        }
+        let Some(conn) = engine.accepted(listener, now) else { return };
+        self.ring.receive(conn, socket.as_fd());
+        match self.sockets.insert(conn, socket) {
+            Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
+            Err(_) => unreachable!("the engine gave a slot that it did not have back"),
+        }
+        // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
+        self.counts().connections.set(self.sockets.live() as u64);
+    }
+
+    pub(super) fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
+        if self.phase >= Phase::Closing {
+            self.listeners[usize::from(listener.0)] = None;
+            return;
+        }
+        if fault.is_some() {
+            self.counts().accept_faults.add(1);
+        }
+        if matches!(fault, Some(libc::EMFILE | libc::ENFILE)) {
+            self.shed(listener);
+        }
+        let pause = if fault.is_some() { ACCEPT_PAUSE } else { Duration::ZERO };
+        self.paused.push((listener, now.moment + pause));
+    }
+
+    /// With no descriptor left: takes waiting peers in with the reserved one and closes them, so that they learn it now.
+    fn shed(&mut self, listener: Listener) {
+        let Some(socket) = &self.listeners[usize::from(listener.0)] else { return };
+        self.reserve = None;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let shed = (0..SHED_AT_ONCE).take_while(|_| accept_with(socket, flags).is_ok()).count();
+        self.reserve = self.mesh.door().bell().descriptor().try_clone_to_owned().ok();
+        self.counts().shed.add(shed as u64);
+    }
+
+    pub(super) fn accept_again(&mut self, now: Now) {
+        let (ring, listeners) = (&mut self.ring, &self.listeners);
+        self.paused.retain(|(listener, until)| {
+            let due = *until <= now.moment;
+            if let (true, Some(socket)) = (due, &listeners[usize::from(listener.0)]) {
+                ring.accept(*listener, socket.as_fd());
+            }
+            !due
+        });
+    }
+}
