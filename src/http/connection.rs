@@ -31,6 +31,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// For a client's side to close when the server stops.
+const STOP_LINGER: Duration = Duration::from_millis(100);
+
 const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// What all HTTP connections of a shard share.
@@ -61,7 +64,9 @@ pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, table: Rc<Table
             Phase::Idle | Phase::Work => {}
         },
     }
-    linger(stream, app.limits.linger).await;
+    // A stop waits for the answers in hand, not for clients that keep a quiet connection open.
+    let at_most = if app.stop.said() { app.limits.linger.min(STOP_LINGER) } else { app.limits.linger };
+    linger(stream, at_most).await;
 }
 
 fn speaker() -> http1::Builder {
