@@ -1,5 +1,5 @@
-//! The timer wheel: what setting, cancelling and firing a timer costs beside 100,000 others. Beside it the crate `hierarchical_hash_wheel_timer`
-//! (its ticks are a millisecond, ours four) and std's `BTreeMap`.
+//! The timer wheel: what setting, cancelling and firing a timer costs beside 100,000 others. Beside it the crate
+//! `hierarchical_hash_wheel_timer` (its ticks are a millisecond, ours four) and std's `BTreeMap`.
 
 mod brisk;
 
