@@ -95,7 +95,7 @@ const GLOMMIO_RING_DEPTH: usize = 128;
 /// Nobody waits for it: the pump lets the reactor in by itself.
 const PREEMPT_TIMER: Duration = Duration::from_millis(100);
 /// Memory that all letter queues together may take is bounded by their number: this many letters for all pairs of a shard.
-const LETTERS_EACH_SHARD: usize = 32_768;
+const LETTERS_EACH_SHARD: usize = 8_192;
 
 type Thread = (ShardId, ExecutorJoinHandle<io::Result<()>>);
 
@@ -175,7 +175,7 @@ where
     }
     let (mut listeners, addresses) = bind(plan, shards)?;
     let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
-    let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 8192);
+    let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 4096);
     let mut ends = mesh::mesh::<E::Letter>(&doors, capacity);
     let (post, stage, clock, furnish) =
         (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));

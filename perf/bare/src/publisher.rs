@@ -41,7 +41,8 @@ impl Publisher {
         let pad = "x".repeat(FRAME.len() - 4 - rest.len());
         let body = format!(r#"{{"entity_type":"load","operation":"tick","sequence_id":7,"payload":{{"pad":"{pad}"}}}}"#);
         let request = format!(
-            "POST /api/v1/classrooms/{CLASSROOM}/events HTTP/1.1\r\nHost: bare\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /api/v1/classrooms/{CLASSROOM}/events HTTP/1.1\r\nHost: bare\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         Ok(Publisher::Rest { lines, asked: 0, request: request.into_bytes() })

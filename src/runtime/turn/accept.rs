@@ -37,8 +37,14 @@ impl<E: Shard> Pump<E> {
             self.listeners[usize::from(listener.0)] = None;
             return;
         }
-        if fault.is_some() {
-            self.counts().accept_faults.add(1);
+        if let Some(fault) = fault {
+            let faults = &self.counts().accept_faults;
+            faults.add(1);
+            // The first, the second, the fourth …: worth waking someone, not worth filling a disk.
+            if faults.value().is_power_of_two() {
+                let why = std::io::Error::from_raw_os_error(fault);
+                tracing::warn!(shard = %self.id, %why, times = faults.value(), "connections cannot be accepted");
+            }
         }
         if matches!(fault, Some(libc::EMFILE | libc::ENFILE)) {
             self.shed(listener);
