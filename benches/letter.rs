@@ -43,12 +43,7 @@ fn alone(criterion: &mut Criterion) {
     group.finish();
 }
 
-<<<<<<< HEAD
-/// 64 letters there and 64 back: both threads are awake all the time, so this is the queues' cost and the cache lines', without
-/// the wake-up.
-=======
 /// 64 letters there and 64 back: both threads are awake all the time, so this is what queues and cache lines cost, without the wake-up.
->>>>>>> benches
 fn between_threads(criterion: &mut Criterion) {
     const FLIGHT: usize = 64;
     let mut group = criterion.benchmark_group("letter: to another thread and back");

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! The hash ring: finding the home of a classroom; beside it the crate `hashring` with as many points for each shard as it needs
-//! to be as even.
-=======
 //! The hash ring: finding the home of a classroom; beside it the crate `hashring` with as many points for each shard as it needs to
 //! be as even.
->>>>>>> benches
 
 mod brisk;
 

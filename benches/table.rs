@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! The table of connections: a slot found by key, with its generation checked. Beside it `slab`, which has no generations and
-//! moves as it grows.
-=======
 //! The table of connections: a slot found by key, with its generation checked. Beside it `slab`, which has no generations and moves
 //! as it grows.
->>>>>>> benches
 
 mod brisk;
 

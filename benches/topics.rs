@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! A publish from the topic to the sends: batch, outbox of each listener, collect, sent. Beside it the same with the frame copied
-//! for each listener.
-=======
 //! A publish from the topic to the sends: batch, outbox of each listener, collect, sent. Beside it the same with the frame copied for
 //! each listener.
->>>>>>> benches
 
 mod brisk;
 

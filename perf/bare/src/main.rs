@@ -8,15 +8,6 @@
 //!
 //! `fan-out` publishes FRAMES at once and waits until everybody has them; `stream` keeps IN-FLIGHT publishes under way at any time.
 //!
-<<<<<<< HEAD
-//! With PATH or INTERNAL the server at ADDRESS is Homeroom: PATH is that of its echo WebSocket, INTERNAL the address of the
-//! listener by which events are published; members sign in with the token in the environment's `BARE_TOKEN`. Both servers then
-//! get the same bytes from the same client. A `drive` prints one line of JSON.
-//!
-//! A publisher of the bare server sends `PUB`, then for each publish four bytes: how many frames (little endian). The server
-//! sends one batch, built once, of so many frames of 260 bytes to every other connection. One thread, one epoll set, nothing per
-//! message but the kernel's calls: what it reaches is what the machine gives to anyone who sends one batch for each member.
-=======
 //! With PATH or INTERNAL the server at ADDRESS is Homeroom: PATH is that of its echo WebSocket, INTERNAL the address of the listener
 //! by which events are published; members sign in with the token in the environment's `BARE_TOKEN`. Both servers then get the same
 //! bytes from the same client. A `drive` prints one line of JSON.
@@ -24,7 +15,6 @@
 //! A publisher of the bare server sends `PUB`, then for each publish four bytes: how many frames (little endian). The server sends
 //! one batch, built once, of so many frames of 260 bytes to every other connection. One thread, one epoll set, nothing per message
 //! but the kernel's calls: what it reaches is what the machine gives to anyone who sends one batch for each member.
->>>>>>> benches
 
 mod doors;
 mod drive;
