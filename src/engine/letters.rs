@@ -23,7 +23,8 @@ pub enum Letter {
         classroom: ClassroomId,
         /// What was published.
         frame: Frame,
-        /// How many listeners the home knows on that shard. One whose end has not come to the home's ears is among them, and counted as dropped.
+        /// How many listeners the home knows on that shard. One whose end has not come to the home's ears is among them, and
+        /// counted as dropped.
         members: u32,
     },
     /// To one connection.
