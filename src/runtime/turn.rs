@@ -250,7 +250,7 @@ impl<E: Shard> Pump<E> {
 
     /// Feeds the engine with all that came. Returns how much that was, and the time that it was told.
     fn hear(&mut self, engine: &mut E) -> (usize, Now) {
-        let now = self.clock.now();
+        let mut now = self.clock.now();
         let mut heard = self.refused.len();
         for conn in self.refused.drain(..) {
             engine.sent(conn, false, now);
@@ -262,6 +262,8 @@ impl<E: Shard> Pump<E> {
                 break;
             }
             heard += events.len();
+            // A few dozen at a time: a deadline set in a long turn must not count from the turn's beginning.
+            now = self.clock.now();
             for event in events.drain(..) {
                 self.happened(event, engine, now);
             }
