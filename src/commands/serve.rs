@@ -5,7 +5,7 @@ use crate::{
     config::{Settings, settings::WebSocket},
     house::{banner, serve_until_stopped},
     observe::logs::{self, Logs},
-    runtime::{Clock, StopSignals, end_process_on_panic, probe},
+    runtime::{Clock, StopSignals, count_memory_in_small_pages, end_process_on_panic, probe},
 };
 use std::io::Write;
 
@@ -58,6 +58,7 @@ fn too_few_files(nofile: u64) -> String {
 
 /// Serves until SIGTERM.
 pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    count_memory_in_small_pages();
     // First of all: a stop while the start is still under way is no failure.
     let signals = StopSignals::caught().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let Prepared { settings, logs: _logs, connections } = prepare(arguments)?;

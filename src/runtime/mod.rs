@@ -20,7 +20,9 @@ mod echo;
 #[cfg(test)]
 mod tests;
 
-pub use boot::{BootFault, Furnishing, Plan, Running, Seat, end_process_on_panic, raise_open_files, start};
+pub use boot::{
+    BootFault, Furnishing, Plan, Running, Seat, count_memory_in_small_pages, end_process_on_panic, raise_open_files, start,
+};
 pub use clock::Clock;
 pub use counts::{Count, ShardCounts};
 pub use listen::ListenFault;
