@@ -150,8 +150,8 @@ pub fn raise_open_files() -> io::Result<Option<u64>> {
 /// The exit code after a panic: EX_SOFTWARE of sysexits.h.
 pub(super) const PANIC_CODE: u8 = 70;
 
-/// Keeps huge pages out of this process. An idle connection is a few hundred bytes in many places; rounded up to 2 MiB at a time the heap of an
-/// empty server is 15 MiB larger, and of a full one never what its connections take. To be called before much is allocated.
+/// Keeps huge pages out of this process. An idle connection is a few hundred bytes in many places; rounded up to 2 MiB at a time
+/// the heap of an empty server is 15 MiB larger, and of a full one never what its connections take. To be called before much is allocated.
 pub fn count_memory_in_small_pages() {
     // Where the kernel does not know the call there is nothing to keep out.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
