@@ -129,7 +129,9 @@ impl Homes {
     pub fn letter(&mut self, letter: ToHome, now: Now, out: &mut Vec<Outcome>) {
         match letter {
             ToHome::Join { conn, classroom, agent_id, cuts, at } => {
-                self.join(conn, cuts, record::Entering { classroom, agent_id, at }, now, out)
+                let first = out.len();
+                self.join(conn, cuts, record::Entering { classroom, agent_id, at }, now, out);
+                self.settle(first, now, out);
             }
             ToHome::Leave { conn, classroom, seat, at } => {
                 self.in_room(classroom, now, out, |room, c| room.leave(conn, &seat, at, c))
