@@ -1,5 +1,6 @@
 //! The words that every room shares: who (ids), when (moments, wheel), where (hash ring, topics), what (frames, outbox). Pure.
 
+pub mod fault;
 pub mod frame;
 pub mod hash_ring;
 pub mod ids;
@@ -9,6 +10,7 @@ pub mod table;
 pub mod topics;
 pub mod wheel;
 
+pub use fault::StoreFault;
 pub use frame::Frame;
 pub use hash_ring::HashRing;
 pub use ids::{ClassroomId, ConnId, ShardId};

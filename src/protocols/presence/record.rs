@@ -1,5 +1,6 @@
 //! What presence keeps: one row for each live session, one interval of history for each that ended. The store fulfils it.
 
+pub use crate::realtime::StoreFault;
 use crate::realtime::{ClassroomId, UnixMicros};
 use std::sync::Arc;
 
@@ -21,15 +22,6 @@ pub struct Leaving {
     pub session: i64,
     /// When the agent left.
     pub at: UnixMicros,
-}
-
-/// Why the store did not do what it was asked, as the contract tells the two apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StoreFault {
-    /// No connection or place in the queue in time: `database_connection_acquisition_failed`.
-    Busy,
-    /// The statement itself failed (a full disk, a damaged file): `database_query_failed`.
-    Failed,
 }
 
 /// One interval in which an agent was in a room. Overlapping returns are one interval.
