@@ -85,6 +85,8 @@ struct Client {
     streams: Vec<TcpStream>,
     events: Vec<epoll::Event>,
     buffer: Vec<u8>,
+    /// Asks for what has come and never sleeps, so that no server pays for waking it.
+    polls: bool,
 }
 
 impl Client {
@@ -95,14 +97,14 @@ impl Client {
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, stream.as_fd(), EventData::new_u64(place as u64), EventFlags::IN)?;
         }
-        Ok(Client { epoll, streams, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18] })
+        Ok(Client { epoll, streams, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18], polls: false })
     }
 
     /// Reads what there is; tells of each connection that had something, and how many bytes.
     fn hear(&mut self, mut each: impl FnMut(&mut TcpStream, usize, usize) -> io::Result<()>) -> io::Result<()> {
         self.events.clear();
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&second))?;
+        let longest = Timespec { tv_sec: i64::from(!self.polls), tv_nsec: 0 };
+        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&longest))?;
         for event in &self.events {
             let place = event.data.u64() as usize;
             let count = self.streams[place].read(&mut self.buffer)?;
@@ -202,16 +204,19 @@ pub fn fan_out(
     watch.stop("fan-out", deliveries)
 }
 
-/// So many publishes in flight at any time: another one goes out whenever one has reached every member.
+/// So many publishes in flight at any time: another one goes out whenever one has reached every member. A client that `polls` never
+/// sleeps.
 pub fn stream(
     address: &str,
     core: usize,
     pid: u64,
     [members, in_flight, seconds]: [u64; 3],
     internal: Option<&str>,
+    polls: bool,
 ) -> io::Result<()> {
     pin(core)?;
     let (mut client, mut publisher) = room(address, members, in_flight, internal)?;
+    client.polls = polls;
     let mut bytes = vec![0_usize; members as usize];
     // How many members have heard each publish that is under way, the oldest first.
     let mut heard: VecDeque<u64> = VecDeque::new();

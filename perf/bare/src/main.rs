@@ -4,9 +4,11 @@
 //!     bare drive echo ADDRESS CORE PID CONNECTIONS SECONDS [PATH]
 //!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS [INTERNAL]
 //!     bare drive stream ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
+//!     bare drive stream-polled ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
 //!     bare idle ADDRESS PID FROM TO           resident bytes for each connection, from the slope between two numbers of connections
 //!
-//! `fan-out` publishes FRAMES at once and waits until everybody has them; `stream` keeps IN-FLIGHT publishes under way at any time.
+//! `fan-out` publishes FRAMES at once and waits until everybody has them; `stream` keeps IN-FLIGHT publishes under way at any time,
+//! `stream-polled` too, with a client that never sleeps: on loopback it is the sender who pays for waking a reader.
 //!
 //! With PATH or INTERNAL the server at ADDRESS is Homeroom: PATH is that of its echo WebSocket, INTERNAL the address of the listener
 //! by which events are published; members sign in with the token in the environment's `BARE_TOKEN`. Both servers then get the same
@@ -33,12 +35,23 @@ fn main() {
             let door = path.first().map_or(Door::Bare, |path| Door::WebSocket { path: (*path).to_owned() });
             drive::echo(address, number(core) as usize, number(pid), [number(connections), number(seconds)], &door)
         }
-        ["drive", scenario @ ("fan-out" | "stream"), address, core, pid, members, frames, seconds, ref internal @ ..]
-            if internal.len() < 2 =>
-        {
+        [
+            "drive",
+            scenario @ ("fan-out" | "stream" | "stream-polled"),
+            address,
+            core,
+            pid,
+            members,
+            frames,
+            seconds,
+            ref internal @ ..,
+        ] if internal.len() < 2 => {
             let numbers = [number(members), number(frames), number(seconds)];
-            let drive = if scenario == "stream" { drive::stream } else { drive::fan_out };
-            drive(address, number(core) as usize, number(pid), numbers, internal.first().copied())
+            let (core, pid, internal) = (number(core) as usize, number(pid), internal.first().copied());
+            match scenario {
+                "fan-out" => drive::fan_out(address, core, pid, numbers, internal),
+                _ => drive::stream(address, core, pid, numbers, internal, scenario == "stream-polled"),
+            }
         }
         ["idle", address, pid, from, to] => drive::idle(address, number(pid), number(from) as usize, number(to) as usize),
         _ => {
