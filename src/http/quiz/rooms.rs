@@ -5,9 +5,9 @@ use crate::{
     protocols::quiz::{
         asks::{Ask, Reply},
         model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Role, Status},
-        record::{AnswerRow, AttemptFilter, AttemptRow, Event, FlagCount, FlagRow, Key, Listed, Page, Participant},
+        record::{AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, KeyRow, Listed, Page, Participant, QuizRow},
     },
-    realtime::{StoreFault, UnixMicros},
+    realtime::StoreFault,
 };
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ pub trait Quizzes {
     async fn ask(&self, ask: Ask) -> Reply;
 }
 
-/// What is on disk, to look at. What an owner does not own is not there for him. Lists are newest first unless told otherwise.
+/// What is on disk, to look at: each as the store reads it, on a thread that may wait. What an owner does not own is not there for him;
+/// a list is none when what it is a list of is not there. Lists are newest first unless told otherwise.
 #[allow(async_fn_in_trait)]
 pub trait Library {
     /// Whose quiz it is.
@@ -38,7 +39,7 @@ pub trait Library {
     async fn event(&self, owner: OwnerId, event: EventId) -> Result<Option<Event>, StoreFault>;
     /// The attempts at the quizzes of an owner that suit the filter.
     async fn attempts(&self, owner: OwnerId, filter: AttemptFilter, page: Page) -> Result<Listed<AttemptRow>, StoreFault>;
-    /// One of them with its answers, in the order of the questions.
+    /// One of them with the last answer to each question, in the order in which they came.
     async fn attempt(&self, owner: OwnerId, attempt: AttemptId) -> Result<Option<(AttemptRow, Vec<AnswerRow>)>, StoreFault>;
     /// The attempts at a quiz that are over, best first: score down, then time taken up.
     async fn results(&self, owner: OwnerId, quiz: QuizId, page: Page) -> Result<Option<Listed<AttemptRow>>, StoreFault>;
@@ -48,37 +49,8 @@ pub trait Library {
     async fn flag_summary(&self, owner: OwnerId, quiz: QuizId) -> Result<Option<FlagSummary>, StoreFault>;
     /// The API keys of an owner, also those that are good no more.
     async fn keys(&self, owner: OwnerId, page: Page) -> Result<Listed<KeyRow>, StoreFault>;
-    /// The quizzes of an owner at which attempts of this stream run.
-    async fn running_of_event(&self, owner: OwnerId, event: EventId) -> Result<Vec<QuizId>, StoreFault>;
-}
-
-/// A quiz in a list.
-#[derive(Clone, PartialEq, Debug)]
-pub struct QuizRow {
-    /// Without its questions.
-    pub quiz: Quiz,
-    /// How many it has.
-    pub questions_count: u32,
-}
-
-/// A key in a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyRow {
-    /// What was kept of it.
-    pub key: Key,
-    /// Since when it is good no more.
-    pub revoked_at: Option<UnixMicros>,
-}
-
-/// The flags of a quiz, counted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FlagSummary {
-    /// How many flags.
-    pub flags: u64,
-    /// Of how many attempts.
-    pub attempts: u64,
-    /// By label, the most frequent first.
-    pub labels: Vec<FlagCount>,
+    /// The quizzes at which attempts of this event run.
+    async fn running_of_event(&self, owner: OwnerId, event: EventId) -> Result<Option<Vec<QuizId>>, StoreFault>;
 }
 
 /// What requests prove themselves with.
