@@ -3,8 +3,8 @@
 //! A [`Record`] is one change; it is answered once it is on disk. Reads are views, one for each route that only looks.
 
 use super::model::{
-    AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role, Rules,
-    Status,
+    AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role,
+    Rules, Status,
 };
 use crate::realtime::UnixMicros;
 use std::sync::Arc;
