@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod asks;
 pub mod connection;
+mod json;
 pub mod keys;
 pub mod letters;
 pub mod messages;
