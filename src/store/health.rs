@@ -23,7 +23,7 @@ pub struct Health {
     outcome: AtomicU8,
     /// Enters that wait to be taken into a batch.
     pub queued_enters: AtomicU64,
-    /// Leaves that a failed commit left in memory, to be retried.
+    /// Leaves that wait in memory: those that asked for more go before them, or a commit failed and is to be retried.
     pub overdue_leaves: AtomicU64,
     /// Enters and leaves in the last batch.
     pub batch_size: AtomicU64,

@@ -2,6 +2,7 @@
 
 mod fault;
 mod history;
+mod leaves;
 mod lock;
 mod queue;
 mod reader;

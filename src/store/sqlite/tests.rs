@@ -118,6 +118,54 @@ fn what_gathers_during_a_commit_is_one_batch() {
     assert_eq!(store.health().outcome(), Outcome::Done);
 }
 
+/// `sessions` agents are in the room, and all leave at once while the store's thread is held.
+fn mass_leave(folder: &TempDir, sessions: i64) -> (SqliteStore, mpsc::Receiver<Vec<Entered>>, mpsc::Sender<()>) {
+    let (store, posts, open) = held(Settings::new(folder.path()));
+    (1..sessions).for_each(|n| store.enter(ticket(0), entering(&format!("web.{n}"), 10)).expect("room"));
+    let mut answered = 1;
+    while answered < sessions {
+        open.send(()).expect("held");
+        answered += posts.recv_timeout(PATIENCE).expect("a post").len() as i64;
+    }
+    (1..=sessions).for_each(|session| store.leave(leaving(session, 20)));
+    (store, posts, open)
+}
+
+#[test]
+fn an_enter_does_not_wait_for_a_mass_of_leaves() {
+    const SESSIONS: i64 = 15_000;
+    let folder = folder();
+    let (store, posts, open) = mass_leave(&folder, SESSIONS);
+    store.enter(ticket(7), entering("late", 30)).expect("room");
+    open.send(()).expect("held");
+    assert_eq!(posts.recv_timeout(PATIENCE).expect("a post")[0].ticket, ticket(7));
+    let ended = || -> i64 {
+        beside(&folder).query_row("SELECT count(*) FROM agent_session_history", [], |row| row.get(0)).expect("a count")
+    };
+    assert!(ended() < SESSIONS / 10, "{} leaves were written before the enter was answered", ended());
+    drop(open);
+    assert_eq!(store.flush(PATIENCE), Ok(()));
+    assert_eq!(ended(), SESSIONS, "a flush waits for all of them");
+    assert_eq!(everything(&store).last(), Some(&row("web.9999", 10, 20)));
+}
+
+#[test]
+fn who_comes_back_before_the_leave_is_written_has_left_when_he_left() {
+    const SESSIONS: i64 = 5_000;
+    let folder = folder();
+    let (store, _posts, open) = mass_leave(&folder, SESSIONS);
+    (1..SESSIONS).for_each(|n| store.enter(ticket(0), entering(&format!("web.{n}"), 30)).expect("room"));
+    // Asked after the enter that ends the session, so it is of no session any more.
+    store.enter(ticket(0), entering("web.1", 40)).expect("room");
+    store.leave(leaving(SESSIONS + 1, 99));
+    drop(open);
+    assert_eq!(store.flush(PATIENCE), Ok(()));
+    let told = everything(&store);
+    assert_eq!(told.iter().filter(|it| it.left == Some(UnixMicros(20))).count(), SESSIONS as usize);
+    assert_eq!(told.iter().filter(|it| it.left.is_none()).count(), SESSIONS as usize - 1);
+    assert!(told.contains(&row("web.1", 30, None)) && told.contains(&row("web.2", 10, 20)));
+}
+
 #[test]
 fn an_answer_comes_after_the_row_is_on_disk() {
     let folder = folder();
