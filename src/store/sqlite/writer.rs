@@ -2,16 +2,14 @@
 //! itself. What is answered goes first; leaves, for which nobody waits, go along.
 
 use super::{
-    super::{Entered, Sink, Ticket},
+    super::{Answer, Entered, Sink, Ticket},
     fault::{blame, is_of_the_row},
     leaves::Leaves,
-    queue::{Queue, Request},
+    queue::{Question, Queue, Request},
+    quiz::Records,
     rows::Rows,
 };
-use crate::{
-    protocols::presence::record::{Entering, StoreFault},
-    realtime::UnixMicros,
-};
+use crate::realtime::{StoreFault, UnixMicros};
 use rusqlite::Connection;
 use std::{
     collections::VecDeque,
@@ -21,7 +19,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Enters in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
+/// Enters and records in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
 const BATCH: usize = 4096;
 
 /// Requests taken from the queue before a batch at most, so that a mass of leaves cannot keep what has come from being written.
@@ -37,19 +35,19 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// The shortest time between two attempts at a file that another process holds: SQLite itself mostly waits longer before it says so.
 const FOREIGN_LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// An enter, and when it was asked.
+/// An enter or a record, and when it was asked.
 struct Asked {
     ticket: Ticket,
-    entering: Entering,
+    question: Question,
     at: Instant,
     /// How many leaves were asked before it.
     leaves: u64,
 }
 
-/// Who waits until all that was asked before is on disk: so many leaves and so many enters.
+/// Who waits until all that was asked before is on disk: so many leaves and so many questions.
 struct Flush {
     leaves: u64,
-    enters: u64,
+    questions: u64,
     done: mpsc::Sender<()>,
 }
 
@@ -57,17 +55,18 @@ struct Flush {
 pub(super) struct Writer<'c> {
     conn: &'c Connection,
     rows: Rows<'c>,
+    records: Records<'c>,
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
     acquire_timeout: Duration,
     batch: Vec<Asked>,
-    answers: Vec<Entered>,
-    /// Enters that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
+    answers: Vec<Answer>,
+    /// Questions that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
     /// that are queued.
     held: VecDeque<Asked>,
     leaves: Leaves,
-    /// Enters taken from the queue so far.
-    taken_enters: u64,
+    /// Questions taken from the queue so far.
+    taken_questions: u64,
     /// Zero while all is well.
     pause: Duration,
     retry_at: Instant,
@@ -79,6 +78,7 @@ impl<'c> Writer<'c> {
     pub(super) fn new(
         conn: &'c Connection,
         rows: Rows<'c>,
+        records: Records<'c>,
         queue: Arc<Queue>,
         sink: Box<dyn Sink>,
         acquire_timeout: Duration,
@@ -87,6 +87,7 @@ impl<'c> Writer<'c> {
         Writer {
             conn,
             rows,
+            records,
             queue,
             sink,
             acquire_timeout,
@@ -94,7 +95,7 @@ impl<'c> Writer<'c> {
             answers: Vec::new(),
             held: VecDeque::new(),
             leaves: Leaves::default(),
-            taken_enters: 0,
+            taken_questions: 0,
             pause: Duration::ZERO,
             retry_at: now,
             heartbeat_at: now + HEARTBEAT,
@@ -119,8 +120,8 @@ impl<'c> Writer<'c> {
     /// One batch, or a sleep. False when there was nothing to do.
     fn turn(&mut self, now: Instant) -> bool {
         let took = self.gather(now);
-        // In a pause only enters are attempted.
-        let due = if now < self.retry_at { 0 } else { self.leaves.share(self.batch.len(), self.batch.len()) };
+        // In a pause only what is answered is attempted.
+        let due = if now < self.retry_at { 0 } else { self.leaves.share(self.batch.len(), self.enters()) };
         let heartbeat = now >= self.heartbeat_at;
         if !self.batch.is_empty() || due > 0 || heartbeat {
             self.heartbeat_at = now + HEARTBEAT;
@@ -139,7 +140,11 @@ impl<'c> Writer<'c> {
         busy
     }
 
-    /// Fills the batch: enters that were held, then those that are queued. False when there was nothing.
+    fn enters(&self) -> usize {
+        self.batch.iter().filter(|asked| matches!(asked.question, Question::Enter(_))).count()
+    }
+
+    /// Fills the batch: questions that were held, then those that are queued. False when there was nothing.
     fn gather(&mut self, now: Instant) -> bool {
         let mut took = false;
         while self.batch.len() < BATCH
@@ -155,13 +160,13 @@ impl<'c> Writer<'c> {
             let Some(request) = self.queue.pop() else { break };
             took = true;
             match request {
-                Request::Enter(ticket, entering, at) => {
-                    self.taken_enters += 1;
-                    self.admit(Asked { ticket, entering, at, leaves: self.leaves.taken() }, now);
+                Request::Ask(ticket, question, at) => {
+                    self.taken_questions += 1;
+                    self.admit(Asked { ticket, question, at, leaves: self.leaves.taken() }, now);
                 }
                 Request::Leave(leaving) => self.leaves.push(leaving),
                 Request::Flush(done) => {
-                    self.flushes.push(Flush { leaves: self.leaves.taken(), enters: self.taken_enters, done });
+                    self.flushes.push(Flush { leaves: self.leaves.taken(), questions: self.taken_questions, done });
                 }
                 #[cfg(test)]
                 Request::Chore(chore) => chore(self.conn),
@@ -170,11 +175,11 @@ impl<'c> Writer<'c> {
         took
     }
 
-    /// Puts an enter into the batch, or answers it where it has waited too long.
+    /// Puts a question into the batch, or answers it where it has waited too long.
     fn admit(&mut self, asked: Asked, now: Instant) {
         if now.saturating_duration_since(asked.at) > self.acquire_timeout {
-            self.queue.health.expired_enters.fetch_add(1, Relaxed);
-            self.answers.push(Entered { ticket: asked.ticket, result: Err(StoreFault::Busy) });
+            self.queue.health.expired.fetch_add(1, Relaxed);
+            self.answers.push(asked.refused(StoreFault::Busy));
         } else {
             self.batch.push(asked);
         }
@@ -182,15 +187,15 @@ impl<'c> Writer<'c> {
 
     /// Tells those for whom all is on disk. What was taken is settled in its order, so counts are enough.
     fn tell_flushes(&mut self) {
-        let settled = self.taken_enters - self.held.len() as u64;
+        let settled = self.taken_questions - self.held.len() as u64;
         let leaves = &self.leaves;
-        for flush in self.flushes.extract_if(.., |flush| flush.enters <= settled && leaves.are_written(flush.leaves)) {
+        for flush in self.flushes.extract_if(.., |flush| flush.questions <= settled && leaves.are_written(flush.leaves)) {
             // Whoever gave up waiting is told nothing.
             let _ = flush.done.send(());
         }
     }
 
-    /// Writes the batch and the oldest `due` leaves, and has an answer for each enter in it, or holds it.
+    /// Writes the batch and the oldest `due` leaves, and has an answer for each question in it, or holds it.
     fn write(&mut self, due: usize, now: Instant) {
         let mut batch = mem::take(&mut self.batch);
         let expired = self.answers.len();
@@ -220,8 +225,8 @@ impl<'c> Writer<'c> {
     fn transaction(&mut self, batch: &[Asked], due: usize) -> rusqlite::Result<()> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         for asked in batch {
-            let result = self.enter(asked)?;
-            self.answers.push(Entered { ticket: asked.ticket, result });
+            let answer = self.fulfil(asked)?;
+            self.answers.push(answer);
         }
         for leaving in self.leaves.first(due) {
             self.rows.leave(leaving)?;
@@ -230,20 +235,20 @@ impl<'c> Writer<'c> {
         self.conn.execute_batch("COMMIT")
     }
 
-    /// The inner fault is this row's alone; the outer one is the transaction's.
-    fn enter(&mut self, asked: &Asked) -> rusqlite::Result<Result<i64, StoreFault>> {
-        match self.rows.enter(&asked.entering, |session| self.leaves.left(session, asked.leaves)) {
-            Ok(session) => Ok(Ok(session)),
-            Err(error) if is_of_the_row(&error) => {
-                tracing::debug!(%error, "a session was refused by the tables");
-                Ok(Err(StoreFault::Failed))
+    fn fulfil(&mut self, asked: &Asked) -> rusqlite::Result<Answer> {
+        let ticket = asked.ticket;
+        match &asked.question {
+            Question::Enter(entering) => {
+                let result = self.rows.enter(entering, |session| self.leaves.left(session, asked.leaves));
+                Ok(Answer::Entered(Entered { ticket, result: of_the_row(result)? }))
             }
-            Err(error) => Err(error),
+            Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
         }
     }
 
     fn roll_back(&mut self) {
         self.rows.rolled_back();
+        self.records.rolled_back();
         // After some errors SQLite has rolled back by itself.
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -252,14 +257,14 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Nothing of the batch is on disk. Leaves are still there; enters are held while another process holds the file, until their time is
+    /// Nothing of the batch is on disk. Leaves are still there; questions are held while another process holds the file, until their time is
     /// over or the store stops.
     fn fail(&mut self, batch: &mut Vec<Asked>, fault: StoreFault) {
         if fault == StoreFault::Busy && !self.queue.is_stopping() {
             let later = mem::take(&mut self.held);
             self.held.extend(batch.drain(..).chain(later));
         } else {
-            self.answers.extend(batch.drain(..).map(|asked| Entered { ticket: asked.ticket, result: Err(fault) }));
+            self.answers.extend(batch.drain(..).map(|asked| asked.refused(fault)));
         }
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
         self.retry_at = Instant::now() + self.pause;
@@ -287,6 +292,29 @@ impl<'c> Writer<'c> {
         if !at_most.is_zero() {
             self.queue.sleep(at_most);
         }
+    }
+}
+
+impl Asked {
+    /// The answer when nothing was written.
+    fn refused(&self, fault: StoreFault) -> Answer {
+        let ticket = self.ticket;
+        match self.question {
+            Question::Enter(_) => Answer::Entered(Entered { ticket, result: Err(fault) }),
+            Question::Keep(_) => Answer::Kept { ticket, result: Err(fault) },
+        }
+    }
+}
+
+/// The inner fault is this question's alone; the outer one is the transaction's.
+fn of_the_row<T>(result: rusqlite::Result<T>) -> rusqlite::Result<Result<T, StoreFault>> {
+    match result {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if is_of_the_row(&error) => {
+            tracing::debug!(%error, "refused by the tables");
+            Ok(Err(StoreFault::Failed))
+        }
+        Err(error) => Err(error),
     }
 }
 
