@@ -1,9 +1,6 @@
 //! Who asks: an owner by access token or API key, a participant by the session token in the path.
 
-use super::{
-    fault::Fault,
-    rooms::{Credentials, Library, Quizzes},
-};
+use super::{fault::Fault, rooms::Credentials};
 use crate::{
     http::call::Call,
     protocols::quiz::model::{AttemptId, OwnerId, QuizId, Role},

@@ -19,6 +19,7 @@ mod reports;
 pub mod rooms;
 mod rules;
 mod shapes;
+mod socket;
 
 use super::{rooms::Clock, table::Route};
 pub use fault::Fault;
@@ -34,6 +35,7 @@ impl<S: Quizzes + Library + Credentials + Chance + Clock + 'static> Rooms for S 
 pub fn routes<S: Rooms>() -> Vec<Route<S>> {
     let (get, post, put, delete) = (|| Method::GET, || Method::POST, || Method::PUT, || Method::DELETE);
     vec![
+        Route::public(get(), "/ws", socket::ws),
         Route::public(post(), "/api/v1/auth/sign-in", owners::sign_in),
         Route::public(post(), "/api/v1/apikeys", owners::make_key),
         Route::public(get(), "/api/v1/apikeys", owners::keys),

@@ -12,7 +12,7 @@ use super::{
     shapes::{Iso, KeyShape},
 };
 use crate::{
-    auth,
+    auth::api_key,
     http::{answer::Answer, call::Call},
     protocols::quiz::{
         model::Role,
@@ -106,10 +106,10 @@ pub(super) async fn make_key<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let owner = keeper(&call)?;
     let NewKey { label, role } = body::object(&call, r#"expected {"label": text, "role": "owner" | "user"}"#)?;
     check(has_chars(&label, 1..=100), "label is 1 to 100 characters")?;
-    let shown = auth::api_key(ids::random(&*call.house));
+    let shown = api_key::api_key(ids::random(&*call.house));
     let hint = shown[shown.len() - HINT..].to_owned();
     let created_at = call.house.now();
-    let key = Key { id: ids::v7(&*call.house), owner, label, role, hash: auth::hash(&shown), hint, created_at };
+    let key = Key { id: ids::v7(&*call.house), owner, label, role, hash: api_key::hash(&shown), hint, created_at };
     keep(&*call.house, Record::Key(key.clone())).await?;
     let Key { id, label, hint, .. } = &key;
     made(&MadeKey { id: *id, label, role, hint, created_at: Iso(created_at), key: &shown })

@@ -8,7 +8,7 @@ use super::{
     ids,
     rooms::Quizzes,
     rules::{self, Changes},
-    shapes::{QuizShape, row},
+    shapes::QuizShape,
 };
 use crate::{
     http::{answer::Answer, call::Call},
@@ -31,7 +31,7 @@ pub(super) async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let NewQuiz { owner, rules, access_code, at } = new;
     let quiz =
         Quiz { id, owner, status: Status::Draft, access_code, rules, questions: Vec::new(), created_at: at, updated_at: at };
-    made(&QuizShape::from(&row(quiz).0))
+    made(&QuizShape::from(&quiz))
 }
 
 /// GET /quizzes
@@ -52,8 +52,8 @@ pub(super) async fn all<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
 pub(super) async fn one<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let owner = owner(&call)?;
     let quiz = id(&call, "quiz")?;
-    let (row, questions) = row(call.house.quiz(owner, quiz).await?.ok_or(Fault::NotFound)?);
-    done(&QuizShape::from(&row).with(&questions))
+    let quiz = call.house.quiz(owner, quiz).await?.ok_or(Fault::NotFound)?;
+    done(&QuizShape::from(&quiz).with(&quiz.questions))
 }
 
 /// PATCH /quizzes/{quiz}
@@ -83,7 +83,7 @@ async fn turn<S: Rooms>(call: Call<S>, status: Status) -> Result<Answer, Fault> 
 }
 
 fn told(quiz: Quiz) -> Result<Answer, Fault> {
-    done(&QuizShape::from(&row(quiz).0))
+    done(&QuizShape::from(&quiz))
 }
 
 /// The quiz after a change that its home took.

@@ -3,7 +3,7 @@
 use crate::{
     protocols::quiz::{
         asks::{End, View},
-        model::{AccessType, Availability, Given, Kind, Question, Quiz, Reason, Role, Rules, Status, SubmissionMode, iso},
+        model::{AccessType, Availability, Given, Kind, Question, Quiz, Reason, Role, Status, SubmissionMode, iso},
         record::{AnswerRow, AttemptRow, Event, FlagRow, KeyRow, Participant, QuizRow},
     },
     realtime::UnixMicros,
@@ -45,35 +45,33 @@ pub(super) struct QuizShape<'a> {
 }
 
 impl<'a> From<&'a QuizRow> for QuizShape<'a> {
-    fn from(row: &'a QuizRow) -> QuizShape<'a> {
-        let QuizRow { id, status, access_code, rules, questions_count, created_at, updated_at } = row;
-        let Rules { title, access_type, availability, opens_at, closes_at, time_limit_seconds, max_attempts, .. } = rules;
-        QuizShape {
-            id: id.0,
-            title,
-            status: *status,
-            access_type: *access_type,
-            access_code,
-            availability: *availability,
-            opens_at: opens_at.map(Iso),
-            closes_at: closes_at.map(Iso),
-            time_limit_seconds: *time_limit_seconds,
-            max_attempts: *max_attempts,
-            submission_mode: rules.submission_mode,
-            client_only: rules.client_only,
-            questions_count: *questions_count,
-            created_at: Iso(*created_at),
-            updated_at: Iso(*updated_at),
-            questions: None,
-        }
+    fn from(QuizRow { quiz, questions_count }: &'a QuizRow) -> QuizShape<'a> {
+        QuizShape { questions_count: *questions_count, ..QuizShape::from(quiz) }
     }
 }
 
-/// A quiz as lists have it.
-pub(super) fn row(quiz: Quiz) -> (QuizRow, Vec<Question>) {
-    let Quiz { id, status, access_code, rules, questions, created_at, updated_at, owner: _ } = quiz;
-    let questions_count = questions.len() as u32;
-    (QuizRow { id, status, access_code, rules, questions_count, created_at, updated_at }, questions)
+impl<'a> From<&'a Quiz> for QuizShape<'a> {
+    fn from(quiz: &'a Quiz) -> QuizShape<'a> {
+        let rules = &quiz.rules;
+        QuizShape {
+            id: quiz.id.0,
+            title: &rules.title,
+            status: quiz.status,
+            access_type: rules.access_type,
+            access_code: &quiz.access_code,
+            availability: rules.availability,
+            opens_at: rules.opens_at.map(Iso),
+            closes_at: rules.closes_at.map(Iso),
+            time_limit_seconds: rules.time_limit_seconds,
+            max_attempts: rules.max_attempts,
+            submission_mode: rules.submission_mode,
+            client_only: rules.client_only,
+            questions_count: quiz.questions.len() as u32,
+            created_at: Iso(quiz.created_at),
+            updated_at: Iso(quiz.updated_at),
+            questions: None,
+        }
+    }
 }
 
 impl<'a> QuizShape<'a> {

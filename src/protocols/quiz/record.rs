@@ -246,6 +246,8 @@ pub struct LoadedAttempt {
     pub started_at: UnixMicros,
     /// When its time is up.
     pub deadline: Option<UnixMicros>,
+    /// When its last answer came (`at` of the latest of its answer records), also of one that is over: ranks need it.
+    pub last_answer: Option<UnixMicros>,
     /// How many flags it has.
     pub flags: u32,
     /// How it ended, if it did.
@@ -343,22 +345,12 @@ pub struct FlagRow {
 }
 
 /// A quiz in a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct QuizRow {
-    /// Its number.
-    pub id: QuizId,
-    /// Where it stands.
-    pub status: Status,
-    /// For sharing.
-    pub access_code: String,
-    /// What was chosen.
-    pub rules: Rules,
-    /// How many questions it has.
+    /// Without its questions.
+    pub quiz: Quiz,
+    /// How many it has.
     pub questions_count: u32,
-    /// Made.
-    pub created_at: UnixMicros,
-    /// Last changed, questions included.
-    pub updated_at: UnixMicros,
 }
 
 /// A key in a list.
