@@ -1,0 +1,195 @@
+//! What the REST routes ask of the registry, and what it answers.
+
+use super::{
+    model::{Agent, AgentName, Resources, Session, SessionId, Template, UserId},
+    record::{Kept, Record},
+};
+use crate::realtime::StoreFault;
+use std::sync::Arc;
+
+/// A question to the registry; [`Ask::Keep`] and [`Ask::Limit`] have homes of their own.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ask {
+    /// Write what does not concern the registry: users, templates, revoked tokens. Answered on the shard that asks.
+    Keep(Record),
+    /// One more request under a limit. Answered by the home of the key, so that a window is one over all cores.
+    Limit {
+        /// Who: a user's id or an address.
+        key: LimitKey,
+        /// Which window.
+        window: Window,
+    },
+    /// A new session. The template is known to be there.
+    Create(Box<Creation>),
+    /// What is to become of a session.
+    Move {
+        /// Which.
+        session: SessionId,
+        /// Who asks.
+        caller: Caller,
+        /// What it is to become.
+        to: Target,
+    },
+    /// One session as it is now.
+    Look {
+        /// Which.
+        session: SessionId,
+        /// Who asks.
+        caller: Caller,
+    },
+    /// The last lines of a session's log.
+    Logs {
+        /// Which.
+        session: SessionId,
+        /// Who asks.
+        caller: Caller,
+        /// How many lines at most.
+        tail: u32,
+    },
+    /// Every agent, with what runs there.
+    Agents,
+    /// Whether an agent takes new sessions.
+    Drain {
+        /// Which.
+        agent: AgentName,
+        /// True: no.
+        draining: bool,
+    },
+}
+
+/// Who asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The user's id.
+    pub id: UserId,
+    /// The user's name.
+    pub name: Arc<str>,
+    /// Whether all sessions are theirs.
+    pub admin: bool,
+}
+
+/// What a limit is counted by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LimitKey {
+    /// Someone signed in.
+    User(UserId),
+    /// Someone who is not: their address, IPv4 mapped into IPv6.
+    Address(u128),
+}
+
+/// The windows of the contract, each of a minute.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Window {
+    /// `POST /auth/login`.
+    Login,
+    /// `POST /sessions`.
+    Create,
+    /// All else.
+    Other,
+}
+
+/// See [`Ask::Create`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Creation {
+    /// The new id.
+    pub session: SessionId,
+    /// Six hexadecimal digits each, for the name: tried in turn.
+    pub suffixes: [[u8; 3]; 4],
+    /// Whose it will be. Known to be a user whom the caller may create for.
+    pub user: Arc<str>,
+    /// From what.
+    pub template: Box<Template>,
+    /// Where; none: anywhere.
+    pub platform: Option<Arc<str>>,
+    /// Where; none: anywhere.
+    pub region: Option<Arc<str>>,
+    /// Whether it is to sleep as soon as it runs.
+    pub hibernated: bool,
+    /// What it may use.
+    pub resources: Resources,
+    /// Whether its home is kept.
+    pub persistent_home: bool,
+    /// Checked.
+    pub idle_timeout: String,
+    /// As given.
+    pub tags: Vec<String>,
+}
+
+/// What a session can be asked to become.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Target {
+    /// Awake.
+    Running,
+    /// Asleep.
+    Hibernated,
+    /// Stopped by its agent.
+    Terminating,
+    /// Over at once, whatever its agent says. Of an admin, or DELETE with force.
+    Terminated,
+}
+
+/// The registry's answer to an [`Ask`]: for each ask the variant that suits it, or [`Reply::Refused`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To [`Ask::Keep`].
+    Kept(Kept),
+    /// To [`Ask::Limit`].
+    Limit {
+        /// How many a window allows.
+        limit: u32,
+        /// How many are left, this one counted; none: this one was too many.
+        remaining: Option<u32>,
+        /// When the window ends, in seconds since 1970.
+        reset: i64,
+    },
+    /// To [`Ask::Create`], [`Ask::Move`] and [`Ask::Look`].
+    Session(Box<Session>),
+    /// To [`Ask::Logs`].
+    Logs(Vec<String>),
+    /// To [`Ask::Agents`].
+    Agents(Vec<AgentView>),
+    /// To [`Ask::Drain`].
+    Agent(Box<AgentView>),
+    /// No.
+    Refused(Refused),
+}
+
+/// An agent as it is now.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AgentView {
+    /// As the store has it.
+    pub agent: Agent,
+    /// Its connection, as text for people; none: offline.
+    pub connection: Option<String>,
+    /// Since when it is connected, for `uptime_seconds`.
+    pub connected_at: Option<crate::realtime::UnixMicros>,
+    /// Sessions that have a place there: pending, running, waking, hibernating, terminating.
+    pub sessions: Vec<(SessionId, String, Arc<str>, Arc<str>, super::model::State)>,
+}
+
+/// Why an [`Ask`] was not fulfilled. Nothing was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// SESSION_NOT_FOUND.
+    NoSession,
+    /// AUTH_INSUFFICIENT_PERMISSIONS: another's.
+    NotYours,
+    /// AGENT_NOT_FOUND.
+    NoAgent,
+    /// NO_AGENTS_AVAILABLE: none is online for the platform, or all that are drain.
+    NoAgents,
+    /// AGENT_CAPACITY_EXCEEDED: all that are online are full.
+    Full,
+    /// AGENT_OFFLINE: the session's own agent is not there.
+    AgentOffline,
+    /// INVALID_STATE_TRANSITION, from this state.
+    NoSuchMove(super::model::State),
+    /// SESSION_TERMINATING.
+    Terminating,
+    /// SESSION_ALREADY_EXISTS: every name that was tried is taken.
+    Taken,
+    /// SESSION_PROVISIONING_FAILED, or another command failed: the agent's words.
+    Failed(String),
+    /// The store did not do its part.
+    Store(StoreFault),
+}

@@ -1,0 +1,212 @@
+//! What sockets and the registry say to each other, and what the two ends of a tunnel do.
+
+use super::{
+    asks::Ask,
+    model::{AgentName, Place, ProxyId, SessionId},
+};
+use crate::realtime::{ConnId, ShardId};
+use std::sync::Arc;
+
+/// To the registry.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ToRegistry {
+    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`] or [`FromRegistry::Unknown`]; an older connection of the
+    /// same agent gets [`FromRegistry::Displaced`].
+    Register {
+        /// Its connection.
+        conn: ConnId,
+        /// What it said.
+        hello: Box<Hello>,
+    },
+    /// A registered agent says something.
+    Said {
+        /// Its connection.
+        conn: ConnId,
+        /// Which.
+        agent: AgentName,
+        /// What.
+        word: AgentWord,
+    },
+    /// A registered agent's connection is over. Sent once for each [`ToRegistry::Register`] that was not refused.
+    AgentGone {
+        /// Its connection.
+        conn: ConnId,
+        /// Which.
+        agent: AgentName,
+    },
+    /// A viewer wants to see a session. Answered with [`FromRegistry::View`] or [`FromRegistry::Refused`].
+    View {
+        /// Who asks.
+        conn: ConnId,
+        /// What.
+        session: SessionId,
+        /// Which user.
+        user: Arc<str>,
+        /// Whether they may see anyone's.
+        admin: bool,
+    },
+    /// A viewer that asked is over. Sent once by each that was not refused.
+    ViewerGone {
+        /// Who.
+        conn: ConnId,
+        /// What.
+        session: SessionId,
+    },
+    /// A viewer did something since the last time.
+    Activity {
+        /// Where.
+        session: SessionId,
+    },
+    /// A question from REST.
+    Ask {
+        /// On which shard the answer is awaited.
+        asker: ShardId,
+        /// Under which number.
+        number: u64,
+        /// What is asked.
+        ask: Box<Ask>,
+    },
+}
+
+/// What an agent said of itself. Both dialects.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Hello {
+    /// `agent_id`.
+    pub name: AgentName,
+    /// `platform`.
+    pub platform: Arc<str>,
+    /// `region`; may be empty.
+    pub region: Arc<str>,
+    /// What it can hold.
+    pub capacity: Capacity,
+    /// A JSON object.
+    pub metadata: Box<str>,
+}
+
+/// What an agent can hold, as far as it said.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Capacity {
+    /// Sessions.
+    pub max_sessions: Option<u32>,
+    /// Cores.
+    pub max_cpu: Option<f64>,
+    /// GiB.
+    pub max_memory: Option<f64>,
+    /// Sessions that it runs.
+    pub current_sessions: Option<u32>,
+}
+
+/// What a registered agent says, in either dialect.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AgentWord {
+    /// It lives.
+    Heartbeat(Capacity),
+    /// It has got a command, named as the frame named it.
+    Acknowledged {
+        /// Such as `cmd-0123456789ab`.
+        command: String,
+    },
+    /// It has done it.
+    Completed {
+        /// Which.
+        command: String,
+        /// Where the session runs now.
+        place: Box<Place>,
+    },
+    /// It has not.
+    Failed {
+        /// Which.
+        command: String,
+        /// Why, for people.
+        error: String,
+    },
+    /// How a session is, unasked: what survived the agent's restart, what died.
+    Status {
+        /// Which.
+        session: SessionId,
+        /// Whether it runs.
+        running: bool,
+        /// Where.
+        place: Box<Place>,
+    },
+    /// Lines of a session's log that were asked for.
+    Logs {
+        /// Of the question.
+        request: u64,
+        /// Oldest first.
+        lines: Vec<String>,
+    },
+}
+
+/// From the registry to one connection.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FromRegistry {
+    /// The agent is known. Commands follow, as texts that are whole frames (delivered by themselves).
+    Registered,
+    /// The agent may not register (it is not approved, or the key is another's).
+    Unknown,
+    /// Another connection of the same agent took over: close.
+    Displaced,
+    /// The viewer may see. The agent's connection gets [`FromRegistry::Proxy`] before this is sent.
+    View {
+        /// Whose connection the bytes go through.
+        agent: ConnId,
+        /// The tunnel.
+        proxy: ProxyId,
+    },
+    /// The viewer may not.
+    Refused(ViewRefused),
+    /// Another viewer of the same session took over, the session stopped, or its agent left.
+    ViewOver(ViewOver),
+    /// To the agent's connection: a viewer comes.
+    Proxy {
+        /// The tunnel.
+        proxy: ProxyId,
+        /// Of which session.
+        session: SessionId,
+        /// Who views.
+        viewer: ConnId,
+        /// `data` of `vnc_proxy_request`.
+        place: Box<Place>,
+    },
+}
+
+/// Why a viewer may not see, with its status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ViewRefused {
+    /// 404.
+    NoSession,
+    /// 403.
+    NotYours,
+    /// 409.
+    NotRunning,
+    /// 503.
+    AgentOffline,
+}
+
+/// Why a view ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ViewOver {
+    /// Another viewer came.
+    Displaced,
+    /// The session stopped.
+    Stopped,
+    /// The agent left.
+    AgentGone,
+}
+
+/// From one end of a tunnel to the other, straight.
+#[derive(Clone, PartialEq, Debug)]
+pub enum TunnelWord {
+    /// The agent's end is open, or was refused.
+    Ready {
+        /// None: open.
+        error: Option<Box<str>>,
+    },
+    /// Bytes, in order.
+    Bytes(Arc<[u8]>),
+    /// So many bytes have left; as many more may come.
+    Credit(u32),
+    /// This end is over.
+    Closed,
+}
