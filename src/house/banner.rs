@@ -29,6 +29,12 @@ pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], progra
                     presence = Some(url.clone());
                     writeln!(text, "  presence   {url}\n             http://{address}{prefix}/api/v1/classrooms/…")
                 }
+                Api::Quiz => {
+                    writeln!(
+                        text,
+                        "  quiz       ws://{address}{prefix}/ws\n             http://{address}{prefix}/api/v1/quizzes/…"
+                    )
+                }
                 Api::Internal => writeln!(text, "  internal   http://{address}{prefix}/metrics, /livez, /readyz, /api/v1/…"),
             };
         }

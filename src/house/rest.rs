@@ -35,6 +35,7 @@ pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
     serves.iter().fold(Table::default(), |table, (api, prefix)| {
         let routes = match api {
             Api::Presence => presence::routes(),
+            Api::Quiz => Vec::new(),
             Api::Internal => internal::routes(),
         };
         table.with(prefix, routes).expect("the settings' check refuses prefixes that make no route")

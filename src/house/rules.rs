@@ -148,7 +148,7 @@ fn entrance(listener: &config::Listener, test_endpoints: bool) -> Entrance {
                     sockets.push((format!("{prefix}/echo"), SocketApi::Echo));
                 }
             }
-            Api::Internal => {}
+            Api::Quiz | Api::Internal => {}
         }
     }
     Entrance { sockets }
