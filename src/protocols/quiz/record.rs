@@ -3,8 +3,8 @@
 //! A [`Record`] is one change; it is answered once it is on disk. Reads are views, one for each route that only looks.
 
 use super::model::{
-    AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role, Rules,
-    Status,
+    AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role,
+    Rules, Status,
 };
 use crate::realtime::UnixMicros;
 use std::sync::Arc;
@@ -218,6 +218,15 @@ pub struct Key {
     pub hint: String,
     /// When made.
     pub created_at: UnixMicros,
+}
+
+/// What every shard must hear of keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyChange {
+    /// It is good.
+    Added(Box<Key>),
+    /// It is good no more.
+    Revoked(KeyId),
 }
 
 // --- what homes read at their beginning
