@@ -255,6 +255,8 @@ pub struct LoadedAttempt {
     pub started_at: UnixMicros,
     /// When its time is up.
     pub deadline: Option<UnixMicros>,
+    /// When its last answer came (`at` of the latest of its answer records), also of one that is over: ranks need it.
+    pub last_answer: Option<UnixMicros>,
     /// How many flags it has.
     pub flags: u32,
     /// How it ended, if it did.
