@@ -5,7 +5,7 @@ mod brisk;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
     auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, SigningKey},
-    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi},
+    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi, Topic},
     protocols::presence,
     realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId, UnixMicros},
     websocket::frame,
@@ -145,14 +145,17 @@ fn publish(criterion: &mut Criterion) {
         group.bench_function(format!("a turn with {frames} published to 1,000 members"), |bencher| {
             bencher.iter(|| {
                 for _ in 0..frames {
-                    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame: frame.clone(), members: 1 }, world.now);
+                    world.engine.letter(
+                        Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame: frame.clone(), members: 1 },
+                        world.now,
+                    );
                 }
                 world.run();
             });
         });
     }
     let before = world.engine.counters().delivered.read();
-    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame, members: 1 }, world.now);
+    world.engine.letter(Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame, members: 1 }, world.now);
     world.run();
     assert_eq!(world.engine.counters().delivered.read() - before, 1_000, "each of them heard it");
     group.finish();

@@ -1,10 +1,10 @@
 //! From a frame to the sockets: outboxes, topics, notices, and those who do not read.
 
-use super::{Connection, Engine, Phase, Send};
+use super::{Connection, Engine, Phase, Send, Topic};
 use crate::{
     protocols::presence::{Notice, SessionError},
     realtime::{
-        ClassroomId, ConnId, Frame, Now,
+        ConnId, Frame, Now,
         outbox::{Pushed, Segment},
         table::Key,
     },
@@ -100,9 +100,9 @@ impl Engine {
     }
 
     /// Lets a connection hear a topic.
-    pub(super) fn listen(&mut self, key: Key, classroom: ClassroomId) {
+    pub(super) fn listen(&mut self, key: Key, topic: Topic) {
         let Some(connection) = self.connections.at_mut(key) else { return };
-        connection.subscriptions.push(self.topics.subscribe(classroom, key.slot));
+        connection.subscriptions.push(self.topics.subscribe(topic, key.slot));
     }
 
     /// Ends all that a connection listens to; what this turn held for it counts as dropped.

@@ -7,6 +7,7 @@ mod asks;
 mod connection;
 pub mod counters;
 mod delivery;
+mod keys;
 mod letters;
 pub mod limits;
 pub mod port;
@@ -14,12 +15,15 @@ mod presence;
 mod socket;
 
 pub use counters::Counters;
-pub use letters::{Answer, Letter, Question};
+pub use letters::{Answer, Letter, Question, Topic};
 pub use limits::{Entrance, Limits, Rules, Seats, SocketApi};
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{
-    protocols::presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
+    protocols::{
+        presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
+        quiz::QuizId,
+    },
     realtime::{
         ClassroomId, ConnId, Moment, Now, ShardId,
         hash_ring::HashRing,
@@ -29,10 +33,11 @@ use crate::{
     },
     websocket::session::Scratch,
 };
-use asks::Asks;
+use asks::{PresenceAsks, QuizAsks};
 use connection::{Connection, Phase};
 use delivery::Notices;
 use foldhash::fast::FixedState;
+use keys::Tellings;
 use std::{collections::VecDeque, mem, sync::Arc};
 
 /// What makes one shard differ from another.
@@ -60,9 +65,11 @@ pub struct Engine {
     live: usize,
     closed: bool,
 
-    topics: Topics<ClassroomId, FixedState>,
+    topics: Topics<Topic, FixedState>,
     homes: Homes,
-    asks: Asks,
+    asks: PresenceAsks,
+    quiz_asks: QuizAsks,
+    tellings: Tellings,
     notices: Notices,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
@@ -96,7 +103,9 @@ impl Engine {
             fired: Vec::new(),
             live: 0,
             closed: false,
-            asks: Asks::default(),
+            asks: PresenceAsks::default(),
+            quiz_asks: QuizAsks::default(),
+            tellings: Tellings::default(),
             notices: Notices::new(),
             local: VecDeque::new(),
             letters: Vec::new(),
@@ -122,6 +131,7 @@ impl Engine {
     pub fn answer(&mut self, answer: Answer, now: Now) {
         match answer {
             Answer::Entered { ticket, result } => self.with_homes(|homes, out| homes.entered(ticket, result, now, out)),
+            Answer::Kept { .. } | Answer::Loaded { .. } => {}
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
         }
         self.settle(now);
@@ -190,18 +200,22 @@ impl Engine {
 
     fn read(&mut self, letter: Letter, now: Now) {
         match letter {
+            Letter::QuizHome(_) | Letter::QuizConnection(..) => {}
             Letter::Home(letter) => self.with_homes(|homes, out| homes.letter(letter, now, out)),
             Letter::Connection(conn, letter) => self.home_says(conn, letter, now),
-            Letter::Publish { classroom, frame, members } => {
-                let listeners = self.topics.listeners(&classroom) as u64;
+            Letter::Publish { topic, frame, members } => {
+                let listeners = self.topics.listeners(&topic) as u64;
                 self.counters.offered.add(listeners);
                 self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
-                if self.topics.publish(&classroom, &frame) {
+                if self.topics.publish(&topic, &frame) {
                     self.flush_topics();
                 }
             }
             Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
             Letter::Reply { number, reply } => self.asks.resolve(number, *reply),
+            Letter::QuizReply { number, reply } => self.quiz_asks.resolve(number, *reply),
+            Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),
+            Letter::KeyHeard { telling } => self.key_heard(telling),
         }
     }
 
@@ -225,6 +239,10 @@ impl Engine {
 
     fn home_of(&self, classroom: ClassroomId) -> ShardId {
         self.ring.home(classroom.as_bytes())
+    }
+
+    fn home_of_quiz(&self, quiz: QuizId) -> ShardId {
+        self.ring.home(&quiz.place())
     }
 
     fn conn_id(&self, key: Key) -> ConnId {

@@ -4,7 +4,7 @@ use crate::{
     bridge::Bridge,
     engine::{Answer, Engine, Letter, Output, Question, port::Listener},
     http::Stopper,
-    realtime::{ConnId, Moment, Now, ShardId},
+    realtime::{ConnId, Moment, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
     store::{Store, Ticket},
@@ -44,6 +44,8 @@ impl Shift {
                 }
             }
             Question::Leave(leaving) => self.asked.store.leave(leaving),
+            Question::Keep { ticket, .. } => self.refusals.push(Answer::Kept { ticket, result: Err(StoreFault::Busy) }),
+            Question::Load(quiz) => self.refusals.push(Answer::Loaded { quiz, result: Err(StoreFault::Busy) }),
             Question::Permission { conn, question } => {
                 let Some(service) = self.asked.services.get(usize::from(question.service.0)).cloned() else {
                     return self.refusals.push(Answer::Permission { conn, allowed: None });

@@ -283,6 +283,7 @@ impl World {
                     self.store.rows.retain(|(session, _)| *session != leaving.session);
                     self.store.history.push(leaving.session);
                 }
+                question @ (Question::Keep { .. } | Question::Load(_)) => panic!("nobody asks for a quiz: {question:?}"),
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
             }
         }

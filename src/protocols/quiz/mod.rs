@@ -6,12 +6,14 @@
 //! Contract: one socket route and its REST routes.
 
 pub mod asks;
+pub mod homes;
 pub mod letters;
 pub mod messages;
 pub mod model;
 pub mod record;
 pub mod settings;
 
+pub use homes::{Homes, Outcome};
 pub use letters::{Channel, FromQuiz, ToQuiz};
 pub use model::{AttemptId, EventId, OwnerId, ParticipantId, QuestionId, QuizId};
 pub use settings::Settings;
