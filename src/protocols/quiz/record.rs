@@ -353,6 +353,45 @@ pub struct FlagRow {
     pub flagged_at: UnixMicros,
 }
 
+/// A quiz in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuizRow {
+    /// Its number.
+    pub id: QuizId,
+    /// Where it stands.
+    pub status: Status,
+    /// For sharing.
+    pub access_code: String,
+    /// What was chosen.
+    pub rules: Rules,
+    /// How many questions it has.
+    pub questions_count: u32,
+    /// Made.
+    pub created_at: UnixMicros,
+    /// Last changed, questions included.
+    pub updated_at: UnixMicros,
+}
+
+/// A key in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRow {
+    /// What it is.
+    pub key: Key,
+    /// Since when it is good no more.
+    pub revoked_at: Option<UnixMicros>,
+}
+
+/// The flags of a quiz.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlagSummary {
+    /// All of them.
+    pub flags: u64,
+    /// How many attempts have one at least.
+    pub attempts: u64,
+    /// For each label; the most frequent first, then by name.
+    pub labels: Vec<FlagCount>,
+}
+
 /// A label in a summary.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FlagCount {
