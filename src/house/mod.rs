@@ -15,6 +15,7 @@ use crate::{
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
     runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    services::Passwords,
     store::{SqliteStore, Store, sqlite},
 };
 use rest::Rest;
@@ -74,6 +75,7 @@ pub fn serve_until_stopped(
     };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
+    let passwords = Passwords::new(bridge.clone());
     let shards = house.shards();
     let plan =
         Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
@@ -103,6 +105,7 @@ pub fn serve_until_stopped(
                 house: house.clone(),
                 store: store.clone(),
                 bridge: bridge.clone(),
+                passwords: passwords.clone(),
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
