@@ -1,10 +1,10 @@
 //! From settings to what the shards share: keys read, issuers and permission services made, routes laid out. Every fault at once.
 
 use crate::{
-    auth::{Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId},
+    auth::{Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey},
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
     engine::{Counters, Entrance, Rules, SocketApi},
-    protocols::presence,
+    protocols::{presence, quiz},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
@@ -50,6 +50,9 @@ impl House {
             authority,
             permissions,
             presence: presence_settings(settings),
+            quiz_authority: Authority::new([]).map_err(|_| Vec::new())?,
+            quiz_session: SessionKey::new(&seed.to_ne_bytes()),
+            quiz: quiz::Settings::default(),
             show_shard: settings.test.endpoints,
         };
         Ok(House {
