@@ -92,8 +92,7 @@ impl Engine {
     /// [`Engine::forget_quiz_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_quiz(&mut self, ask: quiz::asks::Ask) -> u64 {
         let number = self.quiz_asks.open();
-        let home = self.writer_of(&ask);
-        self.post(home, Letter::QuizHome(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) }));
+        self.post_to_quiz(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) });
         number
     }
 
@@ -119,7 +118,7 @@ impl Engine {
 
     /// The one shard that writes what is asked for: a quiz's home, a key's (so that all shards hear of its beginning before its end), or
     /// this one where it does not matter.
-    fn writer_of(&self, ask: &quiz::asks::Ask) -> ShardId {
+    pub(super) fn writer_of(&self, ask: &quiz::asks::Ask) -> ShardId {
         if let Some(quiz) = ask.quiz() {
             return self.home_of_quiz(quiz);
         }

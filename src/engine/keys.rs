@@ -26,7 +26,6 @@ pub(super) struct Tellings {
 
 impl Engine {
     /// A change is on disk: tells every shard, this one too, before it answers the ask.
-    #[allow(dead_code)]
     pub(super) fn tell_key(&mut self, change: KeyChange, asker: ShardId, number: u64, reply: Box<Reply>) {
         self.tellings.last += 1;
         let telling = self.tellings.last;
@@ -39,7 +38,13 @@ impl Engine {
     }
 
     /// Another shard, or this one, tells of a change.
-    pub(super) fn key_changes(&mut self, from: ShardId, telling: u64, _change: &KeyChange) {
+    pub(super) fn key_changes(&mut self, from: ShardId, telling: u64, change: &KeyChange) {
+        match change {
+            KeyChange::Added(key) => self.keys.add(key),
+            KeyChange::Revoked(key) => {
+                self.keys.remove(*key);
+            }
+        }
         self.post(from, Letter::KeyHeard { telling });
     }
 

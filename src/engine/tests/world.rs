@@ -1,9 +1,12 @@
 //! Some shards, a store, and clients who write down what they hear. Time stands still unless a script moves it.
 
 use crate::{
-    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey},
+    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey},
     engine::{Answer, Birth, Counters, Engine, Entrance, Limits, Listener, Output, Question, Rules, SocketApi},
-    protocols::presence::{Settings, asks::Reply, record::StoreFault},
+    protocols::{
+        presence::{Settings, asks::Reply, record::StoreFault},
+        quiz,
+    },
     realtime::{ClassroomId, ConnId, Moment, Now, ShardId, UnixMicros, hash_ring::HashRing},
 };
 use std::{
@@ -109,6 +112,9 @@ impl World {
                 ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
             ]),
             presence,
+            quiz_authority: Authority::new([]).expect("nobody signs"),
+            quiz_session: SessionKey::new(&[7; 32]),
+            quiz: quiz::Settings::default(),
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
