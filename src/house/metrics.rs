@@ -150,10 +150,10 @@ impl Snapshot {
 
     fn store(&mut self, store: &Health) {
         use MetricType::{Counter, Gauge};
-        self.single("homeroom_store_queued", "Sign-ins that wait for a batch", Gauge, store.queued_enters.load(Relaxed));
+        self.single("homeroom_store_queued", "Sign-ins and records that wait for a batch", Gauge, store.queued.load(Relaxed));
         self.single(
             "homeroom_store_overdue",
-            "Ends of sessions that wait for a retry",
+            "Ends of sessions that wait to be written",
             Gauge,
             store.overdue_leaves.load(Relaxed),
         );
@@ -168,9 +168,9 @@ impl Snapshot {
         self.single("homeroom_store_failures", "Batches that failed", Counter, store.failures.load(Relaxed));
         self.single(
             "homeroom_store_expired",
-            "Sign-ins that waited too long for a batch",
+            "Sign-ins and records that waited too long for a batch",
             Counter,
-            store.expired_enters.load(Relaxed),
+            store.expired.load(Relaxed),
         );
     }
 

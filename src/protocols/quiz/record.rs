@@ -353,6 +353,35 @@ pub struct FlagRow {
     pub flagged_at: UnixMicros,
 }
 
+/// A quiz in a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QuizRow {
+    /// Without its questions.
+    pub quiz: Quiz,
+    /// How many it has.
+    pub questions_count: u32,
+}
+
+/// A key in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRow {
+    /// What it is.
+    pub key: Key,
+    /// Since when it is good no more.
+    pub revoked_at: Option<UnixMicros>,
+}
+
+/// The flags of a quiz.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlagSummary {
+    /// All of them.
+    pub flags: u64,
+    /// How many attempts have one at least.
+    pub attempts: u64,
+    /// For each label; the most frequent first, then by name.
+    pub labels: Vec<FlagCount>,
+}
+
 /// A label in a summary.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FlagCount {
