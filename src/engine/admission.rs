@@ -1,7 +1,7 @@
 //! Quiz, before the upgrade: who comes with which credential, and how the others are refused.
 //!
-//! Owners are admitted at once. A participant's attempt is known at the quiz's home: until its word has come what was read waits, bounded by
-//! the handshake's time and by what a head and one message may have.
+//! Owners are admitted at once. A participant's attempt is known at the quiz's home: until its word has come, what was read waits, bounded
+//! by the time of the handshake and by what a head and one message may have.
 
 use super::{Connection, Engine, Phase};
 use crate::{
