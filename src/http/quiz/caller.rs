@@ -1,11 +1,7 @@
 //! Who asks: an owner by access token or API key, a participant by the session token in the path.
 
-use super::{
-    fault::Fault,
-    rooms::{Credentials, Library, Quizzes},
-};
+use super::{fault::Fault, rooms::Credentials};
 use crate::{
-    auth,
     http::call::Call,
     protocols::quiz::model::{AttemptId, OwnerId, QuizId, Role},
 };
@@ -39,21 +35,22 @@ pub(super) fn caller<S: Credentials>(call: &Call<S>) -> Result<Option<Caller>, F
     let headers = &call.parts.headers;
     if let Some(key) = headers.get("x-api-key") {
         let key = key.to_str().map_err(|_| NO_GOOD)?;
-        return by_key(call, key).map(Some);
+        return by_key(call, key).ok_or(NO_GOOD).map(Some);
     }
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let (scheme, credential) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(NO_GOOD)?;
     let credential = credential.trim();
-    match scheme.eq_ignore_ascii_case("bearer") {
-        true if auth::looks_like_a_key(credential) => by_key(call, credential).map(Some),
-        true => call.house.token(credential).map(|owner| Some(Caller::Token(owner))).map_err(|_| NO_GOOD),
-        false => Err(NO_GOOD),
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(NO_GOOD);
     }
+    if let Some(caller) = by_key(call, credential) {
+        return Ok(Some(caller));
+    }
+    call.house.token(credential).map(|owner| Some(Caller::Token(owner))).map_err(|_| NO_GOOD)
 }
 
-fn by_key<S: Credentials>(call: &Call<S>, key: &str) -> Result<Caller, Fault> {
-    let known = call.house.api_key(key).map(|(owner, role)| Caller::Key(owner, role));
-    known.ok_or(Fault::Unknown(EXPECTED))
+fn by_key<S: Credentials>(call: &Call<S>, key: &str) -> Option<Caller> {
+    call.house.api_key(key).map(|(owner, role)| Caller::Key(owner, role))
 }
 
 /// The owner who asks, by a credential that may do all that owners do.

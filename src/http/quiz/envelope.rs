@@ -37,13 +37,13 @@ pub(super) fn nothing() -> Result<Answer, Fault> {
 }
 
 /// 200 with a page of a list.
-pub(super) fn list<T, Shape: Serialize>(listed: &Listed<T>, shape: impl Fn(&T) -> Shape) -> Result<Answer, Fault> {
+pub(super) fn list<'a, Shape: Serialize + From<&'a T>, T>(listed: &'a Listed<T>) -> Result<Answer, Fault> {
     #[derive(Serialize)]
     struct List<Shape> {
         items: Vec<Shape>,
         total: u64,
     }
-    done(&List { items: listed.items.iter().map(shape).collect(), total: listed.total })
+    done(&List { items: listed.items.iter().map(Shape::from).collect(), total: listed.total })
 }
 
 fn enclosed(status: StatusCode, data: &impl Serialize) -> Result<Answer, Fault> {

@@ -87,6 +87,11 @@ struct Told {
     message: &'static str,
 }
 
+/// A refusal in JSON.
+pub(super) fn told(status: StatusCode, code: &'static str, message: &'static str) -> Answer {
+    answer::json(status, &Told { code, message })
+}
+
 type Telling = (StatusCode, &'static str, &'static str);
 
 impl Fault {
@@ -137,7 +142,7 @@ fn refused_telling(refused: Refused) -> Telling {
 impl Refusal for Fault {
     fn into_answer(self) -> Answer {
         let (status, code, message) = self.telling();
-        let mut answer = answer::json(status, &Told { code, message });
+        let mut answer = told(status, code, message);
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 11.6.1: a 401 names the scheme.
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

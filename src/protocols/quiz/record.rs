@@ -354,22 +354,12 @@ pub struct FlagRow {
 }
 
 /// A quiz in a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct QuizRow {
-    /// Its number.
-    pub id: QuizId,
-    /// Where it stands.
-    pub status: Status,
-    /// For sharing.
-    pub access_code: String,
-    /// What was chosen.
-    pub rules: Rules,
-    /// How many questions it has.
+    /// Without its questions.
+    pub quiz: Quiz,
+    /// How many it has.
     pub questions_count: u32,
-    /// Made.
-    pub created_at: UnixMicros,
-    /// Last changed, questions included.
-    pub updated_at: UnixMicros,
 }
 
 /// A key in a list.
