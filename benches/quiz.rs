@@ -96,15 +96,8 @@ fn writing(criterion: &mut Criterion) {
     }
     group.finish();
     let who = who("Alice");
-    let row = |rank| Row {
-        who: &who,
-        rank: Some(rank),
-        started_at: None,
-        ended: false,
-        answered_count: 3,
-        score: 10.0,
-        flags: None,
-    };
+    let row =
+        |rank| Row { who: &who, rank: Some(rank), started_at: None, ended: false, answered_count: 3, score: 10.0, flags: None };
     criterion.bench_function("quiz: write a leaderboard of 200", |bencher| {
         bencher.iter(|| snapshot(Channel::Leaderboard, (1..=200).map(row)));
     });

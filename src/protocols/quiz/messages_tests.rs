@@ -208,7 +208,8 @@ fn confirmations() {
     let notification = [Subscription::Notification(who(None).attempt)];
     let text = r#"{"event":"subscribed","t":null,"subscriptions":["notification:019364ab-7c12-7def-8000-abcdef123456"]}"#;
     assert_eq!(appended(|out| subscribed(out, notification)), text);
-    let others = [Subscription::Quiz(Channel::Attempts, QuizId(1)), Subscription::Quiz(Channel::Leaderboard, QuizId(QuizId::MAX))];
+    let others =
+        [Subscription::Quiz(Channel::Attempts, QuizId(1)), Subscription::Quiz(Channel::Leaderboard, QuizId(QuizId::MAX))];
     let text = r#"{"event":"subscribed","t":null,"subscriptions":["attempts:1","leaderboard:9007199254740991"]}"#;
     assert_eq!(appended(|out| subscribed(out, others)), text);
 }
