@@ -9,6 +9,7 @@ pub mod admission;
 pub mod asks;
 pub mod connection;
 pub mod homes;
+mod json;
 pub mod keys;
 pub mod letters;
 pub mod messages;
