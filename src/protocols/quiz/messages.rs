@@ -1,10 +1,13 @@
-//! The texts of the contract: what the server says, and what an owner's client says.
+//! The texts of the contract: what the server says. What an owner's client says is in [`requests`](super::requests).
 
 use super::{
     letters::Channel,
     model::{AnswerId, AttemptId, EventId, ParticipantId, QuestionId, QuizId, Reason},
 };
-use crate::realtime::UnixMicros;
+use crate::{
+    realtime::{Frame, UnixMicros},
+    websocket::frame,
+};
 use std::sync::Arc;
 
 /// Whose attempt at which quiz: the fields that every update of the quiz channel begins with.
@@ -101,4 +104,43 @@ pub struct Row<'a> {
     pub score: f64,
     /// How many flags. Only of the list of attempts.
     pub flags: Option<u32>,
+}
+
+/// What a confirmation names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subscription {
+    /// `notification:<attempt_id>`.
+    Notification(AttemptId),
+    /// `<channel>:<quiz_id>`.
+    Quiz(Channel, QuizId),
+}
+
+/// What a participant is told who says anything.
+pub const LISTEN_ONLY: &str = "Subscriptions are managed by the server for this session";
+
+/// An event as a whole WebSocket text frame, encoded once for all who hear it.
+pub fn update(update: &Update<'_>) -> Frame {
+    let _ = update;
+    frame::text(b"{}")
+}
+
+/// The state of a channel, as a whole frame. [`Channel::Quiz`] has none.
+pub fn snapshot<'a>(channel: Channel, rows: impl IntoIterator<Item = Row<'a>>) -> Frame {
+    let _ = (channel, rows.into_iter().count());
+    frame::text(b"{}")
+}
+
+/// Appends the frame that confirms subscriptions.
+pub fn subscribed(out: &mut Vec<u8>, subscriptions: impl IntoIterator<Item = Subscription>) {
+    let _ = (out, subscriptions.into_iter().count());
+}
+
+/// Appends the frame that confirms what was given up; the list may be empty.
+pub fn unsubscribed(out: &mut Vec<u8>, subscriptions: impl IntoIterator<Item = Subscription>) {
+    let _ = (out, subscriptions.into_iter().count());
+}
+
+/// Appends an error frame.
+pub fn error(out: &mut Vec<u8>, text: &str) {
+    let _ = (out, text);
 }
