@@ -15,6 +15,7 @@ pub mod edits;
 pub mod entry;
 pub mod grading;
 pub mod homes;
+mod json;
 pub mod keys;
 pub mod letters;
 pub mod messages;
