@@ -7,7 +7,13 @@
 
 pub mod admission;
 pub mod asks;
+pub mod attempt;
+pub mod audience;
 pub mod connection;
+pub mod desk;
+pub mod edits;
+pub mod entry;
+pub mod grading;
 pub mod homes;
 mod json;
 pub mod keys;
@@ -18,7 +24,11 @@ mod owner;
 pub mod pulse;
 pub mod record;
 pub mod requests;
+pub mod room;
 pub mod settings;
+pub mod sitting;
+pub mod standing;
+pub mod telling;
 
 pub use admission::{Credential, Denial};
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
