@@ -3,7 +3,7 @@
 use super::{
     super::{
         Answer, Entered, Outcome,
-        tests::{Channel, PATIENCE, entering, everything, leaving, row, ticket},
+        tests::{Channel, PATIENCE, entered, entering, everything, leaving, row, ticket},
     },
     *,
 };
@@ -36,7 +36,7 @@ impl Bench {
     }
 
     fn answer(&self) -> Result<i64, StoreFault> {
-        self.answers.recv_timeout(PATIENCE).expect("an answer").result
+        entered(self.answers.recv_timeout(PATIENCE).expect("an answer")).result
     }
 
     fn enter(&self, agent_id: &str, at: i64) -> Result<i64, StoreFault> {
@@ -79,7 +79,7 @@ fn refusal(folder: &TempDir) -> OpenFault {
 
 /// Lets a test hold the store's thread while it posts.
 struct Gate {
-    posted: mpsc::Sender<Vec<Entered>>,
+    posted: mpsc::Sender<Vec<Answer>>,
     open: mpsc::Receiver<()>,
 }
 
@@ -91,7 +91,7 @@ impl Sink for Gate {
 }
 
 /// A store whose thread stands in the post of the answer to `first`.
-fn held(settings: Settings) -> (SqliteStore, mpsc::Receiver<Vec<Entered>>, mpsc::Sender<()>) {
+fn held(settings: Settings) -> (SqliteStore, mpsc::Receiver<Vec<Answer>>, mpsc::Sender<()>) {
     let (posted, posts) = mpsc::channel();
     let (open, gate) = mpsc::channel();
     let store = SqliteStore::open(settings, Box::new(Gate { posted, open: gate })).expect("a store");
@@ -111,11 +111,59 @@ fn what_gathers_during_a_commit_is_one_batch() {
     store.leave(leaving(1, 3));
     drop(open);
     let post = posts.recv_timeout(PATIENCE).expect("a post");
-    assert_eq!(post.iter().map(|answer| answer.ticket.token).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
+    assert_eq!(post.iter().map(|answer| answer.ticket().token).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
     assert_eq!(store.health().commits.load(Relaxed), before + 1);
     assert_eq!(store.health().batch_size.load(Relaxed), 301);
     assert!(store.health().batch_micros.load(Relaxed) > 0);
     assert_eq!(store.health().outcome(), Outcome::Done);
+}
+
+/// `sessions` agents are in the room, and all leave at once while the store's thread is held.
+fn mass_leave(folder: &TempDir, sessions: i64) -> (SqliteStore, mpsc::Receiver<Vec<Answer>>, mpsc::Sender<()>) {
+    let (store, posts, open) = held(Settings::new(folder.path()));
+    (1..sessions).for_each(|n| store.enter(ticket(0), entering(&format!("web.{n}"), 10)).expect("room"));
+    let mut answered = 1;
+    while answered < sessions {
+        open.send(()).expect("held");
+        answered += posts.recv_timeout(PATIENCE).expect("a post").len() as i64;
+    }
+    (1..=sessions).for_each(|session| store.leave(leaving(session, 20)));
+    (store, posts, open)
+}
+
+#[test]
+fn an_enter_does_not_wait_for_a_mass_of_leaves() {
+    const SESSIONS: i64 = 15_000;
+    let folder = folder();
+    let (store, posts, open) = mass_leave(&folder, SESSIONS);
+    store.enter(ticket(7), entering("late", 30)).expect("room");
+    open.send(()).expect("held");
+    assert_eq!(posts.recv_timeout(PATIENCE).expect("a post")[0].ticket(), ticket(7));
+    let ended = || -> i64 {
+        beside(&folder).query_row("SELECT count(*) FROM agent_session_history", [], |row| row.get(0)).expect("a count")
+    };
+    assert!(ended() < SESSIONS / 10, "{} leaves were written before the enter was answered", ended());
+    drop(open);
+    assert_eq!(store.flush(PATIENCE), Ok(()));
+    assert_eq!(ended(), SESSIONS, "a flush waits for all of them");
+    assert_eq!(everything(&store).last(), Some(&row("web.9999", 10, 20)));
+}
+
+#[test]
+fn who_comes_back_before_the_leave_is_written_has_left_when_he_left() {
+    const SESSIONS: i64 = 5_000;
+    let folder = folder();
+    let (store, _posts, open) = mass_leave(&folder, SESSIONS);
+    (1..SESSIONS).for_each(|n| store.enter(ticket(0), entering(&format!("web.{n}"), 30)).expect("room"));
+    // Asked after the enter that ends the session, so it is of no session any more.
+    store.enter(ticket(0), entering("web.1", 40)).expect("room");
+    store.leave(leaving(SESSIONS + 1, 99));
+    drop(open);
+    assert_eq!(store.flush(PATIENCE), Ok(()));
+    let told = everything(&store);
+    assert_eq!(told.iter().filter(|it| it.left == Some(UnixMicros(20))).count(), SESSIONS as usize);
+    assert_eq!(told.iter().filter(|it| it.left.is_none()).count(), SESSIONS as usize - 1);
+    assert!(told.contains(&row("web.1", 30, None)) && told.contains(&row("web.2", 10, 20)));
 }
 
 #[test]
@@ -133,7 +181,7 @@ fn a_full_queue_refuses_enters_and_never_leaves() {
     assert_eq!(store.enter(ticket(1), entering("a", 2)), Ok(()));
     assert_eq!(store.enter(ticket(2), entering("b", 2)), Ok(()));
     assert_eq!(store.enter(ticket(3), entering("c", 2)), Err(StoreFault::Busy));
-    assert_eq!(store.health().queued_enters.load(Relaxed), 2);
+    assert_eq!(store.health().queued.load(Relaxed), 2);
     store.leave(leaving(1, 9));
     drop(open);
     assert_eq!(store.flush(PATIENCE), Ok(()));
@@ -147,8 +195,8 @@ fn who_waited_too_long_is_answered_and_has_no_row() {
     let it = Bench::with(Settings { acquire_timeout: Duration::ZERO, ..Settings::new(folder.path()) });
     assert_eq!(it.enter("late", 1), Err(StoreFault::Busy));
     assert_eq!(it.told(), []);
-    assert_eq!(it.store.health().expired_enters.load(Relaxed), 1);
-    assert_eq!(it.store.health().queued_enters.load(Relaxed), 0);
+    assert_eq!(it.store.health().expired.load(Relaxed), 1);
+    assert_eq!(it.store.health().queued.load(Relaxed), 0);
 }
 
 #[test]
@@ -298,7 +346,7 @@ fn storm() {
     impl Sink for Printer {
         fn post(&self, answers: &mut Vec<Answer>) {
             let mut out = io::stdout().lock();
-            for Entered { ticket, result } in answers.drain(..) {
+            for Entered { ticket, result } in answers.drain(..).map(entered) {
                 let session = result.expect("a row");
                 writeln!(out, "\nacknowledged {}", ticket.token).expect("a reader");
                 let _ = self.0.send(session);
