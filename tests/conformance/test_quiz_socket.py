@@ -1,14 +1,16 @@
 """The quiz socket: every message of the contract to the letter, subscriptions, who hears what and in which order."""
 
 import asyncio
+import json
 import time
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from contract import compact
 from quiz import (
     CHOICE, ESSAY, LISTEN_ONLY, NOBODY, Rest, SELECT, SHORT, TRUTH, confirmation, denied, frames, is_error, order,
-    owner_socket, round_trip, same, seconds, subscribe, update, who,
+    owner_socket, round_trip, same, seconds, session_socket, subscribe, update, who,
 )
 
 ALIASES = ["Alice", "Иван Петров", 'q"u\\o/te', "line\nand\ttab", "\u0000\u001f\u007f", "🙂‍↔️", "</script>&amp;", "\u2028", "x" * 100]
@@ -241,6 +243,65 @@ async def test_binary_from_an_owner_does_not_end_the_connection(house, teacher):
     assert await round_trip(owner) == []
 
 
+async def test_requests_in_one_go_are_answered_in_their_order(house, teacher):
+    """Subscribe and unsubscribe over and over without waiting, quizzes of any home; at the end only the last word counts."""
+    quizzes = [await teacher.quiz() for _ in range(4)]
+    channels = [f"{kind}:{quiz['id']}" for quiz in quizzes for kind in ("quiz", "leaderboard")]
+    for shard in set(house.two_shards):
+        owner = await owner_socket(house, teacher.token, shard)
+        for _ in range(10):
+            for channel in channels:
+                owner.send(order("subscribe", channel))
+                owner.send(order("unsubscribe", channel))
+        owner.send(order("subscribe", channels[0]))
+        expected = [confirmation(event, channel) for _ in range(10) for channel in channels for event in ("subscribed", "unsubscribed")]
+        expected.append(confirmation("subscribed", channels[0]))
+        heard = []
+        while len(heard) < len(expected):
+            if (frame := await owner.json())["event"] != "snapshot":
+                heard.append(frame)
+        same(heard, expected)
+        attempts = [await teacher.begin(quiz["id"]) for quiz in quizzes]
+        assert [frame["data"]["attempt_id"] for frame in await round_trip(owner)] == [attempts[0].id]
+
+
+async def test_who_comes_in_while_events_flow_misses_none_from_then_on(house, teacher):
+    quiz = await teacher.quiz([CHOICE] * 60)
+    channel = f"quiz:{quiz['id']}"
+    whole = await teacher.watch(channel)
+    attempt = await teacher.begin(quiz["id"])
+    owners = []
+
+    async def come_and_go():
+        for index in range(12):
+            owner = await owner_socket(house, teacher.token, house.two_shards[index % 2])
+            owner.send(order("subscribe", channel))
+            if index % 3 == 0:
+                owner.send(order("unsubscribe", channel))
+            owners.append(owner)
+
+    async def answer():
+        for index in range(60):
+            await attempt.answer(index, 1)
+
+    await asyncio.gather(come_and_go(), answer())
+    await attempt.submit()
+    everything = [await whole.text() for _ in range(62)]
+    for index, owner in enumerate(owners):
+        await round_trip(owner)
+        texts = [heard.data.decode() for heard in owner.everything if heard.kind == "text"]
+        events = [json.loads(text)["event"] for text in texts]
+        assert events[0] == "subscribed"
+        if index % 3 == 0:
+            assert "update" not in events[events.index("unsubscribed"):], "nothing after the confirmation"
+        updates = [text for text in texts if '"update"' in text[:20]]
+        if index % 3 == 0:
+            start = everything.index(updates[0]) if updates else 0
+            assert updates == everything[start:start + len(updates)]
+        else:
+            assert updates and updates == everything[-len(updates):]
+
+
 # --- participants
 
 
@@ -276,6 +337,32 @@ async def test_every_socket_of_a_participant_hears_the_end_once(house, teacher):
     other_end = await other.submit()
     closed = await elsewhere.json()
     assert (closed["data"]["attempt_id"], closed["data"]["submitted_at"]) == (other.id, other_end["submitted_at"])
+
+
+async def test_who_connects_while_the_attempt_ends_hears_it_or_is_refused(house, teacher):
+    """A socket is never left that waits for an end which was told before."""
+    quiz = await teacher.quiz()
+    refusals = 0
+    for _ in range(6):
+        attempt = await teacher.begin(quiz["id"])
+
+        async def connect(shard):
+            try:
+                return await session_socket(house, attempt.session, shard)
+            except InvalidStatus as refusal:
+                assert refusal.response.status_code == 401
+                return None
+
+        submitted, *sockets = await asyncio.gather(attempt.submit(), *(connect(house.two_shards[index % 2]) for index in range(8)))
+        for socket in sockets:
+            if socket is None:
+                refusals += 1
+                continue
+            said = await frames(socket, 2)
+            assert [frame["event"] for frame in said] == ["subscribed", "update"]
+            assert said[1]["data"]["submitted_at"] == submitted["submitted_at"]
+            assert await socket.close_code() == 1000
+    assert refusals < 48, "some came in time"
 
 
 async def test_a_participant_who_comes_back_hears_the_end(house, teacher):
