@@ -19,7 +19,7 @@ pub type Read<T> = Result<T, StoreFault>;
 /// `owner` is an [`OwnerId`]: what another owns is not there. A list with `Option` is none when what it is a
 /// list of is not there.
 pub trait Library: Send + Sync {
-    /// All that the home of a quiz must know. Attempts by their start, then id.
+    /// All that the home of a quiz must know. Attempts in the order in which they began, answers of each by question.
     fn quiz(&self, quiz: QuizId) -> Read<Option<Box<Loaded>>>;
 
     /// Every quiz with a running attempt, ascending.

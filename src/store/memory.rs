@@ -1,15 +1,17 @@
 //! A store in memory: the same contract, deterministic, without a thread, and as slow or broken as a test wants it.
 
 mod library;
+mod records;
 
 use super::{Answer, Entered, Health, Store, Ticket, intervals::Interval, intervals::told};
 use crate::{
     protocols::{
         presence::record::{Attendance, Entering, Leaving, StoreFault},
-        quiz::record::{Kept, Record},
+        quiz::record::Record,
     },
     realtime::{ClassroomId, UnixMicros},
 };
+use records::Records;
 use std::{
     collections::{BTreeMap, VecDeque},
     mem,
@@ -59,6 +61,7 @@ struct State {
     live: BTreeMap<i64, (Key, UnixMicros)>,
     present: BTreeMap<Key, i64>,
     past: BTreeMap<Key, Vec<Interval>>,
+    records: Records,
 }
 
 impl Default for MemoryStore {
@@ -81,6 +84,7 @@ impl MemoryStore {
             live: BTreeMap::new(),
             present: BTreeMap::new(),
             past: BTreeMap::new(),
+            records: Records::default(),
         };
         MemoryStore { state: Mutex::new(state), health: Health::default() }
     }
@@ -218,7 +222,7 @@ impl State {
                 }
                 Request::Keep(ticket, record) => {
                     self.waiting -= 1;
-                    let result = self.keep(&record);
+                    let result = self.records.keep(record);
                     self.answers.push(Answer::Kept { ticket, result });
                 }
                 Request::Leave(leaving) => self.leave(leaving),
@@ -253,10 +257,6 @@ impl State {
         self.live.insert(self.last_session, (key.clone(), entering.at));
         self.present.insert(key, self.last_session);
         Ok(self.last_session)
-    }
-
-    fn keep(&mut self, _record: &Record) -> Result<Kept, StoreFault> {
-        Ok(Kept::Missing)
     }
 
     fn leave(&mut self, leaving: Leaving) {

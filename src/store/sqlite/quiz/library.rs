@@ -1,72 +1,90 @@
-//! Reads of quizzes.
+//! The library: each read on a reader's connection, in one snapshot.
 
-use super::super::{
-    super::{Library, Read},
-    SqliteStore,
-};
-use crate::{
-    protocols::quiz::{
-        model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Status},
-        record::{
-            Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, Key, KeyRow, Listed, Loaded, Page,
-            Participant, QuizRow,
-        },
+use super::{
+    super::{
+        super::{Library, Read},
+        SqliteStore,
     },
-    realtime::StoreFault,
+    lists, loaded, results,
 };
+use crate::protocols::quiz::{
+    model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Status},
+    record::{
+        Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, Key, KeyRow, Listed, Loaded, Page,
+        Participant, QuizRow,
+    },
+};
+
 impl Library for SqliteStore {
-    fn quiz(&self, _quiz: QuizId) -> Read<Option<Box<Loaded>>> {
-        Err(StoreFault::Failed)
+    fn quiz(&self, quiz: QuizId) -> Read<Option<Box<Loaded>>> {
+        self.readers.view(|conn| loaded::loaded(conn, quiz))
     }
+
     fn running(&self) -> Read<Vec<QuizId>> {
-        Err(StoreFault::Failed)
+        self.readers.view(loaded::running)
     }
+
     fn keys(&self) -> Read<Vec<Key>> {
-        Err(StoreFault::Failed)
+        self.readers.view(lists::good_keys)
     }
-    fn account(&self, _name: &str) -> Read<Option<Account>> {
-        Err(StoreFault::Failed)
+
+    fn account(&self, name: &str) -> Read<Option<Account>> {
+        self.readers.view(|conn| lists::account(conn, name))
     }
-    fn keys_of(&self, _owner: &str, _page: Page) -> Read<Listed<KeyRow>> {
-        Err(StoreFault::Failed)
+
+    fn keys_of(&self, owner: &str, page: Page) -> Read<Listed<KeyRow>> {
+        self.readers.view(|conn| lists::keys(conn, owner, page))
     }
-    fn quizzes(&self, _owner: &str, _status: Option<Status>, _page: Page) -> Read<Listed<QuizRow>> {
-        Err(StoreFault::Failed)
+
+    fn quizzes(&self, owner: &str, status: Option<Status>, page: Page) -> Read<Listed<QuizRow>> {
+        self.readers.view(|conn| lists::quizzes(conn, owner, status, page))
     }
-    fn owner_of(&self, _quiz: QuizId) -> Read<Option<OwnerId>> {
-        Err(StoreFault::Failed)
+
+    fn owner_of(&self, quiz: QuizId) -> Read<Option<OwnerId>> {
+        self.readers.view(|conn| loaded::owner_of(conn, quiz))
     }
-    fn quiz_of(&self, _owner: &str, _quiz: QuizId) -> Read<Option<Quiz>> {
-        Err(StoreFault::Failed)
+
+    fn quiz_of(&self, owner: &str, quiz: QuizId) -> Read<Option<Quiz>> {
+        self.readers.view(|conn| lists::quiz(conn, owner, quiz))
     }
-    fn participants(&self, _owner: &str, _page: Page) -> Read<Listed<Participant>> {
-        Err(StoreFault::Failed)
+
+    fn participants(&self, owner: &str, page: Page) -> Read<Listed<Participant>> {
+        self.readers.view(|conn| lists::participants(conn, owner, page))
     }
-    fn participant(&self, _owner: &str, _participant: ParticipantId) -> Read<Option<Participant>> {
-        Err(StoreFault::Failed)
+
+    fn participant(&self, owner: &str, participant: ParticipantId) -> Read<Option<Participant>> {
+        self.readers.view(|conn| lists::participant(conn, owner, participant))
     }
-    fn events(&self, _owner: &str, _page: Page) -> Read<Listed<Event>> {
-        Err(StoreFault::Failed)
+
+    fn events(&self, owner: &str, page: Page) -> Read<Listed<Event>> {
+        self.readers.view(|conn| lists::events(conn, owner, page))
     }
-    fn event(&self, _owner: &str, _event: EventId) -> Read<Option<Event>> {
-        Err(StoreFault::Failed)
+
+    fn event(&self, owner: &str, event: EventId) -> Read<Option<Event>> {
+        self.readers.view(|conn| lists::event(conn, owner, event))
     }
-    fn attempts(&self, _owner: &str, _filter: &AttemptFilter, _page: Page) -> Read<Listed<AttemptRow>> {
-        Err(StoreFault::Failed)
+
+    fn attempts(&self, owner: &str, filter: &AttemptFilter, page: Page) -> Read<Listed<AttemptRow>> {
+        self.readers.view(|conn| results::attempts(conn, owner, filter, page))
     }
-    fn attempt(&self, _owner: &str, _attempt: AttemptId) -> Read<Option<(AttemptRow, Vec<AnswerRow>)>> {
-        Err(StoreFault::Failed)
+
+    fn attempt(&self, owner: &str, attempt: AttemptId) -> Read<Option<(AttemptRow, Vec<AnswerRow>)>> {
+        self.readers.view(|conn| results::attempt(conn, owner, attempt))
     }
-    fn results(&self, _owner: &str, _quiz: QuizId, _page: Page) -> Read<Option<Listed<AttemptRow>>> {
-        Err(StoreFault::Failed)
+
+    fn results(&self, owner: &str, quiz: QuizId, page: Page) -> Read<Option<Listed<AttemptRow>>> {
+        self.readers.view(|conn| results::results(conn, owner, quiz, page))
     }
-    fn flags(&self, _owner: &str, _attempt: AttemptId) -> Read<Option<Vec<FlagRow>>> {
-        Err(StoreFault::Failed)
+
+    fn flags(&self, owner: &str, attempt: AttemptId) -> Read<Option<Vec<FlagRow>>> {
+        self.readers.view(|conn| results::flags(conn, owner, attempt))
     }
-    fn flag_summary(&self, _owner: &str, _quiz: QuizId) -> Read<Option<FlagSummary>> {
-        Err(StoreFault::Failed)
+
+    fn flag_summary(&self, owner: &str, quiz: QuizId) -> Read<Option<FlagSummary>> {
+        self.readers.view(|conn| results::flag_summary(conn, owner, quiz))
     }
-    fn running_of_event(&self, _owner: &str, _event: EventId) -> Read<Vec<QuizId>> {
-        Err(StoreFault::Failed)
+
+    fn running_of_event(&self, owner: &str, event: EventId) -> Read<Vec<QuizId>> {
+        self.readers.view(|conn| results::running_of_event(conn, owner, event))
     }
 }
