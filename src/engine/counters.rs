@@ -80,6 +80,8 @@ pub struct Counters {
     pub quiz_owners: Count,
     /// Level: participants who are connected.
     pub quiz_participants: Count,
+    /// Level: channels of quizzes that these owners listen to, each once for each of them.
+    pub quiz_watching: Count,
     /// Level: quizzes in memory whose home is here.
     pub quizzes: Count,
     /// Level: attempts that run, over those quizzes.

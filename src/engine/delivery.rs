@@ -108,7 +108,9 @@ impl Engine {
 
     /// Ends all that a connection listens to; what this turn held for it counts as dropped.
     pub(super) fn unlisten(&mut self, key: Key) {
+        let is_quiz = self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Quiz(_)));
         while let Some(subscription) = self.connections.at_mut(key).and_then(|connection| connection.subscriptions.pop()) {
+            self.present.watching -= usize::from(is_quiz);
             if let Some((_, frames)) = self.topics.take(subscription) {
                 self.counters.dropped_gone.add(u64::from(frames));
             }
@@ -116,12 +118,13 @@ impl Engine {
         }
     }
 
-    /// Ends one of those. What this turn held of it is queued before, so that it stands before all that is said from now on.
+    /// Ends one of those, of a quiz. What this turn held of it is queued before, so that it stands before all that is said from now on.
     pub(super) fn unlisten_one(&mut self, key: Key, topic: Topic) {
         let Some(index) = self.topics.index(&topic) else { return };
         let Some(connection) = self.connections.at_mut(key) else { return };
         let Some(place) = connection.subscriptions.iter().position(|own| own.topic == index) else { return };
         let subscription = connection.subscriptions.swap_remove(place);
+        self.present.watching -= 1;
         if let Some((segment, frames)) = self.topics.take(subscription) {
             self.send(key, segment, frames);
         }

@@ -299,6 +299,7 @@ impl Engine {
         self.counters.attempts.set(attempts);
         self.counters.quiz_owners.set(self.present.owners);
         self.counters.quiz_participants.set(self.present.participants);
+        self.counters.quiz_watching.set(self.present.watching);
         self.counters.quiz_writing.set(self.quizzes.writing());
         self.counters.quiz_waiting.set(self.quizzes.waiting());
     }

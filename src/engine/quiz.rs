@@ -11,11 +11,12 @@ use crate::{
 };
 use std::{mem, rc::Rc};
 
-/// How many sockets are open, by kind.
+/// How many sockets are open, by kind, and how many channels they listen to.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Present {
     pub(super) owners: usize,
     pub(super) participants: usize,
+    pub(super) watching: usize,
 }
 
 impl Present {
@@ -101,7 +102,10 @@ impl Engine {
                 Effect::Ping => self.send(key, self.ping.clone(), 0),
                 Effect::Timer(after) => self.set_timer(key, after, now),
                 Effect::Home(letter) => self.post_to_quiz(letter),
-                Effect::Listen(quiz, channel) => self.listen(key, Topic::Quiz(quiz, channel)),
+                Effect::Listen(quiz, channel) => {
+                    self.present.watching += 1;
+                    self.listen(key, Topic::Quiz(quiz, channel));
+                }
                 Effect::Unlisten(quiz, channel) => self.unlisten_one(key, Topic::Quiz(quiz, channel)),
                 Effect::End(farewell) => {
                     self.unlisten(key);

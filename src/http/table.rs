@@ -297,6 +297,55 @@ mod tests {
         assert!(table().with("", other).is_err());
     }
 
+    /// An API with words of its own.
+    struct Loud(Fault);
+
+    impl From<Fault> for Loud {
+        fn from(fault: Fault) -> Loud {
+            Loud(fault)
+        }
+    }
+
+    impl Refusal for Loud {
+        fn into_answer(self) -> Answer {
+            let status = self.0.clone().into_answer().status();
+            answer::text(status, format!("{:?}", self.0))
+        }
+    }
+
+    async fn fails(_: Call<&'static str>) -> Result<Answer, Loud> {
+        Err(Loud(Fault::BadToken))
+    }
+
+    #[test]
+    fn apis_that_share_a_listener_keep_their_voices() {
+        let loud = || vec![Route::public(Method::POST, "/b", fails), Route::internal(Method::POST, "/c", fails)];
+        let most = "x".repeat(BODY_BYTES + 1);
+        let asks = |prefix: &str| {
+            [
+                (format!("GET {prefix}/b/zzz"), 404, "NoRoute"),
+                (format!("GET {prefix}/b"), 405, "NoMethod"),
+                (format!("POST {prefix}/b"), 401, "BadToken"),
+                (format!("POST {prefix}/b\n\n{most}"), 413, "TooLarge"),
+                (format!("POST {prefix}/c\norigin: null"), 403, "Denied"),
+            ]
+        };
+        for prefix in ["/loud", "/deep", "/deep/er", ""] {
+            let plain = || table().with("/quiet", vec![Route::public(Method::GET, "/a", says)]).unwrap();
+            let table = plain().with(prefix, loud()).unwrap();
+            for (request, status, body) in asks(prefix) {
+                // Under one prefix the first to come tells what is no route.
+                let body = if prefix != "/loud" && prefix != "/deep" && status == 404 { "" } else { body };
+                let said = fakes::ask(&table, &Rc::new("h"), &request);
+                assert_eq!((said.status, said.body.as_str()), (status, body), "{prefix} {}", request.lines().next().unwrap());
+            }
+            for (request, status) in [("GET /quiet/b", 404), ("GET /louder", 404), ("GET /x", 404), ("PATCH /a", 405)] {
+                let said = fakes::ask(&table, &Rc::new("h"), request);
+                assert_eq!((said.status, said.body.as_str()), (status, ""), "{prefix} {request}");
+            }
+        }
+    }
+
     #[test]
     fn a_body_has_a_bound() {
         let most = "x".repeat(BODY_BYTES);

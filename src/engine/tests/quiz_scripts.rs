@@ -39,6 +39,7 @@ fn an_owner_hears_of_his_own_quizzes_and_is_told_which_are_not() {
         assert_eq!(heard[0], "subscribed quiz:1,quiz:2");
         assert_eq!(heard[1], "error: Subscription denied: quiz:3: not found or not owned");
         assert_eq!(heard.len(), 5);
+        assert_eq!(world.engines[other].counters().quiz_watching.read(), 2);
         world.leave_all(&[owner]);
     });
 }
@@ -184,7 +185,9 @@ fn owners_hear_only_of_their_own_and_in_order() {
     on_one_and_two(|world, other| {
         let owners = [world.owner(0, "a", &["quiz:1"]), world.owner(other, "b", &["quiz:3"])];
         let attempts = [(1, world.start(other, 1, "Alice")), (3, world.start(0, 3, "Bob"))];
-        owners.map(|owner| world.take_heard(owner));
+        for owner in owners {
+            world.take_heard(owner);
+        }
         for round in 0..100 {
             for (quiz, attempt) in attempts {
                 let ask = Ask::Answer {
@@ -204,7 +207,9 @@ fn owners_hear_only_of_their_own_and_in_order() {
             let expected: Vec<_> = (0..100_u128).map(|n| uuid::Uuid::from_u128(n << 8 | quiz as u128).to_string()).collect();
             assert_eq!(ids, expected);
         }
-        attempts.map(|(quiz, attempt)| world.ask_quiz(0, submit(quiz, attempt)));
+        for (quiz, attempt) in attempts {
+            world.ask_quiz(0, submit(quiz, attempt));
+        }
         world.leave_all(&owners);
     });
 }
@@ -283,7 +288,9 @@ fn lists_and_ranks_come_at_once_and_then_at_most_five_times_a_second() {
         assert!((4..=7).contains(&of("attempts")) && (4..=7).contains(&of("leaderboard")), "{heard:?}");
         let last = heard.iter().rfind(|text| text.starts_with("snapshot leaderboard")).unwrap();
         assert_eq!(last, "snapshot leaderboard: 1 Bob 30.0 running,2 Alice 0.0 running");
-        attempts.map(|attempt| world.ask_quiz(0, submit(1, attempt)));
+        for attempt in attempts {
+            world.ask_quiz(0, submit(1, attempt));
+        }
         world.leave_all(&[owner]);
     });
 }

@@ -90,7 +90,7 @@ impl Library {
         match edit {
             Edit::Rules(rules) => quiz.rules = *rules,
             Edit::Status(status) => quiz.status = status,
-            Edit::Question(_) | Edit::NoQuestion(_) | Edit::Order(_) => unimplemented!("no script needs it"),
+            Edit::Question(_) | Edit::NoQuestion(_) | Edit::Order(_) => panic!("no script needs it"),
         }
     }
 }
@@ -161,7 +161,7 @@ pub(super) fn unsubscribe(channels: &[&str]) -> String {
 
 /// A message in a few words.
 pub(super) fn brief(text: &str) -> String {
-    let Ok(message) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+    let Some(message) = serde_json::from_str::<Value>(text).ok().filter(Value::is_object) else { return text.to_owned() };
     let list = |value: &Value| value.as_array().unwrap().iter().map(plain).collect::<Vec<_>>().join(",");
     let data = &message["data"];
     match message["event"].as_str().unwrap_or_default() {

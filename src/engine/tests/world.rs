@@ -21,7 +21,8 @@ pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
 pub(super) const LISTENER: Listener = Listener(0);
 pub(super) const QUIZ_LISTENER: Listener = Listener(1);
 
-/// What a client hears, in words: "101", another status and its JSON, the text of a frame, "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
+/// What a client hears, in words: "101", another status and its JSON,
+/// the text of a frame, "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
 pub(super) type Heard = (ConnId, String);
 
 pub(super) struct World {
@@ -279,7 +280,11 @@ impl World {
             self.heard.push((conn, "FIN".into()));
         }
         for conn in out.closes {
+            let before = self.in_flight.len();
             self.in_flight.retain(|(stalled, _)| *stalled != conn);
+            if self.in_flight.len() < before {
+                self.engines[shard].sent(conn, false, now);
+            }
             self.heard.push((conn, "END".into()));
             self.engines[shard].released(conn);
         }
@@ -353,7 +358,7 @@ impl World {
             assert_eq!(levels.map(|level| level.read()), [0; 5]);
             let levels = [&counters.quiz_owners, &counters.quiz_participants, &counters.quizzes, &counters.attempts];
             assert_eq!(levels.map(|level| level.read()), [0; 4]);
-            assert_eq!((counters.quiz_writing.read(), counters.quiz_waiting.read()), (0, 0));
+            assert_eq!((counters.quiz_writing.read(), counters.quiz_waiting.read(), counters.quiz_watching.read()), (0, 0, 0));
             assert_eq!((counters.timers.read(), counters.topics.read()), (0, 0));
         }
         assert_eq!(self.store.rows, []);

@@ -7,6 +7,8 @@ mod attempts;
 mod body;
 mod caller;
 mod envelope;
+#[cfg(test)]
+mod fakes;
 mod fault;
 mod flags;
 mod given;
@@ -20,6 +22,8 @@ pub mod rooms;
 mod rules;
 mod shapes;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use super::{rooms::Clock, table::Route};
 pub use fault::Fault;

@@ -41,11 +41,11 @@ fn owner<S: Rooms>(call: &Call<S>, token: &str) -> Result<(), Denial> {
 
 async fn participant<S: Rooms>(call: &Call<S>, session: &str) -> Result<(), Denial> {
     let (quiz, attempt) = call.house.session(session).ok_or(Denial::Session)?;
-    match call.house.ask(Ask::Look { quiz, attempt }).await {
-        Reply::Looked(view) if view.end.is_none() => Ok(()),
-        Reply::Looked(_) | Reply::Refused(Refused::NotFound) => Err(Denial::Session),
-        _ => Err(Denial::Unavailable),
-    }
+    let reply = call.house.ask(Ask::Look { quiz, attempt }).await;
+    let Reply::Looked(view) = reply else {
+        return Err(if reply == Reply::Refused(Refused::NotFound) { Denial::Session } else { Denial::Unavailable });
+    };
+    if view.end.is_none() { Ok(()) } else { Err(Denial::Session) }
 }
 
 fn denied(denial: Denial) -> Answer {
