@@ -129,7 +129,7 @@ fn refused_telling(refused: Refused) -> Telling {
         }
         Refused::ActiveAttempts => conflict("G-001", "the quiz has running attempts and cannot change"),
         Refused::Archived => conflict("QUIZ-001", "the quiz is archived"),
-        Refused::NoQuestions => conflict("QUIZ-002", "the quiz has no questions"),
+        Refused::NoQuestions => conflict("QUIZ-002", "a published quiz has at least one question"),
         Refused::TooManyQuestions => conflict("QUIZ-002", "the quiz has 500 questions already"),
         Refused::NotPublished => conflict("QUIZ-003", "the quiz is not published"),
         Refused::NotOpen => conflict("QUIZ-003", "the quiz is not open now"),

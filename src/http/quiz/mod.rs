@@ -1,7 +1,7 @@
 //! The routes of quizzes, for owners, participants and (on the internal listener) operators. Reference: `README.md` beside this file.
 //!
-//! A handler looks at the credential first, then at the path, then at the body, and only then asks: homes for what changes ([`rooms::Quizzes`]),
-//! the store for what is only looked at ([`rooms::Library`]).
+//! A handler looks at the credential first, then at the path, then at the body, and only then asks: homes for what changes
+//! ([`rooms::Quizzes`]), the store for what is only looked at ([`rooms::Library`]).
 
 mod attempts;
 mod body;
