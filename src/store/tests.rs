@@ -263,6 +263,8 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod quiz;
+
 suite!(
     a_session_begins_and_ends,
     answers_come_in_order_with_their_tickets,

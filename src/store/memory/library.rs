@@ -53,11 +53,16 @@ fn loaded(attempt: &Attempt) -> LoadedAttempt {
     }
 }
 
+/// Begun at zero: the sum of nothing is less by its sign.
+fn worth(attempt: &Attempt) -> f64 {
+    attempt.answers.values().fold(0.0, |sum, answer| sum + answer.grade.score)
+}
+
 fn row(attempt: &Attempt) -> AttemptRow {
     let started = &attempt.started;
     let (score, answered_count) = match &attempt.closed {
         Some(closed) => (closed.score, closed.answered_count),
-        None => (attempt.answers.values().map(|answer| answer.grade.score).sum(), attempt.answers.len() as u32),
+        None => (worth(attempt), attempt.answers.len() as u32),
     };
     AttemptRow {
         id: started.attempt,

@@ -161,7 +161,8 @@ pub(super) fn attempt(conn: &Connection, owner: &str, id: AttemptId) -> rusqlite
     let Some(Found { number, shelves, mut row }) = one(conn, owner, id)? else { return Ok(None) };
     let mut answers: Vec<AnswerRow> = answers::of_attempt(conn, row.quiz, number, shelves)?.into_values().collect();
     if row.ended_at.is_none() {
-        row.score = answers.iter().map(|answer| answer.grade.score).sum();
+        // Begun at zero: the sum of nothing is less by its sign.
+        row.score = answers.iter().fold(0.0, |sum, answer| sum + answer.grade.score);
         row.answered_count = answers.len() as u32;
     }
     let places = places(conn, row.quiz)?;
