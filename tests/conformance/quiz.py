@@ -46,9 +46,9 @@ ESSAY = {"text": "Why?", "points": 5.0, "type": "short_text", "correct": []}
 EVERY_KIND = [CHOICE, SELECT, TRUTH, SHORT, ESSAY]
 
 
-def signed(house, sub: str, lifetime_s: int | None = 3600, secret: bytes | None = None, **claims) -> str:
+def signed(house, sub: str | None, lifetime_s: int | None = 3600, secret: bytes | None = None, **claims) -> str:
     """An access token as the server's own issuer signs it. A claim given as None is left out."""
-    key = secret or (house.folder / "data/keys/quiz.hs256").read_bytes()
+    key = secret or (house.folder / "data/keys/quiz.hs256").read_bytes().strip()
     body = {"iss": ISSUER, "aud": AUDIENCE, "sub": sub}
     if lifetime_s is not None:
         body["exp"] = int(time.time()) + lifetime_s

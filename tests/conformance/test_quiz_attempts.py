@@ -363,8 +363,9 @@ async def test_an_attempt_has_at_most_three_hundred_flags(house, teacher):
     await attempt.refused("FLAG-001", "POST", f"{attempt.path}/flags", {"flags": [{"label": "z"}] * 2})
     await attempt.flag("last")
     await attempt.refused("FLAG-001", "POST", f"{attempt.path}/flags", {"flags": [{"label": "z"}]})
-    timeline = listed(await teacher.get(f"/attempts/{attempt.id}/flags"))
-    assert [flag["label"] for flag in timeline] == ["X"] * 280 + ["Y"] * 19 + ["LAST"]
+    pages = [await teacher.get(f"/attempts/{attempt.id}/flags", offset=offset, limit=200) for offset in (0, 200)]
+    assert [page["total"] for page in pages] == [300, 300]
+    assert [flag["label"] for page in pages for flag in page["items"]] == ["X"] * 280 + ["Y"] * 19 + ["LAST"]
     same(await teacher.get(f"/quizzes/{quiz['id']}/flags/summary"), {"flags": 300, "attempts": 1, "labels": [
         {"label": label, "flags": flags, "attempts": 1} for label, flags in (("X", 280), ("Y", 19), ("LAST", 1))
     ]})

@@ -93,7 +93,7 @@ async def test_the_owners_example(build, http, name, run):
     assert example.lines[:-1] == lines
     head, tail = example.lines[-1].removesuffix("ms").rsplit(" ", 1)
     assert (head, tail.isdigit()) == ("Alice finished in", True)
-    house.signal()
+    await asyncio.to_thread(house.stop)
     assert (await example.end())[-1].startswith("Disconnected: 1012 ")
 
 

@@ -9,7 +9,7 @@ from quiz import CHOICE, Owner, Rest, frames, same
 async def test_every_acknowledged_answer_is_in_the_results_after_kill_9(build, http, name):
     house = build()
     teacher = Owner(house, http, name("teacher"))
-    quizzes = [await teacher.quiz([CHOICE] * 200) for _ in range(2)]
+    quizzes = [await teacher.quiz([CHOICE] * 40) for _ in range(2)]
     owner = await teacher.watch(*(f"quiz:{quiz['id']}" for quiz in quizzes))
     attempts = [await teacher.begin(quizzes[index % 2]["id"], alias=f"P{index}") for index in range(12)]
     acknowledged = {attempt.id: {} for attempt in attempts}
