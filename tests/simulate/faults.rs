@@ -29,10 +29,20 @@ pub(crate) enum Fault {
     LostLeave,
     /// The clock of a shard stands still for good.
     StoppedClock,
+    /// An event of a quiz does not reach a shard.
+    LostEvent,
+    /// A participant is told twice that the attempt is over.
+    DoubledClose,
+    /// The ranks that follow a better or worse answer to the same question are those before it.
+    MissedReplacement,
+    /// A home never hears that an owner has stopped listening.
+    ForgottenUnwatch,
+    /// A home never hears that its record was written.
+    LostRecord,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 12] = [
+    pub(crate) const ALL: [Fault; 17] = [
         Fault::LostWakeUp,
         Fault::LostLetter,
         Fault::DoubledLetter,
@@ -45,6 +55,11 @@ impl Fault {
         Fault::LostAnswer,
         Fault::LostLeave,
         Fault::StoppedClock,
+        Fault::LostEvent,
+        Fault::DoubledClose,
+        Fault::MissedReplacement,
+        Fault::ForgottenUnwatch,
+        Fault::LostRecord,
     ];
 }
 
