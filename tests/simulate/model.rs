@@ -53,6 +53,7 @@ pub(crate) struct InFlight {
 pub(crate) struct Conn {
     /// At the quizzes, once its head is said.
     pub(crate) quiz: Option<Box<Socket>>,
+    accepted_at: Moment,
     echo: bool,
     upgraded_at: Option<Moment>,
     /// Its first message has arrived, whatever it was.
@@ -137,9 +138,9 @@ impl Model {
         self.conns.get_mut(&conn).unwrap_or_else(|| panic!("the engine speaks of {conn:?}, which it does not hold"))
     }
 
-    pub(crate) fn accepted(&mut self, conn: ConnId) {
+    pub(crate) fn accepted(&mut self, conn: ConnId, now: Moment) {
         self.tallies[conn.shard.index()].accepted += 1;
-        let before = self.conns.insert(conn, Conn { settled: true, ..Conn::default() });
+        let before = self.conns.insert(conn, Conn { accepted_at: now, settled: true, ..Conn::default() });
         assert!(before.is_none(), "{conn:?} was given out twice");
     }
 
@@ -151,7 +152,7 @@ impl Model {
         let for_sure = first && own.settled;
         if own.upgraded_at.is_none() {
             if let Meaning::Comes(bearer) = meaning {
-                (own.upgraded_at, own.quiz) = (Some(now), Some(Box::new(quizzes.comes(bearer, now))));
+                (own.upgraded_at, own.quiz) = (Some(now), Some(Box::new(quizzes.comes(bearer, own.accepted_at))));
             }
             if let Meaning::Upgrade { echo } = meaning {
                 (own.upgraded_at, own.echo) = (Some(now), *echo);

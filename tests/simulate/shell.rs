@@ -34,7 +34,7 @@ impl World {
             Some(conn) => {
                 assert!(!self.closed && held < self.plan.seats, "{conn:?} was taken although there was no seat");
                 note!(self, "{conn:?} connects");
-                self.model.accepted(conn);
+                self.model.accepted(conn, self.now.moment);
                 self.clients.insert(conn, client);
             }
             None => {
