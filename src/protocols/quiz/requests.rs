@@ -62,8 +62,8 @@ impl Fault {
 
 /// Reads JSON in place, with buffers that are used again.
 ///
-/// simd-json's tape is walked as it is: serde's way over it, and the padded copy that its plain entrance makes, cost more than the parsing of
-/// so small a text (`benches/quiz.rs`).
+/// simd-json's tape is walked as it is: serde's way over it, and the padded copy that its plain entrance makes, cost more than the
+/// parsing of so small a text (`benches/quiz.rs`).
 pub struct Parser {
     /// A text, and at least [`INPUT_PADDING`] bytes after it.
     text: Vec<u8>,
