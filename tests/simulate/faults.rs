@@ -72,6 +72,7 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::QuizConnection(conn, letter) => Letter::QuizConnection(*conn, letter.clone()),
         Letter::Publish { topic, frame, members } => Letter::Publish { topic: *topic, frame: frame.clone(), members: *members },
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
+        Letter::Show { conn, topic, frame } => Letter::Show { conn: *conn, topic: *topic, frame: frame.clone() },
         Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
         Letter::QuizReply { number, reply } => Letter::QuizReply { number: *number, reply: reply.clone() },
         Letter::Key { from, telling, change } => Letter::Key { from: *from, telling: *telling, change: change.clone() },
