@@ -20,6 +20,8 @@ use std::{
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(10);
+const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a wheel may be late by, and a little.
 const GRACE: Duration = Duration::from_millis(10);
 
@@ -278,8 +280,9 @@ impl Model {
 
     /// When all is quiet, every socket has heard what it must.
     pub(crate) fn check_quiet_quizzes(&self, now: Moment) {
-        for (conn, socket) in self.conns.iter().filter_map(|(conn, own)| Some((conn, own.quiz.as_ref()?))) {
-            socket.check_quiet(&self.quizzes, now).unwrap_or_else(|fault| panic!("{conn:?}: {fault}: {socket:?}"));
+        for (conn, own) in &self.conns {
+            let Some(socket) = &own.quiz else { continue };
+            socket.check_quiet(&self.quizzes, own.closed, now).unwrap_or_else(|fault| panic!("{conn:?}: {fault}: {socket:?}"));
         }
         let overdue = self.quizzes.disk.attempts.values().find(|attempt| attempt.is_overdue(self.quizzes.now));
         assert!(overdue.is_none(), "the time of {overdue:?} is up, and it runs");
@@ -418,15 +421,19 @@ impl Socket {
         ensure(attempt.farewell().as_ref() == Some(data), "its attempt did not end so")
     }
 
-    fn check_quiet(&self, quizzes: &Quizzes, now: Moment) -> Checked {
+    fn check_quiet(&self, quizzes: &Quizzes, closed: bool, now: Moment) -> Checked {
         ensure(self.upgraded, "it was neither let in nor refused")?;
-        ensure(self.answered == self.asked, "it was not answered")?;
         let since = |at: Option<Moment>| at.map(|at| now.since(at)).unwrap_or_default();
+        if self.told_end.is_some() {
+            let time = if closed { GOODBYE + CLOSE_TIMEOUT } else { GOODBYE };
+            return ensure(since(self.told_end) <= time + GRACE, "its attempt is over, and it is still there");
+        }
+        ensure(self.answered == self.asked, "it was not answered")?;
         ensure(since(self.pinged_at.or(Some(self.came_at))) <= PING_INTERVAL + GRACE, "it was not pinged")?;
         ensure(since(self.unanswered_since) <= PONG_TIMEOUT + GRACE, "it has not answered for long")?;
         if let Bearer::Participant(_, attempt) = &self.bearer {
             let runs = quizzes.told.attempts.get(attempt).is_some_and(|attempt| attempt.is_running());
-            ensure(runs && self.told_end.is_none(), "its attempt is over, and it is still there")?;
+            ensure(runs, "its attempt is over, and it was not told")?;
         }
         for ((quiz, channel), watching) in &self.watching {
             match channel {
