@@ -4,7 +4,7 @@
 use crate::{
     clients::{Client, Meaning},
     faults::{Fault, double},
-    quiz::clients::Cast,
+    quiz::{clients::Cast, sockets::Bearer},
     wire,
     world::{World, note},
 };
@@ -72,6 +72,8 @@ impl World {
         note!(self, "{conn:?} says {} bytes {meanings:?}", bytes.len());
         let first = !self.shards[conn.shard.index()].fed;
         for meaning in meanings {
+            let held = self.quiz.keys.iter().find(|key| *meaning == Meaning::Comes(Bearer::Key(key.id)));
+            let meaning = &held.map_or_else(|| meaning.clone(), |key| Meaning::Comes(key.bearer()));
             self.model.said(conn, meaning, first, self.now.moment);
             if matches!(meaning, Meaning::Comes(_) | Meaning::Wish(_)) {
                 self.brings_events(conn.shard.index(), 1);

@@ -30,6 +30,18 @@ pub(crate) struct ApiKey {
     pub(crate) validity: Validity,
 }
 
+impl ApiKey {
+    /// What it makes of whoever comes with it now.
+    pub(crate) fn bearer(&self) -> Bearer {
+        match (self.role, self.validity) {
+            (Role::Owner, Validity::Good) => Bearer::Owner(self.owner.clone()),
+            (Role::Owner, Validity::Unsure) => Bearer::Unsure(self.owner.clone()),
+            (Role::User, _) => Bearer::Refused(403),
+            (Role::Owner, Validity::Bad) => Bearer::Refused(401),
+        }
+    }
+}
+
 /// Whom a client can claim to be.
 pub(crate) struct Cast<'a> {
     pub(crate) quizzes: &'a [Quiz],
@@ -63,7 +75,7 @@ impl Client {
             _ => by_session(dice, cast.attempts),
         };
         let talk = match &bearer {
-            Bearer::Owner(_) | Bearer::Unsure(_) => Talk::Owner(wishes(cast.quizzes)),
+            Bearer::Owner(_) | Bearer::Unsure(_) | Bearer::Key(_) => Talk::Owner(wishes(cast.quizzes)),
             Bearer::Participant(..) | Bearer::Refused(_) => Talk::Participant,
         };
         let mut parts = if matches!(bearer, Bearer::Owner(_)) && dice.percent(3) {
@@ -119,13 +131,7 @@ fn refused(dice: &mut Dice) -> (String, Bearer) {
 
 fn by_key(dice: &mut Dice, keys: &[ApiKey]) -> (String, Bearer) {
     let key = dice.pick(keys);
-    let bearer = match (key.role, key.validity) {
-        (Role::Owner, Validity::Good) => Bearer::Owner(key.owner.clone()),
-        (Role::Owner, Validity::Unsure) => Bearer::Unsure(key.owner.clone()),
-        (Role::User, _) => Bearer::Refused(403),
-        (Role::Owner, Validity::Bad) => Bearer::Refused(401),
-    };
-    (format!("?token={}", key.text), bearer)
+    (format!("?token={}", key.text), Bearer::Key(key.id))
 }
 
 fn by_session(dice: &mut Dice, attempts: &[(QuizId, AttemptId)]) -> (String, Bearer) {
