@@ -34,6 +34,10 @@ pub(crate) struct ServerFigures {
     pub(crate) cpu_us_per_delivery: Option<f64>,
     /// The share of the CPU time of deliveries that was spent in user space, 0 to 1.
     pub(crate) user_share_of_deliveries: Option<f64>,
+    /// CPU time of one answer to a question, and all that follows from it, microseconds.
+    pub(crate) cpu_us_per_answer: Option<f64>,
+    /// The share of a core that the held connections took, 0 to 1.
+    pub(crate) cpu_share_held: Option<f64>,
     /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.
     pub(crate) bytes_per_connection: Option<f64>,
 }
@@ -41,7 +45,7 @@ pub(crate) struct ServerFigures {
 /// One look at the process.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Seen {
-    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `closed`.
+    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `started`, `holding`, `answering`, `answered`, `closed`.
     pub(crate) at: &'static str,
     /// What it used until then.
     #[serde(flatten)]
@@ -58,6 +62,13 @@ impl ServerFigures {
     pub(crate) fn cpu_us(&self, from: &str, to: &str, operations: u64) -> Option<f64> {
         let (from, to) = (self.sample(from)?, self.sample(to)?);
         (operations > 0).then(|| to.cpu_ns.saturating_sub(from.cpu_ns) as f64 / 1e3 / operations as f64)
+    }
+
+    /// CPU time between two samples, of the time between them.
+    pub(crate) fn cpu_share(&self, from: &str, to: &str) -> Option<f64> {
+        let (from, to) = (self.sample(from)?, self.sample(to)?);
+        let wall_ns = to.at_ns.saturating_sub(from.at_ns);
+        (wall_ns > 0).then(|| to.cpu_ns.saturating_sub(from.cpu_ns) as f64 / wall_ns as f64)
     }
 
     /// The share of user space in the CPU time between two samples, 0 to 1.

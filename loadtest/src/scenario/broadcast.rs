@@ -1,6 +1,6 @@
 //! `broadcast`: everybody signs in, then events are published to their rooms through the internal listener.
 
-use super::{Run, Stop, spoken};
+use super::{Run, Stop, crowd::sign_in_checks, spoken};
 use crate::{
     args::Broadcast,
     crew::letters::Stage,
@@ -22,7 +22,7 @@ const LAST_DELIVERIES: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let publishing = publishing(args)?;
     let then = then(args);
-    let mut run = Run::begin("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
+    let mut run = Run::gather("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
     run.sign_in()?;
     run.check_connections("the server's connections before publishing", run.held())?;
     let dropped_before = run.dropped()?;
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     run.check_connections("the server's connections after the close", 0)?;
     Ok(run.finish(|tally, checks, server| {
         let counts = &tally.counts;
+        checks.extend(sign_in_checks(tally, args.crowd.students));
         checks.push(Check::new("publishes answered", counts.published, counts.answered));
         checks.push(Check::new("members named by the answers", counts.meant, counts.owed));
         checks.push(Check::new("deliveries and what the server says it dropped", counts.owed, counts.delivered + dropped));
@@ -50,7 +51,8 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
 }
 
 fn publishing(args: &Broadcast) -> Result<Publishing, Stop> {
-    let url = args.crowd.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
+    let url =
+        args.crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
     let target = Target::parse(url, "http").map_err(Stop::Usage)?;
     let pace = args.publish_rate.map_or(Pace::Saturate(args.publish_in_flight), Pace::Rate);
     Ok(Publishing { target, pace, bytes: args.bytes as usize, lasting: args.lasting })

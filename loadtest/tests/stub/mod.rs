@@ -1,5 +1,6 @@
 //! A server that speaks just enough of the contract, and that does on purpose what a server should not.
 
+use crate::run::Server;
 use std::{
     collections::{HashMap, HashSet},
     io::{Read, Write},
@@ -64,6 +65,10 @@ impl Stub {
         });
         let (public, internal) = (State::member as fn(&State, TcpStream), State::request as fn(&State, TcpStream));
         Stub { address: listen(&state, public), internal: listen(&state, internal), state }
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        Server { public: self.address, internal: self.internal }
     }
 
     /// How many signed in to each room, in no order.

@@ -39,3 +39,6 @@ pub use model::{AttemptId, EventId, OwnerId, ParticipantId, QuestionId, QuizId};
 pub use pulse::Phases;
 pub use requests::Parser;
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;
