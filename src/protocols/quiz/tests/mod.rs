@@ -5,6 +5,7 @@ mod crowds;
 mod ends;
 mod listening;
 mod quizzes;
-
+mod random;
 mod shelf;
+mod truth;
 mod world;

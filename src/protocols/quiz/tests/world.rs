@@ -148,10 +148,15 @@ impl World {
 
     /// Asks; returns under which number.
     pub(super) fn ask(&mut self, ask: Ask) -> u64 {
-        self.asked += 1;
-        let number = self.asked;
+        let number = self.ask_next();
         self.letter(ToQuiz::Ask { asker: ShardId(1), number, ask: Box::new(ask) });
         number
+    }
+
+    /// The number of the next request.
+    pub(super) fn ask_next(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked
     }
 
     /// Asks, lets the store do its part, and returns the answer.
