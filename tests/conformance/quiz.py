@@ -32,7 +32,7 @@ LISTEN_ONLY = "Subscriptions are managed by the server for this session"
 CODES = {
     "VAL-001": {400}, "AUTH-001": {401}, "AUTH-002": {403}, "NF-001": {404}, "G-001": {409}, "QUIZ-001": {409}, "QUIZ-002": {409},
     "QUIZ-003": {409}, "ATT-001": {409}, "ATT-002": {409}, "FLAG-001": {409}, "SRV-001": {503}, "SRV-002": {500},
-    "REQ-001": {404, 405, 413},
+    "REQ-001": {404, 405, 413, 426},
 }
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")

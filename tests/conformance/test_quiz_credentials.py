@@ -167,7 +167,7 @@ async def test_a_key_has_its_form(house, teacher):
         await teacher.refused("VAL-001", "POST", "/apikeys", body)
     assert len((await teacher.key("user", "я" * 100))["label"]) == 100
     await teacher.refused("NF-001", "DELETE", f"/apikeys/{NOBODY}")
-    await teacher.refused("VAL-001", "DELETE", "/apikeys/x")
+    await teacher.refused("NF-001", "DELETE", "/apikeys/x")
 
 
 # --- who may what
@@ -222,6 +222,10 @@ async def test_the_same_subject_of_another_audience_is_another_owner(build, http
     await account_of("south.local").refused("NF-001", "GET", f"/quizzes/{quiz['id']}")
     await account_of(AUDIENCE, ISSUER).refused("AUTH-001", "GET", "/quizzes")
     assert (await account_of("north.local").get(f"/quizzes/{quiz['id']}"))["title"] == "x"
+    # Where others issue the tokens, nobody signs in here.
+    await Rest(house, http).refused("NF-001", "POST", "/auth/sign-in", {"name": "anna", "password": "password"})
+    answer = await account(house, http, "anna", "password")
+    assert answer.status_code == 404 and answer.json()["code"] == "NF-001"
 
 
 async def test_a_key_of_role_user_may_only_begin(house, http, teacher):
@@ -256,7 +260,8 @@ async def test_without_a_good_credential_every_route_of_owners_is_closed(house, 
     nobody = Rest(house, http, **headers)
     routes = [*await everything(teacher), *WITHOUT_A_THING] if fault in ("none", "expired") else WITHOUT_A_THING[:3]
     for method, path, body in routes:
-        await nobody.refused("AUTH-001", method, path, body)
+        answer = await nobody.refused("AUTH-001", method, path, body)
+        assert answer.headers["www-authenticate"] == "Bearer"
 
 
 async def test_of_two_headers_the_key_counts(house, http, teacher, colleague):
@@ -267,7 +272,11 @@ async def test_of_two_headers_the_key_counts(house, http, teacher, colleague):
         assert (await teacher.get(f"/quizzes/{quiz['id']}"))["id"] == quiz["id"]
 
 
-async def test_a_credential_is_looked_at_before_what_it_comes_with(house, http):
-    nobody = Rest(house, http)
-    for method, path, body in (("POST", "/quizzes", {"title": 7}), ("GET", "/quizzes?limit=x", None), ("GET", "/quizzes/x", None)):
+async def test_credential_then_path_then_query_and_body_then_what_is_there(house, http, teacher):
+    nobody, user = Rest(house, http), Rest(house, http, x_api_key=(await teacher.key("user"))["key"])
+    routes = [("POST", "/quizzes", {"title": 7}), ("GET", "/quizzes?limit=x", None), ("PATCH", "/quizzes/x", {"title": 7})]
+    for method, path, body in routes:
         await nobody.refused("AUTH-001", method, path, body)
+        await user.refused("AUTH-002", method, path, body)
+    await teacher.refused("NF-001", "PATCH", "/quizzes/x", {"title": 7})
+    await teacher.refused("VAL-001", "PATCH", "/quizzes/9007199254740991", {"title": 7})
