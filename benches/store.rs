@@ -1,4 +1,5 @@
-//! What a session costs the store: one enter and one leave, in batches of hundreds, over a day's history of a school.
+//! What a session costs the store: one enter and one leave, in batches of hundreds, over a day's history of a school. And what an answer
+//! costs: any of 15,000 attempts that run at 500 quizzes.
 //!
 //! Two figures for each: time by the wall (what a shard waits for includes the disk) and CPU of the store's thread (what is bought with
 //! the core), the latter from `/proc/self/task/*/schedstat`.
@@ -7,7 +8,13 @@ mod brisk;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
-    protocols::presence::record::{Entering, Leaving},
+    protocols::{
+        presence::record::{Entering, Leaving},
+        quiz::{
+            model::{AccessType, Availability, Given, Grade, QuizId, Rules, SubmissionMode},
+            record::{Answered, NewQuiz, Record, Started},
+        },
+    },
     realtime::{ShardId, UnixMicros},
     store::{Answer, Settings, Sink, SqliteStore, Store, Ticket},
 };
@@ -33,6 +40,14 @@ impl Sink for Channel {
     }
 }
 
+/// A store beside the build, not in a temporary folder that may be memory.
+fn open() -> (SqliteStore, mpsc::Receiver<Answer>, tempfile::TempDir) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let (tell, answers) = mpsc::channel();
+    let store = SqliteStore::open(Settings::new(folder.path()), Box::new(Channel(tell))).expect("a store");
+    (store, answers, folder)
+}
+
 struct School {
     store: SqliteStore,
     answers: mpsc::Receiver<Answer>,
@@ -45,10 +60,7 @@ struct School {
 impl School {
     /// A store with `present` sessions that stay.
     fn open(present: u64) -> School {
-        // Beside the build, not in a temporary folder that may be memory.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let (tell, answers) = mpsc::channel();
-        let store = SqliteStore::open(Settings::new(folder.path()), Box::new(Channel(tell))).expect("a store");
+        let (store, answers, folder) = open();
         let agents = (0..STUDENTS * 2).map(|n| format!("web.student-{n:08}.dev.usr.example.org").into()).collect();
         let mut school = School { store, answers, agents, at: 1_790_000_000_000_000, next: 0, _folder: folder };
         for student in 0..present {
@@ -69,7 +81,11 @@ impl School {
     }
 
     fn wait(&self, answers: u64) -> Vec<i64> {
-        (0..answers).map(|_| self.answers.recv_timeout(PATIENCE).expect("an answer").result.expect("a row")).collect()
+        let answer = || match self.answers.recv_timeout(PATIENCE).expect("an answer") {
+            Answer::Entered(entered) => entered.result.expect("a row"),
+            Answer::Kept { .. } => unreachable!("no record was asked for"),
+        };
+        (0..answers).map(|_| answer()).collect()
     }
 
     /// `pairs` sessions begin and end, `batch` at a time: while some begin, those before them end.
@@ -93,6 +109,93 @@ impl School {
         gone.into_iter().for_each(|session| self.store.leave(Leaving { session, at: UnixMicros(self.at) }));
         self.store.flush(PATIENCE).expect("on disk");
     }
+}
+
+/// Attempts that run, and answers to their questions.
+struct Exam {
+    store: SqliteStore,
+    answers: mpsc::Receiver<Answer>,
+    next: u64,
+    _folder: tempfile::TempDir,
+}
+
+impl Exam {
+    fn open() -> Exam {
+        let (store, answers, folder) = open();
+        let exam = Exam { store, answers, next: 0, _folder: folder };
+        (0..CLASSROOMS).for_each(|_| exam.keep(new_quiz()));
+        (0..STUDENTS).for_each(|student| exam.keep(started(student)));
+        exam.wait(CLASSROOMS + STUDENTS);
+        exam
+    }
+
+    fn keep(&self, record: Record) {
+        self.store.keep(Ticket { shard: ShardId(0), token: 0 }, record).expect("room in the queue");
+    }
+
+    fn wait(&self, answers: u64) {
+        for _ in 0..answers {
+            match self.answers.recv_timeout(PATIENCE).expect("an answer") {
+                Answer::Kept { result, .. } => drop(result.expect("on disk")),
+                Answer::Entered(_) => unreachable!("nobody entered"),
+            }
+        }
+    }
+
+    /// So many answers, `batch` at a time.
+    fn answer(&mut self, count: u64, batch: u64) {
+        let mut left = count;
+        while left > 0 {
+            let now = batch.min(left);
+            for _ in 0..now {
+                self.keep(answered(self.next));
+                self.next += 1;
+            }
+            self.wait(now);
+            left -= now;
+        }
+    }
+}
+
+fn new_quiz() -> Record {
+    let rules = Rules {
+        title: "a quiz".into(),
+        access_type: AccessType::Public,
+        availability: Availability::Always,
+        opens_at: None,
+        closes_at: None,
+        time_limit_seconds: 0,
+        max_attempts: 0,
+        submission_mode: SubmissionMode::Immediate,
+        client_only: false,
+    };
+    Record::NewQuiz(Box::new(NewQuiz { owner: "school.local/ada".into(), rules, access_code: "code".into(), at: UnixMicros(1) }))
+}
+
+fn started(student: u64) -> Record {
+    Record::Started(Box::new(Started {
+        attempt: Uuid::from_u128(u128::from(student) << 64 | 0xA77E),
+        quiz: QuizId(1 + (student % CLASSROOMS) as i64),
+        owner: "school.local/ada".into(),
+        participant: Uuid::from_u128(u128::from(student) << 64 | 0x57D0),
+        new_participant: true,
+        alias: "Ada Lovelace".into(),
+        event: None,
+        started_at: UnixMicros(1_790_000_000_000_000 + student as i64),
+        deadline: None,
+    }))
+}
+
+/// Neighbours in time are not neighbours in a quiz; each attempt has its forty questions answered in their order, then again.
+fn answered(number: u64) -> Record {
+    Record::Answered(Box::new(Answered {
+        id: Uuid::from_u128(u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
+        attempt: Uuid::from_u128(u128::from(number * 7_919 % STUDENTS) << 64 | 0xA77E),
+        question: Uuid::from_u128(u128::from(number / STUDENTS % 40).wrapping_mul(0x2545_F491_4F6C_DD1D_9E37_79B9_7F4A_7C15)),
+        given: Given::Option(2),
+        grade: Grade { is_correct: Some(true), score: 10.0 },
+        at: UnixMicros(1_790_000_100_000_000 + number as i64),
+    }))
 }
 
 /// CPU that the thread named `store` has used.
@@ -130,5 +233,49 @@ fn sessions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = brisk::brisk(); targets = sessions }
+fn answers(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/answer");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(2));
+    for batch in [30, 300, 4_000] {
+        let mut exam = Exam::open();
+        exam.answer(STUDENTS * 2, 1_000);
+        group.bench_function(format!("CPU of the thread, {batch} at a time"), |b| {
+            b.iter_custom(|count| {
+                let before = store_cpu();
+                exam.answer(count, batch);
+                store_cpu() - before
+            });
+        });
+        group.bench_function(format!("wall, {batch} at a time"), |b| {
+            b.iter_custom(|count| {
+                let before = Instant::now();
+                exam.answer(count, batch);
+                before.elapsed()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn starts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/start");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(2));
+    let exam = Exam::open();
+    let mut next = STUDENTS;
+    group.bench_function("CPU of the thread, 300 at a time", |b| {
+        b.iter_custom(|count| {
+            let before = store_cpu();
+            for first in (0..count).step_by(300) {
+                let now = (count - first).min(300);
+                (next..next + now).for_each(|student| exam.keep(started(student)));
+                exam.wait(now);
+                next += now;
+            }
+            store_cpu() - before
+        });
+    });
+    group.finish();
+}
+
+criterion_group! { name = benches; config = brisk::brisk(); targets = sessions, answers, starts }
 criterion_main!(benches);

@@ -112,7 +112,7 @@ class Homeroom(Server):
     """Homeroom with one shard and its default settings, but for the flags given."""
 
     def __init__(self, run: "Run", *flags):
-        self.port, self.internal_port = free_port(), free_port()
+        self.port, self.internal_port, self.quiz_port = free_port(), free_port(), free_port()
         # Beside the build: a temporary folder may be memory.
         scratch = ROOT / "target/perf"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,8 @@ class Homeroom(Server):
         data = Path(self.folder.name)
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
-            "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}", *flags,
+            "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
+            "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", *flags,
         ]
         self.log = data / "log"
         super().__init__(spawn(command, run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))

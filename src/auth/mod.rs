@@ -4,9 +4,11 @@
 //! signed it; nothing in the token's header can choose either. Whoever holds a good token is an [`Account`], and [`Permissions`]
 //! says what the account may do in a classroom.
 
+pub mod api_key;
 pub mod authority;
 pub mod key;
 pub mod permission;
+pub mod session;
 pub mod token;
 
 #[cfg(test)]
@@ -15,4 +17,5 @@ mod hostile;
 pub use authority::{Account, Authority, Flaw, Issuer, MAX_TOKEN_BYTES, Refusal};
 pub use key::{Algorithm, KeyFault, KeyFlaw, Secret};
 pub use permission::{Action, Actions, Decision, Grants, PermissionQuestion, Permissions, Rule, ServiceId};
+pub use session::{SESSION_TOKEN_CHARS, SessionKey};
 pub use token::{Claims, SigningKey, subjects};

@@ -3,7 +3,7 @@
 use crate::{
     engine::Answer,
     runtime::Post,
-    store::{Entered, Sink},
+    store::{self, Entered, Sink},
 };
 use std::sync::{Arc, OnceLock};
 
@@ -19,13 +19,16 @@ impl ShardSink {
 }
 
 impl Sink for ShardSink {
-    fn post(&self, answers: &mut Vec<Entered>) {
+    fn post(&self, answers: &mut Vec<store::Answer>) {
         let Some(post) = self.0.get() else { return };
         // Stable: the answers of each shard stay in the order of its questions.
-        answers.sort_by_key(|entered| entered.ticket.shard);
-        for batch in answers.chunk_by(|one, other| one.ticket.shard == other.ticket.shard) {
-            let answers = batch.iter().map(|entered| Answer::Entered { ticket: entered.ticket.token, result: entered.result });
-            post.post(batch[0].ticket.shard, answers);
+        answers.sort_by_key(|answer| answer.ticket().shard);
+        for batch in answers.chunk_by(|one, other| one.ticket().shard == other.ticket().shard) {
+            let answers = batch.iter().map(|answer| match *answer {
+                store::Answer::Entered(Entered { ticket, result }) => Answer::Entered { ticket: ticket.token, result },
+                store::Answer::Kept { ticket, result } => Answer::Kept { ticket: ticket.token, result },
+            });
+            post.post(batch[0].ticket().shard, answers);
         }
     }
 }

@@ -32,10 +32,14 @@ pub struct Caller {
 }
 
 impl<S> Call<S> {
+    /// What stood in `{name}`, as sent.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// What stood in `{name}`. [`Fault::Unreadable`] with `expected` when it does not parse.
     pub fn param<T: FromStr>(&self, name: &str, expected: &'static str) -> Result<T, Fault> {
-        let found = self.params.iter().find(|(key, _)| key == name);
-        found.and_then(|(_, value)| value.parse().ok()).ok_or(Fault::Unreadable(expected))
+        self.text(name).and_then(|value| value.parse().ok()).ok_or(Fault::Unreadable(expected))
     }
 
     /// What the query says of `name`, decoded. [`Fault::Unreadable`] when it is there twice.

@@ -11,6 +11,8 @@ use http::{
 
 const METHODS: &str = "GET,PUT,POST,PATCH,DELETE";
 const NAMED: [&str; 3] = ["authorization", "content-type", "x-agent-label"];
+/// Of quizzes; allowed where it is asked for.
+const ASKED: &str = "x-api-key";
 const PREFIX: &str = "ulms-";
 
 /// Lets any page read the answer.
@@ -32,12 +34,12 @@ pub(super) fn preflight(asked: &HeaderMap) -> Answer {
     answer
 }
 
-/// The named headers, and of those asked for the ones with the prefix: the protocol knows no wildcard inside a name.
+/// The named headers, and of those asked for API keys and the ones with the prefix: the protocol knows no wildcard inside a name.
 fn allowed(asked: &HeaderMap) -> String {
     let mut allowed = NAMED.map(str::to_owned).to_vec();
     let lines = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|line| line.to_str().ok());
     for name in lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_ascii_lowercase()) {
-        if name.starts_with(PREFIX) && !allowed.contains(&name) {
+        if (name == ASKED || name.starts_with(PREFIX)) && !allowed.contains(&name) {
             allowed.push(name);
         }
     }
@@ -59,5 +61,6 @@ mod tests {
             allowed_for("Authorization, ULMS-Scope,ulms-app-version, x-evil, ulms-scope"),
             "authorization,content-type,x-agent-label,ulms-scope,ulms-app-version"
         );
+        assert_eq!(allowed_for("X-Api-Key,x-api-keys"), "authorization,content-type,x-agent-label,x-api-key");
     }
 }

@@ -7,9 +7,25 @@ use crate::protocols::presence::record::StoreFault;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+/// How an API tells its faults. What the table itself refuses, before a handler is reached, becomes one of them.
+pub trait Refusal: From<Fault> + 'static {
+    /// The answer that tells it.
+    fn into_answer(self) -> Answer;
+}
+
+impl Refusal for Fault {
+    fn into_answer(self) -> Answer {
+        self.into_answer()
+    }
+}
+
 /// Why there is no answer but this.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
+    /// There is no such route: 404.
+    NoRoute,
+    /// The route has no such method: 405.
+    NoMethod,
     /// The client sent no token: 401 `no_authentication_token`.
     NoToken,
     /// The client's token is not to be believed: 401 `invalid_authentication`.
@@ -38,6 +54,8 @@ impl Fault {
     /// The answer that tells it.
     pub fn into_answer(self) -> Answer {
         match self {
+            Fault::NoRoute => answer::empty(StatusCode::NOT_FOUND),
+            Fault::NoMethod => answer::empty(StatusCode::METHOD_NOT_ALLOWED),
             Fault::NoToken => unauthorized("no_authentication_token", "No authentication token", "The request carries no token"),
             Fault::BadToken => unauthorized("invalid_authentication", "Invalid authentication", "The token is not valid"),
             Fault::Denied => described(
@@ -76,7 +94,8 @@ fn unauthorized(r#type: &'static str, title: &'static str, detail: &'static str)
     answer
 }
 
-fn closing(mut answer: Answer) -> Answer {
+/// After it the connection is of no more use: not all of the request was read.
+pub(super) fn closing(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
 }

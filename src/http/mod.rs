@@ -16,6 +16,7 @@ pub mod internal;
 pub mod limits;
 mod pace;
 pub mod presence;
+pub mod quiz;
 pub mod rooms;
 mod stop;
 pub mod table;

@@ -1,22 +1,24 @@
 //! Which request goes where: the routes of one listener, by path and method.
 
 use super::{
-    answer::{self, Answer},
+    answer::Answer,
     call::Call,
     cors,
-    fault::Fault,
+    fault::{Fault, Refusal},
     limits::BODY_BYTES,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use std::{collections::HashMap, error::Error, fmt::Write, future::Future, pin::Pin, rc::Rc, time::Instant};
 use uuid::Uuid;
 
-type Pending = Pin<Box<dyn Future<Output = Result<Answer, Fault>>>>;
+type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 type Params = Vec<(String, String)>;
 type Handler<S> = Box<dyn Fn(Call<S>) -> Pending>;
+/// How an API tells what the table itself refuses.
+type Voice = fn(Fault) -> Answer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,22 +36,30 @@ pub struct Route<S> {
     method: Method,
     path: &'static str,
     face: Face,
+    voice: Voice,
     handler: Handler<S>,
 }
 
 impl<S> Route<S> {
-    /// A route that pages of any origin may call. `path` as matchit has it: `/rooms/{room}`. GET also answers HEAD.
-    pub fn public<F>(method: Method, path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
+    /// A route that pages of any origin may call. `path` as matchit has it: `/rooms/{room}`. GET also answers HEAD. What the table refuses
+    /// in the handler's place is told as the handler's own faults are.
+    pub fn public<F, E>(method: Method, path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
     where
-        F: Future<Output = Result<Answer, Fault>> + 'static,
+        F: Future<Output = Result<Answer, E>> + 'static,
+        E: Refusal,
     {
-        Route { method, path, face: Face::Public, handler: Box::new(move |call| Box::pin(handler(call))) }
+        let handler: Handler<S> = Box::new(move |call| {
+            let answer = handler(call);
+            Box::pin(async move { answer.await.unwrap_or_else(E::into_answer) })
+        });
+        Route { method, path, face: Face::Public, voice: |fault| E::from(fault).into_answer(), handler }
     }
 
     /// A route without leave for pages.
-    pub fn internal<F>(method: Method, path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
+    pub fn internal<F, E>(method: Method, path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
     where
-        F: Future<Output = Result<Answer, Fault>> + 'static,
+        F: Future<Output = Result<Answer, E>> + 'static,
+        E: Refusal,
     {
         Route { face: Face::Internal, ..Route::public(method, path, handler) }
     }
@@ -59,32 +69,47 @@ impl<S> Route<S> {
     }
 }
 
+/// One path and what answers there.
+struct Place<S> {
+    /// As matchit has it, with its prefix. What stands in the braces may be a secret, so that this is all that is logged of a path.
+    pattern: String,
+    routes: Vec<Route<S>>,
+}
+
 /// The routes of one listener. Those of several APIs may share it, each under its prefix.
 pub struct Table<S> {
-    places: matchit::Router<usize>,
-    by_path: HashMap<String, usize>,
-    routes: Vec<Vec<Route<S>>>,
+    at: matchit::Router<usize>,
+    by_pattern: HashMap<String, usize>,
+    places: Vec<Place<S>>,
+    /// How each prefix tells that there is no such route.
+    voices: Vec<(String, Voice)>,
     public: bool,
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Table<S> {
-        Table { places: matchit::Router::new(), by_path: HashMap::new(), routes: Vec::new(), public: false }
+        Table { at: matchit::Router::new(), by_pattern: HashMap::new(), places: Vec::new(), voices: Vec::new(), public: false }
     }
 }
 
 impl<S> Table<S> {
     /// Adds the routes of an API under `prefix`: empty, or `/like/this`. Where a method of a path is there already, it stays, so that an
-    /// API which asks for tokens goes before one which does not. The error names a path that is no path or that contradicts another.
+    /// API which asks for tokens goes before one which does not; likewise the voice of a prefix. The error names a path that is no path or
+    /// that contradicts another.
     pub fn with(mut self, prefix: &str, routes: Vec<Route<S>>) -> Result<Table<S>, matchit::InsertError> {
+        if let Some(first) = routes.first()
+            && self.voices.iter().all(|(other, _)| other != prefix)
+        {
+            self.voices.push((prefix.to_owned(), first.voice));
+        }
         for route in routes {
-            let path = format!("{prefix}{}", route.path);
-            let place = match self.by_path.get(&path) {
+            let pattern = format!("{prefix}{}", route.path);
+            let place = match self.by_pattern.get(&pattern) {
                 Some(&place) => place,
-                None => self.place(path)?,
+                None => self.place(pattern)?,
             };
             self.public |= route.face == Face::Public;
-            let there = &mut self.routes[place];
+            let there = &mut self.places[place].routes;
             if there.iter().all(|other| other.method != route.method) {
                 there.push(route);
             }
@@ -92,11 +117,11 @@ impl<S> Table<S> {
         Ok(self)
     }
 
-    fn place(&mut self, path: String) -> Result<usize, matchit::InsertError> {
-        let place = self.routes.len();
-        self.places.insert(path.as_str(), place)?;
-        self.by_path.insert(path, place);
-        self.routes.push(Vec::new());
+    fn place(&mut self, pattern: String) -> Result<usize, matchit::InsertError> {
+        let place = self.places.len();
+        self.at.insert(pattern.as_str(), place)?;
+        self.by_pattern.insert(pattern.clone(), place);
+        self.places.push(Place { pattern, routes: Vec::new() });
         Ok(place)
     }
 
@@ -108,31 +133,45 @@ impl<S> Table<S> {
     {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
-        let (method, path, id) = (parts.method.clone(), parts.uri.path().to_owned(), request_id(&parts));
+        let (method, id) = (parts.method.clone(), request_id(&parts));
         let found = self.find(&parts);
-        let public = found.as_ref().map_or(self.public, |found| found.0.iter().any(|route| route.face == Face::Public));
+        let pattern = found.as_ref().map(|(place, _)| place.pattern.as_str());
+        let public = found.as_ref().map_or(self.public, |(place, _)| place.is_public());
         let mut answer = match found {
             None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
-            None => answer::empty(StatusCode::NOT_FOUND),
-            Some((routes, params)) => match routes.iter().find(|route| route.answers(&method)) {
-                Some(route) => answered(route, house, parts, params, body, heard).await.unwrap_or_else(Fault::into_answer),
+            None => self.voice(parts.uri.path())(Fault::NoRoute),
+            Some((place, params)) => match place.routes.iter().find(|route| route.answers(&method)) {
+                Some(route) => answered(route, house, parts, params, body, heard).await.unwrap_or_else(route.voice),
                 None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
-                None => not_allowed(routes),
+                None => not_allowed(&place.routes),
             },
         };
         if public {
             cors::open(answer.headers_mut());
         }
         let (status, micros) = (answer.status().as_u16(), began.elapsed().as_micros() as u64);
-        tracing::debug!(request = ?id, %method, path = ?path, status, micros, "answered");
+        tracing::debug!(request = ?id, %method, route = pattern.unwrap_or("none"), status, micros, "answered");
         answer.headers_mut().insert(REQUEST_ID, id);
         answer
     }
 
-    fn find(&self, parts: &Parts) -> Option<(&[Route<S>], Params)> {
-        let matched = self.places.at(parts.uri.path()).ok()?;
+    fn find(&self, parts: &Parts) -> Option<(&Place<S>, Params)> {
+        let matched = self.at.at(parts.uri.path()).ok()?;
         let params = matched.params.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Some((&self.routes[*matched.value], params.collect()))
+        Some((&self.places[*matched.value], params.collect()))
+    }
+
+    /// The voice of the API under whose prefix the path is; the longest prefix counts.
+    fn voice(&self, path: &str) -> Voice {
+        let is_under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let above = self.voices.iter().filter(|(prefix, _)| is_under(prefix));
+        above.max_by_key(|(prefix, _)| prefix.len()).map_or(Fault::into_answer, |(_, voice)| *voice)
+    }
+}
+
+impl<S> Place<S> {
+    fn is_public(&self) -> bool {
+        self.routes.iter().any(|route| route.face == Face::Public)
     }
 }
 
@@ -154,7 +193,7 @@ where
     }
     let body = collected(body).await?;
     heard();
-    (route.handler)(Call { house: Rc::clone(house), parts, body, params }).await
+    Ok((route.handler)(Call { house: Rc::clone(house), parts, body, params }).await)
 }
 
 /// The whole body. One that is announced as too large is refused before any of it is read.
@@ -180,7 +219,7 @@ fn not_allowed<S>(routes: &[Route<S>]) -> Answer {
         let comma = if allow.is_empty() { "" } else { ", " };
         let _ = write!(allow, "{comma}{}{head}", route.method); // a String takes everything
     }
-    let mut answer = answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+    let mut answer = routes.first().map_or(Fault::into_answer as Voice, |route| route.voice)(Fault::NoMethod);
     if let Ok(allow) = HeaderValue::from_str(&allow) {
         answer.headers_mut().insert(header::ALLOW, allow);
     }
@@ -199,7 +238,8 @@ fn request_id(parts: &Parts) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::fakes;
+    use crate::http::{answer, fakes};
+    use http::StatusCode;
 
     async fn says(call: Call<&'static str>) -> Result<Answer, Fault> {
         let room: String = call.param("room", "a room").unwrap_or_default();
@@ -255,6 +295,55 @@ mod tests {
     fn paths_that_contradict_are_refused() {
         let other = vec![Route::public(Method::GET, "/rooms/{id}", says)];
         assert!(table().with("", other).is_err());
+    }
+
+    /// An API with words of its own.
+    struct Loud(Fault);
+
+    impl From<Fault> for Loud {
+        fn from(fault: Fault) -> Loud {
+            Loud(fault)
+        }
+    }
+
+    impl Refusal for Loud {
+        fn into_answer(self) -> Answer {
+            let status = self.0.clone().into_answer().status();
+            answer::text(status, format!("{:?}", self.0))
+        }
+    }
+
+    async fn fails(_: Call<&'static str>) -> Result<Answer, Loud> {
+        Err(Loud(Fault::BadToken))
+    }
+
+    #[test]
+    fn apis_that_share_a_listener_keep_their_voices() {
+        let loud = || vec![Route::public(Method::POST, "/b", fails), Route::internal(Method::POST, "/c", fails)];
+        let most = "x".repeat(BODY_BYTES + 1);
+        let asks = |prefix: &str| {
+            [
+                (format!("GET {prefix}/b/zzz"), 404, "NoRoute"),
+                (format!("GET {prefix}/b"), 405, "NoMethod"),
+                (format!("POST {prefix}/b"), 401, "BadToken"),
+                (format!("POST {prefix}/b\n\n{most}"), 413, "TooLarge"),
+                (format!("POST {prefix}/c\norigin: null"), 403, "Denied"),
+            ]
+        };
+        for prefix in ["/loud", "/deep", "/deep/er", ""] {
+            let plain = || table().with("/quiet", vec![Route::public(Method::GET, "/a", says)]).unwrap();
+            let table = plain().with(prefix, loud()).unwrap();
+            for (request, status, body) in asks(prefix) {
+                // Under one prefix the first to come tells what is no route.
+                let body = if prefix != "/loud" && prefix != "/deep" && status == 404 { "" } else { body };
+                let said = fakes::ask(&table, &Rc::new("h"), &request);
+                assert_eq!((said.status, said.body.as_str()), (status, body), "{prefix} {}", request.lines().next().unwrap());
+            }
+            for (request, status) in [("GET /quiet/b", 404), ("GET /louder", 404), ("GET /x", 404), ("PATCH /a", 405)] {
+                let said = fakes::ask(&table, &Rc::new("h"), request);
+                assert_eq!((said.status, said.body.as_str()), (status, ""), "{prefix} {request}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! The contract between presence and whatever keeps its records.
+//! The contract between the protocols and whatever keeps their records.
 
-use super::Health;
+use super::{Health, Library};
 use crate::{
-    protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
+    protocols::{
+        presence::record::{Attendance, Entering, Leaving, StoreFault},
+        quiz::record::{Kept, Record},
+    },
     realtime::{ClassroomId, ShardId, UnixMicros},
 };
 use std::time::Duration;
@@ -26,7 +29,28 @@ pub struct Entered {
 }
 
 /// What a store posts.
-pub type Answer = Entered;
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// To [`Store::enter`].
+    Entered(Entered),
+    /// To [`Store::keep`].
+    Kept {
+        /// As it was given.
+        ticket: Ticket,
+        /// What is on disk; or why nothing of it is.
+        result: Result<Kept, StoreFault>,
+    },
+}
+
+impl Answer {
+    /// Who asked.
+    pub fn ticket(&self) -> Ticket {
+        match self {
+            Answer::Entered(entered) => entered.ticket,
+            Answer::Kept { ticket, .. } => *ticket,
+        }
+    }
+}
 
 /// Where answers go: pushes them to the shards' queues and wakes each shard once.
 pub trait Sink: Send {
@@ -35,11 +59,11 @@ pub trait Sink: Send {
     fn post(&self, answers: &mut Vec<Answer>);
 }
 
-/// What presence asks of its records. One suite of tests runs over every implementation.
+/// What presence and quizzes ask of their records. One suite of tests runs over every implementation.
 ///
 /// A session's number is used once, also over restarts. For one room and agent the questions are fulfilled in the order in which one thread
-/// asked them.
-pub trait Store: Send + Sync {
+/// asked them; and so are all that are answered, enters and records.
+pub trait Store: Library {
     /// Begins a session, without blocking: the answer comes through the sink once the row is on disk.
     ///
     /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has
@@ -49,6 +73,14 @@ pub trait Store: Send + Sync {
     /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full or the store has stopped. An enter that waited
     /// too long in the queue is answered `Busy` later and leaves no row.
     fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault>;
+
+    /// Keeps a record, without blocking: the answer comes through the sink once it is on disk. All of it is, or nothing; a record that is
+    /// refused by itself does not harm the others.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full (enters and records together) or the store has stopped.
+    /// A record that waited too long in the queue is answered `Busy` later and leaves nothing.
+    fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault>;
 
     /// Ends a session, without blocking. Never refused and never answered: kept in memory and retried until it is on disk. What a
     /// crash loses the next start ends. An unknown number is ignored.

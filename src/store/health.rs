@@ -21,11 +21,11 @@ pub enum Outcome {
 #[derive(Default, Debug)]
 pub struct Health {
     outcome: AtomicU8,
-    /// Enters that wait to be taken into a batch.
-    pub queued_enters: AtomicU64,
-    /// Leaves that a failed commit left in memory, to be retried.
+    /// Enters and records that wait to be taken into a batch.
+    pub queued: AtomicU64,
+    /// Leaves that wait in memory: those that asked for more go before them, or a commit failed and is to be retried.
     pub overdue_leaves: AtomicU64,
-    /// Enters and leaves in the last batch.
+    /// Enters, records and leaves in the last batch.
     pub batch_size: AtomicU64,
     /// Microseconds that the last batch took, from its begin to the end of its commit.
     pub batch_micros: AtomicU64,
@@ -33,8 +33,8 @@ pub struct Health {
     pub commits: AtomicU64,
     /// Batches that failed since the start, heartbeats with them.
     pub failures: AtomicU64,
-    /// Enters answered `Busy` because they waited too long in the queue, since the start.
-    pub expired_enters: AtomicU64,
+    /// Enters and records answered `Busy` because they waited too long in the queue, since the start.
+    pub expired: AtomicU64,
 }
 
 impl Health {

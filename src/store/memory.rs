@@ -1,10 +1,17 @@
 //! A store in memory: the same contract, deterministic, without a thread, and as slow or broken as a test wants it.
 
+mod library;
+mod records;
+
 use super::{Answer, Entered, Health, Store, Ticket, intervals::Interval, intervals::told};
 use crate::{
-    protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
+    protocols::{
+        presence::record::{Attendance, Entering, Leaving, StoreFault},
+        quiz::record::Record,
+    },
     realtime::{ClassroomId, UnixMicros},
 };
+use records::Records;
 use std::{
     collections::{BTreeMap, VecDeque},
     mem,
@@ -19,15 +26,15 @@ pub enum Mood {
     Prompt,
     /// At most so many requests are done each time the answers are taken; with none it hangs.
     Slow(usize),
-    /// Enters are answered [`StoreFault::Busy`], leaves are kept for later, reads are refused.
+    /// Enters and records are answered [`StoreFault::Busy`], leaves are kept for later, reads are refused.
     Busy,
-    /// Enters are answered [`StoreFault::Failed`], leaves are kept for later, reads are refused.
+    /// Enters and records are answered [`StoreFault::Failed`], leaves are kept for later, reads are refused.
     Failing,
-    /// Enters are refused, leaves are dropped; what is queued stays unanswered.
+    /// Enters and records are refused, leaves are dropped; what is queued stays unanswered.
     Stopped,
 }
 
-/// Presence's records in memory. Nothing happens by itself: requests are done, in order, by [`MemoryStore::take_answers`].
+/// The records of presence and quizzes in memory. Nothing happens by itself: requests are done, in order, by [`MemoryStore::take_answers`].
 pub struct MemoryStore {
     state: Mutex<State>,
     health: Health,
@@ -37,13 +44,14 @@ type Key = (ClassroomId, Arc<str>);
 
 enum Request {
     Enter(Ticket, Entering),
+    Keep(Ticket, Record),
     Leave(Leaving),
 }
 
 struct State {
     mood: Mood,
     bound: usize,
-    /// Enters in `queue`.
+    /// Enters and records in `queue`.
     waiting: usize,
     queue: VecDeque<Request>,
     /// Leaves that a fault kept from being done.
@@ -53,6 +61,7 @@ struct State {
     live: BTreeMap<i64, (Key, UnixMicros)>,
     present: BTreeMap<Key, i64>,
     past: BTreeMap<Key, Vec<Interval>>,
+    records: Records,
 }
 
 impl Default for MemoryStore {
@@ -62,7 +71,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// A prompt, empty store that lets at most `queue` enters wait.
+    /// A prompt, empty store that lets at most `queue` enters and records wait.
     pub fn new(queue: usize) -> MemoryStore {
         let state = State {
             mood: Mood::Prompt,
@@ -75,6 +84,7 @@ impl MemoryStore {
             live: BTreeMap::new(),
             present: BTreeMap::new(),
             past: BTreeMap::new(),
+            records: Records::default(),
         };
         MemoryStore { state: Mutex::new(state), health: Health::default() }
     }
@@ -119,26 +129,34 @@ impl MemoryStore {
         self.count(&state);
     }
 
+    fn ask(&self, request: Request) -> Result<(), StoreFault> {
+        let mut state = self.state();
+        if state.mood == Mood::Stopped || state.waiting >= state.bound {
+            return Err(StoreFault::Busy);
+        }
+        state.waiting += 1;
+        state.queue.push_back(request);
+        self.count(&state);
+        Ok(())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, state: &State) {
-        self.health.queued_enters.store(state.waiting as u64, Relaxed);
+        self.health.queued.store(state.waiting as u64, Relaxed);
         self.health.overdue_leaves.store(state.overdue.len() as u64, Relaxed);
     }
 }
 
 impl Store for MemoryStore {
     fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
-        let mut state = self.state();
-        if state.mood == Mood::Stopped || state.waiting >= state.bound {
-            return Err(StoreFault::Busy);
-        }
-        state.waiting += 1;
-        state.queue.push_back(Request::Enter(ticket, entering));
-        self.count(&state);
-        Ok(())
+        self.ask(Request::Enter(ticket, entering))
+    }
+
+    fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault> {
+        self.ask(Request::Keep(ticket, record))
     }
 
     fn leave(&self, leaving: Leaving) {
@@ -200,7 +218,12 @@ impl State {
                 Request::Enter(ticket, entering) => {
                     self.waiting -= 1;
                     let result = self.enter(entering);
-                    self.answers.push(Entered { ticket, result });
+                    self.answers.push(Answer::Entered(Entered { ticket, result }));
+                }
+                Request::Keep(ticket, record) => {
+                    self.waiting -= 1;
+                    let result = self.records.keep(record);
+                    self.answers.push(Answer::Kept { ticket, result });
                 }
                 Request::Leave(leaving) => self.leave(leaving),
             }
@@ -214,7 +237,8 @@ impl State {
         self.waiting = 0;
         for request in self.queue.drain(..) {
             match request {
-                Request::Enter(ticket, _) => self.answers.push(Entered { ticket, result: Err(fault) }),
+                Request::Enter(ticket, _) => self.answers.push(Answer::Entered(Entered { ticket, result: Err(fault) })),
+                Request::Keep(ticket, _) => self.answers.push(Answer::Kept { ticket, result: Err(fault) }),
                 Request::Leave(leaving) => self.overdue.push_back(leaving),
             }
         }
@@ -271,10 +295,10 @@ fn row((_, agent_id): &Key, entered: UnixMicros, left: Option<UnixMicros>) -> At
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{entering, everything, leaving, row, ticket};
+    use crate::store::tests::{entered, entering, everything, leaving, row, ticket};
 
     fn results(store: &MemoryStore) -> Vec<Result<i64, StoreFault>> {
-        store.take_answers().into_iter().map(|answer| answer.result).collect()
+        store.take_answers().into_iter().map(|answer| entered(answer).result).collect()
     }
 
     fn with(agents: &[&str]) -> MemoryStore {
@@ -292,7 +316,7 @@ mod tests {
         assert_eq!(results(&store), []);
         store.be(Mood::Slow(2));
         assert_eq!(results(&store), [Ok(1), Ok(2)]);
-        assert_eq!(store.health().queued_enters.load(Relaxed), 1);
+        assert_eq!(store.health().queued.load(Relaxed), 1);
         store.be(Mood::Prompt);
         assert_eq!(results(&store), [Ok(3)]);
     }

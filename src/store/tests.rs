@@ -28,6 +28,13 @@ pub(super) fn ticket(token: u64) -> Ticket {
     Ticket { shard: ShardId((token % 3) as u16), token }
 }
 
+pub(super) fn entered(answer: Answer) -> Entered {
+    match answer {
+        Answer::Entered(entered) => entered,
+        Answer::Kept { .. } => panic!("no record was asked for"),
+    }
+}
+
 pub(super) fn entering(agent_id: &str, at: i64) -> Entering {
     Entering { classroom: ROOM, agent_id: agent_id.into(), at: UnixMicros(at) }
 }
@@ -49,14 +56,14 @@ trait Subject {
     fn fresh(queue: usize) -> Self;
     fn store(&self) -> &dyn Store;
     /// The next `count` answers.
-    fn answers(&self, count: usize) -> Vec<Entered>;
+    fn answers(&self, count: usize) -> Vec<Answer>;
 
     /// Of all rooms.
     fn kept_intervals(&self) -> usize;
 
     fn enter(&self, entering: Entering) -> Result<i64, StoreFault> {
         self.store().enter(ticket(1), entering)?;
-        self.answers(1)[0].result
+        entered(self.answers(1)[0]).result
     }
 
     fn session(&self, agent_id: &str, at: i64) -> i64 {
@@ -100,7 +107,7 @@ impl Subject for OnDisk {
         file.query_row("SELECT count(*) FROM agent_session_history", [], |row| row.get::<_, u32>(0)).expect("a count") as usize
     }
 
-    fn answers(&self, count: usize) -> Vec<Entered> {
+    fn answers(&self, count: usize) -> Vec<Answer> {
         (0..count).map(|_| self.answers.recv_timeout(PATIENCE).expect("an answer")).collect()
     }
 }
@@ -122,7 +129,7 @@ impl Subject for InMemory {
         self.store.past_intervals()
     }
 
-    fn answers(&self, count: usize) -> Vec<Entered> {
+    fn answers(&self, count: usize) -> Vec<Answer> {
         let answers = self.store.take_answers();
         assert_eq!(answers.len(), count);
         answers
@@ -147,9 +154,9 @@ fn answers_come_in_order_with_their_tickets<S: Subject>() {
         it.store().enter(ticket(token), entering(&format!("web.{token}"), 5)).expect("room");
     }
     let answers = it.answers(500);
-    let tickets: Vec<Ticket> = answers.iter().map(|answer| answer.ticket).collect();
+    let tickets: Vec<Ticket> = answers.iter().map(Answer::ticket).collect();
     assert_eq!(tickets, (0..500).map(ticket).collect::<Vec<_>>());
-    let numbers: Vec<i64> = answers.iter().map(|answer| answer.result.expect("a row")).collect();
+    let numbers: Vec<i64> = answers.iter().map(|&answer| entered(answer).result.expect("a row")).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "numbers grow");
 }
 
@@ -233,7 +240,7 @@ fn a_refused_row_leaves_the_others<S: Subject>() {
     for (token, agent_id) in ["web.ada", "", "web.bob"].into_iter().enumerate() {
         it.store().enter(ticket(token as u64), entering(agent_id, 5)).expect("room");
     }
-    let results: Vec<_> = it.answers(3).into_iter().map(|answer| answer.result.map(drop)).collect();
+    let results: Vec<_> = it.answers(3).into_iter().map(|answer| entered(answer).result.map(drop)).collect();
     assert_eq!(results, [Ok(()), Err(StoreFault::Failed), Ok(())]);
     assert_eq!(it.told().len(), 2);
 }
@@ -255,6 +262,8 @@ macro_rules! suite {
         mod memory { $(#[test] fn $name() { super::$name::<super::InMemory>(); })* }
     };
 }
+
+pub(super) mod quiz;
 
 suite!(
     a_session_begins_and_ends,

@@ -53,10 +53,13 @@ pub(crate) fn double(letter: &Letter) -> Letter {
     match letter {
         Letter::Home(letter) => Letter::Home(letter.clone()),
         Letter::Connection(conn, letter) => Letter::Connection(*conn, letter.clone()),
-        Letter::Publish { classroom, frame, members } => {
-            Letter::Publish { classroom: *classroom, frame: frame.clone(), members: *members }
-        }
+        Letter::QuizHome(letter) => Letter::QuizHome(letter.clone()),
+        Letter::QuizConnection(conn, letter) => Letter::QuizConnection(*conn, letter.clone()),
+        Letter::Publish { topic, frame, members } => Letter::Publish { topic: *topic, frame: frame.clone(), members: *members },
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
         Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
+        Letter::QuizReply { number, reply } => Letter::QuizReply { number: *number, reply: reply.clone() },
+        Letter::Key { from, telling, change } => Letter::Key { from: *from, telling: *telling, change: change.clone() },
+        Letter::KeyHeard { telling } => Letter::KeyHeard { telling: *telling },
     }
 }

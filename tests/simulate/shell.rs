@@ -106,6 +106,8 @@ impl World {
             Letter::Home(ToHome::Ask { ask, .. }) => self.note_publication(to, ask),
             Letter::Publish { frame, .. } | Letter::Deliver(_, frame) => self.model.tallies[to].brought += frame.len(),
             Letter::Home(_) | Letter::Connection(..) | Letter::Reply { .. } => {}
+            Letter::QuizHome(_) | Letter::QuizConnection(..) | Letter::QuizReply { .. } => {}
+            Letter::Key { .. } | Letter::KeyHeard { .. } => {}
         }
         let now = self.now;
         self.feed(to).letter(letter, now);

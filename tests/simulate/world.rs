@@ -8,9 +8,12 @@ use crate::{
     outside::{Asked, RestAsk},
 };
 use homeroom::{
-    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId},
+    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey},
     engine::{Birth, Counters, Engine, Entrance, Letter, Limits, Output, Rules, Seats, SocketApi},
-    protocols::presence::{SessionError, Settings},
+    protocols::{
+        presence::{SessionError, Settings},
+        quiz,
+    },
     realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId},
 };
 use std::{
@@ -341,6 +344,9 @@ fn rules(plan: &Plan) -> Rules {
             ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
         ]),
         presence: Settings { coalesce_above: plan.coalesce_above, ..Settings::default() },
+        quiz_authority: Authority::new([]).expect("nobody signs"),
+        quiz_session: SessionKey::new(&[7; 32]),
+        quiz: quiz::Settings::default(),
         show_shard: false,
     }
 }

@@ -86,7 +86,7 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
         let table = Table::default().with(
             "",
             vec![
-                Route::public(Method::GET, "/now", |_| async { Ok(answer::text(StatusCode::OK, "now")) }),
+                Route::public(Method::GET, "/now", |_| async { Ok::<_, Fault>(answer::text(StatusCode::OK, "now")) }),
                 Route::public(Method::POST, "/echo", echo),
                 Route::public(Method::GET, "/slow", slow),
                 Route::public(Method::GET, "/large", large),

@@ -1,7 +1,7 @@
 //! What the REST routes ask of homes, and what these answer.
 
 use super::{
-    model::{AccessType, AnswerId, AttemptId, EventId, Given, Grade, OwnerId, ParticipantId, QuestionId, QuizId, Quiz, Reason},
+    model::{AccessType, AnswerId, AttemptId, EventId, Given, Grade, OwnerId, ParticipantId, QuestionId, Quiz, QuizId, Reason},
     record::{Edit, Flag, Kept, Record},
 };
 use crate::realtime::{StoreFault, UnixMicros};

@@ -3,8 +3,8 @@
 //! A [`Record`] is one change; it is answered once it is on disk. Reads are views, one for each route that only looks.
 
 use super::model::{
-    AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role, Rules,
-    Status,
+    AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role,
+    Rules, Status,
 };
 use crate::realtime::UnixMicros;
 use std::sync::Arc;
@@ -220,6 +220,15 @@ pub struct Key {
     pub created_at: UnixMicros,
 }
 
+/// What every shard must hear of keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyChange {
+    /// It is good.
+    Added(Box<Key>),
+    /// It is good no more.
+    Revoked(KeyId),
+}
+
 // --- what homes read at their beginning
 
 /// A quiz with all that its home must know.
@@ -246,6 +255,8 @@ pub struct LoadedAttempt {
     pub started_at: UnixMicros,
     /// When its time is up.
     pub deadline: Option<UnixMicros>,
+    /// When its last answer came (`at` of the latest of its answer records), also of one that is over: ranks need it.
+    pub last_answer: Option<UnixMicros>,
     /// How many flags it has.
     pub flags: u32,
     /// How it ended, if it did.
@@ -340,6 +351,35 @@ pub struct FlagRow {
     pub flag: Flag,
     /// When its batch came.
     pub flagged_at: UnixMicros,
+}
+
+/// A quiz in a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QuizRow {
+    /// Without its questions.
+    pub quiz: Quiz,
+    /// How many it has.
+    pub questions_count: u32,
+}
+
+/// A key in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRow {
+    /// What it is.
+    pub key: Key,
+    /// Since when it is good no more.
+    pub revoked_at: Option<UnixMicros>,
+}
+
+/// The flags of a quiz.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlagSummary {
+    /// All of them.
+    pub flags: u64,
+    /// How many attempts have one at least.
+    pub attempts: u64,
+    /// For each label; the most frequent first, then by name.
+    pub labels: Vec<FlagCount>,
 }
 
 /// A label in a summary.

@@ -2,8 +2,10 @@
 
 mod fault;
 mod history;
+mod leaves;
 mod lock;
 mod queue;
+mod quiz;
 mod reader;
 mod rows;
 mod schema;
@@ -16,11 +18,15 @@ pub use fault::OpenFault;
 
 use super::{Health, Sink, Store, Ticket};
 use crate::{
-    protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
+    protocols::{
+        presence::record::{Attendance, Entering, Leaving, StoreFault},
+        quiz::record::Record,
+    },
     realtime::{ClassroomId, UnixMicros},
 };
 use lock::FolderLock;
-use queue::{Queue, Request};
+use queue::{Question, Queue, Request};
+use quiz::Records;
 use reader::Readers;
 use rows::Rows;
 use rusqlite::Connection;
@@ -42,9 +48,9 @@ pub struct Settings {
     pub replica: String,
     /// Where the others reach this replica.
     pub address: Option<String>,
-    /// Enters that may wait; those beyond are refused as `Busy`.
+    /// Enters and records that may wait; those beyond are refused as `Busy`.
     pub queue: usize,
-    /// An enter that waited longer is answered `Busy` and leaves no row.
+    /// What waited longer is answered `Busy` and leaves no row.
     pub acquire_timeout: Duration,
 }
 
@@ -61,7 +67,7 @@ impl Settings {
     }
 }
 
-/// Presence's records in a SQLite file.
+/// The records of presence and quizzes in a SQLite file.
 pub struct SqliteStore {
     queue: Arc<Queue>,
     readers: Readers,
@@ -119,10 +125,11 @@ fn serve(
     ready: mpsc::Sender<rusqlite::Result<()>>,
 ) {
     // The opener waits for this word; it cannot be gone.
-    match Rows::prepare(conn, replica.id, replica.last_session) {
-        Ok(rows) => {
+    let prepared = Rows::prepare(conn, replica.id, replica.last_session).and_then(|rows| Ok((rows, Records::prepare(conn)?)));
+    match prepared {
+        Ok((rows, records)) => {
             drop(ready.send(Ok(())));
-            Writer::new(conn, rows, queue, sink, acquire_timeout).run();
+            Writer::new(conn, rows, records, queue, sink, acquire_timeout).run();
         }
         Err(error) => drop(ready.send(Err(error))),
     }
@@ -130,7 +137,11 @@ fn serve(
 
 impl Store for SqliteStore {
     fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
-        self.queue.push_enter(ticket, entering)
+        self.queue.ask(ticket, Question::Enter(entering))
+    }
+
+    fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault> {
+        self.queue.ask(ticket, Question::Keep(record))
     }
 
     fn leave(&self, leaving: Leaving) {

@@ -1,7 +1,10 @@
 //! What waits for the store's thread: pushed by shards without a lock, taken by one thread that sleeps when there is nothing.
 
 use super::super::{Health, Ticket};
-use crate::protocols::presence::record::{Entering, Leaving, StoreFault};
+use crate::protocols::{
+    presence::record::{Entering, Leaving, StoreFault},
+    quiz::record::Record,
+};
 use crossbeam::queue::SegQueue;
 use std::{
     sync::{
@@ -13,10 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What is answered.
+pub(super) enum Question {
+    /// A session begins.
+    Enter(Entering),
+    /// A record.
+    Keep(Record),
+}
+
 /// A request, in the order in which it is to be fulfilled.
 pub(super) enum Request {
-    /// A session begins; the moment is when it was asked.
-    Enter(Ticket, Entering, Instant),
+    /// To be answered; the moment is when it was asked.
+    Ask(Ticket, Question, Instant),
     /// A session ends.
     Leave(Leaving),
     /// Told when everything before it is on disk.
@@ -26,10 +37,10 @@ pub(super) enum Request {
     Chore(Box<dyn FnOnce(&rusqlite::Connection) + Send>),
 }
 
-/// Many push, one takes. Enters are bounded, the rest is bounded by the live sessions.
+/// Many push, one takes. Questions are bounded, the rest is bounded by the live sessions.
 pub(super) struct Queue {
     requests: SegQueue<Request>,
-    enters: u64,
+    questions: u64,
     sleeping: AtomicBool,
     stopping: AtomicBool,
     taker: OnceLock<Thread>,
@@ -37,11 +48,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue that holds at most `enters` enters.
-    pub(super) fn new(enters: usize) -> Queue {
+    /// A queue that holds at most so many questions.
+    pub(super) fn new(questions: usize) -> Queue {
         Queue {
             requests: SegQueue::new(),
-            enters: enters as u64,
+            questions: questions as u64,
             sleeping: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             taker: OnceLock::new(),
@@ -54,16 +65,16 @@ impl Queue {
         self.taker.get_or_init(thread::current);
     }
 
-    pub(super) fn push_enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
+    pub(super) fn ask(&self, ticket: Ticket, question: Question) -> Result<(), StoreFault> {
         if self.is_stopping() {
             return Err(StoreFault::Busy);
         }
-        let queued = &self.health.queued_enters;
-        if queued.fetch_add(1, Ordering::Relaxed) >= self.enters {
+        let queued = &self.health.queued;
+        if queued.fetch_add(1, Ordering::Relaxed) >= self.questions {
             queued.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreFault::Busy);
         }
-        self.push(Request::Enter(ticket, entering, Instant::now()));
+        self.push(Request::Ask(ticket, question, Instant::now()));
         Ok(())
     }
 
@@ -74,8 +85,8 @@ impl Queue {
 
     pub(super) fn pop(&self) -> Option<Request> {
         let request = self.requests.pop()?;
-        if matches!(request, Request::Enter(..)) {
-            self.health.queued_enters.fetch_sub(1, Ordering::Relaxed);
+        if matches!(request, Request::Ask(..)) {
+            self.health.queued.fetch_sub(1, Ordering::Relaxed);
         }
         Some(request)
     }

@@ -1,4 +1,4 @@
-//! Attendance, read beside the writer on connections of its own.
+//! Reads beside the writer, on connections of their own: attendance here, quizzes in their room.
 
 use super::{
     super::intervals::told,
@@ -37,8 +37,17 @@ impl Readers {
         from: UnixMicros,
         to: UnixMicros,
     ) -> Result<Vec<Attendance>, StoreFault> {
-        self.read(|conn| attendance(conn, classroom, from, to)).map_err(|error| {
-            tracing::debug!(%error, "attendance cannot be read");
+        self.view(|conn| attendance(conn, classroom, from, to))
+    }
+
+    /// Asks one connection within one snapshot: what a session or an attempt becomes meanwhile is told once.
+    pub(super) fn view<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreFault> {
+        let seen = self.read(|conn| {
+            let snapshot = conn.unchecked_transaction()?;
+            question(&snapshot)
+        });
+        seen.map_err(|error| {
+            tracing::debug!(%error, "the records cannot be read");
             blame(&error)
         })
     }
@@ -61,14 +70,12 @@ impl Readers {
 }
 
 fn attendance(conn: &Connection, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> rusqlite::Result<Vec<Attendance>> {
-    // One snapshot: a session that moves to history meanwhile is told once.
-    let snapshot = conn.unchecked_transaction()?;
-    let mut named = snapshot.prepare_cached("SELECT id FROM classroom WHERE classroom_id = ?1")?;
+    let mut named = conn.prepare_cached("SELECT id FROM classroom WHERE classroom_id = ?1")?;
     let Some(room) = named.query_row([&classroom.as_bytes()[..]], |row| row.get(0)).optional()? else { return Ok(Vec::new()) };
-    let mut rows = live(&snapshot, room)?;
+    let mut rows = live(conn, room)?;
     // What began before `from` may be one interval with a session that still runs.
     let since = rows.iter().map(|row| row.entered).fold(from, UnixMicros::min);
-    history(&snapshot, room, since, to, &mut rows)?;
+    history(conn, room, since, to, &mut rows)?;
     Ok(told(rows, from, to))
 }
 

@@ -55,13 +55,13 @@ impl<'c> Rows<'c> {
     }
 
     /// Begins a session and answers its number. Where the agent still has a row in this room, that session ends first: when `left` says,
-    /// else now.
+    /// which is so where its leave was asked before this, else now.
     pub(super) fn enter(&mut self, entering: &Entering, left: impl Fn(i64) -> Option<UnixMicros>) -> rusqlite::Result<i64> {
         let classroom = self.classroom(entering.classroom)?;
         let session = self.last_session + 1;
         if !self.begin(session, classroom, entering)? {
             let stale = self.occupant.query_row(params![classroom, &*entering.agent_id], |row| row.get(0))?;
-            let at = left(stale).map_or(entering.at, |at| at.min(entering.at));
+            let at = left(stale).unwrap_or(entering.at);
             self.leave(Leaving { session: stale, at })?;
             self.begin(session, classroom, entering)?;
         }

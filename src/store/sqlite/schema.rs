@@ -1,11 +1,11 @@
 //! The tables, their versions, and how the file is opened.
 
-use super::OpenFault;
+use super::{OpenFault, quiz};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::{path::Path, time::Duration};
 
 /// Each step brings the tables from the version that is its index to the next. Steps are only ever added.
-const STEPS: [&str; 1] = [FIRST];
+pub(super) const STEPS: [&str; 2] = [FIRST, quiz::SECOND];
 
 /// Rooms and agents are written once and meant by small numbers: rows of sessions are short, so a batch touches few pages.
 ///
@@ -46,6 +46,9 @@ CREATE TABLE agent_session_history (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 64;
+
 /// How long a statement waits for a foreign process that holds the file, before it is `Busy`.
 const FOREIGN_LOCK_WAIT: Duration = Duration::from_millis(250);
 
@@ -67,6 +70,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenFault> {
 pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(FOREIGN_LOCK_WAIT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "cache_size", -512)?;
     Ok(conn)
 }
@@ -81,6 +85,7 @@ fn tune(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "foreign_keys", "off")?;
     conn.pragma_update(None, "temp_store", "memory")?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // KiB of pages in memory: the day's history, the live sessions and the names of the agents of a large host.
     conn.pragma_update(None, "cache_size", -4096)?;
     // Pages: 16 MiB of log, so that a page which many batches touch is moved to the file once.

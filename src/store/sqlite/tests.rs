@@ -2,11 +2,12 @@
 
 use super::{
     super::{
-        Answer, Entered, Outcome,
-        tests::{Channel, PATIENCE, entering, everything, leaving, row, ticket},
+        Answer, Library, Outcome,
+        tests::{Channel, PATIENCE, entered, entering, everything, leaving, quiz, row, ticket},
     },
     *,
 };
+use crate::protocols::quiz::record::Kept;
 use std::{
     collections::BTreeSet,
     env,
@@ -16,17 +17,17 @@ use std::{
 };
 use tempfile::TempDir;
 
-struct Bench {
-    store: SqliteStore,
-    answers: mpsc::Receiver<Answer>,
+pub(super) struct Bench {
+    pub(super) store: SqliteStore,
+    pub(super) answers: mpsc::Receiver<Answer>,
 }
 
 impl Bench {
-    fn open(folder: &TempDir) -> Bench {
+    pub(super) fn open(folder: &TempDir) -> Bench {
         Bench::with(Settings::new(folder.path()))
     }
 
-    fn with(settings: Settings) -> Bench {
+    pub(super) fn with(settings: Settings) -> Bench {
         let (tell, answers) = mpsc::channel();
         Bench { store: SqliteStore::open(settings, Box::new(Channel(tell))).expect("a store"), answers }
     }
@@ -36,16 +37,16 @@ impl Bench {
     }
 
     fn answer(&self) -> Result<i64, StoreFault> {
-        self.answers.recv_timeout(PATIENCE).expect("an answer").result
+        entered(self.answers.recv_timeout(PATIENCE).expect("an answer")).result
     }
 
-    fn enter(&self, agent_id: &str, at: i64) -> Result<i64, StoreFault> {
+    pub(super) fn enter(&self, agent_id: &str, at: i64) -> Result<i64, StoreFault> {
         self.ask(agent_id, at);
         self.answer()
     }
 
     /// On the store's own connection.
-    fn pragma(&self, pragma: String) {
+    pub(super) fn pragma(&self, pragma: String) {
         let (done, wait) = mpsc::channel();
         self.store.queue.push(Request::Chore(Box::new(move |conn| {
             conn.query_row(&format!("PRAGMA {pragma}"), [], |_| Ok(())).expect("a pragma with an answer");
@@ -58,17 +59,17 @@ impl Bench {
         self.store.health().overdue_leaves.load(Relaxed)
     }
 
-    fn told(&self) -> Vec<Attendance> {
+    pub(super) fn told(&self) -> Vec<Attendance> {
         self.store.flush(PATIENCE).expect("on disk");
         everything(&self.store)
     }
 }
 
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn beside(folder: &TempDir) -> Connection {
+pub(super) fn beside(folder: &TempDir) -> Connection {
     Connection::open(folder.path().join("homeroom.db")).expect("the file")
 }
 
@@ -79,7 +80,7 @@ fn refusal(folder: &TempDir) -> OpenFault {
 
 /// Lets a test hold the store's thread while it posts.
 struct Gate {
-    posted: mpsc::Sender<Vec<Entered>>,
+    posted: mpsc::Sender<Vec<Answer>>,
     open: mpsc::Receiver<()>,
 }
 
@@ -91,7 +92,7 @@ impl Sink for Gate {
 }
 
 /// A store whose thread stands in the post of the answer to `first`.
-fn held(settings: Settings) -> (SqliteStore, mpsc::Receiver<Vec<Entered>>, mpsc::Sender<()>) {
+fn held(settings: Settings) -> (SqliteStore, mpsc::Receiver<Vec<Answer>>, mpsc::Sender<()>) {
     let (posted, posts) = mpsc::channel();
     let (open, gate) = mpsc::channel();
     let store = SqliteStore::open(settings, Box::new(Gate { posted, open: gate })).expect("a store");
@@ -111,11 +112,59 @@ fn what_gathers_during_a_commit_is_one_batch() {
     store.leave(leaving(1, 3));
     drop(open);
     let post = posts.recv_timeout(PATIENCE).expect("a post");
-    assert_eq!(post.iter().map(|answer| answer.ticket.token).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
+    assert_eq!(post.iter().map(|answer| answer.ticket().token).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
     assert_eq!(store.health().commits.load(Relaxed), before + 1);
     assert_eq!(store.health().batch_size.load(Relaxed), 301);
     assert!(store.health().batch_micros.load(Relaxed) > 0);
     assert_eq!(store.health().outcome(), Outcome::Done);
+}
+
+/// `sessions` agents are in the room, and all leave at once while the store's thread is held.
+fn mass_leave(folder: &TempDir, sessions: i64) -> (SqliteStore, mpsc::Receiver<Vec<Answer>>, mpsc::Sender<()>) {
+    let (store, posts, open) = held(Settings::new(folder.path()));
+    (1..sessions).for_each(|n| store.enter(ticket(0), entering(&format!("web.{n}"), 10)).expect("room"));
+    let mut answered = 1;
+    while answered < sessions {
+        open.send(()).expect("held");
+        answered += posts.recv_timeout(PATIENCE).expect("a post").len() as i64;
+    }
+    (1..=sessions).for_each(|session| store.leave(leaving(session, 20)));
+    (store, posts, open)
+}
+
+#[test]
+fn an_enter_does_not_wait_for_a_mass_of_leaves() {
+    const SESSIONS: i64 = 15_000;
+    let folder = folder();
+    let (store, posts, open) = mass_leave(&folder, SESSIONS);
+    store.enter(ticket(7), entering("late", 30)).expect("room");
+    open.send(()).expect("held");
+    assert_eq!(posts.recv_timeout(PATIENCE).expect("a post")[0].ticket(), ticket(7));
+    let ended = || -> i64 {
+        beside(&folder).query_row("SELECT count(*) FROM agent_session_history", [], |row| row.get(0)).expect("a count")
+    };
+    assert!(ended() < SESSIONS / 10, "{} leaves were written before the enter was answered", ended());
+    drop(open);
+    assert_eq!(store.flush(PATIENCE), Ok(()));
+    assert_eq!(ended(), SESSIONS, "a flush waits for all of them");
+    assert_eq!(everything(&store).last(), Some(&row("web.9999", 10, 20)));
+}
+
+#[test]
+fn who_comes_back_before_the_leave_is_written_has_left_when_he_left() {
+    const SESSIONS: i64 = 5_000;
+    let folder = folder();
+    let (store, _posts, open) = mass_leave(&folder, SESSIONS);
+    (1..SESSIONS).for_each(|n| store.enter(ticket(0), entering(&format!("web.{n}"), 30)).expect("room"));
+    // Asked after the enter that ends the session, so it is of no session any more.
+    store.enter(ticket(0), entering("web.1", 40)).expect("room");
+    store.leave(leaving(SESSIONS + 1, 99));
+    drop(open);
+    assert_eq!(store.flush(PATIENCE), Ok(()));
+    let told = everything(&store);
+    assert_eq!(told.iter().filter(|it| it.left == Some(UnixMicros(20))).count(), SESSIONS as usize);
+    assert_eq!(told.iter().filter(|it| it.left.is_none()).count(), SESSIONS as usize - 1);
+    assert!(told.contains(&row("web.1", 30, None)) && told.contains(&row("web.2", 10, 20)));
 }
 
 #[test]
@@ -133,7 +182,7 @@ fn a_full_queue_refuses_enters_and_never_leaves() {
     assert_eq!(store.enter(ticket(1), entering("a", 2)), Ok(()));
     assert_eq!(store.enter(ticket(2), entering("b", 2)), Ok(()));
     assert_eq!(store.enter(ticket(3), entering("c", 2)), Err(StoreFault::Busy));
-    assert_eq!(store.health().queued_enters.load(Relaxed), 2);
+    assert_eq!(store.health().queued.load(Relaxed), 2);
     store.leave(leaving(1, 9));
     drop(open);
     assert_eq!(store.flush(PATIENCE), Ok(()));
@@ -147,8 +196,8 @@ fn who_waited_too_long_is_answered_and_has_no_row() {
     let it = Bench::with(Settings { acquire_timeout: Duration::ZERO, ..Settings::new(folder.path()) });
     assert_eq!(it.enter("late", 1), Err(StoreFault::Busy));
     assert_eq!(it.told(), []);
-    assert_eq!(it.store.health().expired_enters.load(Relaxed), 1);
-    assert_eq!(it.store.health().queued_enters.load(Relaxed), 0);
+    assert_eq!(it.store.health().expired.load(Relaxed), 1);
+    assert_eq!(it.store.health().queued.load(Relaxed), 0);
 }
 
 #[test]
@@ -191,7 +240,7 @@ fn a_newer_file_is_refused() {
     drop(Bench::open(&folder));
     beside(&folder).pragma_update(None, "user_version", 99).expect("a version");
     let fault = refusal(&folder);
-    assert!(matches!(fault, OpenFault::Newer { found: 99, known: 1, .. }));
+    assert!(matches!(fault, OpenFault::Newer { found: 99, known: 2, .. }));
     assert!(fault.to_string().contains("homeroom.db") && fault.to_string().contains("version 99"), "{fault}");
 }
 
@@ -289,6 +338,9 @@ fn a_full_disk_fails_enters_keeps_leaves_and_passes() {
     assert!(told.contains(&row("web.0", 10, 20)) && told.contains(&row("web.0", 500, None)));
 }
 
+/// Tickets of answers in the storm are so much higher than their questions.
+const STORM_ANSWERS: u64 = 1 << 32;
+
 /// Where the storm of the test below rages, in a process of its own. By itself it is no test.
 const STORM: &str = "HOMEROOM_TEST_STORM";
 
@@ -298,10 +350,12 @@ fn storm() {
     impl Sink for Printer {
         fn post(&self, answers: &mut Vec<Answer>) {
             let mut out = io::stdout().lock();
-            for Entered { ticket, result } in answers.drain(..) {
-                let session = result.expect("a row");
-                writeln!(out, "\nacknowledged {}", ticket.token).expect("a reader");
-                let _ = self.0.send(session);
+            for answer in answers.drain(..) {
+                writeln!(out, "\nacknowledged {}", answer.ticket().token).expect("a reader");
+                match answer {
+                    Answer::Entered(entered) => drop(self.0.send(entered.result.expect("a row"))),
+                    Answer::Kept { result, .. } => assert_ne!(result, Ok(Kept::Missing)),
+                }
             }
             out.flush().expect("a reader");
         }
@@ -309,9 +363,12 @@ fn storm() {
     let Some(folder) = env::var_os(STORM) else { return };
     let (tell, sessions) = mpsc::channel();
     let store = SqliteStore::open(Settings::new(folder), Box::new(Printer(tell))).expect("a store");
+    store.keep(ticket(0), quiz::new_quiz(quiz::ADA, "storm")).expect("room");
+    store.keep(ticket(0), quiz::start(quiz::started(0, 1, quiz::ADA))).expect("room");
     for token in 0.. {
         // Refused for a moment when the disk is slower than this loop.
         let _ = store.enter(ticket(token), entering(&token.to_string(), token as i64));
+        let _ = store.keep(ticket(STORM_ANSWERS + token), quiz::answered(0, token.into(), 1, token as i64));
         if token % 64 == 0 {
             sessions
                 .recv()
@@ -343,14 +400,18 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let it = Bench::open(&folder);
     let told = it.told();
     assert!(told.iter().all(|row| row.left.is_some()), "what was live has ended");
-    let kept: BTreeSet<u64> = told.iter().filter_map(|row| row.agent_id.parse().ok()).collect();
+    let mut kept: BTreeSet<u64> = told.iter().filter_map(|row| row.agent_id.parse().ok()).collect();
+    let (_, answers) = it.store.attempt(quiz::ADA, quiz::id(0)).expect("readable").expect("is there");
+    kept.extend(answers.iter().map(|answer| STORM_ANSWERS + answer.question.as_u128() as u64));
     assert!(
         acknowledged.len() >= 1_000 && acknowledged.is_subset(&kept),
         "{} acknowledged, {} kept",
         acknowledged.len(),
         kept.len()
     );
-    assert!(it.enter("after", 1).expect("a row") > acknowledged.len() as i64);
+    let enters = acknowledged.iter().filter(|token| **token < STORM_ANSWERS).count();
+    assert!(0 < enters && enters < acknowledged.len(), "both kinds were acknowledged");
+    assert!(it.enter("after", 1).expect("a row") > enters as i64);
     let check: String = beside(&folder).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
     assert_eq!(check, "ok");
 }

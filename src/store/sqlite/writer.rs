@@ -1,16 +1,15 @@
-//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers.
-//! by itself.
+//! The store's thread: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers by
+//! itself. What is answered goes first; leaves, for which nobody waits, go along.
 
 use super::{
-    super::{Entered, Sink, Ticket},
+    super::{Answer, Entered, Sink, Ticket},
     fault::{blame, is_of_the_row},
-    queue::{Queue, Request},
+    leaves::Leaves,
+    queue::{Question, Queue, Request},
+    quiz::Records,
     rows::Rows,
 };
-use crate::{
-    protocols::presence::record::{Entering, Leaving, StoreFault},
-    realtime::UnixMicros,
-};
+use crate::realtime::{StoreFault, UnixMicros};
 use rusqlite::Connection;
 use std::{
     collections::VecDeque,
@@ -20,8 +19,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Requests in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
+/// Enters and records in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
 const BATCH: usize = 4096;
+
+/// Requests taken from the queue before a batch at most, so that a mass of leaves cannot keep what has come from being written.
+const TAKEN: usize = 65_536;
 
 /// How often the replica's `seen_at` is written when nothing else is: a crash dates the end of its sessions that much too early at most.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -33,44 +35,50 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// The shortest time between two attempts at a file that another process holds: SQLite itself mostly waits longer before it says so.
 const FOREIGN_LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// One request of a batch.
-enum Work {
-    Enter(Asked),
-    Leave(Leaving),
-}
-
-/// An enter, and when it was asked.
+/// An enter or a record, and when it was asked.
 struct Asked {
     ticket: Ticket,
-    entering: Entering,
+    question: Question,
     at: Instant,
+    /// How many leaves were asked before it.
+    leaves: u64,
+}
+
+/// Who waits until all that was asked before is on disk: so many leaves and so many questions.
+struct Flush {
+    leaves: u64,
+    questions: u64,
+    done: mpsc::Sender<()>,
 }
 
 /// What the thread holds between batches.
 pub(super) struct Writer<'c> {
     conn: &'c Connection,
     rows: Rows<'c>,
+    records: Records<'c>,
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
     acquire_timeout: Duration,
-    batch: Vec<Work>,
-    answers: Vec<Entered>,
-    /// Enters that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
+    batch: Vec<Asked>,
+    answers: Vec<Answer>,
+    /// Questions that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
     /// that are queued.
     held: VecDeque<Asked>,
-    /// Leaves that are not on disk after an attempt, and those asked behind them: oldest first.
-    overdue: VecDeque<Leaving>,
+    leaves: Leaves,
+    /// Questions taken from the queue so far.
+    taken_questions: u64,
     /// Zero while all is well.
     pause: Duration,
     retry_at: Instant,
     heartbeat_at: Instant,
-    flushes: Vec<mpsc::Sender<()>>,
+    flushes: Vec<Flush>,
 }
 
 impl<'c> Writer<'c> {
     pub(super) fn new(
         conn: &'c Connection,
         rows: Rows<'c>,
+        records: Records<'c>,
         queue: Arc<Queue>,
         sink: Box<dyn Sink>,
         acquire_timeout: Duration,
@@ -79,13 +87,15 @@ impl<'c> Writer<'c> {
         Writer {
             conn,
             rows,
+            records,
             queue,
             sink,
             acquire_timeout,
             batch: Vec::new(),
             answers: Vec::new(),
             held: VecDeque::new(),
-            overdue: VecDeque::new(),
+            leaves: Leaves::default(),
+            taken_questions: 0,
             pause: Duration::ZERO,
             retry_at: now,
             heartbeat_at: now + HEARTBEAT,
@@ -102,62 +112,61 @@ impl<'c> Writer<'c> {
         self.heartbeat_at = Instant::now();
         self.retry_at = self.heartbeat_at;
         while self.turn(Instant::now()) {}
-        if !self.overdue.is_empty() {
-            tracing::warn!(leaves = self.overdue.len(), "stopped before all was on disk; the next start ends these sessions");
+        if !self.leaves.is_empty() {
+            tracing::warn!(leaves = self.leaves.len(), "stopped before all was on disk; the next start ends these sessions");
         }
     }
 
     /// One batch, or a sleep. False when there was nothing to do.
     fn turn(&mut self, now: Instant) -> bool {
         let took = self.gather(now);
+        // In a pause only what is answered is attempted.
+        let due = if now < self.retry_at { 0 } else { self.leaves.share(self.batch.len(), self.enters()) };
         let heartbeat = now >= self.heartbeat_at;
-        if !self.batch.is_empty() || heartbeat {
+        if !self.batch.is_empty() || due > 0 || heartbeat {
             self.heartbeat_at = now + HEARTBEAT;
-            self.write(now);
+            self.write(due, now);
         }
-        self.queue.health.overdue_leaves.store(self.overdue.len() as u64, Relaxed);
+        self.queue.health.overdue_leaves.store(self.leaves.len() as u64, Relaxed);
         if !self.answers.is_empty() {
             self.sink.post(&mut self.answers);
             self.answers.clear();
         }
-        if self.overdue.is_empty() && self.held.is_empty() {
-            for flush in self.flushes.drain(..) {
-                // Whoever gave up waiting is told nothing.
-                let _ = flush.send(());
-            }
-        }
-        if !took && !heartbeat {
+        self.tell_flushes();
+        let busy = took || due > 0 || heartbeat;
+        if !busy {
             self.sleep(now);
         }
-        took || heartbeat
+        busy
     }
 
-    /// Fills the batch: leaves that are due again, enters that were held, then what is queued, up to the next flush. False when there was
-    /// nothing.
+    fn enters(&self) -> usize {
+        self.batch.iter().filter(|asked| matches!(asked.question, Question::Enter(_))).count()
+    }
+
+    /// Fills the batch: questions that were held, then those that are queued. False when there was nothing.
     fn gather(&mut self, now: Instant) -> bool {
-        if now >= self.retry_at {
-            let due = self.overdue.len().min(BATCH);
-            self.batch.extend(self.overdue.drain(..due).map(Work::Leave));
-        }
-        let mut took = !self.batch.is_empty();
+        let mut took = false;
         while self.batch.len() < BATCH
             && let Some(asked) = self.held.pop_front()
         {
             took = true;
             self.admit(asked, now);
         }
-        while self.batch.len() < BATCH
-            && let Some(request) = self.queue.pop()
-        {
+        for _ in 0..TAKEN {
+            if self.batch.len() >= BATCH {
+                break;
+            }
+            let Some(request) = self.queue.pop() else { break };
             took = true;
             match request {
-                Request::Enter(ticket, entering, at) => self.admit(Asked { ticket, entering, at }, now),
-                // In a pause only enters are attempted; and no leave overtakes an older one.
-                Request::Leave(leaving) if now < self.retry_at || !self.overdue.is_empty() => self.overdue.push_back(leaving),
-                Request::Leave(leaving) => self.batch.push(Work::Leave(leaving)),
-                Request::Flush(flush) => {
-                    self.flushes.push(flush);
-                    break;
+                Request::Ask(ticket, question, at) => {
+                    self.taken_questions += 1;
+                    self.admit(Asked { ticket, question, at, leaves: self.leaves.taken() }, now);
+                }
+                Request::Leave(leaving) => self.leaves.push(leaving),
+                Request::Flush(done) => {
+                    self.flushes.push(Flush { leaves: self.leaves.taken(), questions: self.taken_questions, done });
                 }
                 #[cfg(test)]
                 Request::Chore(chore) => chore(self.conn),
@@ -166,28 +175,41 @@ impl<'c> Writer<'c> {
         took
     }
 
-    /// Puts an enter into the batch, or answers it where it has waited too long.
+    /// Puts a question into the batch, or answers it where it has waited too long.
     fn admit(&mut self, asked: Asked, now: Instant) {
         if now.saturating_duration_since(asked.at) > self.acquire_timeout {
-            self.queue.health.expired_enters.fetch_add(1, Relaxed);
-            self.answers.push(Entered { ticket: asked.ticket, result: Err(StoreFault::Busy) });
+            self.queue.health.expired.fetch_add(1, Relaxed);
+            self.answers.push(asked.refused(StoreFault::Busy));
         } else {
-            self.batch.push(Work::Enter(asked));
+            self.batch.push(asked);
         }
     }
 
-    /// Writes the batch, and has an answer for each enter in it, or holds it.
-    fn write(&mut self, now: Instant) {
+    /// Tells those for whom all is on disk. What was taken is settled in its order, so counts are enough.
+    fn tell_flushes(&mut self) {
+        let settled = self.taken_questions - self.held.len() as u64;
+        let leaves = &self.leaves;
+        for flush in self.flushes.extract_if(.., |flush| flush.questions <= settled && leaves.are_written(flush.leaves)) {
+            // Whoever gave up waiting is told nothing.
+            let _ = flush.done.send(());
+        }
+    }
+
+    /// Writes the batch and the oldest `due` leaves, and has an answer for each question in it, or holds it.
+    fn write(&mut self, due: usize, now: Instant) {
         let mut batch = mem::take(&mut self.batch);
         let expired = self.answers.len();
-        let result = self.transaction(&batch).map_err(|error| {
+        let result = self.transaction(&batch, due).map_err(|error| {
             self.roll_back();
             self.tell_failure(&error);
             blame(&error)
         });
-        self.queue.health.tried(result, batch.len(), now.elapsed());
+        self.queue.health.tried(result, batch.len() + due, now.elapsed());
         match result {
-            Ok(()) => self.recover(),
+            Ok(()) => {
+                self.leaves.written(due);
+                self.recover();
+            }
             Err(fault) => {
                 self.answers.truncate(expired);
                 self.fail(&mut batch, fault);
@@ -200,36 +222,33 @@ impl<'c> Writer<'c> {
         self.batch = batch;
     }
 
-    fn transaction(&mut self, batch: &[Work]) -> rusqlite::Result<()> {
+    fn transaction(&mut self, batch: &[Asked], due: usize) -> rusqlite::Result<()> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
-        for work in batch {
-            match work {
-                Work::Enter(asked) => {
-                    let result = self.enter(&asked.entering)?;
-                    self.answers.push(Entered { ticket: asked.ticket, result });
-                }
-                Work::Leave(leaving) => self.rows.leave(*leaving)?,
-            }
+        for asked in batch {
+            let answer = self.fulfil(asked)?;
+            self.answers.push(answer);
+        }
+        for leaving in self.leaves.first(due) {
+            self.rows.leave(leaving)?;
         }
         self.rows.mark(wall())?;
         self.conn.execute_batch("COMMIT")
     }
 
-    /// The inner fault is this row's alone; the outer one is the transaction's.
-    fn enter(&mut self, entering: &Entering) -> rusqlite::Result<Result<i64, StoreFault>> {
-        let left = |session| self.overdue.iter().find(|leaving| leaving.session == session).map(|leaving| leaving.at);
-        match self.rows.enter(entering, left) {
-            Ok(session) => Ok(Ok(session)),
-            Err(error) if is_of_the_row(&error) => {
-                tracing::debug!(%error, "a session was refused by the tables");
-                Ok(Err(StoreFault::Failed))
+    fn fulfil(&mut self, asked: &Asked) -> rusqlite::Result<Answer> {
+        let ticket = asked.ticket;
+        match &asked.question {
+            Question::Enter(entering) => {
+                let result = self.rows.enter(entering, |session| self.leaves.left(session, asked.leaves));
+                Ok(Answer::Entered(Entered { ticket, result: of_the_row(result)? }))
             }
-            Err(error) => Err(error),
+            Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
         }
     }
 
     fn roll_back(&mut self) {
         self.rows.rolled_back();
+        self.records.rolled_back();
         // After some errors SQLite has rolled back by itself.
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -238,22 +257,15 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Nothing of the batch is on disk. Leaves are kept; enters too while another process holds the file, until their time is over or the
-    /// store stops.
-    fn fail(&mut self, batch: &mut Vec<Work>, fault: StoreFault) {
-        let holds = fault == StoreFault::Busy && !self.queue.is_stopping();
-        let (mut enters, mut leaves) = (VecDeque::new(), VecDeque::new());
-        for work in batch.drain(..) {
-            match work {
-                Work::Enter(asked) if holds => enters.push_back(asked),
-                Work::Enter(asked) => self.answers.push(Entered { ticket: asked.ticket, result: Err(fault) }),
-                Work::Leave(leaving) => leaves.push_back(leaving),
-            }
+    /// Nothing of the batch is on disk. Leaves are still there; questions are held while another process holds the file, until their
+    /// time is over or the store stops.
+    fn fail(&mut self, batch: &mut Vec<Asked>, fault: StoreFault) {
+        if fault == StoreFault::Busy && !self.queue.is_stopping() {
+            let later = mem::take(&mut self.held);
+            self.held.extend(batch.drain(..).chain(later));
+        } else {
+            self.answers.extend(batch.drain(..).map(|asked| asked.refused(fault)));
         }
-        enters.append(&mut self.held);
-        self.held = enters;
-        leaves.append(&mut self.overdue);
-        self.overdue = leaves;
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
         self.retry_at = Instant::now() + self.pause;
     }
@@ -275,11 +287,34 @@ impl<'c> Writer<'c> {
     }
 
     fn sleep(&self, now: Instant) {
-        let until = if self.overdue.is_empty() { self.heartbeat_at } else { self.heartbeat_at.min(self.retry_at) };
+        let until = if self.leaves.is_empty() { self.heartbeat_at } else { self.heartbeat_at.min(self.retry_at) };
         let at_most = until.saturating_duration_since(now);
         if !at_most.is_zero() {
             self.queue.sleep(at_most);
         }
+    }
+}
+
+impl Asked {
+    /// The answer when nothing was written.
+    fn refused(&self, fault: StoreFault) -> Answer {
+        let ticket = self.ticket;
+        match self.question {
+            Question::Enter(_) => Answer::Entered(Entered { ticket, result: Err(fault) }),
+            Question::Keep(_) => Answer::Kept { ticket, result: Err(fault) },
+        }
+    }
+}
+
+/// The inner fault is this question's alone; the outer one is the transaction's.
+fn of_the_row<T>(result: rusqlite::Result<T>) -> rusqlite::Result<Result<T, StoreFault>> {
+    match result {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if is_of_the_row(&error) => {
+            tracing::debug!(%error, "refused by the tables");
+            Ok(Err(StoreFault::Failed))
+        }
+        Err(error) => Err(error),
     }
 }
 
