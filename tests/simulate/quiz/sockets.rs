@@ -111,7 +111,8 @@ impl Socket {
             Meaning::Wish(answers) => self.asked += answers,
             Meaning::Pong => self.unanswered_since = None,
             Meaning::Close => self.said_close = true,
-            _ => {}
+            Meaning::Ping | Meaning::Broken | Meaning::Noise | Meaning::Fragment | Meaning::Comes(_) => {}
+            Meaning::Upgrade { .. } | Meaning::Http | Meaning::BadHead | Meaning::Request(_) | Meaning::BadRequest => {}
         }
     }
 }
