@@ -1,4 +1,5 @@
-//! What a session costs the store: one enter and one leave, in batches of hundreds, over a day's history of a school.
+//! What a session costs the store: one enter and one leave, in batches of hundreds, over a day's history of a school. And what an answer
+//! costs: any of 15,000 attempts that run at 500 quizzes.
 //!
 //! Two figures for each: time by the wall (what a shard waits for includes the disk) and CPU of the store's thread (what is bought with
 //! the core), the latter from `/proc/self/task/*/schedstat`.
@@ -7,9 +8,15 @@ mod brisk;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
-    protocols::presence::record::{Entering, Leaving},
+    protocols::{
+        presence::record::{Entering, Leaving},
+        quiz::{
+            model::{AccessType, Availability, Given, Grade, QuizId, Reason, Rules, SubmissionMode},
+            record::{Answered, AttemptFilter, Closed, NewQuiz, Page, Record, Started},
+        },
+    },
     realtime::{ShardId, UnixMicros},
-    store::{Answer, Settings, Sink, SqliteStore, Store, Ticket},
+    store::{Answer, Library, Settings, Sink, SqliteStore, Store, Ticket},
 };
 use std::{
     fs,
@@ -33,6 +40,14 @@ impl Sink for Channel {
     }
 }
 
+/// A store beside the build, not in a temporary folder that may be memory.
+fn open() -> (SqliteStore, mpsc::Receiver<Answer>, tempfile::TempDir) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let (tell, answers) = mpsc::channel();
+    let store = SqliteStore::open(Settings::new(folder.path()), Box::new(Channel(tell))).expect("a store");
+    (store, answers, folder)
+}
+
 struct School {
     store: SqliteStore,
     answers: mpsc::Receiver<Answer>,
@@ -45,10 +60,7 @@ struct School {
 impl School {
     /// A store with `present` sessions that stay.
     fn open(present: u64) -> School {
-        // Beside the build, not in a temporary folder that may be memory.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let (tell, answers) = mpsc::channel();
-        let store = SqliteStore::open(Settings::new(folder.path()), Box::new(Channel(tell))).expect("a store");
+        let (store, answers, folder) = open();
         let agents = (0..STUDENTS * 2).map(|n| format!("web.student-{n:08}.dev.usr.example.org").into()).collect();
         let mut school = School { store, answers, agents, at: 1_790_000_000_000_000, next: 0, _folder: folder };
         for student in 0..present {
@@ -99,6 +111,103 @@ impl School {
     }
 }
 
+/// Attempts that run, and answers to their questions.
+struct Exam {
+    store: SqliteStore,
+    answers: mpsc::Receiver<Answer>,
+    next: u64,
+    _folder: tempfile::TempDir,
+}
+
+impl Exam {
+    fn open() -> Exam {
+        let (store, answers, folder) = open();
+        let exam = Exam { store, answers, next: 0, _folder: folder };
+        (0..CLASSROOMS).for_each(|_| exam.keep(new_quiz()));
+        (0..STUDENTS).for_each(|student| exam.keep(started(student, CLASSROOMS)));
+        exam.wait(CLASSROOMS + STUDENTS);
+        exam
+    }
+
+    fn keep(&self, record: Record) {
+        self.store.keep(Ticket { shard: ShardId(0), token: 0 }, record).expect("room in the queue");
+    }
+
+    fn wait(&self, answers: u64) {
+        for _ in 0..answers {
+            match self.answers.recv_timeout(PATIENCE).expect("an answer") {
+                Answer::Kept { result, .. } => drop(result.expect("on disk")),
+                Answer::Entered(_) => unreachable!("nobody entered"),
+            }
+        }
+    }
+
+    /// So many answers, `batch` at a time.
+    fn answer(&mut self, count: u64, batch: u64) {
+        let mut left = count;
+        while left > 0 {
+            let now = batch.min(left);
+            for _ in 0..now {
+                self.keep(answered(self.next));
+                self.next += 1;
+            }
+            self.wait(now);
+            left -= now;
+        }
+    }
+}
+
+fn new_quiz() -> Record {
+    let rules = Rules {
+        title: "a quiz".into(),
+        access_type: AccessType::Public,
+        availability: Availability::Always,
+        opens_at: None,
+        closes_at: None,
+        time_limit_seconds: 0,
+        max_attempts: 0,
+        submission_mode: SubmissionMode::Immediate,
+        client_only: false,
+    };
+    Record::NewQuiz(Box::new(NewQuiz { owner: "school.local/ada".into(), rules, access_code: "code".into(), at: UnixMicros(1) }))
+}
+
+fn started(student: u64, quizzes: u64) -> Record {
+    Record::Started(Box::new(Started {
+        attempt: Uuid::from_u128(u128::from(student) << 64 | 0xA77E),
+        quiz: QuizId(1 + (student % quizzes) as i64),
+        owner: "school.local/ada".into(),
+        participant: Uuid::from_u128(u128::from(student) << 64 | 0x57D0),
+        new_participant: true,
+        alias: "Ada Lovelace".into(),
+        event: None,
+        started_at: UnixMicros(1_790_000_000_000_000 + student as i64),
+        deadline: None,
+    }))
+}
+
+fn closed(student: u64) -> Record {
+    Record::Closed(Closed {
+        attempt: Uuid::from_u128(u128::from(student) << 64 | 0xA77E),
+        reason: Reason::Submitted,
+        at: UnixMicros(1_790_000_500_000_000 + student as i64 * 7_919 % 1_000_000),
+        score: (student * 31 % 400) as f64,
+        answered_count: 0,
+    })
+}
+
+/// Neighbours in time are not neighbours in a quiz; each attempt has its forty questions answered in their order, then again.
+fn answered(number: u64) -> Record {
+    Record::Answered(Box::new(Answered {
+        id: Uuid::from_u128(u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
+        attempt: Uuid::from_u128(u128::from(number * 7_919 % STUDENTS) << 64 | 0xA77E),
+        question: Uuid::from_u128(u128::from(number / STUDENTS % 40).wrapping_mul(0x2545_F491_4F6C_DD1D_9E37_79B9_7F4A_7C15)),
+        given: Given::Option(2),
+        grade: Grade { is_correct: Some(true), score: 10.0 },
+        at: UnixMicros(1_790_000_100_000_000 + number as i64),
+    }))
+}
+
 /// CPU that the thread named `store` has used.
 fn store_cpu() -> Duration {
     let tasks = fs::read_dir("/proc/self/task").expect("tasks").flatten();
@@ -134,5 +243,79 @@ fn sessions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = brisk::brisk(); targets = sessions }
+fn answers(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/answer");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(2));
+    for batch in [30, 300, 4_000] {
+        let mut exam = Exam::open();
+        exam.answer(STUDENTS * 2, 1_000);
+        group.bench_function(format!("CPU of the thread, {batch} at a time"), |b| {
+            b.iter_custom(|count| {
+                let before = store_cpu();
+                exam.answer(count, batch);
+                store_cpu() - before
+            });
+        });
+        group.bench_function(format!("wall, {batch} at a time"), |b| {
+            b.iter_custom(|count| {
+                let before = Instant::now();
+                exam.answer(count, batch);
+                before.elapsed()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn starts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/start");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(2));
+    let exam = Exam::open();
+    let mut next = STUDENTS;
+    group.bench_function("CPU of the thread, 300 at a time", |b| {
+        b.iter_custom(|count| {
+            let before = store_cpu();
+            for first in (0..count).step_by(300) {
+                let now = (count - first).min(300);
+                (next..next + now).for_each(|student| exam.keep(started(student, CLASSROOMS)));
+                exam.wait(now);
+                next += now;
+            }
+            store_cpu() - before
+        });
+    });
+    group.finish();
+}
+
+/// A quiz with 20,000 attempts that are over, of 100,000 of one owner: what its home reads, and pages of lists.
+fn reads(c: &mut Criterion) {
+    const QUIZZES: u64 = 5;
+    let (store, answers, folder) = open();
+    let exam = Exam { store, answers, next: 0, _folder: folder };
+    (0..QUIZZES).for_each(|_| exam.keep(new_quiz()));
+    exam.wait(QUIZZES);
+    for first in (0..100_000).step_by(1_000) {
+        (first..first + 1_000).for_each(|student| exam.keep(started(student, QUIZZES)));
+        (first..first + 1_000).for_each(|student| exam.keep(closed(student)));
+        exam.wait(2_000);
+    }
+    let (owner, page) = ("school.local/ada", |offset| Page { offset, limit: 200 });
+    let any = AttemptFilter::default();
+    let flagged = AttemptFilter { flagged: Some(true), ..AttemptFilter::default() };
+    let mut group = c.benchmark_group("store/read");
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    group.bench_function("a quiz with 20,000 attempts", |b| b.iter(|| exam.store.quiz(QuizId(1)).expect("readable")));
+    group.bench_function("first page of 100,000", |b| b.iter(|| exam.store.attempts(owner, &any, page(0)).expect("readable")));
+    group
+        .bench_function("last page of 100,000", |b| b.iter(|| exam.store.attempts(owner, &any, page(99_800)).expect("readable")));
+    group.bench_function("none of 100,000 is flagged", |b| {
+        b.iter(|| exam.store.attempts(owner, &flagged, page(0)).expect("readable"))
+    });
+    group.bench_function("last page of 20,000 results", |b| {
+        b.iter(|| exam.store.results(owner, QuizId(1), page(19_800)).expect("readable"));
+    });
+    group.finish();
+}
+
+criterion_group! { name = benches; config = brisk::brisk(); targets = sessions, answers, starts, reads }
 criterion_main!(benches);

@@ -2,11 +2,12 @@
 
 use super::{
     super::{
-        Answer, Entered, Outcome,
-        tests::{Channel, PATIENCE, entered, entering, everything, leaving, row, ticket},
+        Answer, Library, Outcome,
+        tests::{Channel, PATIENCE, entered, entering, everything, leaving, quiz, row, ticket},
     },
     *,
 };
+use crate::protocols::quiz::record::Kept;
 use std::{
     collections::BTreeSet,
     env,
@@ -16,17 +17,17 @@ use std::{
 };
 use tempfile::TempDir;
 
-struct Bench {
-    store: SqliteStore,
-    answers: mpsc::Receiver<Answer>,
+pub(super) struct Bench {
+    pub(super) store: SqliteStore,
+    pub(super) answers: mpsc::Receiver<Answer>,
 }
 
 impl Bench {
-    fn open(folder: &TempDir) -> Bench {
+    pub(super) fn open(folder: &TempDir) -> Bench {
         Bench::with(Settings::new(folder.path()))
     }
 
-    fn with(settings: Settings) -> Bench {
+    pub(super) fn with(settings: Settings) -> Bench {
         let (tell, answers) = mpsc::channel();
         Bench { store: SqliteStore::open(settings, Box::new(Channel(tell))).expect("a store"), answers }
     }
@@ -39,13 +40,13 @@ impl Bench {
         entered(self.answers.recv_timeout(PATIENCE).expect("an answer")).result
     }
 
-    fn enter(&self, agent_id: &str, at: i64) -> Result<i64, StoreFault> {
+    pub(super) fn enter(&self, agent_id: &str, at: i64) -> Result<i64, StoreFault> {
         self.ask(agent_id, at);
         self.answer()
     }
 
     /// On the store's own connection.
-    fn pragma(&self, pragma: String) {
+    pub(super) fn pragma(&self, pragma: String) {
         let (done, wait) = mpsc::channel();
         self.store.queue.push(Request::Chore(Box::new(move |conn| {
             conn.query_row(&format!("PRAGMA {pragma}"), [], |_| Ok(())).expect("a pragma with an answer");
@@ -58,17 +59,17 @@ impl Bench {
         self.store.health().overdue_leaves.load(Relaxed)
     }
 
-    fn told(&self) -> Vec<Attendance> {
+    pub(super) fn told(&self) -> Vec<Attendance> {
         self.store.flush(PATIENCE).expect("on disk");
         everything(&self.store)
     }
 }
 
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn beside(folder: &TempDir) -> Connection {
+pub(super) fn beside(folder: &TempDir) -> Connection {
     Connection::open(folder.path().join("homeroom.db")).expect("the file")
 }
 
@@ -337,6 +338,9 @@ fn a_full_disk_fails_enters_keeps_leaves_and_passes() {
     assert!(told.contains(&row("web.0", 10, 20)) && told.contains(&row("web.0", 500, None)));
 }
 
+/// Tickets of answers in the storm are so much higher than their questions.
+const STORM_ANSWERS: u64 = 1 << 32;
+
 /// Where the storm of the test below rages, in a process of its own. By itself it is no test.
 const STORM: &str = "HOMEROOM_TEST_STORM";
 
@@ -346,10 +350,12 @@ fn storm() {
     impl Sink for Printer {
         fn post(&self, answers: &mut Vec<Answer>) {
             let mut out = io::stdout().lock();
-            for Entered { ticket, result } in answers.drain(..).map(entered) {
-                let session = result.expect("a row");
-                writeln!(out, "\nacknowledged {}", ticket.token).expect("a reader");
-                let _ = self.0.send(session);
+            for answer in answers.drain(..) {
+                writeln!(out, "\nacknowledged {}", answer.ticket().token).expect("a reader");
+                match answer {
+                    Answer::Entered(entered) => drop(self.0.send(entered.result.expect("a row"))),
+                    Answer::Kept { result, .. } => assert_ne!(result, Ok(Kept::Missing)),
+                }
             }
             out.flush().expect("a reader");
         }
@@ -357,9 +363,12 @@ fn storm() {
     let Some(folder) = env::var_os(STORM) else { return };
     let (tell, sessions) = mpsc::channel();
     let store = SqliteStore::open(Settings::new(folder), Box::new(Printer(tell))).expect("a store");
+    store.keep(ticket(0), quiz::new_quiz(quiz::ADA, "storm")).expect("room");
+    store.keep(ticket(0), quiz::start(quiz::started(0, 1, quiz::ADA))).expect("room");
     for token in 0.. {
         // Refused for a moment when the disk is slower than this loop.
         let _ = store.enter(ticket(token), entering(&token.to_string(), token as i64));
+        let _ = store.keep(ticket(STORM_ANSWERS + token), quiz::answered(0, token.into(), 1, token as i64));
         if token % 64 == 0 {
             sessions
                 .recv()
@@ -391,14 +400,18 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let it = Bench::open(&folder);
     let told = it.told();
     assert!(told.iter().all(|row| row.left.is_some()), "what was live has ended");
-    let kept: BTreeSet<u64> = told.iter().filter_map(|row| row.agent_id.parse().ok()).collect();
+    let mut kept: BTreeSet<u64> = told.iter().filter_map(|row| row.agent_id.parse().ok()).collect();
+    let (_, answers) = it.store.attempt(quiz::ADA, quiz::id(0)).expect("readable").expect("is there");
+    kept.extend(answers.iter().map(|answer| STORM_ANSWERS + answer.question.as_u128() as u64));
     assert!(
         acknowledged.len() >= 1_000 && acknowledged.is_subset(&kept),
         "{} acknowledged, {} kept",
         acknowledged.len(),
         kept.len()
     );
-    assert!(it.enter("after", 1).expect("a row") > acknowledged.len() as i64);
+    let enters = acknowledged.iter().filter(|token| **token < STORM_ANSWERS).count();
+    assert!(0 < enters && enters < acknowledged.len(), "both kinds were acknowledged");
+    assert!(it.enter("after", 1).expect("a row") > enters as i64);
     let check: String = beside(&folder).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
     assert_eq!(check, "ok");
 }

@@ -10,7 +10,7 @@ use crate::protocols::quiz::{
     record::{AnswerRow, AttemptFilter, AttemptRow, Flag, FlagCount, FlagRow, FlagSummary, Listed, Page},
 };
 use hashbrown::HashMap;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 use uuid::Uuid;
 
 /// What an [`AttemptRow`] is made of, from `part`, which has numbers of attempts and is small.
@@ -64,13 +64,28 @@ fn counted(conn: &Connection, found: Listed<Found>) -> rusqlite::Result<Listed<A
 }
 
 /// A filter as the statement sees it: the narrowest index is used, the rest is looked at in the rows.
-struct Where {
+pub(super) struct Where {
     text: String,
     values: Vec<i64>,
 }
 
+impl Where {
+    fn count(&self) -> String {
+        format!("SELECT count(*) FROM attempt WHERE {}", self.text)
+    }
+
+    /// With two more values: limit and offset.
+    pub(super) fn select(&self) -> String {
+        let (text, limit, offset) = (&self.text, self.values.len() + 1, self.values.len() + 2);
+        format!(
+            "WITH part AS MATERIALIZED (SELECT id FROM attempt WHERE {text} ORDER BY id DESC LIMIT ?{limit} OFFSET ?{offset})
+             {ROWS} ORDER BY attempt.id DESC"
+        )
+    }
+}
+
 /// None when something that the filter names is not the owner's: then no attempt is let through.
-fn narrowed(conn: &Connection, owner: i64, filter: &AttemptFilter) -> rusqlite::Result<Option<Where>> {
+pub(super) fn narrowed(conn: &Connection, owner: i64, filter: &AttemptFilter) -> rusqlite::Result<Option<Where>> {
     let number = |table, id: Uuid| -> rusqlite::Result<Option<i64>> {
         conn.prepare_cached(&format!("SELECT id FROM {table} WHERE {table}_id = ?1 AND owner = ?2"))?
             .query_row(params![Id(id), owner], |row| row.get(0))
@@ -112,31 +127,29 @@ pub(super) fn attempts(
     page: Page,
 ) -> rusqlite::Result<Listed<AttemptRow>> {
     let Some(owner) = owner(conn, owner_id)? else { return Ok(nothing()) };
-    let Some(Where { text, values }) = narrowed(conn, owner, filter)? else { return Ok(nothing()) };
-    let whole = format!("SELECT count(*) FROM attempt WHERE {text}");
-    let (limit, offset) = (values.len() + 1, values.len() + 2);
-    let select = format!(
-        "WITH part AS MATERIALIZED (SELECT id FROM attempt WHERE {text} ORDER BY id DESC LIMIT ?{limit} OFFSET ?{offset})
-         {ROWS} ORDER BY attempt.id DESC"
-    );
-    let mut selected: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
+    let Some(narrow) = narrowed(conn, owner, filter)? else { return Ok(nothing()) };
+    let mut selected: Vec<&dyn ToSql> = narrow.values.iter().map(|value| value as &dyn ToSql).collect();
     selected.extend([&page.limit as &dyn ToSql, &page.offset]);
-    let part = listed(conn, (&whole, rusqlite::params_from_iter(&values)), (&select, &*selected), found)?;
+    let counted_by = (&*narrow.count(), params_from_iter(&narrow.values));
+    let part = listed(conn, counted_by, (&narrow.select(), &*selected), found)?;
     counted(conn, part)
+}
+
+pub(super) fn ranked() -> String {
+    format!(
+        "WITH part AS MATERIALIZED (SELECT id FROM attempt WHERE quiz = ?1 AND ended_at IS NOT NULL ORDER BY {RANKS} LIMIT ?2 OFFSET ?3)
+         {ROWS} ORDER BY {RANKS}"
+    )
 }
 
 pub(super) fn results(conn: &Connection, owner: &str, quiz: QuizId, page: Page) -> rusqlite::Result<Option<Listed<AttemptRow>>> {
     if owns_quiz(conn, owner, quiz)?.is_none() {
         return Ok(None);
     }
-    let select = format!(
-        "WITH part AS MATERIALIZED (SELECT id FROM attempt WHERE quiz = ?1 AND ended_at IS NOT NULL ORDER BY {RANKS} LIMIT ?2 OFFSET ?3)
-         {ROWS} ORDER BY {RANKS}"
-    );
     let part = listed(
         conn,
         ("SELECT count(*) FROM attempt WHERE quiz = ?1 AND ended_at IS NOT NULL", params![quiz]),
-        (&select, params![quiz, page.limit, page.offset]),
+        (&ranked(), params![quiz, page.limit, page.offset]),
         found,
     )?;
     counted(conn, part).map(Some)
