@@ -17,6 +17,8 @@ mod faults;
 mod listening;
 #[path = "simulate/model.rs"]
 mod model;
+#[path = "simulate/quiz/mod.rs"]
+mod quiz;
 #[path = "simulate/outside.rs"]
 mod outside;
 #[path = "simulate/shell.rs"]

@@ -100,6 +100,15 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::deliver_one`], to one who still listens to the topic. Another has taken that back, and gets nothing of it any more.
+    pub(super) fn show(&mut self, conn: ConnId, topic: Topic, frame: &Frame) {
+        let index = self.topics.index(&topic);
+        let subscriptions = self.connections.at(self.key(conn)).map_or(&[][..], |connection| &connection.subscriptions);
+        if subscriptions.iter().any(|own| Some(own.topic) == index) {
+            self.deliver_one(conn, frame);
+        }
+    }
+
     /// Lets a connection hear a topic.
     pub(super) fn listen(&mut self, key: Key, topic: Topic) {
         let Some(connection) = self.connections.at_mut(key) else { return };

@@ -61,6 +61,15 @@ pub enum Letter {
     },
     /// To one connection.
     Deliver(ConnId, Frame),
+    /// To one connection, if it listens to the topic.
+    Show {
+        /// To whom.
+        conn: ConnId,
+        /// What it must listen to.
+        topic: Topic,
+        /// What.
+        frame: Frame,
+    },
     /// To a REST ask that waits on the shard that gets this.
     Reply {
         /// The ask's number.

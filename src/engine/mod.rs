@@ -243,6 +243,7 @@ impl Engine {
                 }
             }
             Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
+            Letter::Show { conn, topic, frame } => self.show(conn, topic, &frame),
             Letter::Reply { number, reply } => self.asks.resolve(number, *reply),
             Letter::QuizReply { number, reply } => self.quiz_asks.resolve(number, *reply),
             Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),

@@ -137,6 +137,9 @@ impl Engine {
                 }
             }
             quiz::Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
+            quiz::Outcome::Show { conn, quiz, channel, frame } => {
+                self.post(conn.shard, Letter::Show { conn, topic: Topic::Quiz(quiz, channel), frame });
+            }
             quiz::Outcome::Keep { ticket, record } => self.questions.push(Question::Keep { ticket, record }),
             quiz::Outcome::Load(quiz) => self.questions.push(Question::Load(quiz)),
             quiz::Outcome::Reply { asker, number, reply } => {

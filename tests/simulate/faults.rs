@@ -29,10 +29,20 @@ pub(crate) enum Fault {
     LostLeave,
     /// The clock of a shard stands still for good.
     StoppedClock,
+    /// An event of a quiz does not reach a shard.
+    LostEvent,
+    /// A participant is told twice that the attempt is over.
+    DoubledClose,
+    /// The ranks that follow a better or worse answer to the same question are those before it.
+    MissedReplacement,
+    /// A home never hears that an owner has stopped listening.
+    ForgottenUnwatch,
+    /// A home never hears that its record was written.
+    LostRecord,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 12] = [
+    pub(crate) const ALL: [Fault; 17] = [
         Fault::LostWakeUp,
         Fault::LostLetter,
         Fault::DoubledLetter,
@@ -45,6 +55,11 @@ impl Fault {
         Fault::LostAnswer,
         Fault::LostLeave,
         Fault::StoppedClock,
+        Fault::LostEvent,
+        Fault::DoubledClose,
+        Fault::MissedReplacement,
+        Fault::ForgottenUnwatch,
+        Fault::LostRecord,
     ];
 }
 
@@ -57,6 +72,7 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::QuizConnection(conn, letter) => Letter::QuizConnection(*conn, letter.clone()),
         Letter::Publish { topic, frame, members } => Letter::Publish { topic: *topic, frame: frame.clone(), members: *members },
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
+        Letter::Show { conn, topic, frame } => Letter::Show { conn: *conn, topic: *topic, frame: frame.clone() },
         Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
         Letter::QuizReply { number, reply } => Letter::QuizReply { number: *number, reply: reply.clone() },
         Letter::Key { from, telling, change } => Letter::Key { from: *from, telling: *telling, change: change.clone() },

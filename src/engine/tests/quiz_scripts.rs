@@ -2,14 +2,14 @@
 
 use super::{quizzes::*, world::*};
 use crate::{
-    engine::Limits,
+    engine::{Letter, Limits},
     protocols::quiz::{
         QuizId,
         asks::{Ask, Refused, Reply},
         model::Reason,
         record::{Edit, Record},
     },
-    realtime::StoreFault,
+    realtime::{ShardId, StoreFault},
 };
 use std::time::Duration;
 
@@ -178,6 +178,29 @@ fn whoever_unsubscribes_hears_no_more() {
         assert_eq!(world.take_brief(owner), ["subscribed quiz:1", "attempt_finished 1 1"]);
         world.leave_all(&[owner]);
     });
+}
+
+/// A list that is on its way to one who has given it up meanwhile is not shown: he was told that there is nothing more.
+#[test]
+fn whoever_unsubscribes_before_the_list_has_come_does_not_see_it() {
+    let mut world = World::with_quizzes(2, (1..5).map(|id| quiz(id, "a", 0)));
+    let home = |world: &World, id: i64| world.engines[0].home_of_quiz(QuizId(id));
+    let far = (1..5).find(|id| home(&world, *id) == ShardId(0)).expect("half of them are at home there");
+    let owner = world.owner(1, "a", &[]);
+    let name = format!("leaderboard:{far}");
+    world.held = Some((ShardId(1), Vec::new()));
+    world.text(owner, &subscribe(&[&name]));
+    let granted = world.held.replace((ShardId(1), Vec::new())).unwrap().1;
+    let now = world.now;
+    granted.into_iter().for_each(|letter| world.engines[1].letter(letter, now));
+    world.run();
+    world.text(owner, &unsubscribe(&[&name]));
+    let shown = world.held.take().unwrap().1;
+    assert!(matches!(shown[..], [Letter::Show { .. }]));
+    shown.into_iter().for_each(|letter| world.engines[1].letter(letter, now));
+    world.run();
+    assert_eq!(world.take_brief(owner), [format!("subscribed {name}"), format!("unsubscribed {name}")]);
+    world.leave_all(&[owner]);
 }
 
 #[test]

@@ -32,6 +32,18 @@ pub enum Outcome {
     },
     /// Deliver a frame to one connection, behind what was published before it.
     Deliver(ConnId, Frame),
+    /// As [`Outcome::Deliver`], if the connection still listens to this channel when the frame comes there: it may have taken that back, and
+    /// been told so, while this was on its way.
+    Show {
+        /// To whom.
+        conn: ConnId,
+        /// Of which quiz.
+        quiz: QuizId,
+        /// Which of its channels.
+        channel: Channel,
+        /// What.
+        frame: Frame,
+    },
     /// Write a record; answer [`Homes::kept`] with this ticket, once.
     Keep {
         /// To be given back.

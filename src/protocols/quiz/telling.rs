@@ -79,7 +79,8 @@ impl Sitting {
     /// The state of a channel, to one connection that listens to it.
     pub(super) fn show(&self, conn: ConnId, channel: Channel, c: &mut Circumstances<'_>) {
         if channel != Channel::Quiz && self.audience.has(conn, channel) {
-            c.out.push(Outcome::Deliver(conn, self.snapshot(channel, c.desk.settings.snapshot_rows)));
+            let frame = self.snapshot(channel, c.desk.settings.snapshot_rows);
+            c.out.push(Outcome::Show { conn, quiz: self.quiz.id, channel, frame });
         }
     }
 

@@ -135,7 +135,7 @@ impl World {
                 assert!(!shards.is_empty(), "published to nobody");
                 Said::Published(quiz, channel, json(&frame))
             }
-            Outcome::Deliver(conn, frame) => Said::Delivered(conn, json(&frame)),
+            Outcome::Deliver(conn, frame) | Outcome::Show { conn, frame, .. } => Said::Delivered(conn, json(&frame)),
             Outcome::Reply { number, reply, .. } => Said::Replied(number, *reply),
             Outcome::KeyChanged { change, number, .. } => Said::KeyChanged(number, change),
         };
