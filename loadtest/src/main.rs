@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 fn work() -> ExitCode {
     match crew::worker::serve(io::stdin(), io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILED),
+        Err(fault) => complain(&format!("a worker: {fault}"), FAILED),
     }
 }
 

@@ -47,7 +47,7 @@ fn a_good_server_passes_and_every_count_is_right() {
     for (measure, values) in [("start", 12), ("answer", 60), ("screen", 120), ("behind", 120), ("submit", 12), ("ending", 12)] {
         assert_eq!(run.report["latencies"][measure]["count"], values, "{measure}");
     }
-    assert_eq!(run.report["checks"].as_array().unwrap().len(), 21, "{}", run.summary);
+    assert_eq!(run.report["checks"].as_array().unwrap().len(), 20, "{}", run.summary);
 }
 
 #[test]

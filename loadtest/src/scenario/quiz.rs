@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 
 /// What was told must have come to all who listen within this.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
-/// Then comes the last snapshot, and the server's goodbye to participants, within this.
-const LAST_WORDS: Duration = Duration::from_millis(1_500);
+/// Then comes the last snapshot within this.
+const LAST_SNAPSHOT: Duration = Duration::from_millis(500);
+/// And the server's goodbye to participants, a second after `attempt_closed`, within this.
+const GOODBYE: Duration = Duration::from_millis(1_500);
 
 /// Runs it.
 ///
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
     run.stage(Stage::Answer, true, Teller::new("answering", answers), |progress| progress.answered)?;
     run.sample("answered");
     run.stage(Stage::Submit, false, Teller::new("submitting", 0), |_| 0)?;
-    run.let_all_be_heard()?;
+    run.let_all_be_heard(if args.sockets { GOODBYE } else { LAST_SNAPSHOT })?;
     run.close_all()?;
     run.stage(Stage::Prove, false, Teller::new("proving", 0), |_| 0)?;
     Ok(run.finish(|tally, checks, server| {
@@ -91,14 +93,14 @@ impl Run {
     }
 
     /// Waits until screens and participants have heard what they must, but not for ever.
-    fn let_all_be_heard(&mut self) -> Result<(), Stop> {
+    fn let_all_be_heard(&mut self, last_words: Duration) -> Result<(), Stop> {
         let start = Instant::now();
         let mut progress = self.crew.progress();
         while progress.heard < progress.owed && start.elapsed() < HEARD_WITHIN {
             self.crew.pass(Duration::from_millis(200), |_| {})?;
             progress = self.crew.progress();
         }
-        Ok(self.crew.pass(LAST_WORDS, |_| {})?)
+        Ok(self.crew.pass(last_words, |_| {})?)
     }
 
     /// Every connection is closed.
@@ -117,7 +119,7 @@ fn then(args: &Quiz) -> String {
     };
     let channels: Vec<_> = args.watch.iter().map(|channel| channel.name()).collect();
     let sockets = if args.sockets { ", participants' sockets too" } else { "" };
-    format!("{pace}; {} screens an owner watch {}{sockets}", args.screens, channels.join(" and "))
+    format!("{pace}; screens of each owner: {}, on {}{sockets}", args.screens, channels.join(" and "))
 }
 
 /// What must agree of the participants' beginnings.

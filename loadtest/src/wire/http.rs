@@ -145,7 +145,8 @@ pub(crate) fn response(bytes: &[u8]) -> Result<Answer<(u16, &[u8])>, Fault> {
 pub(crate) fn fetch(target: &Target, path: &str, within: Duration) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&target.address, within)?;
     stream.set_read_timeout(Some(within))?;
-    write!(stream, "GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.path, target.host)?;
+    let request = format!("GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.path, target.host);
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     match response(&bytes) {

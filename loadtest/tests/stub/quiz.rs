@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -57,7 +57,6 @@ struct State {
     ids: AtomicU64,
     answers: AtomicU64,
     updates: AtomicU64,
-    connections: AtomicU64,
     school: Mutex<School>,
 }
 
@@ -99,7 +98,6 @@ impl Stub {
             ids: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             updates: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
             school: Mutex::default(),
         });
         let (public, internal) = (State::serve as fn(&State, TcpStream), State::metrics as fn(&State, TcpStream));
@@ -126,10 +124,6 @@ impl Stub {
         let mut owners = HashMap::new();
         self.state.school().quizzes.values().for_each(|quiz| *owners.entry(quiz.owner.clone()).or_default() += 1);
         owners
-    }
-
-    pub(crate) fn connections(&self) -> u64 {
-        self.state.connections.load(SeqCst)
     }
 }
 
@@ -195,13 +189,7 @@ impl State {
         while stream.peek(&mut start).is_ok_and(|read| (1..start.len()).contains(&read)) {
             thread::yield_now();
         }
-        self.connections.fetch_add(1, SeqCst);
-        if start.starts_with(b"GET /ws?") {
-            self.socket(stream)
-        } else {
-            self.rest(stream)
-        }
-        self.connections.fetch_sub(1, SeqCst);
+        if start.starts_with(b"GET /ws?") { self.socket(stream) } else { self.rest(stream) }
     }
 
     fn metrics(&self, mut stream: TcpStream) {
@@ -439,6 +427,7 @@ impl State {
             }
         }
         while socket.read().is_ok() {}
+        let _ = socket.get_ref().shutdown(Shutdown::Both);
     }
 
     /// Five times a second, where something has changed.
