@@ -9,6 +9,8 @@
 
 #[path = "simulate/clients.rs"]
 mod clients;
+#[path = "simulate/conn.rs"]
+mod conn;
 #[path = "simulate/dice.rs"]
 mod dice;
 #[path = "simulate/faults.rs"]

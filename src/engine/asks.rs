@@ -4,7 +4,7 @@ use super::{Engine, Letter};
 use crate::{
     protocols::{
         presence::{self, ToHome},
-        quiz::{self, ToQuiz, record::Record},
+        quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
     realtime::{ClassroomId, ShardId},
 };
@@ -90,7 +90,7 @@ impl Engine {
 
     /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or
     /// [`Engine::forget_quiz_ask`]. One that nobody waits for any more is done all the same.
-    pub fn ask_quiz(&mut self, ask: quiz::asks::Ask) -> u64 {
+    pub fn ask_quiz(&mut self, ask: Ask) -> u64 {
         let number = self.quiz_asks.open();
         self.post_to_quiz(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) });
         number
@@ -118,14 +118,20 @@ impl Engine {
 
     /// The one shard that writes what is asked for: a quiz's home, a key's (so that all shards hear of its beginning before its end), or
     /// this one where it does not matter.
-    pub(super) fn writer_of(&self, ask: &quiz::asks::Ask) -> ShardId {
-        if let Some(quiz) = ask.quiz() {
-            return self.home_of_quiz(quiz);
-        }
+    pub(super) fn writer_of(&self, ask: &Ask) -> ShardId {
         match ask {
-            quiz::asks::Ask::Keep(Record::Key(key)) => self.ring.home(key.id.as_bytes()),
-            quiz::asks::Ask::Keep(Record::Revoked { key, .. }) => self.ring.home(key.as_bytes()),
-            _ => self.id,
+            Ask::Keep(record) => match record {
+                Record::Key(key) => self.ring.home(key.id.as_bytes()),
+                Record::Revoked { key, .. } => self.ring.home(key.as_bytes()),
+                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => {
+                    self.id
+                }
+                Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => self.id,
+            },
+            Ask::Edit { quiz, .. } | Ask::Start { quiz, .. } | Ask::Look { quiz, .. } | Ask::Answer { quiz, .. } => {
+                self.home_of_quiz(*quiz)
+            }
+            Ask::Submit { quiz, .. } | Ask::Flag { quiz, .. } | Ask::Force { quiz, .. } => self.home_of_quiz(*quiz),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     LostEvent,
     /// A participant is told twice that the attempt is over.
     DoubledClose,
-    /// The ranks that follow a better or worse answer to the same question are those before it.
+    /// The ranks take no second answer to a question.
     MissedReplacement,
     /// A home never hears that an owner has stopped listening.
     ForgottenUnwatch,

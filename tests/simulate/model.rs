@@ -3,24 +3,17 @@
 
 use crate::{
     clients::{Meaning, Seat},
+    conn::{Conn, GRACE, InFlight, PING_INTERVAL, is_in_time},
     listening::Listening,
-    quiz::sockets::{Quizzes, Socket},
+    quiz::sockets::Quizzes,
     wire::{self, Said},
 };
 use homeroom::{
     engine::Counters,
     realtime::{ClassroomId, ConnId, Moment, UnixMicros},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-const PONG_TIMEOUT: Duration = Duration::from_secs(5);
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// What a wheel may be late by, and a little.
-const GRACE: Duration = Duration::from_millis(10);
 /// The longest last words: an error and its Close; an answer to all that was asked in the same turn.
 const LAST_WORDS: usize = 2_000;
 
@@ -39,61 +32,6 @@ pub(crate) struct Session {
 pub(crate) struct Published {
     pub(crate) number: u64,
     pub(crate) receiver: Option<String>,
-}
-
-/// A send that the shell has not finished.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct InFlight {
-    pub(crate) frames: u64,
-    pub(crate) pings: usize,
-}
-
-/// One connection, as its bytes tell.
-#[derive(Debug, Default)]
-pub(crate) struct Conn {
-    /// At the quizzes, once its head is said.
-    pub(crate) quiz: Option<Box<Socket>>,
-    accepted_at: Moment,
-    echo: bool,
-    upgraded_at: Option<Moment>,
-    /// Its first message has arrived, whatever it was.
-    spoke: bool,
-    /// It arrived when nothing else could have ended the wait for it.
-    spoke_in_time: bool,
-    pub(crate) seat: Option<Seat>,
-    pub(crate) heard_http: bool,
-    pub(crate) refused: bool,
-    pub(crate) success: Option<Listening>,
-    failed: bool,
-    terminated: bool,
-    pub(crate) closed: bool,
-    pub(crate) half_closed: bool,
-    pub(crate) over: bool,
-    pub(crate) in_flight: Option<InFlight>,
-    /// Whether all that was queued for it has been handed to the socket.
-    pub(crate) settled: bool,
-    /// A send once had to wait: then times cannot be told from what is heard.
-    pub(crate) stalled: bool,
-    pub(crate) pings_said: usize,
-    pub(crate) pongs_heard: usize,
-    pinged_at: Option<Moment>,
-    ponged: bool,
-    /// The first Pong since the last Ping, in time or not.
-    ponged_at: Option<Moment>,
-}
-
-impl Conn {
-    /// Signed in, as far as its bytes tell.
-    pub(crate) fn is_live(&self) -> bool {
-        self.success.is_some() && !self.failed && !self.closed && !self.over
-    }
-
-    /// How many timers it has, when all is handed to it.
-    fn timers(&self) -> u64 {
-        let ending = self.failed || self.closed || self.half_closed || self.refused;
-        let joining = self.spoke && self.success.is_none();
-        u64::from(!self.over && (ending || !(self.echo || joining)))
-    }
 }
 
 /// What one shard must have counted.
@@ -474,35 +412,6 @@ impl Model {
         let rooms: BTreeSet<_> = self.live(shard).filter_map(|own| Some(own.seat.as_ref()?.room)).collect();
         (rooms.len() + self.quiz_topics(shard).len()) as u64
     }
-}
-
-impl Conn {
-    fn check_failure(&self, conn: ConnId, name: &str, now: Moment, turned: Moment) {
-        let is_live = self.success.is_some();
-        match name {
-            "auth_timed_out" => {
-                assert!(!self.spoke_in_time, "{conn:?} is told {name} after its first message");
-                let waited = self.upgraded_at.map(|at| now.since(at)).unwrap_or_default();
-                assert!(waited >= AUTH_TIMEOUT, "{conn:?} is told {name} after {waited:?}");
-                let due = self.upgraded_at.map(|at| at + AUTH_TIMEOUT);
-                assert!(self.stalled || is_in_time(due, turned), "{conn:?} is told {name} too late, after {waited:?}");
-            }
-            "pong_timed_out" => {
-                assert!(is_live && !self.ponged, "{conn:?} is told {name} although its Pong has come");
-                let waited = self.pinged_at.map(|at| now.since(at)).unwrap_or_default();
-                assert!(waited >= PONG_TIMEOUT || self.stalled, "{conn:?} is told {name} after {waited:?}");
-                let due = self.pinged_at.map(|at| at + PONG_TIMEOUT);
-                assert!(self.stalled || is_in_time(due, turned), "{conn:?} is told {name} too late, after {waited:?}");
-            }
-            "replaced" => assert!(self.seat.is_some(), "{conn:?} is replaced and never asked to come in"),
-            _ => assert!(!is_live && self.spoke, "{conn:?} is told {name}"),
-        }
-    }
-}
-
-/// Whether what was due then could not have been done when its shard was `turned` the last time.
-fn is_in_time(due: Option<Moment>, turned: Moment) -> bool {
-    due.is_none_or(|due| due + GRACE > turned)
 }
 
 fn done(counters: &Counters) -> u64 {

@@ -307,26 +307,26 @@ impl World {
     }
 
     /// What becomes of a letter where a fault of the quizzes is planted.
-    fn spoil(&mut self, to: usize, letter: Letter) -> Option<Letter> {
+    fn spoil(&mut self, letter: Letter) -> Option<Letter> {
         match (self.fault, &letter) {
             (Some(Fault::LostEvent), Letter::Publish { topic: Topic::Quiz(_, Channel::Quiz), .. }) if self.dice.percent(5) => {
                 None
             }
-            (Some(Fault::ForgottenUnwatch), Letter::QuizHome(ToQuiz::Unwatch { .. })) if self.dice.percent(20) => None,
+            (Some(Fault::ForgottenUnwatch), Letter::QuizHome(ToQuiz::Unwatch { .. })) if self.dice.percent(50) => None,
             (Some(Fault::DoubledClose), Letter::Deliver(_, frame)) if wire::words(frame).contains("attempt_closed") => {
                 self.twice = Some(double(&letter));
                 Some(letter)
             }
             (
                 Some(Fault::MissedReplacement),
-                Letter::Publish { topic: Topic::Quiz(quiz, Channel::Leaderboard), frame, members },
+                Letter::Publish { topic: topic @ Topic::Quiz(_, Channel::Leaderboard), frame, members },
             ) => {
-                let (topic, members) = (Topic::Quiz(*quiz, Channel::Leaderboard), *members);
-                let before = self.ranks.insert((to, *quiz), frame.clone());
-                let missed = self.model.quizzes.replaced.remove(quiz);
-                let frame = before.filter(|_| missed).unwrap_or_else(|| frame.clone());
-                Some(Letter::Publish { topic, frame, members })
+                Some(Letter::Publish { topic: *topic, frame: self.model.quizzes.without_replacements(frame), members: *members })
             }
+            (
+                Some(Fault::MissedReplacement),
+                Letter::Show { conn, topic: topic @ Topic::Quiz(_, Channel::Leaderboard), frame },
+            ) => Some(Letter::Show { conn: *conn, topic: *topic, frame: self.model.quizzes.without_replacements(frame) }),
             _ => Some(letter),
         }
     }
@@ -335,7 +335,7 @@ impl World {
         if let (Some(published_to), Letter::Publish { .. }) = (&mut self.published_to, &letter) {
             published_to.insert(to);
         }
-        let Some(letter) = self.spoil(to, letter) else { return };
+        let Some(letter) = self.spoil(letter) else { return };
         let queue = &mut self.mesh[from * self.shards.len() + to];
         let strikes = self.fault.is_some() && self.dice.percent(5);
         match self.fault.filter(|_| strikes) {

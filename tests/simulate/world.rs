@@ -13,9 +13,9 @@ use homeroom::{
     engine::{Birth, Counters, Engine, Entrance, Letter, Limits, Output, Rules, Seats, SocketApi},
     protocols::{
         presence::{SessionError, Settings},
-        quiz::{self, Denial, QuizId, model::Reason},
+        quiz::{self, Denial, model::Reason},
     },
-    realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId},
+    realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -115,9 +115,8 @@ pub(crate) struct World {
     /// What is outside the engines and of the quizzes.
     pub(crate) quiz: Outside,
     pub(crate) quiz_asks: Vec<QuizAsk>,
-    /// What a faulty transport needs: a letter once more, and the ranks that it has seen.
+    /// A letter that a faulty transport brings once more.
     pub(crate) twice: Option<Letter>,
-    pub(crate) ranks: BTreeMap<(usize, QuizId), Frame>,
     rules: Arc<Rules>,
     /// What shards had counted that are no more.
     counted: BTreeMap<String, u64>,
@@ -166,7 +165,6 @@ impl World {
             quiz,
             quiz_asks: Vec::new(),
             twice: None,
-            ranks: BTreeMap::new(),
             rules,
             counted: BTreeMap::new(),
             restarts: 0,
@@ -216,7 +214,6 @@ impl World {
         self.rest.clear();
         self.quiz_asks.clear();
         self.twice = None;
-        self.ranks.clear();
         self.quiz.restart();
         self.model.restart(self.now.wall);
         self.begin(self.shards.len());

@@ -209,7 +209,9 @@ fn one_who_is_not_admitted_in_time_is_told_to_come_again() {
         world.store.held = false;
         world.run();
         assert_eq!(world.heard, []);
-        assert_eq!(world.ask_quiz(0, Ask::Submit { quiz: QuizId(1), attempt }).clone(), world.submitted(attempt));
+        assert_eq!(world.ask_quiz(0, Ask::Submit { quiz: QuizId(1), attempt }), world.submitted(attempt));
+        let told: u64 = world.engines.iter().map(|engine| engine.counters().offered.read()).sum();
+        assert_eq!(told, 0, "the home knows that nobody is there");
         world.leave_all(&[]);
     });
 }

@@ -32,8 +32,8 @@ pub enum Outcome {
     },
     /// Deliver a frame to one connection, behind what was published before it.
     Deliver(ConnId, Frame),
-    /// As [`Outcome::Deliver`], if the connection still listens to this channel when the frame comes there: it may have taken that back, and
-    /// been told so, while this was on its way.
+    /// As [`Outcome::Deliver`], if the connection still listens to this channel when the frame comes there: it may have taken that
+    /// back, and been told so, while this was on its way.
     Show {
         /// To whom.
         conn: ConnId,

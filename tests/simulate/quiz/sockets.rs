@@ -9,7 +9,8 @@ use crate::{
 use homeroom::{
     engine::Counters,
     protocols::quiz::{AttemptId, Channel, QuizId, record::Record},
-    realtime::{ConnId, Moment, UnixMicros},
+    realtime::{ConnId, Frame, Moment, UnixMicros},
+    websocket::frame,
 };
 use serde_json::Value;
 use std::{
@@ -88,8 +89,8 @@ pub(crate) struct Quizzes {
     pub(crate) now: UnixMicros,
     /// The house has begun anew, and has not come to rest since.
     pub(crate) unread: bool,
-    /// Quizzes whose latest change is another answer to a question that had one.
-    pub(crate) replaced: BTreeSet<QuizId>,
+    /// What attempts were worth before an answer took the place of another.
+    pub(crate) replaced: BTreeMap<AttemptId, f64>,
     pub(crate) snapshots: u64,
     pub(crate) farewells: u64,
 }
@@ -110,7 +111,8 @@ impl Socket {
             Meaning::Wish(answers) => self.asked += answers,
             Meaning::Pong => self.unanswered_since = None,
             Meaning::Close => self.said_close = true,
-            _ => {}
+            Meaning::Ping | Meaning::Broken | Meaning::Noise | Meaning::Fragment | Meaning::Comes(_) => {}
+            Meaning::Upgrade { .. } | Meaning::Http | Meaning::BadHead | Meaning::Request(_) | Meaning::BadRequest => {}
         }
     }
 }
@@ -118,14 +120,28 @@ impl Socket {
 impl Quizzes {
     /// A record is known at its home, and must be told.
     pub(crate) fn tell(&mut self, record: &Record) {
-        let replaces = matches!(record, Record::Answered(answered) if self.told.attempts.get(&answered.attempt)
-            .and_then(|attempt| attempt.answers.get(&answered.question)).is_some_and(|score| *score != answered.grade.score));
-        let Some((quiz, event)) = self.told.write(record, &self.all) else { return };
-        if replaces {
-            self.replaced.insert(quiz);
+        if let Record::Answered(answered) = record
+            && let Some(attempt) = self.told.attempts.get(&answered.attempt)
+            && attempt.answers.get(&answered.question).is_some_and(|score| *score != answered.grade.score)
+        {
+            self.replaced.insert(answered.attempt, attempt.score());
         }
+        let Some((quiz, event)) = self.told.write(record, &self.all) else { return };
         self.events.entry(quiz).or_default().push(event);
         self.note_state(quiz);
+    }
+
+    /// The ranks as they would be told by who takes no second answer to a question.
+    pub(crate) fn without_replacements(&self, frame: &Frame) -> Frame {
+        let text = frame.iter().position(|byte| *byte == b'{').map_or(&[][..], |start| &frame[start..]);
+        let mut message: Value = serde_json::from_slice(text).expect("a snapshot is JSON");
+        for row in message["snapshot"].as_array_mut().into_iter().flatten() {
+            let attempt = row["attempt_id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+            if let Some(score) = attempt.and_then(|attempt| self.replaced.get(&attempt)) {
+                row["score"] = Value::from(*score);
+            }
+        }
+        frame::text(message.to_string().as_bytes())
     }
 
     /// A home reads a quiz: from now on its lists stand as it has read them.
