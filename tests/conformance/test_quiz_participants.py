@@ -18,6 +18,8 @@ async def test_a_participant_only_listens(house, teacher):
         participant.send(message)
         same(await participant.json(), {"event": "error", "t": None, "error": LISTEN_ONLY})
     participant.ping(b"still here")
+    participant.protocol.send_pong(b"of its own accord")  # the one frame that a participant may send
+    participant.protocol.send_pong(b"")
     await attempt.answer(0, 1)
     await attempt.submit()
     closed = await participant.json()

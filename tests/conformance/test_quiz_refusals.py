@@ -189,7 +189,9 @@ async def test_good_credentials_are_upgraded(house, teacher):
         f"?token={teacher.token}", f"?token={key}", f"?session={attempt.session}", f"?token={escaped}",
         f"?x=1&x=2&y&token={teacher.token}&z=%20", f"?session={attempt.session}&utm_source=mail", f"?&token={teacher.token}&",
     ):
-        assert (await knock(house, f"/ws{query}", *UPGRADE)).status_code == 101, query
+        for origin in ((), ("Origin: https://school.example.org",), ("Origin: null",)):
+            answer = await knock(house, f"/ws{query}", *UPGRADE, "Sec-WebSocket-Extensions: permessage-deflate", *origin)
+            assert answer.status_code == 101 and "sec-websocket-extensions" not in answer.headers, query
 
 
 async def test_the_credential_is_looked_at_only_when_connecting(house, teacher):

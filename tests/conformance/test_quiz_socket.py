@@ -80,6 +80,8 @@ async def test_any_alias_comes_through_as_it_was(house, teacher, alias):
     for frame in await frames(owner, 3):
         data = frame["data"] if frame["event"] == "update" else frame["snapshot"][0]
         assert data["alias"] == alias
+    assert [row["alias"] for row in await teacher.attempts(quiz_id=quiz["id"])] == [alias]
+    assert (await teacher.get(f"/participants/{attempt.begun['participant_id']}"))["alias"] == alias
 
 
 # --- subscriptions
@@ -257,6 +259,8 @@ async def test_requests_in_one_go_are_answered_in_their_order(house, teacher):
             while len(heard) < len(expected):
                 if (frame := await owner.json())["event"] != "snapshot":
                     heard.append(frame)
+                else:
+                    assert heard[-1]["event"] == "subscribed" and heard[-1]["subscriptions"][0].startswith("leaderboard")
             same(heard, expected)
         attempts = [await teacher.begin(quiz["id"]) for quiz in quizzes]
         assert [frame["data"]["attempt_id"] for frame in await round_trip(owner)] == [attempts[0].id]
