@@ -9,9 +9,17 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 const METRICS_WITHIN: Duration = Duration::from_secs(5);
 /// The gauge of signed-in connections.
-const CONNECTIONS: &str = "ws_connection_total";
-/// Published frames that a listener did not get, by reason.
-const DROPPED: &str = "homeroom_dropped_total";
+pub(crate) const CONNECTIONS: &str = "ws_connection_total";
+/// Published frames that a listener did not get.
+pub(crate) const DROPPED: &str = "homeroom_dropped_total";
+/// Owners who are connected.
+pub(crate) const OWNERS: &str = "homeroom_quiz_owners";
+/// Participants who are connected.
+pub(crate) const PARTICIPANTS: &str = "homeroom_quiz_participants";
+/// Attempts that run.
+pub(crate) const ATTEMPTS: &str = "homeroom_quiz_attempts";
+/// Answers of participants that were taken.
+pub(crate) const ANSWERS: &str = "homeroom_quiz_answers_total";
 
 /// What can be watched of the server.
 pub(crate) struct Server {
@@ -85,13 +93,15 @@ impl ServerFigures {
     }
 }
 
-/// What the server's own metrics say.
+/// What the server's own metrics say, each summed over its labels.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Gauges {
-    /// Signed-in connections, if there is such a gauge.
-    pub(crate) connections: Option<u64>,
-    /// Deliveries that were dropped, by series.
-    pub(crate) dropped: BTreeMap<String, u64>,
+pub(crate) struct Gauges(BTreeMap<String, u64>);
+
+impl Gauges {
+    /// The metric of that name, if there is one.
+    pub(crate) fn level(&self, name: &str) -> Option<u64> {
+        self.0.get(name).copied()
+    }
 }
 
 impl Server {
@@ -131,11 +141,7 @@ fn read_gauges(text: &str) -> Gauges {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
         let Ok(value) = value.parse::<f64>() else { continue };
         let name = series.split('{').next().unwrap_or(series);
-        if name == CONNECTIONS {
-            *gauges.connections.get_or_insert(0) += value as u64;
-        } else if name == DROPPED {
-            gauges.dropped.insert(series.to_owned(), value as u64);
-        }
+        *gauges.0.entry(name.to_owned()).or_default() += value as u64;
     }
     gauges
 }
@@ -149,8 +155,7 @@ mod tests {
         let text = "# HELP ws_connection_total Live.\nws_connection_total{shard=\"0\"} 3\nws_connection_total{shard=\"1\"} 4\n\
                     homeroom_dropped_total{reason=\"slow\"} 2\nlog_lines_dropped_total 5\nws_connection{status=\"ok\"} 99\n";
         let gauges = read_gauges(text);
-        assert_eq!(gauges.connections, Some(7));
-        assert_eq!(gauges.dropped, [("homeroom_dropped_total{reason=\"slow\"}".to_owned(), 2)].into());
+        assert_eq!((gauges.level(CONNECTIONS), gauges.level(DROPPED), gauges.level(OWNERS)), (Some(7), Some(2), None));
         assert_eq!(read_gauges(""), Gauges::default());
     }
 }

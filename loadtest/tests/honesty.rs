@@ -155,6 +155,15 @@ fn churn_uses_its_places_again_and_leaves_nothing_behind() {
     assert_eq!((stub.clashes(), stub.tokens().len()), (0, 200));
 }
 
+/// Stops the one worker of a run for a while.
+fn stop_for(boss: &std::process::Child, time: Duration) {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", boss.id())).unwrap();
+    let worker = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(worker, rustix::process::Signal::STOP).unwrap();
+    std::thread::sleep(time);
+    rustix::process::kill_process(worker, rustix::process::Signal::CONT).unwrap();
+}
+
 #[test]
 fn a_generator_that_is_stopped_is_not_believed() {
     let stub = Stub::start(Faults::default());
@@ -163,15 +172,23 @@ fn a_generator_that_is_stopped_is_not_believed() {
     while stub.tokens().len() < 20 {
         std::thread::yield_now();
     }
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", boss.id())).unwrap();
-    let worker = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(worker, rustix::process::Signal::STOP).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    rustix::process::kill_process(worker, rustix::process::Signal::CONT).unwrap();
+    stop_for(&boss, Duration::from_millis(300));
     let run = read(&folder, &boss.wait_with_output().unwrap());
     assert_eq!((run.code, &run.report["verdict"]["outcome"]), (3, &"not_believed".into()), "{}", run.summary);
     assert!(run.ms("lag", "max") >= 250.0, "{}", run.summary);
     assert!(run.summary.contains("NOT TO BE BELIEVED"), "{}", run.summary);
+}
+
+#[test]
+fn what_is_meant_to_be_published_is_however_late() {
+    let (stub, folder) = (Stub::start(Faults::default()), tempfile::tempdir().unwrap());
+    let boss = start(&folder, "broadcast", stub.server(), "--students 4 --classrooms 2 --publish-rate 60 --for 500ms");
+    while stub.published() < 3 {
+        std::thread::yield_now();
+    }
+    stop_for(&boss, Duration::from_millis(700));
+    let run = read(&folder, &boss.wait_with_output().unwrap());
+    assert_eq!((run.count("published"), stub.published(), run.count("delivered")), (30, 30, 60), "{}", run.summary);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_good_server_passes_and_every_count_is_right() {
     for (measure, values) in [("start", 12), ("answer", 60), ("screen", 120), ("behind", 120), ("submit", 12), ("ending", 12)] {
         assert_eq!(run.report["latencies"][measure]["count"], values, "{measure}");
     }
-    assert_eq!(run.report["checks"].as_array().unwrap().len(), 20, "{}", run.summary);
+    assert_eq!(run.report["checks"].as_array().unwrap().len(), 27, "{}", run.summary);
 }
 
 #[test]
@@ -148,6 +148,8 @@ fn what_is_kept_must_be_what_was_done() {
     let board = ["rows of the last snapshots that are not what was done"];
     assert_eq!(broken(Faults { wrong_board: true, ..Faults::default() }), board);
     assert_eq!(broken(Faults { stale_board: true, ..Faults::default() }), board);
+    let miscounted = broken(Faults { miscount: true, ..Faults::default() });
+    assert_eq!(miscounted, ["the server's count of answers"]);
     let forgotten = broken(Faults { forget_every: 60, ..Faults::default() });
     assert!(forgotten.contains(&"results that are not what was done".to_owned()), "{forgotten:?}");
 }
@@ -182,18 +184,18 @@ fn a_screen_that_is_cut_fails_a_run() {
 #[test]
 fn held_sockets_answer_pings_and_tell_how_evenly_they_come() {
     let even = Stub::start(Faults::default());
-    let even_run = run("hold", even.server(), "--participants 50 --quizzes 2 --questions 1 --settle 200ms --hold 2s");
+    let even_run = run("hold", even.server(), "--participants 50 --quizzes 2 --questions 1 --settle 200ms --hold 3s");
     even_run.assert_clean();
     assert_eq!((count(&even_run, "listening"), count(&even_run, "closed"), count(&even_run, "answers_asked")), (50, 50, 0));
     let windows = &even_run.report["pings"]["windows"];
     assert!(windows["mean"].as_f64().unwrap() > 6.0 && windows["above_twice"] == 0, "{windows} {}", even_run.summary);
 
     let uneven = Stub::start(Faults { pings_at_once: true, ..Faults::default() });
-    let uneven_run = run("hold", uneven.server(), "--participants 50 --quizzes 2 --questions 1 --settle 200ms --hold 2s");
+    let uneven_run = run("hold", uneven.server(), "--participants 50 --quizzes 2 --questions 1 --settle 200ms --hold 3s");
     uneven_run.assert_clean();
     let (windows, ticks) = (&uneven_run.report["pings"]["windows"], &uneven_run.report["pings"]["ticks"]);
-    assert!(windows["most"].as_u64().unwrap() >= 50 && windows["above_twice"].as_u64().unwrap() >= 2, "{windows}");
-    assert!(ticks["above_twice"].as_u64().unwrap() >= 2, "{ticks}");
+    assert!(windows["most"].as_u64().unwrap() >= 50 && windows["above_twice"].as_u64().unwrap() >= 1, "{windows}");
+    assert!(ticks["above_twice"].as_u64().unwrap() >= 1, "{ticks}");
 }
 
 #[test]

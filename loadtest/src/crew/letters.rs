@@ -81,6 +81,9 @@ pub(crate) struct Progress {
     pub(crate) published: u64,
     /// Ticks heard.
     pub(crate) delivered: u64,
+    /// Owners' screens that watch, and participants that listen.
+    pub(crate) watching: u64,
+    pub(crate) listening: u64,
     /// Answers accepted.
     pub(crate) answered: u64,
     /// Events that screens and participants must hear of what was done so far.
@@ -98,6 +101,8 @@ impl Progress {
         self.closed += other.closed;
         self.published += other.published;
         self.delivered += other.delivered;
+        self.watching += other.watching;
+        self.listening += other.listening;
         self.answered += other.answered;
         self.owed += other.owed;
         self.heard += other.heard;

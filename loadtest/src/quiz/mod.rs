@@ -418,6 +418,8 @@ impl Engine for Hall {
             lost: quiz.lost,
             faults: self.faults,
             closed: quiz.closed,
+            watching: quiz.watching,
+            listening: quiz.listening,
             answered: quiz.answered,
             owed: quiz.begins_owed + quiz.updates_owed + quiz.ends_owed + quiz.closes_owed,
             heard: quiz.begins_heard + quiz.updates_heard + quiz.ends_heard + quiz.closes_heard,

@@ -7,6 +7,7 @@ use crate::{
     order::{Fate, Pace, Publishing},
     progress::Teller,
     report::{Check, Report},
+    server::{CONNECTIONS, DROPPED},
     summary::grouped,
     wire::http::Target,
 };
@@ -24,15 +25,15 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let then = then(args);
     let mut run = Run::gather("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
     run.sign_in()?;
-    run.check_connections("the server's connections before publishing", run.held())?;
-    let dropped_before = run.dropped()?;
+    run.check_level("the server's connections before publishing", CONNECTIONS, run.held())?;
+    let dropped_before = run.level(DROPPED)?;
     run.sample("publishing");
     run.stage(Stage::Publish, true, Teller::new("publishing", 0), |progress| progress.published)?;
     run.crew.pass(LAST_DELIVERIES, |_| {})?;
     run.sample("published");
-    let dropped = run.dropped()?.saturating_sub(dropped_before);
+    let dropped = run.level(DROPPED)?.saturating_sub(dropped_before);
     run.close()?;
-    run.check_connections("the server's connections after the close", 0)?;
+    run.check_level("the server's connections after the close", CONNECTIONS, 0)?;
     Ok(run.finish(|tally, checks, server| {
         let counts = &tally.counts;
         checks.extend(sign_in_checks(tally, args.crowd.students));

@@ -12,6 +12,7 @@ use crate::{
     progress::Teller,
     quiz::order::{Holds, Pace},
     report::{Check, Report},
+    server::PARTICIPANTS,
 };
 
 /// Runs it.
@@ -22,6 +23,7 @@ pub(crate) fn run(args: &Hold) -> Result<Report, Stop> {
     let plan = Plan { pace: Pace::Never, correct: 0.0, holds: Holds::Socket, screens: 0, channels: Vec::new(), sample: 0 };
     let mut run = begin("hold", &args.sitting, &plan, format!("sockets held for {}", spoken(args.hold)))?;
     run.start()?;
+    run.check_level("the server's participants while they listen", PARTICIPANTS, run.crew.progress().listening)?;
     run.crew.pass(args.settle, |_| {})?;
     run.sample("holding");
     run.stage_for(Stage::Hold, args.hold, Teller::new("holding", 0))?;

@@ -114,26 +114,22 @@ impl Run {
         self.server.sample(&mut self.figures, name);
     }
 
-    /// Compares the server's gauge with what it was before the run, `more` connections above it. Waits a while for it to come true.
-    fn check_connections(&mut self, what: &str, more: u64) -> io::Result<()> {
-        let Some(before) = self.before.as_ref().and_then(|gauges| gauges.connections) else { return Ok(()) };
+    /// Compares one of the server's metrics with what it was before the run, `more` above it. Waits a while for it to come true.
+    fn check_level(&mut self, what: &str, name: &str, more: u64) -> io::Result<()> {
+        let Some(before) = self.before.as_ref().and_then(|gauges| gauges.level(name)) else { return Ok(()) };
         let (expected, start) = (before + more, Instant::now());
-        let mut found = self.connections()?;
+        let mut found = self.level(name)?;
         while found != expected && start.elapsed() < GAUGES_WITHIN {
             thread::sleep(Duration::from_millis(50));
-            found = self.connections()?;
+            found = self.level(name)?;
         }
         self.checks.push(Check::new(what, expected, found));
         Ok(())
     }
 
-    fn connections(&self) -> io::Result<u64> {
-        Ok(self.server.gauges()?.and_then(|gauges| gauges.connections).unwrap_or(0))
-    }
-
-    /// How many deliveries the server says that it has dropped since it started.
-    fn dropped(&self) -> io::Result<u64> {
-        Ok(self.server.gauges()?.map_or(0, |gauges| gauges.dropped.values().sum()))
+    /// One of the server's metrics as it is now; 0 where it has none such.
+    fn level(&self, name: &str) -> io::Result<u64> {
+        Ok(self.server.gauges()?.and_then(|gauges| gauges.level(name)).unwrap_or(0))
     }
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.

@@ -11,7 +11,7 @@ use crate::{
     progress::Teller,
     quiz::order::{HallOrder, Holds, Pace},
     report::{Asked, Check, Report},
-    server::ServerFigures,
+    server::{ANSWERS, ATTEMPTS, OWNERS, PARTICIPANTS, ServerFigures},
     summary::grouped,
     tally::QuizCounts,
     wire::http::Target,
@@ -41,12 +41,18 @@ pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
     let mut run = begin("quiz", &args.sitting, &plan, then(args))?;
     run.stage(Stage::Watch, false, Teller::new("watching", 0), |_| 0)?;
     run.start()?;
+    let progress = run.crew.progress();
+    run.check_level("the server's owners while they watch", OWNERS, progress.watching)?;
+    run.check_level("the server's participants while they listen", PARTICIPANTS, progress.listening)?;
+    run.check_level("the server's attempts while they run", ATTEMPTS, progress.signed_in)?;
     run.sample("answering");
     let answers = u64::from(args.sitting.participants) * u64::from(args.sitting.questions);
     run.stage(Stage::Answer, true, Teller::new("answering", answers), |progress| progress.answered)?;
     run.sample("answered");
     run.stage(Stage::Submit, false, Teller::new("submitting", 0), |_| 0)?;
     run.let_all_be_heard(if args.sockets { GOODBYE } else { LAST_SNAPSHOT })?;
+    run.check_level("the server's count of answers", ANSWERS, run.crew.progress().answered)?;
+    run.check_level("the server's attempts after the submits", ATTEMPTS, 0)?;
     run.close_all()?;
     run.stage(Stage::Prove, false, Teller::new("proving", 0), |_| 0)?;
     Ok(run.finish(|tally, checks, server| {
@@ -107,6 +113,8 @@ impl Run {
     pub(super) fn close_all(&mut self) -> Result<(), Stop> {
         self.stage(Stage::Close, false, Teller::new("closing", 0), |_| 0)?;
         self.sample("closed");
+        self.check_level("the server's owners after the close", OWNERS, 0)?;
+        self.check_level("the server's participants after the close", PARTICIPANTS, 0)?;
         Ok(())
     }
 }

@@ -80,6 +80,11 @@ impl Stub {
         self.state.tokens.lock().unwrap().clone()
     }
 
+    /// How many events were published.
+    pub(crate) fn published(&self) -> u64 {
+        self.state.rooms().values().map(|room| room.sequence_id).sum()
+    }
+
     /// How many signed in with a token that another connection was signed in with.
     pub(crate) fn clashes(&self) -> u64 {
         self.state.clashes.load(SeqCst)

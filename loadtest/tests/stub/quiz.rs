@@ -43,6 +43,8 @@ pub(crate) struct Faults {
     pub(crate) cut_at: u64,
     /// All Pings of a round leave at once.
     pub(crate) pings_at_once: bool,
+    /// Its metrics have one answer fewer.
+    pub(crate) miscount: bool,
 }
 
 pub(crate) struct Stub {
@@ -55,8 +57,11 @@ struct State {
     faults: Faults,
     began: Instant,
     ids: AtomicU64,
+    tries: AtomicU64,
     answers: AtomicU64,
     updates: AtomicU64,
+    owners: AtomicU64,
+    participants: AtomicU64,
     school: Mutex<School>,
 }
 
@@ -96,8 +101,11 @@ impl Stub {
             faults,
             began: Instant::now(),
             ids: AtomicU64::new(0),
+            tries: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             updates: AtomicU64::new(0),
+            owners: AtomicU64::new(0),
+            participants: AtomicU64::new(0),
             school: Mutex::default(),
         });
         let (public, internal) = (State::serve as fn(&State, TcpStream), State::metrics as fn(&State, TcpStream));
@@ -194,7 +202,17 @@ impl State {
 
     fn metrics(&self, mut stream: TcpStream) {
         let _ = stream.read(&mut [0; 4096]);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let school = self.school();
+        let running = school.attempts.iter().filter(|attempt| !attempt.ended).count();
+        let missed = u64::from(self.faults.miscount);
+        let counts = [
+            ("answers_total", self.answers.load(SeqCst).saturating_sub(missed)),
+            ("owners", self.owners.load(SeqCst)),
+            ("participants", self.participants.load(SeqCst)),
+            ("attempts", running as u64),
+        ];
+        let text: String = counts.iter().map(|(name, count)| format!("homeroom_quiz_{name}{{shard=\"0\"}} {count}\n")).collect();
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()).as_bytes());
     }
 
     fn rest(&self, mut stream: TcpStream) {
@@ -297,7 +315,7 @@ impl State {
 
     /// None: no answer at all.
     fn answer(&self, session: &str, body: &Value) -> Option<(u16, Value)> {
-        let number = self.answers.fetch_add(1, SeqCst) + 1;
+        let number = self.tries.fetch_add(1, SeqCst) + 1;
         if every(self.faults.silent_every, number) {
             return None;
         }
@@ -305,6 +323,7 @@ impl State {
             return Some(bad(503, "SRV-001"));
         }
         thread::sleep(self.faults.late);
+        self.answers.fetch_add(1, SeqCst);
         let (mut school, at) = (self.school(), self.began.elapsed());
         let School { quizzes, attempts } = &mut *school;
         let attempt = attempts.iter_mut().find(|attempt| attempt.session == session).unwrap();
@@ -426,7 +445,10 @@ impl State {
                 school.quiz(quiz).screens.push((channel.to_owned(), writer.try_clone().unwrap()));
             }
         }
+        let live = if query.starts_with("session=") { &self.participants } else { &self.owners };
+        live.fetch_add(1, SeqCst);
         while socket.read().is_ok() {}
+        live.fetch_sub(1, SeqCst);
         let _ = socket.get_ref().shutdown(Shutdown::Both);
     }
 
