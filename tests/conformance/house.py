@@ -135,8 +135,8 @@ class House:
 
     def _ready(self) -> bool:
         try:
-            ready = httpx.get(f"{self.internal}/readyz", timeout=2, trust_env=False).status_code == 200
-            return ready and httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).status_code == 200
+            ready = httpx.get(f"{self.internal}/readyz", timeout=2, trust_env=False, verify=False).status_code == 200
+            return ready and httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False, verify=False).status_code == 200
         except httpx.HTTPError:
             return False
 
