@@ -21,6 +21,7 @@ pub mod letters;
 pub mod messages;
 pub mod model;
 mod owner;
+mod plain;
 pub mod pulse;
 pub mod record;
 pub mod requests;

@@ -308,5 +308,4 @@ fn say(fault: Fault, out: &mut Vec<Effect>) {
 }
 
 #[cfg(test)]
-#[path = "owner_tests.rs"]
 mod tests;

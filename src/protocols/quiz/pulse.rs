@@ -85,7 +85,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(10);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Holds that no tick of the wheel has more than twice the mean, over the interval from `from` on, in which every connection is due once.
+    /// Holds that no tick of the wheel has more than twice the mean over the interval from `from` on, in which each connection is due once.
     fn is_spread(first_pings: &[Moment], from: Moment) {
         let mut ticks: HashMap<u64, usize> = HashMap::new();
         for first in first_pings {
