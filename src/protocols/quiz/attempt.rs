@@ -287,7 +287,7 @@ impl Attempt {
     }
 
     /// Whose turn it is; none while a record is on its way.
-    pub fn next(&mut self) -> Option<Item> {
+    pub fn take(&mut self) -> Option<Item> {
         let work = self.work.as_mut().filter(|work| work.writing.is_none() && !work.paused)?;
         work.queue.pop_front()
     }

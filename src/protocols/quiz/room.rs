@@ -227,9 +227,9 @@ impl Room {
 
 impl Loading {
     fn hear(&mut self, letter: ToQuiz, out: &mut Vec<Outcome>) {
-        let wants_in = matches!(letter, ToQuiz::Admit { .. } | ToQuiz::Watch { .. });
-        // Who takes a word back has a word waiting here: with these the list has a bound as well.
-        if wants_in && self.letters.len() >= WAITING {
+        // Who takes a word back has one waiting here, so what is not counted has a bound as well.
+        let takes_back = matches!(letter, ToQuiz::Part { .. } | ToQuiz::Unwatch { .. });
+        if !takes_back && self.letters.len() >= WAITING {
             refuse(letter, false, out);
         } else {
             self.letters.push(letter);

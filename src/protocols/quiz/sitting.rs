@@ -24,6 +24,8 @@ use std::{sync::Arc, time::Duration};
 
 /// The most flags of an attempt.
 pub const FLAGS: usize = 300;
+/// How many requests to end all may wait for one quiz. Each of them waits in every attempt that runs.
+pub const FORCES: usize = 8;
 
 /// A request to end all, until all are ended.
 struct Force {
@@ -236,6 +238,9 @@ impl Sitting {
         if places.is_empty() {
             return c.reply(asking, Reply::Forced(0));
         }
+        if self.forces.len() >= FORCES {
+            return c.refuse(asking, Refused::Crowded);
+        }
         let force = self.forces.insert(Force { asking, left: places.len(), closed: 0 }) as u32;
         for place in places {
             self.close_if_overdue(place, at);
@@ -247,7 +252,7 @@ impl Sitting {
 
     /// Takes what waits, until a record is on its way.
     fn advance(&mut self, place: u32, c: &mut Circumstances<'_>) {
-        while let Some(item) = self.attempt(place).next() {
+        while let Some(item) = self.attempt(place).take() {
             match item {
                 Item::Ask { asking, .. } if !c.desk.is_waiting(asking) => {}
                 Item::Ask { asking, ask, at } => self.decide(place, asking, *ask, at, c),

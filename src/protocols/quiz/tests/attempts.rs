@@ -288,3 +288,21 @@ fn an_attempt_that_could_not_begin_never_was() {
     assert_eq!(world.get(look(QUIZ, 1)), Reply::Refused(Refused::NotFound));
     assert!(matches!(world.get(start(QUIZ, 1)), Reply::Started(_)));
 }
+
+#[test]
+fn a_quiz_is_not_forgotten_while_a_record_is_on_its_way() {
+    let mut world = World::new();
+    let minutes = Duration::from_secs(600);
+    world.ask(start(QUIZ, 1));
+    world.load();
+    world.pass(minutes);
+    world.keep();
+    assert!(matches!(world.get(submit(QUIZ, 1)), Reply::Submitted(_)));
+    world.ask(flags(QUIZ, 1, &["A"]));
+    world.pass(minutes);
+    assert_eq!(world.homes.population(), (1, 0));
+    world.watch(conn(0, 1), Channel::Quiz);
+    world.hush();
+    world.keep();
+    assert_eq!(world.words(), ["attempt_flagged"]);
+}

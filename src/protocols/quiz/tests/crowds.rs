@@ -12,7 +12,7 @@ use crate::{
         letters::Verdict,
         model::Status,
         record::Edit,
-        room,
+        room, sitting,
     },
     realtime::StoreFault,
 };
@@ -58,6 +58,31 @@ fn a_queue_of_a_quiz_has_its_bound() {
     assert_eq!(world.hush().last(), Some(&refused(last, Refused::NotFound)));
     world.rest();
     assert!(world.is_empty());
+}
+
+#[test]
+fn who_has_gone_makes_room_in_the_queue_of_a_quiz() {
+    let mut world = World::new();
+    for _ in 0..room::WAITING {
+        world.ask(look(QUIZ, 1));
+    }
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.hush().len(), room::WAITING);
+    let number = world.ask(look(QUIZ, 1));
+    assert_eq!(world.hush(), []);
+    world.load();
+    assert_eq!(world.hush(), [refused(number, Refused::NotFound)]);
+}
+
+#[test]
+fn requests_to_end_all_have_their_bound() {
+    let mut world = World::watched(0);
+    world.get(start(QUIZ, 1));
+    let numbers: Vec<u64> = (0..=sitting::FORCES).map(|_| world.ask(force(QUIZ))).collect();
+    assert_eq!(world.reply(numbers[sitting::FORCES]), Some(Reply::Refused(Refused::Crowded)));
+    world.settle();
+    let replies: Vec<Reply> = numbers.iter().filter_map(|number| world.reply(*number)).collect();
+    assert_eq!((replies.len(), &replies[0], &replies[1]), (numbers.len(), &Reply::Forced(1), &Reply::Forced(0)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod crowds;
+mod dice;
 mod ends;
 mod listening;
 mod quizzes;

@@ -1,6 +1,7 @@
 //! Anything in any order, with a store that is slow, late and fails, and a process that stops: what is said is what is on disk.
 
 use super::{
+    dice::Dice,
     shelf::{Shelf, attempt_of, question, quiz, rules},
     truth,
     world::{QUIZ, START, Said, World, answer, conn, flags, force, id, look, start, submit},
@@ -24,33 +25,15 @@ use std::{
 const CHANNELS: [Channel; 3] = [Channel::Quiz, Channel::Attempts, Channel::Leaderboard];
 const CAMERA: ConnId = ConnId { shard: ShardId(9), generation: 0, slot: 0 };
 
-/// Steele, Lea and Flood's SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-
-    fn of<T: Copy>(&mut self, items: &[T]) -> Option<T> {
-        if items.is_empty() { None } else { Some(items[self.below(items.len() as u64) as usize]) }
-    }
-}
+/// A quiz as the store reads it.
+type Read = Result<Option<Box<Loaded>>, StoreFault>;
 
 struct Run {
     dice: Dice,
     world: World,
     /// Decided by the store, and on its way back.
     decided: VecDeque<(u64, Record, Result<Kept, StoreFault>)>,
-    read: VecDeque<(QuizId, Result<Option<Box<Loaded>>, StoreFault>)>,
+    read: VecDeque<(QuizId, Read)>,
     /// What homes have been told that there is.
     known: Shelf,
     /// Without an answer yet; of those that force, what ran when they came.
@@ -403,7 +386,8 @@ impl Run {
                 assert_eq!((view.end, view.deadline), (truth::end(found), found.deadline));
                 let mut answered: Vec<_> = found.answers.iter().map(|(question, _)| *question).collect();
                 let mut shown = view.answered.clone();
-                (answered.sort_unstable(), shown.sort_unstable());
+                answered.sort_unstable();
+                shown.sort_unstable();
                 assert_eq!(shown, answered);
             }
             Reply::Answered { answered_count, .. } => {

@@ -47,6 +47,11 @@ fn who(quiz: QuizId, attempt: &LoadedAttempt, extra: Value) -> Value {
     who
 }
 
+/// As it is after it was written and read: serde_json reads some fractions with a last bit that was not written.
+fn read(value: Value) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap()
+}
+
 /// The event of a record, in the world where it has just been written.
 pub(super) fn event(shelf: &Shelf, record: &Record) -> Option<Said> {
     let id = super::shelf::attempt_of(record)?;
@@ -80,7 +85,7 @@ pub(super) fn event(shelf: &Shelf, record: &Record) -> Option<Said> {
     };
     let data = who(quiz.id, attempt, extra);
     let event = json!({"event": "update", "t": slug, "channel": "quiz", "data": data});
-    Some(Said::Published(quiz.id, Channel::Quiz, event))
+    Some(Said::Published(quiz.id, Channel::Quiz, read(event)))
 }
 
 /// What the participant of an attempt that is over is told.
@@ -90,7 +95,7 @@ pub(super) fn farewell(quiz: QuizId, attempt: &LoadedAttempt) -> Option<Value> {
         "attempt_id": attempt.id, "quiz_id": quiz, "event_id": attempt.event, "reason": end.reason, "score": end.score,
         "answered_count": end.answered_count, "submitted_at": iso(end.at),
     });
-    Some(json!({"event": "update", "t": "attempt_closed", "channel": "notification", "data": data}))
+    Some(read(json!({"event": "update", "t": "attempt_closed", "channel": "notification", "data": data})))
 }
 
 fn status(attempt: &LoadedAttempt) -> &'static str {
@@ -111,7 +116,7 @@ pub(super) fn leaderboard(shelf: &Shelf, quiz: QuizId) -> Value {
         let extra = json!({"rank": rank, "score": score, "answered_count": count(attempt), "status": status(attempt)});
         who(quiz, attempt, extra)
     };
-    attempts.into_iter().zip(1..).map(row).collect()
+    read(attempts.into_iter().zip(1..).map(row).collect())
 }
 
 /// The rows of the list of attempts, in the order of their ids.
@@ -126,7 +131,7 @@ pub(super) fn attempts(shelf: &Shelf, quiz: QuizId) -> Vec<Value> {
     };
     let mut attempts: Vec<&LoadedAttempt> = loaded.attempts.iter().collect();
     attempts.sort_by_key(|attempt| attempt.id);
-    attempts.into_iter().map(row).collect()
+    attempts.into_iter().map(row).map(read).collect()
 }
 
 /// The quizzes of a random run.
