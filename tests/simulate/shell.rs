@@ -335,6 +335,7 @@ impl World {
         if let (Some(published_to), Letter::Publish { .. }) = (&mut self.published_to, &letter) {
             published_to.insert(to);
         }
+        self.model.quizzes.leaves(&letter, to, self.now.moment);
         let Some(letter) = self.spoil(letter) else { return };
         let queue = &mut self.mesh[from * self.shards.len() + to];
         let strikes = self.fault.is_some() && self.dice.percent(5);

@@ -7,7 +7,7 @@ use crate::{
     wire::Said,
 };
 use homeroom::{
-    engine::Counters,
+    engine::{Counters, Letter, Topic},
     protocols::quiz::{AttemptId, Channel, QuizId, record::Record},
     realtime::{ConnId, Frame, Moment, UnixMicros},
     websocket::frame,
@@ -22,6 +22,7 @@ use uuid::Uuid;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(10);
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
 const GOODBYE: Duration = Duration::from_secs(1);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a wheel may be late by, and a little.
@@ -91,6 +92,8 @@ pub(crate) struct Quizzes {
     pub(crate) unread: bool,
     /// What attempts were worth before an answer took the place of another.
     pub(crate) replaced: BTreeMap<AttemptId, f64>,
+    /// When lists were last told to a shard.
+    pub(crate) shown: BTreeMap<(QuizId, Channel, usize), Moment>,
     pub(crate) snapshots: u64,
     pub(crate) farewells: u64,
 }
@@ -144,6 +147,17 @@ impl Quizzes {
         frame::text(message.to_string().as_bytes())
     }
 
+    /// A letter leaves for a shard: lists are told at most five times a second.
+    pub(crate) fn leaves(&mut self, letter: &Letter, to: usize, now: Moment) {
+        let Letter::Publish { topic: Topic::Quiz(quiz, channel @ (Channel::Attempts | Channel::Leaderboard)), .. } = letter
+        else {
+            return;
+        };
+        if let Some(before) = self.shown.insert((*quiz, *channel, to), now) {
+            assert!(now.since(before) >= SNAPSHOT_INTERVAL, "{channel:?} of {quiz} is shown after {:?}", now.since(before));
+        }
+    }
+
     /// A home reads a quiz: from now on its lists stand as it has read them.
     pub(crate) fn reload(&mut self, quiz: QuizId) {
         self.told.reload(quiz);
@@ -154,6 +168,7 @@ impl Quizzes {
     pub(crate) fn restart(&mut self) {
         self.told = self.disk.clone();
         self.unread = true;
+        self.shown.clear();
     }
 
     fn note_state(&mut self, quiz: QuizId) {
