@@ -4,9 +4,9 @@ mod brisk;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
-    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, SigningKey},
-    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi},
-    protocols::presence,
+    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey},
+    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi, Topic},
+    protocols::{presence, quiz},
     realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId, UnixMicros},
     websocket::frame,
 };
@@ -40,6 +40,9 @@ impl World {
             authority: Authority::new([issuer]).expect("a key made here is good"),
             permissions: Permissions::new([("school".to_owned(), Rule::None)]),
             presence: presence::Settings { events: false, ..presence::Settings::default() },
+            quiz_authority: Authority::new([]).expect("nobody signs"),
+            quiz_session: SessionKey::new(&[7; 32]),
+            quiz: quiz::Settings::default(),
             show_shard: false,
         };
         let birth = Birth { id: ShardId(0), start: Moment(0), seed: 7 };
@@ -145,14 +148,17 @@ fn publish(criterion: &mut Criterion) {
         group.bench_function(format!("a turn with {frames} published to 1,000 members"), |bencher| {
             bencher.iter(|| {
                 for _ in 0..frames {
-                    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame: frame.clone(), members: 1 }, world.now);
+                    world.engine.letter(
+                        Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame: frame.clone(), members: 1 },
+                        world.now,
+                    );
                 }
                 world.run();
             });
         });
     }
     let before = world.engine.counters().delivered.read();
-    world.engine.letter(Letter::Publish { classroom: CLASSROOM, frame, members: 1 }, world.now);
+    world.engine.letter(Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame, members: 1 }, world.now);
     world.run();
     assert_eq!(world.engine.counters().delivered.read() - before, 1_000, "each of them heard it");
     group.finish();

@@ -112,7 +112,7 @@ class Homeroom(Server):
     """Homeroom with one shard and its default settings, but for the flags given."""
 
     def __init__(self, run: "Run", *flags):
-        self.port, self.internal_port = free_port(), free_port()
+        self.port, self.internal_port, self.quiz_port = free_port(), free_port(), free_port()
         # Beside the build: a temporary folder may be memory.
         scratch = ROOT / "target/perf"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -120,13 +120,15 @@ class Homeroom(Server):
         data = Path(self.folder.name)
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
-            "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}", *flags,
+            "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
+            "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", *flags,
         ]
         self.log = data / "log"
         super().__init__(spawn(command, run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))
         run.conditions["server"] = " ".join(map(str, ["homeroom", *command[1:]])).replace(str(data), "DIR")
         self.url, self.internal = f"ws://127.0.0.1:{self.port}/ws", f"http://127.0.0.1:{self.internal_port}"
-        self.key = data / "data/keys/presence.hs256"
+        self.quiz_url = f"ws://127.0.0.1:{self.quiz_port}/ws"
+        self.key, self.quiz_key = data / "data/keys/presence.hs256", data / "data/keys/quiz.hs256"
         try:
             wait_for("the server's start", 20, self.ready)
         except Fault as fault:
@@ -176,7 +178,8 @@ class Load:
 
     def __init__(self, run: "Run", server: Homeroom, scenario: str, *flags):
         self.report = Path(server.folder.name) / f"load-{time.monotonic_ns()}.json"
-        command = [LOAD, scenario, "--url", server.url, "--internal", server.internal, "--key", server.key, "--pid", server.pid,
+        url, key = (server.quiz_url, server.quiz_key) if scenario in ("quiz", "hold") else (server.url, server.key)
+        command = [LOAD, scenario, "--url", url, "--internal", server.internal, "--key", key, "--pid", server.pid,
                    "--json", self.report, *flags]
         run.conditions["load"] = " ".join(map(str, ["homeroom-load", scenario, *flags]))
         self.process = spawn(command, run.client_core, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -1,6 +1,8 @@
 //! Arguments → configuration → run.
 
-use homeroom::commands::{Command, CommandLine, TokenCommand, check_config, conclude, doctor, join, print_config, serve, token};
+use homeroom::commands::{
+    Command, CommandLine, TokenCommand, check_config, conclude, doctor, join, owner, print_config, serve, token,
+};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -13,8 +15,10 @@ fn main() -> ExitCode {
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::Join(arguments) => join::run(&arguments),
+        Command::Owner(arguments) => owner::run(&arguments),
         Command::Token(api) => match api.api {
-            TokenCommand::Presence(arguments) => token::run(&arguments),
+            TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),
+            TokenCommand::Quiz(arguments) => token::run(&arguments, token::Api::Quiz),
         },
     })
 }

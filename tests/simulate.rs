@@ -9,6 +9,8 @@
 
 #[path = "simulate/clients.rs"]
 mod clients;
+#[path = "simulate/conn.rs"]
+mod conn;
 #[path = "simulate/dice.rs"]
 mod dice;
 #[path = "simulate/faults.rs"]
@@ -17,6 +19,8 @@ mod faults;
 mod listening;
 #[path = "simulate/model.rs"]
 mod model;
+#[path = "simulate/quiz/mod.rs"]
+mod quiz;
 #[path = "simulate/outside.rs"]
 mod outside;
 #[path = "simulate/shell.rs"]

@@ -1,5 +1,6 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
+use crate::quiz::contract::Channel;
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -23,6 +24,10 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Connections come, sign in and go, one after the other.
     Churn(Churn),
+    /// Participants begin attempts at quizzes and answer, owners watch.
+    Quiz(Quiz),
+    /// Participants' sockets that are held and answer Pings, while nobody answers a question.
+    Hold(Hold),
     /// A worker of a run, led over its standard input and output.
     #[command(hide = true)]
     Worker,
@@ -88,10 +93,96 @@ pub(crate) struct Crowd {
     /// Sign-ins in flight at once, all workers together [default: 512; with --rate 8192].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) in_flight: Option<u32>,
-    /// A file with one token a line, as many as students.
+    /// The rest.
+    #[command(flatten)]
+    pub(crate) site: Site,
+}
+
+/// `quiz`.
+#[derive(Args, Debug)]
+pub(crate) struct Quiz {
+    /// Who takes what.
+    #[command(flatten)]
+    pub(crate) sitting: Sitting,
+    /// Median of the time that a participant thinks about a question; the times are log-normal, as people's are.
+    #[arg(long, default_value = "20s", value_parser = duration)]
+    pub(crate) think: Duration,
+    /// Answers a second over all participants, at their intended moments whatever the server does.
+    #[arg(long, conflicts_with_all = ["saturate", "think"], value_parser = rate)]
+    pub(crate) answer_rate: Option<f64>,
+    /// Answer whenever fewer than --in-flight are under way.
+    #[arg(long, conflicts_with = "think")]
+    pub(crate) saturate: bool,
+    /// The share of answers that are right.
+    #[arg(long, default_value_t = 0.7, value_parser = share)]
+    pub(crate) correct: f64,
+    /// Participants hold their socket, too: two descriptors each.
+    #[arg(long)]
+    pub(crate) sockets: bool,
+    /// How many screens each owner watches on, each with a connection of its own; 0: nobody watches.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) screens: u32,
+    /// What a screen is subscribed to, of each quiz of its owner.
+    #[arg(long, value_delimiter = ',', default_value = "quiz,leaderboard")]
+    pub(crate) watch: Vec<Channel>,
+    /// Of so many attempts each answer is read back.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) sample: u32,
+}
+
+/// `hold`.
+#[derive(Args, Debug)]
+pub(crate) struct Hold {
+    /// Who takes what.
+    #[command(flatten)]
+    pub(crate) sitting: Sitting,
+    /// How long to wait before the hold is looked at: the first Pings of those who came in one moment are spread by then.
+    #[arg(long, default_value = "6s", value_parser = duration)]
+    pub(crate) settle: Duration,
+    /// How long the sockets are held.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) hold: Duration,
+}
+
+/// Who takes which quizzes, and whose these are.
+#[derive(Args, Debug)]
+pub(crate) struct Sitting {
+    /// The WebSocket route, ws://HOST:PORT/PATH; the REST routes are beside it.
+    #[arg(long, default_value = "ws://127.0.0.1:8090/ws")]
+    pub(crate) url: String,
+    /// How many participants, spread evenly over the quizzes.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) participants: u32,
+    /// How many quizzes, spread evenly over the owners.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) quizzes: u32,
+    /// How many owners [default: one for each quiz, or for each of --tokens].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) owners: Option<u32>,
+    /// Questions of each quiz.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) questions: u32,
+    /// Options of each question.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=20))]
+    pub(crate) options: u32,
+    /// Attempts begun a second; without it as fast as it goes.
+    #[arg(long, value_parser = rate)]
+    pub(crate) start_rate: Option<f64>,
+    /// Starts, submits and with --saturate answers under way at once, all workers together.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) in_flight: u32,
+    /// The rest.
+    #[command(flatten)]
+    pub(crate) site: Site,
+}
+
+/// Where a run takes place: credentials, addresses, processes, what is written of it.
+#[derive(Args, Debug)]
+pub(crate) struct Site {
+    /// A file with one token a line, as many as students or owners.
     #[arg(long, required_unless_present = "key", conflicts_with = "key", value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
-    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256; a line end behind it is not part of it.
+    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256 or quiz.hs256; a line end behind it is not part of it.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// `iss` of the tokens made.
@@ -106,10 +197,10 @@ pub(crate) struct Crowd {
     /// Processes [default: as many as the limit of open files asks for].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Option<u32>,
-    /// For one sign-in, one close, one publish.
+    /// For one sign-in, one close, one publish, one answer.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Fixes room ids, subjects and the order of things.
+    /// Fixes ids, subjects and the order of things.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// The server's process [default: the one that listens on the port, when that is on this host].
@@ -138,6 +229,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
         _ => Err("a number with a unit: 500ms, 10s, 2m".to_owned()),
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a share from 0 to 1".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

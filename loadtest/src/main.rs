@@ -10,7 +10,9 @@ mod crew;
 mod fault;
 mod host;
 mod order;
+mod pings;
 mod progress;
+mod quiz;
 mod report;
 mod scenario;
 mod server;
@@ -41,9 +43,11 @@ const NOT_BELIEVED: u8 = 3;
 fn main() -> ExitCode {
     let (outcome, json) = match &Cli::parse().command {
         Command::Worker => return work(),
-        Command::Bell(bell) => (scenario::bell::run(bell), bell.crowd.json.clone()),
-        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), broadcast.crowd.json.clone()),
-        Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.json.clone()),
+        Command::Bell(bell) => (scenario::bell::run(bell), bell.crowd.site.json.clone()),
+        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), broadcast.crowd.site.json.clone()),
+        Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.site.json.clone()),
+        Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
+        Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
     };
     match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {
         Ok(code) => code,
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
 fn work() -> ExitCode {
     match crew::worker::serve(io::stdin(), io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILED),
+        Err(fault) => complain(&format!("a worker: {fault}"), FAILED),
     }
 }
 

@@ -57,10 +57,13 @@ impl Drop for Teller {
 }
 
 fn told(progress: Progress) -> String {
-    let Progress { faults, published, delivered, .. } = progress;
+    let Progress { faults, published, delivered, answered, heard, .. } = progress;
     let mut text = String::new();
     if published > 0 {
         text = format!("{} published, {} delivered ", grouped(published), grouped(delivered));
+    }
+    if answered > 0 {
+        text = format!("{} answers, {} events heard ", grouped(answered), grouped(heard));
     }
     if faults > 0 {
         text += &format!("{} faults", grouped(faults));

@@ -3,8 +3,9 @@
 use crate::{
     crew::letters::Stage,
     host::Environment,
+    pings::PingFigures,
     server::ServerFigures,
-    tally::{Counts, Latencies, Measure, Tally, When},
+    tally::{Counts, Latencies, Measure, QuizCounts, Tally, When},
     usage::Usage,
 };
 use serde::Serialize;
@@ -32,6 +33,10 @@ pub(crate) struct Report {
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,
     /// Counts.
     pub(crate) counts: Counts,
+    /// Counts of quizzes, in their scenarios.
+    pub(crate) quiz: Option<QuizCounts>,
+    /// How Pings came, where they were held.
+    pub(crate) pings: Option<PingFigures>,
     /// What went wrong, by when and kind.
     pub(crate) faults: BTreeMap<When, BTreeMap<String, u64>>,
     /// What must agree, and whether it does.
@@ -72,11 +77,11 @@ pub(crate) struct Asked {
     pub(crate) scenario: &'static str,
     /// The WebSocket route.
     pub(crate) url: String,
-    /// Sign-ins.
+    /// Sign-ins, or participants.
     pub(crate) students: u64,
-    /// Rooms.
+    /// Rooms, or quizzes.
     pub(crate) classrooms: u32,
-    /// Sign-ins a second; none: as fast as it goes.
+    /// Sign-ins or starts a second; none: as fast as it goes.
     pub(crate) rate: Option<f64>,
     /// Sign-ins in flight at once, all workers together.
     pub(crate) in_flight: u64,
@@ -103,12 +108,21 @@ pub(crate) struct Rates {
     pub(crate) publishes_per_s: f64,
     /// Deliveries a second.
     pub(crate) deliveries_per_s: f64,
+    /// How long the starts of attempts took, seconds.
+    pub(crate) starting_s: f64,
+    /// Attempts begun a second.
+    pub(crate) starts_per_s: f64,
+    /// How long answering took, seconds.
+    pub(crate) answering_s: f64,
+    /// Answers accepted a second.
+    pub(crate) answers_per_s: f64,
 }
 
 impl Rates {
     /// From the tally's counts and spans.
     pub(crate) fn of(tally: &Tally) -> Rates {
         let (signing_in_s, delivering_s) = (tally.signing_in.length().as_secs_f64(), tally.delivering.length().as_secs_f64());
+        let (starting_s, answering_s) = (tally.starting.length().as_secs_f64(), tally.answering.length().as_secs_f64());
         let per = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         Rates {
             signing_in_s,
@@ -116,6 +130,10 @@ impl Rates {
             delivering_s,
             publishes_per_s: per(tally.counts.answered, delivering_s),
             deliveries_per_s: per(tally.counts.delivered, delivering_s),
+            starting_s,
+            starts_per_s: per(tally.quiz.started, starting_s),
+            answering_s,
+            answers_per_s: per(tally.quiz.answered, answering_s),
         }
     }
 }

@@ -9,9 +9,17 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 const METRICS_WITHIN: Duration = Duration::from_secs(5);
 /// The gauge of signed-in connections.
-const CONNECTIONS: &str = "ws_connection_total";
-/// Published frames that a listener did not get, by reason.
-const DROPPED: &str = "homeroom_dropped_total";
+pub(crate) const CONNECTIONS: &str = "ws_connection_total";
+/// Published frames that a listener did not get.
+pub(crate) const DROPPED: &str = "homeroom_dropped_total";
+/// Owners who are connected.
+pub(crate) const OWNERS: &str = "homeroom_quiz_owners";
+/// Participants who are connected.
+pub(crate) const PARTICIPANTS: &str = "homeroom_quiz_participants";
+/// Attempts that run.
+pub(crate) const ATTEMPTS: &str = "homeroom_quiz_attempts";
+/// Answers of participants that were taken.
+pub(crate) const ANSWERS: &str = "homeroom_quiz_answers_total";
 
 /// What can be watched of the server.
 pub(crate) struct Server {
@@ -34,6 +42,10 @@ pub(crate) struct ServerFigures {
     pub(crate) cpu_us_per_delivery: Option<f64>,
     /// The share of the CPU time of deliveries that was spent in user space, 0 to 1.
     pub(crate) user_share_of_deliveries: Option<f64>,
+    /// CPU time of one answer to a question, and all that follows from it, microseconds.
+    pub(crate) cpu_us_per_answer: Option<f64>,
+    /// The share of a core that the held connections took, 0 to 1.
+    pub(crate) cpu_share_held: Option<f64>,
     /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.
     pub(crate) bytes_per_connection: Option<f64>,
 }
@@ -41,7 +53,7 @@ pub(crate) struct ServerFigures {
 /// One look at the process.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Seen {
-    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `closed`.
+    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `started`, `holding`, `answering`, `answered`, `closed`.
     pub(crate) at: &'static str,
     /// What it used until then.
     #[serde(flatten)]
@@ -60,6 +72,13 @@ impl ServerFigures {
         (operations > 0).then(|| to.cpu_ns.saturating_sub(from.cpu_ns) as f64 / 1e3 / operations as f64)
     }
 
+    /// CPU time between two samples, of the time between them.
+    pub(crate) fn cpu_share(&self, from: &str, to: &str) -> Option<f64> {
+        let (from, to) = (self.sample(from)?, self.sample(to)?);
+        let wall_ns = to.at_ns.saturating_sub(from.at_ns);
+        (wall_ns > 0).then(|| to.cpu_ns.saturating_sub(from.cpu_ns) as f64 / wall_ns as f64)
+    }
+
     /// The share of user space in the CPU time between two samples, 0 to 1.
     pub(crate) fn user_share(&self, from: &str, to: &str) -> Option<f64> {
         let (from, to) = (self.sample(from)?, self.sample(to)?);
@@ -74,13 +93,15 @@ impl ServerFigures {
     }
 }
 
-/// What the server's own metrics say.
+/// What the server's own metrics say, each summed over its labels.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Gauges {
-    /// Signed-in connections, if there is such a gauge.
-    pub(crate) connections: Option<u64>,
-    /// Deliveries that were dropped, by series.
-    pub(crate) dropped: BTreeMap<String, u64>,
+pub(crate) struct Gauges(BTreeMap<String, u64>);
+
+impl Gauges {
+    /// The metric of that name, if there is one.
+    pub(crate) fn level(&self, name: &str) -> Option<u64> {
+        self.0.get(name).copied()
+    }
 }
 
 impl Server {
@@ -120,11 +141,7 @@ fn read_gauges(text: &str) -> Gauges {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
         let Ok(value) = value.parse::<f64>() else { continue };
         let name = series.split('{').next().unwrap_or(series);
-        if name == CONNECTIONS {
-            *gauges.connections.get_or_insert(0) += value as u64;
-        } else if name == DROPPED {
-            gauges.dropped.insert(series.to_owned(), value as u64);
-        }
+        *gauges.0.entry(name.to_owned()).or_default() += value as u64;
     }
     gauges
 }
@@ -138,8 +155,7 @@ mod tests {
         let text = "# HELP ws_connection_total Live.\nws_connection_total{shard=\"0\"} 3\nws_connection_total{shard=\"1\"} 4\n\
                     homeroom_dropped_total{reason=\"slow\"} 2\nlog_lines_dropped_total 5\nws_connection{status=\"ok\"} 99\n";
         let gauges = read_gauges(text);
-        assert_eq!(gauges.connections, Some(7));
-        assert_eq!(gauges.dropped, [("homeroom_dropped_total{reason=\"slow\"}".to_owned(), 2)].into());
+        assert_eq!((gauges.level(CONNECTIONS), gauges.level(DROPPED), gauges.level(OWNERS)), (Some(7), Some(2), None));
         assert_eq!(read_gauges(""), Gauges::default());
     }
 }

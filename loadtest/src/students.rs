@@ -70,9 +70,17 @@ fn token(credentials: &Credentials, seed: u64, own: u64, number: u64) -> Result<
     match credentials {
         Credentials::Tokens(tokens) => tokens.get(own as usize).cloned().ok_or_else(|| "fewer tokens than students".to_owned()),
         Credentials::Key { secret, issuer, audience, expires } => {
-            let claims = Claims { iss: issuer, aud: audience, sub: format!("load-{seed}-{number}"), exp: *expires };
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
-                .map_err(|fault| format!("the key does not sign: {fault}"))
+            sign(secret, issuer, audience, format!("load-{seed}-{number}"), *expires)
         }
     }
+}
+
+/// Makes an HS256 token.
+///
+/// # Errors
+/// A sentence for the user: a key that does not sign.
+pub(crate) fn sign(secret: &[u8], issuer: &str, audience: &str, sub: String, expires: u64) -> Result<String, String> {
+    let claims = Claims { iss: issuer, aud: audience, sub, exp: expires };
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
+        .map_err(|fault| format!("the key does not sign: {fault}"))
 }

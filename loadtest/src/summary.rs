@@ -1,8 +1,10 @@
 //! The report as at most 25 lines of text.
 
 use crate::{
+    crew::letters::Stage,
+    pings::Spread,
     report::{LatencyFigures, Outcome, Report},
-    tally::{Measure, When},
+    tally::{Measure, QuizCounts, When},
 };
 use std::fmt::Write;
 
@@ -32,10 +34,12 @@ fn head(out: &mut String, report: &Report) {
     let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
     let _ = writeln!(
         out,
-        "{}: {} students, {} classrooms, {pace}, at most {} in flight; {}",
+        "{}: {} {}, {} {}, {pace}, at most {} in flight; {}",
         asked.scenario,
         grouped(asked.students),
+        if report.quiz.is_some() { "participants" } else { "students" },
         grouped(asked.classrooms.into()),
+        if report.quiz.is_some() { "quizzes" } else { "classrooms" },
         grouped(asked.in_flight),
         asked.then
     );
@@ -46,6 +50,9 @@ fn head(out: &mut String, report: &Report) {
 
 fn rates(out: &mut String, report: &Report) {
     let (rates, counts) = (&report.rates, &report.counts);
+    if let Some(quiz) = &report.quiz {
+        return quiz_rates(out, report, quiz);
+    }
     let text = format!(
         "{} of {} in {:.2} s: {} a second",
         grouped(counts.signed_in),
@@ -68,8 +75,32 @@ fn rates(out: &mut String, report: &Report) {
     out.push('\n');
 }
 
+fn quiz_rates(out: &mut String, report: &Report, quiz: &QuizCounts) {
+    let rates = &report.rates;
+    let told = |done: u64, of: u64, seconds: f64, rate: f64| {
+        format!("{} of {} in {seconds:.2} s: {} a second", grouped(done), grouped(of), grouped(rate as u64))
+    };
+    row(out, "starts", &told(quiz.started, report.asked.students, rates.starting_s, rates.starts_per_s));
+    if quiz.answers_asked > 0 {
+        row(out, "answers", &told(quiz.answered, quiz.answers_asked, rates.answering_s, rates.answers_per_s));
+        let (on_screens, screens) = (grouped(quiz.updates_heard), grouped(quiz.watching));
+        row(out, "screens", &format!("{on_screens} answers on {screens} screens, {} snapshots", grouped(quiz.snapshots)));
+    }
+    if let Some(pings) = &report.pings {
+        for (name, spread) in [("100 ms", &pings.windows), ("4.1 ms", &pings.ticks)] {
+            let Spread { windows, mean, most, least, above_twice } = spread;
+            let text =
+                format!("{mean:.1} on average, {least} to {most}; {above_twice} of {windows} with more than twice the average");
+            row(out, if name == "100 ms" { "pings" } else { "" }, &format!("in {name}: {text}"));
+        }
+    }
+    out.push('\n');
+}
+
 fn latencies(out: &mut String, report: &Report) {
-    let from = if report.asked.rate.is_some() {
+    let from = if report.quiz.is_some() {
+        "from the intended moment"
+    } else if report.asked.rate.is_some() {
         "sign-in: from its intended moment"
     } else {
         "sign-in: from the start of its own attempt"
@@ -92,11 +123,20 @@ fn name(measure: Measure) -> &'static str {
         Measure::Close => "close",
         Measure::Publish => "publish",
         Measure::Delivery => "delivery",
+        Measure::Start => "start",
+        Measure::Answer => "answer",
+        Measure::Screen => "· on screen",
+        Measure::Behind => "· behind",
+        Measure::Submit => "submit",
+        Measure::Ending => "· closed",
         Measure::Lag => "own lag",
     }
 }
 
 fn events(report: &Report) -> String {
+    if let Some(quiz) = &report.quiz {
+        return quiz_events(quiz);
+    }
     let counts = &report.counts;
     let all = [
         (counts.entered, "entered"),
@@ -106,6 +146,20 @@ fn events(report: &Report) -> String {
         (counts.other, "others"),
         (counts.pings, "pings"),
     ];
+    listed(&all)
+}
+
+fn quiz_events(quiz: &QuizCounts) -> String {
+    listed(&[
+        (quiz.begins_heard, "attempt_quiz"),
+        (quiz.updates_heard, "attempt_update"),
+        (quiz.ends_heard, "attempt_finished"),
+        (quiz.closes_heard, "attempt_closed"),
+        (quiz.pings, "pings"),
+    ])
+}
+
+fn listed(all: &[(u64, &str)]) -> String {
     let heard: Vec<_> =
         all.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{} {kind}", grouped(*count))).collect();
     if heard.is_empty() { "none heard".to_owned() } else { heard.join(", ") }
@@ -134,6 +188,12 @@ fn during(when: When) -> &'static str {
         When::Member => "as a member",
         When::Closing => "closing",
         When::Publishing => "publishing",
+        When::Watching => "watching",
+        When::Starting => "starting",
+        When::Answering => "answering",
+        When::Submitting => "submitting",
+        When::Listening => "listening",
+        When::Proving => "proving",
     }
 }
 
@@ -147,6 +207,12 @@ fn server(report: &Report) -> String {
     }
     if let Some(us) = server.cpu_us_per_delivery {
         let _ = write!(text, ", {us:.3} µs CPU a delivery");
+    }
+    if let Some(us) = server.cpu_us_per_answer {
+        let _ = write!(text, ", {us:.1} µs CPU an answer");
+    }
+    if let Some(share) = server.cpu_share_held {
+        let _ = write!(text, ", {:.1} % of a core while held", share * 100.0);
     }
     if let Some(share) = server.user_share_of_deliveries {
         let _ = write!(text, " ({:.0} % user space)", share * 100.0);
@@ -166,8 +232,12 @@ fn generator(report: &Report) -> String {
     let costs: Vec<_> = judged
         .map(|cost| {
             let (count, what, digits) = match cost.stage {
-                crate::crew::letters::Stage::Publish => (report.counts.delivered, "delivery", 3),
-                _ => (report.counts.attempted, "sign-in", 1),
+                Stage::Publish => (report.counts.delivered, "delivery", 3),
+                Stage::Start => (report.quiz.as_ref().map_or(0, |quiz| quiz.started), "start", 1),
+                Stage::Answer => (report.quiz.as_ref().map_or(0, |quiz| quiz.answered), "answer", 1),
+                Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
+                    (report.counts.attempted, "sign-in", 1)
+                }
             };
             format!(
                 "{:.digits$} µs CPU a {what}, busiest worker {:.0} % of a core",

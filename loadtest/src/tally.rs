@@ -22,15 +22,28 @@ pub(crate) enum Measure {
     Publish,
     /// From a publish's intended moment until one member has it.
     Delivery,
+    /// From the intended moment to the answer of a begun attempt.
+    Start,
+    /// From an answer's intended moment to what REST says of it.
+    Answer,
+    /// From an answer's intended moment until one owner's screen has it.
+    Screen,
+    /// How much later than the participant one owner's screen heard of an answer; nothing when it was first.
+    Behind,
+    /// From the intended moment to the answer of a submitted attempt.
+    Submit,
+    /// From the intended moment of a submit until the participant's socket has `attempt_closed`.
+    Ending,
     /// How much later than intended the generator began an operation, where nothing but itself held it up.
     Lag,
 }
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 8] = {
+    pub(crate) const ALL: [Measure; 14] = {
         use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
-        [SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Lag]
+        use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
+        [SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Lag]
     };
 }
 
@@ -111,21 +124,21 @@ impl<'de> Deserialize<'de> for Latencies {
 }
 
 macro_rules! counts {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($of:ident: $($(#[$doc:meta])* $name:ident,)*) => {
         /// Plain counts. Merged by addition.
         #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-        pub(crate) struct Counts { $($(#[$doc])* pub(crate) $name: u64,)* }
+        pub(crate) struct $of { $($(#[$doc])* pub(crate) $name: u64,)* }
 
-        impl Counts {
+        impl $of {
             /// Adds another's.
-            pub(crate) fn add(&mut self, other: &Counts) {
+            pub(crate) fn add(&mut self, other: &$of) {
                 $(self.$name += other.$name;)*
             }
         }
     };
 }
 
-counts! {
+counts! { Counts:
     /// Sign-ins begun.
     attempted,
     /// `connect_success` heard, once for each connection.
@@ -168,6 +181,67 @@ counts! {
     bytes_read,
 }
 
+counts! { QuizCounts:
+    /// Owners' screens that were subscribed to all they asked for.
+    watching,
+    /// Attempts asked for, and begun.
+    starts_asked,
+    started,
+    /// Participants' sockets that heard to what they are subscribed.
+    listening,
+    /// Answers sent, and accepted.
+    answers_asked,
+    answered,
+    /// Submits sent, and answered.
+    submits_asked,
+    submitted,
+    /// `attempt_quiz` heard by screens, and how many must be.
+    begins_heard,
+    begins_owed,
+    /// `attempt_update` heard by screens, and how many must be.
+    updates_heard,
+    updates_owed,
+    /// `attempt_finished` heard by screens, and how many must be.
+    ends_heard,
+    ends_owed,
+    /// `attempt_closed` heard by participants, and how many must be.
+    closes_heard,
+    closes_owed,
+    /// Accepted answers of which a screen did not hear, for each screen.
+    unheard,
+    /// Accepted answers of which a screen heard again, for each time.
+    doubled,
+    /// What a screen heard of an attempt out of its order.
+    disordered,
+    /// What was heard and is not what a participant did.
+    untrue,
+    /// Snapshots heard.
+    snapshots,
+    /// Snapshots beyond five a second and channel.
+    hurried,
+    /// Leaderboards compared with what the participants did, and what is wrong in them.
+    boards,
+    board_faults,
+    /// Results compared with what the participants did, and what is wrong in them.
+    results,
+    result_faults,
+    /// Answers of the sample compared with what the participants did, and what is wrong in them.
+    details,
+    detail_faults,
+    /// Sockets that ended before they should.
+    lost,
+    /// Sockets that ended as they should.
+    closed,
+    /// Pings answered.
+    pings,
+    /// Lines of participants that were opened again after a pause.
+    redialled,
+    /// Answers that waited because the one before was under way.
+    held_back,
+    /// Bytes read from WebSockets.
+    bytes_read,
+}
+
 /// When something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,6 +254,18 @@ pub(crate) enum When {
     Closing,
     /// On the internal listener.
     Publishing,
+    /// An owner's screen.
+    Watching,
+    /// A participant begins.
+    Starting,
+    /// A participant answers.
+    Answering,
+    /// A participant submits.
+    Submitting,
+    /// A participant's socket.
+    Listening,
+    /// The records are read back.
+    Proving,
 }
 
 /// A span of time, nanoseconds of CLOCK_MONOTONIC. Merged by taking both ends as far out as they go.
@@ -211,14 +297,22 @@ impl Span {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     measures: [Latencies; Measure::ALL.len()],
-    /// Counts.
+    /// Counts of classrooms.
     pub(crate) counts: Counts,
+    /// Counts of quizzes.
+    pub(crate) quiz: QuizCounts,
+    /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
+    pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
     pub(crate) faults: BTreeMap<When, BTreeMap<String, u64>>,
     /// From the start of the sign-ins to the last `connect_success` (churn: to the last end of a connection).
     pub(crate) signing_in: Span,
     /// From the first moment of publishing to the last delivery.
     pub(crate) delivering: Span,
+    /// From the first moment of answering to the last accepted answer.
+    pub(crate) answering: Span,
+    /// From the first moment of starting to the last attempt begun.
+    pub(crate) starting: Span,
 }
 
 impl Tally {
@@ -243,6 +337,8 @@ impl Tally {
             mine.merge(theirs);
         }
         self.counts.add(&other.counts);
+        self.quiz.add(&other.quiz);
+        self.pinged_at_ns.extend_from_slice(&other.pinged_at_ns);
         for (when, faults) in &other.faults {
             let mine = self.faults.entry(*when).or_default();
             for (fault, count) in faults {
@@ -251,6 +347,8 @@ impl Tally {
         }
         self.signing_in.merge(other.signing_in);
         self.delivering.merge(other.delivering);
+        self.answering.merge(other.answering);
+        self.starting.merge(other.starting);
     }
 }
 

@@ -53,6 +53,8 @@ impl Reading {
 /// A process that is watched from outside: the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub(crate) struct Sample {
+    /// When: nanoseconds of CLOCK_MONOTONIC.
+    pub(crate) at_ns: u64,
     /// CPU time of all its threads.
     pub(crate) cpu_ns: u64,
     /// The part of it in user space, in clock ticks of 10 ms.
@@ -75,6 +77,7 @@ pub(crate) fn sample(pid: u32) -> io::Result<Sample> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages: u64 = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
     Ok(Sample {
+        at_ns: clock::now_ns(),
         cpu_ns: process_cpu_ns(pid).unwrap_or((user_ticks + kernel_ticks) * 10_000_000),
         user_ticks,
         kernel_ticks,

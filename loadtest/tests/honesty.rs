@@ -2,97 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end where it finds something wrong")]
 
+mod run;
 mod stub;
 
-use serde_json::Value;
-use std::{
-    collections::HashSet,
-    fs,
-    net::TcpListener,
-    process::{Child, Command, Output, Stdio},
-    time::Duration,
-};
+use run::{command, read, run, start};
+use std::{collections::HashSet, fs, net::TcpListener, time::Duration};
 use stub::{Faults, Stub};
-
-/// One run of the program, and what it wrote.
-struct Run {
-    code: i32,
-    summary: String,
-    report: Value,
-}
-
-impl Run {
-    fn count(&self, name: &str) -> u64 {
-        self.report["counts"][name].as_u64().unwrap()
-    }
-
-    fn ms(&self, measure: &str, figure: &str) -> f64 {
-        self.report["latencies"][measure][figure].as_f64().unwrap() / 1e6
-    }
-
-    fn faults(&self) -> &Value {
-        &self.report["faults"]
-    }
-
-    fn broken_checks(&self) -> Vec<&str> {
-        let checks = self.report["checks"].as_array().unwrap();
-        checks.iter().filter(|check| check["expected"] != check["found"]).map(|check| check["what"].as_str().unwrap()).collect()
-    }
-
-    /// All went well. On a machine that is busy with other things the harness may rightly say that it had no CPU; its counts
-    /// stand all the same.
-    fn assert_clean(&self) {
-        assert_eq!((self.faults(), self.broken_checks()), (&serde_json::json!({}), vec![]), "{}", self.summary);
-        assert!(matches!(self.code, 0 | 3), "{}", self.summary);
-        assert_eq!(self.code == 3, self.report["verdict"]["outcome"] == "not_believed");
-        assert!(self.summary.lines().count() <= 25, "{}", self.summary);
-    }
-
-    fn assert_failed(&self) {
-        assert!(matches!(self.code, 1 | 3), "{}", self.summary);
-        assert!(self.summary.lines().count() <= 25, "{}", self.summary);
-    }
-}
-
-fn command(scenario: &str, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_homeroom-load"));
-    command.arg(scenario).args(arguments.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn start(folder: &tempfile::TempDir, scenario: &str, stub: &Stub, arguments: &str) -> Child {
-    let key = folder.path().join("key");
-    fs::write(&key, "a secret of a test, long enough for HS256\n").unwrap();
-    command(scenario, arguments)
-        .args(["--url", &format!("ws://{}/ws", stub.address), "--internal", &format!("http://{}", stub.internal)])
-        .args(["--issuer", "issuer.example", "--aud", "school.example", "--key"])
-        .arg(&key)
-        .arg("--json")
-        .arg(folder.path().join("report.json"))
-        .spawn()
-        .unwrap()
-}
-
-fn read(folder: &tempfile::TempDir, output: &Output) -> Run {
-    let report =
-        fs::read(folder.path().join("report.json")).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    Run {
-        code: output.status.code().unwrap(),
-        summary: String::from_utf8(output.stdout.clone()).unwrap(),
-        report: serde_json::from_slice(&report).unwrap(),
-    }
-}
-
-fn run(scenario: &str, stub: &Stub, arguments: &str) -> Run {
-    let folder = tempfile::tempdir().unwrap();
-    let output = start(&folder, scenario, stub, arguments).wait_with_output().unwrap();
-    read(&folder, &output)
-}
 
 #[test]
 fn a_good_server_passes_and_every_count_is_right() {
     let stub = Stub::start(Faults::default());
-    let run = run("bell", &stub, "--students 60 --classrooms 5 --workers 2 --hold 200ms --source-ips 127.0.0.1-127.0.0.3");
+    let run =
+        run("bell", stub.server(), "--students 60 --classrooms 5 --workers 2 --hold 200ms --source-ips 127.0.0.1-127.0.0.3");
     run.assert_clean();
     assert_eq!((run.count("attempted"), run.count("signed_in"), run.count("closed"), run.count("pings")), (60, 60, 60, 60));
     assert_eq!(stub.room_sizes(), [12; 5]);
@@ -118,7 +39,7 @@ fn tokens_from_a_file_are_used_once_each() {
 #[test]
 fn a_slow_answer_shows_in_its_own_stage() {
     let stub = Stub::start(Faults { delay: Duration::from_millis(50), ..Faults::default() });
-    let run = run("bell", &stub, "--students 40 --classrooms 4 --hold 0ms");
+    let run = run("bell", stub.server(), "--students 40 --classrooms 4 --hold 0ms");
     run.assert_clean();
     assert!(run.ms("sign_in", "min") >= 49.9 && run.ms("admission", "min") >= 49.9, "{}", run.summary);
     assert!(
@@ -132,7 +53,7 @@ fn a_slow_answer_shows_in_its_own_stage() {
 fn waiting_for_a_slow_server_counts_from_the_intended_moment() {
     let stub = Stub::start(Faults { delay: Duration::from_millis(50), ..Faults::default() });
     // 20 in 0.2 s are meant, but one at a time they take a second: the last has waited for at least 0.8 s.
-    let run = run("bell", &stub, "--students 20 --classrooms 4 --hold 0ms --rate 100 --in-flight 1");
+    let run = run("bell", stub.server(), "--students 20 --classrooms 4 --hold 0ms --rate 100 --in-flight 1");
     run.assert_clean();
     assert!(run.ms("sign_in", "max") >= 800.0, "{}", run.summary);
     assert!(run.ms("admission", "min") < 400.0, "{}", run.summary);
@@ -142,7 +63,7 @@ fn waiting_for_a_slow_server_counts_from_the_intended_moment() {
 #[test]
 fn refusals_are_counted_by_their_name() {
     let stub = Stub::start(Faults { refuse_every: 10, ..Faults::default() });
-    let run = run("bell", &stub, "--students 100 --classrooms 4 --hold 100ms --workers 2");
+    let run = run("bell", stub.server(), "--students 100 --classrooms 4 --hold 100ms --workers 2");
     run.assert_failed();
     assert_eq!(run.faults(), &serde_json::json!({"sign_in": {"unauthenticated": 10}}));
     assert_eq!((run.count("signed_in"), run.count("closed")), (90, 90));
@@ -152,7 +73,7 @@ fn refusals_are_counted_by_their_name() {
 #[test]
 fn silence_is_a_timeout() {
     let stub = Stub::start(Faults { silent_every: 4, ..Faults::default() });
-    let run = run("bell", &stub, "--students 20 --classrooms 4 --hold 0ms --timeout 1s");
+    let run = run("bell", stub.server(), "--students 20 --classrooms 4 --hold 0ms --timeout 1s");
     run.assert_failed();
     assert_eq!(run.faults(), &serde_json::json!({"sign_in": {"timeout at sign-in": 5}}));
 }
@@ -160,14 +81,14 @@ fn silence_is_a_timeout() {
 #[test]
 fn a_server_that_is_not_there_or_not_available_is_told_apart() {
     let stub = Stub::start(Faults { unavailable: true, ..Faults::default() });
-    let unavailable = run("bell", &stub, "--students 7 --hold 0ms");
+    let unavailable = run("bell", stub.server(), "--students 7 --hold 0ms");
     unavailable.assert_failed();
     assert_eq!(unavailable.faults(), &serde_json::json!({"sign_in": {"http 503": 7}}));
 
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut stub = Stub::start(Faults::default());
     stub.address = gone;
-    let refused = run("bell", &stub, "--students 7 --hold 0ms");
+    let refused = run("bell", stub.server(), "--students 7 --hold 0ms");
     refused.assert_failed();
     assert_eq!(refused.faults(), &serde_json::json!({"sign_in": {"connection refused": 7}}));
 }
@@ -175,7 +96,7 @@ fn a_server_that_is_not_there_or_not_available_is_told_apart() {
 #[test]
 fn members_lost_while_held_are_counted_with_their_code() {
     let stub = Stub::start(Faults { lose_every: 8, ..Faults::default() });
-    let run = run("bell", &stub, "--students 16 --classrooms 4 --hold 300ms");
+    let run = run("bell", stub.server(), "--students 16 --classrooms 4 --hold 300ms");
     run.assert_failed();
     assert_eq!(run.faults(), &serde_json::json!({"member": {"closed 1011": 2}}));
     assert!(run.broken_checks().contains(&"members lost before they were told to close"), "{}", run.summary);
@@ -185,12 +106,12 @@ fn members_lost_while_held_are_counted_with_their_code() {
 #[test]
 fn what_the_contract_forbids_fails_a_run() {
     let twice = Stub::start(Faults { success_twice: true, ..Faults::default() });
-    let twice = run("bell", &twice, "--students 5 --hold 100ms");
+    let twice = run("bell", twice.server(), "--students 5 --hold 100ms");
     twice.assert_failed();
     assert_eq!(twice.broken_checks(), ["connect_success heard twice"], "{}", twice.summary);
 
     let early = Stub::start(Faults { event_first: true, ..Faults::default() });
-    let early = run("bell", &early, "--students 5 --hold 100ms");
+    let early = run("bell", early.server(), "--students 5 --hold 100ms");
     early.assert_failed();
     assert_eq!((early.broken_checks(), early.count("early")), (vec!["events heard before connect_success"], 5));
 }
@@ -198,7 +119,7 @@ fn what_the_contract_forbids_fails_a_run() {
 #[test]
 fn every_delivery_of_a_broadcast_is_accounted_for() {
     let stub = Stub::start(Faults::default());
-    let run = run("broadcast", &stub, "--students 30 --classrooms 3 --workers 2 --publish-rate 60 --for 500ms");
+    let run = run("broadcast", stub.server(), "--students 30 --classrooms 3 --workers 2 --publish-rate 60 --for 500ms");
     run.assert_clean();
     assert_eq!((run.count("published"), run.count("owed"), run.count("delivered")), (30, 300, 300));
     assert_eq!(run.report["latencies"]["delivery"]["count"], 300);
@@ -208,7 +129,8 @@ fn every_delivery_of_a_broadcast_is_accounted_for() {
 #[test]
 fn a_saturating_broadcast_publishes_as_fast_as_it_is_heard() {
     let stub = Stub::start(Faults::default());
-    let run = run("broadcast", &stub, "--students 20 --classrooms 1 --saturate --publish-in-flight 4 --for 300ms --bytes 512");
+    let run =
+        run("broadcast", stub.server(), "--students 20 --classrooms 1 --saturate --publish-in-flight 4 --for 300ms --bytes 512");
     run.assert_clean();
     assert!(run.count("published") > 10, "{}", run.summary);
     assert_eq!(run.count("delivered"), 20 * run.count("published"));
@@ -217,7 +139,7 @@ fn a_saturating_broadcast_publishes_as_fast_as_it_is_heard() {
 #[test]
 fn one_lost_delivery_fails_a_broadcast() {
     let stub = Stub::start(Faults { drop_delivery_every: 250, ..Faults::default() });
-    let run = run("broadcast", &stub, "--students 30 --classrooms 3 --publish-rate 60 --for 500ms --timeout 1s");
+    let run = run("broadcast", stub.server(), "--students 30 --classrooms 3 --publish-rate 60 --for 500ms --timeout 1s");
     run.assert_failed();
     assert_eq!((run.count("owed"), run.count("delivered")), (300, 299), "{}", run.summary);
     assert!(run.broken_checks().contains(&"deliveries and what the server says it dropped"), "{}", run.summary);
@@ -226,30 +148,47 @@ fn one_lost_delivery_fails_a_broadcast() {
 #[test]
 fn churn_uses_its_places_again_and_leaves_nothing_behind() {
     let stub = Stub::start(Faults::default());
-    let run = run("churn", &stub, "--students 200 --classrooms 7 --in-flight 8 --workers 2");
+    let run = run("churn", stub.server(), "--students 200 --classrooms 7 --in-flight 8 --workers 2");
     run.assert_clean();
     assert_eq!((run.count("signed_in"), run.count("closed")), (200, 200));
     assert_eq!(run.report["latencies"]["close"]["count"], 200);
     assert_eq!((stub.clashes(), stub.tokens().len()), (0, 200));
 }
 
+/// Stops the one worker of a run for a while.
+fn stop_for(boss: &std::process::Child, time: Duration) {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", boss.id())).unwrap();
+    let worker = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(worker, rustix::process::Signal::STOP).unwrap();
+    std::thread::sleep(time);
+    rustix::process::kill_process(worker, rustix::process::Signal::CONT).unwrap();
+}
+
 #[test]
 fn a_generator_that_is_stopped_is_not_believed() {
     let stub = Stub::start(Faults::default());
     let folder = tempfile::tempdir().unwrap();
-    let boss = start(&folder, "bell", &stub, "--students 100 --classrooms 4 --hold 0ms --rate 100");
+    let boss = start(&folder, "bell", stub.server(), "--students 100 --classrooms 4 --hold 0ms --rate 100");
     while stub.tokens().len() < 20 {
         std::thread::yield_now();
     }
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", boss.id())).unwrap();
-    let worker = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(worker, rustix::process::Signal::STOP).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    rustix::process::kill_process(worker, rustix::process::Signal::CONT).unwrap();
+    stop_for(&boss, Duration::from_millis(300));
     let run = read(&folder, &boss.wait_with_output().unwrap());
     assert_eq!((run.code, &run.report["verdict"]["outcome"]), (3, &"not_believed".into()), "{}", run.summary);
     assert!(run.ms("lag", "max") >= 250.0, "{}", run.summary);
     assert!(run.summary.contains("NOT TO BE BELIEVED"), "{}", run.summary);
+}
+
+#[test]
+fn what_is_meant_to_be_published_is_however_late() {
+    let (stub, folder) = (Stub::start(Faults::default()), tempfile::tempdir().unwrap());
+    let boss = start(&folder, "broadcast", stub.server(), "--students 4 --classrooms 2 --publish-rate 60 --for 500ms");
+    while stub.published() < 3 {
+        std::thread::yield_now();
+    }
+    stop_for(&boss, Duration::from_millis(700));
+    let run = read(&folder, &boss.wait_with_output().unwrap());
+    assert_eq!((run.count("published"), stub.published(), run.count("delivered")), (30, 30, 60), "{}", run.summary);
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod check_config;
 pub mod doctor;
 pub mod flags;
 pub mod join;
+pub mod owner;
 pub mod print_config;
 pub mod serve;
 pub mod token;
@@ -37,6 +38,8 @@ pub enum Command {
     CheckConfig(check_config::CheckConfigArguments),
     /// Sign in to a classroom from the terminal and print what is heard there.
     Join(join::JoinArguments),
+    /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
+    Owner(owner::OwnerArguments),
     /// Print tokens for an API, one a line.
     Token(TokenApi),
 }
@@ -54,6 +57,8 @@ pub struct TokenApi {
 pub enum TokenCommand {
     /// Tokens for the classroom's presence.
     Presence(token::TokenArguments),
+    /// Tokens for owners of quizzes.
+    Quiz(token::TokenArguments),
 }
 
 /// Why a command did not do what it was told.
@@ -160,8 +165,13 @@ mod tests {
     fn token_arguments_are_read() {
         let given = ["token", "presence", "--issuer", "i", "--sub", "student-{n}", "--aud", "a", "--count", "3", "--ttl", "5m"];
         let Ok(Command::Token(TokenApi { api: TokenCommand::Presence(token) })) = parse(&given) else { panic!("parses") };
-        assert_eq!(token.subjects().collect::<Vec<_>>(), ["student-1", "student-2", "student-3"]);
+        assert_eq!(token.subjects(token::Api::Presence).collect::<Vec<_>>(), ["student-1", "student-2", "student-3"]);
         assert_eq!(token.ttl, Some(std::time::Duration::from_secs(300)));
         assert!(parse(&["token", "presence", "--ttl", "5"]).is_err());
+        let given = ["token", "quiz", "--subject", "head", "--ttl", "5m"];
+        let Ok(Command::Token(TokenApi { api: TokenCommand::Quiz(token) })) = parse(&given) else { panic!("parses") };
+        assert_eq!(token.subjects(token::Api::Quiz).collect::<Vec<_>>(), ["head"]);
+        let Ok(Command::Token(TokenApi { api: TokenCommand::Quiz(token) })) = parse(&["token", "quiz"]) else { panic!("parses") };
+        assert_eq!(token.subjects(token::Api::Quiz).collect::<Vec<_>>(), ["teacher-1"]);
     }
 }

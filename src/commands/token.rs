@@ -1,26 +1,60 @@
-//! `homeroom token presence`: tokens of a configured issuer, one a line.
+//! `homeroom token`: tokens of a configured issuer, one a line.
 
 use super::{Failure, flags::SettingFlags};
 use crate::{
     auth::{self, Claims, SigningKey},
-    config::{self, Settings},
+    config::{self, Issuer, Settings},
     house,
+    realtime::UnixMicros,
     runtime::Clock,
 };
 use std::{
+    collections::BTreeMap,
     io::{self, BufWriter, Write},
     time::Duration,
 };
 
+/// The API that the tokens are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Api {
+    /// The classroom's presence.
+    Presence,
+    /// Owners of quizzes.
+    Quiz,
+}
+
+impl Api {
+    fn issuers(self, settings: &Settings) -> &BTreeMap<String, Issuer> {
+        match self {
+            Api::Presence => &settings.presence.issuers,
+            Api::Quiz => &settings.quiz.issuers,
+        }
+    }
+
+    fn table(self) -> &'static str {
+        match self {
+            Api::Presence => "[presence.issuers]",
+            Api::Quiz => "[quiz.issuers]",
+        }
+    }
+
+    fn subjects(self) -> &'static str {
+        match self {
+            Api::Presence => "student-{n}",
+            Api::Quiz => "teacher-{n}",
+        }
+    }
+}
+
 /// Whose tokens, for whom, and how many.
 #[derive(clap::Args, Debug)]
 pub struct TokenArguments {
-    /// The issuer (`iss`), one of [presence.issuers] with its private key or secret at hand
+    /// The issuer (`iss`), one of the API's issuers with its private key or secret at hand
     #[arg(long, default_value = config::EMBEDDED_ISSUER)]
     pub issuer: String,
-    /// The account (`sub`); an n in braces, as in the default, becomes 1, 2, 3 … up to the count
-    #[arg(long, default_value = "student-{n}")]
-    pub sub: String,
+    /// The account (`sub`); an n in braces becomes 1, 2, 3 … up to the count. Without it student-1 …, for quiz teacher-1 …
+    #[arg(long, visible_alias = "subject")]
+    pub sub: Option<String>,
     /// The audience (`aud`)
     #[arg(long, default_value = config::EMBEDDED_AUDIENCE)]
     pub aud: String,
@@ -41,35 +75,29 @@ fn ttl(given: &str) -> Result<Duration, &'static str> {
 
 impl TokenArguments {
     /// The accounts, in order.
-    pub fn subjects(&self) -> impl Iterator<Item = String> + '_ {
-        auth::subjects(&self.sub, self.count)
-    }
-
-    /// The settings that hold the issuer, and that it is there.
-    pub fn settings(&self) -> Result<Settings, Failure> {
-        let settings = self.flags.load_process()?.settings;
-        if settings.presence.issuers.contains_key(&self.issuer) {
-            return Ok(settings);
-        }
-        let known: Vec<&str> = settings.presence.issuers.keys().map(String::as_str).collect();
-        Err(Failure::Usage(format!("--issuer: expected one of [presence.issuers]: {}", known.join(", "))))
+    pub fn subjects(&self, api: Api) -> impl Iterator<Item = String> + '_ {
+        auth::subjects(self.sub.as_deref().unwrap_or(api.subjects()), self.count)
     }
 }
 
 /// Prints the tokens, one a line.
-pub fn run(arguments: &TokenArguments) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
-    let Some(issuer) = settings.presence.issuers.get(&arguments.issuer) else { return Ok(()) };
+pub fn run(arguments: &TokenArguments, api: Api) -> Result<(), Failure> {
+    let settings = arguments.flags.load_process()?.settings;
+    let issuers = api.issuers(&settings);
+    let Some(issuer) = issuers.get(&arguments.issuer) else {
+        let known: Vec<&str> = issuers.keys().map(String::as_str).collect();
+        return Err(Failure::Usage(format!("--issuer: expected one of {}: {}", api.table(), known.join(", "))));
+    };
     let key = house::key_of(issuer).map_err(|error| Failure::Failed(error.to_string()))?;
     let key = SigningKey::new(house::algorithm(issuer.algorithm), &key)
         .map_err(|flaw| Failure::Failed(format!("{}: {flaw}", issuer.key_file.display())))?;
     let now = Clock::started_now().now().wall;
-    print(arguments, &key, now).map_err(|error| Failure::Failed(error.to_string()))
+    print(arguments, api, &key, now).map_err(|error| Failure::Failed(error.to_string()))
 }
 
-fn print(arguments: &TokenArguments, key: &SigningKey, now: crate::realtime::UnixMicros) -> io::Result<()> {
+fn print(arguments: &TokenArguments, api: Api, key: &SigningKey, now: UnixMicros) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for subject in arguments.subjects() {
+    for subject in arguments.subjects(api) {
         let claims = Claims { issuer: &arguments.issuer, audience: &arguments.aud, subject: &subject, lifetime: arguments.ttl };
         let token = key.issue(&claims, now).ok_or_else(|| io::Error::other("the key cannot sign"))?;
         writeln!(out, "{token}")?;

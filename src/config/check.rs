@@ -1,7 +1,15 @@
 //! What no key alone can tell: relations between settings, and what works but is odd.
 
-use super::{Prefix, Settings, presence::EMBEDDED_AUDIENCE, settings::Api};
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use super::{
+    Prefix, Settings,
+    issuer::{EMBEDDED_AUDIENCE, Issuer},
+    settings::Api,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 /// Something about one or more keys.
 #[derive(Debug)]
@@ -35,6 +43,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     sizes(settings, &mut findings);
     listeners(settings, &mut findings);
     audiences(settings, &mut findings);
+    owners(&settings.quiz.issuers, &mut findings);
     if settings.test.endpoints {
         findings.warning(&["test.endpoints"], "test endpoints are served: never do this in production");
     }
@@ -47,7 +56,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(10);
 
 fn times(settings: &Settings, findings: &mut Findings) {
-    let Settings { stop, store, websocket, presence, .. } = settings;
+    let Settings { stop, store, websocket, presence, quiz, .. } = settings;
     let bounded = [
         ("store.acquire_timeout", store.acquire_timeout),
         ("websocket.handshake_timeout", websocket.handshake_timeout),
@@ -56,14 +65,21 @@ fn times(settings: &Settings, findings: &mut Findings) {
         ("presence.ping_interval", presence.ping_interval),
         ("presence.pong_timeout", presence.pong_timeout),
         ("presence.coalesce_tick", presence.coalesce_tick),
+        ("quiz.ping_interval", quiz.ping_interval),
+        ("quiz.pong_timeout", quiz.pong_timeout),
+        ("quiz.snapshot_interval", quiz.snapshot_interval),
+        ("quiz.goodbye", quiz.goodbye),
+        ("quiz.idle", quiz.idle),
     ];
     for (key, time) in bounded {
         if !(SHORTEST..=LONGEST).contains(&time) {
             findings.fault(&[key], "expected a duration from 10ms to 24h");
         }
     }
-    if stop.drain > LONGEST {
-        findings.fault(&["stop.drain"], "expected a duration of at most 24h");
+    for (key, time) in [("stop.drain", stop.drain), ("quiz.flags_after_end", quiz.flags_after_end)] {
+        if time > LONGEST {
+            findings.fault(&[key], "expected a duration of at most 24h");
+        }
     }
     if presence.pong_timeout >= presence.ping_interval {
         findings.fault(
@@ -73,8 +89,11 @@ fn times(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// A row of a snapshot is never longer: an alias of 100 characters, each escaped, beside some 350 bytes of ids, numbers and names.
+const ROW_BYTES: usize = 1024;
+
 fn sizes(settings: &Settings, findings: &mut Findings) {
-    let Settings { store, websocket, presence, .. } = settings;
+    let Settings { store, websocket, presence, quiz, .. } = settings;
     if store.queue == 0 {
         findings.fault(&["store.queue"], "expected at least 1");
     }
@@ -91,11 +110,21 @@ fn sizes(settings: &Settings, findings: &mut Findings) {
             "expected max_label to be at least 1B and less than websocket.max_message",
         );
     }
+    if quiz.snapshot_rows == 0 {
+        findings.fault(&["quiz.snapshot_rows"], "expected at least 1");
+    }
+    if quiz.snapshot_rows > websocket.outbox.bytes() / ROW_BYTES {
+        findings.warning(
+            &["quiz.snapshot_rows", "websocket.outbox"],
+            "outbox may be smaller than a snapshot of so many rows (1KiB each at most), and then closes who listens to it",
+        );
+    }
 }
 
 fn keys_of(api: Api) -> [&'static str; 2] {
     match api {
         Api::Presence => ["listen.presence.bind", "listen.presence.prefix"],
+        Api::Quiz => ["listen.quiz.bind", "listen.quiz.prefix"],
         Api::Internal => ["listen.internal.bind", "listen.internal.prefix"],
     }
 }
@@ -162,6 +191,16 @@ fn audiences(settings: &Settings, findings: &mut Findings) {
                 &["presence.issuers", "presence.permissions"],
                 format!("expected the first part of the audience {audience:?}, without \":\""),
             );
+        }
+    }
+}
+
+/// An owner is "audience/subject", so that an audience with a slash could make one owner of two accounts.
+fn owners(issuers: &BTreeMap<String, Issuer>, findings: &mut Findings) {
+    for audience in issuers.values().flat_map(|issuer| &issuer.audiences) {
+        if audience.contains([':', '/']) {
+            let message = format!("expected the first part of the audience {audience:?}, without \":\" or \"/\"");
+            findings.fault(&["quiz.issuers"], message);
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     Fault, Faults, Key, Settings, Source, check,
     fault::Origin,
+    issuer,
     key::Sectioned,
-    presence,
     setting::{Place, Setting},
 };
 use std::{
@@ -103,7 +103,7 @@ impl Loaded {
             reading.faults.dedup();
             return Err(Faults(reading.faults));
         }
-        presence::embed(&mut settings);
+        issuer::embed(&mut settings);
         let warnings = found.warnings.iter().filter_map(|found| reading.locate(found)).collect();
         Ok(Loaded { settings, warnings, sources: reading.sources })
     }

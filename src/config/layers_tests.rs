@@ -1,7 +1,10 @@
 //! Precedence, faults and what they say.
 
 use super::*;
-use crate::config::{Algorithm, Api, Issuer, Permission, Prefix};
+use crate::{
+    config::{Algorithm, Api, Issuer, Permission, Prefix, settings::Quiz},
+    protocols::quiz,
+};
 use std::{path::PathBuf, time::Duration};
 
 fn variables<const N: usize>(given: [(&str, &str); N]) -> Vec<(OsString, OsString)> {
@@ -30,7 +33,38 @@ fn the_defaults_are_right() {
     assert!(settings.presence.issuers["homeroom.local"].makes_key);
     assert_eq!(settings.presence.permissions["school.local"], Permission::None);
     let listeners = settings.listeners();
-    assert_eq!(listeners.iter().map(|l| l.bind.to_string()).collect::<Vec<_>>(), ["127.0.0.1:8080", "127.0.0.1:9090"]);
+    assert_eq!(
+        listeners.iter().map(|l| l.bind.to_string()).collect::<Vec<_>>(),
+        ["127.0.0.1:8080", "127.0.0.1:8090", "127.0.0.1:9090"]
+    );
+}
+
+#[test]
+fn the_defaults_of_quizzes_are_those_of_the_contract() {
+    let settings = settings(Layers::default().flag("data_dir", "d"));
+    let own = quiz::Settings::default();
+    let Quiz { ping_interval, pong_timeout, snapshot_interval, snapshot_rows, flags_after_end, goodbye, idle, issuers } =
+        settings.quiz.clone();
+    let keep_timeout = settings.store.acquire_timeout;
+    let given = quiz::Settings {
+        ping_interval,
+        pong_timeout,
+        snapshot_interval,
+        snapshot_rows,
+        flags_after_end,
+        goodbye,
+        keep_timeout,
+        idle,
+    };
+    assert_eq!(given, own);
+    let embedded = Issuer {
+        audiences: vec!["school.local".into()],
+        algorithm: Algorithm::Hs256,
+        key_file: "d/keys/quiz.hs256".into(),
+        makes_key: true,
+    };
+    assert_eq!(issuers, BTreeMap::from([("homeroom.local".to_owned(), embedded)]));
+    assert_eq!(settings.session_key_file(), PathBuf::from("d/keys/quiz.session"));
 }
 
 #[test]
@@ -80,7 +114,7 @@ fn all_faults_are_told_at_once_each_with_its_source() {
             "homeroom.toml:2: shardz: is unknown; the nearest is shards",
             "homeroom.toml:4: presence.auth_timeout: expected a duration such as \"250ms\", \"10s\", \"5m\" or \"1h30m\", found a whole number",
             "homeroom.toml:5: presence.ping_interval: expected a duration such as \"250ms\", \"10s\", \"5m\" or \"1h30m\", found another text",
-            "homeroom.toml:7: listen.public: is unknown; the nearest is listen.presence",
+            "homeroom.toml:7: listen.public: is unknown; the nearest is listen.quiz",
             "$HOMEROOM_LOG_LEVEL: log.level: expected a level (error, warn, info, debug, trace) or directives such as \"info,homeroom::store=debug\", found another text",
             "$HOMEROOM_PRESENCE_PONG_TIMOUT: is unknown; the nearest is HOMEROOM_PRESENCE_PONG_TIMEOUT",
             "$HOMEROOM_STORE_QUEUE: store.queue: expected a whole number, 0 or greater, written as in the file",
@@ -212,13 +246,13 @@ fn apis_with_one_address_share_a_listener_under_different_prefixes() {
     let shared = file("listen.internal.bind = \"127.0.0.1:8080\"\nlisten.internal.prefix = \"/internal\"\n");
     let loaded = Loaded::of(&shared).unwrap();
     let listeners = loaded.settings.listeners();
-    assert_eq!(listeners.len(), 1);
+    assert_eq!(listeners.len(), 2);
     let serves: Vec<(Api, &str)> = listeners[0].serves.iter().map(|(api, prefix): &(Api, Prefix)| (*api, &**prefix)).collect();
     assert_eq!(serves, [(Api::Presence, ""), (Api::Internal, "/internal")]);
     assert_eq!(loaded.warnings.len(), 1, "internal routes beside public ones");
 
     let free = file("listen.internal.bind = \"127.0.0.1:0\"\nlisten.presence.bind = \"127.0.0.1:0\"\n");
-    assert_eq!(settings(free).listeners().len(), 2, "port 0 is never shared");
+    assert_eq!(settings(free).listeners().len(), 3, "port 0 is never shared");
 }
 
 #[test]
@@ -237,6 +271,18 @@ fn relations_between_keys_are_checked() {
         (
             "[listen.presence]\nprefix = \"presence/\"",
             "homeroom.toml:2: listen.presence.prefix: expected an empty text, or a path",
+        ),
+        ("[quiz]\nsnapshot_rows = 0", "homeroom.toml:2: quiz.snapshot_rows: expected at least 1"),
+        ("[quiz]\nidle = \"0s\"", "homeroom.toml:2: quiz.idle: expected a duration from 10ms to 24h"),
+        ("[quiz]\nflags_after_end = \"25h\"", "homeroom.toml:2: quiz.flags_after_end: expected a duration of at most 24h"),
+        ("[listen.quiz]\nbind = \"127.0.0.1:8080\"", "homeroom.toml:2: listen.quiz.bind: presence and quiz share a listener"),
+        (
+            "[quiz.issuers.i]\naudiences = [\"a/b\"]\nalgorithm = \"HS256\"\nkey_file = \"k\"",
+            "homeroom.toml:1: quiz.issuers: expected the first part of the audience \"a/b\", without \":\" or \"/\"",
+        ),
+        (
+            "[quiz.issuers.i]\naudiences = [\"a:b\"]\nalgorithm = \"HS256\"\nkey_file = \"k\"",
+            "homeroom.toml:1: quiz.issuers: expected the first part of the audience \"a:b\"",
         ),
         ("store.queue = 0", "homeroom.toml:1: store.queue: expected at least 1"),
         ("presence = 1", "homeroom.toml:1: presence: expected a table: [presence]"),
@@ -257,13 +303,23 @@ fn a_relation_is_not_checked_on_a_key_that_is_wrong_anyway() {
 fn what_is_odd_is_a_warning() {
     let loaded = Loaded::of(&file("test.endpoints = true\nlisten.internal.bind = \"0.0.0.0:9090\"\n")).unwrap();
     assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+    for (text, warnings) in
+        [("quiz.snapshot_rows = 257", 1), ("websocket.outbox = \"199KiB\"", 1), ("quiz.snapshot_rows = 256", 0)]
+    {
+        assert_eq!(Loaded::of(&file(text)).unwrap().warnings.len(), warnings, "{text}");
+    }
 }
 
 #[test]
 fn a_key_file_that_cannot_be_read_is_told_with_its_source() {
-    let text = "\n[presence.issuers.\"i\"]\naudiences = [\"a.org\"]\nalgorithm = \"HS256\"\nkey_file = \"/nonexistent/key\"\n";
-    let told: Vec<String> = Loaded::of(&file(text)).unwrap().unreadable_keys().iter().map(Fault::to_string).collect();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("homeroom.toml:2: presence.issuers.\"i\".key_file: /nonexistent/key cannot be read"), "{told:?}");
-    assert!(Loaded::of(&Layers::default()).unwrap().unreadable_keys().is_empty(), "its own key is made at the start");
+    let issuer = "audiences = [\"a.org\"]\nalgorithm = \"HS256\"\nkey_file = \"/nonexistent/key\"\n";
+    let text = format!("\n[presence.issuers.\"i\"]\n{issuer}[quiz.issuers.\"q\"]\n{issuer}");
+    let told: Vec<String> = Loaded::of(&file(&text)).unwrap().unreadable_keys().iter().map(Fault::to_string).collect();
+    let [presence, quiz] = told.as_slice() else { panic!("{told:?}") };
+    assert!(
+        presence.starts_with("homeroom.toml:2: presence.issuers.\"i\".key_file: /nonexistent/key cannot be read"),
+        "{presence}"
+    );
+    assert!(quiz.starts_with("homeroom.toml:6: quiz.issuers.\"q\".key_file: /nonexistent/key cannot be read"), "{quiz}");
+    assert!(Loaded::of(&Layers::default()).unwrap().unreadable_keys().is_empty(), "its own keys are made at the start");
 }

@@ -7,6 +7,7 @@
 
 mod check;
 mod fault;
+mod issuer;
 mod key;
 mod layers;
 mod presence;
@@ -15,9 +16,10 @@ mod setting;
 pub mod settings;
 
 pub use fault::{Fault, Faults, Source};
+pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
 pub use layers::{CONFIG_VARIABLE, Layers, Loaded};
-pub use presence::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer, Permission};
+pub use presence::Permission;
 pub use print::print;
 pub(crate) use setting::duration;
 pub use setting::{Database, Filter, LogFormat, Prefix, Size};

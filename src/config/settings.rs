@@ -31,6 +31,8 @@ section! {
         websocket: WebSocket;
         /// Who is in the classroom.
         presence: Presence;
+        /// Live attempts at quizzes.
+        quiz: Quiz;
         /// Switches for tests.
         test: Test;
     }
@@ -70,6 +72,8 @@ section! {
     with {
         /// Presence: `/ws` and its REST routes.
         presence: ListenPresence;
+        /// Quiz: `/ws` and its REST routes.
+        quiz: ListenQuiz;
         /// The internal routes, metrics, livez and readyz.
         internal: ListenInternal;
     }
@@ -93,6 +97,11 @@ macro_rules! listen {
 listen! {
     /// Presence: `/ws` and its REST routes.
     ListenPresence at "listen.presence." = "127.0.0.1:8080"
+}
+
+listen! {
+    /// Quiz: `/ws` and its REST routes.
+    ListenQuiz at "listen.quiz." = "127.0.0.1:8090"
 }
 
 listen! {
@@ -163,6 +172,36 @@ section! {
 }
 
 section! {
+    /// Live attempts at quizzes: those who own the quizzes, and those who take them.
+    Quiz at "quiz." {
+        /// The time from one Ping to the next.
+        ping_interval: Duration = "5s";
+        /// How long a client may leave its Pings unanswered; then its connection is ended.
+        pong_timeout: Duration = "10s";
+        /// The shortest time from one snapshot of a list of attempts or a leaderboard to the next.
+        snapshot_interval: Duration = "200ms";
+        /// The most rows of a snapshot: of a leaderboard the best, of a list of attempts those that changed last.
+        snapshot_rows: usize = 200;
+        /// How long after the end of an attempt its flags are still taken.
+        flags_after_end: Duration = "30s";
+        /// How long a participant's socket stays after it was told that its attempt is over.
+        goodbye: Duration = "1s";
+        /// How long a quiz with nothing under way and nobody watching stays in memory.
+        idle: Duration = "60s";
+        /// Whose tokens make an owner of quizzes: a table for each issuer (the token's `iss`), as in [presence.issuers]. No audience
+        /// has a "/". With none at all Homeroom believes itself: issuer "homeroom.local", HS256 with a key made at the first start in
+        /// keys/quiz.hs256 of the data folder, audience "school.local"; and only then owners sign in here by name and password.
+        /// ```toml
+        /// [quiz.issuers."id.example.org"]
+        /// audiences = ["example.org"]
+        /// algorithm = "ES256"
+        /// key_file = "id.example.org.pem"
+        /// ```
+        issuers: BTreeMap<String, Issuer> = {};
+    }
+}
+
+section! {
     /// Switches for tests, never for production.
     Test at "test." {
         /// Serve the echo WebSocket, and name the shard in a header of each answer.
@@ -175,6 +214,8 @@ section! {
 pub enum Api {
     /// Who is in the classroom.
     Presence,
+    /// Live attempts at quizzes.
+    Quiz,
     /// Internal routes, metrics, livez and readyz.
     Internal,
 }
@@ -183,6 +224,7 @@ impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Api::Presence => "presence",
+            Api::Quiz => "quiz",
             Api::Internal => "internal",
         })
     }
@@ -206,9 +248,23 @@ impl Settings {
     }
 
     /// Each API's address and prefix.
-    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 2] {
-        let Listen { presence, internal } = &self.listen;
-        [(Api::Presence, presence.bind, &presence.prefix), (Api::Internal, internal.bind, &internal.prefix)]
+    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 3] {
+        let Listen { presence, quiz, internal } = &self.listen;
+        [
+            (Api::Presence, presence.bind, &presence.prefix),
+            (Api::Quiz, quiz.bind, &quiz.prefix),
+            (Api::Internal, internal.bind, &internal.prefix),
+        ]
+    }
+
+    /// The folder of the keys that Homeroom makes itself.
+    pub(super) fn keys_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    /// The key of the session tokens of attempts: made at the first start, and nobody else's to have.
+    pub fn session_key_file(&self) -> PathBuf {
+        self.keys_dir().join("quiz.session")
     }
 
     /// The listeners, APIs with the same address together. An index into this list is what the engine calls a listener.

@@ -1,75 +1,137 @@
 //! REST asks that wait for a home's answer.
 
 use super::{Engine, Letter};
-use crate::protocols::presence::{
-    ToHome,
-    asks::{Ask, Reply},
+use crate::{
+    protocols::{
+        presence::{self, ToHome},
+        quiz::{self, ToQuiz, asks::Ask, record::Record},
+    },
+    realtime::{ClassroomId, ShardId},
 };
 use std::{
     collections::HashMap,
+    mem,
     task::{Poll, Waker},
 };
 
-#[derive(Default)]
-enum Waiting {
-    #[default]
+enum Waiting<R> {
     Unpolled,
     Polled(Waker),
-    Answered(Reply),
+    Answered(R),
 }
 
-/// Those that wait on one shard.
-#[derive(Default)]
-pub(super) struct Asks {
+/// Those of one protocol that wait on one shard.
+pub(super) struct Asks<R> {
     last: u64,
-    waiting: HashMap<u64, Waiting>,
+    waiting: HashMap<u64, Waiting<R>>,
 }
 
-impl Asks {
+/// Those that ask classrooms.
+pub(super) type PresenceAsks = Asks<presence::asks::Reply>;
+/// Those that ask quizzes.
+pub(super) type QuizAsks = Asks<quiz::asks::Reply>;
+
+impl<R> Default for Asks<R> {
+    fn default() -> Self {
+        Asks { last: 0, waiting: HashMap::new() }
+    }
+}
+
+impl<R> Asks<R> {
+    /// One more that waits, until its answer was taken or it is forgotten.
+    fn open(&mut self) -> u64 {
+        self.last += 1;
+        self.waiting.insert(self.last, Waiting::Unpolled);
+        self.last
+    }
+
     /// The answer came. Nobody may wait for it any more.
-    pub(super) fn resolve(&mut self, number: u64, reply: Reply) {
+    pub(super) fn resolve(&mut self, number: u64, reply: R) {
         if let Some(waiting) = self.waiting.get_mut(&number)
-            && let Waiting::Polled(waker) = std::mem::replace(waiting, Waiting::Answered(reply))
+            && let Waiting::Polled(waker) = mem::replace(waiting, Waiting::Answered(reply))
         {
             waker.wake();
         }
+    }
+
+    fn poll(&mut self, number: u64, waker: &Waker) -> Poll<R> {
+        match self.waiting.remove(&number) {
+            Some(Waiting::Answered(reply)) => Poll::Ready(reply),
+            Some(Waiting::Unpolled | Waiting::Polled(_)) | None => {
+                self.waiting.insert(number, Waiting::Polled(waker.clone()));
+                Poll::Pending
+            }
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        self.waiting.remove(&number);
     }
 }
 
 impl Engine {
     /// Sends a question to the home it concerns. The answer is waited for with [`Engine::poll_reply`] until then or [`Engine::forget_ask`].
-    pub fn ask(&mut self, ask: Ask) -> u64 {
-        self.asks.last += 1;
-        let number = self.asks.last;
-        self.asks.waiting.insert(number, Waiting::default());
+    pub fn ask(&mut self, ask: presence::asks::Ask) -> u64 {
+        let number = self.asks.open();
         let home = self.home_of(ask.classroom());
         self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
         number
     }
 
     /// The answer, once.
-    pub fn poll_reply(&mut self, number: u64, waker: &Waker) -> Poll<Reply> {
-        match self.asks.waiting.remove(&number) {
-            Some(Waiting::Answered(reply)) => Poll::Ready(reply),
-            Some(Waiting::Unpolled | Waiting::Polled(_)) | None => {
-                self.asks.waiting.insert(number, Waiting::Polled(waker.clone()));
-                Poll::Pending
-            }
-        }
+    pub fn poll_reply(&mut self, number: u64, waker: &Waker) -> Poll<presence::asks::Reply> {
+        self.asks.poll(number, waker)
     }
 
     /// Nobody waits for this answer any more.
     pub fn forget_ask(&mut self, number: u64) {
-        self.asks.waiting.remove(&number);
+        self.asks.forget(number);
+    }
+
+    /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or
+    /// [`Engine::forget_quiz_ask`]. One that nobody waits for any more is done all the same.
+    pub fn ask_quiz(&mut self, ask: Ask) -> u64 {
+        let number = self.quiz_asks.open();
+        self.post_to_quiz(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) });
+        number
+    }
+
+    /// The answer, once.
+    pub fn poll_quiz_reply(&mut self, number: u64, waker: &Waker) -> Poll<quiz::asks::Reply> {
+        self.quiz_asks.poll(number, waker)
+    }
+
+    /// Nobody waits for this answer any more.
+    pub fn forget_quiz_ask(&mut self, number: u64) {
+        self.quiz_asks.forget(number);
     }
 
     /// Sorts classrooms by their homes, for a question about many.
-    pub fn by_home<T>(&self, items: Vec<T>, classroom: impl Fn(&T) -> crate::realtime::ClassroomId) -> Vec<Vec<T>> {
+    pub fn by_home<T>(&self, items: Vec<T>, classroom: impl Fn(&T) -> ClassroomId) -> Vec<Vec<T>> {
         let mut homes: Vec<Vec<T>> = (0..self.ring.shards()).map(|_| Vec::new()).collect();
         for item in items {
             homes[self.home_of(classroom(&item)).index()].push(item);
         }
         homes.retain(|items| !items.is_empty());
         homes
+    }
+
+    /// The one shard that writes what is asked for: a quiz's home, a key's (so that all shards hear of its beginning before its end), or
+    /// this one where it does not matter.
+    pub(super) fn writer_of(&self, ask: &Ask) -> ShardId {
+        match ask {
+            Ask::Keep(record) => match record {
+                Record::Key(key) => self.ring.home(key.id.as_bytes()),
+                Record::Revoked { key, .. } => self.ring.home(key.as_bytes()),
+                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => {
+                    self.id
+                }
+                Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => self.id,
+            },
+            Ask::Edit { quiz, .. } | Ask::Start { quiz, .. } | Ask::Look { quiz, .. } | Ask::Answer { quiz, .. } => {
+                self.home_of_quiz(*quiz)
+            }
+            Ask::Submit { quiz, .. } | Ask::Flag { quiz, .. } | Ask::Force { quiz, .. } => self.home_of_quiz(*quiz),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to the release of its socket.
 
-use super::port::Listener;
+use super::{admission::Admitting, port::Listener};
 use crate::{
-    protocols::presence,
+    protocols::{presence, quiz},
     realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
     websocket::session::Session,
 };
@@ -17,6 +17,10 @@ pub(super) enum Phase {
     Echo,
     /// Presence.
     Presence(presence::Connection),
+    /// A participant of a quiz, until its home has admitted it.
+    Admitting(Box<Admitting>),
+    /// Quiz. Elsewhere, so that no other connection is larger for it.
+    Quiz(Box<quiz::Connection>),
     /// Its last bytes wait to be sent; FIN follows them, or the end when the peer is done too.
     Closing {
         /// Whether the peer will say no more (its Close or its FIN was read).
@@ -54,7 +58,7 @@ impl Connection {
     /// Whether frames may still be queued for it.
     pub(super) fn is_open(&self) -> bool {
         match self.phase {
-            Phase::Head(_) | Phase::Echo | Phase::Presence(_) => true,
+            Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) => true,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
         }
     }

@@ -1,6 +1,6 @@
 //! What a shard counts. Written by the shard alone, read by whoever draws metrics; nothing is decided by it.
 
-use crate::protocols::presence::SessionError;
+use crate::protocols::{presence::SessionError, quiz::Denial};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, or a level that its shard sets.
@@ -44,6 +44,10 @@ pub struct Counters {
     pub presence_success: Count,
     /// Presence sessions that were told an error, in the order of [`SessionError::ALL`].
     pub presence_errors: [Count; SessionError::ALL.len()],
+    /// Requests for a quiz's socket that were refused, in the order of [`Denial::ALL`].
+    pub quiz_denials: [Count; Denial::ALL.len()],
+    /// Answers of participants that were taken.
+    pub quiz_answers: Count,
     /// Messages read, of any kind.
     pub messages: Count,
     /// Protocol errors of peers (closed with 1002, 1007 or 1009).
@@ -72,6 +76,20 @@ pub struct Counters {
     pub members: Count,
     /// Level: sign-ins that wait for the store.
     pub entering: Count,
+    /// Level: owners who are connected.
+    pub quiz_owners: Count,
+    /// Level: participants who are connected.
+    pub quiz_participants: Count,
+    /// Level: channels of quizzes that these owners listen to, each once for each of them.
+    pub quiz_watching: Count,
+    /// Level: quizzes in memory whose home is here.
+    pub quizzes: Count,
+    /// Level: attempts that run, over those quizzes.
+    pub attempts: Count,
+    /// Level: changes of those quizzes that are being written.
+    pub quiz_writing: Count,
+    /// Level: REST asks that wait at those quizzes' homes.
+    pub quiz_waiting: Count,
     /// Level: timers set.
     pub timers: Count,
     /// Level: topics with listeners here.

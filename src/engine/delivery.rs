@@ -1,12 +1,13 @@
 //! From a frame to the sockets: outboxes, topics, notices, and those who do not read.
 
-use super::{Connection, Engine, Phase, Send};
+use super::{Connection, Engine, Phase, Send, Topic};
 use crate::{
     protocols::presence::{Notice, SessionError},
     realtime::{
-        ClassroomId, ConnId, Frame, Now,
+        ConnId, Frame, Now,
         outbox::{Pushed, Segment},
         table::Key,
+        topics::Subscription,
     },
     websocket::{close::CloseReason, frame},
 };
@@ -99,23 +100,51 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::deliver_one`], to one who still listens to the topic. Another has taken that back, and gets nothing of it any more.
+    pub(super) fn show(&mut self, conn: ConnId, topic: Topic, frame: &Frame) {
+        let index = self.topics.index(&topic);
+        let subscriptions = self.connections.at(self.key(conn)).map_or(&[][..], |connection| &connection.subscriptions);
+        if subscriptions.iter().any(|own| Some(own.topic) == index) {
+            self.deliver_one(conn, frame);
+        }
+    }
+
     /// Lets a connection hear a topic.
-    pub(super) fn listen(&mut self, key: Key, classroom: ClassroomId) {
+    pub(super) fn listen(&mut self, key: Key, topic: Topic) {
         let Some(connection) = self.connections.at_mut(key) else { return };
-        connection.subscriptions.push(self.topics.subscribe(classroom, key.slot));
+        connection.subscriptions.push(self.topics.subscribe(topic, key.slot));
     }
 
     /// Ends all that a connection listens to; what this turn held for it counts as dropped.
     pub(super) fn unlisten(&mut self, key: Key) {
+        let is_quiz = self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Quiz(_)));
         while let Some(subscription) = self.connections.at_mut(key).and_then(|connection| connection.subscriptions.pop()) {
+            self.present.watching -= usize::from(is_quiz);
             if let Some((_, frames)) = self.topics.take(subscription) {
                 self.counters.dropped_gone.add(u64::from(frames));
             }
-            let Some(moved) = self.topics.unsubscribe(subscription) else { continue };
-            let Some((_, moved)) = self.connections.in_slot_mut(moved) else { continue };
-            if let Some(own) = moved.subscriptions.iter_mut().find(|own| own.topic == subscription.topic) {
-                own.position = subscription.position;
-            }
+            self.unsubscribe(subscription);
+        }
+    }
+
+    /// Ends one of those, of a quiz. What this turn held of it is queued before, so that it stands before all that is said from now on.
+    pub(super) fn unlisten_one(&mut self, key: Key, topic: Topic) {
+        let Some(index) = self.topics.index(&topic) else { return };
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        let Some(place) = connection.subscriptions.iter().position(|own| own.topic == index) else { return };
+        let subscription = connection.subscriptions.swap_remove(place);
+        self.present.watching -= 1;
+        if let Some((segment, frames)) = self.topics.take(subscription) {
+            self.send(key, segment, frames);
+        }
+        self.unsubscribe(subscription);
+    }
+
+    fn unsubscribe(&mut self, subscription: Subscription) {
+        let Some(moved) = self.topics.unsubscribe(subscription) else { return };
+        let Some((_, moved)) = self.connections.in_slot_mut(moved) else { return };
+        if let Some(own) = moved.subscriptions.iter_mut().find(|own| own.topic == subscription.topic) {
+            own.position = subscription.position;
         }
     }
 

@@ -2,13 +2,41 @@
 
 use crate::{
     auth::PermissionQuestion,
-    protocols::presence::{
-        FromHome, ToHome,
-        asks::Reply,
-        record::{Entering, Leaving, StoreFault},
+    protocols::{
+        presence::{
+            self, FromHome, ToHome,
+            record::{Entering, Leaving},
+        },
+        quiz::{
+            self, Channel, FromQuiz, QuizId, ToQuiz,
+            record::{Kept, KeyChange, Loaded, Record},
+        },
     },
-    realtime::{ClassroomId, ConnId, Frame},
+    realtime::{ClassroomId, ConnId, Frame, ShardId, StoreFault},
 };
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+/// What can be listened to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topic {
+    /// What is said in a classroom.
+    Classroom(ClassroomId),
+    /// One channel of a quiz.
+    Quiz(QuizId, Channel),
+}
+
+impl Hash for Topic {
+    /// Which protocol it is of is left to the comparison: the table's hash costs what the key itself costs.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Topic::Classroom(classroom) => classroom.hash(state),
+            Topic::Quiz(quiz, channel) => state.write_i64(quiz.0 << 2 | *channel as i64),
+        }
+    }
+}
 
 /// From one shard to another. Between two shards letters keep their order and come exactly once.
 #[derive(Debug)]
@@ -17,10 +45,14 @@ pub enum Letter {
     Home(ToHome),
     /// From a home to a connection.
     Connection(ConnId, FromHome),
-    /// To all who listen to the classroom on the shard that gets this.
+    /// To the home of a quiz.
+    QuizHome(ToQuiz),
+    /// From the home of a quiz to a connection.
+    QuizConnection(ConnId, FromQuiz),
+    /// To all who listen to the topic on the shard that gets this.
     Publish {
-        /// The topic.
-        classroom: ClassroomId,
+        /// Which.
+        topic: Topic,
         /// What was published.
         frame: Frame,
         /// How many listeners the home knows on that shard. One whose end has not come to the home's ears is among them, and
@@ -29,12 +61,42 @@ pub enum Letter {
     },
     /// To one connection.
     Deliver(ConnId, Frame),
+    /// To one connection, if it listens to the topic.
+    Show {
+        /// To whom.
+        conn: ConnId,
+        /// What it must listen to.
+        topic: Topic,
+        /// What.
+        frame: Frame,
+    },
     /// To a REST ask that waits on the shard that gets this.
     Reply {
         /// The ask's number.
         number: u64,
         /// The answer.
-        reply: Box<Reply>,
+        reply: Box<presence::asks::Reply>,
+    },
+    /// To a REST ask of a quiz that waits on the shard that gets this.
+    QuizReply {
+        /// The ask's number.
+        number: u64,
+        /// The answer.
+        reply: Box<quiz::asks::Reply>,
+    },
+    /// An API key is good from now on, or no more. Answered with [`Letter::KeyHeard`].
+    Key {
+        /// Who tells it.
+        from: ShardId,
+        /// To be given back.
+        telling: u64,
+        /// What has changed.
+        change: Arc<KeyChange>,
+    },
+    /// To [`Letter::Key`]: from now on this shard acts by it.
+    KeyHeard {
+        /// Of the letter.
+        telling: u64,
     },
 }
 
@@ -50,6 +112,15 @@ pub enum Question {
     },
     /// Move a row to the history; not answered.
     Leave(Leaving),
+    /// Write a change of the quizzes' records; answered with [`Answer::Kept`].
+    Keep {
+        /// To be given back.
+        ticket: u64,
+        /// The change.
+        record: Record,
+    },
+    /// Read a quiz; answered with [`Answer::Loaded`].
+    Load(QuizId),
     /// Ask a permission service; answered with [`Answer::Permission`].
     Permission {
         /// Who waits.
@@ -68,6 +139,20 @@ pub enum Answer {
         ticket: u64,
         /// The session's number, once its row is on disk.
         result: Result<i64, StoreFault>,
+    },
+    /// To [`Question::Keep`].
+    Kept {
+        /// Of the question.
+        ticket: u64,
+        /// What became of it, once it is on disk.
+        result: Result<Kept, StoreFault>,
+    },
+    /// To [`Question::Load`].
+    Loaded {
+        /// Of the question.
+        quiz: QuizId,
+        /// `None`: there is no such quiz.
+        result: Result<Option<Box<Loaded>>, StoreFault>,
     },
     /// To [`Question::Permission`].
     Permission {

@@ -1,8 +1,8 @@
 //! What bounds a shard and what it serves.
 
 use crate::{
-    auth::{Authority, Permissions},
-    protocols::presence,
+    auth::{Authority, Permissions, SessionKey},
+    protocols::{presence, quiz},
     websocket::session,
 };
 use std::{
@@ -89,6 +89,8 @@ impl Default for Limits {
 pub enum SocketApi {
     /// Presence.
     Presence,
+    /// Quiz: owners by `?token=`, participants by `?session=`.
+    Quiz,
     /// Says what it hears. Only under the test switch.
     Echo,
 }
@@ -105,18 +107,29 @@ impl Entrance {
     pub fn at(&self, path: &str) -> Option<SocketApi> {
         self.sockets.iter().find(|(own, _)| own == path).map(|&(_, api)| api)
     }
+
+    /// Whether a protocol is at any of its paths.
+    pub fn has(&self, api: SocketApi) -> bool {
+        self.sockets.iter().any(|(_, own)| *own == api)
+    }
 }
 
 /// What all shards share and none changes.
 pub struct Rules {
     /// By listener.
     pub entrances: Vec<Entrance>,
-    /// Who may sign tokens.
+    /// Who may sign presence's tokens.
     pub authority: Authority,
     /// Who may do what.
     pub permissions: Permissions,
     /// Times and sizes of presence.
     pub presence: presence::Settings,
+    /// Who may sign owners' tokens.
+    pub quiz_authority: Authority,
+    /// Signs participants' session tokens.
+    pub quiz_session: SessionKey,
+    /// Times and sizes of quizzes.
+    pub quiz: quiz::Settings,
     /// Whether upgrades say which shard they reached (the test switch).
     pub show_shard: bool,
 }

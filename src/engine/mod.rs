@@ -3,23 +3,29 @@
 //! The shell feeds it what happened ([`Engine::accepted`], [`Engine::received`], …) and, once a turn, takes what is to be done
 //! ([`Engine::finish`]). The protocol between the two is told in [`port`].
 
+mod admission;
 mod asks;
 mod connection;
 pub mod counters;
 mod delivery;
+mod keys;
 mod letters;
 pub mod limits;
 pub mod port;
 mod presence;
+mod quiz;
 mod socket;
 
 pub use counters::Counters;
-pub use letters::{Answer, Letter, Question};
+pub use letters::{Answer, Letter, Question, Topic};
 pub use limits::{Entrance, Limits, Rules, Seats, SocketApi};
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{
-    protocols::presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
+    protocols::{
+        presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
+        quiz::{Effect as QuizEffect, Homes as Quizzes, Keys, Outcome as QuizOutcome, Parser as QuizParser, Phases, QuizId},
+    },
     realtime::{
         ClassroomId, ConnId, Moment, Now, ShardId,
         hash_ring::HashRing,
@@ -29,10 +35,13 @@ use crate::{
     },
     websocket::session::Scratch,
 };
-use asks::Asks;
+use admission::Strays;
+use asks::{PresenceAsks, QuizAsks};
 use connection::{Connection, Phase};
 use delivery::Notices;
 use foldhash::fast::FixedState;
+use keys::Tellings;
+use quiz::Present;
 use std::{collections::VecDeque, mem, sync::Arc};
 
 /// What makes one shard differ from another.
@@ -60,9 +69,18 @@ pub struct Engine {
     live: usize,
     closed: bool,
 
-    topics: Topics<ClassroomId, FixedState>,
+    topics: Topics<Topic, FixedState>,
     homes: Homes,
-    asks: Asks,
+    quizzes: Quizzes,
+    /// Those who may speak for owners.
+    keys: Keys,
+    phases: Phases,
+    present: Present,
+    strays: Strays,
+    ping: Segment,
+    asks: PresenceAsks,
+    quiz_asks: QuizAsks,
+    tellings: Tellings,
     notices: Notices,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
@@ -75,9 +93,12 @@ pub struct Engine {
 
     scratch: Scratch,
     parser: Parser,
+    quiz_parser: QuizParser,
     wire: Vec<u8>,
     effects: Vec<Effect>,
     outcomes: Vec<Outcome>,
+    quiz_effects: Vec<QuizEffect>,
+    quiz_outcomes: Vec<QuizOutcome>,
 }
 
 impl Engine {
@@ -85,6 +106,12 @@ impl Engine {
     pub fn new(birth: Birth, ring: Arc<HashRing>, limits: Limits, rules: Arc<Rules>, counters: Arc<Counters>) -> Engine {
         Engine {
             id: birth.id,
+            quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
+            keys: Keys::default(),
+            phases: Phases::default(),
+            present: Present::default(),
+            strays: Strays::default(),
+            ping: quiz::ping(),
             homes: Homes::new(rules.presence.clone(), birth.seed, birth.start),
             topics: Topics::new(FixedState::with_seed(birth.seed)),
             wheel: Wheel::new(birth.start),
@@ -96,7 +123,9 @@ impl Engine {
             fired: Vec::new(),
             live: 0,
             closed: false,
-            asks: Asks::default(),
+            asks: PresenceAsks::default(),
+            quiz_asks: QuizAsks::default(),
+            tellings: Tellings::default(),
             notices: Notices::new(),
             local: VecDeque::new(),
             letters: Vec::new(),
@@ -106,9 +135,12 @@ impl Engine {
             output: Output::default(),
             scratch: Scratch::default(),
             parser: Parser::default(),
+            quiz_parser: QuizParser::default(),
             wire: Vec::new(),
             effects: Vec::new(),
             outcomes: Vec::new(),
+            quiz_effects: Vec::new(),
+            quiz_outcomes: Vec::new(),
         }
     }
 
@@ -122,6 +154,8 @@ impl Engine {
     pub fn answer(&mut self, answer: Answer, now: Now) {
         match answer {
             Answer::Entered { ticket, result } => self.with_homes(|homes, out| homes.entered(ticket, result, now, out)),
+            Answer::Kept { ticket, result } => self.with_quizzes(|homes, out| homes.kept(ticket, result, now, out)),
+            Answer::Loaded { quiz, result } => self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out)),
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
         }
         self.settle(now);
@@ -136,12 +170,13 @@ impl Engine {
         }
         self.fired = fired;
         self.with_homes(|homes, out| homes.turn(now, out));
+        self.with_quizzes(|homes, out| homes.turn(now, out));
         self.settle(now);
     }
 
     /// No later than the next time that [`Engine::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Moment> {
-        [self.wheel.next(), self.homes.next_deadline()].into_iter().flatten().min()
+        [self.wheel.next(), self.homes.next_deadline(), self.quizzes.next_deadline()].into_iter().flatten().min()
     }
 
     /// The process is about to stop: presence sessions are told `terminated`. All goes on being served.
@@ -188,20 +223,31 @@ impl Engine {
         &self.counters
     }
 
+    /// The API keys that are good, as this shard knows them.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     fn read(&mut self, letter: Letter, now: Now) {
         match letter {
             Letter::Home(letter) => self.with_homes(|homes, out| homes.letter(letter, now, out)),
+            Letter::QuizHome(letter) => self.with_quizzes(|homes, out| homes.letter(letter, now, out)),
+            Letter::QuizConnection(conn, letter) => self.quiz_home_says(conn, letter, now),
             Letter::Connection(conn, letter) => self.home_says(conn, letter, now),
-            Letter::Publish { classroom, frame, members } => {
-                let listeners = self.topics.listeners(&classroom) as u64;
+            Letter::Publish { topic, frame, members } => {
+                let listeners = self.topics.listeners(&topic) as u64;
                 self.counters.offered.add(listeners);
                 self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
-                if self.topics.publish(&classroom, &frame) {
+                if self.topics.publish(&topic, &frame) {
                     self.flush_topics();
                 }
             }
             Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
+            Letter::Show { conn, topic, frame } => self.show(conn, topic, &frame),
             Letter::Reply { number, reply } => self.asks.resolve(number, *reply),
+            Letter::QuizReply { number, reply } => self.quiz_asks.resolve(number, *reply),
+            Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),
+            Letter::KeyHeard { telling } => self.key_heard(telling),
         }
     }
 
@@ -227,6 +273,10 @@ impl Engine {
         self.ring.home(classroom.as_bytes())
     }
 
+    fn home_of_quiz(&self, quiz: QuizId) -> ShardId {
+        self.ring.home(&quiz.place())
+    }
+
     fn conn_id(&self, key: Key) -> ConnId {
         ConnId { shard: self.id, generation: key.generation, slot: key.slot }
     }
@@ -243,8 +293,16 @@ impl Engine {
         self.counters.rooms.set(rooms);
         self.counters.members.set(members);
         self.counters.entering.set(self.homes.entering());
-        self.counters.timers.set(self.wheel.len() + self.homes.timers());
+        self.counters.timers.set(self.wheel.len() + self.homes.timers() + self.quizzes.timers());
         self.counters.topics.set(self.topics.len());
+        let (quizzes, attempts) = self.quizzes.population();
+        self.counters.quizzes.set(quizzes);
+        self.counters.attempts.set(attempts);
+        self.counters.quiz_owners.set(self.present.owners);
+        self.counters.quiz_participants.set(self.present.participants);
+        self.counters.quiz_watching.set(self.present.watching);
+        self.counters.quiz_writing.set(self.quizzes.writing());
+        self.counters.quiz_waiting.set(self.quizzes.waiting());
     }
 }
 

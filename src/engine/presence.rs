@@ -1,6 +1,6 @@
 //! Presence, wired to the shard: its effects and its homes' outcomes.
 
-use super::{Connection, Engine, Letter, Phase, Question, Rules};
+use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
     realtime::{ConnId, Now, table::Key},
@@ -73,7 +73,7 @@ impl Engine {
                 }
                 Effect::Timer(after) => self.set_timer(key, after, now),
                 Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
-                Effect::Listen(classroom) => self.listen(key, classroom),
+                Effect::Listen(classroom) => self.listen(key, Topic::Classroom(classroom)),
                 Effect::Ask(question) => {
                     let conn = self.conn_id(key);
                     self.questions.push(Question::Permission { conn, question });
@@ -91,8 +91,9 @@ impl Engine {
             match outcome {
                 Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
                 Outcome::Publish { classroom, frame, shards } => {
+                    let topic = Topic::Classroom(classroom);
                     for (shard, members) in shards {
-                        self.post(shard, Letter::Publish { classroom, frame: frame.clone(), members });
+                        self.post(shard, Letter::Publish { topic, frame: frame.clone(), members });
                     }
                 }
                 Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),

@@ -2,13 +2,13 @@
 
 use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
 use crate::{
-    protocols::presence,
+    protocols::{presence, quiz},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{
         close::CloseReason,
         frame::{self, Opcode},
         session::Event,
-        upgrade::{self, Head},
+        upgrade::{self, Head, Upgrade},
     },
 };
 use std::{mem, time::Duration};
@@ -36,7 +36,8 @@ impl Engine {
                 head.extend_from_slice(bytes);
                 self.read_head(key, &head, now);
             }
-            Some(Phase::Echo | Phase::Presence(_)) => self.read_messages(key, bytes, now),
+            Some(Phase::Admitting(_)) => self.read_behind_head(key, bytes, now),
+            Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => self.read_messages(key, bytes, now),
             Some(Phase::Over) => self.read_behind_handoff(conn, bytes),
             Some(Phase::Closing { .. } | Phase::Lingering) | None => {}
         }
@@ -83,6 +84,8 @@ impl Engine {
         connection.timer = None;
         match connection.phase {
             Phase::Presence(_) => self.presence_event(key, presence::Event::TimerFired, now),
+            Phase::Quiz(_) => self.quiz_event(key, quiz::Event::TimerFired, now),
+            Phase::Admitting(_) => self.deny(key, quiz::Denial::Unavailable, now),
             Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
             Phase::Echo | Phase::Over => {}
         }
@@ -99,7 +102,8 @@ impl Engine {
     pub(super) fn close_for_restart(&mut self, key: Key, now: Now) {
         match self.connections.at(key).map(|connection| &connection.phase) {
             Some(Phase::Head(_)) => self.cut(key, now),
-            Some(Phase::Echo | Phase::Presence(_)) => {
+            Some(Phase::Admitting(_)) => self.deny(key, quiz::Denial::Unavailable, now),
+            Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => {
                 self.unlisten(key);
                 self.send_close(key, CloseReason::Restart);
                 self.part(key, false, now);
@@ -111,10 +115,12 @@ impl Engine {
     /// The last frame of this connection is queued: nothing comes after it but the end of the stream. Its protocol learns that it is gone.
     pub(super) fn part(&mut self, key: Key, peer_done: bool, now: Now) {
         self.unlisten(key);
-        self.presence_event(key, presence::Event::Gone, now);
+        self.gone(key, now);
         let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
-        connection.phase = Phase::Closing { peer_done };
-        if connection.outbox.is_empty() {
+        let left = mem::replace(&mut connection.phase, Phase::Closing { peer_done });
+        let all_sent = connection.outbox.is_empty();
+        self.leaves(&left);
+        if all_sent {
             self.end_stream(key, peer_done, now);
         } else {
             self.set_timer(key, Some(self.limits.close_timeout), now);
@@ -124,7 +130,7 @@ impl Engine {
     /// Ends a connection at once; what waits for it is lost.
     pub(super) fn cut(&mut self, key: Key, now: Now) {
         self.unlisten(key);
-        self.presence_event(key, presence::Event::Gone, now);
+        self.gone(key, now);
         self.set_timer(key, None, now);
         let conn = self.conn_id(key);
         let Some(connection) = self.connections.at_mut(key).filter(|connection| !matches!(connection.phase, Phase::Over)) else {
@@ -132,8 +138,19 @@ impl Engine {
         };
         let dropped = connection.outbox.discard();
         self.counters.dropped_gone.add(u64::from(dropped));
-        connection.phase = Phase::Over;
+        let left = mem::replace(&mut connection.phase, Phase::Over);
+        self.leaves(&left);
         self.output.closes.push(conn);
+    }
+
+    /// Tells the protocol of a connection that it is gone.
+    fn gone(&mut self, key: Key, now: Now) {
+        match self.connections.at(key).map(|connection| &connection.phase) {
+            Some(Phase::Presence(_)) => self.presence_event(key, presence::Event::Gone, now),
+            Some(Phase::Quiz(_)) => self.quiz_event(key, quiz::Event::Gone, now),
+            Some(Phase::Admitting(_)) => self.strays(key),
+            Some(Phase::Head(_) | Phase::Echo | Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
+        }
     }
 
     /// All that was to be sent has left.
@@ -153,7 +170,10 @@ impl Engine {
         let listener = connection.listener;
         match upgrade::read(bytes, upgrade::HEAD_BYTES) {
             Head::Incomplete => connection.phase = Phase::Head(bytes.to_vec()),
-            Head::Http => self.hand_off(key, bytes, now),
+            Head::Http => match self.plain_quiz(listener, bytes) {
+                Some(query) => self.admit(key, bytes, query, now),
+                None => self.hand_off(key, bytes, now),
+            },
             Head::Refused(refusal) => {
                 let mut answer = Vec::new();
                 refusal.write(&mut answer);
@@ -164,14 +184,15 @@ impl Engine {
                 let entrance = self.rules.entrances.get(usize::from(listener.0));
                 match entrance.and_then(|entrance| entrance.at(request.path)) {
                     None => self.hand_off(key, bytes, now),
-                    Some(api) => {
-                        let shard = self.id.to_string();
-                        let headers: &[(&str, &str)] = if self.rules.show_shard { &[("X-Homeroom-Shard", &shard)] } else { &[] };
-                        let mut answer = Vec::with_capacity(192);
-                        upgrade::accept(&request, headers, None, &mut answer);
-                        self.send_wire(key, answer);
-                        self.counters.upgraded.one();
-                        self.open(key, api, now);
+                    Some(SocketApi::Quiz) => self.admit(key, bytes, request.query, now),
+                    Some(SocketApi::Presence) => {
+                        self.accept_upgrade(key, &request);
+                        self.open_presence(key, now);
+                        self.read_messages(key, &bytes[request.length..], now);
+                    }
+                    Some(SocketApi::Echo) => {
+                        self.accept_upgrade(key, &request);
+                        self.open_echo(key, now);
                         self.read_messages(key, &bytes[request.length..], now);
                     }
                 }
@@ -179,15 +200,26 @@ impl Engine {
         }
     }
 
-    fn open(&mut self, key: Key, api: SocketApi, now: Now) {
-        match api {
-            SocketApi::Presence => self.open_presence(key, now),
-            SocketApi::Echo => {
-                self.set_timer(key, None, now);
-                if let Some(connection) = self.connections.at_mut(key) {
-                    connection.phase = Phase::Echo;
-                }
-            }
+    /// The query of a plain GET at a path where quiz has its socket: its refusals are the same without an upgrade.
+    fn plain_quiz<'a>(&self, listener: Listener, bytes: &'a [u8]) -> Option<Option<&'a str>> {
+        let entrance = self.rules.entrances.get(usize::from(listener.0)).filter(|entrance| entrance.has(SocketApi::Quiz))?;
+        let (path, query) = upgrade::plain_get(bytes)?;
+        (entrance.at(path) == Some(SocketApi::Quiz)).then_some(query)
+    }
+
+    pub(super) fn accept_upgrade(&mut self, key: Key, request: &Upgrade<'_>) {
+        let shard = self.id.to_string();
+        let headers: &[(&str, &str)] = if self.rules.show_shard { &[("X-Homeroom-Shard", &shard)] } else { &[] };
+        let mut answer = Vec::with_capacity(192);
+        upgrade::accept(request, headers, None, &mut answer);
+        self.send_wire(key, answer);
+        self.counters.upgraded.one();
+    }
+
+    fn open_echo(&mut self, key: Key, now: Now) {
+        self.set_timer(key, None, now);
+        if let Some(connection) = self.connections.at_mut(key) {
+            connection.phase = Phase::Echo;
         }
     }
 
@@ -209,12 +241,12 @@ impl Engine {
     }
 
     /// Feeds bytes to the protocol; then sends what WebSocket itself answered, and ends what has ended.
-    fn read_messages(&mut self, key: Key, bytes: &[u8], now: Now) {
+    pub(super) fn read_messages(&mut self, key: Key, bytes: &[u8], now: Now) {
         if bytes.is_empty() {
             return;
         }
         let conn = self.conn_id(key);
-        let Engine { connections, scratch, parser, rules, counters, limits, wire, effects, .. } = self;
+        let Engine { connections, scratch, parser, quiz_parser, rules, counters, limits, wire, effects, quiz_effects, .. } = self;
         let Some(Connection { session, phase, .. }) = connections.at_mut(key) else { return };
         let mut peer_closed = false;
         let result = match phase {
@@ -229,6 +261,17 @@ impl Engine {
                 };
                 machine.handle(event, conn, now, &mut super::presence::gate(rules, parser), effects);
             }),
+            Phase::Quiz(machine) => session.feed(scratch, bytes, &limits.websocket, wire, &mut |event, _| {
+                counters.messages.one();
+                let event = match event {
+                    Event::Text(text) => quiz::Event::Text(text),
+                    Event::Binary(_) => quiz::Event::Binary,
+                    Event::Pong(_) => quiz::Event::Pong,
+                    Event::Ping => return,
+                    Event::Close(_) => return peer_closed = true,
+                };
+                machine.handle(event, conn, now, &mut quiz::Gate { settings: &rules.quiz, parser: quiz_parser }, quiz_effects);
+            }),
             Phase::Echo => session.feed(scratch, bytes, &limits.websocket, wire, &mut |event, wire| {
                 counters.messages.one();
                 match event {
@@ -238,9 +281,10 @@ impl Engine {
                     Event::Close(_) => peer_closed = true,
                 }
             }),
-            Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
+            Phase::Head(_) | Phase::Admitting(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
         };
         self.apply(key, now);
+        self.apply_quiz(key, now);
         let answer = mem::take(&mut self.wire);
         if !self.connections.at(key).is_some_and(Connection::is_open) {
             return;
@@ -255,7 +299,7 @@ impl Engine {
         self.part(key, peer_closed, now);
     }
 
-    fn send_wire(&mut self, key: Key, bytes: Vec<u8>) {
+    pub(super) fn send_wire(&mut self, key: Key, bytes: Vec<u8>) {
         if let Some(segment) = Segment::whole(bytes) {
             self.send(key, segment, 0);
         }

@@ -2,16 +2,16 @@
 
 use super::{House, rules};
 use crate::{
-    auth::{Claims, SigningKey},
-    config::{Api, Settings},
+    auth::Claims,
+    config::{Api, Issuer, Settings},
     realtime::UnixMicros,
 };
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, net::SocketAddr, time::Duration};
 
 /// How long the printed token is good.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// The text. `program` is how the reader started it; a token is printed only where the house believes itself and `show_token`.
+/// The text. `program` is how the reader started it; tokens are printed only where the house believes itself, and only with a `now`.
 pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], program: &str, now: Option<UnixMicros>) -> String {
     let mut text = format!(
         "\n  Homeroom {} on {} shards, records in {}\n\n",
@@ -19,31 +19,49 @@ pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], progra
         house.shards(),
         house.data_dir.display()
     );
-    let mut presence = None;
+    let mut tries = String::new();
     for (listener, address) in house.listeners.iter().zip(addresses) {
         for (api, prefix) in &listener.serves {
+            let place = format!("{address}{prefix}");
             // Writing into a String cannot fail.
             let _ = match api {
                 Api::Presence => {
-                    let url = format!("ws://{address}{prefix}/ws");
-                    presence = Some(url.clone());
-                    writeln!(text, "  presence   {url}\n             http://{address}{prefix}/api/v1/classrooms/…")
+                    tries += &try_presence(&settings.presence.issuers, &place, program, now);
+                    writeln!(text, "  presence   ws://{place}/ws\n             http://{place}/api/v1/classrooms/…")
                 }
-                Api::Internal => writeln!(text, "  internal   http://{address}{prefix}/metrics, /livez, /readyz, /api/v1/…"),
+                Api::Quiz => {
+                    tries += &try_quiz(&settings.quiz.issuers, &place, program, now);
+                    writeln!(text, "  quiz       ws://{place}/ws\n             http://{place}/api/v1/quizzes/…")
+                }
+                Api::Internal => writeln!(text, "  internal   http://{place}/metrics, /livez, /readyz, /api/v1/…"),
             };
         }
     }
-    if let (Some(token), Some(url)) = (now.and_then(|now| token(house, settings, now)), presence) {
-        let _ = writeln!(text, "\n  token      {token}\n\n  Try it:    {program} join {url} --token {token}");
-    } else {
-        let _ = writeln!(text, "\n  Tokens:    {program} token presence --help");
-    }
-    text
+    text + &tries
 }
 
-fn token(house: &House, settings: &Settings, now: UnixMicros) -> Option<String> {
+fn try_presence(issuers: &BTreeMap<String, Issuer>, place: &str, program: &str, now: Option<UnixMicros>) -> String {
+    match token(issuers, "student-1", now) {
+        Some(token) => {
+            format!("\n  Token of a student:  {token}\n  Join a classroom:    {program} join ws://{place}/ws --token {token}\n")
+        }
+        None => format!("\n  Tokens of students:  {program} token presence --help\n"),
+    }
+}
+
+fn try_quiz(issuers: &BTreeMap<String, Issuer>, place: &str, program: &str, now: Option<UnixMicros>) -> String {
+    match token(issuers, "teacher-1", now) {
+        Some(token) => format!(
+            "\n  Token of a teacher:  {token}\n  Make a quiz:         curl http://{place}/api/v1/quizzes -d '{{\"title\":\"Capitals\"}}' \
+             -H 'authorization: Bearer {token}'\n"
+        ),
+        None => format!("\n  Tokens of teachers:  {program} token quiz --help\n"),
+    }
+}
+
+/// A token of the house's own, where it believes itself.
+fn token(issuers: &BTreeMap<String, Issuer>, subject: &str, now: Option<UnixMicros>) -> Option<String> {
     let (issuer, audience) = rules::EMBEDDED;
-    let configured = settings.presence.issuers.get(issuer).filter(|_| house.embedded)?;
-    let key = SigningKey::new(rules::algorithm(configured.algorithm), &rules::key_of(configured).ok()?).ok()?;
-    key.issue(&Claims { issuer, audience, subject: "student-1", lifetime: Some(TOKEN_LIFETIME) }, now)
+    let key = rules::own_key(issuers).ok()??;
+    key.issue(&Claims { issuer, audience, subject, lifetime: Some(TOKEN_LIFETIME) }, now?)
 }

@@ -1,6 +1,11 @@
 //! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
 
-use crate::{engine::Counters, protocols::presence::SessionError, runtime::ShardCounts, store::Health};
+use crate::{
+    engine::Counters,
+    protocols::{presence::SessionError, quiz::Denial},
+    runtime::ShardCounts,
+    store::Health,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode},
@@ -63,6 +68,7 @@ impl Snapshot {
         let mut snapshot = Snapshot(Vec::new());
         snapshot.presence(engines);
         snapshot.engines(engines);
+        snapshot.quizzes(engines);
         snapshot.shells(shells);
         snapshot.store(store);
         snapshot
@@ -128,6 +134,33 @@ impl Snapshot {
         });
     }
 
+    fn quizzes(&mut self, engines: &[Arc<Counters>]) {
+        use MetricType::{Counter, Gauge};
+        let refused = engines.iter().enumerate().flat_map(|(shard, counters)| {
+            Denial::ALL.iter().zip(&counters.quiz_denials).map(move |(denial, count)| {
+                (vec![("shard", shard.to_string()), ("reason", reason(*denial).to_owned())], count.read())
+            })
+        });
+        let refused = refused.collect();
+        self.0.push(Metric {
+            name: "homeroom_quiz_refused",
+            help: "Requests for a quiz socket that were refused before the upgrade",
+            kind: Counter,
+            unit: None,
+            samples: refused,
+        });
+        let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
+            self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
+        };
+        each("homeroom_quiz_answers", "Answers of participants that were taken", Counter, &|c| c.quiz_answers.read());
+        each("homeroom_quiz_owners", "Owners who are connected", Gauge, &|c| c.quiz_owners.read());
+        each("homeroom_quiz_participants", "Participants who are connected", Gauge, &|c| c.quiz_participants.read());
+        each("homeroom_quizzes", "Quizzes in memory at home on the shard", Gauge, &|c| c.quizzes.read());
+        each("homeroom_quiz_attempts", "Attempts that run, over those quizzes", Gauge, &|c| c.attempts.read());
+        each("homeroom_quiz_writing", "Changes of those quizzes that are being written", Gauge, &|c| c.quiz_writing.read());
+        each("homeroom_quiz_waiting", "Requests that wait at those quizzes", Gauge, &|c| c.quiz_waiting.read());
+    }
+
     fn shells(&mut self, shells: &[ShardCounts]) {
         use MetricType::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&ShardCounts) -> u64| {
@@ -184,6 +217,18 @@ impl Snapshot {
     }
 }
 
+/// A denial in one word.
+fn reason(denial: Denial) -> &'static str {
+    match denial {
+        Denial::Query => "query",
+        Denial::ExactlyOne => "exactly_one",
+        Denial::Credential => "credential",
+        Denial::Role => "role",
+        Denial::Session => "session",
+        Denial::Unavailable => "unavailable",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +241,8 @@ mod tests {
             counters.presence_live.set(5);
             counters.presence_errors[SessionError::Replaced.index()].one();
             counters.dropped_slow.add(7);
+            counters.quiz_denials[Denial::ALL.iter().position(|own| *own == Denial::Role).unwrap()].add(4);
+            counters.quiz_answers.add(9);
         }
         let text = text(&engines, &[], &Health::default());
         let expected = [
@@ -204,6 +251,9 @@ mod tests {
             "ws_connection{status=\"unauthenticated\"} 0",
             "ws_connection_total 10",
             "homeroom_dropped_total{shard=\"1\",reason=\"slow\"} 7",
+            "homeroom_quiz_refused_total{shard=\"1\",reason=\"role\"} 4",
+            "homeroom_quiz_refused_total{shard=\"1\",reason=\"credential\"} 0",
+            "homeroom_quiz_answers_total{shard=\"0\"} 9",
             "# EOF",
         ];
         for line in expected {

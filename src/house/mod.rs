@@ -14,7 +14,9 @@ use crate::{
     config::Settings,
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
+    realtime::StoreFault,
     runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    services::Passwords,
     store::{SqliteStore, Store, sqlite},
 };
 use rest::Rest;
@@ -34,6 +36,8 @@ pub enum HouseFault {
     Rules(Vec<Fault>),
     /// The records.
     Store(sqlite::OpenFault),
+    /// The records were opened, but those of quizzes could not be read.
+    Quizzes(StoreFault),
     /// Threads, sockets, rings.
     Boot(BootFault),
     /// A thread beside the shards.
@@ -47,6 +51,10 @@ impl fmt::Display for HouseFault {
         match self {
             HouseFault::Rules(faults) => faults.iter().try_for_each(|fault| writeln!(f, "{fault}")),
             HouseFault::Store(fault) => fault.fmt(f),
+            HouseFault::Quizzes(StoreFault::Busy) => {
+                f.write_str("another process holds the records, so the quizzes cannot be read")
+            }
+            HouseFault::Quizzes(StoreFault::Failed) => f.write_str("the records of quizzes cannot be read"),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
             HouseFault::Unflushed => {
@@ -74,6 +82,9 @@ pub fn serve_until_stopped(
     };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
+    let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
+    let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
+    let passwords = Passwords::new(bridge.clone());
     let shards = house.shards();
     let plan =
         Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
@@ -86,7 +97,8 @@ pub fn serve_until_stopped(
             sink.connect(&seat.post);
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
-            let engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            let mut engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             let asked = Asked {
                 store: store.clone(),
                 bridge: bridge.clone(),
@@ -103,6 +115,7 @@ pub fn serve_until_stopped(
                 house: house.clone(),
                 store: store.clone(),
                 bridge: bridge.clone(),
+                passwords: passwords.clone(),
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });

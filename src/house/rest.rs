@@ -1,17 +1,20 @@
 //! The contracts of REST, fulfilled: homes are asked by letters, records and services by the bridge.
 
+mod quiz;
+
 use super::{House, metrics, shift::Shift};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
-    http::{Table, internal, presence, rooms},
+    http::{self, Table, internal, presence, rooms},
     protocols::presence::{
         asks::{Ask, Member, Publication, Reply},
         record::{Attendance, StoreFault},
     },
     realtime::{ClassroomId, UnixMicros},
     runtime::{Clock, Nudge, Phase, Stage},
+    services::Passwords,
     store::{Outcome, Store},
 };
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
@@ -25,6 +28,7 @@ pub(super) struct Rest {
     pub(super) house: Arc<House>,
     pub(super) store: Arc<dyn Store>,
     pub(super) bridge: Bridge,
+    pub(super) passwords: Passwords,
 }
 
 /// The routes of one listener.
@@ -35,7 +39,8 @@ pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
     serves.iter().fold(Table::default(), |table, (api, prefix)| {
         let routes = match api {
             Api::Presence => presence::routes(),
-            Api::Internal => internal::routes(),
+            Api::Quiz => http::quiz::routes(),
+            Api::Internal => internal::routes().into_iter().chain(http::quiz::internal_routes()).collect(),
         };
         table.with(prefix, routes).expect("the settings' check refuses prefixes that make no route")
     })
@@ -54,7 +59,7 @@ impl Drop for Asked<'_> {
 }
 
 impl Rest {
-    async fn ask(&self, ask: Ask) -> Reply {
+    async fn ask_classroom(&self, ask: Ask) -> Reply {
         let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask(ask) };
         self.nudge.nudge();
         poll_fn(|cx| self.shift.borrow_mut().engine.poll_reply(asked.number, cx.waker())).await
@@ -68,7 +73,7 @@ impl Rest {
 
 impl rooms::Classrooms for Rest {
     async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Vec<Member> {
-        match self.ask(Ask::Members { classroom, after, limit }).await {
+        match self.ask_classroom(Ask::Members { classroom, after, limit }).await {
             Reply::Members(members) => members,
             Reply::Counts(_) | Reply::Published { .. } | Reply::Closed(_) => Vec::new(),
         }
@@ -78,7 +83,7 @@ impl rooms::Classrooms for Rest {
         let by_home = self.shift.borrow().engine.by_home(classrooms, |classroom| *classroom);
         let mut all = Vec::new();
         for classrooms in by_home {
-            if let Reply::Counts(counts) = self.ask(Ask::Counts { classrooms }).await {
+            if let Reply::Counts(counts) = self.ask_classroom(Ask::Counts { classrooms }).await {
                 all.extend(counts);
             }
         }
@@ -86,14 +91,14 @@ impl rooms::Classrooms for Rest {
     }
 
     async fn publish(&self, classroom: ClassroomId, event: Publication) -> (i64, u64) {
-        match self.ask(Ask::Publish { classroom, event }).await {
+        match self.ask_classroom(Ask::Publish { classroom, event }).await {
             Reply::Published { sequence_id, members } => (sequence_id, members),
             Reply::Members(_) | Reply::Counts(_) | Reply::Closed(_) => (0, 0),
         }
     }
 
     async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool {
-        self.ask(Ask::Close { classroom, agent_id }).await == Reply::Closed(true)
+        self.ask_classroom(Ask::Close { classroom, agent_id }).await == Reply::Closed(true)
     }
 
     async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {

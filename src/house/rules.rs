@@ -1,14 +1,14 @@
 //! From settings to what the shards share: keys read, issuers and permission services made, routes laid out. Every fault at once.
 
 use crate::{
-    auth::{Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId},
+    auth::{Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey},
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
     engine::{Counters, Entrance, Rules, SocketApi},
-    protocols::presence,
+    protocols::{presence, quiz},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
-use std::{fmt, sync::Arc, thread};
+use std::{collections::BTreeMap, fmt, sync::Arc, thread};
 
 /// Something that the settings name and that cannot be had.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ impl fmt::Display for Fault {
 pub struct House {
     /// The listeners, in the engine's numbering.
     pub listeners: Vec<config::Listener>,
-    /// Whether the house believes only itself.
-    pub embedded: bool,
     /// Where the records and keys are.
     pub data_dir: std::path::PathBuf,
     pub(super) rules: Arc<Rules>,
+    /// Signs the tokens of owners who sign in here: where the house believes only itself.
+    pub(super) sign_in: Option<SigningKey>,
     pub(super) services: Arc<[PermissionService]>,
     pub(super) ring: Arc<HashRing>,
     pub(super) counters: Vec<Arc<Counters>>,
@@ -39,24 +39,34 @@ impl House {
     /// Reads keys and makes what the shards share.
     pub fn new(settings: &Settings) -> Result<House, Vec<Fault>> {
         let mut faults = Vec::new();
-        let authority = authority(settings, &mut faults);
+        let students = authority("presence.issuers", &settings.presence.issuers, &mut faults);
         let (permissions, services) = permissions(settings, &mut faults);
+        let owners = authority("quiz.issuers", &settings.quiz.issuers, &mut faults);
+        let session = session_key(settings).map_err(|fault| faults.push(fault));
+        let sign_in = own_key(&settings.quiz.issuers).map_err(|fault| faults.push(fault));
         let seed = seed().map_err(|fault| faults.push(fault));
-        let (Some(authority), Ok(seed), true) = (authority, seed, faults.is_empty()) else { return Err(faults) };
+        let (Some(students), Some(owners), Ok(session), Ok(sign_in), Ok(seed), true) =
+            (students, owners, session, sign_in, seed, faults.is_empty())
+        else {
+            return Err(faults);
+        };
         let shards = shards(settings);
         let listeners = settings.listeners();
         let rules = Rules {
             entrances: listeners.iter().map(|listener| entrance(listener, settings.test.endpoints)).collect(),
-            authority,
+            authority: students,
             permissions,
             presence: presence_settings(settings),
+            quiz_authority: owners,
+            quiz_session: session,
+            quiz: quiz_settings(settings),
             show_shard: settings.test.endpoints,
         };
         Ok(House {
             listeners,
-            embedded: settings.presence.issuers.get(EMBEDDED_ISSUER).is_some_and(|issuer| issuer.makes_key),
             data_dir: settings.data_dir.clone(),
             rules: Arc::new(rules),
+            sign_in,
             services: services.into(),
             ring: Arc::new(HashRing::new(shards)),
             counters: (0..shards).map(|_| Arc::default()).collect(),
@@ -90,12 +100,25 @@ pub fn algorithm(algorithm: config::Algorithm) -> Algorithm {
     }
 }
 
-fn authority(settings: &Settings, faults: &mut Vec<Fault>) -> Option<Authority> {
-    let mut issuers = Vec::new();
-    for (name, issuer) in &settings.presence.issuers {
+/// What signs as the house itself, where only it is believed. `None`: others are.
+pub(super) fn own_key(issuers: &BTreeMap<String, config::Issuer>) -> Result<Option<SigningKey>, Fault> {
+    let Some(own) = issuers.get(EMBEDDED_ISSUER).filter(|issuer| issuer.makes_key) else { return Ok(None) };
+    let key = key_of(own).map_err(|error| Fault(error.to_string()))?;
+    let key = SigningKey::new(algorithm(own.algorithm), &key);
+    key.map(Some).map_err(|flaw| Fault(format!("{}: {flaw}", own.key_file.display())))
+}
+
+fn session_key(settings: &Settings) -> Result<SessionKey, Fault> {
+    let secret = keys::load_or_create(&settings.session_key_file()).map_err(|error| Fault(error.to_string()))?;
+    Ok(SessionKey::new(secret.expose()))
+}
+
+fn authority(section: &str, issuers: &BTreeMap<String, config::Issuer>, faults: &mut Vec<Fault>) -> Option<Authority> {
+    let mut believed = Vec::new();
+    for (name, issuer) in issuers {
         match key_of(issuer) {
-            Err(error) => faults.push(Fault(format!("presence.issuers.{name:?}: {error}"))),
-            Ok(key) => issuers.push(Issuer {
+            Err(error) => faults.push(Fault(format!("{section}.{name:?}: {error}"))),
+            Ok(key) => believed.push(Issuer {
                 name: name.clone(),
                 audiences: issuer.audiences.clone(),
                 algorithm: algorithm(issuer.algorithm),
@@ -103,10 +126,10 @@ fn authority(settings: &Settings, faults: &mut Vec<Fault>) -> Option<Authority> 
             }),
         }
     }
-    match Authority::new(issuers) {
+    match Authority::new(believed) {
         Ok(authority) => Some(authority),
         Err(flaws) => {
-            faults.extend(flaws.into_iter().map(|flaw| Fault(flaw.to_string())));
+            faults.extend(flaws.into_iter().map(|flaw| Fault(format!("{section}: {flaw}"))));
             None
         }
     }
@@ -148,6 +171,7 @@ fn entrance(listener: &config::Listener, test_endpoints: bool) -> Entrance {
                     sockets.push((format!("{prefix}/echo"), SocketApi::Echo));
                 }
             }
+            Api::Quiz => sockets.push((format!("{prefix}/ws"), SocketApi::Quiz)),
             Api::Internal => {}
         }
     }
@@ -165,6 +189,20 @@ fn presence_settings(settings: &Settings) -> presence::Settings {
         coalesce_above: own.coalesce_above,
         coalesce_tick: own.coalesce_tick,
         max_label_bytes: own.max_label.bytes(),
+    }
+}
+
+fn quiz_settings(settings: &Settings) -> quiz::Settings {
+    let own = &settings.quiz;
+    quiz::Settings {
+        ping_interval: own.ping_interval,
+        pong_timeout: own.pong_timeout,
+        snapshot_interval: own.snapshot_interval,
+        snapshot_rows: own.snapshot_rows,
+        flags_after_end: own.flags_after_end,
+        goodbye: own.goodbye,
+        keep_timeout: settings.store.acquire_timeout,
+        idle: own.idle,
     }
 }
 

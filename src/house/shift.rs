@@ -4,7 +4,7 @@ use crate::{
     bridge::Bridge,
     engine::{Answer, Engine, Letter, Output, Question, port::Listener},
     http::Stopper,
-    realtime::{ConnId, Moment, Now, ShardId},
+    realtime::{ConnId, Moment, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
     store::{Store, Ticket},
@@ -44,6 +44,19 @@ impl Shift {
                 }
             }
             Question::Leave(leaving) => self.asked.store.leave(leaving),
+            Question::Keep { ticket, record } => {
+                if let Err(fault) = self.asked.store.keep(Ticket { shard: self.id, token: ticket }, record) {
+                    self.refusals.push(Answer::Kept { ticket, result: Err(fault) });
+                }
+            }
+            Question::Load(quiz) => {
+                let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
+                let bridge = self.asked.bridge.clone();
+                self.asked.bridge.run(async move {
+                    let result = bridge.call(move || store.quiz(quiz)).await.unwrap_or(Err(StoreFault::Busy));
+                    post.post(id, [Answer::Loaded { quiz, result }]);
+                });
+            }
             Question::Permission { conn, question } => {
                 let Some(service) = self.asked.services.get(usize::from(question.service.0)).cloned() else {
                     return self.refusals.push(Answer::Permission { conn, allowed: None });

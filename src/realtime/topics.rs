@@ -67,6 +67,11 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
         self.by_key.is_empty()
     }
 
+    /// What [`Subscription::topic`] is of those who listen to `key`, while there are any.
+    pub fn index(&self, key: &K) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+
     /// How many listen to `key` here.
     pub fn listeners(&self, key: &K) -> usize {
         self.by_key.get(key).and_then(|&index| self.topics[index as usize].as_ref()).map_or(0, |topic| topic.listeners.len())

@@ -81,6 +81,16 @@ pub fn read(bytes: &[u8], limit: usize) -> Head<'_> {
     }
 }
 
+/// Path and query of a complete head that is a plain GET, as [`Upgrade`] has them: for those who serve a path to WebSockets alone and tell
+/// others why not.
+pub fn plain_get(bytes: &[u8]) -> Option<(&str, Option<&str>)> {
+    let mut headers = [EMPTY_HEADER; HEADERS];
+    let mut request = Request::new(&mut headers);
+    let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    request.parse(&bytes[start..]).ok().filter(Status::is_complete)?;
+    if request.method == Some("GET") { request.path.and_then(path_and_query) } else { None }
+}
+
 /// Appends the answer that makes the connection a WebSocket. `protocol` must be one of those on offer; neither it nor a header
 /// may hold a line end.
 pub fn accept(upgrade: &Upgrade<'_>, extra_headers: &[(&str, &str)], protocol: Option<&str>, out: &mut Vec<u8>) {
@@ -304,6 +314,16 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes(), HEAD_BYTES), Head::Http, "{text}");
         }
+    }
+
+    #[test]
+    fn the_target_of_a_plain_get() {
+        let plain = changed("UPGRADE: WebSocket\r\n", "");
+        assert_eq!(plain_get(plain.as_bytes()), Some(("/ws", Some("a=b&c"))));
+        assert_eq!(plain_get(format!("\r\n{plain}").as_bytes()), Some(("/ws", Some("a=b&c"))));
+        assert_eq!(plain_get(plain.replace("GET", "POST").as_bytes()), None);
+        assert_eq!(plain_get(plain.replace("/ws?a=b&c", "*").as_bytes()), None);
+        assert_eq!(plain_get(&plain.as_bytes()[..plain.len() - 1]), None);
     }
 
     #[test]

@@ -211,14 +211,18 @@ class Socket(asyncio.Protocol):
         self.transport.close()
 
 
-async def open_socket(house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True) -> Socket:
-    """An upgraded connection; with `shard`, one that this shard took: the kernel's hash decides, so it is tried until it fits."""
+async def open_socket(
+    house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True, port: int | None = None
+) -> Socket:
+    """An upgraded connection to the presence listener (or to `port`); with `shard`, one that this shard took: the kernel's hash
+    decides, so it is tried until it fits."""
     loop = asyncio.get_running_loop()
+    port = port or house.presence_port
     for _ in range(200):
-        uri = f"ws://127.0.0.1:{house.presence_port}{path}"
+        uri = f"ws://127.0.0.1:{port}{path}"
         local = (f"127.0.0.{random.randint(2, 250)}", 0)
         _, made = await loop.create_connection(
-            lambda: Socket(uri, answers_pings), "127.0.0.1", house.presence_port, local_addr=local
+            lambda: Socket(uri, answers_pings), "127.0.0.1", port, local_addr=local
         )
         OPENED.append(made)
         await asyncio.wait_for(made.opened, 10)

@@ -8,9 +8,10 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house")
+pytest.register_assert_rewrite("client", "contract", "house", "quiz")
 
 import client  # noqa: E402
+import quiz  # noqa: E402
 from house import BINARY, House  # noqa: E402
 from permission import PermissionService  # noqa: E402
 
@@ -90,8 +91,8 @@ async def no_socket_outlives_its_test():
 
 @pytest.fixture
 async def http():
-    """An HTTP client that knows no proxy."""
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    """An HTTP client that knows no proxy, and no certificates: to read them takes longer than most tests."""
+    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=False) as client:
         yield client
 
 
@@ -105,3 +106,15 @@ def room():
 def name():
     """Makes account names that nobody else uses: `name("anna")`."""
     return lambda stem="student": f"{stem}{os.getpid()}n{next(_numbers)}"
+
+
+@pytest.fixture
+def teacher(house, http, name):
+    """An owner of quizzes on the shared server, who has none yet."""
+    return quiz.Owner(house, http, name("teacher"))
+
+
+@pytest.fixture
+def colleague(house, http, name):
+    """Another one."""
+    return quiz.Owner(house, http, name("colleague"))

@@ -1,8 +1,11 @@
-"""The commands beside `serve`: settings printed and checked, tokens made."""
+"""The commands beside `serve`: settings printed and checked, tokens and owners made."""
 
 import asyncio
+import json
 import os
+import pty
 import re
+import secrets
 import signal
 import subprocess
 import time
@@ -16,10 +19,10 @@ from client import sign_in
 from house import BINARY, PORTS
 
 
-def run(*arguments, **environment) -> subprocess.CompletedProcess:
-    """One command, to its end."""
+def run(*arguments, said: str = "", **environment) -> subprocess.CompletedProcess:
+    """One command, to its end; `said` is what it hears on standard input."""
     return subprocess.run(
-        [BINARY, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env={**os.environ, **environment}
+        [BINARY, *arguments], input=said, capture_output=True, text=True, timeout=30, env={**os.environ, **environment}
     )
 
 
@@ -29,6 +32,7 @@ def test_the_printed_settings_are_commented_valid_and_the_defaults(tmp_path):
     assert "#" in printed.stdout
     defaults = tomllib.loads(printed.stdout)
     assert defaults["listen"]["presence"]["bind"] == "127.0.0.1:8080"
+    assert defaults["listen"]["quiz"]["bind"] == "127.0.0.1:8090"
     assert defaults["listen"]["internal"]["bind"] == "127.0.0.1:9090"
     assert defaults["presence"]["auth_timeout"] == "10s"
     config = tmp_path / "homeroom.toml"
@@ -79,9 +83,9 @@ async def test_tokens_are_made_one_a_line_and_let_in(build, room):
 
 async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp_path, room):
     class Embedded:
-        presence_port, internal_port, two_shards = PORTS.free(), PORTS.free(), (0, 0)
+        presence_port, quiz_port, internal_port, two_shards = PORTS.free(), PORTS.free(), PORTS.free(), (0, 0)
 
-    ports = [f"--listen.presence.bind=127.0.0.1:{Embedded.presence_port}", f"--listen.internal.bind=127.0.0.1:{Embedded.internal_port}"]
+    ports = [f"--listen.{api}.bind=127.0.0.1:{getattr(Embedded, f'{api}_port')}" for api in ("presence", "quiz", "internal")]
     for turn in range(2):  # the second start finds the keys of the first
         process = start(tmp_path, *ports)
         try:
@@ -89,10 +93,14 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
             text = (tmp_path / "said").read_text()
             found = re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", text)
             assert f"ws://127.0.0.1:{Embedded.presence_port}/ws" in text
+            assert f"ws://127.0.0.1:{Embedded.quiz_port}/ws" in text
             assert f"127.0.0.1:{Embedded.internal_port}" in text
             first = found[0] if turn == 0 else first
             for signed in (first, found[0]):
                 await sign_in(Embedded, room, signed)
+            line = next(line for line in text.splitlines() if "curl" in line).split("Make a quiz:")[1]
+            made = subprocess.run(["/bin/sh", "-c", f"{line} --silent"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+            assert json.loads(made.stdout)["data"]["id"] == turn + 1, made
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
@@ -105,8 +113,8 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
         presence_port, two_shards = PORTS.free(), (0, 0)
 
     address = f"127.0.0.1:{Shared.presence_port}"
-    flags = [f"--listen.{api}.bind={address}" for api in ("presence", "internal")]
-    flags += [f"--listen.{api}.prefix=/{api}" for api in ("presence", "internal")]
+    apis = ("presence", "quiz", "internal")
+    flags = [f"--listen.{api}.{key}" for api in apis for key in (f"bind={address}", f"prefix=/{api}")]
     process = start(tmp_path, *flags)
     try:
         await until_ready(f"http://{address}/internal/readyz")
@@ -120,11 +128,93 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
                 f"http://{address}/presence/api/v1/classrooms/{room}/agents", headers={"authorization": f"Bearer {signed}"}
             )
             assert len(listed.json()) == 1
-            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/api/v1/sessions"):
+            signed = run("token", "quiz", HOMEROOM_DATA_DIR=str(tmp_path / "data")).stdout.strip()
+            listed = await http.get(f"http://{address}/quiz/api/v1/quizzes", headers={"authorization": f"Bearer {signed}"})
+            assert listed.json()["data"] == {"items": [], "total": 0}
+            assert (await http.get(f"http://{address}/quiz/ws")).status_code == 401
+            made = run("owner", "mary", "--internal", f"http://{address}/internal", said=f"{secrets.token_hex(8)}\n")
+            assert made.returncode == 0, made.stderr
+            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/api/v1/sessions", "/api/v1/owners"):
                 assert (await http.get(f"http://{address}{path}")).status_code == 404, path
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def signed_in(house, name: str, password: str) -> httpx.Response:
+    """The answer to a sign-in."""
+    return httpx.post(f"{house.quiz}/api/v1/auth/sign-in", json={"name": name, "password": password}, trust_env=False)
+
+
+def owner(house, name: str, said: str) -> subprocess.CompletedProcess:
+    """`homeroom owner`, with its password from a pipe."""
+    return run("owner", name, "--config", str(house.config), said=said)
+
+
+def test_an_owner_signs_in_with_the_password_that_was_asked_for(build):
+    house = build()
+    first, second = secrets.token_hex(8), secrets.token_hex(8)
+    assert signed_in(house, "mary", first).status_code == 401
+    for password in (first, second):  # the second time it is a new password
+        made = owner(house, "mary", f"{password}\n")
+        assert made.returncode == 0 and "mary" in made.stdout, made.stderr
+        token = signed_in(house, "mary", password).json()["data"]["access_token"]
+        house.secrets += [password, token]
+        listed = httpx.get(f"{house.quiz}/api/v1/quizzes", headers={"authorization": f"Bearer {token}"}, trust_env=False)
+        assert listed.status_code == 200, listed.text
+    assert signed_in(house, "mary", first).status_code == 401
+    assert signed_in(house, "nobody", second).status_code == 401
+
+
+def test_an_owner_that_cannot_be_made_is_told_why(build):
+    house = build()
+    for name, said in (("mary", "short\n"), ("mary", ""), ("Mary", f"{secrets.token_hex(8)}\n")):
+        refused = owner(house, name, said)
+        assert refused.returncode == 2 and refused.stderr.strip() and refused.stdout == "", (name, refused)
+    house.stop()
+    gone = owner(house, "mary", f"{secrets.token_hex(8)}\n")
+    assert gone.returncode == 1 and house.internal in gone.stderr, gone
+
+
+def test_a_server_that_believes_others_has_no_accounts(build, tmp_path):
+    key_file = str(tokens.write_keys(tmp_path)["ES256"])
+    house = build(quiz={"issuers": {"id.example.org": {"audiences": ["example.org"], "algorithm": "ES256", "key_file": key_file}}})
+    password = secrets.token_hex(8)
+    refused = owner(house, "mary", f"{password}\n")
+    assert refused.returncode == 1 and "[quiz.issuers]" in refused.stderr, refused
+    assert signed_in(house, "mary", password).status_code == 404
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(build):
+    house = build()
+    password = secrets.token_hex(8)
+    for second, code in ((password, 0), (password + "x", 2)):
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(BINARY, [BINARY, "owner", "mary", "--config", house.config])
+        shown = heard(terminal, b"Password: ")
+        os.write(terminal, f"{password}\n".encode())
+        shown += heard(terminal, b"Again: ")
+        os.write(terminal, f"{second}\n".encode())
+        shown += heard(terminal, None)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, shown
+        assert password.encode() not in shown, "the password was shown"
+    assert signed_in(house, "mary", password).status_code == 200
+
+
+def heard(terminal: int, until: bytes | None) -> bytes:
+    """What the terminal shows, up to `until` or its end."""
+    shown = b""
+    while until is None or until not in shown:
+        try:
+            more = os.read(terminal, 1024)
+        except OSError:  # the end of a terminal is EIO
+            more = b""
+        if not more:
+            assert until is None, shown
+            break
+        shown += more
+    return shown
 
 
 def start(folder, *flags) -> subprocess.Popen:

@@ -1,6 +1,9 @@
 //! Clients: what they say, in which pieces, and how they behave. They know no engine.
 
-use crate::dice::Dice;
+use crate::{
+    dice::Dice,
+    quiz::{clients::Talk, sockets::Bearer},
+};
 use homeroom::{
     auth::{Algorithm, Claims, Secret, SigningKey},
     realtime::{ClassroomId, UnixMicros},
@@ -30,6 +33,10 @@ pub(crate) enum Meaning {
     Upgrade {
         echo: bool,
     },
+    /// A head for the socket of the quizzes, with this credential.
+    Comes(Bearer),
+    /// A message to it, which has so many answers.
+    Wish(usize),
     /// Plain HTTP, or an upgrade to where nothing is.
     Http,
     /// A head that is refused.
@@ -62,6 +69,8 @@ pub(crate) struct Client {
     parts: VecDeque<Part>,
     /// How much of the first part has been said.
     said: usize,
+    /// What it talks about at the quizzes.
+    talk: Option<Talk>,
     /// Whether it answers Pings.
     pub(crate) pongs: bool,
     /// Whether it ends its side when the server has ended its own.
@@ -98,9 +107,15 @@ impl Client {
                 }
             }
         }
+        Client::new(dice, parts, None)
+    }
+
+    /// One with a script, and habits of its own.
+    pub(crate) fn new(dice: &mut Dice, parts: impl IntoIterator<Item = Part>, talk: Option<Talk>) -> Client {
         let (lazy, rude) = (dice.percent(15), dice.percent(20));
         let stalls = if dice.percent(30) { dice.between(10, 98) } else { 3 };
-        Client { parts, said: 0, pongs: !lazy, polite: !rude, stalls, chatty: dice.percent(30), ended: false }
+        let (parts, chatty) = (parts.into_iter().collect(), dice.percent(30));
+        Client { parts, said: 0, talk, pongs: !lazy, polite: !rude, stalls, chatty, ended: false }
     }
 
     /// Whether it has something to say.
@@ -120,6 +135,7 @@ impl Client {
             1 => self.parts.push_back(part(broken(dice), Meaning::Broken)),
             2..=5 => self.parts.push_back(part(masked(dice, 0x89, b"there?"), Meaning::Ping)),
             6 | 7 => self.parts.push_back(part(masked(dice, 0x8A, b"unasked"), Meaning::Pong)),
+            8.. if let Some(talk) = &self.talk => self.parts.push_back(talk.word(dice)),
             8 => self.parts.extend(request(dice, rooms)),
             _ => self.parts.push_back(noise(dice)),
         }
@@ -159,11 +175,11 @@ impl Client {
     }
 }
 
-fn part(bytes: Vec<u8>, meaning: Meaning) -> Part {
+pub(crate) fn part(bytes: Vec<u8>, meaning: Meaning) -> Part {
     Part { bytes, meaning }
 }
 
-fn head(path: &str, good: bool) -> Vec<u8> {
+pub(crate) fn head(path: &str, good: bool) -> Vec<u8> {
     let key = if good { "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" } else { "" };
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     format!("GET {path} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}\r\n").into_bytes()
@@ -213,7 +229,7 @@ fn broken(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// A frame from a client: the first byte as given, masked.
-fn masked(dice: &mut Dice, first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(dice: &mut Dice, first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = (dice.number() as u32).to_be_bytes();
     let mut frame = vec![first];
     match payload.len() {
@@ -242,7 +258,7 @@ pub(crate) fn agents() -> Vec<String> {
     ["school", "asked"].into_iter().flat_map(each).collect()
 }
 
-fn token(audience: &'static str, subject: usize) -> &'static str {
+pub(crate) fn token(audience: &'static str, subject: usize) -> &'static str {
     static TOKENS: OnceLock<BTreeMap<(&'static str, usize), String>> = OnceLock::new();
     let tokens = TOKENS.get_or_init(|| {
         let key = SigningKey::new(Algorithm::HS256, &Secret::new(SECRET)).expect("the secret is long enough");

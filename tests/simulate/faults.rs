@@ -29,10 +29,20 @@ pub(crate) enum Fault {
     LostLeave,
     /// The clock of a shard stands still for good.
     StoppedClock,
+    /// An event of a quiz does not reach a shard.
+    LostEvent,
+    /// A participant is told twice that the attempt is over.
+    DoubledClose,
+    /// The ranks take no second answer to a question.
+    MissedReplacement,
+    /// A home never hears that an owner has stopped listening.
+    ForgottenUnwatch,
+    /// A home never hears that its record was written.
+    LostRecord,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 12] = [
+    pub(crate) const ALL: [Fault; 17] = [
         Fault::LostWakeUp,
         Fault::LostLetter,
         Fault::DoubledLetter,
@@ -45,6 +55,11 @@ impl Fault {
         Fault::LostAnswer,
         Fault::LostLeave,
         Fault::StoppedClock,
+        Fault::LostEvent,
+        Fault::DoubledClose,
+        Fault::MissedReplacement,
+        Fault::ForgottenUnwatch,
+        Fault::LostRecord,
     ];
 }
 
@@ -53,10 +68,14 @@ pub(crate) fn double(letter: &Letter) -> Letter {
     match letter {
         Letter::Home(letter) => Letter::Home(letter.clone()),
         Letter::Connection(conn, letter) => Letter::Connection(*conn, letter.clone()),
-        Letter::Publish { classroom, frame, members } => {
-            Letter::Publish { classroom: *classroom, frame: frame.clone(), members: *members }
-        }
+        Letter::QuizHome(letter) => Letter::QuizHome(letter.clone()),
+        Letter::QuizConnection(conn, letter) => Letter::QuizConnection(*conn, letter.clone()),
+        Letter::Publish { topic, frame, members } => Letter::Publish { topic: *topic, frame: frame.clone(), members: *members },
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
+        Letter::Show { conn, topic, frame } => Letter::Show { conn: *conn, topic: *topic, frame: frame.clone() },
         Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
+        Letter::QuizReply { number, reply } => Letter::QuizReply { number: *number, reply: reply.clone() },
+        Letter::Key { from, telling, change } => Letter::Key { from: *from, telling: *telling, change: change.clone() },
+        Letter::KeyHeard { telling } => Letter::KeyHeard { telling: *telling },
     }
 }

@@ -3,23 +3,17 @@
 
 use crate::{
     clients::{Meaning, Seat},
+    conn::{Conn, GRACE, InFlight, PING_INTERVAL, is_in_time},
     listening::Listening,
+    quiz::sockets::Quizzes,
     wire::{self, Said},
 };
 use homeroom::{
     engine::Counters,
-    realtime::{ClassroomId, ConnId, Moment},
+    realtime::{ClassroomId, ConnId, Moment, UnixMicros},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-const PONG_TIMEOUT: Duration = Duration::from_secs(5);
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// What a wheel may be late by, and a little.
-const GRACE: Duration = Duration::from_millis(10);
 /// The longest last words: an error and its Close; an answer to all that was asked in the same turn.
 const LAST_WORDS: usize = 2_000;
 
@@ -40,58 +34,6 @@ pub(crate) struct Published {
     pub(crate) receiver: Option<String>,
 }
 
-/// A send that the shell has not finished.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct InFlight {
-    pub(crate) frames: u64,
-    pub(crate) pings: usize,
-}
-
-/// One connection, as its bytes tell.
-#[derive(Debug, Default)]
-pub(crate) struct Conn {
-    echo: bool,
-    upgraded_at: Option<Moment>,
-    /// Its first message has arrived, whatever it was.
-    spoke: bool,
-    /// It arrived when nothing else could have ended the wait for it.
-    spoke_in_time: bool,
-    pub(crate) seat: Option<Seat>,
-    heard_http: bool,
-    refused: bool,
-    pub(crate) success: Option<Listening>,
-    failed: bool,
-    terminated: bool,
-    pub(crate) closed: bool,
-    pub(crate) half_closed: bool,
-    pub(crate) over: bool,
-    pub(crate) in_flight: Option<InFlight>,
-    /// Whether all that was queued for it has been handed to the socket.
-    settled: bool,
-    /// A send once had to wait: then times cannot be told from what is heard.
-    stalled: bool,
-    pings_said: usize,
-    pongs_heard: usize,
-    pinged_at: Option<Moment>,
-    ponged: bool,
-    /// The first Pong since the last Ping, in time or not.
-    ponged_at: Option<Moment>,
-}
-
-impl Conn {
-    /// Signed in, as far as its bytes tell.
-    pub(crate) fn is_live(&self) -> bool {
-        self.success.is_some() && !self.failed && !self.closed && !self.over
-    }
-
-    /// How many timers it has, when all is handed to it.
-    fn timers(&self) -> u64 {
-        let ending = self.failed || self.closed || self.half_closed || self.refused;
-        let joining = self.spoke && self.success.is_none();
-        u64::from(!self.over && (ending || !(self.echo || joining)))
-    }
-}
-
 /// What one shard must have counted.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -103,9 +45,10 @@ pub(crate) struct Tally {
     pub(crate) delivered: u64,
     pub(crate) lost_in_flight: u64,
     pub(crate) entering: u64,
-    upgraded: u64,
-    successes: u64,
-    failures: u64,
+    pub(crate) writing: u64,
+    pub(crate) upgraded: u64,
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
     /// Bytes published to the shard since its last turn; at most, as far as they cannot be seen.
     pub(crate) brought: usize,
     /// The last time that nothing was due, or what was due had been done.
@@ -119,6 +62,7 @@ pub(crate) struct Model {
     pub(crate) rooms: BTreeMap<ClassroomId, Vec<Published>>,
     pub(crate) sessions: BTreeMap<i64, Session>,
     pub(crate) tallies: Vec<Tally>,
+    pub(crate) quizzes: Quizzes,
     /// What may wait for one connection.
     pub(crate) outbox_bytes: usize,
     /// How many frames told of many changes at once.
@@ -132,22 +76,29 @@ impl Model {
         self.conns.get_mut(&conn).unwrap_or_else(|| panic!("the engine speaks of {conn:?}, which it does not hold"))
     }
 
-    pub(crate) fn accepted(&mut self, conn: ConnId) {
+    pub(crate) fn accepted(&mut self, conn: ConnId, now: Moment) {
         self.tallies[conn.shard.index()].accepted += 1;
-        let before = self.conns.insert(conn, Conn { settled: true, ..Conn::default() });
+        let before = self.conns.insert(conn, Conn { accepted_at: now, settled: true, ..Conn::default() });
         assert!(before.is_none(), "{conn:?} was given out twice");
     }
 
     /// A client's words have arrived. `first`: they are the first that its shard was fed since its last turn, so nothing unseen has
     /// happened before.
     pub(crate) fn said(&mut self, conn: ConnId, meaning: &Meaning, first: bool, now: Moment) {
-        let own = self.conn(conn);
+        let Model { conns, quizzes, .. } = self;
+        let own = conns.get_mut(&conn).expect("the world speaks only for those whom it holds");
         let for_sure = first && own.settled;
         if own.upgraded_at.is_none() {
+            if let Meaning::Comes(bearer) = meaning {
+                (own.upgraded_at, own.quiz) = (Some(now), Some(Box::new(quizzes.comes(bearer, own.accepted_at))));
+            }
             if let Meaning::Upgrade { echo } = meaning {
                 (own.upgraded_at, own.echo) = (Some(now), *echo);
             }
             return;
+        }
+        if let Some(socket) = &mut own.quiz {
+            socket.said(meaning);
         }
         match meaning {
             Meaning::Request(_) | Meaning::BadRequest | Meaning::Noise if own.spoke => {}
@@ -162,7 +113,7 @@ impl Model {
                 own.ponged |= for_sure;
                 own.ponged_at.get_or_insert(now);
             }
-            Meaning::Upgrade { .. } | Meaning::Http | Meaning::BadHead => {}
+            Meaning::Upgrade { .. } | Meaning::Http | Meaning::BadHead | Meaning::Comes(_) | Meaning::Wish(_) => {}
             Meaning::Close | Meaning::Broken | Meaning::Fragment => {}
         }
     }
@@ -194,6 +145,9 @@ impl Model {
         let turned = tally.turned;
         let own = self.conn(conn);
         assert!(!own.closed && !own.refused, "{conn:?} hears {said:?} after its Close");
+        if own.quiz.is_some() {
+            return self.quiz_hears(conn, said, now);
+        }
         // Who asks for more in one turn than may wait for him is cut before he is answered at all.
         let cut_at_once = matches!(said, Said::Close(Some(1013))) && own.upgraded_at.is_some();
         assert!(
@@ -217,7 +171,7 @@ impl Model {
                 assert!(own.pongs_heard <= own.pings_said, "{conn:?} hears a Pong to no Ping");
             }
             said if own.failed => panic!("{conn:?} hears {said:?} after its error"),
-            Said::Text | Said::Binary => assert!(own.echo, "{conn:?} hears {said:?}"),
+            Said::Text | Said::Binary | Said::Quiz(_) => assert!(own.echo, "{conn:?} hears {said:?}"),
             Said::Ping => {
                 assert!(is_live, "{conn:?} hears a Ping before connect_success");
                 let waited = own.pinged_at.map(|at| now.since(at));
@@ -326,6 +280,7 @@ impl Model {
             ("delivered", &counters.delivered, tally.delivered),
             ("connections", &counters.connections, tally.accepted - tally.released),
             ("entering", &counters.entering, tally.entering),
+            ("quiz_writing", &counters.quiz_writing, tally.writing),
         ];
         for (name, counter, expected) in exact {
             assert_eq!(counter.read(), expected, "shard {shard}: {name}");
@@ -346,9 +301,10 @@ impl Model {
         let live = self.live(shard).count() as u64;
         within("presence_live", shard, counters.presence_live.read(), live, live + unknown);
         let timers: u64 = self.of(shard).filter(|own| own.settled).map(Conn::timers).sum();
-        let of_homes = counters.entering.read() + counters.rooms.read();
+        let of_homes = counters.entering.read() + counters.rooms.read() + Model::quiz_timers_at_most(counters);
         within("timers", shard, counters.timers.read(), timers, timers + unknown + of_homes);
-        within("topics", shard, counters.topics.read(), self.topics(shard), self.topics(shard) + unknown);
+        within("topics", shard, counters.topics.read(), self.topics(shard), self.topics(shard) + unknown * 10);
+        self.check_quiz_levels(shard, counters, unknown);
         let members: u64 = counters.members.read();
         assert!(members <= self.sessions.values().filter(|session| !session.left).count() as u64, "more members than rows");
     }
@@ -357,7 +313,7 @@ impl Model {
     pub(crate) fn check_quiet(&self, shards: &[(usize, &Counters)], home: impl Fn(ClassroomId) -> usize, now: Moment) {
         for (conn, own) in &self.conns {
             assert!(own.settled && own.in_flight.is_none() && !own.over, "{conn:?} is not at rest: {own:?}");
-            assert!(own.echo || own.is_live(), "{conn:?} is neither signed in nor was it ended: {own:?}");
+            assert!(own.echo || own.quiz.is_some() || own.is_live(), "{conn:?} is neither signed in nor was it ended: {own:?}");
             let since_ping = own.pinged_at.map(|at| now.since(at)).unwrap_or_default();
             assert!(since_ping <= PING_INTERVAL + GRACE, "{conn:?} was not pinged for {since_ping:?}");
             if let Some(listening) = own.success.as_ref().filter(|_| own.is_live()) {
@@ -375,12 +331,26 @@ impl Model {
             assert_eq!(counters.rooms.read(), at_home().count() as u64, "shard {shard}: rooms");
             assert_eq!(counters.members.read(), at_home().map(|(_, members)| *members).sum::<u64>(), "shard {shard}: members");
             assert_eq!(counters.entering.read(), 0, "shard {shard}: entering");
-            assert_eq!(counters.timers.read(), self.of(shard).map(Conn::timers).sum::<u64>(), "shard {shard}: timers");
+            assert_eq!(
+                counters.timers.read(),
+                self.of(shard).map(Conn::timers).sum::<u64>() + self.quiz_timers(shard, counters),
+                "shard {shard}: timers"
+            );
+            self.check_quiz_levels(shard, counters, 0);
             assert_eq!(counters.topics.read(), self.topics(shard), "shard {shard}: topics");
         }
         let live = self.conns.values().filter(|own| own.is_live()).count();
         let rows = self.sessions.values().filter(|session| !session.left).count();
         assert_eq!(rows, live, "rows in the store and live sockets");
+    }
+
+    /// The process is gone, and with it whoever was connected.
+    pub(crate) fn restart(&mut self, at: UnixMicros) {
+        self.conns.clear();
+        self.rooms.clear();
+        self.sessions.values_mut().for_each(|session| session.left = true);
+        self.quizzes.restart();
+        self.quizzes.now = at;
     }
 
     /// After a drain: whoever was signed in and has nothing in flight has been told.
@@ -430,7 +400,7 @@ impl Model {
         rooms
     }
 
-    fn of(&self, shard: usize) -> impl Iterator<Item = &Conn> {
+    pub(crate) fn of(&self, shard: usize) -> impl Iterator<Item = &Conn> {
         self.conns.iter().filter(move |(conn, _)| conn.shard.index() == shard).map(|(_, own)| own)
     }
 
@@ -440,43 +410,14 @@ impl Model {
 
     fn topics(&self, shard: usize) -> u64 {
         let rooms: BTreeSet<_> = self.live(shard).filter_map(|own| Some(own.seat.as_ref()?.room)).collect();
-        rooms.len() as u64
+        (rooms.len() + self.quiz_topics(shard).len()) as u64
     }
-}
-
-impl Conn {
-    fn check_failure(&self, conn: ConnId, name: &str, now: Moment, turned: Moment) {
-        let is_live = self.success.is_some();
-        match name {
-            "auth_timed_out" => {
-                assert!(!self.spoke_in_time, "{conn:?} is told {name} after its first message");
-                let waited = self.upgraded_at.map(|at| now.since(at)).unwrap_or_default();
-                assert!(waited >= AUTH_TIMEOUT, "{conn:?} is told {name} after {waited:?}");
-                let due = self.upgraded_at.map(|at| at + AUTH_TIMEOUT);
-                assert!(self.stalled || is_in_time(due, turned), "{conn:?} is told {name} too late, after {waited:?}");
-            }
-            "pong_timed_out" => {
-                assert!(is_live && !self.ponged, "{conn:?} is told {name} although its Pong has come");
-                let waited = self.pinged_at.map(|at| now.since(at)).unwrap_or_default();
-                assert!(waited >= PONG_TIMEOUT || self.stalled, "{conn:?} is told {name} after {waited:?}");
-                let due = self.pinged_at.map(|at| at + PONG_TIMEOUT);
-                assert!(self.stalled || is_in_time(due, turned), "{conn:?} is told {name} too late, after {waited:?}");
-            }
-            "replaced" => assert!(self.seat.is_some(), "{conn:?} is replaced and never asked to come in"),
-            _ => assert!(!is_live && self.spoke, "{conn:?} is told {name}"),
-        }
-    }
-}
-
-/// Whether what was due then could not have been done when its shard was `turned` the last time.
-fn is_in_time(due: Option<Moment>, turned: Moment) -> bool {
-    due.is_none_or(|due| due + GRACE > turned)
 }
 
 fn done(counters: &Counters) -> u64 {
     counters.delivered.read() + counters.dropped_slow.read() + counters.dropped_gone.read()
 }
 
-fn within(name: &str, shard: usize, level: u64, low: u64, high: u64) {
+pub(crate) fn within(name: &str, shard: usize, level: u64, low: u64, high: u64) {
     assert!((low..=high).contains(&level), "shard {shard}: {name} is {level}, not from {low} to {high}");
 }

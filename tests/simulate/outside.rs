@@ -89,6 +89,8 @@ impl World {
                 self.model.tallies[shard].entering += 1;
                 self.questions.push(Asked::Enter { shard, ticket, entering, asked: self.model.order });
             }
+            Question::Keep { ticket, record } => self.keep(shard, ticket, record),
+            Question::Load(quiz) => self.load(shard, quiz),
             Question::Leave(leaving) => {
                 note!(self, "row {} leaves", leaving.session);
                 let session = self.model.sessions.get_mut(&leaving.session).expect("only what has a row leaves");

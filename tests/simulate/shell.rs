@@ -4,17 +4,22 @@
 use crate::{
     clients::{Client, Meaning},
     faults::{Fault, double},
+    quiz::{clients::Cast, sockets::Bearer},
     wire,
     world::{World, note},
 };
 use homeroom::{
-    engine::{Engine, Letter, Listener, Output},
-    protocols::presence::ToHome,
+    engine::{Engine, Letter, Listener, Output, Topic},
+    protocols::{
+        presence::ToHome,
+        quiz::{Channel, ToQuiz},
+    },
     realtime::{ClassroomId, ConnId},
 };
 use std::time::Duration;
 
 const LISTENER: Listener = Listener(0);
+const QUIZ_LISTENER: Listener = Listener(1);
 
 impl World {
     pub(crate) fn connect(&mut self) {
@@ -22,14 +27,14 @@ impl World {
             return;
         }
         let shard = self.dice.below(self.shards.len());
-        let client = Client::random(&mut self.dice, &self.plan.rooms);
+        let (listener, client) = self.somebody();
         let held = self.model.conns.len();
         let now = self.now;
-        match self.feed(shard).accepted(LISTENER, now) {
+        match self.feed(shard).accepted(listener, now) {
             Some(conn) => {
                 assert!(!self.closed && held < self.plan.seats, "{conn:?} was taken although there was no seat");
                 note!(self, "{conn:?} connects");
-                self.model.accepted(conn);
+                self.model.accepted(conn, self.now.moment);
                 self.clients.insert(conn, client);
             }
             None => {
@@ -37,6 +42,17 @@ impl World {
                 self.model.tallies[shard].refused += 1;
             }
         }
+    }
+
+    fn somebody(&mut self) -> (Listener, Client) {
+        if self.model.quizzes.all.is_empty() || self.dice.percent(40) {
+            return (LISTENER, Client::random(&mut self.dice, &self.plan.rooms));
+        }
+        let most_run = self.dice.percent(80);
+        let attempts = self.model.quizzes.told.attempts.values().filter(|attempt| attempt.is_running() || !most_run);
+        let attempts: Vec<_> = attempts.map(|attempt| (attempt.started.quiz, attempt.started.attempt)).collect();
+        let cast = Cast { quizzes: &self.model.quizzes.all, keys: &self.quiz.keys, attempts: &attempts };
+        (QUIZ_LISTENER, Client::of_quizzes(&mut self.dice, &cast))
     }
 
     pub(crate) fn speak(&mut self) {
@@ -56,7 +72,12 @@ impl World {
         note!(self, "{conn:?} says {} bytes {meanings:?}", bytes.len());
         let first = !self.shards[conn.shard.index()].fed;
         for meaning in meanings {
+            let held = self.quiz.keys.iter().find(|key| *meaning == Meaning::Comes(Bearer::Key(key.id)));
+            let meaning = &held.map_or_else(|| meaning.clone(), |key| Meaning::Comes(key.bearer()));
             self.model.said(conn, meaning, first, self.now.moment);
+            if matches!(meaning, Meaning::Comes(_) | Meaning::Wish(_)) {
+                self.brings_events(conn.shard.index(), 1);
+            }
         }
         let swallowed = self.fault == Some(Fault::ForgottenCancel) && meanings == [Meaning::Pong];
         if !swallowed {
@@ -104,8 +125,12 @@ impl World {
         note!(self, "letter {from} -> {to}: {letter:?}");
         match &letter {
             Letter::Home(ToHome::Ask { ask, .. }) => self.note_publication(to, ask),
-            Letter::Publish { frame, .. } | Letter::Deliver(_, frame) => self.model.tallies[to].brought += frame.len(),
+            Letter::Publish { frame, .. } | Letter::Deliver(_, frame) | Letter::Show { frame, .. } => {
+                self.model.tallies[to].brought += frame.len()
+            }
             Letter::Home(_) | Letter::Connection(..) | Letter::Reply { .. } => {}
+            Letter::QuizHome(_) | Letter::QuizConnection(..) => self.brings_events(to, 1),
+            Letter::QuizReply { .. } | Letter::Key { .. } | Letter::KeyHeard { .. } => {}
         }
         let now = self.now;
         self.feed(to).letter(letter, now);
@@ -159,12 +184,14 @@ impl World {
             .for_each(|shard| self.turn(shard));
         self.now.moment = self.now.moment + time;
         self.now.wall.0 += time.as_micros() as i64;
+        self.model.quizzes.now = self.now.wall;
         let now = self.now;
         for shard in 0..self.shards.len() {
             let stopped = self.fault == Some(Fault::StoppedClock) && shard == 0;
             let due = self.shards[shard].engine.next_deadline().is_some_and(|due| due <= now.moment);
             if due && !stopped && !self.dice.percent(late) {
                 note!(self, "tick of {shard}");
+                self.brings_events(shard, 1);
                 self.feed(shard).tick(now);
                 let next = self.shards[shard].engine.next_deadline();
                 assert!(next.is_none_or(|next| next > now.moment), "shard {shard}: after its tick something is still due");
@@ -279,10 +306,37 @@ impl World {
         }
     }
 
+    /// What becomes of a letter where a fault of the quizzes is planted.
+    fn spoil(&mut self, letter: Letter) -> Option<Letter> {
+        match (self.fault, &letter) {
+            (Some(Fault::LostEvent), Letter::Publish { topic: Topic::Quiz(_, Channel::Quiz), .. }) if self.dice.percent(5) => {
+                None
+            }
+            (Some(Fault::ForgottenUnwatch), Letter::QuizHome(ToQuiz::Unwatch { .. })) if self.dice.percent(50) => None,
+            (Some(Fault::DoubledClose), Letter::Deliver(_, frame)) if wire::words(frame).contains("attempt_closed") => {
+                self.twice = Some(double(&letter));
+                Some(letter)
+            }
+            (
+                Some(Fault::MissedReplacement),
+                Letter::Publish { topic: topic @ Topic::Quiz(_, Channel::Leaderboard), frame, members },
+            ) => {
+                Some(Letter::Publish { topic: *topic, frame: self.model.quizzes.without_replacements(frame), members: *members })
+            }
+            (
+                Some(Fault::MissedReplacement),
+                Letter::Show { conn, topic: topic @ Topic::Quiz(_, Channel::Leaderboard), frame },
+            ) => Some(Letter::Show { conn: *conn, topic: *topic, frame: self.model.quizzes.without_replacements(frame) }),
+            _ => Some(letter),
+        }
+    }
+
     pub(crate) fn send_letter(&mut self, from: usize, to: usize, letter: Letter) {
         if let (Some(published_to), Letter::Publish { .. }) = (&mut self.published_to, &letter) {
             published_to.insert(to);
         }
+        self.model.quizzes.leaves(&letter, to, self.now.moment);
+        let Some(letter) = self.spoil(letter) else { return };
         let queue = &mut self.mesh[from * self.shards.len() + to];
         let strikes = self.fault.is_some() && self.dice.percent(5);
         match self.fault.filter(|_| strikes) {
@@ -292,6 +346,7 @@ impl World {
         }
         let at = if strikes && self.fault == Some(Fault::SwappedLetters) { queue.len().saturating_sub(1) } else { queue.len() };
         queue.insert(at, letter);
+        queue.extend(self.twice.take());
         self.shards[to].woken |= !(strikes && self.fault == Some(Fault::LostWakeUp));
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Said<'a> {
     Terminated,
     /// Something published: a text without a `type`.
     Event(&'a str),
+    /// What the socket of the quizzes says.
+    Quiz(&'a str),
     /// Any other text, which only the echo says.
     Text,
     Binary,
@@ -23,7 +25,11 @@ pub(crate) enum Said<'a> {
 
 impl Said<'_> {
     pub(crate) fn is_event(&self) -> bool {
-        matches!(self, Said::Event(_))
+        match self {
+            Said::Event(_) => true,
+            Said::Quiz(text) => text.starts_with(r#"{"event":"update""#) || text.starts_with(r#"{"event":"snapshot""#),
+            _ => false,
+        }
     }
 }
 
@@ -72,6 +78,8 @@ fn text(text: &str) -> Said<'_> {
         Said::Terminated
     } else if text.starts_with(r#"{"id":"#) {
         Said::Event(text)
+    } else if text.starts_with(r#"{"event":"#) {
+        Said::Quiz(text)
     } else {
         Said::Text
     }

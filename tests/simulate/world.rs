@@ -6,11 +6,15 @@ use crate::{
     faults::Fault,
     model::{Model, Tally},
     outside::{Asked, RestAsk},
+    quiz::{asks::QuizAsk, clients::session_key, sockets::Quizzes, store::Outside},
 };
 use homeroom::{
     auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId},
     engine::{Birth, Counters, Engine, Entrance, Letter, Limits, Output, Rules, Seats, SocketApi},
-    protocols::presence::{SessionError, Settings},
+    protocols::{
+        presence::{SessionError, Settings},
+        quiz::{self, Denial, model::Reason},
+    },
     realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId},
 };
 use std::{
@@ -23,6 +27,8 @@ use std::{
 pub(crate) const STORY: usize = 200;
 /// Longer than every time-out of the engine, so that whoever is to be ended is.
 const QUIET: Duration = Duration::from_secs(50);
+/// Longer than a quiz that nobody needs stays in memory.
+const IDLE: Duration = Duration::from_secs(70);
 
 /// What is drawn once for a run.
 pub(crate) struct Plan {
@@ -31,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) clients: usize,
     pub(crate) outbox_bytes: usize,
     pub(crate) coalesce_above: usize,
+    /// Of a snapshot.
+    pub(crate) rows: usize,
     /// Of a hundred answers of the store: busy, failed.
     pub(crate) busy: usize,
     pub(crate) failed: usize,
@@ -39,13 +47,22 @@ pub(crate) struct Plan {
     /// Of a hundred ticks that are due: how many come late.
     pub(crate) late_ticks: usize,
     /// Weights of the actions, in their order.
-    pub(crate) weights: [usize; 9],
+    pub(crate) weights: [usize; 11],
+    pub(crate) quizzes: usize,
+    /// Of a thousand steps: how many end the process, and a new one begins.
+    pub(crate) restarts: usize,
+}
+
+fn weight_of(dice: &mut Dice, usual: usize) -> usize {
+    if dice.percent(20) { usual * 4 } else { usual }
 }
 
 impl Plan {
     fn new(dice: &mut Dice) -> Plan {
-        let mut weight = |usual: usize| if dice.percent(20) { usual * 4 } else { usual };
+        let mut weight = |usual| weight_of(dice, usual);
         let weights = [weight(10), weight(40), weight(24), weight(14), weight(12), weight(8), weight(16), weight(3), weight(8)];
+        let quizzes = if dice.percent(60) { dice.between(1, 3) } else { 0 };
+        let quiz_weights = if quizzes > 0 { [weight_of(dice, 20), weight_of(dice, 24)] } else { [0, 0] };
         let faulty = dice.percent(50);
         Plan {
             rooms: (0..dice.between(1, 3)).map(|_| ClassroomId::from_u64_pair(dice.number(), dice.number())).collect(),
@@ -53,11 +70,14 @@ impl Plan {
             clients: dice.between(4, 24),
             outbox_bytes: *dice.pick(&[600, 1_500, 5_000, 256 << 10]),
             coalesce_above: *dice.pick(&[0, 1, 3, 100, 100]),
+            rows: *dice.pick(&[2, 5, 200]),
             busy: if faulty { dice.below(30) } else { 0 },
             failed: if faulty { dice.below(30) } else { 0 },
             long_turns: *dice.pick(&[0, 20, 60]),
             late_ticks: *dice.pick(&[0, 10, 50]),
-            weights,
+            weights: std::array::from_fn(|at| weights.get(at).copied().unwrap_or_else(|| quiz_weights[at - weights.len()])),
+            quizzes,
+            restarts: *dice.pick(&[0, 0, 0, 4]),
         }
     }
 }
@@ -92,6 +112,16 @@ pub(crate) struct World {
     pub(crate) questions: Vec<Asked>,
     pub(crate) last_session: i64,
     pub(crate) rest: Vec<RestAsk>,
+    /// What is outside the engines and of the quizzes.
+    pub(crate) quiz: Outside,
+    pub(crate) quiz_asks: Vec<QuizAsk>,
+    /// A letter that a faulty transport brings once more.
+    pub(crate) twice: Option<Letter>,
+    rules: Arc<Rules>,
+    /// What shards had counted that are no more.
+    counted: BTreeMap<String, u64>,
+    restarts: u64,
+    seed: u64,
     pub(crate) last_published: u64,
     /// The shards that a publication went to, while somebody watches.
     pub(crate) published_to: Option<BTreeSet<usize>>,
@@ -116,21 +146,14 @@ impl World {
         let plan = Plan::new(&mut dice);
         let shards = dice.between(1, 4);
         let ring = Arc::new(HashRing::new(shards as u16));
+        let (quiz, all) = Outside::new(&mut dice, plan.quizzes, shards);
+        let homes = all.iter().map(|own| (own.id, ring.home(&own.id.place()).index())).collect();
+        let quizzes =
+            Quizzes { all, homes, rows: plan.rows, faulty: plan.busy + plan.failed > 0, now: EPOCH, ..Quizzes::default() };
         let rules = Arc::new(rules(&plan));
-        let limits = Limits { seats: Seats::new(plan.seats), outbox_bytes: plan.outbox_bytes, ..Limits::default() };
-        let shard = |id: usize| {
-            let birth = Birth { id: ShardId(id as u16), start: Moment(0), seed };
-            let counters = Arc::new(Counters::default());
-            let engine = Engine::new(birth, ring.clone(), limits.clone(), rules.clone(), counters.clone());
-            Shard { engine, counters, fed: false, woken: false, late: Vec::new() }
-        };
-        World {
-            model: Model {
-                tallies: (0..shards).map(|_| Tally::default()).collect(),
-                outbox_bytes: plan.outbox_bytes,
-                ..Model::default()
-            },
-            shards: (0..shards).map(shard).collect(),
+        let mut world = World {
+            model: Model { quizzes, outbox_bytes: plan.outbox_bytes, ..Model::default() },
+            shards: Vec::new(),
             mesh: (0..shards * shards).map(|_| VecDeque::new()).collect(),
             now: Now { moment: Moment(0), wall: EPOCH },
             story: None,
@@ -139,6 +162,13 @@ impl World {
             questions: Vec::new(),
             last_session: 0,
             rest: Vec::new(),
+            quiz,
+            quiz_asks: Vec::new(),
+            twice: None,
+            rules,
+            counted: BTreeMap::new(),
+            restarts: 0,
+            seed,
             last_published: 0,
             published_to: None,
             closed: false,
@@ -146,7 +176,47 @@ impl World {
             plan,
             fault,
             ring,
+        };
+        world.begin(shards);
+        world
+    }
+
+    /// The process begins: so many shards with nobody on them.
+    fn begin(&mut self, shards: usize) {
+        let limits = Limits { seats: Seats::new(self.plan.seats), outbox_bytes: self.plan.outbox_bytes, ..Limits::default() };
+        let now = self.now;
+        let shard = |id: usize| {
+            let birth = Birth { id: ShardId(id as u16), start: now.moment, seed: self.seed };
+            let counters = Arc::new(Counters::default());
+            let engine = Engine::new(birth, self.ring.clone(), limits.clone(), self.rules.clone(), counters.clone());
+            Shard { engine, counters, fed: false, woken: false, late: Vec::new() }
+        };
+        self.shards = (0..shards).map(shard).collect();
+        self.model.tallies = (0..shards).map(|_| Tally { turned: now.moment, ..Tally::default() }).collect();
+        let (keys, running) = self.quiz.kept();
+        for shard in 0..shards {
+            self.feed(shard).begin(&keys, &running, now);
         }
+    }
+
+    /// The process ends without a word, and another begins with what is on disk.
+    fn restart(&mut self) {
+        note!(self, "the process ends, and begins anew");
+        self.counted = self.reached().into_iter().collect();
+        self.restarts += 1;
+        let pause = Duration::from_millis(self.dice.below(60_000) as u64);
+        self.now.moment = self.now.moment + pause;
+        self.now.wall.0 += pause.as_micros() as i64;
+        self.mesh.iter_mut().for_each(VecDeque::clear);
+        self.clients.clear();
+        self.leaving.clear();
+        self.questions.clear();
+        self.rest.clear();
+        self.quiz_asks.clear();
+        self.twice = None;
+        self.quiz.restart();
+        self.model.restart(self.now.wall);
+        self.begin(self.shards.len());
     }
 
     /// What was reached, by name: so that a thousand runs can be asked whether they saw everything.
@@ -161,7 +231,6 @@ impl World {
             ("dropped, slow".into(), sum(&|counters| counters.dropped_slow.read())),
             ("dropped, gone".into(), sum(&|counters| counters.dropped_gone.read())),
             ("slow readers".into(), sum(&|counters| counters.slow_readers.read())),
-            ("changes of a tick".into(), self.model.coalesced),
         ];
         for error in SessionError::ALL {
             // What only several nodes can say to each other.
@@ -169,6 +238,25 @@ impl World {
                 reached.push((error.wire().0.into(), sum(&|counters| counters.presence_errors[error.index()].read())));
             }
         }
+        let quizzes = &self.model.quizzes;
+        reached.push(("answers".into(), sum(&|counters| counters.quiz_answers.read())));
+        for (place, denial) in Denial::ALL.iter().enumerate() {
+            reached.push((format!("{denial:?}"), sum(&|counters| counters.quiz_denials[place].read())));
+        }
+        for (name, count) in &mut reached {
+            *count += self.counted.get(name).copied().unwrap_or(0);
+        }
+        let ended =
+            |reason| quizzes.disk.attempts.values().filter(|own| own.closed.is_some_and(|end| end.reason == reason)).count();
+        reached.extend([
+            ("changes of a tick".into(), self.model.coalesced),
+            ("snapshots".into(), quizzes.snapshots),
+            ("farewells".into(), quizzes.farewells),
+            ("restarts".into(), self.restarts),
+            ("submitted".into(), ended(Reason::Submitted) as u64),
+            ("time up".into(), ended(Reason::TimeUp) as u64),
+            ("forced".into(), ended(Reason::ForcedByOwner) as u64),
+        ]);
         reached
     }
 
@@ -177,6 +265,9 @@ impl World {
         let steps = self.dice.between(150, 500);
         for step in 0..steps {
             self.step();
+            if self.dice.below(1_000) < self.plan.restarts {
+                self.restart();
+            }
             if step % 150 == 149 {
                 self.come_to_rest();
             }
@@ -198,9 +289,12 @@ impl World {
             5 => self.let_time_pass(),
             6 => self.ask_something(),
             7 => self.end_one(),
-            _ => self.release_one(),
+            8 => self.release_one(),
+            9 => self.ask_of_quiz(),
+            _ => self.move_records(),
         }
         self.poll_asks();
+        self.poll_quiz_asks();
         let lazy = self.plan.long_turns;
         for shard in 0..self.shards.len() {
             if self.shards[shard].fed && !self.dice.percent(lazy) {
@@ -238,9 +332,11 @@ impl World {
                 self.release(0, false);
                 moved = true;
             }
+            moved |= self.calm_store();
             moved |= self.clients_react();
             if !moved {
-                return self.poll_asks();
+                self.poll_asks();
+                return self.poll_quiz_asks();
             }
         }
         panic!("the world does not come to rest");
@@ -264,11 +360,9 @@ impl World {
         moved
     }
 
-    /// Lets time pass until whoever is to be ended is, and checks that what is left adds up exactly.
-    fn come_to_rest(&mut self) {
-        note!(self, "all comes to rest");
-        self.calm();
-        let end = self.now.moment + QUIET;
+    /// Lets time pass, in steps no longer than what is due, and all arrive.
+    pub(crate) fn pass_quietly(&mut self, time: Duration) {
+        let end = self.now.moment + time;
         while self.now.moment < end {
             let due = self.shards.iter().filter_map(|shard| shard.engine.next_deadline()).min().unwrap_or(end);
             let next = due.max(self.now.moment + Duration::from_millis(1)).min(end);
@@ -276,9 +370,21 @@ impl World {
             self.pass(time, 0);
             self.calm();
         }
+    }
+
+    /// Lets time pass until whoever is to be ended is, and checks that what is left adds up exactly.
+    fn come_to_rest(&mut self) {
+        note!(self, "all comes to rest");
+        self.calm();
+        self.pass_quietly(QUIET);
+        self.model.quizzes.unread = false;
         self.publish_to_all();
+        self.probe_quizzes();
         let shards: Vec<(usize, &Counters)> = self.shards.iter().map(|shard| &*shard.counters).enumerate().collect();
         self.model.check_quiet(&shards, |room| self.home(room), self.now.moment);
+        self.model.check_quiet_quizzes(self.now.moment);
+        assert!(self.quiz_asks.is_empty(), "asks of quizzes were never answered");
+        self.check_disk();
         self.check_lists();
         self.model.remember();
     }
@@ -297,6 +403,7 @@ impl World {
         }
         (0..self.dice.below(40)).for_each(|_| self.step());
         note!(self, "close");
+        self.model.quizzes.faulty = true;
         let now = self.now;
         for shard in 0..self.shards.len() {
             self.turn(shard);
@@ -315,11 +422,19 @@ impl World {
             self.end(conn);
         }
         self.come_to_rest();
+        self.force_all();
+        self.calm();
+        self.pass_quietly(IDLE);
+        self.check_disk();
         assert!(self.model.conns.is_empty() && self.shards.iter().all(|shard| shard.engine.is_empty()), "all have left");
         for (shard, Shard { counters, .. }) in self.shards.iter().enumerate() {
             let levels = [&counters.connections, &counters.presence_live, &counters.rooms, &counters.members];
             assert_eq!(levels.map(|level| level.read()), [0; 4], "shard {shard}: levels when all have left");
             let levels = [&counters.entering, &counters.timers, &counters.topics];
+            assert_eq!(levels.map(|level| level.read()), [0; 3], "shard {shard}: levels when all have left");
+            let levels = [&counters.quiz_owners, &counters.quiz_participants, &counters.quiz_watching, &counters.quizzes];
+            assert_eq!(levels.map(|level| level.read()), [0; 4], "shard {shard}: levels when all have left");
+            let levels = [&counters.attempts, &counters.quiz_writing, &counters.quiz_waiting];
             assert_eq!(levels.map(|level| level.read()), [0; 3], "shard {shard}: levels when all have left");
         }
         assert!(self.model.sessions.values().all(|session| session.left), "a row outlived its session");
@@ -334,13 +449,19 @@ fn rules(plan: &Plan) -> Rules {
         key: Secret::new(SECRET),
     };
     Rules {
-        entrances: vec![Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] }],
-        authority: Authority::new([issuer]).expect("an issuer without a flaw"),
+        entrances: vec![
+            Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
+            Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
+        ],
+        authority: Authority::new([issuer.clone()]).expect("an issuer without a flaw"),
         permissions: Permissions::new([
             ("school".to_owned(), Rule::None),
             ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
         ]),
         presence: Settings { coalesce_above: plan.coalesce_above, ..Settings::default() },
+        quiz_authority: Authority::new([issuer]).expect("an issuer without a flaw"),
+        quiz_session: session_key(),
+        quiz: quiz::Settings { snapshot_rows: plan.rows, ..quiz::Settings::default() },
         show_shard: false,
     }
 }

@@ -1,7 +1,7 @@
 //! The boss's side: hires workers, leads them through the stages, adds up what they found.
 
-use super::letters::{Progress, Stage, ToBoss, ToWorker, receive, send};
-use crate::{clock, order::Order, tally::Tally, usage::Usage};
+use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
+use crate::{clock, tally::Tally, usage::Usage};
 use std::{
     io::{self, BufReader},
     process::{Child, ChildStdin, Command, Stdio},
@@ -34,15 +34,15 @@ pub(crate) struct Settled {
 }
 
 impl Crew {
-    /// Starts one process of this program for each order, and waits until all have made what they need.
+    /// Starts one process of this program for each task, and waits until all have made what they need.
     ///
     /// # Errors
     /// A worker that does not start, or that says why it cannot.
-    pub(crate) fn hire(orders: Vec<Order>) -> io::Result<Crew> {
+    pub(crate) fn hire(tasks: Vec<Task>) -> io::Result<Crew> {
         let (outbox, inbox) = channel();
-        let mut crew = Crew { progress: vec![Progress::default(); orders.len()], hands: Vec::new(), inbox };
-        for (number, order) in orders.into_iter().enumerate() {
-            crew.hands.push(hire(number, order, outbox.clone())?);
+        let mut crew = Crew { progress: vec![Progress::default(); tasks.len()], hands: Vec::new(), inbox };
+        for (number, task) in tasks.into_iter().enumerate() {
+            crew.hands.push(hire(number, task, outbox.clone())?);
         }
         let mut waiting = crew.hands.len();
         while waiting > 0 {
@@ -122,14 +122,9 @@ impl Crew {
 
     /// What all have done so far.
     pub(crate) fn progress(&self) -> Progress {
-        self.progress.iter().fold(Progress::default(), |sum, one| Progress {
-            signed_in: sum.signed_in + one.signed_in,
-            lost: sum.lost + one.lost,
-            faults: sum.faults + one.faults,
-            closed: sum.closed + one.closed,
-            published: sum.published + one.published,
-            delivered: sum.delivered + one.delivered,
-        })
+        let mut sum = Progress::default();
+        self.progress.iter().for_each(|one| sum.add(one));
+        sum
     }
 
     /// The next letter, if one comes in time.
@@ -158,7 +153,7 @@ impl Drop for Crew {
     }
 }
 
-fn hire(number: usize, order: Order, outbox: Sender<(usize, io::Result<ToBoss>)>) -> io::Result<Hand> {
+fn hire(number: usize, task: Task, outbox: Sender<(usize, io::Result<ToBoss>)>) -> io::Result<Hand> {
     let mut child = Command::new(std::env::current_exe()?).arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let (Some(mut letters), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("a worker without pipes"));
@@ -173,7 +168,7 @@ fn hire(number: usize, order: Order, outbox: Sender<(usize, io::Result<ToBoss>)>
             }
         }
     })?;
-    // The worker reads its order as soon as it stands: a long one does not fill the pipe for ever.
-    send(&mut letters, &ToWorker::Order(Box::new(order)))?;
+    // The worker reads its task as soon as it stands: a long one does not fill the pipe for ever.
+    send(&mut letters, &ToWorker::Order(Box::new(task)))?;
     Ok(Hand { child, letters })
 }

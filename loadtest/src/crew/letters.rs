@@ -1,6 +1,6 @@
 //! What boss and worker say to each other: JSON behind a length of four bytes, over any stream of bytes.
 
-use crate::{order::Order, tally::Tally, usage::Usage};
+use crate::{order::Order, quiz::order::HallOrder, tally::Tally, usage::Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -17,15 +17,34 @@ pub(crate) enum Stage {
     Hold,
     /// Publishes, at the pace of the order.
     Publish,
+    /// Owners' screens connect and subscribe.
+    Watch,
+    /// Attempts begin, at the rate of the order.
+    Start,
+    /// Questions are answered, at the pace of the order.
+    Answer,
+    /// What was not submitted is.
+    Submit,
     /// Every connection is closed.
     Close,
+    /// What the server keeps is read and compared with what was done.
+    Prove,
+}
+
+/// What a worker is to do.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) enum Task {
+    /// Students sign in to classrooms.
+    Classrooms(Order),
+    /// Participants take quizzes, owners watch.
+    Quizzes(HallOrder),
 }
 
 /// Boss to worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     /// The first letter.
-    Order(Box<Order>),
+    Order(Box<Task>),
     /// Begin a stage at this moment, nanoseconds of the host's CLOCK_MONOTONIC.
     Enter(Stage, u64),
     /// Send the tally and go.
@@ -50,9 +69,9 @@ pub(crate) enum ToBoss {
 /// What a worker has done so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// Sign-ins that succeeded.
+    /// Sign-ins or starts that succeeded.
     pub(crate) signed_in: u64,
-    /// Members whose connection ended by itself.
+    /// Members, screens and participants whose connection ended by itself.
     pub(crate) lost: u64,
     /// Faults of every kind.
     pub(crate) faults: u64,
@@ -62,6 +81,32 @@ pub(crate) struct Progress {
     pub(crate) published: u64,
     /// Ticks heard.
     pub(crate) delivered: u64,
+    /// Owners' screens that watch, and participants that listen.
+    pub(crate) watching: u64,
+    pub(crate) listening: u64,
+    /// Answers accepted.
+    pub(crate) answered: u64,
+    /// Events that screens and participants must hear of what was done so far.
+    pub(crate) owed: u64,
+    /// Those that they have heard.
+    pub(crate) heard: u64,
+}
+
+impl Progress {
+    /// Adds another worker's.
+    pub(crate) fn add(&mut self, other: &Progress) {
+        self.signed_in += other.signed_in;
+        self.lost += other.lost;
+        self.faults += other.faults;
+        self.closed += other.closed;
+        self.published += other.published;
+        self.delivered += other.delivered;
+        self.watching += other.watching;
+        self.listening += other.listening;
+        self.answered += other.answered;
+        self.owed += other.owed;
+        self.heard += other.heard;
+    }
 }
 
 /// Writes one letter and flushes.

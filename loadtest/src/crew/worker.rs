@@ -1,7 +1,7 @@
 //! The worker's side: one thread that does the work, one that waits for letters.
 
-use super::letters::{Stage, ToBoss, ToWorker, receive, send};
-use crate::{clock, order::Order, swarm::Swarm, usage::Reading};
+use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
+use crate::{clock, order::Order, quiz::Hall, swarm::Swarm, tally::Tally, usage::Reading};
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::OwnedFd,
@@ -17,20 +17,45 @@ use std::{
 
 const PROGRESS_EVERY_NS: u64 = 200_000_000;
 
+/// What does a worker's work: all its connections, on one thread.
+pub(crate) trait Engine {
+    /// Begins a stage at `at_ns`.
+    fn enter(&mut self, stage: Stage, at_ns: u64);
+
+    /// Whether nothing is left to do in the stage.
+    fn settled(&self) -> bool;
+
+    /// What was done so far.
+    fn progress(&self) -> Progress;
+
+    /// One turn; returns at `latest_ns` at the latest.
+    ///
+    /// # Errors
+    /// Only those of epoll itself: a connection's faults are counted, never returned.
+    fn turn(&mut self, latest_ns: u64) -> io::Result<()>;
+
+    /// Everything that was found out.
+    fn finish(self: Box<Self>) -> Tally;
+}
+
 /// Serves one boss until it says finish or goes away.
 ///
 /// # Errors
 /// The boss went away, or the system refused what the work needs.
 pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write) -> io::Result<()> {
-    let ToWorker::Order(order) = receive(&mut from)? else { return Err(io::Error::other("the first letter is not an order")) };
+    let ToWorker::Order(task) = receive(&mut from)? else { return Err(io::Error::other("the first letter is not an order")) };
     let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
-    let swarm = match Swarm::new(*order, &bell) {
-        Ok(swarm) => swarm,
+    let made = match *task {
+        Task::Classrooms(order) => Swarm::new(order, &bell).map(|swarm| Box::new(swarm) as Box<dyn Engine>),
+        Task::Quizzes(order) => Hall::new(order, &bell).map(|hall| Box::new(hall) as Box<dyn Engine>),
+    };
+    let engine = match made {
+        Ok(engine) => engine,
         Err(reason) => return send(&mut to, &ToBoss::Failed(reason)),
     };
     let letters = listen(from, bell)?;
     send(&mut to, &ToBoss::Ready)?;
-    work(swarm, &letters, &mut to)
+    work(engine, &letters, &mut to)
 }
 
 /// Reads letters on a thread of its own; each one rings the bell, which stands in the worker's epoll set.
@@ -56,31 +81,31 @@ struct Begun {
     since: Option<Reading>,
 }
 
-fn work(mut swarm: Swarm, letters: &Receiver<ToWorker>, to: &mut impl Write) -> io::Result<()> {
+fn work(mut engine: Box<dyn Engine>, letters: &Receiver<ToWorker>, to: &mut impl Write) -> io::Result<()> {
     let mut stage: Option<Begun> = None;
     let mut progress_due = clock::now_ns();
     loop {
-        swarm.turn(progress_due)?;
+        engine.turn(progress_due)?;
         match letters.try_recv() {
             Ok(ToWorker::Enter(next, at_ns)) => {
-                swarm.enter(next, at_ns);
+                engine.enter(next, at_ns);
                 stage = Some(Begun { stage: next, at_ns, since: None });
             }
-            Ok(ToWorker::Finish) => return send(to, &ToBoss::Done(Box::new(swarm.finish()))),
+            Ok(ToWorker::Finish) => return send(to, &ToBoss::Done(Box::new(engine.finish()))),
             Ok(ToWorker::Order(_)) => return Err(io::Error::other("a second order")),
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Err(io::Error::other("the boss is gone")),
         }
         if let Some(begun) = stage.as_mut().filter(|begun| clock::now_ns() >= begun.at_ns) {
             let since = *begun.since.get_or_insert_with(Reading::now);
-            if swarm.settled() {
-                send(to, &ToBoss::Progress(swarm.progress()))?;
+            if engine.settled() {
+                send(to, &ToBoss::Progress(engine.progress()))?;
                 send(to, &ToBoss::Settled(begun.stage, since.since()))?;
                 stage = None;
             }
         }
         if clock::now_ns() >= progress_due {
-            send(to, &ToBoss::Progress(swarm.progress()))?;
+            send(to, &ToBoss::Progress(engine.progress()))?;
             progress_due = clock::now_ns() + PROGRESS_EVERY_NS;
         }
     }

@@ -1,7 +1,7 @@
 //! `bell`: the bell rings, everybody signs in, stays for a lesson and leaves.
 
-use super::{Run, Stop, spoken};
-use crate::{args::Bell, order::Fate, report::Report};
+use super::{Run, Stop, crowd::sign_in_checks, spoken};
+use crate::{args::Bell, order::Fate, report::Report, server::CONNECTIONS};
 
 /// Runs it.
 ///
@@ -9,13 +9,14 @@ use crate::{args::Bell, order::Fate, report::Report};
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Bell) -> Result<Report, Stop> {
     let then = format!("held for {}", spoken(args.hold));
-    let mut run = Run::begin("bell", &args.crowd, Fate::Stay, None, then)?;
+    let mut run = Run::gather("bell", &args.crowd, Fate::Stay, None, then)?;
     run.sign_in()?;
     run.hold(args.hold)?;
-    run.check_connections("the server's connections while held", run.held())?;
+    run.check_level("the server's connections while held", CONNECTIONS, run.held())?;
     run.close()?;
-    run.check_connections("the server's connections after the close", 0)?;
-    Ok(run.finish(|tally, _, server| {
+    run.check_level("the server's connections after the close", CONNECTIONS, 0)?;
+    Ok(run.finish(|tally, checks, server| {
+        checks.extend(sign_in_checks(tally, args.crowd.students));
         if let Some(server) = server {
             let counts = &tally.counts;
             server.cpu_us_per_sign_in = server.cpu_us("idle", "signed_in", counts.signed_in);

@@ -1,12 +1,13 @@
 //! `broadcast`: everybody signs in, then events are published to their rooms through the internal listener.
 
-use super::{Run, Stop, spoken};
+use super::{Run, Stop, crowd::sign_in_checks, spoken};
 use crate::{
     args::Broadcast,
     crew::letters::Stage,
     order::{Fate, Pace, Publishing},
     progress::Teller,
     report::{Check, Report},
+    server::{CONNECTIONS, DROPPED},
     summary::grouped,
     wire::http::Target,
 };
@@ -22,19 +23,20 @@ const LAST_DELIVERIES: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let publishing = publishing(args)?;
     let then = then(args);
-    let mut run = Run::begin("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
+    let mut run = Run::gather("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
     run.sign_in()?;
-    run.check_connections("the server's connections before publishing", run.held())?;
-    let dropped_before = run.dropped()?;
+    run.check_level("the server's connections before publishing", CONNECTIONS, run.held())?;
+    let dropped_before = run.level(DROPPED)?;
     run.sample("publishing");
     run.stage(Stage::Publish, true, Teller::new("publishing", 0), |progress| progress.published)?;
     run.crew.pass(LAST_DELIVERIES, |_| {})?;
     run.sample("published");
-    let dropped = run.dropped()?.saturating_sub(dropped_before);
+    let dropped = run.level(DROPPED)?.saturating_sub(dropped_before);
     run.close()?;
-    run.check_connections("the server's connections after the close", 0)?;
+    run.check_level("the server's connections after the close", CONNECTIONS, 0)?;
     Ok(run.finish(|tally, checks, server| {
         let counts = &tally.counts;
+        checks.extend(sign_in_checks(tally, args.crowd.students));
         checks.push(Check::new("publishes answered", counts.published, counts.answered));
         checks.push(Check::new("members named by the answers", counts.meant, counts.owed));
         checks.push(Check::new("deliveries and what the server says it dropped", counts.owed, counts.delivered + dropped));
@@ -50,7 +52,8 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
 }
 
 fn publishing(args: &Broadcast) -> Result<Publishing, Stop> {
-    let url = args.crowd.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
+    let url =
+        args.crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
     let target = Target::parse(url, "http").map_err(Stop::Usage)?;
     let pace = args.publish_rate.map_or(Pace::Saturate(args.publish_in_flight), Pace::Rate);
     Ok(Publishing { target, pace, bytes: args.bytes as usize, lasting: args.lasting })

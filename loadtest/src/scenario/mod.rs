@@ -3,26 +3,31 @@
 pub(crate) mod bell;
 pub(crate) mod broadcast;
 pub(crate) mod churn;
+mod crowd;
+pub(crate) mod hold;
+mod papers;
+pub(crate) mod quiz;
 
 use crate::{
-    args::{Addresses, Crowd},
+    args::{Addresses, Site},
     clock,
     crew::{
         boss::Crew,
-        letters::{Progress, Stage},
+        letters::{Progress, Stage, Task},
         worker,
     },
     host::{Environment, ephemeral_ports},
-    order::{Credentials, Fate, Order, Publishing, share},
+    pings::PingFigures,
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
     server::{Gauges, Server, ServerFigures},
-    tally::Tally,
+    tally::{QuizCounts, Tally},
     wire::http::Target,
 };
 use std::{
     fs, io,
     net::IpAddr,
+    path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -30,8 +35,6 @@ use std::{
 /// The server may take this long to count a closed connection as closed.
 const GAUGES_WITHIN: Duration = Duration::from_secs(5);
 const TOKENS_LAST: Duration = Duration::from_secs(24 * 3600);
-const IN_FLIGHT: u32 = 512;
-const IN_FLIGHT_AT_A_RATE: u32 = 8_192;
 
 /// Why there is no report.
 pub(crate) enum Stop {
@@ -60,34 +63,14 @@ struct Run {
 }
 
 impl Run {
-    /// Checks what was asked, hires the workers and looks at the idle server.
-    fn begin(
-        scenario: &'static str,
-        crowd: &Crowd,
-        fate: Fate,
-        publishing: Option<Publishing>,
-        then: String,
-    ) -> Result<Run, Stop> {
+    /// Hires the workers and looks at the idle server.
+    fn begin(site: &Site, target: &Target, tasks: Vec<Task>, asked: Asked) -> Result<Run, Stop> {
         let environment = Environment::read();
-        let target = Target::parse(&crowd.url, "ws").map_err(Stop::Usage)?;
-        let internal = crowd.internal.as_deref().map(|url| Target::parse(url, "http")).transpose().map_err(Stop::Usage)?;
-        let orders = orders(crowd, &target, fate, publishing.as_ref())?;
-        let asked = Asked {
-            scenario,
-            url: crowd.url.clone(),
-            students: crowd.students.into(),
-            classrooms: crowd.classrooms,
-            rate: crowd.rate,
-            in_flight: orders.iter().map(|order| u64::from(order.in_flight)).sum(),
-            workers: orders.len() as u32,
-            sources: orders[0].sources.len(),
-            seed: crowd.seed,
-            then,
-        };
-        let server = Server::new(crowd.pid, &target, internal);
+        let internal = site.internal.as_deref().map(|url| Target::parse(url, "http")).transpose().map_err(Stop::Usage)?;
+        let server = Server::new(site.pid, target, internal);
         let crew = {
             let _teller = Teller::new("making", 0);
-            Crew::hire(orders)?
+            Crew::hire(tasks)?
         };
         let (before, mut figures) = (server.gauges()?, server.figures());
         server.sample(&mut figures, "idle");
@@ -102,19 +85,16 @@ impl Run {
         Ok(())
     }
 
-    fn sign_in(&mut self) -> io::Result<()> {
-        let teller = Teller::new("signing in", self.asked.students);
-        self.stage(Stage::SignIn, true, teller, |progress| progress.signed_in)?;
-        self.sample("signed_in");
+    fn hold(&mut self, time: Duration) -> io::Result<()> {
+        self.stage_for(Stage::Hold, time, Teller::new("holding", 0))?;
+        self.sample("held");
         Ok(())
     }
 
-    fn hold(&mut self, time: Duration) -> io::Result<()> {
-        self.crew.enter(Stage::Hold)?;
-        let mut teller = Teller::new("holding", 0);
-        self.crew.pass(time, |progress| teller.tell(0, progress))?;
-        self.sample("held");
-        Ok(())
+    /// A stage that lasts so long, whatever happens in it.
+    fn stage_for(&mut self, stage: Stage, time: Duration, mut teller: Teller) -> io::Result<()> {
+        self.crew.enter(stage)?;
+        self.crew.pass(time, |progress| teller.tell(0, progress))
     }
 
     fn close(&mut self) -> io::Result<()> {
@@ -134,33 +114,28 @@ impl Run {
         self.server.sample(&mut self.figures, name);
     }
 
-    /// Compares the server's gauge with what it was before the run, `more` connections above it. Waits a while for it to come true.
-    fn check_connections(&mut self, what: &str, more: u64) -> io::Result<()> {
-        let Some(before) = self.before.as_ref().and_then(|gauges| gauges.connections) else { return Ok(()) };
+    /// Compares one of the server's metrics with what it was before the run, `more` above it. Waits a while for it to come true.
+    fn check_level(&mut self, what: &str, name: &str, more: u64) -> io::Result<()> {
+        let Some(before) = self.before.as_ref().and_then(|gauges| gauges.level(name)) else { return Ok(()) };
         let (expected, start) = (before + more, Instant::now());
-        let mut found = self.connections()?;
+        let mut found = self.level(name)?;
         while found != expected && start.elapsed() < GAUGES_WITHIN {
             thread::sleep(Duration::from_millis(50));
-            found = self.connections()?;
+            found = self.level(name)?;
         }
         self.checks.push(Check::new(what, expected, found));
         Ok(())
     }
 
-    fn connections(&self) -> io::Result<u64> {
-        Ok(self.server.gauges()?.and_then(|gauges| gauges.connections).unwrap_or(0))
-    }
-
-    /// How many deliveries the server says that it has dropped since it started.
-    fn dropped(&self) -> io::Result<u64> {
-        Ok(self.server.gauges()?.map_or(0, |gauges| gauges.dropped.values().sum()))
+    /// One of the server's metrics as it is now; 0 where it has none such.
+    fn level(&self, name: &str) -> io::Result<u64> {
+        Ok(self.server.gauges()?.and_then(|gauges| gauges.level(name)).unwrap_or(0))
     }
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
         let tally = self.crew.dismiss()?;
         let (mut checks, mut server) = (self.checks, self.figures);
-        checks.extend(sign_in_checks(&tally, self.asked.students));
         judge(&tally, &mut checks, &mut server);
         Ok(Report {
             version: 1,
@@ -168,6 +143,8 @@ impl Run {
             asked: self.asked,
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
+            quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
+            pings: PingFigures::of(&tally.pinged_at_ns),
             counts: tally.counts,
             faults: tally.faults,
             checks,
@@ -178,52 +155,37 @@ impl Run {
     }
 }
 
-/// What must agree in every scenario.
-fn sign_in_checks(tally: &Tally, students: u64) -> [Check; 6] {
-    let counts = &tally.counts;
-    [
-        Check::new("sign-ins begun", students, counts.attempted),
-        Check::new("sign-ins answered with connect_success", students, counts.signed_in),
-        Check::new("connect_success heard twice", 0, counts.doubled),
-        Check::new("events heard before connect_success", 0, counts.early),
-        Check::new("members lost before they were told to close", 0, counts.lost),
-        Check::new("connections closed properly", counts.signed_in - counts.lost, counts.closed),
-    ]
+/// A time as it is told in a sentence.
+fn spoken(time: Duration) -> String {
+    if clock::nanos(time).is_multiple_of(1_000_000_000) {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
 }
 
-/// One order for each worker.
-fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publishing>) -> Result<Vec<Order>, Stop> {
-    let in_flight = crowd.in_flight.unwrap_or(if crowd.rate.is_some() { IN_FLIGHT_AT_A_RATE } else { IN_FLIGHT });
-    let held = if fate == Fate::Stay { crowd.students } else { crowd.students.min(in_flight) };
+/// How many processes must share so many connections, and whether as many as asked for are enough.
+fn workers(site: &Site, connections: u64) -> Result<u32, Stop> {
     let files = worker::raise_open_files().saturating_sub(worker::SPARE_FILES).max(1);
-    let least = u64::from(held).div_ceil(files).max(1) as u32;
-    let workers = crowd.workers.unwrap_or(least);
+    let least = connections.div_ceil(files).max(1) as u32;
+    let workers = site.workers.unwrap_or(least);
     if workers < least {
-        return Err(Stop::Usage(format!("{held} connections need --workers {least}: a process may have {files} of them open")));
+        let reason = format!("{connections} connections need --workers {least}: a process may have {files} of them open");
+        return Err(Stop::Usage(reason));
     }
-    let sources = crowd.source_ips.clone().map_or_else(|| usual_sources(target), |Addresses(all)| all);
+    Ok(workers)
+}
+
+/// The source addresses, enough for so many connections.
+fn sources(site: &Site, target: &Target, connections: u64) -> Result<Vec<IpAddr>, Stop> {
+    let sources = site.source_ips.clone().map_or_else(|| usual_sources(target), |Addresses(all)| all);
     let (ports, have) = (ephemeral_ports(), sources.len().max(1) as u64);
-    if u64::from(held) > ports * have {
-        let need = u64::from(held).div_ceil(ports);
-        return Err(Stop::Usage(format!("{held} connections need {need} addresses in --source-ips: each has {ports} ports")));
+    if connections > ports * have {
+        let need = connections.div_ceil(ports);
+        let reason = format!("{connections} connections need {need} addresses in --source-ips: each has {ports} ports");
+        return Err(Stop::Usage(reason));
     }
-    let mut credentials = credentials(crowd, fate, workers)?;
-    let order = |worker: u32| Order {
-        worker,
-        workers,
-        target: target.clone(),
-        fate,
-        sign_ins: crowd.students.into(),
-        classrooms: crowd.classrooms,
-        seed: crowd.seed,
-        rate: crowd.rate,
-        in_flight: (share(in_flight.into(), worker, workers) as u32).max(1),
-        timeout: crowd.timeout,
-        sources: sources.clone(),
-        credentials: credentials.remove(0),
-        publishing: publishing.cloned(),
-    };
-    Ok((0..workers).map(order).collect())
+    Ok(sources)
 }
 
 /// On loopback eight addresses are used unasked: finding a free port on one alone doubles what a connection costs the generator.
@@ -234,38 +196,27 @@ fn usual_sources(target: &Target) -> Vec<IpAddr> {
     }
 }
 
-/// What each worker's students sign in with.
-fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credentials>, Stop> {
-    let read = |path: &std::path::Path| fs::read(path).map_err(|fault| Stop::Usage(format!("{}: {fault}", path.display())));
-    match (&crowd.tokens, &crowd.key) {
-        (Some(path), _) => {
-            let text = String::from_utf8(read(path)?).map_err(|_| Stop::Usage(format!("{}: not text", path.display())))?;
-            let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            if fate == Fate::Stay && tokens.len() < crowd.students as usize {
-                return Err(Stop::Usage(format!("{} tokens for {} students", tokens.len(), crowd.students)));
-            }
-            let of = |worker: u32| tokens.iter().skip(worker as usize).step_by(workers as usize).map(|token| (*token).to_owned());
-            Ok((0..workers).map(|worker| Credentials::Tokens(of(worker).collect())).collect())
-        }
-        (None, Some(path)) => {
-            let mut secret = read(path)?;
-            secret.truncate(secret.trim_ascii_end().len());
-            if secret.is_empty() {
-                return Err(Stop::Usage(format!("{}: no key in it", path.display())));
-            }
-            let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + TOKENS_LAST;
-            let (issuer, audience) = (crowd.issuer.clone(), crowd.aud.clone());
-            Ok(vec![Credentials::Key { secret, issuer, audience, expires: expires.as_secs() }; workers as usize])
-        }
-        (None, None) => Err(Stop::Usage("give --tokens or --key".to_owned())),
-    }
+fn read(path: &Path) -> Result<Vec<u8>, Stop> {
+    fs::read(path).map_err(|fault| Stop::Usage(format!("{}: {fault}", path.display())))
 }
 
-/// A time as it is told in a sentence.
-fn spoken(time: Duration) -> String {
-    if clock::nanos(time).is_multiple_of(1_000_000_000) {
-        format!("{} s", time.as_secs())
-    } else {
-        format!("{} ms", time.as_millis())
+/// The tokens of a file, one a line.
+fn tokens(path: &Path) -> Result<Vec<String>, Stop> {
+    let text = String::from_utf8(read(path)?).map_err(|_| Stop::Usage(format!("{}: not text", path.display())))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// The secret of a key file; a line end behind it is not part of it.
+fn secret(path: &Path) -> Result<Vec<u8>, Stop> {
+    let mut secret = read(path)?;
+    secret.truncate(secret.trim_ascii_end().len());
+    if secret.is_empty() {
+        return Err(Stop::Usage(format!("{}: no key in it", path.display())));
     }
+    Ok(secret)
+}
+
+/// `exp` of the tokens made: seconds since 1970.
+fn expiry() -> u64 {
+    (SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + TOKENS_LAST).as_secs()
 }

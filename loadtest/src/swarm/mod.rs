@@ -10,7 +10,7 @@ use crate::{
     clock,
     crew::{
         letters::{Progress, Stage},
-        worker,
+        worker::{self, Engine},
     },
     fault::Fault,
     order::{Fate, Order, mix},
@@ -123,70 +123,6 @@ impl Swarm {
         })
     }
 
-    /// Begins a stage at `at_ns`.
-    pub(crate) fn enter(&mut self, stage: Stage, at_ns: u64) {
-        self.stage = Some((stage, at_ns));
-        self.room_since_ns = 0;
-        match stage {
-            Stage::SignIn => self.tally.signing_in.hold(at_ns),
-            Stage::Hold => {}
-            Stage::Publish => {
-                self.tally.delivering.hold(at_ns);
-                if let Some(publisher) = &mut self.publisher {
-                    publisher.begin(at_ns, &self.epoll, &mut self.tally);
-                }
-            }
-            Stage::Close => self.to_close = self.members.len() as u32,
-        }
-    }
-
-    /// Whether nothing is left to do in the stage.
-    pub(crate) fn settled(&self) -> bool {
-        match self.stage {
-            None | Some((Stage::Hold, _)) => false,
-            Some((Stage::SignIn, _)) => self.begun == self.share && self.in_flight == 0 && self.closing == 0,
-            Some((Stage::Publish, _)) => self.publisher.as_ref().is_none_or(Publisher::settled),
-            Some((Stage::Close, _)) => self.to_close == 0 && self.closing == 0,
-        }
-    }
-
-    /// What was done so far.
-    pub(crate) fn progress(&self) -> Progress {
-        let counts = &self.tally.counts;
-        Progress {
-            signed_in: counts.signed_in,
-            lost: counts.lost,
-            faults: self.faults,
-            closed: counts.closed,
-            published: counts.published,
-            delivered: counts.delivered,
-        }
-    }
-
-    /// Everything that was found out.
-    pub(crate) fn finish(self) -> Tally {
-        self.tally
-    }
-
-    /// One turn; returns at `latest_ns` at the latest.
-    ///
-    /// # Errors
-    /// Only those of epoll itself: a connection's faults are counted, never returned.
-    pub(crate) fn turn(&mut self, latest_ns: u64) -> io::Result<()> {
-        let next_ns = self.begin_due().min(self.expire()).min(latest_ns);
-        let mut events = std::mem::take(&mut self.events);
-        let wait = clock::until(next_ns, clock::now_ns());
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        for event in events.drain(..) {
-            self.dispatch(event.data.u64(), event.flags);
-        }
-        self.events = events;
-        Ok(())
-    }
-
     /// Begins what is due; returns when the next thing is.
     fn begin_due(&mut self) -> u64 {
         match self.stage {
@@ -197,6 +133,7 @@ impl Swarm {
                 None => u64::MAX,
             },
             Some((Stage::Close, from_ns)) => self.begin_closes(from_ns),
+            Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => u64::MAX,
         }
     }
 
@@ -370,7 +307,8 @@ impl Swarm {
                     self.tally.signing_in.hold(now_ns);
                 }
             }
-            When::Publishing => {}
+            When::Publishing | When::Watching | When::Starting | When::Answering => {}
+            When::Submitting | When::Listening | When::Proving => {}
         }
         match fault {
             Some(fault) => {
@@ -390,5 +328,66 @@ impl Swarm {
             self.room_since_ns = now_ns;
         }
         self.in_flight -= 1;
+    }
+}
+
+impl Engine for Swarm {
+    fn enter(&mut self, stage: Stage, at_ns: u64) {
+        self.stage = Some((stage, at_ns));
+        self.room_since_ns = 0;
+        match stage {
+            Stage::SignIn => self.tally.signing_in.hold(at_ns),
+            Stage::Hold => {}
+            Stage::Publish => {
+                self.tally.delivering.hold(at_ns);
+                if let Some(publisher) = &mut self.publisher {
+                    publisher.begin(at_ns, &self.epoll, &mut self.tally);
+                }
+            }
+            Stage::Close => self.to_close = self.members.len() as u32,
+            Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove => {}
+        }
+    }
+
+    fn settled(&self) -> bool {
+        match self.stage {
+            None | Some((Stage::Hold, _)) => false,
+            Some((Stage::SignIn, _)) => self.begun == self.share && self.in_flight == 0 && self.closing == 0,
+            Some((Stage::Publish, _)) => self.publisher.as_ref().is_none_or(Publisher::settled),
+            Some((Stage::Close, _)) => self.to_close == 0 && self.closing == 0,
+            Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => true,
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let counts = &self.tally.counts;
+        Progress {
+            signed_in: counts.signed_in,
+            lost: counts.lost,
+            faults: self.faults,
+            closed: counts.closed,
+            published: counts.published,
+            delivered: counts.delivered,
+            ..Progress::default()
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Tally {
+        self.tally
+    }
+
+    fn turn(&mut self, latest_ns: u64) -> io::Result<()> {
+        let next_ns = self.begin_due().min(self.expire()).min(latest_ns);
+        let mut events = std::mem::take(&mut self.events);
+        let wait = clock::until(next_ns, clock::now_ns());
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        for event in events.drain(..) {
+            self.dispatch(event.data.u64(), event.flags);
+        }
+        self.events = events;
+        Ok(())
     }
 }

@@ -119,7 +119,12 @@ impl Publisher {
 
     /// Whether the time is over and nothing is open.
     pub(super) fn settled(&self) -> bool {
-        let over = self.rooms.is_empty() || clock::now_ns() >= self.until_ns;
+        // At a rate, what was meant to leave before the end leaves, however late.
+        let is_sent = match self.publishing.pace {
+            Pace::Rate(rate) => self.rooms.is_empty() || self.due_ns(rate) >= self.until_ns,
+            Pace::Saturate(_) => true,
+        };
+        let over = self.rooms.is_empty() || (is_sent && clock::now_ns() >= self.until_ns);
         over && self.open_count == 0 && self.lines.iter().all(|line| line.asked.is_none())
     }
 
@@ -131,16 +136,17 @@ impl Publisher {
         }
         for _ in 0..BEGINS_PER_TURN {
             let now_ns = clock::now_ns();
-            if now_ns >= self.until_ns {
-                return expires_ns.min(now_ns.saturating_add(1_000_000));
-            }
             let intended_ns = match self.publishing.pace {
-                Pace::Rate(rate) => self.from_ns.saturating_add((self.next_number() as f64 * 1e9 / rate) as u64),
+                Pace::Rate(rate) => self.due_ns(rate),
+                Pace::Saturate(_) if now_ns >= self.until_ns => self.until_ns,
                 Pace::Saturate(limit) if self.open_count >= limit as usize => return expires_ns.min(self.until_ns),
                 Pace::Saturate(_) => now_ns.max(self.from_ns),
             };
-            if now_ns < intended_ns || intended_ns >= self.until_ns {
-                return intended_ns.min(self.until_ns).min(expires_ns);
+            if intended_ns >= self.until_ns {
+                return expires_ns.min(self.until_ns.max(now_ns.saturating_add(1_000_000)));
+            }
+            if now_ns < intended_ns {
+                return intended_ns.min(expires_ns);
             }
             let Some(line) = self.free_line(epoll, tally) else { return expires_ns.min(self.until_ns) };
             if matches!(self.publishing.pace, Pace::Rate(_)) {
@@ -157,6 +163,11 @@ impl Publisher {
         let rooms = self.rooms.len() as u64;
         let (round, turn) = (self.begun / rooms, self.begun % rooms);
         round * u64::from(self.classrooms) + u64::from(self.rooms[turn as usize].0)
+    }
+
+    /// When it is meant to leave.
+    fn due_ns(&self, rate: f64) -> u64 {
+        self.from_ns.saturating_add((self.next_number() as f64 * 1e9 / rate) as u64)
     }
 
     fn free_line(&mut self, epoll: &OwnedFd, tally: &mut Tally) -> Option<usize> {

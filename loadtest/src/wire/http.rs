@@ -44,6 +44,8 @@ impl Target {
 pub(crate) struct Upgrade {
     /// The request, ready to be sent.
     pub(crate) request: Vec<u8>,
+    /// Where its path ends.
+    path_end: usize,
     accept: String,
 }
 
@@ -67,7 +69,17 @@ impl Upgrade {
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
         );
-        Upgrade { request: request.into_bytes(), accept: derive_accept_key(key.as_bytes()) }
+        Upgrade { request: request.into_bytes(), path_end: "GET ".len() + path.len(), accept: derive_accept_key(key.as_bytes()) }
+    }
+
+    /// Writes the request with a query, `name=value` of letters that need no escape.
+    pub(crate) fn write_with(&self, out: &mut Vec<u8>, name: &str, value: &str) {
+        out.clear();
+        out.extend_from_slice(&self.request[..self.path_end]);
+        for part in ["?", name, "=", value] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(&self.request[self.path_end..]);
     }
 
     /// Judges the bytes heard so far.
@@ -133,7 +145,8 @@ pub(crate) fn response(bytes: &[u8]) -> Result<Answer<(u16, &[u8])>, Fault> {
 pub(crate) fn fetch(target: &Target, path: &str, within: Duration) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&target.address, within)?;
     stream.set_read_timeout(Some(within))?;
-    write!(stream, "GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.path, target.host)?;
+    let request = format!("GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.path, target.host);
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     match response(&bytes) {
@@ -164,6 +177,13 @@ mod tests {
             assert_eq!(upgrade().judge(&answer[..cut]), Ok(Answer::Incomplete));
         }
         assert_eq!(upgrade().judge(answer), Ok(Answer::Whole((), whole)));
+    }
+
+    #[test]
+    fn a_query_goes_behind_the_path() {
+        let mut request = Vec::new();
+        upgrade().write_with(&mut request, "session", "a-b_c");
+        assert!(request.starts_with(b"GET /ws?session=a-b_c HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"));
     }
 
     #[test]

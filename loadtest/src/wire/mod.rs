@@ -2,4 +2,5 @@
 
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod rest;
 pub(crate) mod socket;

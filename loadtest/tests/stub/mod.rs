@@ -1,5 +1,6 @@
 //! A server that speaks just enough of the contract, and that does on purpose what a server should not.
 
+use crate::run::Server;
 use std::{
     collections::{HashMap, HashSet},
     io::{Read, Write},
@@ -66,6 +67,10 @@ impl Stub {
         Stub { address: listen(&state, public), internal: listen(&state, internal), state }
     }
 
+    pub(crate) fn server(&self) -> Server {
+        Server { public: self.address, internal: self.internal }
+    }
+
     /// How many signed in to each room, in no order.
     pub(crate) fn room_sizes(&self) -> Vec<u64> {
         self.state.rooms().values().map(|room| room.signed_in).collect()
@@ -73,6 +78,11 @@ impl Stub {
 
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.state.tokens.lock().unwrap().clone()
+    }
+
+    /// How many events were published.
+    pub(crate) fn published(&self) -> u64 {
+        self.state.rooms().values().map(|room| room.sequence_id).sum()
     }
 
     /// How many signed in with a token that another connection was signed in with.

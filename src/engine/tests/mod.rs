@@ -1,6 +1,9 @@
 //! Scripts: what clients say, what each of them must hear, in which order, and that nothing is left over.
 
 mod hostile;
+mod quiz_admission;
+mod quiz_scripts;
+mod quizzes;
 mod scripts;
 mod slow;
 mod world;

@@ -1,9 +1,13 @@
 //! Some shards, a store, and clients who write down what they hear. Time stands still unless a script moves it.
 
+use super::quizzes::{Library, session_key};
 use crate::{
     auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey},
-    engine::{Answer, Birth, Counters, Engine, Entrance, Limits, Listener, Output, Question, Rules, SocketApi},
-    protocols::presence::{Settings, asks::Reply, record::StoreFault},
+    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi},
+    protocols::{
+        presence::{Settings, asks::Reply, record::StoreFault},
+        quiz,
+    },
     realtime::{ClassroomId, ConnId, Moment, Now, ShardId, UnixMicros, hash_ring::HashRing},
 };
 use std::{
@@ -13,10 +17,12 @@ use std::{
     time::Duration,
 };
 
-const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
+pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
 pub(super) const LISTENER: Listener = Listener(0);
+pub(super) const QUIZ_LISTENER: Listener = Listener(1);
 
-/// What a client hears, in words: "101", the text of a frame, "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
+/// What a client hears, in words: "101", another status and its JSON,
+/// the text of a frame, "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
 pub(super) type Heard = (ConnId, String);
 
 pub(super) struct World {
@@ -25,9 +31,12 @@ pub(super) struct World {
     pub(super) heard: Vec<Heard>,
     pub(super) questions: VecDeque<(usize, Question)>,
     pub(super) store: Store,
+    pub(super) library: Library,
     /// Sockets that take nothing: their sends stay in flight.
     pub(super) stalled: Vec<ConnId>,
     pub(super) in_flight: Vec<(ConnId, Vec<u8>)>,
+    /// A shard whose letters wait, and they.
+    pub(super) held: Option<(ShardId, Vec<Letter>)>,
     unread: HashMap<ConnId, Vec<u8>>,
 }
 
@@ -102,13 +111,19 @@ impl World {
             key: Secret::new(SECRET),
         };
         let rules = Arc::new(Rules {
-            entrances: vec![Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] }],
-            authority: Authority::new([issuer]).unwrap(),
+            entrances: vec![
+                Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
+                Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
+            ],
+            authority: Authority::new([issuer.clone()]).unwrap(),
             permissions: Permissions::new([
                 ("school".to_owned(), Rule::None),
                 ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
             ]),
             presence,
+            quiz_authority: Authority::new([issuer]).unwrap(),
+            quiz_session: session_key(),
+            quiz: quiz::Settings::default(),
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
@@ -122,10 +137,25 @@ impl World {
             heard: Vec::new(),
             questions: VecDeque::new(),
             store: Store::default(),
+            library: Library::default(),
             stalled: Vec::new(),
             in_flight: Vec::new(),
+            held: None,
             unread: HashMap::new(),
         }
+    }
+
+    /// The process begins anew: sockets and what was in memory are gone, what is on disk is there.
+    pub(super) fn restart(&mut self) {
+        self.forget_quizzes();
+        self.begin();
+    }
+
+    /// As [`World::restart`], but nobody tells the shards which attempts run: a home reads its quiz when it is asked for it.
+    pub(super) fn forget_quizzes(&mut self) {
+        let before = std::mem::replace(self, World::new(self.engines.len() as u16));
+        self.library = before.library;
+        self.now.wall = before.now.wall;
     }
 
     /// A socket that has sent nothing yet.
@@ -250,7 +280,11 @@ impl World {
             self.heard.push((conn, "FIN".into()));
         }
         for conn in out.closes {
+            let before = self.in_flight.len();
             self.in_flight.retain(|(stalled, _)| *stalled != conn);
+            if self.in_flight.len() < before {
+                self.engines[shard].sent(conn, false, now);
+            }
             self.heard.push((conn, "END".into()));
             self.engines[shard].released(conn);
         }
@@ -260,7 +294,10 @@ impl World {
         }
         for (to, letter) in std::mem::take(self.engines[shard].letters()) {
             moved = true;
-            self.engines[to.index()].letter(letter, now);
+            match &mut self.held {
+                Some((held, letters)) if *held == to => letters.push(letter),
+                Some(_) | None => self.engines[to.index()].letter(letter, now),
+            }
         }
         let questions = std::mem::take(self.engines[shard].questions());
         self.questions.extend(questions.into_iter().map(|question| (shard, question)));
@@ -282,6 +319,18 @@ impl World {
                 Question::Leave(leaving) => {
                     self.store.rows.retain(|(session, _)| *session != leaving.session);
                     self.store.history.push(leaving.session);
+                }
+                Question::Keep { ticket, record } => {
+                    moved = true;
+                    let result = self.library.keep(record);
+                    let now = self.now;
+                    self.engines[shard].answer(Answer::Kept { ticket, result }, now);
+                }
+                Question::Load(quiz) => {
+                    moved = true;
+                    let result = self.library.load(quiz);
+                    let now = self.now;
+                    self.engines[shard].answer(Answer::Loaded { quiz, result }, now);
                 }
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
             }
@@ -307,6 +356,9 @@ impl World {
             let counters = engine.counters();
             let levels = [&counters.connections, &counters.presence_live, &counters.rooms, &counters.members, &counters.entering];
             assert_eq!(levels.map(|level| level.read()), [0; 5]);
+            let levels = [&counters.quiz_owners, &counters.quiz_participants, &counters.quizzes, &counters.attempts];
+            assert_eq!(levels.map(|level| level.read()), [0; 4]);
+            assert_eq!((counters.quiz_writing.read(), counters.quiz_waiting.read(), counters.quiz_watching.read()), (0, 0, 0));
             assert_eq!((counters.timers.read(), counters.topics.read()), (0, 0));
         }
         assert_eq!(self.store.rows, []);
@@ -329,8 +381,9 @@ fn words(bytes: &[u8]) -> (String, usize) {
     if bytes.starts_with(b"HTTP/1.1 ") {
         let text = String::from_utf8_lossy(bytes);
         let end = text.find("\r\n\r\n").unwrap() + 4;
-        let status = text[9..12].to_owned();
-        return (status.clone(), if status == "101" { end } else { bytes.len() });
+        let (status, body) = (&text[9..12], &text[end..]);
+        let words = if body.starts_with('{') { format!("{status} {body}") } else { status.to_owned() };
+        return if status == "101" { (status.to_owned(), end) } else { (words, bytes.len()) };
     }
     let (header, length) = match bytes[1] {
         126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),

@@ -147,3 +147,129 @@ fn byte([high, low]: [u8; 2]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     Some((digit(high)? << 4 | digit(low)?) as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::{Algorithm, Claims, Issuer, Secret, SigningKey, api_key},
+        protocols::quiz::{model::KeyId, record::Key},
+    };
+    use std::time::Duration;
+
+    fn read(query: &str) -> Result<(&'static str, String), Denial> {
+        credential(Some(query)).map(|credential| match credential {
+            Credential::Token(token) => ("token", token.into_owned()),
+            Credential::Session(session) => ("session", session.into_owned()),
+        })
+    }
+
+    #[test]
+    fn one_credential_is_taken() {
+        let jwt = "eyJhbGciOiJIUzI1NiIs.e30.a-_9";
+        assert_eq!(read(&format!("token={jwt}")), Ok(("token", jwt.into())));
+        assert_eq!(read("session=abc123-session-token"), Ok(("session", "abc123-session-token".into())));
+        assert_eq!(read("a=1&&token=a%2Eb+c%C3%a9&b"), Ok(("token", "a.b cé".into())));
+        assert_eq!(read("%74oken=a=b"), Ok(("token", "a=b".into())));
+    }
+
+    #[test]
+    fn an_empty_credential_is_one() {
+        for query in ["token=", "token", "x&token"] {
+            assert_eq!(read(query), Ok(("token", String::new())));
+        }
+        assert_eq!(read("session="), Ok(("session", String::new())));
+    }
+
+    #[test]
+    fn none_and_both_are_not_exactly_one() {
+        assert_eq!(credential(None).err(), Some(Denial::ExactlyOne));
+        for query in ["", "&", "Token=a", "tokens=a", "a=token", "token=a&session=b", "session=&token="] {
+            assert_eq!(read(query), Err(Denial::ExactlyOne), "{query}");
+        }
+    }
+
+    #[test]
+    fn malformed_queries_come_before_all_else() {
+        for query in [
+            "token=%ZZ",
+            "token=%",
+            "token=%4",
+            "token=%+1",
+            "token=%F",
+            "token=%ff",
+            "token=%C3",
+            "%zz=1",
+            "token=a&x=%zz",
+            "x=%e9",
+            "token=a&token=a",
+            "session=a&session=b",
+            "token=a&session=b&token=c",
+            "token&token",
+            "token=%é",
+        ] {
+            assert_eq!(read(query), Err(Denial::Query), "{query}");
+        }
+    }
+
+    #[test]
+    fn denials_have_the_statuses_and_texts_of_the_contract() {
+        let table = [
+            (400, "Invalid query parameters"),
+            (401, "Provide exactly one of 'token' or 'session' query parameter"),
+            (401, "Invalid or expired credential"),
+            (403, "API key does not have owner role"),
+            (401, "Invalid session"),
+            (503, "Service temporarily unavailable"),
+        ];
+        assert_eq!(Denial::ALL.map(|denial| (denial.status(), denial.text())), table);
+        for denial in Denial::ALL {
+            let body: serde_json::Value = serde_json::from_str(&denial.body()).unwrap();
+            assert_eq!(body, serde_json::json!({"error": denial.text(), "message": denial.text()}));
+        }
+    }
+
+    #[test]
+    fn tokens_and_keys_name_their_owner() {
+        let now = UnixMicros(1_781_188_265_000_000);
+        let secret = Secret::new([5; 32]);
+        let issuer = Issuer {
+            name: "homeroom.local".into(),
+            audiences: vec!["school.local".into()],
+            algorithm: Algorithm::HS256,
+            key: secret.clone(),
+        };
+        let authority = Authority::new([issuer]).unwrap();
+        let lifetime = Some(Duration::from_secs(60));
+        let claims = Claims { issuer: "homeroom.local", audience: "school.local", subject: "ada", lifetime };
+        let jwt = SigningKey::new(Algorithm::HS256, &secret).unwrap().issue(&claims, now).unwrap();
+        let mut keys = Keys::default();
+        for (number, role) in [(1, Role::Owner), (2, Role::User)] {
+            keys.add(&Key {
+                id: KeyId::from_u128(number.into()),
+                owner: "school.local/grace".into(),
+                label: String::new(),
+                role,
+                hash: api_key::hash(&api_key::api_key([number; 32])),
+                hint: String::new(),
+                created_at: now,
+            });
+        }
+        let whose = |token: &str, now| owner(token, &authority, &keys, now).map(|owner| owner.to_string());
+        assert_eq!(whose(&jwt, now), Ok("school.local/ada".into()));
+        assert_eq!(whose(&jwt, UnixMicros(now.0 + 60_000_000)), Err(Denial::Credential));
+        assert_eq!(whose(&api_key::api_key([1; 32]), now), Ok("school.local/grace".into()));
+        assert_eq!(whose(&api_key::api_key([2; 32]), now), Err(Denial::Role));
+        for token in ["", "nonsense", &api_key::api_key([3; 32])] {
+            assert_eq!(whose(token, now), Err(Denial::Credential), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_session_names_its_attempt() {
+        let (key, attempt) = (SessionKey::new(&[1; 32]), AttemptId::from_u128(9));
+        assert_eq!(session(&key.token(42, attempt), &key), Ok((QuizId(42), attempt)));
+        assert_eq!(session("", &key), Err(Denial::Session));
+        assert_eq!(session(&SessionKey::new(&[2; 32]).token(42, attempt), &key), Err(Denial::Session));
+    }
+}

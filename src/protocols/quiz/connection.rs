@@ -11,7 +11,7 @@ use super::{
     requests::Parser,
     settings::Settings,
 };
-use crate::realtime::{ConnId, Moment, Now};
+use crate::realtime::{ConnId, Now};
 use std::time::Duration;
 
 /// What a connection is judged by.
@@ -35,8 +35,8 @@ pub enum Event<'a> {
     TimerFired,
     /// A letter from the home of a quiz.
     Home(FromQuiz),
-    /// The socket is over, or is about to be closed for any reason, [`Effect::End`] included. Comes once, and nothing after it: a letter
-    /// that finds no connection is answered with [`late`].
+    /// The socket is over, or is about to be closed for any reason, [`Effect::End`] included. Comes once, and nothing after it. What was
+    /// listened to is not named again: the engine ends that itself. A letter that finds no connection any more is answered with [`late`].
     Gone,
 }
 
@@ -96,8 +96,6 @@ enum State {
 }
 
 const _: () = assert!(size_of::<Connection>() <= 64, "thousands of participants are connected at once");
-const _: () = assert!(size_of::<Moment>() == 8);
-
 impl Connection {
     /// An owner whose upgrade has just been answered. `first_ping` is dealt by [`Phases`](super::pulse::Phases).
     pub fn owner(owner: OwnerId, first_ping: Duration, now: Now, out: &mut Vec<Effect>) -> Connection {
@@ -211,5 +209,126 @@ impl Participant {
     fn leave(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
         self.state = State::Over;
         out.push(Effect::Home(ToQuiz::Part { conn, quiz: self.quiz, attempt: self.attempt }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::{Moment, ShardId};
+
+    const CONN: ConnId = ConnId { shard: ShardId(0), generation: 0, slot: 1 };
+    const ATTEMPT: AttemptId = AttemptId::from_u128(7);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Bench {
+        machine: Connection,
+        parser: Parser,
+        now: Now,
+    }
+
+    fn at(after: Duration) -> Now {
+        Now { moment: Moment(1_000_000) + after, ..Now::default() }
+    }
+
+    /// A participant whose first Ping is due after two seconds.
+    fn participant() -> Bench {
+        let mut out = Vec::new();
+        let machine = Connection::participant(QuizId(42), ATTEMPT, 2 * SECOND, at(Duration::ZERO), &mut out);
+        let mut frame = Vec::new();
+        messages::subscribed(&mut frame, [Subscription::Notification(ATTEMPT)]);
+        assert_eq!(out, [Effect::Send(frame), Effect::Timer(Some(2 * SECOND))]);
+        Bench { machine, parser: Parser::default(), now: at(Duration::ZERO) }
+    }
+
+    impl Bench {
+        fn at(&mut self, after: Duration) -> &mut Bench {
+            self.now = at(after);
+            self
+        }
+
+        fn effects(&mut self, event: Event<'_>) -> Vec<Effect> {
+            let mut out = Vec::new();
+            let gate = &mut Gate { settings: &Settings::default(), parser: &mut self.parser };
+            self.machine.handle(event, CONN, self.now, gate, &mut out);
+            out
+        }
+    }
+
+    fn sentence() -> Vec<Effect> {
+        let mut frame = Vec::new();
+        messages::error(&mut frame, "Subscriptions are managed by the server for this session");
+        vec![Effect::Send(frame)]
+    }
+
+    fn part() -> Vec<Effect> {
+        vec![Effect::Home(ToQuiz::Part { conn: CONN, quiz: QuizId(42), attempt: ATTEMPT })]
+    }
+
+    #[test]
+    fn a_participant_only_listens() {
+        let mut bench = participant();
+        let subscribe = r#"{"action":"subscribe","subscriptions":["quiz:42"]}"#;
+        for event in [Event::Text("hello"), Event::Text(subscribe), Event::Text(""), Event::Binary] {
+            assert_eq!(bench.effects(event), sentence());
+        }
+        assert_eq!(bench.effects(Event::Pong), []);
+        assert_eq!(bench.effects(Event::Gone), part());
+    }
+
+    #[test]
+    fn pings_go_on_while_pongs_come() {
+        let mut bench = participant();
+        for n in 0..20 {
+            let ping = [Effect::Ping, Effect::Timer(Some(5 * SECOND))];
+            assert_eq!(bench.at((2 + 5 * n) * SECOND).effects(Event::TimerFired), ping);
+            assert_eq!(bench.at((4 + 5 * n) * SECOND).effects(Event::Pong), []);
+        }
+        assert_eq!(bench.effects(Event::Gone), part());
+    }
+
+    #[test]
+    fn the_first_unanswered_ping_decides() {
+        let mut bench = participant();
+        bench.at(2 * SECOND).effects(Event::TimerFired);
+        bench.effects(Event::Pong);
+        let ping = [Effect::Ping, Effect::Timer(Some(5 * SECOND))];
+        assert_eq!(bench.at(7 * SECOND).effects(Event::TimerFired), ping);
+        assert_eq!(bench.at(12 * SECOND).effects(Event::TimerFired), ping);
+        assert_eq!(bench.at(17 * SECOND).effects(Event::TimerFired), [Effect::End(Farewell::NoPong)]);
+        assert_eq!(bench.effects(Event::Text("late")), []);
+        assert_eq!(bench.effects(Event::Pong), []);
+        assert_eq!(bench.effects(Event::TimerFired), []);
+        assert_eq!(bench.effects(Event::Home(FromQuiz::Over)), []);
+        assert_eq!(bench.effects(Event::Gone), part());
+    }
+
+    #[test]
+    fn an_attempt_that_is_over_ends_the_connection_a_moment_later() {
+        let mut bench = participant();
+        assert_eq!(bench.at(2 * SECOND).effects(Event::TimerFired), [Effect::Ping, Effect::Timer(Some(5 * SECOND))]);
+        let goodbye = Settings::default().goodbye;
+        assert_eq!(bench.effects(Event::Home(FromQuiz::Over)), [Effect::Timer(Some(goodbye))]);
+        assert_eq!(bench.effects(Event::Home(FromQuiz::Over)), []);
+        assert_eq!(bench.effects(Event::Text("hello")), sentence());
+        assert_eq!(bench.effects(Event::Pong), []);
+        assert_eq!(bench.at(3 * SECOND).effects(Event::TimerFired), [Effect::End(Farewell::Over)]);
+        assert_eq!(bench.effects(Event::Gone), part());
+    }
+
+    #[test]
+    fn only_a_grant_that_comes_too_late_is_given_back() {
+        let (quiz, channel) = (QuizId(42), Channel::Attempts);
+        let watched = |verdict| FromQuiz::Watched { quiz, channel, verdict };
+        assert_eq!(late(&watched(Verdict::Granted), CONN), Some(ToQuiz::Unwatch { conn: CONN, quiz, channel }));
+        for letter in [
+            watched(Verdict::NotOwned),
+            watched(Verdict::Unavailable),
+            FromQuiz::Admitted,
+            FromQuiz::Refused { unknown: true },
+            FromQuiz::Over,
+        ] {
+            assert_eq!(late(&letter, CONN), None);
+        }
     }
 }

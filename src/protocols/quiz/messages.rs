@@ -316,5 +316,4 @@ fn time(out: &mut Vec<u8>, name: &str, at: UnixMicros) {
 }
 
 #[cfg(test)]
-#[path = "messages_tests.rs"]
 mod tests;

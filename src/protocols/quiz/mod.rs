@@ -7,23 +7,39 @@
 
 pub mod admission;
 pub mod asks;
+pub mod attempt;
+pub mod audience;
 pub mod connection;
+pub mod desk;
+pub mod edits;
+pub mod entry;
+pub mod grading;
+pub mod homes;
 mod json;
 pub mod keys;
 pub mod letters;
 pub mod messages;
 pub mod model;
 mod owner;
+mod plain;
 pub mod pulse;
 pub mod record;
 pub mod requests;
+pub mod room;
 pub mod settings;
+pub mod sitting;
+pub mod standing;
+pub mod telling;
 
 pub use admission::{Credential, Denial};
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
+pub use homes::{Homes, Outcome};
 pub use keys::Keys;
 pub use letters::{Channel, FromQuiz, ToQuiz};
 pub use model::{AttemptId, EventId, OwnerId, ParticipantId, QuestionId, QuizId};
 pub use pulse::Phases;
 pub use requests::Parser;
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -56,9 +56,11 @@ pub type AnswerId = Uuid;
 /// UUID version 7.
 pub type KeyId = Uuid;
 
-/// The owner that an account is. An issuer's first audience has no slash (the settings' check), so no two accounts are one owner.
+/// The owner that an account is. A slash in the audience (which only its part behind a colon can have, by the settings' check) is
+/// escaped, so that the first slash ends the audience and no two accounts are one owner.
 pub fn owner_of(account: &crate::auth::Account) -> OwnerId {
-    [account.audience.as_str(), "/", account.subject.as_str()].concat().into()
+    let audience = account.audience.replace('%', "%25").replace('/', "%2F");
+    [audience.as_str(), "/", account.subject.as_str()].concat().into()
 }
 
 /// Where a quiz stands. Participants may only begin one that is published.
@@ -248,4 +250,21 @@ pub fn iso(at: UnixMicros) -> String {
 
 fn iso_or_null<S: serde::Serializer>(at: &Option<UnixMicros>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(iso).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Account;
+
+    #[test]
+    fn no_two_accounts_are_one_owner() {
+        let owner =
+            |audience: &str, subject: &str| owner_of(&Account { audience: audience.to_owned(), subject: subject.to_owned() });
+        assert_eq!(&*owner("school.example", "head"), "school.example/head");
+        let accounts = [("a:b/c", "d"), ("a:b", "c/d"), ("a:b%2Fc", "d"), ("a:b%252Fc", "d"), ("a", "b/c/d")];
+        let owners: std::collections::HashSet<OwnerId> =
+            accounts.iter().map(|(audience, subject)| owner(audience, subject)).collect();
+        assert_eq!(owners.len(), accounts.len());
+    }
 }

@@ -220,6 +220,15 @@ pub struct Key {
     pub created_at: UnixMicros,
 }
 
+/// What every shard must hear of keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyChange {
+    /// It is good.
+    Added(Box<Key>),
+    /// It is good no more.
+    Revoked(KeyId),
+}
+
 // --- what homes read at their beginning
 
 /// A quiz with all that its home must know.

@@ -1,5 +1,6 @@
 //! What an owner's client says.
 
+use super::plain;
 use simd_json::{Buffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
 use smallvec::SmallVec;
 use std::mem;
@@ -60,10 +61,10 @@ impl Fault {
     }
 }
 
-/// Reads JSON in place, with buffers that are used again.
+/// Reads messages: the usual ones where they lie, the others with simd-json, whose buffers are used again.
 ///
-/// simd-json's tape is walked as it is: serde's way over it, and the padded copy that its plain entrance makes, cost more than the parsing of
-/// so small a text (`benches/quiz.rs`).
+/// The tape is walked as it is: serde's way over it, and the padded copy that simd-json's plain entrance makes, cost more than the parsing
+/// of so small a text.
 pub struct Parser {
     /// A text, and at least [`INPUT_PADDING`] bytes after it.
     text: Vec<u8>,
@@ -83,7 +84,12 @@ impl Parser {
     ///
     /// # Errors
     /// What is wrong with it; never [`Fault::Binary`] or [`Fault::Crowded`].
-    pub fn request(&mut self, text: &str) -> Result<Request<'_>, Fault> {
+    pub fn request<'a>(&'a mut self, text: &'a str) -> Result<Request<'a>, Fault> {
+        plain::request(text).map_or_else(|| self.unusual(text), Ok)
+    }
+
+    /// Reads any message.
+    pub(super) fn unusual(&mut self, text: &str) -> Result<Request<'_>, Fault> {
         let Parser { text: padded, buffers, tape } = self;
         let padded_bytes = text.len() + INPUT_PADDING;
         if padded.len() < padded_bytes {
@@ -217,6 +223,15 @@ mod tests {
                 prop::collection::btree_map(".{0,9}", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
+    }
+
+    #[test]
+    fn usual_messages_too_are_read_with_the_buffers() {
+        let text = r#"{"action":"subscribe","subscriptions":["quiz:1","quiz:2"]}"#;
+        let mut parser = Parser::default();
+        for _ in 0..2 {
+            assert_eq!(parser.unusual(text), plain::request(text).ok_or(Fault::NotJson));
+        }
     }
 
     proptest! {

@@ -1,0 +1,80 @@
+//! One TCP connection: what it has not read to the end, and what is awaited on it.
+
+use crate::{
+    fault::Fault,
+    wire::socket::{read_stamped, send_all},
+};
+use rustix::{fd::OwnedFd, io::Errno};
+
+/// One connection, or the place for one.
+#[derive(Default)]
+pub(super) struct Line {
+    pub(super) socket: Option<OwnedFd>,
+    /// TCP has not answered.
+    pub(super) dialling: bool,
+    /// What must come in time.
+    pub(super) awaits: Option<&'static str>,
+    /// Tells this wait from those before.
+    pub(super) serial: u32,
+    /// A message that is not whole yet. Empty, and mostly without memory, between messages.
+    pub(super) rest: Vec<u8>,
+}
+
+/// What a read gave.
+pub(super) enum Filled {
+    /// So many bytes, with those kept before; whether there may be more; when the last came in, where that is stamped.
+    Bytes { count: usize, full: bool, stamp_ns: Option<u64> },
+    /// Nothing is there.
+    Nothing,
+    /// The peer has ended, or the connection is broken.
+    Over(Fault),
+}
+
+impl Line {
+    /// Something must come in time from now on.
+    pub(super) fn await_next(&mut self, what: &'static str) -> u32 {
+        self.awaits = Some(what);
+        self.serial = self.serial.wrapping_add(1);
+        self.serial
+    }
+
+    /// It has come, or need not come any more.
+    pub(super) fn rest_assured(&mut self) {
+        self.awaits = None;
+    }
+
+    /// There is no connection any more.
+    pub(super) fn drop_socket(&mut self) {
+        self.socket = None;
+        self.dialling = false;
+        self.awaits = None;
+        self.rest = Vec::new();
+    }
+
+    /// Sends all of a small message.
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let socket = self.socket.as_ref().ok_or(Fault::Ended)?;
+        Ok(send_all(socket, bytes)?)
+    }
+
+    /// Reads into `buffer`, behind what was kept.
+    pub(super) fn fill(&mut self, buffer: &mut [u8], stamped: bool) -> Filled {
+        let Some(socket) = &self.socket else { return Filled::Nothing };
+        let before = self.rest.len();
+        let read = if stamped {
+            read_stamped(socket, &mut buffer[before..])
+        } else {
+            rustix::io::read(socket, &mut buffer[before..]).map(|read| (read, None))
+        };
+        match read {
+            Ok((0, _)) => Filled::Over(Fault::Ended),
+            Ok((read, stamp_ns)) => {
+                buffer[..before].copy_from_slice(&self.rest);
+                self.rest = Vec::new();
+                Filled::Bytes { count: before + read, full: before + read == buffer.len(), stamp_ns }
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Filled::Nothing,
+            Err(errno) => Filled::Over(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Quiz, wired to the shard: its connections' effects and its homes' outcomes.
+
+use super::{Connection, Engine, Letter, Phase, Question, Topic};
+use crate::{
+    protocols::quiz::{
+        self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
+        record::Key as ApiKey,
+    },
+    realtime::{ConnId, Frame, Now, outbox::Segment, table::Key},
+    websocket::{close::CloseReason, frame},
+};
+use std::{mem, rc::Rc};
+
+/// How many sockets are open, by kind, and how many channels they listen to.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Present {
+    pub(super) owners: usize,
+    pub(super) participants: usize,
+    pub(super) watching: usize,
+}
+
+impl Present {
+    fn of(&mut self, machine: &quiz::Connection) -> &mut usize {
+        match machine {
+            quiz::Connection::Owner(_) => &mut self.owners,
+            quiz::Connection::Participant(_) => &mut self.participants,
+        }
+    }
+}
+
+/// The Ping of all connections.
+pub(super) fn ping() -> Segment {
+    Segment { range: 0..frame::PING.len() as u32, batch: Rc::new(frame::PING.to_vec()) }
+}
+
+impl Engine {
+    /// What was kept when the process began: all good keys, and the quizzes that have running attempts, of which each shard takes its own.
+    /// To be called once, before the first turn.
+    pub fn begin(&mut self, keys: &[ApiKey], running: &[QuizId], now: Now) {
+        keys.iter().for_each(|key| self.keys.add(key));
+        let own: Vec<QuizId> = running.iter().copied().filter(|quiz| self.home_of_quiz(*quiz) == self.id).collect();
+        self.with_quizzes(|homes, out| homes.running(&own, now, out));
+        self.settle(now);
+    }
+
+    pub(super) fn open_owner(&mut self, key: Key, owner: OwnerId, now: Now) {
+        let first_ping = self.phases.first_ping(now.moment, self.rules.quiz.ping_interval);
+        let machine = quiz::Connection::owner(owner, first_ping, now, &mut self.quiz_effects);
+        self.open_quiz(key, machine, now);
+    }
+
+    pub(super) fn open_participant(&mut self, key: Key, (quiz, attempt): (QuizId, AttemptId), now: Now) {
+        let first_ping = self.phases.first_ping(now.moment, self.rules.quiz.ping_interval);
+        let machine = quiz::Connection::participant(quiz, attempt, first_ping, now, &mut self.quiz_effects);
+        self.open_quiz(key, machine, now);
+    }
+
+    fn open_quiz(&mut self, key: Key, machine: quiz::Connection, now: Now) {
+        if let Some(connection) = self.connections.at_mut(key) {
+            *self.present.of(&machine) += 1;
+            connection.phase = Phase::Quiz(Box::new(machine));
+        }
+        self.apply_quiz(key, now);
+    }
+
+    /// Lets the connection's machine handle an event, if it has one, and does what it wants done.
+    pub(super) fn quiz_event(&mut self, key: Key, event: Event<'_>, now: Now) {
+        let conn = self.conn_id(key);
+        let Some(Connection { phase: Phase::Quiz(machine), .. }) = self.connections.at_mut(key) else { return };
+        let gate = &mut Gate { settings: &self.rules.quiz, parser: &mut self.quiz_parser };
+        machine.handle(event, conn, now, gate, &mut self.quiz_effects);
+        self.apply_quiz(key, now);
+    }
+
+    /// A connection leaves the phase that it was in.
+    pub(super) fn leaves(&mut self, phase: &Phase) {
+        if let Phase::Quiz(machine) = phase {
+            *self.present.of(machine) -= 1;
+        }
+    }
+
+    /// The word of a quiz's home to a connection. One that is gone still owes the home its own.
+    pub(super) fn quiz_home_says(&mut self, conn: ConnId, letter: FromQuiz, now: Now) {
+        let key = self.key(conn);
+        match self.connections.at(key).map(|connection| &connection.phase) {
+            Some(Phase::Quiz(_)) => self.quiz_event(key, Event::Home(letter), now),
+            Some(Phase::Admitting(_)) => self.admission_decided(key, &letter, now),
+            Some(Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over)
+            | None => {
+                let owed = late(&letter, conn).or_else(|| self.strays.decided(&letter, conn));
+                owed.into_iter().for_each(|letter| self.post_to_quiz(letter));
+            }
+        }
+    }
+
+    /// Does what the connection's machine wants done.
+    pub(super) fn apply_quiz(&mut self, key: Key, now: Now) {
+        let mut effects = mem::take(&mut self.quiz_effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send(frames) => self.send_wire(key, frames),
+                Effect::Ping => self.send(key, self.ping.clone(), 0),
+                Effect::Timer(after) => self.set_timer(key, after, now),
+                Effect::Home(letter) => self.post_to_quiz(letter),
+                Effect::Listen(quiz, channel) => {
+                    self.present.watching += 1;
+                    self.listen(key, Topic::Quiz(quiz, channel));
+                }
+                Effect::Unlisten(quiz, channel) => self.unlisten_one(key, Topic::Quiz(quiz, channel)),
+                Effect::End(farewell) => {
+                    self.unlisten(key);
+                    self.send_close(key, reason(farewell));
+                    self.part(key, false, now);
+                }
+            }
+        }
+        self.quiz_effects = effects;
+    }
+
+    /// Lets the homes of quizzes act, and does what they want done.
+    pub(super) fn with_quizzes(&mut self, act: impl FnOnce(&mut Homes, &mut Vec<quiz::Outcome>)) {
+        let mut outcomes = mem::take(&mut self.quiz_outcomes);
+        act(&mut self.quizzes, &mut outcomes);
+        for outcome in outcomes.drain(..) {
+            self.carry_out(outcome);
+        }
+        self.quiz_outcomes = outcomes;
+    }
+
+    fn carry_out(&mut self, outcome: quiz::Outcome) {
+        match outcome {
+            quiz::Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::QuizConnection(conn, letter)),
+            quiz::Outcome::Publish { quiz, channel, frame, shards } => {
+                let topic = Topic::Quiz(quiz, channel);
+                for (shard, members) in shards {
+                    self.post(shard, Letter::Publish { topic, frame: Frame::clone(&frame), members });
+                }
+            }
+            quiz::Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
+            quiz::Outcome::Show { conn, quiz, channel, frame } => {
+                self.post(conn.shard, Letter::Show { conn, topic: Topic::Quiz(quiz, channel), frame });
+            }
+            quiz::Outcome::Keep { ticket, record } => self.questions.push(Question::Keep { ticket, record }),
+            quiz::Outcome::Load(quiz) => self.questions.push(Question::Load(quiz)),
+            quiz::Outcome::Reply { asker, number, reply } => {
+                self.counters.quiz_answers.add(u64::from(matches!(*reply, Reply::Answered { .. })));
+                self.post(asker, Letter::QuizReply { number, reply });
+            }
+            quiz::Outcome::KeyChanged { change, asker, number, reply } => self.tell_key(change, asker, number, reply),
+        }
+    }
+
+    pub(super) fn post_to_quiz(&mut self, letter: ToQuiz) {
+        let home = match &letter {
+            ToQuiz::Admit { quiz, .. } | ToQuiz::Part { quiz, .. } => self.home_of_quiz(*quiz),
+            ToQuiz::Watch { quiz, .. } | ToQuiz::Unwatch { quiz, .. } | ToQuiz::Snapshot { quiz, .. } => self.home_of_quiz(*quiz),
+            ToQuiz::Ask { ask, .. } => self.writer_of(ask),
+        };
+        self.post(home, Letter::QuizHome(letter));
+    }
+}
+
+fn reason(farewell: Farewell) -> CloseReason {
+    match farewell {
+        Farewell::Over => CloseReason::Normal,
+        Farewell::NoPong => CloseReason::Policy,
+    }
+}

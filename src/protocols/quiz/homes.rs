@@ -1,0 +1,268 @@
+//! The quizzes that have their home on this shard: letters in, outcomes out, and the times that homes keep.
+
+use super::{
+    asks::{Ask, Refused, Reply},
+    desk::{Asking, Circumstances, Desk, Timer, Whose},
+    letters::{Channel, FromQuiz, ToQuiz},
+    model::QuizId,
+    record::{Kept, KeyChange, Loaded, Record},
+    room::{self, Fate, Room},
+    settings::Settings,
+};
+use crate::realtime::{ConnId, Frame, Moment, Now, ShardId, StoreFault};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+/// What a home wants done, in this order.
+#[derive(PartialEq, Debug)]
+pub enum Outcome {
+    /// Say this to a connection.
+    Tell(ConnId, FromQuiz),
+    /// Deliver a frame to all who listen to this channel of the quiz, on these shards.
+    Publish {
+        /// Of which quiz.
+        quiz: QuizId,
+        /// Which of its channels.
+        channel: Channel,
+        /// What.
+        frame: Frame,
+        /// Where its listeners are, and how many.
+        shards: SmallVec<[(ShardId, u32); 4]>,
+    },
+    /// Deliver a frame to one connection, behind what was published before it.
+    Deliver(ConnId, Frame),
+    /// As [`Outcome::Deliver`], if the connection still listens to this channel when the frame comes there: it may have taken that
+    /// back, and been told so, while this was on its way.
+    Show {
+        /// To whom.
+        conn: ConnId,
+        /// Of which quiz.
+        quiz: QuizId,
+        /// Which of its channels.
+        channel: Channel,
+        /// What.
+        frame: Frame,
+    },
+    /// Write a record; answer [`Homes::kept`] with this ticket, once.
+    Keep {
+        /// To be given back.
+        ticket: u64,
+        /// The change.
+        record: Record,
+    },
+    /// Read a quiz; answer [`Homes::loaded`], once.
+    Load(QuizId),
+    /// Answer a REST ask.
+    Reply {
+        /// On which shard it waits.
+        asker: ShardId,
+        /// Under which number.
+        number: u64,
+        /// The answer.
+        reply: Box<Reply>,
+    },
+    /// Tell every shard of a key, and when all have heard it answer the REST ask. The ask may have been answered that the store is busy,
+    /// when the record took longer than the asker waits; what is on disk counts all the same, and this answer then finds nobody.
+    KeyChanged {
+        /// What changed.
+        change: KeyChange,
+        /// On which shard the ask waits.
+        asker: ShardId,
+        /// Under which number.
+        number: u64,
+        /// The answer.
+        reply: Box<Reply>,
+    },
+}
+
+/// All quizzes of one shard.
+pub struct Homes {
+    rooms: HashMap<QuizId, Room, FixedState>,
+    desk: Desk,
+    fired: Vec<(Moment, Timer)>,
+    /// Over all rooms.
+    running: usize,
+}
+
+impl Homes {
+    /// No quizzes yet. `seed` keeps the places of keys from being guessed.
+    pub fn new(settings: Settings, seed: u64, start: Moment) -> Homes {
+        let desk = Desk::new(settings, seed, start);
+        Homes { rooms: HashMap::with_hasher(desk.hasher.clone()), desk, fired: Vec::new(), running: 0 }
+    }
+
+    /// How many quizzes are in memory, and how many attempts run over all.
+    pub fn population(&self) -> (usize, usize) {
+        (self.rooms.len(), self.running)
+    }
+
+    /// How many records are being written.
+    pub fn writing(&self) -> usize {
+        self.desk.writing()
+    }
+
+    /// How many REST asks wait.
+    pub fn waiting(&self) -> usize {
+        self.desk.waiting()
+    }
+
+    /// How many timers run.
+    pub fn timers(&self) -> usize {
+        self.desk.wheel.len()
+    }
+
+    /// No later than the earliest time that a home keeps.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.desk.wheel.next()
+    }
+
+    /// At start: these have running attempts (the store's `running`, those that the ring puts here). They are loaded, until it succeeds,
+    /// and what is overdue in them is closed.
+    pub fn running(&mut self, quizzes: &[QuizId], now: Now, out: &mut Vec<Outcome>) {
+        for &quiz in quizzes {
+            self.open(quiz, out);
+            self.in_room(quiz, now, out, |room, _| room.must_load());
+        }
+    }
+
+    /// Takes a letter.
+    pub fn letter(&mut self, letter: ToQuiz, now: Now, out: &mut Vec<Outcome>) {
+        let (letter, quiz) = match letter {
+            ToQuiz::Admit { quiz, .. } | ToQuiz::Watch { quiz, .. } => (letter, quiz),
+            // Where there is no quiz in memory, there is nothing to take back or to show.
+            ToQuiz::Part { quiz, .. } | ToQuiz::Unwatch { quiz, .. } | ToQuiz::Snapshot { quiz, .. } => {
+                return self.in_room(quiz, now, out, |room, c| room.letter(letter, c));
+            }
+            ToQuiz::Ask { asker, number, ask } => match ask.quiz() {
+                Some(quiz) => (ToQuiz::Ask { asker, number, ask }, quiz),
+                None => return self.keep((asker, number), *ask, now, out),
+            },
+        };
+        if !(1..=QuizId::MAX).contains(&quiz.0) {
+            return turn_away(letter, out);
+        }
+        self.open(quiz, out);
+        self.in_room(quiz, now, out, |room, c| room.letter(letter, c));
+    }
+
+    /// The store answered to [`Outcome::Keep`].
+    pub fn kept(&mut self, ticket: u64, result: Result<Kept, StoreFault>, now: Now, out: &mut Vec<Outcome>) {
+        match self.desk.written(ticket) {
+            None => {}
+            Some(Whose::Attempt(quiz, place)) => {
+                self.in_room(quiz, now, out, |room, c| room.in_sitting(|sitting| sitting.kept(place, result, c)));
+            }
+            Some(Whose::Quiz(quiz)) => self.in_room(quiz, now, out, |room, c| room.edited(result, c)),
+            Some(Whose::Other { asking, asker, change }) => {
+                let mut circumstances = Circumstances { desk: &mut self.desk, now, out };
+                kept_elsewhere(asking, asker, change, result, &mut circumstances);
+            }
+        }
+    }
+
+    /// The store answered to [`Outcome::Load`]; none: there is no such quiz.
+    pub fn loaded(&mut self, quiz: QuizId, loaded: Result<Option<Box<Loaded>>, StoreFault>, now: Now, out: &mut Vec<Outcome>) {
+        let mut fate = Fate::Kept;
+        self.in_room(quiz, now, out, |room, c| fate = room.loaded(loaded, c));
+        match fate {
+            Fate::Kept => {}
+            Fate::Forgotten => drop(self.rooms.remove(&quiz)),
+        }
+    }
+
+    /// Turns the wheel.
+    pub fn turn(&mut self, now: Now, out: &mut Vec<Outcome>) {
+        let mut fired = std::mem::take(&mut self.fired);
+        self.desk.wheel.expire(now.moment, &mut fired);
+        for (_, timer) in fired.drain(..) {
+            self.fire(timer, now, out);
+        }
+        self.fired = fired;
+    }
+
+    fn fire(&mut self, timer: Timer, now: Now, out: &mut Vec<Outcome>) {
+        match timer {
+            Timer::Asking(asking) => Circumstances { desk: &mut self.desk, now, out }.give_up(asking),
+            Timer::Deadline(quiz, place) => {
+                self.in_room(quiz, now, out, |room, c| room.in_sitting(|sitting| sitting.time_up(place, c)));
+            }
+            Timer::Retry(quiz, place) => {
+                self.in_room(quiz, now, out, |room, c| room.in_sitting(|sitting| sitting.retry(place, c)));
+            }
+            Timer::Snapshot(quiz, channel) => {
+                self.in_room(quiz, now, out, |room, c| room.in_sitting(|sitting| sitting.snapshot_due(channel, c)));
+            }
+            Timer::Load(quiz) => out.push(Outcome::Load(quiz)),
+            Timer::Idle(quiz) => {
+                if self.rooms.get(&quiz).is_some_and(Room::is_idle) {
+                    self.rooms.remove(&quiz);
+                }
+            }
+        }
+    }
+
+    /// Has a quiz read that is not in memory.
+    fn open(&mut self, quiz: QuizId, out: &mut Vec<Outcome>) {
+        self.rooms.entry(quiz).or_insert_with(|| {
+            out.push(Outcome::Load(quiz));
+            Room::new(quiz)
+        });
+    }
+
+    /// Lets a room act, if there is one.
+    fn in_room(&mut self, quiz: QuizId, now: Now, out: &mut Vec<Outcome>, act: impl FnOnce(&mut Room, &mut Circumstances<'_>)) {
+        let Some(room) = self.rooms.get_mut(&quiz) else { return };
+        let running = room.running();
+        let mut circumstances = Circumstances { desk: &mut self.desk, now, out };
+        act(room, &mut circumstances);
+        room.rest(&mut circumstances);
+        self.running = self.running + room.running() - running;
+    }
+
+    /// Has a record written that concerns no quiz.
+    fn keep(&mut self, asker: (ShardId, u64), ask: Ask, now: Now, out: &mut Vec<Outcome>) {
+        let Ask::Keep(record) = ask else { return out.push(not_found(asker.0, asker.1)) };
+        let change = match &record {
+            Record::Key(key) => Some(KeyChange::Added(Box::new(key.clone()))),
+            Record::Revoked { key, .. } => Some(KeyChange::Revoked(*key)),
+            Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => None,
+            Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => None,
+        };
+        let mut circumstances = Circumstances { desk: &mut self.desk, now, out };
+        let asking = circumstances.receive(asker.0, asker.1);
+        circumstances.keep(Whose::Other { asking, asker, change }, record);
+    }
+}
+
+/// A change of keys is told to all shards also when nobody waits for it any more: what the store has, holds.
+fn kept_elsewhere(
+    asking: Asking,
+    (asker, number): (ShardId, u64),
+    change: Option<KeyChange>,
+    result: Result<Kept, StoreFault>,
+    c: &mut Circumstances<'_>,
+) {
+    match (result, change) {
+        (Ok(kept @ (Kept::Done | Kept::Quiz(_))), Some(change)) => {
+            c.release(asking);
+            c.out.push(Outcome::KeyChanged { change, asker, number, reply: Box::new(Reply::Kept(kept)) });
+        }
+        (Ok(kept), _) => c.reply(asking, Reply::Kept(kept)),
+        (Err(fault), _) => c.refuse(asking, Refused::Store(fault)),
+    }
+}
+
+fn not_found(asker: ShardId, number: u64) -> Outcome {
+    Outcome::Reply { asker, number, reply: Box::new(Reply::Refused(Refused::NotFound)) }
+}
+
+/// The quiz has a number that none has.
+fn turn_away(letter: ToQuiz, out: &mut Vec<Outcome>) {
+    match letter {
+        ToQuiz::Ask { asker, number, .. } => out.push(not_found(asker, number)),
+        ToQuiz::Admit { .. } | ToQuiz::Watch { .. } | ToQuiz::Part { .. } | ToQuiz::Unwatch { .. } | ToQuiz::Snapshot { .. } => {
+            room::refuse(letter, true, out);
+        }
+    }
+}
