@@ -11,12 +11,12 @@ use homeroom::{
     protocols::{
         presence::record::{Entering, Leaving},
         quiz::{
-            model::{AccessType, Availability, Given, Grade, QuizId, Rules, SubmissionMode},
-            record::{Answered, NewQuiz, Record, Started},
+            model::{AccessType, Availability, Given, Grade, QuizId, Reason, Rules, SubmissionMode},
+            record::{Answered, AttemptFilter, Closed, NewQuiz, Page, Record, Started},
         },
     },
     realtime::{ShardId, UnixMicros},
-    store::{Answer, Settings, Sink, SqliteStore, Store, Ticket},
+    store::{Answer, Library, Settings, Sink, SqliteStore, Store, Ticket},
 };
 use std::{
     fs,
@@ -124,7 +124,7 @@ impl Exam {
         let (store, answers, folder) = open();
         let exam = Exam { store, answers, next: 0, _folder: folder };
         (0..CLASSROOMS).for_each(|_| exam.keep(new_quiz()));
-        (0..STUDENTS).for_each(|student| exam.keep(started(student)));
+        (0..STUDENTS).for_each(|student| exam.keep(started(student, CLASSROOMS)));
         exam.wait(CLASSROOMS + STUDENTS);
         exam
     }
@@ -172,10 +172,10 @@ fn new_quiz() -> Record {
     Record::NewQuiz(Box::new(NewQuiz { owner: "school.local/ada".into(), rules, access_code: "code".into(), at: UnixMicros(1) }))
 }
 
-fn started(student: u64) -> Record {
+fn started(student: u64, quizzes: u64) -> Record {
     Record::Started(Box::new(Started {
         attempt: Uuid::from_u128(u128::from(student) << 64 | 0xA77E),
-        quiz: QuizId(1 + (student % CLASSROOMS) as i64),
+        quiz: QuizId(1 + (student % quizzes) as i64),
         owner: "school.local/ada".into(),
         participant: Uuid::from_u128(u128::from(student) << 64 | 0x57D0),
         new_participant: true,
@@ -184,6 +184,16 @@ fn started(student: u64) -> Record {
         started_at: UnixMicros(1_790_000_000_000_000 + student as i64),
         deadline: None,
     }))
+}
+
+fn closed(student: u64) -> Record {
+    Record::Closed(Closed {
+        attempt: Uuid::from_u128(u128::from(student) << 64 | 0xA77E),
+        reason: Reason::Submitted,
+        at: UnixMicros(1_790_000_500_000_000 + student as i64 * 7_919 % 1_000_000),
+        score: (student * 31 % 400) as f64,
+        answered_count: 0,
+    })
 }
 
 /// Neighbours in time are not neighbours in a quiz; each attempt has its forty questions answered in their order, then again.
@@ -267,7 +277,7 @@ fn starts(c: &mut Criterion) {
             let before = store_cpu();
             for first in (0..count).step_by(300) {
                 let now = (count - first).min(300);
-                (next..next + now).for_each(|student| exam.keep(started(student)));
+                (next..next + now).for_each(|student| exam.keep(started(student, CLASSROOMS)));
                 exam.wait(now);
                 next += now;
             }
@@ -277,5 +287,35 @@ fn starts(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = brisk::brisk(); targets = sessions, answers, starts }
+/// A quiz with 20,000 attempts that are over, of 100,000 of one owner: what its home reads, and pages of lists.
+fn reads(c: &mut Criterion) {
+    const QUIZZES: u64 = 5;
+    let (store, answers, folder) = open();
+    let exam = Exam { store, answers, next: 0, _folder: folder };
+    (0..QUIZZES).for_each(|_| exam.keep(new_quiz()));
+    exam.wait(QUIZZES);
+    for first in (0..100_000).step_by(1_000) {
+        (first..first + 1_000).for_each(|student| exam.keep(started(student, QUIZZES)));
+        (first..first + 1_000).for_each(|student| exam.keep(closed(student)));
+        exam.wait(2_000);
+    }
+    let (owner, page) = ("school.local/ada", |offset| Page { offset, limit: 200 });
+    let any = AttemptFilter::default();
+    let flagged = AttemptFilter { flagged: Some(true), ..AttemptFilter::default() };
+    let mut group = c.benchmark_group("store/read");
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    group.bench_function("a quiz with 20,000 attempts", |b| b.iter(|| exam.store.quiz(QuizId(1)).expect("readable")));
+    group.bench_function("first page of 100,000", |b| b.iter(|| exam.store.attempts(owner, &any, page(0)).expect("readable")));
+    group
+        .bench_function("last page of 100,000", |b| b.iter(|| exam.store.attempts(owner, &any, page(99_800)).expect("readable")));
+    group.bench_function("none of 100,000 is flagged", |b| {
+        b.iter(|| exam.store.attempts(owner, &flagged, page(0)).expect("readable"))
+    });
+    group.bench_function("last page of 20,000 results", |b| {
+        b.iter(|| exam.store.results(owner, QuizId(1), page(19_800)).expect("readable"));
+    });
+    group.finish();
+}
+
+criterion_group! { name = benches; config = brisk::brisk(); targets = sessions, answers, starts, reads }
 criterion_main!(benches);

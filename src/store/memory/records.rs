@@ -73,8 +73,11 @@ impl Records {
             Record::Key(key) => self.key(key),
             Record::Revoked { owner, key, at } => {
                 of(&owner)?;
-                let found = self.keys.iter_mut().find(|row| row.key.id == key && row.key.owner == owner);
-                Ok(found.map_or(Kept::Missing, |row| done(row.revoked_at.get_or_insert(at))))
+                let Some(found) = self.keys.iter_mut().find(|row| row.key.id == key && row.key.owner == owner) else {
+                    return Ok(Kept::Missing);
+                };
+                found.revoked_at.get_or_insert(at);
+                Ok(Kept::Done)
             }
             Record::Started(started) => self.start(*started),
             Record::Answered(answered) => Ok(self.answer(*answered)),
@@ -117,7 +120,8 @@ impl Records {
 
     fn account(&mut self, account: Account) -> Result<Kept, StoreFault> {
         of(&account.name)?;
-        Ok(done(self.accounts.insert(account.name.clone(), account)))
+        self.accounts.insert(account.name.clone(), account);
+        Ok(Kept::Done)
     }
 
     fn key(&mut self, key: Key) -> Result<Kept, StoreFault> {
@@ -125,7 +129,8 @@ impl Records {
         if self.keys.iter().any(|row| row.key.id == key.id || row.key.hash == key.hash) {
             return Err(StoreFault::Failed);
         }
-        Ok(done(self.keys.push(KeyRow { key, revoked_at: None })))
+        self.keys.push(KeyRow { key, revoked_at: None });
+        Ok(Kept::Done)
     }
 
     fn start(&mut self, started: Started) -> Result<Kept, StoreFault> {
@@ -150,17 +155,20 @@ impl Records {
     fn answer(&mut self, answered: Answered) -> Kept {
         let Some(attempt) = self.running(answered.attempt) else { return Kept::Missing };
         attempt.last_answer = attempt.last_answer.max(Some(answered.at));
-        done(attempt.answers.insert(answered.question, answered))
+        attempt.answers.insert(answered.question, answered);
+        Kept::Done
     }
 
     fn close(&mut self, closed: Closed) -> Kept {
         let Some(attempt) = self.running(closed.attempt) else { return Kept::Missing };
-        done(attempt.closed.insert(closed))
+        attempt.closed = Some(closed);
+        Kept::Done
     }
 
     fn flag(&mut self, attempt: AttemptId, at: UnixMicros, flags: Vec<Flag>) -> Kept {
         let Some(attempt) = self.attempts.find_mut(attempt) else { return Kept::Missing };
-        done(attempt.flags.extend(flags.into_iter().map(|flag| FlagRow { flag, flagged_at: at })))
+        attempt.flags.extend(flags.into_iter().map(|flag| FlagRow { flag, flagged_at: at }));
+        Kept::Done
     }
 
     fn running(&mut self, attempt: AttemptId) -> Option<&mut Attempt> {
@@ -186,11 +194,6 @@ impl Records {
     pub(super) fn owner_of(&self, id: QuizId) -> Option<OwnerId> {
         self.quizzes.get(&id).map(|quiz| quiz.owner.clone())
     }
-}
-
-/// Whatever was given back, it is done.
-fn done<T>(_: T) -> Kept {
-    Kept::Done
 }
 
 /// Who has no name owns nothing.

@@ -90,4 +90,5 @@ pub(super) fn blame(error: &rusqlite::Error) -> StoreFault {
 /// Whether only the row is at fault, and its transaction can go on without it.
 pub(super) fn is_of_the_row(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig))
+        || matches!(error, rusqlite::Error::ToSqlConversionFailure(_))
 }

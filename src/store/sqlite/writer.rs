@@ -257,8 +257,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Nothing of the batch is on disk. Leaves are still there; questions are held while another process holds the file, until their time is
-    /// over or the store stops.
+    /// Nothing of the batch is on disk. Leaves are still there; questions are held while another process holds the file, until their
+    /// time is over or the store stops.
     fn fail(&mut self, batch: &mut Vec<Asked>, fault: StoreFault) {
         if fault == StoreFault::Busy && !self.queue.is_stopping() {
             let later = mem::take(&mut self.held);

@@ -76,7 +76,7 @@ impl<'c> Records<'c> {
             Err(error) if !is_of_the_row(error) => return result,
             Ok(Kept::Missing) | Err(_) => {
                 self.undo.execute([])?;
-                self.rolled_back();
+                self.owners.rolled_back();
             }
         }
         self.done.execute([])?;
