@@ -27,7 +27,7 @@ impl Sink for ShardSink {
             let answers = batch.iter().filter_map(|answer| match *answer {
                 store::Answer::Entered(Entered { ticket, result }) => Some(Answer::Entered { ticket: ticket.token, result }),
                 // Nobody asks for a record yet.
-                store::Answer::Kept { .. } => None,
+                store::Answer::Kept { .. } | store::Answer::LabsKept { .. } => None,
             });
             post.post(batch[0].ticket().shard, answers);
         }

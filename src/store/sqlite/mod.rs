@@ -2,6 +2,7 @@
 
 mod fault;
 mod history;
+mod labs;
 mod leaves;
 mod lock;
 mod queue;
@@ -19,11 +20,17 @@ pub use fault::OpenFault;
 use super::{Health, Sink, Store, Ticket};
 use crate::{
     protocols::{
+        labs::{
+            model::Template,
+            record::{Login, Record as LabsRecord},
+        },
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::Record,
     },
     realtime::{ClassroomId, UnixMicros},
 };
+use fault::blame;
+use labs::Labs;
 use lock::FolderLock;
 use queue::{Question, Queue, Request};
 use quiz::Records;
@@ -67,10 +74,11 @@ impl Settings {
     }
 }
 
-/// The records of presence and quizzes in a SQLite file.
+/// The records of presence, quizzes and labs in a SQLite file.
 pub struct SqliteStore {
     queue: Arc<Queue>,
     readers: Readers,
+    file: PathBuf,
     thread: Mutex<Option<Running>>,
     // Declared last: given up after the thread has ended.
     _lock: Arc<FolderLock>,
@@ -112,7 +120,27 @@ impl SqliteStore {
             return Err(fault(source));
         }
         let thread = Mutex::new(Some(Running { handle, ended }));
-        Ok(SqliteStore { queue, readers: Readers::new(file), thread, _lock: lock })
+        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, _lock: lock })
+    }
+}
+
+/// What writes rows of presence, quizzes and labs, inside the caller's transaction.
+struct Tables<'c> {
+    rows: Rows<'c>,
+    records: Records<'c>,
+    labs: Labs<'c>,
+}
+
+impl<'c> Tables<'c> {
+    fn prepare(conn: &'c Connection, replica: stale::Replica) -> rusqlite::Result<Tables<'c>> {
+        let rows = Rows::prepare(conn, replica.id, replica.last_session)?;
+        Ok(Tables { rows, records: Records::prepare(conn)?, labs: Labs::prepare(conn)? })
+    }
+
+    /// The transaction was rolled back: what was learnt in it is no longer so.
+    fn rolled_back(&mut self) {
+        self.rows.rolled_back();
+        self.records.rolled_back();
     }
 }
 
@@ -125,11 +153,10 @@ fn serve(
     ready: mpsc::Sender<rusqlite::Result<()>>,
 ) {
     // The opener waits for this word; it cannot be gone.
-    let prepared = Rows::prepare(conn, replica.id, replica.last_session).and_then(|rows| Ok((rows, Records::prepare(conn)?)));
-    match prepared {
-        Ok((rows, records)) => {
+    match Tables::prepare(conn, replica) {
+        Ok(tables) => {
             drop(ready.send(Ok(())));
-            Writer::new(conn, rows, records, queue, sink, acquire_timeout).run();
+            Writer::new(conn, tables, queue, sink, acquire_timeout).run();
         }
         Err(error) => drop(ready.send(Err(error))),
     }
@@ -142,6 +169,20 @@ impl Store for SqliteStore {
 
     fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault> {
         self.queue.ask(ticket, Question::Keep(record))
+    }
+
+    fn keep_labs(&self, ticket: Ticket, record: LabsRecord) -> Result<(), StoreFault> {
+        self.queue.ask(ticket, Question::KeepLabs(record))
+    }
+
+    fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
+        if self.queue.is_stopping() {
+            return Err(StoreFault::Busy);
+        }
+        labs::seed(&self.file, &templates, admin.as_ref()).map_err(|error| {
+            tracing::debug!(%error, "the records cannot be seeded");
+            blame(&error)
+        })
     }
 
     fn leave(&self, leaving: Leaving) {

@@ -7,7 +7,7 @@ use super::{
     },
     *,
 };
-use crate::protocols::quiz::record::Kept;
+use crate::protocols::{labs::record::Kept as LabsKept, quiz::record::Kept};
 use std::{
     collections::BTreeSet,
     env,
@@ -355,6 +355,7 @@ fn storm() {
                 match answer {
                     Answer::Entered(entered) => drop(self.0.send(entered.result.expect("a row"))),
                     Answer::Kept { result, .. } => assert_ne!(result, Ok(Kept::Missing)),
+                    Answer::LabsKept { result, .. } => assert_eq!(result, Ok(LabsKept::Done)),
                 }
             }
             out.flush().expect("a reader");

@@ -3,11 +3,10 @@
 
 use super::{
     super::{Answer, Entered, Sink, Ticket},
+    Tables,
     fault::{blame, is_of_the_row},
     leaves::Leaves,
     queue::{Question, Queue, Request},
-    quiz::Records,
-    rows::Rows,
 };
 use crate::realtime::{StoreFault, UnixMicros};
 use rusqlite::Connection;
@@ -54,8 +53,7 @@ struct Flush {
 /// What the thread holds between batches.
 pub(super) struct Writer<'c> {
     conn: &'c Connection,
-    rows: Rows<'c>,
-    records: Records<'c>,
+    tables: Tables<'c>,
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
     acquire_timeout: Duration,
@@ -77,8 +75,7 @@ pub(super) struct Writer<'c> {
 impl<'c> Writer<'c> {
     pub(super) fn new(
         conn: &'c Connection,
-        rows: Rows<'c>,
-        records: Records<'c>,
+        tables: Tables<'c>,
         queue: Arc<Queue>,
         sink: Box<dyn Sink>,
         acquire_timeout: Duration,
@@ -86,8 +83,7 @@ impl<'c> Writer<'c> {
         let now = Instant::now();
         Writer {
             conn,
-            rows,
-            records,
+            tables,
             queue,
             sink,
             acquire_timeout,
@@ -229,9 +225,9 @@ impl<'c> Writer<'c> {
             self.answers.push(answer);
         }
         for leaving in self.leaves.first(due) {
-            self.rows.leave(leaving)?;
+            self.tables.rows.leave(leaving)?;
         }
-        self.rows.mark(wall())?;
+        self.tables.rows.mark(wall())?;
         self.conn.execute_batch("COMMIT")
     }
 
@@ -239,16 +235,16 @@ impl<'c> Writer<'c> {
         let ticket = asked.ticket;
         match &asked.question {
             Question::Enter(entering) => {
-                let result = self.rows.enter(entering, |session| self.leaves.left(session, asked.leaves));
+                let result = self.tables.rows.enter(entering, |session| self.leaves.left(session, asked.leaves));
                 Ok(Answer::Entered(Entered { ticket, result: of_the_row(result)? }))
             }
-            Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
+            Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.tables.records.keep(record))? }),
+            Question::KeepLabs(record) => Ok(Answer::LabsKept { ticket, result: of_the_row(self.tables.labs.keep(record))? }),
         }
     }
 
     fn roll_back(&mut self) {
-        self.rows.rolled_back();
-        self.records.rolled_back();
+        self.tables.rolled_back();
         // After some errors SQLite has rolled back by itself.
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -302,6 +298,7 @@ impl Asked {
         match self.question {
             Question::Enter(_) => Answer::Entered(Entered { ticket, result: Err(fault) }),
             Question::Keep(_) => Answer::Kept { ticket, result: Err(fault) },
+            Question::KeepLabs(_) => Answer::LabsKept { ticket, result: Err(fault) },
         }
     }
 }
