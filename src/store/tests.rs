@@ -263,6 +263,7 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod labs;
 pub(super) mod quiz;
 
 suite!(

@@ -1,5 +1,6 @@
 //! The store on SQLite: one folder, one file, one writer thread, group commit. What was acknowledged is on disk.
 
+mod columns;
 mod fault;
 mod history;
 mod labs;
@@ -30,7 +31,6 @@ use crate::{
     realtime::{ClassroomId, UnixMicros},
 };
 use fault::blame;
-use labs::Labs;
 use lock::FolderLock;
 use queue::{Question, Queue, Request};
 use quiz::Records;
@@ -45,6 +45,9 @@ use std::{
     time::{Duration, Instant},
 };
 use writer::Writer;
+
+/// How long whoever seeds waits for the store's thread, or for another process.
+const SEED_WAIT: Duration = Duration::from_secs(5);
 
 /// What a SQLite store needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,26 +127,6 @@ impl SqliteStore {
     }
 }
 
-/// What writes rows of presence, quizzes and labs, inside the caller's transaction.
-struct Tables<'c> {
-    rows: Rows<'c>,
-    records: Records<'c>,
-    labs: Labs<'c>,
-}
-
-impl<'c> Tables<'c> {
-    fn prepare(conn: &'c Connection, replica: stale::Replica) -> rusqlite::Result<Tables<'c>> {
-        let rows = Rows::prepare(conn, replica.id, replica.last_session)?;
-        Ok(Tables { rows, records: Records::prepare(conn)?, labs: Labs::prepare(conn)? })
-    }
-
-    /// The transaction was rolled back: what was learnt in it is no longer so.
-    fn rolled_back(&mut self) {
-        self.rows.rolled_back();
-        self.records.rolled_back();
-    }
-}
-
 fn serve(
     conn: &Connection,
     replica: stale::Replica,
@@ -153,10 +136,11 @@ fn serve(
     ready: mpsc::Sender<rusqlite::Result<()>>,
 ) {
     // The opener waits for this word; it cannot be gone.
-    match Tables::prepare(conn, replica) {
-        Ok(tables) => {
+    let prepared = Rows::prepare(conn, replica.id, replica.last_session).and_then(|rows| Ok((rows, Records::prepare(conn)?)));
+    match prepared {
+        Ok((rows, records)) => {
             drop(ready.send(Ok(())));
-            Writer::new(conn, tables, queue, sink, acquire_timeout).run();
+            Writer::new(conn, rows, records, queue, sink, acquire_timeout).run();
         }
         Err(error) => drop(ready.send(Err(error))),
     }
@@ -179,7 +163,7 @@ impl Store for SqliteStore {
         if self.queue.is_stopping() {
             return Err(StoreFault::Busy);
         }
-        labs::seed(&self.file, &templates, admin.as_ref()).map_err(|error| {
+        labs::seed(&self.file, SEED_WAIT, &templates, admin.as_ref()).map_err(|error| {
             tracing::debug!(%error, "the records cannot be seeded");
             blame(&error)
         })

@@ -240,7 +240,7 @@ fn a_newer_file_is_refused() {
     drop(Bench::open(&folder));
     beside(&folder).pragma_update(None, "user_version", 99).expect("a version");
     let fault = refusal(&folder);
-    assert!(matches!(fault, OpenFault::Newer { found: 99, known: 2, .. }));
+    assert!(matches!(fault, OpenFault::Newer { found: 99, known: 3, .. }));
     assert!(fault.to_string().contains("homeroom.db") && fault.to_string().contains("version 99"), "{fault}");
 }
 

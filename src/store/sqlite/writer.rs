@@ -3,10 +3,12 @@
 
 use super::{
     super::{Answer, Entered, Sink, Ticket},
-    Tables,
     fault::{blame, is_of_the_row},
+    labs,
     leaves::Leaves,
     queue::{Question, Queue, Request},
+    quiz::Records,
+    rows::Rows,
 };
 use crate::realtime::{StoreFault, UnixMicros};
 use rusqlite::Connection;
@@ -53,7 +55,8 @@ struct Flush {
 /// What the thread holds between batches.
 pub(super) struct Writer<'c> {
     conn: &'c Connection,
-    tables: Tables<'c>,
+    rows: Rows<'c>,
+    records: Records<'c>,
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
     acquire_timeout: Duration,
@@ -75,7 +78,8 @@ pub(super) struct Writer<'c> {
 impl<'c> Writer<'c> {
     pub(super) fn new(
         conn: &'c Connection,
-        tables: Tables<'c>,
+        rows: Rows<'c>,
+        records: Records<'c>,
         queue: Arc<Queue>,
         sink: Box<dyn Sink>,
         acquire_timeout: Duration,
@@ -83,7 +87,8 @@ impl<'c> Writer<'c> {
         let now = Instant::now();
         Writer {
             conn,
-            tables,
+            rows,
+            records,
             queue,
             sink,
             acquire_timeout,
@@ -225,9 +230,9 @@ impl<'c> Writer<'c> {
             self.answers.push(answer);
         }
         for leaving in self.leaves.first(due) {
-            self.tables.rows.leave(leaving)?;
+            self.rows.leave(leaving)?;
         }
-        self.tables.rows.mark(wall())?;
+        self.rows.mark(wall())?;
         self.conn.execute_batch("COMMIT")
     }
 
@@ -235,16 +240,17 @@ impl<'c> Writer<'c> {
         let ticket = asked.ticket;
         match &asked.question {
             Question::Enter(entering) => {
-                let result = self.tables.rows.enter(entering, |session| self.leaves.left(session, asked.leaves));
+                let result = self.rows.enter(entering, |session| self.leaves.left(session, asked.leaves));
                 Ok(Answer::Entered(Entered { ticket, result: of_the_row(result)? }))
             }
-            Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.tables.records.keep(record))? }),
-            Question::KeepLabs(record) => Ok(Answer::LabsKept { ticket, result: of_the_row(self.tables.labs.keep(record))? }),
+            Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
+            Question::KeepLabs(record) => Ok(Answer::LabsKept { ticket, result: of_the_row(labs::keep(self.conn, record))? }),
         }
     }
 
     fn roll_back(&mut self) {
-        self.tables.rolled_back();
+        self.rows.rolled_back();
+        self.records.rolled_back();
         // After some errors SQLite has rolled back by itself.
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
