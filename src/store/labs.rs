@@ -10,7 +10,8 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// Reads of what is on disk, as those of [`super::Library`]: all of them block, and each sees one moment. Names are themselves, case and all.
+/// Reads of what is on disk, as those of [`super::Library`]: all of them block, and each sees one moment. Names are themselves, case and
+/// all.
 pub trait LabsLibrary: Send + Sync {
     /// All that the registry must know. Agents by name; sessions and commands in the order in which they were made.
     fn labs(&self) -> Read<Loaded>;

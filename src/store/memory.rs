@@ -40,7 +40,8 @@ pub enum Mood {
     Stopped,
 }
 
-/// The records of presence, quizzes and labs in memory. Nothing happens by itself: requests are done, in order, by [`MemoryStore::take_answers`].
+/// The records of presence, quizzes and labs in memory. Nothing happens by itself: requests are done, in order, by
+/// [`MemoryStore::take_answers`].
 pub struct MemoryStore {
     state: Mutex<State>,
     health: Health,

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        Answer, Library, Outcome,
-        tests::{Channel, PATIENCE, entered, entering, everything, leaving, quiz, row, ticket},
+        Answer, LabsLibrary, Library, Outcome,
+        tests::{Channel, PATIENCE, entered, entering, everything, labs, leaving, quiz, row, ticket},
     },
     *,
 };
@@ -341,6 +341,9 @@ fn a_full_disk_fails_enters_keeps_leaves_and_passes() {
 /// Tickets of answers in the storm are so much higher than their questions.
 const STORM_ANSWERS: u64 = 1 << 32;
 
+/// And those of records of labs.
+const STORM_LABS: u64 = 2 << 32;
+
 /// Where the storm of the test below rages, in a process of its own. By itself it is no test.
 const STORM: &str = "HOMEROOM_TEST_STORM";
 
@@ -370,6 +373,7 @@ fn storm() {
         // Refused for a moment when the disk is slower than this loop.
         let _ = store.enter(ticket(token), entering(&token.to_string(), token as i64));
         let _ = store.keep(ticket(STORM_ANSWERS + token), quiz::answered(0, token.into(), 1, token as i64));
+        let _ = store.keep_labs(ticket(STORM_LABS + token), labs::of_session(labs::session(token.into())));
         if token % 64 == 0 {
             sessions
                 .recv()
@@ -404,6 +408,8 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let mut kept: BTreeSet<u64> = told.iter().filter_map(|row| row.agent_id.parse().ok()).collect();
     let (_, answers) = it.store.attempt(quiz::ADA, quiz::id(0)).expect("readable").expect("is there");
     kept.extend(answers.iter().map(|answer| STORM_ANSWERS + answer.question.as_u128() as u64));
+    let sessions = it.store.labs().expect("readable").sessions;
+    kept.extend(sessions.iter().map(|session| STORM_LABS + session.id.as_u128() as u64));
     assert!(
         acknowledged.len() >= 1_000 && acknowledged.is_subset(&kept),
         "{} acknowledged, {} kept",
@@ -411,7 +417,8 @@ fn a_killed_process_loses_nothing_acknowledged() {
         kept.len()
     );
     let enters = acknowledged.iter().filter(|token| **token < STORM_ANSWERS).count();
-    assert!(0 < enters && enters < acknowledged.len(), "both kinds were acknowledged");
+    let of_labs = acknowledged.iter().filter(|token| **token >= STORM_LABS).count();
+    assert!(0 < enters && 0 < of_labs && enters + of_labs < acknowledged.len(), "all kinds were acknowledged");
     assert!(it.enter("after", 1).expect("a row") > enters as i64);
     let check: String = beside(&folder).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
     assert_eq!(check, "ok");

@@ -50,7 +50,7 @@ pub(super) fn sessions(conn: &Connection, filter: &SessionFilter, page: Page) ->
 
 /// A filter as statements see it.
 pub(super) struct View {
-    from: &'static str,
+    from: String,
     conditions: Vec<String>,
     values: Vec<Box<dyn ToSql>>,
     order: String,
@@ -58,7 +58,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(filter: &SessionFilter) -> View {
-        let mut view = View { from: "", conditions: Vec::new(), values: Vec::new(), order: String::new() };
+        let mut view = View { from: String::new(), conditions: Vec::new(), values: Vec::new(), order: String::new() };
         view.tags(&filter.tags);
         let agent = filter.agent.as_ref().map(|agent| agent.to_string());
         let columns = [("user", &filter.user), ("template", &filter.template), ("platform", &filter.platform), ("agent", &agent)];
@@ -72,16 +72,16 @@ impl View {
             let states: Vec<String> = filter.states.iter().map(|state| view.value(*state)).collect();
             view.conditions.push(format!("state IN ({})", states.join(", ")));
         }
-        view.from = match filter.sort {
-            _ if !filter.tags.is_empty() => "lab_session_tag AS tagged CROSS JOIN lab_session ON lab_session.id = tagged.session",
-            SortBy::Created if view.conditions.is_empty() => "lab_session INDEXED BY lab_session_created",
-            SortBy::Created | SortBy::Updated | SortBy::User | SortBy::State => "lab_session INDEXED BY lab_session_list",
+        let (column, index) = match filter.sort {
+            SortBy::Created => ("created_at", "lab_session_created"),
+            SortBy::Updated => ("updated_at", "lab_session_updated"),
+            SortBy::User => ("user", "lab_session_list"),
+            SortBy::State => ("shown", "lab_session_shown"),
         };
-        let column = match filter.sort {
-            SortBy::Created => "created_at",
-            SortBy::Updated => "updated_at",
-            SortBy::User => "user",
-            SortBy::State => "shown",
+        view.from = match (filter.tags.is_empty(), view.conditions.is_empty()) {
+            (true, true) => format!("lab_session INDEXED BY {index}"),
+            (true, false) => "lab_session INDEXED BY lab_session_list".into(),
+            (false, _) => "lab_session_tag AS tagged CROSS JOIN lab_session ON lab_session.id = tagged.session".into(),
         };
         let way = if filter.descending { "DESC" } else { "ASC" };
         view.order = format!("{column} {way}, session_id {way}");

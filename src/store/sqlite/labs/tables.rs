@@ -2,8 +2,8 @@
 
 /// Ids that clients know are 16 bytes; sessions name users, templates and agents as clients do, for these may be gone or never have been.
 ///
-/// A list of sessions looks at `lab_session_list` alone, which has all that can be asked for but tags, or at `lab_session_tag`; only what is
-/// shown is then read whole. What is over stays, so what is not has indexes of its own.
+/// A list of all sessions has an index in each order. One of some looks at `lab_session_list` alone, which has all that can be asked for
+/// but tags, or at `lab_session_tag`. Only what is shown is then read whole. What is over stays, so what is not has indexes of its own.
 pub(in super::super) const THIRD: &str = "
 CREATE TABLE lab_user (
     id INTEGER PRIMARY KEY,
@@ -72,6 +72,8 @@ CREATE TABLE lab_session (
     place TEXT NOT NULL                -- JSON
 ) STRICT;
 CREATE INDEX lab_session_created ON lab_session (created_at, session_id);
+CREATE INDEX lab_session_updated ON lab_session (updated_at, session_id);
+CREATE INDEX lab_session_shown ON lab_session (shown, session_id);
 CREATE INDEX lab_session_list ON lab_session (user, session_id, created_at, updated_at, state, shown, template, platform, agent);
 CREATE INDEX lab_session_left ON lab_session (created_at, session_id) WHERE state <> 'terminated';
 CREATE TABLE lab_session_tag (

@@ -95,7 +95,6 @@ fn a_full_disk_fails_changes_and_passes() {
     let loaded = it.store.labs().expect("readable");
     assert_eq!(loaded.sessions.len() as u128, failed - 1, "none but those that were answered");
     assert_eq!(loaded.commands.len() as u128, failed - 2);
-    assert_eq!(it.store.seed(Vec::new(), None), Ok(false));
     it.pragma("max_page_count = 1000000".into());
     done(&it, [change(failed), of_session(Session { state: State::Running, ..session(1) })]);
     assert_eq!(it.store.health().outcome(), Outcome::Done);
@@ -120,7 +119,7 @@ fn crowd(folder: &TempDir, sessions: u32) {
             "BEGIN;
              WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < {sessions} - 1)
              INSERT INTO lab_session SELECT n + 1, unhex(printf('%032x', n * 7919)), 'student-firefox-browser-' || n,
-                'student-' || CASE n % 2 WHEN 0 THEN 0 ELSE n % 100 END, 'firefox-browser', 'kubernetes', 'k8s-prod-us-east-' || n % 7,
+                'student-' || CASE n % 2 WHEN 0 THEN 0 ELSE n % 100 END, 'firefox-browser', 'kubernetes', 'k8s-prod-us-east-' || (n % 7),
                 CASE n % 10 WHEN 0 THEN 'running' ELSE 'terminated' END, CASE n % 10 WHEN 0 THEN 'running' ELSE 'terminated' END,
                 1790000000000000 + n, 1790000000000000 + n * 7919 % 1000000, NULL, '[\"all\"]', '{{\"memory\":\"2Gi\",\"cpu\":\"1\"}}', 1,
                 '30m', 'Session is over', '{{\"pod_ip\":\"10.0.0.1\",\"pod_name\":\"student-firefox-browser\",\"vnc_port\":5900}}' FROM n;
@@ -131,16 +130,33 @@ fn crowd(folder: &TempDir, sessions: u32) {
         .expect("rows");
 }
 
-fn filters() -> [SessionFilter; 7] {
+/// Each with how its list is found, and whether what is found has to be sorted.
+fn filters() -> Vec<(SessionFilter, &'static str, bool)> {
     let any = SessionFilter { descending: true, ..SessionFilter::default() };
-    [
-        any.clone(),
-        SessionFilter { sort: SortBy::Updated, ..any.clone() },
-        SessionFilter { sort: SortBy::State, states: vec![State::Terminated, State::Failed], ..any.clone() },
-        SessionFilter { sort: SortBy::Updated, user: Some("student-0".into()), ..any.clone() },
-        SessionFilter { sort: SortBy::User, agent: Some("k8s-prod-us-east-1".into()), ..any.clone() },
-        SessionFilter { sort: SortBy::User, tags: vec!["all".into()], states: vec![State::Running], ..any.clone() },
-        SessionFilter { tags: vec!["all".into(), "few".into()], ..any },
+    let sorted = |sort| SessionFilter { sort, ..any.clone() };
+    let over = vec![State::Terminated, State::Failed];
+    vec![
+        (sorted(SortBy::Created), "SCAN lab_session USING COVERING INDEX lab_session_created", false),
+        (sorted(SortBy::Updated), "SCAN lab_session USING COVERING INDEX lab_session_updated", false),
+        (sorted(SortBy::User), "SCAN lab_session USING COVERING INDEX lab_session_list", false),
+        (sorted(SortBy::State), "SCAN lab_session USING COVERING INDEX lab_session_shown", false),
+        (SessionFilter { states: over, ..sorted(SortBy::State) }, "SCAN lab_session USING COVERING INDEX lab_session_list", true),
+        (
+            SessionFilter { user: Some("student-0".into()), ..sorted(SortBy::Updated) },
+            "SEARCH lab_session USING COVERING INDEX lab_session_list (user=?)",
+            true,
+        ),
+        (
+            SessionFilter { agent: Some("k8s-prod-us-east-1".into()), ..sorted(SortBy::User) },
+            "SCAN lab_session USING COVERING INDEX lab_session_list",
+            false,
+        ),
+        (
+            SessionFilter { tags: vec!["all".into()], states: vec![State::Running], ..sorted(SortBy::User) },
+            "SEARCH tagged USING PRIMARY KEY (tag=?)",
+            true,
+        ),
+        (SessionFilter { tags: vec!["all".into(), "few".into()], ..any }, "SEARCH tagged USING PRIMARY KEY (tag=?)", true),
     ]
 }
 
@@ -153,15 +169,13 @@ fn no_list_of_sessions_looks_at_more_than_it_must() {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("a statement");
         plan.raw_query().mapped(|row| row.get(3)).map(|line| line.expect("a line")).collect()
     };
-    let indexes =
-        ["SCAN lab_session USING COVERING INDEX lab_session_created", "SCAN lab_session USING COVERING INDEX lab_session_list"];
-    let of_user = "SEARCH lab_session USING COVERING INDEX lab_session_list (user=?)";
-    let of_tag = "SEARCH tagged USING PRIMARY KEY (tag=?)";
-    let expected = [indexes[0], indexes[1], indexes[1], of_user, indexes[1], of_tag, of_tag];
-    for (filter, expected) in filters().iter().zip(expected) {
-        let select = View::new(filter).select();
+    for (filter, expected, sorted) in filters() {
+        let select = View::new(&filter).select();
         let lines = plan(&select);
         assert!(lines.iter().any(|line| line == expected), "{select}: {lines:#?}");
+        let sorts = lines.iter().filter(|line| line.contains("TEMP B-TREE")).count();
+        // The part is put into its order once more, when it is small.
+        assert_eq!(sorts, 1 + usize::from(sorted), "{select}: {lines:#?}");
         let others = |line: &&String| line.starts_with("SCAN") && *line != "SCAN part" && *line != expected;
         assert_eq!(lines.iter().filter(others).count(), 0, "{select}: {lines:#?}");
     }
@@ -174,19 +188,20 @@ fn no_list_of_sessions_looks_at_more_than_it_must() {
 #[test]
 fn a_page_of_many_sessions_is_soon_there() {
     const SESSIONS: u32 = 100_000;
+    // Some ten times what it takes where nothing is optimised.
+    const LONG: Duration = Duration::from_secs(5);
     let folder = folder();
     let it = Bench::open(&folder);
     crowd(&folder, SESSIONS);
-    for filter in filters() {
+    for (filter, ..) in filters() {
         for page in [1, 400] {
             let begun = Instant::now();
             let listed = it.store.sessions(&filter, Page { page, ..ALL }).expect("readable");
-            let took = begun.elapsed();
-            println!("page {page} of {}: {took:?} {filter:?}", listed.total);
-            assert!(took < Duration::from_secs(2), "{took:?} for {filter:?}");
+            assert_eq!(listed.items.is_empty(), listed.total <= u64::from((page - 1) * ALL.limit));
+            assert!(begun.elapsed() < LONG, "{:?} for {filter:?}", begun.elapsed());
         }
     }
     let begun = Instant::now();
     assert_eq!(it.store.labs().expect("readable").sessions.len() as u32, SESSIONS / 10);
-    println!("labs: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < LONG);
 }
