@@ -1,5 +1,5 @@
 //! What a session costs the store: one enter and one leave, in batches of hundreds, over a day's history of a school. And what an answer
-//! costs: any of 15,000 attempts that run at 500 quizzes.
+//! costs: any of 15,000 attempts that run at 500 quizzes. And what it takes to read pages of long lists.
 //!
 //! Two figures for each: time by the wall (what a shard waits for includes the disk) and CPU of the store's thread (what is bought with
 //! the core), the latter from `/proc/self/task/*/schedstat`.
@@ -9,6 +9,11 @@ mod brisk;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
     protocols::{
+        labs::{
+            self,
+            model::State,
+            record::{SessionFilter, SortBy},
+        },
         presence::record::{Entering, Leaving},
         quiz::{
             model::{AccessType, Availability, Given, Grade, QuizId, Reason, Rules, SubmissionMode},
@@ -16,7 +21,7 @@ use homeroom::{
         },
     },
     realtime::{ShardId, UnixMicros},
-    store::{Answer, Library, Settings, Sink, SqliteStore, Store, Ticket},
+    store::{Answer, LabsLibrary, Library, Settings, Sink, SqliteStore, Store, Ticket},
 };
 use std::{
     fs,
@@ -83,7 +88,7 @@ impl School {
     fn wait(&self, answers: u64) -> Vec<i64> {
         let answer = || match self.answers.recv_timeout(PATIENCE).expect("an answer") {
             Answer::Entered(entered) => entered.result.expect("a row"),
-            Answer::Kept { .. } => unreachable!("no record was asked for"),
+            Answer::Kept { .. } | Answer::LabsKept { .. } => unreachable!("no record was asked for"),
         };
         (0..answers).map(|_| answer()).collect()
     }
@@ -137,7 +142,7 @@ impl Exam {
         for _ in 0..answers {
             match self.answers.recv_timeout(PATIENCE).expect("an answer") {
                 Answer::Kept { result, .. } => drop(result.expect("on disk")),
-                Answer::Entered(_) => unreachable!("nobody entered"),
+                Answer::Entered(_) | Answer::LabsKept { .. } => unreachable!("no answer was given"),
             }
         }
     }
@@ -317,5 +322,63 @@ fn reads(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = brisk::brisk(); targets = sessions, answers, starts, reads }
+/// Pages of 100,000 desktops, nine of ten of them over.
+fn desktops(c: &mut Criterion) {
+    const DESKTOPS: u64 = 100_000;
+    let (store, answers, _folder) = open();
+    for first in (0..DESKTOPS).step_by(1_000) {
+        for number in first..first + 1_000 {
+            let change = labs::record::Change { session: Some(desktop(number)), ..Default::default() };
+            let record = labs::record::Record::Change(Box::new(change));
+            store.keep_labs(Ticket { shard: ShardId(0), token: number }, record).expect("room in the queue");
+        }
+        for _ in 0..1_000 {
+            let answer = answers.recv_timeout(PATIENCE).expect("an answer");
+            assert!(matches!(answer, Answer::LabsKept { result: Ok(labs::record::Kept::Done), .. }));
+        }
+    }
+    let any = SessionFilter { descending: true, ..SessionFilter::default() };
+    let filters = [
+        ("all", any.clone()),
+        ("by change", SessionFilter { sort: SortBy::Updated, ..any.clone() }),
+        ("one user's, by change", SessionFilter { user: Some("student-7".into()), sort: SortBy::Updated, ..any.clone() }),
+        ("nine of ten, by change", SessionFilter { states: vec![State::Terminated], sort: SortBy::Updated, ..any.clone() }),
+        ("a tag that all have", SessionFilter { tags: vec!["school".into()], ..any }),
+    ];
+    let mut group = c.benchmark_group("store/desktops");
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    for (name, filter) in filters {
+        for page in [1, 700] {
+            let page = labs::record::Page { page, limit: 100 };
+            group.bench_function(format!("{name}, page {}", page.page), |b| {
+                b.iter(|| store.sessions(&filter, page).expect("readable"))
+            });
+        }
+    }
+    group.bench_function("all that are not over", |b| b.iter(|| store.labs().expect("readable")));
+    group.finish();
+}
+
+fn desktop(number: u64) -> labs::model::Session {
+    labs::model::Session {
+        id: Uuid::from_u128(u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
+        name: format!("student-firefox-browser-{number:06x}"),
+        user: format!("student-{}", number % 100).into(),
+        template: "firefox-browser".into(),
+        platform: "kubernetes".into(),
+        agent: Some("k8s-prod-us-east-1".into()),
+        state: if number.is_multiple_of(10) { State::Running } else { State::Terminated },
+        resources: labs::model::Resources { memory: "2Gi".into(), cpu: "1000m".into(), storage: None },
+        persistent_home: true,
+        idle_timeout: "30m".into(),
+        tags: vec!["school".into(), format!("class-{}", number % 40)],
+        message: "Session is running".into(),
+        place: labs::model::Place { pod_ip: Some("10.42.1.5".into()), ..Default::default() },
+        created_at: UnixMicros(1_790_000_000_000_000 + number as i64),
+        updated_at: UnixMicros(1_790_000_000_000_000 + number as i64 * 7_919 % 1_000_000),
+        last_activity: None,
+    }
+}
+
+criterion_group! { name = benches; config = brisk::brisk(); targets = sessions, answers, starts, reads, desktops }
 criterion_main!(benches);

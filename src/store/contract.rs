@@ -1,8 +1,9 @@
 //! The contract between the protocols and whatever keeps their records.
 
-use super::{Health, Library};
+use super::{Health, LabsLibrary, Library};
 use crate::{
     protocols::{
+        labs::{self, model::Template, record::Login},
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::{Kept, Record},
     },
@@ -40,6 +41,13 @@ pub enum Answer {
         /// What is on disk; or why nothing of it is.
         result: Result<Kept, StoreFault>,
     },
+    /// To [`Store::keep_labs`].
+    LabsKept {
+        /// As it was given.
+        ticket: Ticket,
+        /// What is on disk; or why nothing of it is.
+        result: Result<labs::record::Kept, StoreFault>,
+    },
 }
 
 impl Answer {
@@ -47,7 +55,7 @@ impl Answer {
     pub fn ticket(&self) -> Ticket {
         match self {
             Answer::Entered(entered) => entered.ticket,
-            Answer::Kept { ticket, .. } => *ticket,
+            Answer::Kept { ticket, .. } | Answer::LabsKept { ticket, .. } => *ticket,
         }
     }
 }
@@ -59,11 +67,11 @@ pub trait Sink: Send {
     fn post(&self, answers: &mut Vec<Answer>);
 }
 
-/// What presence and quizzes ask of their records. One suite of tests runs over every implementation.
+/// What presence, quizzes and labs ask of their records. One suite of tests runs over every implementation.
 ///
 /// A session's number is used once, also over restarts. For one room and agent the questions are fulfilled in the order in which one thread
 /// asked them; and so are all that are answered, enters and records.
-pub trait Store: Library {
+pub trait Store: Library + LabsLibrary {
     /// Begins a session, without blocking: the answer comes through the sink once the row is on disk.
     ///
     /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has
@@ -81,6 +89,21 @@ pub trait Store: Library {
     /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full (enters and records together) or the store has stopped.
     /// A record that waited too long in the queue is answered `Busy` later and leaves nothing.
     fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault>;
+
+    /// [`Store::keep`] for labs. What would break a promise of its row (two ids of one row, a second open command of a session) is answered
+    /// [`StoreFault::Failed`].
+    ///
+    /// # Errors
+    /// As [`Store::keep`].
+    fn keep_labs(&self, ticket: Ticket, record: labs::record::Record) -> Result<(), StoreFault>;
+
+    /// What labs begin with: each of the templates whose name is not there (of two with one name the first), and the admin when there is
+    /// no user at all. True when the admin was made. On disk when it returns. Blocks: for whoever starts the server.
+    ///
+    /// # Errors
+    /// [`StoreFault::Busy`] while another holds the records or when the store has stopped, [`StoreFault::Failed`] when they cannot be
+    /// written. Nothing was written then.
+    fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault>;
 
     /// Ends a session, without blocking. Never refused and never answered: kept in memory and retried until it is on disk. What a
     /// crash loses the next start ends. An unknown number is ignored.

@@ -1,16 +1,22 @@
 //! A store in memory: the same contract, deterministic, without a thread, and as slow or broken as a test wants it.
 
+mod labs;
 mod library;
 mod records;
 
 use super::{Answer, Entered, Health, Store, Ticket, intervals::Interval, intervals::told};
 use crate::{
     protocols::{
+        labs::{
+            model::Template,
+            record::{Login, Record as LabsRecord},
+        },
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::Record,
     },
     realtime::{ClassroomId, UnixMicros},
 };
+use labs::Labs;
 use records::Records;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,7 +40,8 @@ pub enum Mood {
     Stopped,
 }
 
-/// The records of presence and quizzes in memory. Nothing happens by itself: requests are done, in order, by [`MemoryStore::take_answers`].
+/// The records of presence, quizzes and labs in memory. Nothing happens by itself: requests are done, in order, by
+/// [`MemoryStore::take_answers`].
 pub struct MemoryStore {
     state: Mutex<State>,
     health: Health,
@@ -45,6 +52,7 @@ type Key = (ClassroomId, Arc<str>);
 enum Request {
     Enter(Ticket, Entering),
     Keep(Ticket, Record),
+    KeepLabs(Ticket, LabsRecord),
     Leave(Leaving),
 }
 
@@ -62,6 +70,7 @@ struct State {
     present: BTreeMap<Key, i64>,
     past: BTreeMap<Key, Vec<Interval>>,
     records: Records,
+    labs: Labs,
 }
 
 impl Default for MemoryStore {
@@ -85,6 +94,7 @@ impl MemoryStore {
             present: BTreeMap::new(),
             past: BTreeMap::new(),
             records: Records::default(),
+            labs: Labs::default(),
         };
         MemoryStore { state: Mutex::new(state), health: Health::default() }
     }
@@ -159,6 +169,16 @@ impl Store for MemoryStore {
         self.ask(Request::Keep(ticket, record))
     }
 
+    fn keep_labs(&self, ticket: Ticket, record: LabsRecord) -> Result<(), StoreFault> {
+        self.ask(Request::KeepLabs(ticket, record))
+    }
+
+    fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
+        let mut state = self.state();
+        state.readable()?;
+        Ok(state.labs.seed(templates, admin))
+    }
+
     fn leave(&self, leaving: Leaving) {
         let mut state = self.state();
         if state.mood != Mood::Stopped {
@@ -225,6 +245,11 @@ impl State {
                     let result = self.records.keep(record);
                     self.answers.push(Answer::Kept { ticket, result });
                 }
+                Request::KeepLabs(ticket, record) => {
+                    self.waiting -= 1;
+                    let result = self.labs.keep(record);
+                    self.answers.push(Answer::LabsKept { ticket, result });
+                }
                 Request::Leave(leaving) => self.leave(leaving),
             }
             done += 1;
@@ -239,6 +264,7 @@ impl State {
             match request {
                 Request::Enter(ticket, _) => self.answers.push(Answer::Entered(Entered { ticket, result: Err(fault) })),
                 Request::Keep(ticket, _) => self.answers.push(Answer::Kept { ticket, result: Err(fault) }),
+                Request::KeepLabs(ticket, _) => self.answers.push(Answer::LabsKept { ticket, result: Err(fault) }),
                 Request::Leave(leaving) => self.overdue.push_back(leaving),
             }
         }

@@ -31,7 +31,7 @@ pub(super) fn ticket(token: u64) -> Ticket {
 pub(super) fn entered(answer: Answer) -> Entered {
     match answer {
         Answer::Entered(entered) => entered,
-        Answer::Kept { .. } => panic!("no record was asked for"),
+        Answer::Kept { .. } | Answer::LabsKept { .. } => panic!("no record was asked for"),
     }
 }
 
@@ -263,6 +263,7 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod labs;
 pub(super) mod quiz;
 
 suite!(

@@ -131,6 +131,20 @@ pub enum State {
     Failed,
 }
 
+impl State {
+    /// Its name on the wire, which two states can have.
+    pub fn on_wire(self) -> &'static str {
+        match self {
+            State::Pending | State::Waking => "pending",
+            State::Running | State::Hibernating => "running",
+            State::Hibernated => "hibernated",
+            State::Terminating => "terminating",
+            State::Terminated => "terminated",
+            State::Failed => "failed",
+        }
+    }
+}
+
 /// A session as the store has it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Session {

@@ -1,7 +1,9 @@
 //! The store on SQLite: one folder, one file, one writer thread, group commit. What was acknowledged is on disk.
 
+mod columns;
 mod fault;
 mod history;
+mod labs;
 mod leaves;
 mod lock;
 mod queue;
@@ -19,11 +21,16 @@ pub use fault::OpenFault;
 use super::{Health, Sink, Store, Ticket};
 use crate::{
     protocols::{
+        labs::{
+            model::Template,
+            record::{Login, Record as LabsRecord},
+        },
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::Record,
     },
     realtime::{ClassroomId, UnixMicros},
 };
+use fault::blame;
 use lock::FolderLock;
 use queue::{Question, Queue, Request};
 use quiz::Records;
@@ -38,6 +45,9 @@ use std::{
     time::{Duration, Instant},
 };
 use writer::Writer;
+
+/// How long whoever seeds waits for the store's thread, or for another process.
+const SEED_WAIT: Duration = Duration::from_secs(5);
 
 /// What a SQLite store needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,10 +77,11 @@ impl Settings {
     }
 }
 
-/// The records of presence and quizzes in a SQLite file.
+/// The records of presence, quizzes and labs in a SQLite file.
 pub struct SqliteStore {
     queue: Arc<Queue>,
     readers: Readers,
+    file: PathBuf,
     thread: Mutex<Option<Running>>,
     // Declared last: given up after the thread has ended.
     _lock: Arc<FolderLock>,
@@ -112,7 +123,7 @@ impl SqliteStore {
             return Err(fault(source));
         }
         let thread = Mutex::new(Some(Running { handle, ended }));
-        Ok(SqliteStore { queue, readers: Readers::new(file), thread, _lock: lock })
+        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, _lock: lock })
     }
 }
 
@@ -142,6 +153,20 @@ impl Store for SqliteStore {
 
     fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault> {
         self.queue.ask(ticket, Question::Keep(record))
+    }
+
+    fn keep_labs(&self, ticket: Ticket, record: LabsRecord) -> Result<(), StoreFault> {
+        self.queue.ask(ticket, Question::KeepLabs(record))
+    }
+
+    fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
+        if self.queue.is_stopping() {
+            return Err(StoreFault::Busy);
+        }
+        labs::seed(&self.file, SEED_WAIT, &templates, admin.as_ref()).map_err(|error| {
+            tracing::debug!(%error, "the records cannot be seeded");
+            blame(&error)
+        })
     }
 
     fn leave(&self, leaving: Leaving) {

@@ -2,6 +2,7 @@
 
 use super::super::{Health, Ticket};
 use crate::protocols::{
+    labs,
     presence::record::{Entering, Leaving, StoreFault},
     quiz::record::Record,
 };
@@ -20,8 +21,10 @@ use std::{
 pub(super) enum Question {
     /// A session begins.
     Enter(Entering),
-    /// A record.
+    /// A record of quizzes.
     Keep(Record),
+    /// A record of labs.
+    KeepLabs(labs::record::Record),
 }
 
 /// A request, in the order in which it is to be fulfilled.

@@ -1,11 +1,11 @@
 //! The tables, their versions, and how the file is opened.
 
-use super::{OpenFault, quiz};
+use super::{OpenFault, labs, quiz};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::{path::Path, time::Duration};
 
 /// Each step brings the tables from the version that is its index to the next. Steps are only ever added.
-pub(super) const STEPS: [&str; 2] = [FIRST, quiz::SECOND];
+pub(super) const STEPS: [&str; 3] = [FIRST, quiz::SECOND, labs::THIRD];
 
 /// Rooms and agents are written once and meant by small numbers: rows of sessions are short, so a batch touches few pages.
 ///
@@ -47,7 +47,7 @@ CREATE TABLE agent_session_history (
 ";
 
 /// Statements that a connection keeps prepared: more than there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// How long a statement waits for a foreign process that holds the file, before it is `Busy`.
 const FOREIGN_LOCK_WAIT: Duration = Duration::from_millis(250);
@@ -63,6 +63,14 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenFault> {
     }
     tune(&conn).map_err(fault)?;
     migrate(&mut conn, found).map_err(fault)?;
+    Ok(conn)
+}
+
+/// Opens a file that the writer has open, to write beside it once: waits so long for the writer.
+pub(super) fn open_beside(file: &Path, at_most: Duration) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(at_most)?;
+    conn.pragma_update(None, "synchronous", "full")?;
     Ok(conn)
 }
 

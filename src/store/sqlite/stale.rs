@@ -1,6 +1,6 @@
-//! Signing on: what the last run left behind ends, and the numbers go on where it stopped.
+//! Signing on: what the last run left behind ends, what has expired is forgotten, and the numbers go on where it stopped.
 
-use super::{rows::Rows, writer::wall};
+use super::{labs, rows::Rows, writer::wall};
 use crate::{protocols::presence::record::Leaving, realtime::UnixMicros};
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -24,6 +24,7 @@ pub(super) fn sign_on(conn: &mut Connection, label: &str, address: Option<&str>)
     }
     rows.mark(wall())?;
     drop(rows);
+    labs::forget_expired(&sign_on, wall())?;
     sign_on.commit()?;
     if !stale.is_empty() {
         tracing::info!(sessions = stale.len(), "ended the sessions that the last run left behind");

@@ -2,12 +2,12 @@
 
 use super::{
     super::{
-        Answer, Library, Outcome,
-        tests::{Channel, PATIENCE, entered, entering, everything, leaving, quiz, row, ticket},
+        Answer, LabsLibrary, Library, Outcome,
+        tests::{Channel, PATIENCE, entered, entering, everything, labs, leaving, quiz, row, ticket},
     },
     *,
 };
-use crate::protocols::quiz::record::Kept;
+use crate::protocols::{labs::record::Kept as LabsKept, quiz::record::Kept};
 use std::{
     collections::BTreeSet,
     env,
@@ -240,7 +240,7 @@ fn a_newer_file_is_refused() {
     drop(Bench::open(&folder));
     beside(&folder).pragma_update(None, "user_version", 99).expect("a version");
     let fault = refusal(&folder);
-    assert!(matches!(fault, OpenFault::Newer { found: 99, known: 2, .. }));
+    assert!(matches!(fault, OpenFault::Newer { found: 99, known: 3, .. }));
     assert!(fault.to_string().contains("homeroom.db") && fault.to_string().contains("version 99"), "{fault}");
 }
 
@@ -341,6 +341,9 @@ fn a_full_disk_fails_enters_keeps_leaves_and_passes() {
 /// Tickets of answers in the storm are so much higher than their questions.
 const STORM_ANSWERS: u64 = 1 << 32;
 
+/// And those of records of labs.
+const STORM_LABS: u64 = 2 << 32;
+
 /// Where the storm of the test below rages, in a process of its own. By itself it is no test.
 const STORM: &str = "HOMEROOM_TEST_STORM";
 
@@ -355,6 +358,7 @@ fn storm() {
                 match answer {
                     Answer::Entered(entered) => drop(self.0.send(entered.result.expect("a row"))),
                     Answer::Kept { result, .. } => assert_ne!(result, Ok(Kept::Missing)),
+                    Answer::LabsKept { result, .. } => assert_eq!(result, Ok(LabsKept::Done)),
                 }
             }
             out.flush().expect("a reader");
@@ -369,6 +373,7 @@ fn storm() {
         // Refused for a moment when the disk is slower than this loop.
         let _ = store.enter(ticket(token), entering(&token.to_string(), token as i64));
         let _ = store.keep(ticket(STORM_ANSWERS + token), quiz::answered(0, token.into(), 1, token as i64));
+        let _ = store.keep_labs(ticket(STORM_LABS + token), labs::of_session(labs::session(token.into())));
         if token % 64 == 0 {
             sessions
                 .recv()
@@ -403,6 +408,8 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let mut kept: BTreeSet<u64> = told.iter().filter_map(|row| row.agent_id.parse().ok()).collect();
     let (_, answers) = it.store.attempt(quiz::ADA, quiz::id(0)).expect("readable").expect("is there");
     kept.extend(answers.iter().map(|answer| STORM_ANSWERS + answer.question.as_u128() as u64));
+    let sessions = it.store.labs().expect("readable").sessions;
+    kept.extend(sessions.iter().map(|session| STORM_LABS + session.id.as_u128() as u64));
     assert!(
         acknowledged.len() >= 1_000 && acknowledged.is_subset(&kept),
         "{} acknowledged, {} kept",
@@ -410,7 +417,8 @@ fn a_killed_process_loses_nothing_acknowledged() {
         kept.len()
     );
     let enters = acknowledged.iter().filter(|token| **token < STORM_ANSWERS).count();
-    assert!(0 < enters && enters < acknowledged.len(), "both kinds were acknowledged");
+    let of_labs = acknowledged.iter().filter(|token| **token >= STORM_LABS).count();
+    assert!(0 < enters && 0 < of_labs && enters + of_labs < acknowledged.len(), "all kinds were acknowledged");
     assert!(it.enter("after", 1).expect("a row") > enters as i64);
     let check: String = beside(&folder).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
     assert_eq!(check, "ok");

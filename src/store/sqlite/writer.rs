@@ -4,6 +4,7 @@
 use super::{
     super::{Answer, Entered, Sink, Ticket},
     fault::{blame, is_of_the_row},
+    labs,
     leaves::Leaves,
     queue::{Question, Queue, Request},
     quiz::Records,
@@ -243,6 +244,7 @@ impl<'c> Writer<'c> {
                 Ok(Answer::Entered(Entered { ticket, result: of_the_row(result)? }))
             }
             Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
+            Question::KeepLabs(record) => Ok(Answer::LabsKept { ticket, result: of_the_row(labs::keep(self.conn, record))? }),
         }
     }
 
@@ -302,6 +304,7 @@ impl Asked {
         match self.question {
             Question::Enter(_) => Answer::Entered(Entered { ticket, result: Err(fault) }),
             Question::Keep(_) => Answer::Kept { ticket, result: Err(fault) },
+            Question::KeepLabs(_) => Answer::LabsKept { ticket, result: Err(fault) },
         }
     }
 }

@@ -1,43 +1,13 @@
-//! How the words of quizzes lie in columns: ids as 16 bytes, times as microseconds, enums as the words that routes use.
+//! How the words of quizzes lie in columns.
 
-use crate::{
-    protocols::quiz::model::{AccessType, Availability, QuizId, Reason, Role, Status, SubmissionMode},
-    realtime::UnixMicros,
-};
+pub(super) use super::super::columns::{Id, count, json, unwritable};
+
+use super::super::columns::words;
+use crate::protocols::quiz::model::{AccessType, Availability, QuizId, Reason, Role, Status, SubmissionMode};
 use rusqlite::{
-    Row, RowIndex, ToSql,
-    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Type, ValueRef},
+    ToSql,
+    types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef},
 };
-use serde::de::DeserializeOwned;
-use uuid::Uuid;
-
-/// A UUID in a column.
-#[derive(Clone, Copy)]
-pub(super) struct Id(pub(super) Uuid);
-
-impl ToSql for Id {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.0.as_bytes())))
-    }
-}
-
-impl FromSql for Id {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Id> {
-        <[u8; 16]>::column_result(value).map(|bytes| Id(Uuid::from_bytes(bytes)))
-    }
-}
-
-impl ToSql for UnixMicros {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        self.0.to_sql()
-    }
-}
-
-impl FromSql for UnixMicros {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<UnixMicros> {
-        i64::column_result(value).map(UnixMicros)
-    }
-}
 
 impl ToSql for QuizId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -51,25 +21,6 @@ impl FromSql for QuizId {
     }
 }
 
-macro_rules! words {
-    ($($enum:ident { $($variant:ident = $word:literal),* })*) => {
-        $(impl ToSql for $enum {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                match self { $($enum::$variant => $word.to_sql(),)* }
-            }
-        }
-
-        impl FromSql for $enum {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<$enum> {
-                match value.as_str()? {
-                    $($word => Ok($enum::$variant),)*
-                    _ => Err(FromSqlError::InvalidType),
-                }
-            }
-        })*
-    };
-}
-
 words! {
     Status { Draft = "draft", Published = "published", Archived = "archived" }
     AccessType { Shared = "shared", Private = "private", Public = "public" }
@@ -77,20 +28,4 @@ words! {
     SubmissionMode { Immediate = "immediate", OnSubmit = "on_submit" }
     Reason { Submitted = "submitted", TimeUp = "time_up", ForcedByOwner = "forced_by_owner" }
     Role { Owner = "owner", User = "user" }
-}
-
-/// What lies in a column as JSON.
-pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
-}
-
-/// How many.
-pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(i64::unsigned_abs)
-}
-
-/// What cannot be written as JSON: nothing of ours, so it counts as the row's fault.
-pub(super) fn unwritable(error: serde_json::Error) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
