@@ -6,11 +6,16 @@
 //! Contract: REST under `/api/v1`, the agents' socket, the viewers' socket.
 
 pub mod asks;
+pub mod idle;
 pub mod letters;
+pub mod limits;
 pub mod model;
 pub mod record;
+pub mod registry;
 pub mod settings;
 
 pub use letters::{FromRegistry, ToRegistry, TunnelWord};
+pub use limits::Limits;
 pub use model::{AgentName, CommandId, ProxyId, SessionId, UserId};
+pub use registry::{Levels, Outcome, Registry};
 pub use settings::Settings;
