@@ -5,14 +5,29 @@
 //! tunnel goes from the agent's connection to the viewer's, on whichever shards they are.
 //! Contract: REST under `/api/v1`, the agents' socket, the viewers' socket.
 
+mod agents;
 pub mod asks;
+mod beginning;
+mod choice;
+mod commands;
+mod commits;
+mod desk;
+mod desktop;
+pub mod dialect;
+mod host;
 pub mod idle;
 pub mod letters;
 pub mod limits;
+mod logs;
 pub mod model;
+mod moves;
+mod names;
 pub mod record;
 pub mod registry;
+mod results;
+mod sessions;
 pub mod settings;
+mod viewers;
 
 pub use letters::{FromRegistry, ToRegistry, TunnelWord};
 pub use limits::Limits;
