@@ -53,7 +53,7 @@ impl Registry {
     /// A registered agent says something.
     pub(super) fn said(&mut self, conn: ConnId, name: &AgentName, word: AgentWord, t: &mut Turn<'_>) {
         let Some(&place) = self.by_name.get(name) else { return };
-        if !self.hosts.get(place as usize).is_some_and(|host| host.link.is_some_and(|link| link.conn == conn)) {
+        if self.hosts.get(place as usize).is_none_or(|host| host.link.is_none_or(|link| link.conn != conn)) {
             return;
         }
         self.heard(place, t);

@@ -181,8 +181,11 @@ pub struct AgentView {
     /// Since when it is connected, for `uptime_seconds`.
     pub connected_at: Option<crate::realtime::UnixMicros>,
     /// Sessions that have a place there: pending, running, waking, hibernating, terminating.
-    pub sessions: Vec<(SessionId, String, Arc<str>, Arc<str>, super::model::State)>,
+    pub sessions: Vec<Placed>,
 }
+
+/// A session that has a place: its id, name, user, template and state.
+pub type Placed = (SessionId, String, Arc<str>, Arc<str>, super::model::State);
 
 /// Why an [`Ask`] was not fulfilled. Nothing was written.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@ use super::{
     desk::Turn,
     desktop::{Desktop, Job},
     host::Host,
-    model::{Command, Progress, Session, State},
+    model::{Action, Command, Progress, Session, State},
     moves::action,
     record::Loaded,
     registry::Registry,
@@ -55,9 +55,10 @@ impl Registry {
             desktop.open.is_none() && desktop.host == host && action(desktop.row.state) == Some(command.action)
         });
         let is_over = desktop.is_none_or(|desktop| action(desktop.row.state).is_none());
+        let is_stop = command.action == Action::StopSession;
         match host {
             Some(_) if is_awaited => self.under_way(command.session, command, t),
-            Some(host) if is_over && action(State::Terminating) == Some(command.action) => self.run_errand(host, command, t),
+            Some(host) if is_stop && is_over && !self.errands.contains_key(&command.session) => self.run_errand(host, command, t),
             Some(_) | None => self.note(Command { progress: Progress::Failed, ..command }, t),
         }
     }

@@ -1,7 +1,7 @@
 //! Commands on their way to agents, and the stops that are owed to sessions that are over.
 
 use super::{
-    commits::is_over,
+    commits::RETRY,
     desk::{Timer, Turn, Whose},
     dialect::{self, Orders},
     model::{Action, Command, Progress, SessionId},
@@ -16,6 +16,8 @@ pub(super) struct Errand {
     pub(super) command: Command,
     pub(super) host: u32,
     pub(super) timer: Option<TimerId>,
+    /// How it ended: that is on its way to disk.
+    pub(super) ended: Option<Progress>,
 }
 
 /// New ids: Steele, Lea and Flood's SplitMix64, begun somewhere else at each start.
@@ -96,7 +98,7 @@ impl Registry {
         self.commands.insert(dialect::command_number(command.id), id);
         self.hosts[host as usize].errands.insert(id);
         let timer = self.desk.after(self.desk.settings.command_timeout, Timer::Errand(id), t);
-        self.errands.insert(id, Errand { command, host, timer: Some(timer) });
+        self.errands.insert(id, Errand { command, host, timer: Some(timer), ended: None });
     }
 
     /// Sends an owed stop, if its agent is online.
@@ -117,17 +119,31 @@ impl Registry {
         true
     }
 
-    /// A stop that was owed has taken too long.
+    /// A stop that was owed has taken too long, or its end could not be written.
     pub(super) fn errand_overdue(&mut self, id: SessionId, t: &mut Turn<'_>) {
-        self.end_errand(id, Progress::Failed, t);
+        let Some(errand) = self.errands.get_mut(&id) else { return };
+        errand.timer = None;
+        let progress = errand.ended.unwrap_or(Progress::Failed);
+        self.end_errand(id, progress, t);
+    }
+
+    /// The store answered to the end of an errand. Until it is on disk there is no other for the session.
+    pub(super) fn errand_kept(&mut self, id: SessionId, is_kept: bool, t: &mut Turn<'_>) {
+        if is_kept {
+            self.errands.remove(&id);
+        } else if let Some(errand) = self.errands.get_mut(&id) {
+            errand.timer = Some(self.desk.after(RETRY, Timer::Errand(id), t));
+        }
     }
 
     fn end_errand(&mut self, id: SessionId, progress: Progress, t: &mut Turn<'_>) {
-        debug_assert!(is_over(progress));
-        let Some(Errand { command, host, timer }) = self.errands.remove(&id) else { return };
+        let Some(errand) = self.errands.get_mut(&id) else { return };
+        errand.ended = Some(progress);
+        let timer = errand.timer.take();
+        self.commands.remove(&dialect::command_number(errand.command.id));
+        self.hosts[errand.host as usize].errands.remove(&id);
+        let change = Change { command: Some(Command { progress, ..errand.command.clone() }), ..Change::default() };
         self.desk.cancel(timer);
-        self.commands.remove(&dialect::command_number(command.id));
-        self.hosts[host as usize].errands.remove(&id);
-        self.note(Command { progress, ..command }, t);
+        self.desk.keep(Whose::Errand(id), Record::Change(Box::new(change)), t);
     }
 }

@@ -16,7 +16,7 @@ use crate::realtime::StoreFault;
 use std::time::Duration;
 
 /// After so long a change that nobody asked for is written again.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 impl Registry {
     /// The store answered to a session's change.
@@ -211,7 +211,7 @@ impl Registry {
     }
 }
 
-pub(super) fn is_over(progress: Progress) -> bool {
+fn is_over(progress: Progress) -> bool {
     match progress {
         Progress::Completed | Progress::Failed => true,
         Progress::Pending | Progress::Sent | Progress::Acknowledged => false,

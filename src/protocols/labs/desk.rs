@@ -35,6 +35,8 @@ pub(super) enum Whose {
     Session(SessionId),
     /// An agent whose change waits for it.
     Agent(u32),
+    /// A stop that was owed to a session, and has ended.
+    Errand(SessionId),
     /// Nothing waits for it: when it fails, the next one says the same.
     Nobody,
 }

@@ -397,7 +397,3 @@ fn written(message: &impl Serialize) -> Frame {
     frame::end_text(&mut out, mark);
     Frame::from_wire(&out)
 }
-
-#[cfg(test)]
-#[path = "dialect_tests.rs"]
-mod tests;

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// No longer than this.
 pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Reads hours, minutes and seconds, in this order, each at most once, at least one of them: whole numbers of at most nine digits. Nothing at all
-/// (`0s`) means never. None: it is something else, or longer than [`LONGEST`].
+/// Reads hours, minutes and seconds, in this order, each at most once, at least one of them: whole numbers of at most nine digits.
+/// Nothing at all (`0s`) means never. None: it is something else, or longer than [`LONGEST`].
 pub fn parse(text: &str) -> Option<Duration> {
     let mut units = [('h', 3600), ('m', 60), ('s', 1)].into_iter();
     let (mut rest, mut seconds) = (text, 0_u64);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// To the registry.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ToRegistry {
-    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`] or [`FromRegistry::Unknown`]; an older connection
-    /// of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the answer is not heard.
+    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`] or [`FromRegistry::Unknown`]; an older
+    /// connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the answer is not heard.
     Register {
         /// Its connection.
         conn: ConnId,
@@ -171,8 +171,8 @@ pub enum FromRegistry {
     Refused(ViewRefused),
     /// Another viewer of the same session took over, the session stopped, or its agent left.
     ViewOver(ViewOver),
-    /// To the agent's connection: a viewer comes. Its `vnc_proxy_request`, where the dialect has one, follows as a whole frame, delivered by
-    /// itself.
+    /// To the agent's connection: a viewer comes. Its `vnc_proxy_request`, where the dialect has one, follows as a whole frame,
+    /// delivered by itself.
     Proxy {
         /// The tunnel.
         proxy: ProxyId,

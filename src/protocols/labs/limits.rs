@@ -13,8 +13,8 @@ use hashbrown::{HashMap, hash_map::Entry};
 use std::{collections::VecDeque, time::Duration};
 
 const WINDOW_SECONDS: i64 = 60;
-/// Windows that one shard counts at a time. Beyond it the one that ends first is forgotten early: some 60 MB at worst, and whoever comes from
-/// so many addresses within a minute is not held by a count.
+/// Windows that one shard counts at a time. Beyond it the one that ends first is forgotten early: some 60 MB at worst, and whoever comes
+/// from so many addresses within a minute is not held by a count.
 const WINDOWS_AT_MOST: usize = 1 << 19;
 
 struct Count {

@@ -24,8 +24,8 @@ pub(super) enum Verdict {
     End,
 }
 
-/// The verdict. A session that hibernates may be woken, and one that wakes may be put to sleep, because a request may have been answered with
-/// what was to be before it was.
+/// The verdict. A session that hibernates may be woken, and one that wakes may be put to sleep, because a request may have been answered
+/// with what was to be before it was.
 pub(super) fn verdict(from: State, to: Target) -> Verdict {
     match (from, to) {
         (State::Terminated, Target::Terminating | Target::Terminated) | (State::Terminating, Target::Terminating) => {

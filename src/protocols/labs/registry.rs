@@ -1,12 +1,12 @@
 //! The registry of labs: the one writer of agents, sessions and commands. Letters in, outcomes out, and the times that it keeps.
 //!
-//! What it does is told by the files beside this one: `agents` that come, speak and go; `sessions` and what is asked of them; `results`, what
-//! agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs`; the `beginning`.
+//! What it does is told by the files beside this one: `agents` that come, speak and go; `sessions` and what is asked of them; `results`,
+//! what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs`; the `beginning`.
 
 use super::{
     asks::{Ask, Refused, Reply},
     commands::{Errand, Ids},
-    desk::{Desk, Timer, Turn, Whose},
+    desk::{Desk, Timer, Turn, Whose, number_of},
     desktop::Desktop,
     host::Host,
     letters::{FromRegistry, ToRegistry},
@@ -139,6 +139,7 @@ impl Registry {
         match self.desk.written(ticket) {
             Some(Whose::Session(id)) => self.session_kept(id, result, t),
             Some(Whose::Agent(place)) => self.host_kept(place, result, t),
+            Some(Whose::Errand(id)) => self.errand_kept(id, result.is_ok(), t),
             Some(Whose::Nobody) | None => {}
         }
     }
@@ -192,7 +193,7 @@ impl Registry {
     fn fire(&mut self, timer: Timer, t: &mut Turn<'_>) {
         match timer {
             Timer::Asking(asking) => {
-                self.log_asks.remove(&super::desk::number_of(asking));
+                self.log_asks.remove(&number_of(asking));
                 self.desk.give_up(asking, t);
             }
             Timer::Silence(place) => self.silence(place, t),
