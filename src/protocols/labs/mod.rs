@@ -1,8 +1,8 @@
 //! Labs: desktops for students, run by agents and watched through the control plane.
 //!
 //! One home, the *registry*, decides everything about agents, sessions and commands: which agent has a place, what a session may become,
-//! which command is sent again. It decides against what is on disk, writes ([`record`]), and only then tells. Bytes of a screen never meet it: a
-//! tunnel goes from the agent's connection to the viewer's, on whichever shards they are.
+//! which command is sent again. It decides against what is on disk, writes ([`record`]), and only then tells. Bytes of a screen never meet
+//! it: a tunnel goes from the agent's connection to the viewer's, on whichever shards they are.
 //! Contract: REST under `/api/v1`, the agents' socket, the viewers' socket.
 
 mod agents;
