@@ -3,8 +3,9 @@
 use super::{
     desk::Turn,
     desktop::{Desktop, Job},
+    dialect::Orders,
     host::Host,
-    model::{Action, Command, Progress, Session, State},
+    model::{Action, Command, Progress, Session, SessionId, State},
     moves::action,
     record::Loaded,
     registry::Registry,
@@ -26,6 +27,11 @@ impl Registry {
         for command in loaded.commands {
             self.load_command(command, t);
         }
+        // Those whose stop tells take their places first.
+        let (told, untold): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.desktops[*id].open.is_some());
+        for id in told.into_iter().chain(untold) {
+            self.resume_ending(id);
+        }
         for id in ids {
             self.resume(id, t);
         }
@@ -35,8 +41,8 @@ impl Registry {
         let id = row.id;
         let host = row.agent.as_ref().and_then(|name| self.by_name.get(name)).copied();
         let has_place = match row.state {
-            State::Pending | State::Running | State::Hibernating | State::Waking | State::Terminating => true,
-            State::Hibernated | State::Terminated | State::Failed => false,
+            State::Pending | State::Running | State::Hibernating | State::Waking => true,
+            State::Hibernated | State::Terminating | State::Terminated | State::Failed => false,
         };
         if let Some(host) = host {
             self.hosts[host as usize].sessions.insert(id);
@@ -63,8 +69,17 @@ impl Registry {
         }
     }
 
+    /// What ends has the place that it had when it ran; that is known by its stop. One whose stop failed has one if there is room: there was,
+    /// when it had one.
+    fn resume_ending(&mut self, id: SessionId) {
+        let Some(desktop) = self.desktops.get(&id).filter(|desktop| desktop.row.state == State::Terminating) else { return };
+        let has_room = desktop.host.is_some_and(|host| self.hosts[host as usize].has_room());
+        let had_none = desktop.open.as_ref().is_some_and(Orders::is_without_place);
+        self.hold_place(id, has_room && !had_none);
+    }
+
     /// Sets the times of a session, and gives up what was under way without a command.
-    fn resume(&mut self, id: uuid::Uuid, t: &mut Turn<'_>) {
+    fn resume(&mut self, id: SessionId, t: &mut Turn<'_>) {
         let Some(desktop) = self.desktops.get_mut(&id) else { return };
         match (desktop.row.state, &desktop.open) {
             (State::Running, _) => self.watch_idleness(id, t),

@@ -47,6 +47,9 @@ pub struct Orders {
     timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     only_in_field: Option<OnlyInField>,
+    /// Of a stop: the session has no place. Said in neither dialect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_place: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -90,6 +93,16 @@ impl Orders {
     /// To stop a session.
     pub fn stop(session: &Session, namespace: &str, graceful: bool) -> Orders {
         Orders { graceful: Some(graceful), timeout: Some(duration(STOP_TIMEOUT)), ..Orders::plain(session, namespace) }
+    }
+
+    /// To stop a session that has a place at its agent, or has none. That is remembered with the command.
+    pub fn stop_at(session: &Session, namespace: &str, has_place: bool) -> Orders {
+        Orders { without_place: (!has_place).then_some(true), ..Orders::stop(session, namespace, true) }
+    }
+
+    /// Whether a command stops a session that has no place.
+    pub fn is_without_place(command: &Command) -> bool {
+        Orders::of(&command.data).without_place == Some(true)
     }
 
     /// As a command keeps it.
@@ -160,7 +173,7 @@ pub fn command(dialect: Dialect, command: &Command, now: UnixMicros) -> Frame {
             command_id: &command_name(command.id),
             command_type: action_name(command.action),
             session_id: command.session,
-            data: Orders { only_in_field: None, ..orders },
+            data: Orders { only_in_field: None, without_place: None, ..orders },
         }),
         Dialect::Field => in_field(command, orders, now),
     }

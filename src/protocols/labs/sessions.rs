@@ -207,7 +207,7 @@ impl Registry {
     /// Ends a session gently. What is under way is closed first; then `Job::Stop` follows.
     fn stop(&mut self, id: SessionId, job: Job, t: &mut Turn<'_>) {
         let Some(row) = self.becoming(id, State::Terminating, message(State::Terminating), t) else { return };
-        let command = self.closed(id, Progress::Failed).or_else(|| self.stop_command(id, true, t));
+        let command = self.closed(id, Progress::Failed).or_else(|| self.stop_command(id, t));
         self.write(id, Some(row), command, job, t);
     }
 
@@ -220,7 +220,7 @@ impl Registry {
         if desktop.host.is_none() {
             return self.end(id, message(State::Terminated), Job::Stop, t);
         }
-        let command = self.stop_command(id, true, t);
+        let command = self.stop_command(id, t);
         self.write(id, None, command, Job::Stop, t);
     }
 
@@ -245,9 +245,9 @@ impl Registry {
         Some(Command { progress, ..open })
     }
 
-    fn stop_command(&mut self, id: SessionId, graceful: bool, t: &Turn<'_>) -> Option<Command> {
+    fn stop_command(&mut self, id: SessionId, t: &Turn<'_>) -> Option<Command> {
         let desktop = self.desktops.get(&id)?;
-        let (host, orders) = (desktop.host?, Orders::stop(&desktop.row, &self.desk.settings.namespace, graceful));
+        let (host, orders) = (desktop.host?, Orders::stop_at(&desktop.row, &self.desk.settings.namespace, desktop.has_place));
         Some(self.command(host, id, Action::StopSession, &orders, t))
     }
 
@@ -310,9 +310,14 @@ impl Registry {
             self.desk.cancel(timer);
         }
         for job in desktop.queue {
-            if let Job::Move { asking, to } = job {
-                let reply = if desktop.known { over(&desktop.row, to) } else { Reply::Refused(Refused::NoSession) };
-                self.desk.reply(asking, reply, t);
+            match job {
+                Job::Move { asking, to } => {
+                    let reply = if desktop.known { over(&desktop.row, to) } else { Reply::Refused(Refused::NoSession) };
+                    self.desk.reply(asking, reply, t);
+                }
+                // It may be the result of the stop that is owed since.
+                Job::Result { command, result } => _ = self.errand_done(id, command, result.is_ok(), t),
+                Job::Create { .. } | Job::Afterwards(_) | Job::Status { .. } | Job::Overdue { .. } | Job::Stop | Job::Idle => {}
             }
         }
         if desktop.known {

@@ -41,6 +41,22 @@ fn commands_are_sent_again_under_the_same_name_and_places_are_counted() {
 }
 
 #[test]
+fn one_that_slept_has_no_place_while_it_ends() {
+    let mut world = World::with_agent(1);
+    world.start(1);
+    world.ask_move(1, Target::Hibernated);
+    let hibernate = world.last_command(1, "hibernate_session");
+    world.done(hibernate);
+    world.ask_move(1, Target::Terminating);
+    assert_eq!(world.registry.levels().places, 0);
+    world.start(2);
+    world.ask_move(2, Target::Terminating);
+    world.restart();
+    let sessions = world.agent("a").sessions;
+    assert_eq!(sessions.iter().map(|(session, ..)| *session).collect::<Vec<_>>(), [id(2)]);
+}
+
+#[test]
 fn new_commands_have_names_that_were_never_used() {
     let mut world = World::with_agent(9);
     world.create(1);

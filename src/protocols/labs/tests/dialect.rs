@@ -163,7 +163,9 @@ fn hibernate_wake_and_stop_of_the_contract() {
     assert_eq!(sent(Dialect::Contract, Action::WakeSession, &plain), golden("wake_session", ""));
     let stop = Orders::stop(&session(), "streamspace", true);
     let more = ",\n    \"graceful\": true,\n    \"timeout\": \"30s\"";
-    assert_eq!(sent(Dialect::Contract, Action::StopSession, &stop), golden("stop_session", more));
+    for stop in [stop, Orders::stop_at(&session(), "streamspace", false), Orders::stop_at(&session(), "streamspace", true)] {
+        assert_eq!(sent(Dialect::Contract, Action::StopSession, &stop), golden("stop_session", more));
+    }
 }
 
 #[test]

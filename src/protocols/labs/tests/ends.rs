@@ -74,6 +74,20 @@ fn by_force_it_is_over_at_once_and_the_stop_is_owed() {
 }
 
 #[test]
+fn the_result_of_a_stop_counts_also_when_it_meets_the_force() {
+    let mut world = World::running();
+    world.ask_move(1, Target::Terminating);
+    world.prompt = false;
+    world.ask_move(1, Target::Terminated);
+    let stop = world.last_command(1, "stop_session");
+    world.done(stop);
+    world.prompt = true;
+    world.store();
+    assert_eq!((world.registry.levels().sessions, world.registry.levels().commands), (0, 0));
+    assert!(world.shelf.commands.values().all(|command| command.progress == Progress::Completed));
+}
+
+#[test]
 fn by_force_also_without_its_agent() {
     let mut world = World::running();
     world.gone(1, "a");
