@@ -360,6 +360,7 @@ impl Run {
     fn heal(&mut self, time: Duration) {
         let mut left = time;
         while !left.is_zero() {
+            self.world.pass(Duration::from_secs(5));
             for _ in 0..60 {
                 while let Some((ticket, record)) = self.world.pending.pop_front() {
                     let kept = self.world.shelf.keep(&record);
@@ -375,7 +376,6 @@ impl Run {
             }
             self.listen();
             self.check();
-            self.world.pass(Duration::from_secs(5));
             left -= Duration::from_secs(5);
         }
     }
