@@ -69,8 +69,8 @@ impl Registry {
         }
     }
 
-    /// What ends has the place that it had when it ran; that is known by its stop. One whose stop failed has one if there is room: there was,
-    /// when it had one.
+    /// What ends has the place that it had when it ran; that is known by its stop. One whose stop failed has one if there is room: there
+    /// was, when it had one.
     fn resume_ending(&mut self, id: SessionId) {
         let Some(desktop) = self.desktops.get(&id).filter(|desktop| desktop.row.state == State::Terminating) else { return };
         let has_room = desktop.host.is_some_and(|host| self.hosts[host as usize].has_room());
