@@ -1,4 +1,5 @@
-//! `hold`: participants begin attempts and hold nothing but their sockets, which answer Pings. How much that takes, and how evenly they come.
+//! `hold`: participants begin attempts and hold nothing but their sockets, which answer Pings: how much that takes, and how evenly these
+//! come.
 
 use super::{
     Stop,
