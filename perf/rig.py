@@ -120,7 +120,7 @@ class Homeroom(Server):
         data = Path(self.folder.name)
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
-            "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
+            "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
             "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", *flags,
         ]
         self.log = data / "log"
