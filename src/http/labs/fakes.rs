@@ -338,14 +338,14 @@ pub(super) fn ask_as(token: &str, house: &Rc<House>, request: &str, body: impl T
 
 impl Said {
     /// Status and body of a good answer.
-    pub(super) fn good(&self) -> (u16, Value) {
+    pub(super) fn told(&self) -> (u16, Value) {
         assert_eq!((self.kind(), self.header("cache-control")), ("application/json", Some("no-store")), "{}", self.body);
         (self.status, serde_json::from_str(&self.body).unwrap())
     }
 
     /// Status and body of a refusal, after a look at what all have: six keys, the time, the request's id.
     pub(super) fn refused(&self) -> (u16, Value) {
-        let (status, body) = self.good();
+        let (status, body) = self.told();
         for key in ["error", "message", "code"] {
             assert!(body[key].as_str().is_some_and(|text| !text.is_empty()), "{body}");
         }
