@@ -67,6 +67,10 @@ async fn pieces(call: Call<House>) -> Result<Answer, Fault> {
     Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
 }
 
+async fn peer(call: Call<House>) -> Result<Answer, Fault> {
+    Ok(answer::text(StatusCode::OK, format!("{:?}", call.parts.extensions.get::<Peer>())))
+}
+
 /// Serves one connection, `head` of which counts as read before, while `talk` speaks with it. Returns when both are done.
 fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Client) -> T + Send + 'static) -> T {
     let head = head.to_vec();
@@ -88,6 +92,7 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
             vec![
                 Route::public(Method::GET, "/now", |_| async { Ok::<_, Fault>(answer::text(StatusCode::OK, "now")) }),
                 Route::public(Method::POST, "/echo", echo),
+                Route::public(Method::GET, "/peer", peer),
                 Route::public(Method::GET, "/slow", slow),
                 Route::public(Method::GET, "/large", large),
                 Route::public(Method::GET, "/stream", pieces),
@@ -154,6 +159,16 @@ fn pipelined_requests_are_answered_in_order_and_the_connection_kept() {
         let last = rest(&mut client.socket);
         assert!(last.contains("connection: close") && last.contains("date: "), "{last}");
         assert_eq!(bodies(&last), ["now"]);
+    });
+}
+
+#[test]
+fn a_handler_knows_the_address_of_every_request() {
+    served(Limits::default(), b"", |mut client| {
+        for _ in 0..2 {
+            client.socket.write_all(b"GET /peer HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+            assert_eq!(one(&mut client.socket).1, "Some(Peer(127.0.0.1))");
+        }
     });
 }
 
