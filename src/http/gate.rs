@@ -20,13 +20,14 @@ pub struct Entry {
 }
 
 type Entering = Pin<Box<dyn Future<Output = Entry>>>;
+type Enter<S> = Box<dyn Fn(Rc<S>, &Parts, &HeaderValue) -> Entering>;
 
 /// The gate of one API.
 pub struct Gate<S> {
     /// Whether a path, without the API's prefix, is the API's though no route is there: such a request is counted and answered by it.
     minds: fn(&str) -> bool,
     pub(super) voice: Voice,
-    enter: Box<dyn Fn(Rc<S>, &Parts, &HeaderValue) -> Entering>,
+    enter: Enter<S>,
 }
 
 impl<S> Gate<S> {

@@ -91,8 +91,22 @@ async fn there<S: Rooms>(call: &Call<S>) -> Result<Template, Fault> {
 /// A field that is wrong makes the template wrong; one that is missing is told as everywhere.
 fn of_template(fault: Fault) -> Fault {
     match fault {
-        Fault::Field(field, expected) => Fault::TemplateField(field, expected),
+        Fault::Field(field, expected) => Fault::TemplateField(whole(field), expected),
         other => other,
+    }
+}
+
+/// The whole name of a field.
+fn whole(field: &'static str) -> &'static str {
+    match field {
+        "memory" => "default_resources.memory",
+        "cpu" => "default_resources.cpu",
+        "storage" => "default_resources.storage",
+        "enabled" => "vnc.enabled",
+        "port" => "vnc.port",
+        "resolution" => "vnc.resolution",
+        "color_depth" => "vnc.color_depth",
+        outer => outer,
     }
 }
 

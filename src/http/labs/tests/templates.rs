@@ -123,13 +123,13 @@ fn templates_that_are_none() {
             (with("name", json!("a b")), wrong, "name"),
             (with("base_image", json!("a b")), wrong, "base_image"),
             (with("display_name", json!("x".repeat(201))), wrong, "display_name"),
-            (with("default_resources", json!({"memory": "much"})), wrong, "memory"),
+            (with("default_resources", json!({"memory": "much"})), wrong, "default_resources.memory"),
             (with("default_resources", json!([])), wrong, "default_resources"),
-            (with("vnc", json!({"port": 0})), wrong, "port"),
-            (with("vnc", json!({"port": 65536})), wrong, "port"),
-            (with("vnc", json!({"resolution": "big"})), wrong, "resolution"),
-            (with("vnc", json!({"color_depth": 33})), wrong, "color_depth"),
-            (with("vnc", json!({"enabled": 1})), wrong, "enabled"),
+            (with("vnc", json!({"port": 0})), wrong, "vnc.port"),
+            (with("vnc", json!({"port": 65536})), wrong, "vnc.port"),
+            (with("vnc", json!({"resolution": "big"})), wrong, "vnc.resolution"),
+            (with("vnc", json!({"color_depth": 33})), wrong, "vnc.color_depth"),
+            (with("vnc", json!({"enabled": 1})), wrong, "vnc.enabled"),
             (with("environment", json!({"A": 1})), wrong, "environment"),
             (with("environment", json!({"A=B": "1"})), wrong, "environment"),
             (with("persistent_home", json!("no")), wrong, "persistent_home"),
@@ -138,7 +138,7 @@ fn templates_that_are_none() {
         ],
     );
     let renamed = with("name", json!("other"));
-    refuses("PUT /templates/firefox-browser", [(renamed, wrong, "name"), (with("vnc", json!({"port": 0})), wrong, "port")]);
+    refuses("PUT /templates/firefox-browser", [(renamed, wrong, "name"), (with("vnc", json!({"port": 0})), wrong, "vnc.port")]);
 }
 
 #[test]
