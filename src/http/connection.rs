@@ -2,6 +2,7 @@
 
 use super::{
     answer::Payload,
+    gate::Peer,
     limits::{HEAD_BYTES, HEADERS, LINGER_BYTES, Limits},
     pace::{Pace, Phase},
     stop::Stop,
@@ -50,8 +51,9 @@ pub struct App<S> {
 /// executor; errors of the connection end it and nothing else. A panic of a handler passes through.
 pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, table: Rc<Table<S>>, app: Rc<App<S>>) {
     let pace = Rc::new(Pace::new(app.limits));
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
     let wire = Wire::new(stream, head, Rc::clone(&pace));
-    let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace) };
+    let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace), peer };
     let mut connection = speaker().serve_connection(wire, exchange);
     let end = drive(&mut connection, &pace, app.stop.clone()).await;
     let mut stream = connection.into_parts().io.stream;
@@ -174,6 +176,8 @@ struct Exchange<S> {
     table: Rc<Table<S>>,
     app: Rc<App<S>>,
     pace: Rc<Pace>,
+    /// None: it has gone already.
+    peer: Option<Peer>,
 }
 
 impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
@@ -181,7 +185,8 @@ impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Paced>, Infallible>>>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.peer.and_then(|peer| request.extensions_mut().insert(peer));
         let (table, app, pace) = (Rc::clone(&self.table), Rc::clone(&self.app), Rc::clone(&self.pace));
         Box::pin(async move {
             pace.enter(Phase::Body);

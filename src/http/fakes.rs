@@ -1,6 +1,7 @@
 //! A house in memory, and a way to ask a table without a socket.
 
 use super::{
+    gate::Peer,
     rooms::{Account, Accounts, Classrooms, Clock, Observatory, Unverified},
     table::Table,
 };
@@ -139,10 +140,18 @@ impl Said {
 
 /// Asks a table. The request is written as on the wire, with bare line feeds and without a version.
 pub(super) fn ask<S: 'static>(table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
+    ask_from(None, table, house, request)
+}
+
+/// As [`ask`], from an address.
+pub(super) fn ask_from<S: 'static>(peer: Option<Peer>, table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let mut lines = head.lines();
     let (method, uri) = lines.next().unwrap().split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(uri);
+    if let Some(peer) = peer {
+        request = request.extension(peer);
+    }
     for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
         request = request.header(name, value);
     }

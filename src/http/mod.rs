@@ -3,6 +3,8 @@
 //! The life of a request: [`serve`] reads it from a socket, [`Table::answer`] finds its [`Route`] by method and path, reads the body, and
 //! calls the handler with a [`Call`]; what the handler returns, an [`Answer`] or a [`Fault`], goes back with CORS headers and a request id.
 //!
+//! An API that does something around all of its requests, such as counting them, has a [`Gate`](gate::Gate).
+//!
 //! A new route is one line in its API's `routes()` and one `async fn(Call<S>) -> Result<Answer, Fault>`. `S` is whatever fulfils the
 //! contracts which that function names in its bounds; the runtime has one type that fulfils all of them.
 
@@ -12,7 +14,9 @@ pub mod call;
 mod connection;
 mod cors;
 pub mod fault;
+pub mod gate;
 pub mod internal;
+pub mod labs;
 pub mod limits;
 mod pace;
 pub mod presence;

@@ -5,6 +5,7 @@ use super::{
     call::Call,
     cors,
     fault::{Fault, Refusal},
+    gate::{Gate, Voice},
     limits::BODY_BYTES,
 };
 use bytes::Bytes;
@@ -17,8 +18,6 @@ use uuid::Uuid;
 type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 type Params = Vec<(String, String)>;
 type Handler<S> = Box<dyn Fn(Call<S>) -> Pending>;
-/// How an API tells what the table itself refuses.
-type Voice = fn(Fault) -> Answer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,6 +73,8 @@ struct Place<S> {
     /// As matchit has it, with its prefix. What stands in the braces may be a secret, so that this is all that is logged of a path.
     pattern: String,
     routes: Vec<Route<S>>,
+    /// Through which gate it is reached.
+    gate: Option<usize>,
 }
 
 /// The routes of one listener. Those of several APIs may share it, each under its prefix.
@@ -83,12 +84,21 @@ pub struct Table<S> {
     places: Vec<Place<S>>,
     /// How each prefix tells that there is no such route.
     voices: Vec<(String, Voice)>,
+    /// With their prefixes.
+    gates: Vec<(String, Gate<S>)>,
     public: bool,
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Table<S> {
-        Table { at: matchit::Router::new(), by_pattern: HashMap::new(), places: Vec::new(), voices: Vec::new(), public: false }
+        Table {
+            at: matchit::Router::new(),
+            by_pattern: HashMap::new(),
+            places: Vec::new(),
+            voices: Vec::new(),
+            gates: Vec::new(),
+            public: false,
+        }
     }
 }
 
@@ -117,12 +127,33 @@ impl<S> Table<S> {
         Ok(self)
     }
 
+    /// As [`Table::with`], through a gate. Paths that are there already stay outside of it. Under its prefix, what is no route is told by
+    /// others, but where the gate minds it.
+    pub fn with_gate(mut self, prefix: &str, routes: Vec<Route<S>>, gate: Gate<S>) -> Result<Table<S>, matchit::InsertError> {
+        let (outside, voices) = (self.places.len(), self.voices.len());
+        self = self.with(prefix, routes)?;
+        self.voices.truncate(voices);
+        let gates = self.gates.len();
+        self.places[outside..].iter_mut().for_each(|place| place.gate = Some(gates));
+        self.gates.push((prefix.to_owned(), gate));
+        Ok(self)
+    }
+
     fn place(&mut self, pattern: String) -> Result<usize, matchit::InsertError> {
         let place = self.places.len();
         self.at.insert(pattern.as_str(), place)?;
         self.by_pattern.insert(pattern.clone(), place);
-        self.places.push(Place { pattern, routes: Vec::new() });
+        self.places.push(Place { pattern, routes: Vec::new(), gate: None });
         Ok(place)
+    }
+
+    /// The gate of a place, or the one that minds a path where there is none.
+    fn gate(&self, place: Option<&Place<S>>, path: &str) -> Option<&Gate<S>> {
+        let gate = match place {
+            Some(place) => place.gate.and_then(|gate| self.gates.get(gate)),
+            None => self.gates.iter().find(|(prefix, gate)| gate.minds(prefix, path)),
+        };
+        gate.map(|(_, gate)| gate)
     }
 
     /// Answers one request. `heard` is called when its body has been read, before the handler runs.
@@ -137,15 +168,27 @@ impl<S> Table<S> {
         let found = self.find(&parts);
         let pattern = found.as_ref().map(|(place, _)| place.pattern.as_str());
         let public = found.as_ref().map_or(self.public, |(place, _)| place.is_public());
+        let gate = self.gate(found.as_ref().map(|(place, _)| *place), parts.uri.path()).filter(|_| method != Method::OPTIONS);
+        let (refusal, finish) = match gate {
+            Some(gate) => {
+                let entry = gate.enter(house, &parts, &id).await;
+                (entry.refusal, Some(entry.finish))
+            }
+            None => (None, None),
+        };
         let mut answer = match found {
+            _ if refusal.is_some() => refusal.unwrap_or_default(),
             None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
-            None => self.voice(parts.uri.path())(Fault::NoRoute),
+            None => gate.map_or_else(|| self.voice(parts.uri.path()), |gate| gate.voice)(Fault::NoRoute),
             Some((place, params)) => match place.routes.iter().find(|route| route.answers(&method)) {
                 Some(route) => answered(route, house, parts, params, body, heard).await.unwrap_or_else(route.voice),
                 None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
                 None => not_allowed(&place.routes),
             },
         };
+        if let Some(finish) = finish {
+            finish(&mut answer);
+        }
         if public {
             cors::open(answer.headers_mut());
         }
@@ -238,7 +281,7 @@ fn request_id(parts: &Parts) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{answer, fakes};
+    use crate::http::{answer, fakes, gate::Entry};
     use http::StatusCode;
 
     async fn says(call: Call<&'static str>) -> Result<Answer, Fault> {
@@ -343,6 +386,36 @@ mod tests {
                 let said = fakes::ask(&table, &Rc::new("h"), request);
                 assert_eq!((said.status, said.body.as_str()), (status, ""), "{prefix} {request}");
             }
+        }
+    }
+
+    #[test]
+    fn a_gate_is_around_everything_of_its_api_and_nothing_else() {
+        let enter = |house: Rc<&'static str>, parts: &Parts, id: &HeaderValue| {
+            let refusal = parts.headers.contains_key("refuse").then(|| answer::text(StatusCode::IM_A_TEAPOT, *house));
+            let id = id.clone();
+            async move { Entry { refusal, finish: Box::new(move |answer| drop(answer.headers_mut().insert("met", id))) } }
+        };
+        let gate = Gate::new(|path| path.starts_with("/b"), |fault| Loud(fault).into_answer(), enter);
+        let routes = vec![Route::public(Method::POST, "/b", fails), Route::public(Method::PUT, "/a", fails)];
+        let table = table().with_gate("", routes, gate).unwrap();
+        let most = "x".repeat(BODY_BYTES + 1);
+        for (request, status, body, met) in [
+            ("POST /b", 401, "BadToken", true),
+            ("GET /b", 405, "NoMethod", true),
+            ("GET /b/zzz", 404, "NoRoute", true),
+            (&*format!("POST /b\n\n{most}"), 413, "TooLarge", true),
+            ("POST /b\nrefuse: me", 418, "h", true),
+            ("GET /bzz\nrefuse: me", 418, "h", true),
+            ("GET /a", 200, "h0", false),
+            ("PUT /a\nrefuse: me", 200, "h0", false),
+            ("GET /zzz", 404, "", false),
+            ("OPTIONS /b\naccess-control-request-method: POST", 204, "", false),
+        ] {
+            let said = fakes::ask(&table, &Rc::new("h"), request);
+            let line = request.lines().next().unwrap();
+            assert_eq!((said.status, said.body.as_str(), said.header("met").is_some()), (status, body, met), "{line}");
+            assert!(!met || said.header("met") == said.header("x-request-id"), "{line}");
         }
     }
 

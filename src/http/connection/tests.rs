@@ -6,6 +6,7 @@ use crate::http::{
     answer::{self, Answer},
     call::Call,
     fault::Fault,
+    gate::{Entry, Gate},
     table::Route,
 };
 use glommio::{LocalExecutorBuilder, Placement, net::TcpListener};
@@ -67,6 +68,16 @@ async fn pieces(call: Call<House>) -> Result<Answer, Fault> {
     Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
 }
 
+async fn peer(call: Call<House>) -> Result<Answer, Fault> {
+    Ok(answer::text(StatusCode::OK, format!("{:?}", call.parts.extensions.get::<Peer>())))
+}
+
+/// Lets nobody in.
+fn closed() -> Gate<House> {
+    let refusal = || Some(answer::text(StatusCode::TOO_MANY_REQUESTS, "later"));
+    Gate::new(|_| false, Fault::into_answer, move |_, _, _| async move { Entry { refusal: refusal(), finish: Box::new(|_| {}) } })
+}
+
 /// Serves one connection, `head` of which counts as read before, while `talk` speaks with it. Returns when both are done.
 fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Client) -> T + Send + 'static) -> T {
     let head = head.to_vec();
@@ -88,11 +99,13 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
             vec![
                 Route::public(Method::GET, "/now", |_| async { Ok::<_, Fault>(answer::text(StatusCode::OK, "now")) }),
                 Route::public(Method::POST, "/echo", echo),
+                Route::public(Method::GET, "/peer", peer),
                 Route::public(Method::GET, "/slow", slow),
                 Route::public(Method::GET, "/large", large),
                 Route::public(Method::GET, "/stream", pieces),
             ],
         );
+        let table = table.unwrap().with_gate("", vec![Route::public(Method::POST, "/closed", echo)], closed());
         let app = Rc::new(App { house: Rc::new(House { entered: enter, gate: gated }), limits, stop });
         let serving = async {
             serve(stream, head, Rc::new(table.unwrap()), app).await;
@@ -155,6 +168,28 @@ fn pipelined_requests_are_answered_in_order_and_the_connection_kept() {
         assert!(last.contains("connection: close") && last.contains("date: "), "{last}");
         assert_eq!(bodies(&last), ["now"]);
     });
+}
+
+#[test]
+fn a_handler_knows_the_address_of_every_request() {
+    served(Limits::default(), b"", |mut client| {
+        for _ in 0..2 {
+            client.socket.write_all(b"GET /peer HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+            assert_eq!(one(&mut client.socket).1, "Some(Peer(127.0.0.1))");
+        }
+    });
+}
+
+#[test]
+fn who_is_refused_at_the_gate_hears_it_whatever_the_size_of_the_body() {
+    for length in [0, 5, 200_000] {
+        served(Limits::default(), b"", move |mut client| {
+            let head = format!("POST /closed HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n");
+            client.socket.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).unwrap();
+            let (head, body) = one(&mut client.socket);
+            assert!(head.starts_with("http/1.1 429 ") && body == "later", "{length}: {head}{body}");
+        });
+    }
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! What is done around every request: it is counted under its limit, and whatever is answered tells how much of that is left. Refusals
+//! get their bodies here, since the time and the request's id are in them.
+
+use super::{
+    fault::{Fault, Telling},
+    rooms::{Credentials, Registry},
+};
+use crate::{
+    http::{
+        answer::{self, Answer},
+        fault::Refusal,
+        gate::{Entry, Gate, Peer},
+        rooms::Clock,
+    },
+    protocols::labs::{
+        asks::{Ask, LimitKey, Reply, Window},
+        dialect::iso,
+        limits,
+    },
+    realtime::{StoreFault, UnixMicros},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use serde::Serialize;
+use std::{net::IpAddr, rc::Rc};
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The first parts of the paths that are of labs, under `/api/v1/`.
+const OURS: [&str; 5] = ["agents", "sessions", "templates", "users", "auth"];
+
+/// The gate that [`routes`](super::routes) are behind.
+pub fn gate<S: Registry + Credentials + Clock + 'static>() -> Gate<S> {
+    Gate::new(minds, |fault| Fault::from(fault).into_answer(), |house, parts, id| enter(house, Asker::of(parts), id.clone()))
+}
+
+fn minds(path: &str) -> bool {
+    let ours = path.strip_prefix("/api/v1/").and_then(|rest| rest.split('/').next());
+    ours.is_some_and(|first| OURS.contains(&first))
+}
+
+/// What a request is counted by.
+struct Asker {
+    window: Window,
+    token: Option<String>,
+    peer: Option<Peer>,
+}
+
+impl Asker {
+    fn of(parts: &Parts) -> Asker {
+        let is = |end: &str| parts.method == Method::POST && parts.uri.path().ends_with(end);
+        let window = match () {
+            () if is("/api/v1/auth/login") => Window::Login,
+            () if is("/api/v1/sessions") => Window::Create,
+            () => Window::Other,
+        };
+        let token = bearer(&parts.headers).ok().filter(|_| window != Window::Login).map(str::to_owned);
+        Asker { window, token, peer: parts.extensions.get().copied() }
+    }
+
+    /// The user of a good token, or else the address.
+    fn key(&self, house: &impl Credentials) -> LimitKey {
+        let user = self.token.as_deref().and_then(|token| house.token(token).ok());
+        user.map_or_else(|| address(self.peer), |claims| LimitKey::User(claims.user))
+    }
+}
+
+fn address(peer: Option<Peer>) -> LimitKey {
+    limits::address(match peer {
+        Some(Peer(IpAddr::V4(ip))) => ip.to_ipv6_mapped().to_bits(),
+        Some(Peer(IpAddr::V6(ip))) => ip.to_bits(),
+        None => 0,
+    })
+}
+
+/// The token of the header. [`Fault::NoToken`]: there is no such header. [`Fault::BadToken`]: it has another scheme, or nothing.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
+    let value = headers.get(header::AUTHORIZATION).ok_or(Fault::NoToken)?;
+    let parts = value.to_str().ok().and_then(|value| value.split_once(' '));
+    let bearer = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    bearer.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).ok_or(Fault::BadToken)
+}
+
+async fn enter<S: Registry + Credentials + Clock + 'static>(house: Rc<S>, asker: Asker, id: HeaderValue) -> Entry {
+    let (key, window) = (asker.key(&*house), asker.window);
+    let (count, fault) = match house.ask(Ask::Limit { key, window }).await {
+        Reply::Limit { limit, remaining, reset } => {
+            let seconds = (reset - house.now().seconds()).max(1);
+            (Some((limit, remaining.unwrap_or(0), reset)), remaining.is_none().then_some(Fault::TooMany(seconds)))
+        }
+        // Who counts cannot: nobody is let through uncounted.
+        Reply::Refused(_)
+        | Reply::Kept(_)
+        | Reply::Session(_)
+        | Reply::Logs(_)
+        | Reply::Agents(_)
+        | Reply::Agent(_)
+        | Reply::Enrolled { .. } => (None, Some(Fault::Store(StoreFault::Busy))),
+    };
+    let finish = move |answer: &mut Answer| {
+        if let Some(told) = answer.extensions_mut().remove::<Telling>() {
+            tell(answer, &told, house.now(), &id);
+        }
+        let headers = answer.headers_mut();
+        // Tokens and what users do have no place in anyone's cache.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((limit, remaining, reset)) = count {
+            headers.insert(LIMIT, limit.into());
+            headers.insert(REMAINING, remaining.into());
+            headers.insert(RESET, reset.into());
+        }
+    };
+    Entry { refusal: fault.map(Fault::into_answer), finish: Box::new(finish) }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    error: &'a str,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<i64>,
+    details: Details,
+    timestamp: String,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+}
+
+fn tell(answer: &mut Answer, told: &Telling, now: UnixMicros, id: &HeaderValue) {
+    let body = answer::json(
+        answer.status(),
+        &Told {
+            error: told.error,
+            message: &told.message,
+            code: told.code,
+            retry_after: told.retry_after,
+            details: Details { field: told.field },
+            timestamp: iso(now),
+            request_id: id.to_str().unwrap_or_default(),
+        },
+    );
+    let (parts, body) = body.into_parts();
+    answer.headers_mut().extend(parts.headers);
+    *answer.body_mut() = body;
+}

@@ -1,0 +1,65 @@
+//! The REST routes of labs: signing in, agents, sessions, templates, users. What the contract leaves open: `README.md` beside this file.
+//!
+//! Every request passes the [`gate`] first, which counts it and tells the limits with whatever is answered. A handler then looks at the
+//! credential, the role, the path, the query or the body, in this order, and only then asks: the registry for what is decided
+//! ([`rooms::Registry`]), the store for what is only looked at ([`rooms::Library`]).
+
+mod agents;
+mod auth;
+mod caller;
+#[cfg(test)]
+mod fakes;
+mod fault;
+mod fields;
+pub mod gate;
+mod given;
+mod logs;
+mod params;
+pub mod rooms;
+mod sessions;
+mod shapes;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use super::{rooms::Clock, table::Route};
+pub use fault::Fault;
+pub use gate::gate;
+use http::Method;
+use rooms::{Chance, Credentials, Library, Registry};
+
+/// All that the routes ask of the house.
+pub trait Rooms: Registry + Library + Credentials + Chance + Clock + 'static {}
+
+impl<S: Registry + Library + Credentials + Chance + Clock + 'static> Rooms for S {}
+
+/// The routes, in the order of the contract. They belong behind their [`gate`].
+pub fn routes<S: Rooms>() -> Vec<Route<S>> {
+    let (get, post, put, delete) = (|| Method::GET, || Method::POST, || Method::PUT, || Method::DELETE);
+    vec![
+        Route::public(post(), "/api/v1/auth/login", auth::login),
+        Route::public(post(), "/api/v1/auth/logout", auth::logout),
+        Route::public(get(), "/api/v1/agents", agents::all),
+        Route::public(get(), "/api/v1/agents/stats", agents::stats),
+        Route::public(get(), "/api/v1/agents/{agent}", agents::one),
+        Route::public(Method::PATCH, "/api/v1/agents/{agent}", agents::change),
+        Route::public(post(), "/api/v1/sessions", sessions::make),
+        Route::public(get(), "/api/v1/sessions", sessions::all),
+        Route::public(get(), "/api/v1/sessions/{session}", sessions::one),
+        Route::public(Method::PATCH, "/api/v1/sessions/{session}", sessions::change),
+        Route::public(delete(), "/api/v1/sessions/{session}", sessions::remove),
+        Route::public(get(), "/api/v1/sessions/{session}/logs", logs::logs),
+        Route::public(get(), "/api/v1/templates", templates::all),
+        Route::public(post(), "/api/v1/templates", templates::make),
+        Route::public(get(), "/api/v1/templates/{template}", templates::one),
+        Route::public(put(), "/api/v1/templates/{template}", templates::change),
+        Route::public(delete(), "/api/v1/templates/{template}", templates::remove),
+        Route::public(get(), "/api/v1/users", users::all),
+        Route::public(post(), "/api/v1/users", users::make),
+        Route::public(get(), "/api/v1/users/{user}", users::one),
+        Route::public(Method::PATCH, "/api/v1/users/{user}", users::change),
+        Route::public(delete(), "/api/v1/users/{user}", users::disable),
+        Route::public(put(), "/api/v1/users/{user}/password", users::change_password),
+    ]
+}
