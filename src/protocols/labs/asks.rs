@@ -1,6 +1,7 @@
 //! What the REST routes ask of the registry, and what it answers.
 
 use super::{
+    letters::{Capacity, Hello},
     model::{Agent, AgentName, Resources, Session, SessionId, Template, UserId},
     record::{Kept, Record},
 };
@@ -48,6 +49,15 @@ pub enum Ask {
     },
     /// Every agent, with what runs there.
     Agents,
+    /// An agent says by HTTP what it is; it will connect later, or is connected.
+    Enrol(Box<Hello>),
+    /// An agent says by HTTP that it lives.
+    Pulse {
+        /// Which.
+        agent: AgentName,
+        /// What it can hold, as far as it said.
+        capacity: Capacity,
+    },
     /// Whether an agent takes new sessions.
     Drain {
         /// Which.
@@ -148,8 +158,15 @@ pub enum Reply {
     Logs(Vec<String>),
     /// To [`Ask::Agents`].
     Agents(Vec<AgentView>),
-    /// To [`Ask::Drain`].
+    /// To [`Ask::Drain`] and [`Ask::Pulse`].
     Agent(Box<AgentView>),
+    /// To [`Ask::Enrol`].
+    Enrolled {
+        /// Whether nobody knew it before.
+        new: bool,
+        /// It.
+        agent: Box<AgentView>,
+    },
     /// No.
     Refused(Refused),
 }
@@ -164,13 +181,16 @@ pub struct AgentView {
     /// Since when it is connected, for `uptime_seconds`.
     pub connected_at: Option<crate::realtime::UnixMicros>,
     /// Sessions that have a place there: pending, running, waking, hibernating, terminating.
-    pub sessions: Vec<(SessionId, String, Arc<str>, Arc<str>, super::model::State)>,
+    pub sessions: Vec<Placed>,
 }
+
+/// A session that has a place: its id, name, user, template and state.
+pub type Placed = (SessionId, String, Arc<str>, Arc<str>, super::model::State);
 
 /// Why an [`Ask`] was not fulfilled. Nothing was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// SESSION_NOT_FOUND.
+    /// SESSION_NOT_FOUND, unless the store has it: the registry soon forgets sessions that are terminated.
     NoSession,
     /// AUTH_INSUFFICIENT_PERMISSIONS: another's.
     NotYours,

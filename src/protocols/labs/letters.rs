@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// To the registry.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ToRegistry {
-    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`] or [`FromRegistry::Unknown`]; an older connection of the
-    /// same agent gets [`FromRegistry::Displaced`].
+    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`] or [`FromRegistry::Unknown`]; an older
+    /// connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the answer is not heard.
     Register {
         /// Its connection.
         conn: ConnId,
@@ -68,12 +68,25 @@ pub enum ToRegistry {
     },
 }
 
+/// How an agent speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Dialect {
+    /// As the contract has it: `/agent/ws`.
+    #[default]
+    Contract,
+    /// As the agents in the field do: `/api/v1/agents/connect`.
+    Field,
+}
+
 /// What an agent said of itself. Both dialects.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Hello {
+    /// In which its commands are to be.
+    pub dialect: Dialect,
     /// `agent_id`.
     pub name: AgentName,
-    /// `platform`.
+    /// `platform`. Empty where it was said before, to [`Ask::Enrol`]: then everything stays as it was said there, and an agent that did not
+    /// enrol is [`FromRegistry::Unknown`].
     pub platform: Arc<str>,
     /// `region`; may be empty.
     pub region: Arc<str>,
@@ -141,7 +154,7 @@ pub enum AgentWord {
 /// From the registry to one connection.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FromRegistry {
-    /// The agent is known. Commands follow, as texts that are whole frames (delivered by themselves).
+    /// The agent is known. Its `register_ack` and its commands follow as whole frames, delivered by themselves.
     Registered,
     /// The agent may not register (it is not approved, or the key is another's).
     Unknown,
@@ -158,7 +171,8 @@ pub enum FromRegistry {
     Refused(ViewRefused),
     /// Another viewer of the same session took over, the session stopped, or its agent left.
     ViewOver(ViewOver),
-    /// To the agent's connection: a viewer comes.
+    /// To the agent's connection: a viewer comes. Its `vnc_proxy_request`, where the dialect has one, follows as a whole frame,
+    /// delivered by itself.
     Proxy {
         /// The tunnel.
         proxy: ProxyId,

@@ -1,16 +1,39 @@
 //! Labs: desktops for students, run by agents and watched through the control plane.
 //!
-//! One home, the *registry*, decides everything about agents, sessions and commands: which agent has a place, what a session may become, which
-//! command is sent again. It decides against what is on disk, writes ([`record`]), and only then tells. Bytes of a screen never meet it: a
-//! tunnel goes from the agent's connection to the viewer's, on whichever shards they are.
+//! One home, the *registry*, decides everything about agents, sessions and commands: which agent has a place, what a session may become,
+//! which command is sent again. It decides against what is on disk, writes ([`record`]), and only then tells. Bytes of a screen never meet
+//! it: a tunnel goes from the agent's connection to the viewer's, on whichever shards they are.
 //! Contract: REST under `/api/v1`, the agents' socket, the viewers' socket.
 
+mod agents;
 pub mod asks;
+mod beginning;
+mod choice;
+mod commands;
+mod commits;
+mod desk;
+mod desktop;
+pub mod dialect;
+mod host;
+pub mod idle;
 pub mod letters;
+pub mod limits;
+mod logs;
 pub mod model;
+mod moves;
+mod names;
 pub mod record;
+pub mod registry;
+mod results;
+mod sessions;
 pub mod settings;
+mod viewers;
 
 pub use letters::{FromRegistry, ToRegistry, TunnelWord};
+pub use limits::Limits;
 pub use model::{AgentName, CommandId, ProxyId, SessionId, UserId};
+pub use registry::{Levels, Outcome, Registry};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

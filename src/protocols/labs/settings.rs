@@ -33,6 +33,14 @@ pub struct Settings {
     pub namespace: String,
     /// How long a request waits for its row.
     pub keep_timeout: Duration,
+    /// Agents that may ever be known.
+    pub max_agents: usize,
+    /// Logins that an address may try in a minute.
+    pub logins_a_minute: u32,
+    /// Sessions that a user may create in a minute.
+    pub creations_a_minute: u32,
+    /// Other requests that a user, or an address that is nobody's, may make in a minute.
+    pub requests_a_minute: u32,
 }
 
 impl Default for Settings {
@@ -52,6 +60,10 @@ impl Default for Settings {
             early_bytes: 64 << 10,
             namespace: "streamspace".to_owned(),
             keep_timeout: Duration::from_secs(5),
+            max_agents: 10_000,
+            logins_a_minute: 5,
+            creations_a_minute: 10,
+            requests_a_minute: 100,
         }
     }
 }

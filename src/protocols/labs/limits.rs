@@ -1,0 +1,206 @@
+//! Limits of requests: fixed windows of a minute, counted by the home of each key.
+//!
+//! A window begins with its first request and ends on a whole second, at most a minute later: so the second that a client is told is the
+//! very one at which it may come again.
+
+use super::{
+    asks::{LimitKey, Reply, Window},
+    settings::Settings,
+};
+use crate::realtime::{Moment, Now};
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, hash_map::Entry};
+use std::{collections::VecDeque, time::Duration};
+
+const WINDOW_SECONDS: i64 = 60;
+/// Windows that one shard counts at a time. Beyond it the one that ends first is forgotten early: some 60 MB at worst, and whoever comes
+/// from so many addresses within a minute is not held by a count.
+const WINDOWS_AT_MOST: usize = 1 << 19;
+
+struct Count {
+    requests: u32,
+    /// Number and moment of the same second.
+    reset: i64,
+    ends: Moment,
+}
+
+/// The windows that have their home on this shard.
+pub struct Limits {
+    allowed: [u32; 3],
+    counts: HashMap<(LimitKey, Window), Count, FixedState>,
+    /// In the order in which they end, but for leaps of the wall clock.
+    ends: VecDeque<(Moment, LimitKey, Window)>,
+    most: usize,
+}
+
+/// Whom a request without a user is counted by: an IPv4 address (mapped into IPv6), or the network of 64 bits that an IPv6 address is in,
+/// all of which is one subscriber's.
+pub fn address(mapped: u128) -> LimitKey {
+    let is_ipv4 = mapped >> 32 == 0xffff;
+    LimitKey::Address(if is_ipv4 { mapped } else { mapped >> 64 << 64 })
+}
+
+impl Limits {
+    /// Nobody has asked for anything. `seed` keeps the places of keys from being guessed.
+    pub fn new(settings: &Settings, seed: u64) -> Limits {
+        Limits {
+            allowed: [settings.logins_a_minute, settings.creations_a_minute, settings.requests_a_minute],
+            counts: HashMap::with_hasher(FixedState::with_seed(seed)),
+            ends: VecDeque::new(),
+            most: WINDOWS_AT_MOST,
+        }
+    }
+
+    /// One more request: always [`Reply::Limit`]. One that was too many does not lengthen its window.
+    pub fn ask(&mut self, key: LimitKey, window: Window, now: Now) -> Reply {
+        self.forget(now.moment);
+        let limit = self.allowed[match window {
+            Window::Login => 0,
+            Window::Create => 1,
+            Window::Other => 2,
+        }];
+        let count = match self.counts.entry((key, window)) {
+            Entry::Occupied(entry) if now.moment < entry.get().ends => entry.into_mut(),
+            entry => {
+                let reset = now.wall.seconds() + WINDOW_SECONDS;
+                let micros = reset.saturating_mul(1_000_000).saturating_sub(now.wall.0).unsigned_abs();
+                let ends = now.moment + Duration::from_micros(micros);
+                self.ends.push_back((ends, key, window));
+                entry.insert(Count { requests: 0, reset, ends }).into_mut()
+            }
+        };
+        count.requests = count.requests.saturating_add(1);
+        Reply::Limit { limit, remaining: limit.checked_sub(count.requests), reset: count.reset }
+    }
+
+    /// How many windows are counted.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    fn forget(&mut self, now: Moment) {
+        while let Some(&(ends, key, window)) = self.ends.front()
+            && (ends <= now || self.ends.len() >= self.most)
+        {
+            self.ends.pop_front();
+            if self.counts.get(&(key, window)).is_some_and(|count| count.ends == ends) {
+                self.counts.remove(&(key, window));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::UnixMicros;
+    use uuid::Uuid;
+
+    const WALL: i64 = 1_700_000_000;
+
+    fn at(micros: u64) -> Now {
+        Now { moment: Moment(5_000_000 + micros), wall: UnixMicros(WALL * 1_000_000 + micros as i64) }
+    }
+
+    fn user(n: u128) -> LimitKey {
+        LimitKey::User(Uuid::from_u128(n))
+    }
+
+    fn left(reply: &Reply) -> Option<u32> {
+        let Reply::Limit { remaining, .. } = reply else { panic!("{reply:?}") };
+        *remaining
+    }
+
+    #[test]
+    fn the_sixth_login_of_a_minute_is_too_many() {
+        let mut limits = Limits::new(&Settings::default(), 1);
+        let left: Vec<_> = (0..7).map(|n| left(&limits.ask(user(1), Window::Login, at(n)))).collect();
+        assert_eq!(left, [Some(4), Some(3), Some(2), Some(1), Some(0), None, None]);
+    }
+
+    #[test]
+    fn each_window_has_the_limit_of_the_contract() {
+        for (window, allowed) in [(Window::Login, 5), (Window::Create, 10), (Window::Other, 100)] {
+            let mut limits = Limits::new(&Settings::default(), 1);
+            let through = (0..200).filter(|_| left(&limits.ask(user(1), window, at(0))).is_some()).count();
+            assert_eq!(through, allowed);
+            assert_eq!(
+                limits.ask(user(1), window, at(0)),
+                Reply::Limit { limit: allowed as u32, remaining: None, reset: WALL + 60 }
+            );
+        }
+    }
+
+    #[test]
+    fn windows_keys_and_users_are_apart() {
+        let mut limits = Limits::new(&Settings::default(), 1);
+        for _ in 0..5 {
+            limits.ask(user(1), Window::Login, at(0));
+        }
+        assert_eq!(left(&limits.ask(user(1), Window::Login, at(0))), None);
+        assert_eq!(left(&limits.ask(user(1), Window::Create, at(0))), Some(9));
+        assert_eq!(left(&limits.ask(user(2), Window::Login, at(0))), Some(4));
+        assert_eq!(left(&limits.ask(LimitKey::Address(1), Window::Login, at(0))), Some(4));
+    }
+
+    #[test]
+    fn a_window_is_over_in_the_second_that_was_told_and_not_before() {
+        let mut limits = Limits::new(&Settings::default(), 1);
+        for _ in 0..9 {
+            limits.ask(user(1), Window::Login, at(750_000));
+        }
+        assert_eq!(
+            limits.ask(user(1), Window::Login, at(59_999_999)),
+            Reply::Limit { limit: 5, remaining: None, reset: WALL + 60 }
+        );
+        assert_eq!(
+            limits.ask(user(1), Window::Login, at(60_000_000)),
+            Reply::Limit { limit: 5, remaining: Some(4), reset: WALL + 120 }
+        );
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let mut limits = Limits::new(&Settings::default(), 1);
+        for n in 0..1000 {
+            limits.ask(user(n), Window::Other, at(0));
+        }
+        limits.ask(user(7), Window::Other, at(70_000_000));
+        assert_eq!((limits.len(), limits.ends.len()), (1, 1));
+    }
+
+    #[test]
+    fn many_keys_take_no_more_than_there_is_room_for() {
+        let mut limits = Limits::new(&Settings::default(), 1);
+        limits.most = 100;
+        for n in 0..1000 {
+            limits.ask(user(n), Window::Other, at(n as u64));
+        }
+        assert_eq!((limits.len(), limits.ends.len()), (100, 100));
+        assert_eq!(left(&limits.ask(user(999), Window::Other, at(2000))), Some(98), "the newest are those that are kept");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_lengthens_no_window() {
+        let mut limits = Limits::new(&Settings::default(), 1);
+        for _ in 0..6 {
+            limits.ask(user(1), Window::Login, at(0));
+        }
+        let back = Now { wall: UnixMicros(0), ..at(60_000_000) };
+        assert_eq!(limits.ask(user(1), Window::Login, back), Reply::Limit { limit: 5, remaining: Some(4), reset: 60 });
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one() {
+        assert_eq!(address(0xffff_0a00_0001), LimitKey::Address(0xffff_0a00_0001));
+        assert_ne!(address(0xffff_0a00_0001), address(0xffff_0a00_0002));
+        let network = 0x2001_0db8_0000_0001_u128 << 64;
+        assert_eq!(address(network | 5), address(network | 6));
+        assert_ne!(address(network), address(0x2001_0db8_0000_0002_u128 << 64));
+    }
+}

@@ -1,0 +1,63 @@
+//! The last lines of a session's log: its agent is asked, and what it does not know the registry tells.
+
+use super::{
+    asks::{Caller, Reply},
+    desk::{Turn, key_of, number_of},
+    dialect,
+    model::{Session, SessionId, State},
+    registry::{Outcome, Registry},
+};
+use crate::realtime::ShardId;
+
+impl Registry {
+    /// Somebody asks for a session's log.
+    pub(super) fn logs(&mut self, (asker, number): (ShardId, u64), id: SessionId, caller: &Caller, tail: u32, t: &mut Turn<'_>) {
+        let Some(asking) = self.desk.receive(asker, number, t) else { return };
+        let row = match self.row_for(id, caller) {
+            Ok(row) => row.clone(),
+            Err(refused) => return self.desk.refuse(asking, refused, t),
+        };
+        let has_log = match row.state {
+            State::Running | State::Hibernating | State::Terminating | State::Failed => true,
+            State::Pending | State::Hibernated | State::Waking | State::Terminated => false,
+        };
+        let place = self.desktops.get(&id).and_then(|desktop| desktop.host).filter(|_| has_log);
+        let host = place.and_then(|place| self.hosts.get(place as usize));
+        let events = Reply::Logs(last(events(&row), tail));
+        let request = number_of(asking);
+        let asked = host.and_then(|host| {
+            let (speech, id) = (host.dialect, self.ids.next());
+            let frame = dialect::logs_request(speech, id, &row, &self.desk.settings.namespace, request, tail)?;
+            Some(Outcome::Deliver(host.online()?, frame))
+        });
+        let (Some(asked), Some(place)) = (asked, place) else { return self.desk.reply(asking, events, t) };
+        t.out.push(asked);
+        self.log_asks.insert(request, (place, tail));
+        self.desk.wait(asking, self.desk.settings.logs_wait, Box::new(events), t);
+    }
+
+    /// An agent has sent lines.
+    pub(super) fn logs_came(&mut self, place: u32, request: u64, lines: Vec<String>, t: &mut Turn<'_>) {
+        if let Some(&(asked, tail)) = self.log_asks.get(&request)
+            && asked == place
+        {
+            self.log_asks.remove(&request);
+            self.desk.reply(key_of(request), Reply::Logs(last(lines, tail)), t);
+        }
+    }
+}
+
+/// What the registry itself knows of a session, oldest first.
+fn events(row: &Session) -> Vec<String> {
+    let level = if row.state == State::Failed { "ERROR" } else { "INFO" };
+    vec![
+        format!("{} [INFO] Session created", dialect::iso(row.created_at)),
+        format!("{} [{level}] {}", dialect::iso(row.updated_at), row.message),
+    ]
+}
+
+fn last(mut lines: Vec<String>, tail: u32) -> Vec<String> {
+    let too_many = lines.len().saturating_sub(tail as usize);
+    lines.drain(..too_many);
+    lines
+}
