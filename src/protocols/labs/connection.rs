@@ -1,4 +1,4 @@
-//! What happens to the sockets of labs, and what they want done. The machines: [`Agent`](super::agent::Agent), [`Viewer`](super::viewer::Viewer).
+//! What happens to the sockets of labs, and what they want done. The machines are [`Agent`](super::Agent) and [`Viewer`](super::Viewer).
 
 use super::{
     admission::Denial,
