@@ -192,7 +192,7 @@ fn a_hundred_senseless_messages_in_a_row_are_too_many() {
 fn pings_end_a_connection_that_is_silent() {
     let mut bench = online(Dialect::Contract);
     let start = bench.now.moment;
-    let mut at = |seconds: u32, bench: &mut Bench| {
+    let at = |seconds: u32, bench: &mut Bench| {
         bench.now.moment = start + seconds * SECOND;
         bench.event(Event::TimerFired)
     };
