@@ -14,6 +14,7 @@ use super::{
     model::{ProxyId, SessionId},
     proxy_frames,
     settings::Settings,
+    viewer::SMALL_BYTES,
 };
 use crate::realtime::{ConnId, UnixMicros};
 use std::collections::{BTreeMap, VecDeque};
@@ -251,11 +252,17 @@ impl Tunnels {
     fn enqueue(&mut self, id: ProxyId, chunk: Chunk, line: &mut Line<'_>) {
         let Some(proxy) = self.proxies.get_mut(&id) else { return };
         proxy.queued += chunk.len();
+        if chunk.is_empty() {
+            return;
+        }
         if proxy.queued > line.settings.tunnel_window {
             line.out.push(Effect::Send(agent_messages::close(line.dialect, (id, proxy.session), line.wall)));
             return self.end(id, Some("the viewer sent more than the agent took".into()), line);
         }
-        proxy.queue.push_back(chunk);
+        match proxy.queue.back_mut() {
+            Some(last) if last.len() + chunk.len() <= SMALL_BYTES => last.append(chunk.bytes()),
+            Some(_) | None => proxy.queue.push_back(chunk),
+        }
         self.list(id);
         self.pump(line);
     }

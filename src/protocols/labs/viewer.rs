@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// What agents of the second dialect take at a time, before base64.
 const CHUNK_BYTES: usize = 32 << 10;
+/// Pieces that are smaller are put together while the socket is busy: a window of single bytes would take a hundred times its size.
+pub(super) const SMALL_BYTES: usize = 4 << 10;
 
 /// The state machine of one viewer's connection. Its messages must not be longer than half of [`Settings::tunnel_window`].
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Viewer {
     is_paused: bool,
     /// What the socket was given and has not sent.
     afloat: Afloat<()>,
+    /// Small pieces behind that.
+    gathered: Option<Chunk>,
     /// What has left, and the agent's end was not told of.
     uncredited: usize,
     activity: Activity,
@@ -72,6 +76,7 @@ impl Viewer {
             allowed: settings.tunnel_window,
             is_paused: false,
             afloat: Afloat::default(),
+            gathered: None,
             uncredited: 0,
             // The registry takes a new viewer for activity.
             activity: Activity::Told(now.moment),
@@ -174,12 +179,7 @@ impl Viewer {
         }
         match word {
             TunnelWord::Ready { error: None } => {}
-            TunnelWord::Bytes(chunk) => {
-                let payload = chunk.len();
-                let wire = chunk.framed(&[]);
-                self.afloat.push((), wire.bytes().len(), payload);
-                out.push(Effect::Send(wire));
-            }
+            TunnelWord::Bytes(chunk) => self.show(chunk, out),
             TunnelWord::Credit(bytes) => {
                 self.allowed = self.allowed.saturating_add(bytes as usize).min(settings.tunnel_window);
                 if self.is_paused && self.allowed >= settings.tunnel_window / 2 {
@@ -192,12 +192,46 @@ impl Viewer {
         }
     }
 
+    /// Gives the socket what the agent sent: at once, or small pieces together when it has sent what it was given before.
+    fn show(&mut self, chunk: Chunk, out: &mut Vec<Effect>) {
+        let is_small = chunk.len() < SMALL_BYTES && self.afloat.bytes() > 0;
+        if let Some(gathered) = &mut self.gathered
+            && is_small
+            && gathered.len() + chunk.len() <= SMALL_BYTES
+        {
+            return gathered.append(chunk.bytes());
+        }
+        self.show_gathered(out);
+        if is_small {
+            self.gathered = Some(chunk);
+        } else {
+            self.give(chunk, out);
+        }
+    }
+
+    fn show_gathered(&mut self, out: &mut Vec<Effect>) {
+        if let Some(chunk) = self.gathered.take() {
+            self.give(chunk, out);
+        }
+    }
+
+    fn give(&mut self, chunk: Chunk, out: &mut Vec<Effect>) {
+        let payload = chunk.len();
+        let wire = chunk.framed(&[]);
+        self.afloat.push((), wire.bytes().len(), payload);
+        out.push(Effect::Send(wire));
+    }
+
     fn on_sent(&mut self, waiting: usize, settings: &Settings, out: &mut Vec<Effect>) {
         while let Some(((), bytes)) = self.afloat.leave(waiting) {
             self.uncredited += bytes;
         }
         let State::Watching(to, proxy, _) = self.state else { return };
-        let is_due = self.uncredited >= settings.tunnel_window / 4 || self.afloat.bytes() == 0;
+        let is_idle = self.afloat.bytes() == 0;
+        if is_idle {
+            self.show_gathered(out);
+        }
+        let is_due = self.uncredited >= settings.tunnel_window / 4 || is_idle;
         if is_due && self.uncredited > 0 {
             let bytes = u32::try_from(std::mem::take(&mut self.uncredited)).unwrap_or(u32::MAX);
             out.push(Effect::Tunnel { to, proxy, word: TunnelWord::Credit(bytes) });
@@ -227,6 +261,7 @@ impl Viewer {
 
     /// Ends because the agent's end did.
     fn close(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
+        self.show_gathered(out);
         self.state = State::Over;
         out.push(Effect::End(farewell));
     }
@@ -256,7 +291,7 @@ impl Viewer {
     /// What was given to the socket and has not left, in bytes.
     #[cfg(test)]
     pub(super) fn afloat(&self) -> usize {
-        self.afloat.bytes()
+        self.afloat.bytes() + self.gathered.as_ref().map_or(0, Chunk::len)
     }
 }
 

@@ -145,14 +145,34 @@ fn long_messages_are_cut_for_the_agent() {
 #[test]
 fn credit_is_given_for_what_has_left() {
     let mut bench = watching();
-    bench.agent(TunnelWord::Bytes(chunk(&[0; 20])));
-    bench.agent(TunnelWord::Bytes(chunk(&[0; 10])));
-    bench.agent(TunnelWord::Bytes(chunk(&[0; 5])));
-    assert_eq!(bench.machine.afloat(), 22 + 12 + 7);
-    assert_eq!(bench.event(Event::Sent { waiting: 19 }), [], "not for a quarter of the window yet");
-    assert_eq!(bench.event(Event::Sent { waiting: 7 }), [to_agent(TunnelWord::Credit(30))]);
-    assert_eq!(bench.event(Event::Sent { waiting: 0 }), [to_agent(TunnelWord::Credit(5))], "or all has");
+    bench.settings.tunnel_window = 100_000;
+    for length in [20_000, 10_000, 5_000] {
+        assert_eq!(bench.agent(TunnelWord::Bytes(chunk(&vec![0; length]))).len(), 1);
+    }
+    assert_eq!(bench.machine.afloat(), 35_000 + 12);
+    assert_eq!(bench.event(Event::Sent { waiting: 15_008 }), [], "not for a quarter of the window yet");
+    assert_eq!(bench.event(Event::Sent { waiting: 5_004 }), [to_agent(TunnelWord::Credit(30_000))]);
+    assert_eq!(bench.event(Event::Sent { waiting: 0 }), [to_agent(TunnelWord::Credit(5_000))], "or all has");
     assert_eq!(bench.event(Event::Sent { waiting: 0 }), []);
+}
+
+#[test]
+fn small_pieces_wait_together_for_a_busy_socket() {
+    let mut bench = watching();
+    bench.settings.tunnel_window = 100_000;
+    let frame = |bytes: &[u8]| Effect::Send(chunk(bytes).framed(&[]));
+    assert_eq!(bench.agent(TunnelWord::Bytes(chunk(b"a"))), [frame(b"a")]);
+    assert_eq!(bench.agent(TunnelWord::Bytes(chunk(b"b"))), []);
+    assert_eq!(bench.agent(TunnelWord::Bytes(chunk(b"c"))), []);
+    assert_eq!(bench.event(Event::Sent { waiting: 0 }), [frame(b"bc"), to_agent(TunnelWord::Credit(1))]);
+    assert_eq!(bench.agent(TunnelWord::Bytes(chunk(b"d"))), []);
+    assert_eq!(bench.agent(TunnelWord::Bytes(chunk(&[1; 4096]))), [frame(b"d"), frame(&[1; 4096])], "in order");
+    for _ in 0..8_192 {
+        bench.agent(TunnelWord::Bytes(chunk(b"e")));
+    }
+    assert_eq!(bench.machine.afloat(), 4 + 3 + 4_100 + 4_100 + 4_096, "no header for each");
+    let rest = frame(&[b'e'; 4_096]);
+    assert_eq!(bench.agent(TunnelWord::Closed), [rest, Effect::End(Farewell::Over)]);
 }
 
 #[test]
