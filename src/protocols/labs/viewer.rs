@@ -95,7 +95,7 @@ impl Viewer {
             }
             Event::TimerFired => self.on_timer(now, settings, out),
             Event::Registry(letter) => self.on_registry(letter, now, settings, out),
-            Event::Tunnel { from, proxy, word } => self.on_word(from, proxy, word, now, settings, out),
+            Event::Tunnel { from, proxy, word } => self.on_word((from, proxy), word, now, settings, out),
             Event::Sent { waiting } => self.on_sent(waiting, settings, out),
             Event::Revoked => match self.state {
                 State::Asking => self.refuse(Denial::BadToken, out),
@@ -166,7 +166,14 @@ impl Viewer {
     }
 
     /// The agent's end says something: perhaps before the registry's answer has come, since that comes from another shard.
-    fn on_word(&mut self, from: ConnId, proxy: ProxyId, word: TunnelWord, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_word(
+        &mut self,
+        (from, proxy): (ConnId, ProxyId),
+        word: TunnelWord,
+        now: Now,
+        settings: &Settings,
+        out: &mut Vec<Effect>,
+    ) {
         let is_end = matches!(word, TunnelWord::Closed | TunnelWord::Ready { error: Some(_) });
         match self.state {
             State::Asking if is_end => {
