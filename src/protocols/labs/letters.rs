@@ -2,6 +2,7 @@
 
 use super::{
     asks::Ask,
+    chunk::Chunk,
     model::{AgentName, Place, ProxyId, SessionId},
 };
 use crate::realtime::{ConnId, ShardId};
@@ -186,7 +187,7 @@ pub enum FromRegistry {
 }
 
 /// Why a viewer may not see, with its status.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ViewRefused {
     /// 404.
     NoSession,
@@ -217,8 +218,9 @@ pub enum TunnelWord {
         /// None: open.
         error: Option<Box<str>>,
     },
-    /// Bytes, in order.
-    Bytes(Arc<[u8]>),
+    /// Bytes, in order. Not more than the other end has given credit for; at first that is
+    /// [`tunnel_window`](super::Settings::tunnel_window).
+    Bytes(Chunk),
     /// So many bytes have left; as many more may come.
     Credit(u32),
     /// This end is over.

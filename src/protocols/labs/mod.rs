@@ -5,15 +5,22 @@
 //! it: a tunnel goes from the agent's connection to the viewer's, on whichever shards they are.
 //! Contract: REST under `/api/v1`, the agents' socket, the viewers' socket.
 
+pub mod admission;
+mod afloat;
+pub mod agent;
+pub mod agent_messages;
 mod agents;
 pub mod asks;
 mod beginning;
 mod choice;
+pub mod chunk;
 mod commands;
 mod commits;
+pub mod connection;
 mod desk;
 mod desktop;
 pub mod dialect;
+mod early;
 mod host;
 pub mod idle;
 pub mod letters;
@@ -22,18 +29,26 @@ mod logs;
 pub mod model;
 mod moves;
 mod names;
+pub mod proxy_frames;
+mod pulse;
 pub mod record;
 pub mod registry;
 mod results;
 mod sessions;
 pub mod settings;
+mod tunnels;
+pub mod viewer;
 mod viewers;
 
+pub use agent::Agent;
+pub use chunk::{Chunk, Wire};
+pub use connection::{Effect, Event, Farewell};
 pub use letters::{FromRegistry, ToRegistry, TunnelWord};
 pub use limits::Limits;
 pub use model::{AgentName, CommandId, ProxyId, SessionId, UserId};
 pub use registry::{Levels, Outcome, Registry};
 pub use settings::Settings;
+pub use viewer::Viewer;
 
 #[cfg(test)]
 mod tests;

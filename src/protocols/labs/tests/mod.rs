@@ -1,5 +1,7 @@
 //! The registry beside a store and agents that the tests are.
 
+mod admission;
+mod agent_socket;
 mod agents;
 mod beginnings;
 mod commands;
@@ -9,5 +11,8 @@ mod idleness;
 mod moves;
 mod random;
 mod shelf;
+mod speech;
+mod tunnel_random;
+mod viewer_socket;
 mod viewers;
 mod world;

@@ -1,0 +1,140 @@
+//! What agents of the second dialect send for sessions that nobody watches yet: the banner of the screen's protocol, which is said once.
+
+use super::{chunk::Chunk, model::SessionId};
+use std::collections::BTreeMap;
+
+/// Sessions of one agent of which something may be kept; what others send is not.
+const SESSIONS_AT_MOST: usize = 256;
+/// How every stream of a screen begins (RFC 6143, section 7.1.1). By nothing else is it known that an agent has opened its tunnel again.
+const BANNER: &[u8] = b"RFB ";
+
+/// See the file.
+#[derive(Default, Debug)]
+pub(super) struct Early {
+    sessions: BTreeMap<SessionId, Kept>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// From the beginning of a stream.
+    Bytes(Chunk),
+    /// The tunnel was closed; what still comes is the end of a stream.
+    Shut,
+}
+
+impl Early {
+    /// Whether bytes are of a stream that somebody may see. After a tunnel was closed the rest of its stream is not.
+    pub(super) fn passes(&mut self, session: SessionId, bytes: &[u8]) -> bool {
+        let is_shut = matches!(self.sessions.get(&session), Some(Kept::Shut));
+        let passes = !is_shut || bytes.starts_with(BANNER);
+        if is_shut && passes {
+            self.forget(session);
+        }
+        passes
+    }
+
+    /// Keeps bytes that pass; whether they could be. If not, what was kept is of no use, and is kept no longer.
+    pub(super) fn keep(&mut self, session: SessionId, chunk: Chunk, most: usize) -> bool {
+        let has_room = self.sessions.len() < SESSIONS_AT_MOST;
+        match self.sessions.get_mut(&session) {
+            Some(Kept::Bytes(kept)) if kept.len() + chunk.len() <= most => kept.append(chunk.bytes()),
+            None if chunk.len() <= most && has_room => {
+                self.sessions.insert(session, Kept::Bytes(chunk));
+            }
+            Some(Kept::Bytes(_) | Kept::Shut) | None => {
+                self.shut(session);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What was kept, for the first viewer.
+    pub(super) fn take(&mut self, session: SessionId) -> Option<Chunk> {
+        match self.sessions.get(&session)? {
+            Kept::Bytes(_) => {}
+            Kept::Shut => return None,
+        }
+        match self.sessions.remove(&session)? {
+            Kept::Bytes(chunk) => Some(chunk),
+            Kept::Shut => None,
+        }
+    }
+
+    /// The stream that was kept is over.
+    pub(super) fn forget(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// The tunnel is open: whatever comes now is the beginning of a stream, or follows what was kept.
+    pub(super) fn renew(&mut self, session: SessionId) {
+        if matches!(self.sessions.get(&session), Some(Kept::Shut)) {
+            self.forget(session);
+        }
+    }
+
+    /// The agent was told to close the tunnel.
+    pub(super) fn shut(&mut self, session: SessionId) {
+        if self.sessions.len() < SESSIONS_AT_MOST || self.sessions.contains_key(&session) {
+            self.sessions.insert(session, Kept::Shut);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const ONE: SessionId = Uuid::from_u128(1);
+
+    fn chunk(bytes: &[u8]) -> Chunk {
+        Chunk::copied(bytes)
+    }
+
+    #[test]
+    fn bytes_are_kept_in_order_for_the_first() {
+        let mut early = Early::default();
+        assert!(early.keep(ONE, chunk(b"RFB 003"), 12));
+        assert!(early.keep(ONE, chunk(b".008\n"), 12));
+        assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\n")));
+        assert_eq!(early.take(ONE), None);
+    }
+
+    #[test]
+    fn too_much_is_not_kept_at_all() {
+        let mut early = Early::default();
+        assert!(early.keep(ONE, chunk(b"RFB 003"), 8));
+        assert!(!early.keep(ONE, chunk(b".008\n"), 8));
+        assert!(!early.passes(ONE, b"more of it"));
+        assert_eq!(early.take(ONE), None);
+        assert!(early.passes(ONE, b"RFB 1"));
+        assert!(!early.keep(ONE, chunk(b"123456789"), 8));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_not_the_beginning_of_the_next() {
+        let mut early = Early::default();
+        early.shut(ONE);
+        assert!(!early.passes(ONE, b"late"));
+        assert!(early.passes(ONE, b"RFB 1"));
+        early.shut(ONE);
+        early.renew(ONE);
+        assert!(early.passes(ONE, b"anything"));
+        assert!(early.keep(ONE, chunk(b"kept"), 8));
+        early.renew(ONE);
+        assert_eq!(early.take(ONE), Some(chunk(b"kept")));
+    }
+
+    #[test]
+    fn so_many_sessions_and_no_more() {
+        let mut early = Early::default();
+        for n in 0..1_000 {
+            assert_eq!(early.keep(Uuid::from_u128(n), chunk(b"x"), 8), n < SESSIONS_AT_MOST as u128);
+        }
+        early.shut(Uuid::from_u128(5_000));
+        assert_eq!(early.sessions.len(), SESSIONS_AT_MOST);
+        early.forget(ONE);
+        assert!(early.keep(Uuid::from_u128(700), chunk(b"x"), 8));
+    }
+}

@@ -1,0 +1,94 @@
+//! Who is let in, and how the others are refused.
+
+use crate::{
+    protocols::labs::{
+        admission::{AgentQuery, Denial, agent, agent_in_field, subprotocol, viewer},
+        letters::ViewRefused,
+    },
+    realtime::UnixMicros,
+};
+use serde_json::{Value, json};
+
+const SESSION: &str = "770e8400-e29b-41d4-a716-446655440002";
+
+fn seen(session: &str, query: Option<&str>) -> Result<(String, String), Denial> {
+    viewer(session, query).map(|query| (query.session.to_string(), query.token.into_owned()))
+}
+
+#[test]
+fn viewers_bring_a_token_and_a_session() {
+    assert_eq!(seen(SESSION, Some("token=a.b-c")), Ok((SESSION.into(), "a.b-c".into())));
+    assert_eq!(seen(SESSION, Some("x=1&token=a%2Eb+c")), Ok((SESSION.into(), "a.b c".into())));
+    for query in [None, Some(""), Some("token="), Some("token"), Some("Token=a")] {
+        assert_eq!(seen(SESSION, query), Err(Denial::NoToken));
+        assert_eq!(seen("nonsense", query), Err(Denial::NoToken), "first who asks, then what");
+    }
+    assert_eq!(seen("nonsense", Some("token=a")), Err(Denial::View(ViewRefused::NoSession)));
+    for query in ["token=a&token=b", "token=%zz", "token=%ff", "token=%e9", "token=%4"] {
+        assert_eq!(seen(SESSION, Some(query)), Err(Denial::Invalid("token")), "{query}");
+    }
+    assert_eq!(seen(SESSION, Some("token=a&x=%zz")), Err(Denial::Invalid("query")));
+    assert_eq!(seen(SESSION, Some("token=a&%zz=b")), Err(Denial::Invalid("query")));
+}
+
+#[test]
+fn agents_say_who_they_are() {
+    let query = |platform: &str, region: &str| AgentQuery { name: "a1".into(), platform: platform.into(), region: region.into() };
+    assert_eq!(agent(Some("agent_id=a1&platform=kubernetes&region=us-east-1")), Ok(query("kubernetes", "us-east-1")));
+    assert_eq!(agent(Some("platform=host&agent_id=a1")), Ok(query("host", "")));
+    assert_eq!(agent(Some("platform=host&agent_id=a1&region=")), Ok(query("host", "")));
+    assert_eq!(agent_in_field(Some("agent_id=a1&platform=%20")), Ok(query("", "")));
+    for (text, denial) in [
+        (None, Denial::Missing("agent_id")),
+        (Some("agent_id=&platform=host"), Denial::Missing("agent_id")),
+        (Some("agent_id=a1"), Denial::Missing("platform")),
+        (Some("agent_id=a+1&platform=host"), Denial::Invalid("agent_id")),
+        (Some("agent_id=a1&platform=a/b"), Denial::Invalid("platform")),
+        (Some("agent_id=a1&platform=host&region=%0a"), Denial::Invalid("region")),
+        (Some("agent_id=a1&platform=host&agent_id=a1"), Denial::Invalid("agent_id")),
+    ] {
+        assert_eq!(agent(text), Err(denial), "{text:?}");
+    }
+    assert_eq!(agent(Some(&format!("agent_id={}&platform=host", "a".repeat(129)))), Err(Denial::Invalid("agent_id")));
+}
+
+#[test]
+fn the_subprotocol_is_answered_only_when_it_is_offered() {
+    assert_eq!(subprotocol([]), None);
+    assert_eq!(subprotocol(["base64"]), None);
+    assert_eq!(subprotocol(["Binary", "binaryx", ""]), None);
+    assert_eq!(subprotocol(["binary"]), Some("binary"));
+    assert_eq!(subprotocol(["base64, binary"]), Some("binary"));
+    assert_eq!(subprotocol(["base64", "x ,binary"]), Some("binary"));
+}
+
+#[test]
+fn refusals_have_the_contracts_form() {
+    for (denial, status, code) in [
+        (Denial::NoToken, 401, "AUTH_TOKEN_MISSING"),
+        (Denial::BadToken, 401, "AUTH_TOKEN_INVALID"),
+        (Denial::OldToken, 401, "AUTH_TOKEN_EXPIRED"),
+        (Denial::Missing("agent_id"), 400, "MISSING_REQUIRED_FIELD"),
+        (Denial::Invalid("platform"), 400, "INVALID_PARAMETER"),
+        (Denial::NoKey, 401, "AUTH_TOKEN_INVALID"),
+        (Denial::BadKey, 403, "AUTH_INSUFFICIENT_PERMISSIONS"),
+        (Denial::NoAgent, 404, "AGENT_NOT_FOUND"),
+        (Denial::View(ViewRefused::NoSession), 404, "SESSION_NOT_FOUND"),
+        (Denial::View(ViewRefused::NotYours), 403, "AUTH_INSUFFICIENT_PERMISSIONS"),
+        (Denial::View(ViewRefused::NotRunning), 409, "INVALID_STATE_TRANSITION"),
+        (Denial::View(ViewRefused::AgentOffline), 503, "AGENT_OFFLINE"),
+        (Denial::Unavailable, 503, "SERVICE_UNAVAILABLE"),
+    ] {
+        assert_eq!((denial.status(), denial.code()), (status, code));
+        let body: Value = serde_json::from_str(&denial.body(UnixMicros(1_763_808_600_000_000), "req-abc123")).unwrap();
+        assert_eq!(body["code"], code);
+        assert_eq!(body["timestamp"], "2025-11-22T10:50:00Z");
+        assert_eq!(body["request_id"], "req-abc123");
+        assert!(["error", "message"].iter().all(|key| body[key].as_str().is_some_and(|text| !text.is_empty())));
+        let field = match denial {
+            Denial::Missing(field) | Denial::Invalid(field) => json!({"field": field}),
+            _ => json!({}),
+        };
+        assert_eq!(body["details"], field);
+    }
+}
