@@ -361,6 +361,8 @@ impl Sitting {
         self.writing -= 1;
         match result {
             Ok(Kept::Done | Kept::Quiz(_)) => self.apply(place, write, c),
+            // It runs on disk no more: an end was written that the store said it had not. To try again would be of no use, ever.
+            Ok(Kept::Missing) if matches!(write.change, Change::Close { .. }) => self.apply(place, write, c),
             Ok(Kept::Missing) => self.failed(place, write, Refused::NotFound, c),
             Err(fault) => self.failed(place, write, Refused::Store(fault), c),
         }
