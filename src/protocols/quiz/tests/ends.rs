@@ -152,7 +152,10 @@ fn an_end_that_was_on_disk_though_the_store_said_no_is_an_end() {
     world.miss();
     let words = world.words();
     assert_eq!(words[0], format!("{failed}: Store(Failed)"));
-    assert_eq!(words[1..], ["attempt_finished", "attempt_closed to 7", "over to 7", &format!("{again}: Submitted")].map(String::from));
+    assert_eq!(
+        words[1..],
+        ["attempt_finished", "attempt_closed to 7", "over to 7", &format!("{again}: Submitted")].map(String::from)
+    );
 
     let mut world = limited();
     let forced = world.ask(force(QUIZ));
