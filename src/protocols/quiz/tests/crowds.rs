@@ -104,6 +104,24 @@ fn sockets_that_wait_for_a_quiz_have_their_bound() {
     assert!(world.is_empty());
 }
 
+#[test]
+fn the_sockets_of_an_attempt_have_their_bound() {
+    let mut world = World::watched(10);
+    world.get(start(QUIZ, 1));
+    world.hush();
+    for slot in 0..attempt::SOCKETS as u32 {
+        world.admit(conn(0, slot), 1);
+    }
+    assert!(world.hush().iter().all(|said| matches!(said, Said::Told(_, FromQuiz::Admitted))));
+    world.admit(conn(1, 0), 1);
+    world.admit(conn(0, 5), 1);
+    assert_eq!(world.words(), ["unavailable 0", "admitted 5"]);
+    world.part(conn(1, 0), 1);
+    world.part(conn(0, 7), 1);
+    world.admit(conn(1, 0), 1);
+    assert_eq!(world.words(), ["admitted 0"]);
+}
+
 /// A quiz that has ended, with so many attempts.
 fn put_old(world: &mut World, number: i64, attempts: u128) {
     world.shelf.put(quiz(number, 2));
