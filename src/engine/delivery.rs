@@ -40,7 +40,8 @@ impl Notices {
 impl Engine {
     /// Queues bytes for one connection, whole frames, behind all it was sent before.
     pub(super) fn send(&mut self, key: Key, segment: Segment, deliveries: u32) {
-        self.send_within(key, segment, deliveries, self.limits.outbox_bytes);
+        let bound = self.connections.at(key).map_or(0, |connection| connection.bound(&self.limits));
+        self.send_within(key, segment, deliveries, bound);
     }
 
     fn send_within(&mut self, key: Key, segment: Segment, deliveries: u32, bound: usize) {
@@ -153,7 +154,8 @@ impl Engine {
         let Engine { topics, connections, ready, overflowed, counters, limits, .. } = self;
         topics.flush(|slot, segment, frames| {
             let Some((key, connection)) = connections.in_slot_mut(slot) else { return };
-            match connection.outbox.push(segment, frames, limits.outbox_bytes) {
+            let bound = connection.bound(limits);
+            match connection.outbox.push(segment, frames, bound) {
                 Pushed::Ready => ready.push(key),
                 Pushed::Queued => {}
                 Pushed::Full => {

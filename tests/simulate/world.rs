@@ -183,7 +183,12 @@ impl World {
 
     /// The process begins: so many shards with nobody on them.
     fn begin(&mut self, shards: usize) {
-        let limits = Limits { seats: Seats::new(self.plan.seats), outbox_bytes: self.plan.outbox_bytes, ..Limits::default() };
+        let limits = Limits {
+            seats: Seats::new(self.plan.seats),
+            outbox_bytes: self.plan.outbox_bytes,
+            owner_outbox_bytes: self.plan.outbox_bytes,
+            ..Limits::default()
+        };
         let now = self.now;
         let shard = |id: usize| {
             let birth = Birth { id: ShardId(id as u16), start: now.moment, seed: self.seed };

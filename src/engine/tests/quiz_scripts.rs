@@ -434,8 +434,23 @@ fn a_drain_says_nothing_and_a_close_says_come_again() {
 }
 
 #[test]
+fn an_owner_who_reads_slowly_may_have_more_waiting_than_others() {
+    let limits = Limits { outbox_bytes: 1 << 10, ..Limits::default() };
+    let mut world = World::with(1, Default::default(), limits);
+    world.library.quizzes.insert(QuizId(1), quiz(1, "a", 0));
+    let owner = world.owner(0, "a", &["quiz:1"]);
+    world.stalled.push(owner);
+    for n in 0..40 {
+        world.start(0, 1, &format!("participant {n}"));
+    }
+    assert_eq!(world.ask_quiz(0, force(1, "school/a")), Reply::Forced(40));
+    assert_eq!(world.engines[0].counters().slow_readers.read(), 0);
+    world.leave_all(&[owner]);
+}
+
+#[test]
 fn an_owner_who_does_not_read_is_cut_and_the_others_hear_everything() {
-    let limits = Limits { outbox_bytes: 8 << 10, ..Limits::default() };
+    let limits = Limits { owner_outbox_bytes: 8 << 10, ..Limits::default() };
     let mut world = World::with(2, Default::default(), limits);
     world.library.quizzes.insert(QuizId(1), quiz(1, "a", 0));
     let (slow, other) = (world.owner(0, "a", &["quiz:1", "leaderboard:1"]), world.owner(0, "a", &["quiz:1"]));
