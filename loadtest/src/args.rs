@@ -182,7 +182,8 @@ pub(crate) struct Site {
     /// A file with one token a line, as many as students or owners.
     #[arg(long, required_unless_present = "key", conflicts_with = "key", value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
-    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256 or quiz.hs256; a line end behind it is not part of it.
+    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256 or quiz.hs256; a line end behind it is no
+    /// part of it.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// `iss` of the tokens made.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end where it finds something wrong")]
 
-#[path = "stub/quiz.rs"]
+#[path = "stub/quiz/mod.rs"]
 mod quiz;
 mod run;
 

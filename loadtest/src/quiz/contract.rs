@@ -1,4 +1,5 @@
-//! The quiz contract as owners and participants see it: what they send, and the parts of what they hear that are held against what was done.
+//! The quiz contract as owners and participants see it: what they send, and of what they hear the parts that are held against what
+//! was done.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

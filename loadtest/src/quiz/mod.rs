@@ -1,8 +1,8 @@
 //! The engine of a worker of a quiz run: participants at their desks, owners at their screens, on one thread, one epoll set and one
 //! read buffer.
 //!
-//! A participant has one request under way at most, as in a browser. Every answer has a slot; what a screen hears of it is looked up there by
-//! the participant's name and the number of the answer, and must be what the participant did.
+//! A participant has one request under way at most, as in a browser. Every answer has a slot; what a screen hears of it is looked up there
+//! by the participant's name and the number of the answer, and must be what the participant did.
 
 pub(crate) mod contract;
 mod desk;

@@ -59,7 +59,8 @@ impl Hall {
             if now_ns < due_ns {
                 return due_ns;
             }
-            if self.order.start_rate.is_some() {
+            // Where nobody answers the starts are not what is measured.
+            if self.order.start_rate.is_some() && self.order.pace != Pace::Never {
                 self.tally.record(Measure::Lag, now_ns - due_ns);
             }
             self.ask(self.next as u32, What::Start, due_ns);

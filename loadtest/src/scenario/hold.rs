@@ -1,4 +1,5 @@
-//! `hold`: participants begin attempts and hold nothing but their sockets, which answer Pings. How much that takes, and how evenly they come.
+//! `hold`: participants begin attempts and hold nothing but their sockets, which answer Pings: how much that takes, and how evenly these
+//! come.
 
 use super::{
     Stop,
@@ -22,7 +23,7 @@ use crate::{
 pub(crate) fn run(args: &Hold) -> Result<Report, Stop> {
     let plan = Plan { pace: Pace::Never, correct: 0.0, holds: Holds::Socket, screens: 0, channels: Vec::new(), sample: 0 };
     let mut run = begin("hold", &args.sitting, &plan, format!("sockets held for {}", spoken(args.hold)))?;
-    run.start()?;
+    run.start(false)?;
     run.check_level("the server's participants while they listen", PARTICIPANTS, run.crew.progress().listening)?;
     run.crew.pass(args.settle, |_| {})?;
     run.sample("holding");

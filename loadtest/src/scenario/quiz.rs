@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
     let plan = Plan { pace, correct: args.correct, holds, screens, channels, sample: args.sample };
     let mut run = begin("quiz", &args.sitting, &plan, then(args))?;
     run.stage(Stage::Watch, false, Teller::new("watching", 0), |_| 0)?;
-    run.start()?;
+    run.start(true)?;
     let progress = run.crew.progress();
     run.check_level("the server's owners while they watch", OWNERS, progress.watching)?;
     run.check_level("the server's participants while they listen", PARTICIPANTS, progress.listening)?;
@@ -90,10 +90,10 @@ fn count_owners(orders: &[HallOrder]) -> u64 {
 }
 
 impl Run {
-    /// Everybody begins.
-    pub(super) fn start(&mut self) -> Result<(), Stop> {
+    /// Everybody begins. `judged`: figures of the run come from it.
+    pub(super) fn start(&mut self, judged: bool) -> Result<(), Stop> {
         let teller = Teller::new("starting", self.asked.students);
-        self.stage(Stage::Start, true, teller, |progress| progress.signed_in)?;
+        self.stage(Stage::Start, judged, teller, |progress| progress.signed_in)?;
         self.sample("started");
         Ok(())
     }

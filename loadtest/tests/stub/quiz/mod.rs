@@ -1,5 +1,7 @@
 //! A server of quizzes that speaks just enough of the contract, and that does on purpose what a server should not.
 
+mod words;
+
 use crate::run::Server;
 use serde_json::{Value, json};
 use std::{
@@ -14,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use words::{bad, every, frame, good, now};
 
 /// What it does wrong. Every n-th counts from the first; 0 is never.
 #[derive(Clone, Copy, Default)]
@@ -146,41 +149,6 @@ fn listen(state: &Arc<State>, serve: fn(&State, TcpStream)) -> SocketAddr {
         }
     });
     address
-}
-
-fn every(n: u64, number: u64) -> bool {
-    n > 0 && number.is_multiple_of(n)
-}
-
-/// A whole text frame of a server.
-fn frame(message: &Value) -> Vec<u8> {
-    let text = message.to_string();
-    let mut frame = vec![0x81];
-    match text.len() {
-        short @ 0..=125 => frame.push(short as u8),
-        middling @ 126..=65_535 => {
-            frame.push(126);
-            frame.extend_from_slice(&(middling as u16).to_be_bytes());
-        }
-        long => {
-            frame.push(127);
-            frame.extend_from_slice(&(long as u64).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(text.as_bytes());
-    frame
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
-}
-
-fn good(status: u16, data: &Value) -> (u16, Value) {
-    (status, json!({ "code": "0000", "message": "ok", "data": data }))
-}
-
-fn bad(status: u16, code: &str) -> (u16, Value) {
-    (status, json!({ "code": code, "message": "no" }))
 }
 
 impl State {
