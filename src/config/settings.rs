@@ -182,6 +182,8 @@ section! {
         snapshot_interval: Duration = "200ms";
         /// The most rows of a snapshot: of a leaderboard the best, of a list of attempts those that changed last.
         snapshot_rows: usize = 200;
+        /// As websocket.outbox, for each connection of an owner: he hears of each attempt, and the end of 1,000 in one moment is 260KiB.
+        outbox: Size = "8MiB";
         /// How long after the end of an attempt its flags are still taken.
         flags_after_end: Duration = "30s";
         /// How long a participant's socket stays after it was told that its attempt is over.

@@ -68,6 +68,8 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// What may wait for one connection that does not read.
     pub outbox_bytes: usize,
+    /// The same for an owner of quizzes: all attempts of one may end in the same moment, and he hears of each.
+    pub owner_outbox_bytes: usize,
     /// What a peer may send.
     pub websocket: session::Limits,
 }
@@ -79,6 +81,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             outbox_bytes: 256 << 10,
+            owner_outbox_bytes: 8 << 20,
             websocket: session::Limits { frame: 64 << 10, message: 64 << 10 },
         }
     }

@@ -152,6 +152,7 @@ fn limits(settings: &Settings, connections: usize) -> Limits {
         handshake_timeout: settings.websocket.handshake_timeout,
         close_timeout: settings.websocket.close_timeout,
         outbox_bytes: settings.websocket.outbox.bytes(),
+        owner_outbox_bytes: settings.quiz.outbox.bytes(),
         websocket: crate::websocket::Limits { frame: message, message },
     }
 }

@@ -155,7 +155,7 @@ pub struct View {
     pub started_at: UnixMicros,
     /// When its time is up.
     pub deadline: Option<UnixMicros>,
-    /// Which questions have an answer.
+    /// Which questions have an answer; none once it is over, when only the store knows.
     pub answered: Vec<QuestionId>,
     /// How it ended.
     pub end: Option<End>,

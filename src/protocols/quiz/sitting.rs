@@ -419,6 +419,8 @@ impl Sitting {
         if force.left == 0 {
             let Force { asking, closed, .. } = self.forces.remove(id as usize);
             c.reply(asking, Reply::Forced(closed));
+        } else {
+            c.go_on(force.asking);
         }
     }
 

@@ -266,6 +266,25 @@ fn an_owner_who_waits_too_long_is_told_so_and_the_ends_come() {
 }
 
 #[test]
+fn an_owner_who_ends_a_crowd_waits_as_long_as_it_goes_on() {
+    let mut world = World::watched(0);
+    (1..=5).for_each(|n| drop(world.get(start(QUIZ, n))));
+    let stalled = world.ask(force(QUIZ));
+    for _ in 1..=4 {
+        world.pass(4 * SECOND);
+        world.keep();
+    }
+    world.pass(5 * SECOND - Duration::from_millis(50));
+    assert_eq!(world.reply(stalled), None, "sixteen seconds, and never five without an end");
+    world.pass_ms(100);
+    assert_eq!(world.reply(stalled), Some(Reply::Refused(Refused::Store(StoreFault::Busy))));
+    let repeated = world.ask(force(QUIZ));
+    world.keep();
+    assert_eq!(world.reply(repeated), Some(Reply::Forced(0)), "the first ended it after all");
+    assert!((1..=5).all(|n| end(&world, n).is_some()));
+}
+
+#[test]
 fn what_was_overdue_at_the_start_is_closed_at_its_deadline() {
     let mut world = limited();
     world.get(answer(QUIZ, 1, 3, true));
