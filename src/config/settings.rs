@@ -120,7 +120,8 @@ section! {
         outbox: Size = "256KiB";
         /// How long the peer may take to answer a Close before the socket is ended.
         close_timeout: Duration = "5s";
-        /// How many connections are held at once. 0: as many as the limit of open files allows, less a reserve.
+        /// How many connections are held at once. 0: as many as the limit of open files allows, less a reserve. A listener with
+        /// nothing but internal routes takes 32 more, so that a full server can be looked at.
         max_connections: usize = 0;
     }
 }

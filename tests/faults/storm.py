@@ -1,7 +1,7 @@
 """Participants who answer as fast as the server lets them, in processes of their own, and remember what they were told.
 
-`Storm` is the test's side. Run as a program, this file is one such process: it reads its order from standard input, a line of JSON, and writes
-`begun` when its participants have begun, then, at the end, what it counted.
+`Storm` is the test's side. Run as a program, this file is one such process: it reads its order from standard input, a line of JSON, and
+writes `begun` when its participants have begun, then, at the end, what it counted.
 """
 
 import asyncio
