@@ -113,9 +113,12 @@ fn sizes(settings: &Settings, findings: &mut Findings) {
     if quiz.snapshot_rows == 0 {
         findings.fault(&["quiz.snapshot_rows"], "expected at least 1");
     }
-    if quiz.snapshot_rows > websocket.outbox.bytes() / ROW_BYTES {
+    if quiz.outbox < websocket.max_message {
+        findings.fault(&["quiz.outbox", "websocket.max_message"], "expected outbox to hold at least one message of max_message");
+    }
+    if quiz.snapshot_rows > quiz.outbox.bytes() / ROW_BYTES {
         findings.warning(
-            &["quiz.snapshot_rows", "websocket.outbox"],
+            &["quiz.snapshot_rows", "quiz.outbox"],
             "outbox may be smaller than a snapshot of so many rows (1KiB each at most), and then closes who listens to it",
         );
     }

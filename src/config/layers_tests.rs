@@ -43,8 +43,9 @@ fn the_defaults_are_right() {
 fn the_defaults_of_quizzes_are_those_of_the_contract() {
     let settings = settings(Layers::default().flag("data_dir", "d"));
     let own = quiz::Settings::default();
-    let Quiz { ping_interval, pong_timeout, snapshot_interval, snapshot_rows, flags_after_end, goodbye, idle, issuers } =
+    let Quiz { ping_interval, pong_timeout, snapshot_interval, snapshot_rows, outbox, flags_after_end, goodbye, idle, issuers } =
         settings.quiz.clone();
+    assert_eq!(outbox.bytes(), 8 << 20);
     let keep_timeout = settings.store.acquire_timeout;
     let given = quiz::Settings {
         ping_interval,
@@ -263,6 +264,7 @@ fn relations_between_keys_are_checked() {
         ("[presence]\nauth_timeout = \"0s\"", "homeroom.toml:2: presence.auth_timeout: expected a duration from 10ms to 24h"),
         ("[presence]\nauth_timeout = \"25h\"", "homeroom.toml:2: presence.auth_timeout: expected a duration from 10ms to 24h"),
         ("[websocket]\noutbox = \"1KiB\"", "homeroom.toml:2: websocket.outbox: expected outbox to hold"),
+        ("[quiz]\noutbox = \"1KiB\"", "homeroom.toml:2: quiz.outbox: expected outbox to hold"),
         (
             "[listen.internal]\nbind = \"127.0.0.1:8080\"",
             "homeroom.toml:2: listen.internal.bind: presence and internal share a listener",
@@ -303,8 +305,7 @@ fn a_relation_is_not_checked_on_a_key_that_is_wrong_anyway() {
 fn what_is_odd_is_a_warning() {
     let loaded = Loaded::of(&file("test.endpoints = true\nlisten.internal.bind = \"0.0.0.0:9090\"\n")).unwrap();
     assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
-    for (text, warnings) in
-        [("quiz.snapshot_rows = 257", 1), ("websocket.outbox = \"199KiB\"", 1), ("quiz.snapshot_rows = 256", 0)]
+    for (text, warnings) in [("quiz.snapshot_rows = 8193", 1), ("quiz.outbox = \"199KiB\"", 1), ("quiz.snapshot_rows = 8192", 0)]
     {
         assert_eq!(Loaded::of(&file(text)).unwrap().warnings.len(), warnings, "{text}");
     }

@@ -120,7 +120,8 @@ section! {
         outbox: Size = "256KiB";
         /// How long the peer may take to answer a Close before the socket is ended.
         close_timeout: Duration = "5s";
-        /// How many connections are held at once. 0: as many as the limit of open files allows, less a reserve.
+        /// How many connections are held at once. 0: as many as the limit of open files allows, less a reserve. A listener with
+        /// nothing but internal routes takes 32 more, so that a full server can be looked at.
         max_connections: usize = 0;
     }
 }
@@ -182,6 +183,8 @@ section! {
         snapshot_interval: Duration = "200ms";
         /// The most rows of a snapshot: of a leaderboard the best, of a list of attempts those that changed last.
         snapshot_rows: usize = 200;
+        /// As websocket.outbox, for each connection of an owner: he hears of each attempt, and the end of 1,000 in one moment is 260KiB.
+        outbox: Size = "8MiB";
         /// How long after the end of an attempt its flags are still taken.
         flags_after_end: Duration = "30s";
         /// How long a participant's socket stays after it was told that its attempt is over.

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to the release of its socket.
 
-use super::{admission::Admitting, port::Listener};
+use super::{Limits, admission::Admitting, port::Listener};
 use crate::{
     protocols::{presence, quiz},
     realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
@@ -52,6 +52,23 @@ impl Connection {
             timer: None,
             subscriptions: SmallVec::new(),
             listener,
+        }
+    }
+
+    /// How many bytes may wait for it.
+    pub(super) fn bound(&self, limits: &Limits) -> usize {
+        match &self.phase {
+            Phase::Quiz(machine) => match **machine {
+                quiz::Connection::Owner(_) => limits.owner_outbox_bytes,
+                quiz::Connection::Participant(_) => limits.outbox_bytes,
+            },
+            Phase::Head(_)
+            | Phase::Echo
+            | Phase::Presence(_)
+            | Phase::Admitting(_)
+            | Phase::Closing { .. }
+            | Phase::Lingering
+            | Phase::Over => limits.outbox_bytes,
         }
     }
 

@@ -62,6 +62,8 @@ pub struct Counters {
     pub dropped_gone: Count,
     /// Frames published to topics that found a listener gone whose end the home had not heard of yet.
     pub dropped_absent: Count,
+    /// Frames published to topics of states that a listener did not get: a newer state took their place.
+    pub superseded: Count,
     /// Connections closed because they read too slowly.
     pub slow_readers: Count,
     /// Letters sent to other shards.

@@ -11,6 +11,9 @@ use crate::{
     },
     websocket::{close::CloseReason, frame},
 };
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
 use std::{mem, ops::Range, rc::Rc};
 
 /// The bytes of every notice, made once.
@@ -37,10 +40,14 @@ impl Notices {
     }
 }
 
+/// By slot: the newest states that wait until the send in flight has left, one for each topic.
+pub(super) type Owed = HashMap<u32, SmallVec<[(Topic, Segment); 2]>, FixedState>;
+
 impl Engine {
     /// Queues bytes for one connection, whole frames, behind all it was sent before.
     pub(super) fn send(&mut self, key: Key, segment: Segment, deliveries: u32) {
-        self.send_within(key, segment, deliveries, self.limits.outbox_bytes);
+        let bound = self.connections.at(key).map_or(0, |connection| connection.bound(&self.limits));
+        self.send_within(key, segment, deliveries, bound);
     }
 
     fn send_within(&mut self, key: Key, segment: Segment, deliveries: u32, bound: usize) {
@@ -105,8 +112,32 @@ impl Engine {
         let index = self.topics.index(&topic);
         let subscriptions = self.connections.at(self.key(conn)).map_or(&[][..], |connection| &connection.subscriptions);
         if subscriptions.iter().any(|own| Some(own.topic) == index) {
+            self.supersede(self.key(conn), topic);
             self.deliver_one(conn, frame);
         }
+    }
+
+    /// Publishes a state, of which only the newest counts. Who has a send in flight gets it behind that send, and of several the last: a
+    /// slow reader hears less often, and is not cut off for it.
+    pub(super) fn publish_state(&mut self, topic: Topic, frame: &Frame) {
+        let Some(segment) = Segment::whole(frame.to_vec()) else { return };
+        for slot in self.topics.slots(&topic) {
+            let Some((key, connection)) = self.connections.in_slot_mut(slot) else { continue };
+            if connection.outbox.is_empty() {
+                self.send(key, segment.clone(), 1);
+            } else {
+                self.supersede(key, topic);
+                self.owed.entry(slot).or_default().push((topic, segment.clone()));
+            }
+        }
+    }
+
+    /// A state that waits for this connection is not the newest any more, or not wanted.
+    fn supersede(&mut self, key: Key, topic: Topic) {
+        let Some(owed) = self.owed.get_mut(&key.slot) else { return };
+        let before = owed.len();
+        owed.retain(|(own, _)| *own != topic);
+        self.counters.superseded.add((before - owed.len()) as u64);
     }
 
     /// Lets a connection hear a topic.
@@ -118,6 +149,9 @@ impl Engine {
     /// Ends all that a connection listens to; what this turn held for it counts as dropped.
     pub(super) fn unlisten(&mut self, key: Key) {
         let is_quiz = self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Quiz(_)));
+        if is_quiz && let Some(owed) = self.owed.remove(&key.slot) {
+            self.counters.dropped_gone.add(owed.len() as u64);
+        }
         while let Some(subscription) = self.connections.at_mut(key).and_then(|connection| connection.subscriptions.pop()) {
             self.present.watching -= usize::from(is_quiz);
             if let Some((_, frames)) = self.topics.take(subscription) {
@@ -134,6 +168,7 @@ impl Engine {
         let Some(place) = connection.subscriptions.iter().position(|own| own.topic == index) else { return };
         let subscription = connection.subscriptions.swap_remove(place);
         self.present.watching -= 1;
+        self.supersede(key, topic);
         if let Some((segment, frames)) = self.topics.take(subscription) {
             self.send(key, segment, frames);
         }
@@ -153,7 +188,8 @@ impl Engine {
         let Engine { topics, connections, ready, overflowed, counters, limits, .. } = self;
         topics.flush(|slot, segment, frames| {
             let Some((key, connection)) = connections.in_slot_mut(slot) else { return };
-            match connection.outbox.push(segment, frames, limits.outbox_bytes) {
+            let bound = connection.bound(limits);
+            match connection.outbox.push(segment, frames, bound) {
                 Pushed::Ready => ready.push(key),
                 Pushed::Queued => {}
                 Pushed::Full => {
@@ -196,6 +232,10 @@ impl Engine {
         let deliveries = u64::from(connection.outbox.sent());
         if ok {
             self.counters.delivered.add(deliveries);
+            // Nothing is in flight, so that all fits.
+            for (_, segment) in self.owed.remove(&key.slot).unwrap_or_default() {
+                connection.outbox.push(segment, 1, usize::MAX);
+            }
             if connection.outbox.is_ready() {
                 self.ready.push(key);
             }

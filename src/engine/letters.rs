@@ -28,6 +28,16 @@ pub enum Topic {
     Quiz(QuizId, Channel),
 }
 
+impl Topic {
+    /// Whether each frame tells all there is, so that a newer one makes an older one needless.
+    pub fn is_state(&self) -> bool {
+        match self {
+            Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) => false,
+            Topic::Quiz(_, Channel::Attempts | Channel::Leaderboard) => true,
+        }
+    }
+}
+
 impl Hash for Topic {
     /// Which protocol it is of is left to the comparison: the table's hash costs what the key itself costs.
     fn hash<H: Hasher>(&self, state: &mut H) {

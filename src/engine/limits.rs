@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+/// How many more come in where no sockets are served, when all seats are taken: whoever looks after the server can look at a full one.
+pub const STANDING: usize = 32;
+
 /// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards
 /// share here: nothing waits.
 #[derive(Clone, Debug)]
@@ -28,13 +31,14 @@ impl Seats {
     }
 
     /// Takes one for as long as the guard lives, for a connection that the engine has given away; `None` when all are taken.
-    pub fn hold(&self) -> Option<HeldSeat> {
-        self.take().then(|| HeldSeat(self.clone()))
+    pub fn hold(&self, entrance: &Entrance) -> Option<HeldSeat> {
+        self.take(entrance).then(|| HeldSeat(self.clone()))
     }
 
     /// Takes one; false when all are taken.
-    pub(super) fn take(&self) -> bool {
-        let took = self.taken.fetch_add(1, Relaxed) < self.limit;
+    pub(super) fn take(&self, entrance: &Entrance) -> bool {
+        let limit = self.limit.saturating_add(if entrance.sockets.is_empty() { STANDING } else { 0 });
+        let took = self.taken.fetch_add(1, Relaxed) < limit;
         if !took {
             self.give_back();
         }
@@ -68,6 +72,8 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// What may wait for one connection that does not read.
     pub outbox_bytes: usize,
+    /// The same for an owner of quizzes: all attempts of one may end in the same moment, and he hears of each.
+    pub owner_outbox_bytes: usize,
     /// What a peer may send.
     pub websocket: session::Limits,
 }
@@ -79,6 +85,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             outbox_bytes: 256 << 10,
+            owner_outbox_bytes: 8 << 20,
             websocket: session::Limits { frame: 64 << 10, message: 64 << 10 },
         }
     }
@@ -140,11 +147,28 @@ mod tests {
 
     #[test]
     fn a_held_seat_counts_until_it_is_dropped() {
-        let seats = Seats::new(2);
-        let held = seats.hold();
-        assert!(held.is_some() && seats.take());
-        assert!(seats.hold().is_none() && !seats.take());
+        let (seats, public) = (Seats::new(2), public());
+        let held = seats.hold(&public);
+        assert!(held.is_some() && seats.take(&public));
+        assert!(seats.hold(&public).is_none() && !seats.take(&public));
         drop(held);
-        assert!(seats.take());
+        assert!(seats.take(&public));
+    }
+
+    fn public() -> Entrance {
+        Entrance { sockets: vec![("/ws".to_owned(), SocketApi::Presence)] }
+    }
+
+    #[test]
+    fn a_full_house_lets_some_in_where_there_are_no_sockets() {
+        let (seats, internal) = (Seats::new(2), Entrance::default());
+        assert!(seats.take(&public()) && seats.take(&public()));
+        let held: Vec<_> = (0..STANDING).map(|_| seats.hold(&internal)).collect();
+        assert!(held.iter().all(Option::is_some) && seats.hold(&internal).is_none());
+        drop(held);
+        assert!(!seats.take(&public()) && seats.take(&internal));
+        seats.give_back();
+        seats.give_back();
+        assert!(seats.take(&public()));
     }
 }

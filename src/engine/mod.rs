@@ -38,7 +38,7 @@ use crate::{
 use admission::Strays;
 use asks::{PresenceAsks, QuizAsks};
 use connection::{Connection, Phase};
-use delivery::Notices;
+use delivery::{Notices, Owed};
 use foldhash::fast::FixedState;
 use keys::Tellings;
 use quiz::Present;
@@ -82,6 +82,7 @@ pub struct Engine {
     quiz_asks: QuizAsks,
     tellings: Tellings,
     notices: Notices,
+    owed: Owed,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
     local: VecDeque<Letter>,
@@ -127,6 +128,7 @@ impl Engine {
             quiz_asks: QuizAsks::default(),
             tellings: Tellings::default(),
             notices: Notices::new(),
+            owed: Owed::with_hasher(FixedState::with_seed(birth.seed)),
             local: VecDeque::new(),
             letters: Vec::new(),
             questions: Vec::new(),
@@ -238,7 +240,9 @@ impl Engine {
                 let listeners = self.topics.listeners(&topic) as u64;
                 self.counters.offered.add(listeners);
                 self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
-                if self.topics.publish(&topic, &frame) {
+                if topic.is_state() {
+                    self.publish_state(topic, &frame);
+                } else if self.topics.publish(&topic, &frame) {
                     self.flush_topics();
                 }
             }

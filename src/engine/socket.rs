@@ -16,7 +16,8 @@ use std::{mem, time::Duration};
 impl Engine {
     /// A socket was accepted. `None`: the shard holds as many as it may, or is closing.
     pub fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
-        if self.closed || !self.limits.seats.take() {
+        let entrance = self.rules.entrances.get(usize::from(listener.0));
+        if self.closed || !entrance.is_some_and(|entrance| self.limits.seats.take(entrance)) {
             self.counters.refused.one();
             return None;
         }

@@ -119,8 +119,12 @@ impl Snapshot {
         each("homeroom_timers", "Timers set", Gauge, &|c| c.timers.read());
         each("homeroom_topics", "Topics with listeners on the shard", Gauge, &|c| c.topics.read());
         type Read = fn(&Counters) -> u64;
-        let reasons: [(&str, Read); 3] =
-            [("slow", |c| c.dropped_slow.read()), ("gone", |c| c.dropped_gone.read()), ("absent", |c| c.dropped_absent.read())];
+        let reasons: [(&str, Read); 4] = [
+            ("slow", |c| c.dropped_slow.read()),
+            ("gone", |c| c.dropped_gone.read()),
+            ("absent", |c| c.dropped_absent.read()),
+            ("superseded", |c| c.superseded.read()),
+        ];
         let samples = engines.iter().enumerate().flat_map(|(shard, counters)| {
             reasons.map(|(reason, read)| (vec![("shard", shard.to_string()), ("reason", reason.to_owned())], read(counters)))
         });
@@ -153,12 +157,16 @@ impl Snapshot {
             self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
         };
         each("homeroom_quiz_answers", "Answers of participants that were taken", Counter, &|c| c.quiz_answers.read());
-        each("homeroom_quiz_owners", "Owners who are connected", Gauge, &|c| c.quiz_owners.read());
-        each("homeroom_quiz_participants", "Participants who are connected", Gauge, &|c| c.quiz_participants.read());
+        each("homeroom_quiz_owners", "Sockets of owners of quizzes", Gauge, &|c| c.quiz_owners.read());
+        each("homeroom_quiz_participants", "Sockets of participants of quizzes", Gauge, &|c| c.quiz_participants.read());
         each("homeroom_quizzes", "Quizzes in memory at home on the shard", Gauge, &|c| c.quizzes.read());
-        each("homeroom_quiz_attempts", "Attempts that run, over those quizzes", Gauge, &|c| c.attempts.read());
-        each("homeroom_quiz_writing", "Changes of those quizzes that are being written", Gauge, &|c| c.quiz_writing.read());
-        each("homeroom_quiz_waiting", "Requests that wait at those quizzes", Gauge, &|c| c.quiz_waiting.read());
+        each("homeroom_quiz_attempts", "Attempts that run, at quizzes at home on the shard", Gauge, &|c| c.attempts.read());
+        each("homeroom_quiz_writing", "Changes on their way to disk, of quizzes at home on the shard", Gauge, &|c| {
+            c.quiz_writing.read()
+        });
+        each("homeroom_quiz_waiting", "Requests that wait for an answer of quizzes at home on the shard", Gauge, &|c| {
+            c.quiz_waiting.read()
+        });
     }
 
     fn shells(&mut self, shells: &[ShardCounts]) {

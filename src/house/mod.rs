@@ -119,11 +119,11 @@ pub fn serve_until_stopped(
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
-            let seats = limits.seats.clone();
+            let (seats, rules) = (limits.seats.clone(), house.rules.clone());
             let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
                 let Listener(index) = handoff.listener;
                 // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
-                let seat = seats.hold();
+                let seat = rules.entrances.get(usize::from(index)).and_then(|entrance| seats.hold(entrance));
                 let served = seat.is_some().then(|| serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone()));
                 Box::pin(async move {
                     let _seat = seat;
@@ -152,6 +152,7 @@ fn limits(settings: &Settings, connections: usize) -> Limits {
         handshake_timeout: settings.websocket.handshake_timeout,
         close_timeout: settings.websocket.close_timeout,
         outbox_bytes: settings.websocket.outbox.bytes(),
+        owner_outbox_bytes: settings.quiz.outbox.bytes(),
         websocket: crate::websocket::Limits { frame: message, message },
     }
 }

@@ -77,6 +77,12 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
         self.by_key.get(key).and_then(|&index| self.topics[index as usize].as_ref()).map_or(0, |topic| topic.listeners.len())
     }
 
+    /// Those who listen to `key` here.
+    pub fn slots(&self, key: &K) -> Vec<u32> {
+        let topic = self.by_key.get(key).and_then(|&index| self.topics[index as usize].as_ref());
+        topic.map_or_else(Vec::new, |topic| topic.listeners.iter().map(|listener| listener.slot).collect())
+    }
+
     /// Lets `slot` hear what is published to `key` from now on.
     pub fn subscribe(&mut self, key: K, slot: u32) -> Subscription {
         let index = match self.by_key.get(&key) {

@@ -1,4 +1,4 @@
-"""The contract's sign-in by a second client that is not ours: `ws` on Node. `tests/run` installs `ws` where there is a Node."""
+"""The contract's sign-in by a second client that is not ours: `ws` on Node. `tests/run` installs Node and its `ws`."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The contract's own two examples, word for word (`examples/`), run by Node. `tests/run` installs `ws` where there is a Node."""
+"""The contract's own two examples, word for word (`examples/`), run by Node. `tests/run` installs Node and its `ws`."""
 
 import asyncio
 import shutil

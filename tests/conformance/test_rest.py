@@ -4,6 +4,7 @@ import socket
 import time
 import uuid
 
+import httpx
 import pytest
 
 import tokens
@@ -225,6 +226,8 @@ def test_http_connections_count_among_the_connections(build):
             connection.close()
         time.sleep(0.05)
     assert len(kept) == most
+    for page in ("livez", "readyz", "metrics"):  # a full server does not look like a dead one
+        assert httpx.get(f"{house.internal}/{page}", trust_env=False, verify=False).status_code == 200
     kept[0].close()
     deadline = time.monotonic() + 10
     while not served(connections(1)[0]):

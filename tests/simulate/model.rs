@@ -10,6 +10,7 @@ use crate::{
 };
 use homeroom::{
     engine::Counters,
+    protocols::quiz::Channel,
     realtime::{ClassroomId, ConnId, Moment, UnixMicros},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,7 +125,11 @@ impl Model {
         assert!(!own.over, "a send to {conn:?} after its end");
         assert!(!own.half_closed, "a send to {conn:?} after its FIN");
         assert!(own.in_flight.is_none(), "two sends in flight to {conn:?}");
-        let bound = self.outbox_bytes + self.tallies[conn.shard.index()].brought + LAST_WORDS;
+        // The newest of each list that waited for the send before.
+        let lists =
+            own.quiz.as_ref().map_or(0, |socket| socket.channels().filter(|(_, channel)| *channel != Channel::Quiz).count());
+        let owed = lists * self.quizzes.list_bytes();
+        let bound = self.outbox_bytes + self.tallies[conn.shard.index()].brought + owed + LAST_WORDS;
         assert!(bytes.len() <= bound, "{} bytes waited for {conn:?}, where {bound} may", bytes.len());
         let mut flight = InFlight::default();
         while !bytes.is_empty() {
@@ -415,7 +420,7 @@ impl Model {
 }
 
 fn done(counters: &Counters) -> u64 {
-    counters.delivered.read() + counters.dropped_slow.read() + counters.dropped_gone.read()
+    counters.delivered.read() + counters.dropped_slow.read() + counters.dropped_gone.read() + counters.superseded.read()
 }
 
 pub(crate) fn within(name: &str, shard: usize, level: u64, low: u64, high: u64) {

@@ -183,7 +183,12 @@ impl World {
 
     /// The process begins: so many shards with nobody on them.
     fn begin(&mut self, shards: usize) {
-        let limits = Limits { seats: Seats::new(self.plan.seats), outbox_bytes: self.plan.outbox_bytes, ..Limits::default() };
+        let limits = Limits {
+            seats: Seats::new(self.plan.seats),
+            outbox_bytes: self.plan.outbox_bytes,
+            owner_outbox_bytes: self.plan.outbox_bytes,
+            ..Limits::default()
+        };
         let now = self.now;
         let shard = |id: usize| {
             let birth = Birth { id: ShardId(id as u16), start: now.moment, seed: self.seed };
@@ -230,6 +235,7 @@ impl World {
             ("delivered".into(), sum(&|counters| counters.delivered.read())),
             ("dropped, slow".into(), sum(&|counters| counters.dropped_slow.read())),
             ("dropped, gone".into(), sum(&|counters| counters.dropped_gone.read())),
+            ("superseded".into(), sum(&|counters| counters.superseded.read())),
             ("slow readers".into(), sum(&|counters| counters.slow_readers.read())),
         ];
         for error in SessionError::ALL {

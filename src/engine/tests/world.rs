@@ -338,7 +338,7 @@ impl World {
         moved
     }
 
-    fn hear(&mut self, conn: ConnId, bytes: &[u8]) {
+    pub(super) fn hear(&mut self, conn: ConnId, bytes: &[u8]) {
         let mut unread = self.unread.remove(&conn).unwrap_or_default();
         unread.extend_from_slice(bytes);
         let mut rest = &unread[..];

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     http::{answer::Answer, call::Call},
     protocols::quiz::{
-        asks::{Ask, Entrant, Pass, Reply},
+        asks::{Ask, Entrant, Pass, Reply, View},
         model::{EventId, OwnerId, ParticipantId, QuestionId, QuizId},
     },
 };
@@ -79,9 +79,22 @@ async fn check_event<S: Rooms>(call: &Call<S>, quiz: QuizId, event: EventId) -> 
 pub(super) async fn look<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let (quiz, attempt) = session(&call)?;
     match call.house.ask(Ask::Look { quiz, attempt }).await {
-        Reply::Looked(view) => done(&ViewShape::from(&*view)),
+        Reply::Looked(mut view) => {
+            if view.end.is_some() {
+                view.answered = answered(&call, &view).await?;
+            }
+            done(&ViewShape::from(&*view))
+        }
         other => Err(other.into()),
     }
+}
+
+/// Which questions had an answer at the end, in the quiz's order: a home does not keep that.
+async fn answered<S: Rooms>(call: &Call<S>, view: &View) -> Result<Vec<QuestionId>, Fault> {
+    let found = call.house.attempt(view.quiz.owner.clone(), view.attempt).await?;
+    let answers = found.map_or(Vec::new(), |(_, answers)| answers);
+    let questions = view.quiz.questions.iter().map(|question| question.id);
+    Ok(questions.filter(|id| answers.iter().any(|answer| answer.question == *id)).collect())
 }
 
 #[derive(Deserialize)]

@@ -23,6 +23,8 @@ struct Waiting {
     asker: ShardId,
     number: u64,
     timer: Option<TimerId>,
+    /// Since when nothing was done for it.
+    since: Moment,
 }
 
 /// Whom the store's answer concerns.
@@ -114,6 +116,12 @@ impl Desk {
         self.waiting.at(asking).is_some()
     }
 
+    /// A request waits for the store's answer now, however long that takes: the store has a time of its own after which it refuses.
+    pub fn hold(&mut self, asking: Asking) {
+        let timer = self.waiting.at_mut(asking).and_then(|waiting| waiting.timer.take());
+        self.cancel(timer);
+    }
+
     /// Takes a timer back.
     pub fn cancel(&mut self, timer: Option<TimerId>) {
         timer.and_then(|timer| self.wheel.cancel(timer));
@@ -123,7 +131,7 @@ impl Desk {
 impl Circumstances<'_> {
     /// A request begins to wait.
     pub fn receive(&mut self, asker: ShardId, number: u64) -> Asking {
-        let asking = self.desk.waiting.insert(Waiting { asker, number, timer: None });
+        let asking = self.desk.waiting.insert(Waiting { asker, number, timer: None, since: self.now.moment });
         let timer = self.after(self.desk.settings.keep_timeout, Timer::Asking(asking));
         if let Some(waiting) = self.desk.waiting.at_mut(asking) {
             waiting.timer = Some(timer);
@@ -133,7 +141,7 @@ impl Circumstances<'_> {
 
     /// Answers a request, unless it waits no more.
     pub fn reply(&mut self, asking: Asking, reply: Reply) {
-        let Some(Waiting { asker, number, timer }) = self.desk.waiting.remove(asking) else { return };
+        let Some(Waiting { asker, number, timer, .. }) = self.desk.waiting.remove(asking) else { return };
         self.desk.cancel(timer);
         self.out.push(Outcome::Reply { asker, number, reply: Box::new(reply) });
     }
@@ -143,9 +151,22 @@ impl Circumstances<'_> {
         self.reply(asking, Reply::Refused(refused));
     }
 
-    /// A request has waited too long. What was begun for its sake goes on.
+    /// A part of what a request wants is done: for the rest it waits anew.
+    pub fn go_on(&mut self, asking: Asking) {
+        if let Some(waiting) = self.desk.waiting.at_mut(asking) {
+            waiting.since = self.now.moment;
+        }
+    }
+
+    /// A request has waited as long as one does. If nothing was done for it meanwhile, that was too long; what was begun for its sake goes
+    /// on.
     pub fn give_up(&mut self, asking: Asking) {
-        self.refuse(asking, Refused::Store(StoreFault::Busy));
+        let Some(waiting) = self.desk.waiting.at_mut(asking) else { return };
+        let end = waiting.since + self.desk.settings.keep_timeout;
+        if end <= self.now.moment {
+            return self.refuse(asking, Refused::Store(StoreFault::Busy));
+        }
+        waiting.timer = Some(self.desk.wheel.set(end, Timer::Asking(asking)));
     }
 
     /// A request is answered another way.

@@ -30,6 +30,13 @@ const HANGING: Mood = Mood::Slow(0);
 const ROW_BYTES: usize = 400;
 const EVENT_BYTES: usize = 600;
 
+impl super::sockets::Quizzes {
+    /// What one list may have now.
+    pub(crate) fn list_bytes(&self) -> usize {
+        self.rows.min(self.told.attempts.len()) * ROW_BYTES + EVENT_BYTES
+    }
+}
+
 /// An answer on its way to its shard.
 pub(crate) struct Post {
     ticket: u64,
@@ -243,8 +250,7 @@ impl World {
 
     /// What homes on a shard may say because of so many changes: events, and the lists with them.
     pub(crate) fn brings_events(&mut self, shard: usize, changes: usize) {
-        let rows = self.model.quizzes.rows.min(self.model.quizzes.told.attempts.len());
-        let lists = 2 * (rows * ROW_BYTES + EVENT_BYTES) * self.model.quizzes.all.len().max(1);
+        let lists = 2 * self.model.quizzes.list_bytes() * self.model.quizzes.all.len().max(1);
         self.model.tallies[shard].brought += changes * (2 * EVENT_BYTES + lists);
     }
 

@@ -135,6 +135,36 @@ fn an_end_that_could_not_be_written_is_tried_again_and_no_answer_taken_meanwhile
 }
 
 #[test]
+fn an_end_that_was_on_disk_though_the_store_said_no_is_an_end() {
+    let mut world = limited();
+    world.pass(10 * SECOND + Duration::from_millis(5));
+    world.fail(StoreFault::Failed);
+    world.pass_ms(110);
+    world.miss();
+    assert_eq!(world.words(), ["attempt_finished", "attempt_closed to 7", "over to 7"]);
+    world.pass(60 * SECOND);
+    assert!(world.pending.is_empty(), "it is not tried for ever");
+
+    let mut world = limited();
+    let failed = world.ask(submit(QUIZ, 1));
+    world.fail(StoreFault::Failed);
+    let again = world.ask(submit(QUIZ, 1));
+    world.miss();
+    let words = world.words();
+    assert_eq!(words[0], format!("{failed}: Store(Failed)"));
+    assert_eq!(
+        words[1..],
+        ["attempt_finished", "attempt_closed to 7", "over to 7", &format!("{again}: Submitted")].map(String::from)
+    );
+
+    let mut world = limited();
+    let forced = world.ask(force(QUIZ));
+    world.miss();
+    assert_eq!(world.reply(forced), Some(Reply::Forced(1)));
+    assert_eq!(world.homes.population(), (1, 0));
+}
+
+#[test]
 fn a_clock_set_back_gives_time_and_one_set_forward_takes_it() {
     let mut world = limited();
     world.now.wall.0 -= 3_000_000;
@@ -233,6 +263,25 @@ fn an_owner_who_waits_too_long_is_told_so_and_the_ends_come() {
     world.unwatch(conn(0, 1), Channel::Quiz);
     world.rest();
     assert!(world.is_empty());
+}
+
+#[test]
+fn an_owner_who_ends_a_crowd_waits_as_long_as_it_goes_on() {
+    let mut world = World::watched(0);
+    (1..=5).for_each(|n| drop(world.get(start(QUIZ, n))));
+    let stalled = world.ask(force(QUIZ));
+    for _ in 1..=4 {
+        world.pass(4 * SECOND);
+        world.keep();
+    }
+    world.pass(5 * SECOND - Duration::from_millis(50));
+    assert_eq!(world.reply(stalled), None, "sixteen seconds, and never five without an end");
+    world.pass_ms(100);
+    assert_eq!(world.reply(stalled), Some(Reply::Refused(Refused::Store(StoreFault::Busy))));
+    let repeated = world.ask(force(QUIZ));
+    world.keep();
+    assert_eq!(world.reply(repeated), Some(Reply::Forced(0)), "the first ended it after all");
+    assert!((1..=5).all(|n| end(&world, n).is_some()));
 }
 
 #[test]
