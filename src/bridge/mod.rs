@@ -5,22 +5,28 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 use tokio::{
     runtime,
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task,
 };
 
 type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Threads for errands that block.
-const BLOCKING_THREADS: usize = 4;
+/// Threads for errands that block: two for passwords, two for what takes long, and two that are always there for the rest.
+const BLOCKING_THREADS: usize = 6;
+/// Of what takes long so many at a time.
+const LONG: usize = 2;
 
 /// The way to the bridge. Cheap to clone; the bridge ends when the last clone is gone.
 #[derive(Clone, Debug)]
-pub struct Bridge(mpsc::UnboundedSender<Errand>);
+pub struct Bridge {
+    errands: mpsc::UnboundedSender<Errand>,
+    long: Arc<Semaphore>,
+}
 
 impl Bridge {
     /// Starts the thread.
@@ -35,13 +41,13 @@ impl Bridge {
                 }
             });
         })?;
-        Ok((Bridge(sender), thread))
+        Ok((Bridge { errands: sender, long: Arc::new(Semaphore::new(LONG)) }, thread))
     }
 
     /// Runs this there. Never blocks. Each waiting client has at most one errand, so their number is bounded by that of the connections.
     pub fn run(&self, errand: impl Future<Output = ()> + Send + 'static) {
         // A bridge that is gone means that the process ends.
-        let _ = self.0.send(Box::pin(errand));
+        let _ = self.errands.send(Box::pin(errand));
     }
 
     /// Runs this there, on a thread that may block, and waits for the answer. `None`: the process ends.
@@ -53,6 +59,17 @@ impl Bridge {
             }
         });
         answer.await.ok()
+    }
+
+    /// As [`Bridge::call`], for what may take long and may be many: it waits its turn, and the others find a thread meanwhile.
+    pub async fn call_long<T: Send + 'static>(&self, blocking: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let turn = self.long.clone().acquire_owned().await.ok()?;
+        let work = move || {
+            // Held until the work is done, even when nobody waits for it any more.
+            let _turn = turn;
+            blocking()
+        };
+        self.call(work).await
     }
 
     /// Runs this there and waits for the answer. `None`: the process ends.
@@ -76,6 +93,25 @@ mod tests {
         let name = || thread::current().name().map(str::to_owned);
         assert_eq!(block_on(bridge.ask(async move { name() })), Some(Some("bridge".to_owned())));
         assert_eq!(block_on(bridge.call(name)), Some(Some("bridge-blocking".to_owned())));
+        drop(bridge);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn what_takes_long_leaves_a_thread_for_the_rest() {
+        let (bridge, thread) = Bridge::start().unwrap();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(std::sync::Mutex::new(gate));
+        let long = |_| {
+            let gate = gate.clone();
+            Box::pin(bridge.call_long(move || gate.lock().unwrap().recv().is_ok()))
+        };
+        let mut waiting: Vec<_> = (0..3 * BLOCKING_THREADS).map(long).collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
+        assert_eq!(block_on(bridge.call(|| 1)), Some(1));
+        waiting.iter().for_each(|_| open.send(()).unwrap());
+        assert!(waiting.into_iter().all(|one| block_on(one) == Some(true)));
         drop(bridge);
         thread.join().unwrap();
     }

@@ -53,7 +53,7 @@ impl Shift {
                 let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
                 let bridge = self.asked.bridge.clone();
                 self.asked.bridge.run(async move {
-                    let result = bridge.call(move || store.quiz(quiz)).await.unwrap_or(Err(StoreFault::Busy));
+                    let result = bridge.call_long(move || store.quiz(quiz)).await.unwrap_or(Err(StoreFault::Busy));
                     post.post(id, [Answer::Loaded { quiz, result }]);
                 });
             }

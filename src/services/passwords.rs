@@ -13,7 +13,7 @@ const PARAMS: Params = match Params::new(19 * 1024, 2, 1, None) {
     Ok(params) => params,
     Err(_) => panic!("these are right"),
 };
-/// Hashes that are made at a time: half of the bridge's threads, since the others read records.
+/// Hashes that are made at a time: as many of the bridge's threads are left to those that read records.
 const WORKING: usize = 2;
 /// Those that may be under way, waiting ones included: about half a second of work.
 const UNDER_WAY: usize = 64;

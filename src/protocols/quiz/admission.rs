@@ -35,7 +35,7 @@ pub enum Denial {
     Role,
     /// The session token is no good, or its attempt is over.
     Session,
-    /// The store could not be asked.
+    /// The store could not be asked, or too many sockets listen to this attempt.
     Unavailable,
 }
 

@@ -174,7 +174,9 @@ pub struct End {
     pub answered_count: u32,
 }
 
-/// Why an [`Ask`] was not fulfilled. Nothing was written.
+/// Why an [`Ask`] was not fulfilled. Nothing was written, but where it has waited too long ([`StoreFault::Busy`]): its record may be on its
+/// way then, and holds when it is on disk. To ask again is safe for an answer, an end and a beginning (which waits for the store's own
+/// word); a batch of flags may be there twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
     /// There is no such quiz, attempt or question, or it is another's.

@@ -15,6 +15,9 @@ use std::{collections::VecDeque, time::Duration};
 
 /// How many requests wait at most.
 pub const WAITING: usize = 64;
+/// The sockets of its participant at most: pages, devices, and those that are gone and not yet missed. Each costs its home a step at its
+/// beginning and at its end for every other.
+pub const SOCKETS: usize = 128;
 /// From an end that could not be written to the next try; each time twice as long, up to [`RETRY_LONGEST`].
 pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// See [`RETRY_FIRST`].
@@ -328,12 +331,17 @@ impl Attempt {
 
     // --- the participant's sockets, and the timer
 
-    /// A socket of its participant listens.
-    pub fn admit(&mut self, conn: ConnId) {
+    /// A socket of its participant listens. False: too many do.
+    pub fn admit(&mut self, conn: ConnId) -> bool {
         let sockets = &mut self.work.get_or_insert_default().sockets;
-        if !sockets.contains(&conn) {
+        if sockets.contains(&conn) {
+            return true;
+        }
+        let has_room = sockets.len() < SOCKETS;
+        if has_room {
             sockets.push(conn);
         }
+        has_room
     }
 
     /// It listens no more.

@@ -116,6 +116,12 @@ impl Desk {
         self.waiting.at(asking).is_some()
     }
 
+    /// A request waits for the store's answer now, however long that takes: the store has a time of its own after which it refuses.
+    pub fn hold(&mut self, asking: Asking) {
+        let timer = self.waiting.at_mut(asking).and_then(|waiting| waiting.timer.take());
+        self.cancel(timer);
+    }
+
     /// Takes a timer back.
     pub fn cancel(&mut self, timer: Option<TimerId>) {
         timer.and_then(|timer| self.wheel.cancel(timer));

@@ -38,6 +38,8 @@ impl Sitting {
         };
         let place = self.add(Attempt::new(&started));
         self.starting += 1;
+        // Nobody else can be told the session token later: who was sent away, and has begun all the same, could not get at his attempt.
+        c.desk.hold(asking);
         let write = Write { asking: Some(asking), change: Change::Start };
         self.keep(place, write, Record::Started(Box::new(started)), c);
     }

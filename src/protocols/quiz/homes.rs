@@ -8,6 +8,7 @@ use super::{
     record::{Kept, KeyChange, Loaded, Record},
     room::{self, Fate, Room},
     settings::Settings,
+    spare::Spare,
 };
 use crate::realtime::{ConnId, Frame, Moment, Now, ShardId, StoreFault};
 use foldhash::fast::FixedState;
@@ -83,13 +84,15 @@ pub struct Homes {
     fired: Vec<(Moment, Timer)>,
     /// Over all rooms.
     running: usize,
+    /// Rooms that nobody needs.
+    spare: Spare,
 }
 
 impl Homes {
     /// No quizzes yet. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: Settings, seed: u64, start: Moment) -> Homes {
         let desk = Desk::new(settings, seed, start);
-        Homes { rooms: HashMap::with_hasher(desk.hasher.clone()), desk, fired: Vec::new(), running: 0 }
+        Homes { rooms: HashMap::with_hasher(desk.hasher.clone()), desk, fired: Vec::new(), running: 0, spare: Spare::default() }
     }
 
     /// How many quizzes are in memory, and how many attempts run over all.
@@ -167,7 +170,7 @@ impl Homes {
         self.in_room(quiz, now, out, |room, c| fate = room.loaded(loaded, c));
         match fate {
             Fate::Kept => {}
-            Fate::Forgotten => drop(self.rooms.remove(&quiz)),
+            Fate::Forgotten => self.forget(quiz),
         }
     }
 
@@ -196,7 +199,7 @@ impl Homes {
             Timer::Load(quiz) => out.push(Outcome::Load(quiz)),
             Timer::Idle(quiz) => {
                 if self.rooms.get(&quiz).is_some_and(Room::is_idle) {
-                    self.rooms.remove(&quiz);
+                    self.forget(quiz);
                 }
             }
         }
@@ -216,8 +219,17 @@ impl Homes {
         let running = room.running();
         let mut circumstances = Circumstances { desk: &mut self.desk, now, out };
         act(room, &mut circumstances);
-        room.rest(&mut circumstances);
+        room.rest(&mut self.spare, &mut circumstances);
         self.running = self.running + room.running() - running;
+        while let Some(unused) = self.spare.excess() {
+            self.forget(unused);
+        }
+    }
+
+    fn forget(&mut self, quiz: QuizId) {
+        if let Some(mut room) = self.rooms.remove(&quiz) {
+            room.rise(&mut self.spare, &mut self.desk);
+        }
     }
 
     /// Has a record written that concerns no quiz.

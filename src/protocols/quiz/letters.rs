@@ -94,7 +94,7 @@ pub enum ToQuiz {
 pub enum FromQuiz {
     /// The participant's attempt runs.
     Admitted,
-    /// It does not, or there is none such. `unknown` false: the store could not be read.
+    /// It does not, or there is none such. `unknown` false: the store could not be read, or too many listen.
     Refused {
         /// Whether the session is no good.
         unknown: bool,

@@ -28,6 +28,7 @@ pub mod requests;
 pub mod room;
 pub mod settings;
 pub mod sitting;
+pub mod spare;
 pub mod standing;
 pub mod telling;
 

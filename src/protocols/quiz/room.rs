@@ -2,13 +2,14 @@
 
 use super::{
     asks::{Ask, Refused, Reply},
-    desk::{Asking, Circumstances, Timer, Whose},
+    desk::{Asking, Circumstances, Desk, Timer, Whose},
     edits,
     homes::Outcome,
     letters::{Channel, FromQuiz, ToQuiz, Verdict},
     model::{OwnerId, QuizId},
     record::{Edit, Kept, Loaded, Record},
     sitting::Sitting,
+    spare::Spare,
 };
 use crate::realtime::{ConnId, StoreFault, TimerId, UnixMicros};
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
@@ -55,6 +56,8 @@ pub struct Room {
     asks: VecDeque<Waiting>,
     editing: Option<Box<Editing>>,
     idle: Option<TimerId>,
+    /// Its number among those that nobody needs.
+    spare: Option<u64>,
 }
 
 /// What is to become of a room that was to be read.
@@ -69,7 +72,7 @@ pub enum Fate {
 impl Room {
     /// A quiz that is being read.
     pub fn new(id: QuizId) -> Room {
-        Room { id, stage: Stage::Loading(Loading::default()), asks: VecDeque::new(), editing: None, idle: None }
+        Room { id, stage: Stage::Loading(Loading::default()), asks: VecDeque::new(), editing: None, idle: None, spare: None }
     }
 
     /// How many attempts run.
@@ -97,10 +100,21 @@ impl Room {
     }
 
     /// Something has happened: the time of doing nothing begins anew, if there is nothing to do.
-    pub fn rest(&mut self, c: &mut Circumstances<'_>) {
-        c.desk.cancel(self.idle.take());
-        if self.is_idle() {
+    pub fn rest(&mut self, spare: &mut Spare, c: &mut Circumstances<'_>) {
+        self.rise(spare, c.desk);
+        if let Stage::Ready(sitting) = &self.stage
+            && self.is_idle()
+        {
             self.idle = Some(c.after(c.desk.settings.idle, Timer::Idle(self.id)));
+            self.spare = Some(spare.put(self.id, sitting.attempts.len() + sitting.quiz.questions.len()));
+        }
+    }
+
+    /// It rests no more, or is to be forgotten.
+    pub fn rise(&mut self, spare: &mut Spare, desk: &mut Desk) {
+        desk.cancel(self.idle.take());
+        if let Some(number) = self.spare.take() {
+            spare.take(number);
         }
     }
 

@@ -17,7 +17,8 @@ pub struct Settings {
     pub flags_after_end: Duration,
     /// From `attempt_closed` to the Close of the participant's socket.
     pub goodbye: Duration,
-    /// How long a request waits for its row; then it is told that the store is busy. One that ends all waits so long for each next end.
+    /// How long a request waits for its turn and its row; then it is told that the store is busy. The beginning of an attempt waits for
+    /// its turn alone so long, and then for the store's own word; a request to end all waits so long for each next end.
     pub keep_timeout: Duration,
     /// How long a quiz with nothing under way and nobody watching stays in memory.
     pub idle: Duration,

@@ -199,11 +199,10 @@ impl Sitting {
     /// A participant's socket wants to hear of the end.
     pub fn admit(&mut self, conn: ConnId, attempt: AttemptId, c: &mut Circumstances<'_>) {
         let found = self.find(attempt).map(|place| self.attempt(place));
-        let word = match found.filter(|attempt| attempt.is_running() && !attempt.is_overdue(c.now.wall)) {
-            Some(attempt) => {
-                attempt.admit(conn);
-                FromQuiz::Admitted
-            }
+        let running = found.filter(|attempt| attempt.is_running() && !attempt.is_overdue(c.now.wall));
+        let word = match running.map(|attempt| attempt.admit(conn)) {
+            Some(true) => FromQuiz::Admitted,
+            Some(false) => FromQuiz::Refused { unknown: false },
             None => FromQuiz::Refused { unknown: true },
         };
         c.out.push(Outcome::Tell(conn, word));
@@ -361,6 +360,8 @@ impl Sitting {
         self.writing -= 1;
         match result {
             Ok(Kept::Done | Kept::Quiz(_)) => self.apply(place, write, c),
+            // It runs on disk no more: an end was written that the store said it had not. To try again would be of no use, ever.
+            Ok(Kept::Missing) if matches!(write.change, Change::Close { .. }) => self.apply(place, write, c),
             Ok(Kept::Missing) => self.failed(place, write, Refused::NotFound, c),
             Err(fault) => self.failed(place, write, Refused::Store(fault), c),
         }

@@ -266,17 +266,22 @@ fn who_waits_too_long_is_told_so_and_what_comes_later_holds() {
 }
 
 #[test]
-fn an_attempt_that_begins_late_begins_all_the_same() {
+fn who_begins_waits_for_the_store_alone() {
     let mut world = World::watched(10);
     let number = world.ask(start(QUIZ, 1));
     assert_eq!(world.get_unkept(look(QUIZ, 1)), Some(Reply::Refused(Refused::NotFound)), "it has not begun");
     world.pass(Duration::from_secs(6));
-    assert_eq!(world.words(), [format!("{}: NotFound", number + 1), format!("{number}: Store(Busy)")]);
+    assert_eq!(world.words(), [format!("{}: NotFound", number + 1)], "it may begin yet, and nobody else gets the session token");
     world.keep();
-    assert_eq!(world.words(), ["attempt_quiz"]);
+    assert_eq!(world.words(), ["attempt_quiz".to_owned(), format!("{number}: Started")]);
     world.pass(Duration::from_secs(5));
     world.settle();
     assert_eq!(world.words(), ["attempt_finished"]);
+
+    let late = world.ask(start(QUIZ, 2));
+    world.pass(Duration::from_secs(6));
+    world.fail(StoreFault::Busy);
+    assert_eq!(world.words(), [format!("{late}: Store(Busy)")]);
 }
 
 #[test]

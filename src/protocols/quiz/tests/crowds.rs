@@ -2,7 +2,7 @@
 
 use super::{
     shelf::quiz,
-    world::{QUIZ, Said, World, answer, conn, force, look, refused, start},
+    world::{QUIZ, START, Said, World, answer, conn, force, id, look, refused, start},
 };
 use crate::{
     protocols::quiz::{
@@ -10,9 +10,9 @@ use crate::{
         asks::{Ask, Refused, Reply},
         attempt,
         letters::Verdict,
-        model::Status,
-        record::Edit,
-        room, sitting,
+        model::{QuizId, Reason, Status},
+        record::{Closed, Edit, LoadedAttempt},
+        room, sitting, spare,
     },
     realtime::StoreFault,
 };
@@ -100,6 +100,69 @@ fn sockets_that_wait_for_a_quiz_have_their_bound() {
     world.part(conn(0, 0), 1);
     world.settle();
     assert_eq!(world.hush().len(), room::WAITING);
+    world.rest();
+    assert!(world.is_empty());
+}
+
+#[test]
+fn the_sockets_of_an_attempt_have_their_bound() {
+    let mut world = World::watched(10);
+    world.get(start(QUIZ, 1));
+    world.hush();
+    for slot in 0..attempt::SOCKETS as u32 {
+        world.admit(conn(0, slot), 1);
+    }
+    assert!(world.hush().iter().all(|said| matches!(said, Said::Told(_, FromQuiz::Admitted))));
+    world.admit(conn(1, 0), 1);
+    world.admit(conn(0, 5), 1);
+    assert_eq!(world.words(), ["unavailable 0", "admitted 5"]);
+    world.part(conn(1, 0), 1);
+    world.part(conn(0, 7), 1);
+    world.admit(conn(1, 0), 1);
+    assert_eq!(world.words(), ["admitted 0"]);
+}
+
+/// A quiz that has ended, with so many attempts.
+fn put_old(world: &mut World, number: i64, attempts: u128) {
+    world.shelf.put(quiz(number, 2));
+    let attempts = (0..attempts).map(|n| LoadedAttempt {
+        id: id(n),
+        participant: id(n + 1_000_000),
+        alias: "P".into(),
+        event: None,
+        started_at: START,
+        deadline: None,
+        last_answer: None,
+        flags: 0,
+        end: Some(Closed { attempt: id(n), reason: Reason::Submitted, at: START, score: 0.0, answered_count: 0 }),
+        answers: Vec::new(),
+    });
+    world.shelf.quizzes.get_mut(&QuizId(number)).unwrap().attempts = attempts.collect();
+}
+
+#[test]
+fn who_asks_for_one_quiz_after_the_other_does_not_have_all_in_memory() {
+    let mut world = World::new();
+    let attempts = spare::ENTRIES as u128 / 4;
+    for number in 1..=10 {
+        put_old(&mut world, number, attempts);
+        let strangers =
+            ToQuiz::Watch { conn: conn(0, 1), quiz: QuizId(number), channel: Channel::Quiz, owner: Some("another".into()) };
+        world.letter(strangers);
+        world.load();
+        world.shelf.quizzes.remove(&QuizId(number));
+    }
+    assert_eq!((world.homes.population(), world.homes.timers()), ((3, 0), 3));
+    let said = world.hush();
+    assert!(
+        said.len() == 10
+            && said.iter().all(|said| matches!(said, Said::Told(_, FromQuiz::Watched { verdict: Verdict::NotOwned, .. })))
+    );
+
+    put_old(&mut world, 11, 2 * spare::ENTRIES as u128);
+    world.get(look(QuizId(11), 1));
+    assert_eq!(world.homes.population(), (1, 0), "the largest alone is not read again for each request");
+    assert!(matches!(world.get_unkept(look(QuizId(11), 2)), Some(Reply::Looked(_))));
     world.rest();
     assert!(world.is_empty());
 }

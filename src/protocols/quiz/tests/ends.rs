@@ -135,6 +135,36 @@ fn an_end_that_could_not_be_written_is_tried_again_and_no_answer_taken_meanwhile
 }
 
 #[test]
+fn an_end_that_was_on_disk_though_the_store_said_no_is_an_end() {
+    let mut world = limited();
+    world.pass(10 * SECOND + Duration::from_millis(5));
+    world.fail(StoreFault::Failed);
+    world.pass_ms(110);
+    world.miss();
+    assert_eq!(world.words(), ["attempt_finished", "attempt_closed to 7", "over to 7"]);
+    world.pass(60 * SECOND);
+    assert!(world.pending.is_empty(), "it is not tried for ever");
+
+    let mut world = limited();
+    let failed = world.ask(submit(QUIZ, 1));
+    world.fail(StoreFault::Failed);
+    let again = world.ask(submit(QUIZ, 1));
+    world.miss();
+    let words = world.words();
+    assert_eq!(words[0], format!("{failed}: Store(Failed)"));
+    assert_eq!(
+        words[1..],
+        ["attempt_finished", "attempt_closed to 7", "over to 7", &format!("{again}: Submitted")].map(String::from)
+    );
+
+    let mut world = limited();
+    let forced = world.ask(force(QUIZ));
+    world.miss();
+    assert_eq!(world.reply(forced), Some(Reply::Forced(1)));
+    assert_eq!(world.homes.population(), (1, 0));
+}
+
+#[test]
 fn a_clock_set_back_gives_time_and_one_set_forward_takes_it() {
     let mut world = limited();
     world.now.wall.0 -= 3_000_000;

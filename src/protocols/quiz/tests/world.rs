@@ -215,6 +215,12 @@ impl World {
         self.act(|homes, now, out| homes.kept(ticket, Err(fault), now, out));
     }
 
+    /// The store answers the oldest record: what it was to change is not there.
+    pub(super) fn miss(&mut self) {
+        let (ticket, _) = self.pending.pop_front().expect("a record waits");
+        self.act(|homes, now, out| homes.kept(ticket, Ok(Kept::Missing), now, out));
+    }
+
     pub(super) fn load(&mut self) {
         let quiz = self.loads.pop_front().expect("a quiz waits");
         let loaded = self.shelf.load(quiz);
