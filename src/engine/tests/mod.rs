@@ -3,6 +3,7 @@
 mod hostile;
 mod quiz_admission;
 mod quiz_scripts;
+mod quiz_slow;
 mod quizzes;
 mod scripts;
 mod slow;

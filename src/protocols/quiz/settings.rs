@@ -18,6 +18,7 @@ pub struct Settings {
     /// From `attempt_closed` to the Close of the participant's socket.
     pub goodbye: Duration,
     /// How long a request waits for its turn and its row; then it is told that the store is busy. The beginning of an attempt waits for
+    /// How long a request waits for its turn and its row; then it is told that the store is busy. The beginning of an attempt waits for
     /// its turn alone so long, and then for the store's own word; a request that ends all waits so long for each next end.
     pub keep_timeout: Duration,
     /// How long a quiz with nothing under way and nobody watching stays in memory.
