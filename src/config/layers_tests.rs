@@ -264,7 +264,6 @@ fn relations_between_keys_are_checked() {
         ("[presence]\nauth_timeout = \"0s\"", "homeroom.toml:2: presence.auth_timeout: expected a duration from 10ms to 24h"),
         ("[presence]\nauth_timeout = \"25h\"", "homeroom.toml:2: presence.auth_timeout: expected a duration from 10ms to 24h"),
         ("[websocket]\noutbox = \"1KiB\"", "homeroom.toml:2: websocket.outbox: expected outbox to hold"),
-        ("[quiz]\noutbox = \"1KiB\"", "homeroom.toml:2: quiz.outbox: expected outbox to hold"),
         (
             "[listen.internal]\nbind = \"127.0.0.1:8080\"",
             "homeroom.toml:2: listen.internal.bind: presence and internal share a listener",
@@ -299,6 +298,12 @@ fn relations_between_keys_are_checked() {
 fn a_relation_is_not_checked_on_a_key_that_is_wrong_anyway() {
     let told = faults(file("[presence]\nping_interval = \"1x\"\npong_timeout = \"35s\"\n"));
     assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn what_clients_may_say_does_not_bound_what_owners_hear() {
+    let text = "[websocket]\nmax_message = \"16MiB\"\noutbox = \"64MiB\"\n";
+    assert!(Loaded::of(&file(text)).is_ok());
 }
 
 #[test]
