@@ -10,6 +10,8 @@ pub mod realtime;
 pub mod websocket;
 // Tokens, keys, who may do what.
 pub mod auth;
+// Language models and tools, as words: what tasks and chat have in common.
+pub mod models;
 // The published APIs, a room each.
 pub mod protocols;
 // A shard without a reactor: connections, homes, delivery.

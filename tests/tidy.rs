@@ -23,17 +23,31 @@ const WALLS: &[(&str, &[&str])] = &[
     ("realtime", &[]),
     ("websocket", &["realtime"]),
     ("auth", &["realtime"]),
-    ("protocols", &["realtime", "auth", "websocket::frame"]),
-    ("engine", &["realtime", "websocket", "auth", "protocols"]),
-    ("config", &["realtime", "auth", "protocols"]),
+    ("models", &["realtime"]),
+    ("protocols", &["realtime", "auth", "models", "websocket::frame"]),
+    ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
+    ("config", &["realtime", "auth", "models", "protocols"]),
     ("bridge", &["realtime"]),
-    ("services", &["realtime", "auth", "protocols", "bridge"]),
-    ("store", &["realtime", "protocols"]),
+    ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
+    ("store", &["realtime", "models", "protocols"]),
     ("observe", &["config"]),
-    ("http", &["realtime", "auth", "protocols", "observe"]),
+    ("http", &["realtime", "auth", "models", "protocols", "observe"]),
     (
         "runtime",
-        &["realtime", "websocket", "auth", "protocols", "engine", "config", "bridge", "services", "store", "observe", "http"],
+        &[
+            "realtime",
+            "websocket",
+            "auth",
+            "models",
+            "protocols",
+            "engine",
+            "config",
+            "bridge",
+            "services",
+            "store",
+            "observe",
+            "http",
+        ],
     ),
     (
         "house",
@@ -41,6 +55,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "realtime",
             "websocket",
             "auth",
+            "models",
             "protocols",
             "engine",
             "config",
@@ -55,7 +70,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-const PURE: &[&str] = &["realtime", "websocket", "auth", "protocols", "engine"];
+const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine"];
 /// What such a room never names. Its tests may: they make keys, for one.
 const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

@@ -1,5 +1,7 @@
-//! The published APIs, a room each. A protocol knows `realtime` and `auth` and none of the others.
+//! The published APIs, a room each. A protocol knows `realtime`, `auth` and `models`, and none of the others.
 
+pub mod chat;
 pub mod labs;
 pub mod presence;
 pub mod quiz;
+pub mod tasks;

@@ -1,0 +1,12 @@
+//! Language models and the tools that they call, as words: what is asked of them, what comes back, and the run that joins both.
+//!
+//! Pure: the machines here ask for a model or a tool by an effect and hear of it by an event. The shell that reaches endpoints over HTTP
+//! is `services`; the built-in agent needs none and is played by the shard's own wheel.
+
+pub mod catalog;
+pub mod run;
+pub mod talk;
+
+pub use catalog::{Agent, Backend, Catalog, Model, Tool};
+pub use run::Run;
+pub use talk::{Fault, Prompt, Stop, ToolCall, ToolOutcome, Usage, Utterance, Word};

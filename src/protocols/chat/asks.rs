@@ -1,0 +1,188 @@
+//! What the REST routes ask of a session's home, and what it answers.
+
+use super::model::{Approval, ApprovalId, Caller, Message, MessageId, Session, SessionId};
+use crate::{
+    models::{Usage, talk::Attached},
+    realtime::StoreFault,
+};
+use std::sync::Arc;
+
+/// A question to a session's home.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ask {
+    /// A new session; its id is random, so it is new.
+    Create(Box<Session>),
+    /// One session as it is now. A home that does not care for it says so without reading: [`Refused::NotHere`], and the store is asked.
+    Look {
+        /// Which.
+        session: SessionId,
+        /// Who asks.
+        caller: Caller,
+    },
+    /// No more messages. Its sockets are told and closed.
+    End {
+        /// Which.
+        session: SessionId,
+        /// Who asks.
+        caller: Caller,
+    },
+    /// Something is said, and the answer waited for: [`Told`] in any number, the last of which is [`Told::End`], [`Told::Waits`] (unless it
+    /// is streamed) or [`Told::Refused`].
+    Say {
+        /// Where.
+        session: SessionId,
+        /// Who.
+        caller: Caller,
+        /// The new ids of what is said and of its answer.
+        ids: [MessageId; 2],
+        /// What. Checked: not empty, not too long.
+        content: Arc<str>,
+        /// What came with it. Checked.
+        attachments: Vec<Attached>,
+        /// Whether each word is told as it comes. Without it only the last is, and with it the answer is broken off when nobody waits for
+        /// it any more.
+        streamed: bool,
+    },
+    /// Nobody waits any more for what [`Ask::Say`] began.
+    Leave {
+        /// Where.
+        session: SessionId,
+        /// The id that the answer was given.
+        answer: MessageId,
+    },
+    /// Those that nobody has decided.
+    Approvals {
+        /// Where.
+        session: SessionId,
+        /// Who asks.
+        caller: Caller,
+    },
+    /// Yes or no.
+    Decide {
+        /// Where.
+        session: SessionId,
+        /// Who says it.
+        caller: Caller,
+        /// About what.
+        approval: ApprovalId,
+        /// Whether it may.
+        yes: bool,
+        /// `reason`.
+        reason: Option<Arc<str>>,
+        /// `comment`.
+        comment: Option<Arc<str>>,
+    },
+}
+
+impl Ask {
+    /// Whose home is asked.
+    pub fn session(&self) -> SessionId {
+        match self {
+            Ask::Create(session) => session.id,
+            Ask::Look { session, .. } | Ask::End { session, .. } | Ask::Say { session, .. } | Ask::Leave { session, .. } => {
+                *session
+            }
+            Ask::Approvals { session, .. } | Ask::Decide { session, .. } => *session,
+        }
+    }
+}
+
+/// The answer to an [`Ask`] that has one: for each ask the variant that suits it, or [`Reply::Refused`]. [`Ask::Say`] is answered with
+/// [`Told`], [`Ask::Leave`] not at all.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To [`Ask::Create`], [`Ask::Look`] and [`Ask::End`].
+    Session(Box<Session>),
+    /// To [`Ask::Approvals`]: oldest first.
+    Approvals(Vec<Approval>),
+    /// To [`Ask::Decide`].
+    Decided(Box<Approval>),
+    /// No.
+    Refused(Refused),
+}
+
+/// A piece of an answer, for one who waits for it over HTTP.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Told {
+    /// It begins; what was said is on disk. First, if streamed.
+    Begin {
+        /// `message_id`.
+        message: MessageId,
+    },
+    /// More text.
+    Delta(Arc<str>),
+    /// A tool is called.
+    Call {
+        /// Which.
+        tool: Arc<str>,
+        /// A JSON object.
+        arguments: Arc<str>,
+    },
+    /// What came of it.
+    Result {
+        /// Which.
+        tool: Arc<str>,
+        /// JSON.
+        result: Arc<str>,
+    },
+    /// Someone must say yes before it goes on.
+    Asked {
+        /// What is asked.
+        approval: Box<Approval>,
+    },
+    /// Not streamed, and someone must say yes: the answer so far. Last.
+    Waits(Box<Message>),
+    /// The answer is over and on disk, whole or incomplete. Last.
+    End {
+        /// All of it.
+        message: Box<Message>,
+        /// The sum over its rounds.
+        usage: Usage,
+        /// Why it is not whole.
+        broken: Option<Broken>,
+    },
+    /// It did not begin. Last.
+    Refused(Refused),
+}
+
+/// Why an answer was broken off.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Broken {
+    /// A listener wished so, or the session ended.
+    Cancelled,
+    /// AGENT_UNAVAILABLE.
+    Unavailable,
+    /// AGENT_ERROR.
+    Failed,
+    /// AGENT_TIMEOUT.
+    TimedOut,
+    /// TOOL_APPROVAL_EXPIRED.
+    Expired,
+    /// The server stops.
+    Stopping,
+}
+
+/// Why an [`Ask`] was not fulfilled. Nothing was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Not asked of the store: see [`Ask::Look`].
+    NotHere,
+    /// SESSION_NOT_FOUND, also where it is another's.
+    NoSession,
+    /// SESSION_ENDED.
+    Ended,
+    /// SESSION_SUSPENDED: its agent is configured no more.
+    Suspended,
+    /// Too many wait already (RATE_LIMITED).
+    Crowded,
+    /// APPROVAL_NOT_FOUND.
+    NoApproval,
+    /// APPROVAL_ALREADY_PROCESSED.
+    Processed,
+    /// APPROVAL_EXPIRED.
+    Expired,
+    /// The server stops (AGENT_UNAVAILABLE).
+    Stopping,
+    /// The store did not do its part.
+    Store(StoreFault),
+}

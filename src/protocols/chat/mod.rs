@@ -1,0 +1,17 @@
+//! Chat: sessions with an agent that streams, calls tools and asks for leave before it acts.
+//!
+//! A session has one home, which decides everything about it: who listens, which answer runs, what waits behind it, what was approved. It
+//! decides against what is on disk, writes ([`record`]), and only then tells. Deltas of a running answer are told as they come and written
+//! whole at its end, or as far as it got.
+//! Contract: REST under `/api/v1`, the socket at `/ws/sessions/{id}`.
+
+pub mod asks;
+pub mod letters;
+pub mod model;
+pub mod record;
+pub mod settings;
+
+pub use asks::{Ask, Reply, Told};
+pub use letters::{FromSession, ToSession};
+pub use model::{ApprovalId, MessageId, SessionId, UserId};
+pub use settings::Settings;

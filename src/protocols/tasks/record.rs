@@ -1,0 +1,37 @@
+//! What tasks keep, and what is read back. The store fulfils it.
+
+use super::model::{Execution, Status, Task, TaskId, UserName};
+
+/// One change. All are fulfilled in the order in which they were asked. A row is whole: it is new or takes the place of the one with its id.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Record {
+    /// New or changed.
+    Task(Box<Task>),
+    /// No more. Only one that is over.
+    NoTask(TaskId),
+    /// New or changed.
+    Execution(Box<Execution>),
+}
+
+/// What a start of the server finds unfinished. Each goes to its home: pending ones run, tasks that were in progress fail ("the server was
+/// restarted"), executions go on after the last step that was done.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Loaded {
+    /// Those that are not over.
+    pub tasks: Vec<Task>,
+    /// Those that are not over.
+    pub executions: Vec<Execution>,
+}
+
+/// Which, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Whose; none: everyone's.
+    pub owner: Option<UserName>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// Skipped.
+    pub offset: u64,
+    /// 1 to 100.
+    pub limit: u32,
+}
