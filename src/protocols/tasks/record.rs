@@ -2,7 +2,8 @@
 
 use super::model::{Execution, Status, Task, TaskId, UserName};
 
-/// One change. All are fulfilled in the order in which they were asked. A row is whole: it is new or takes the place of the one with its id.
+/// One change. All are fulfilled in the order in which they were asked. A row is whole: it is new, or takes the place of the one with its
+/// id.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Record {
     /// New or changed.
