@@ -8,6 +8,8 @@
 mod source;
 #[path = "tidy/texts.rs"]
 mod texts;
+#[path = "tidy/walls.rs"]
+mod walls;
 
 use source::{Kind, Source, Token};
 use std::{
@@ -17,106 +19,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use texts::{places, ports};
+use walls::{IMPURE_NAMES, IMPURE_PATHS, PURE, UNSAFE, WALLS};
 
-/// Who may import whom: a room, and the paths that it may name besides its own.
-const WALLS: &[(&str, &[&str])] = &[
-    ("realtime", &[]),
-    ("websocket", &["realtime"]),
-    ("auth", &["realtime"]),
-    ("models", &["realtime"]),
-    ("protocols", &["realtime", "auth", "models", "websocket::frame"]),
-    ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
-    ("config", &["realtime", "auth", "models", "protocols"]),
-    ("bridge", &["realtime"]),
-    ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
-    ("store", &["realtime", "models", "protocols"]),
-    ("observe", &["config"]),
-    ("http", &["realtime", "auth", "models", "protocols", "observe"]),
-    (
-        "runtime",
-        &[
-            "realtime",
-            "websocket",
-            "auth",
-            "models",
-            "protocols",
-            "engine",
-            "config",
-            "bridge",
-            "services",
-            "store",
-            "observe",
-            "http",
-        ],
-    ),
-    (
-        "house",
-        &[
-            "realtime",
-            "websocket",
-            "auth",
-            "models",
-            "protocols",
-            "engine",
-            "config",
-            "bridge",
-            "services",
-            "store",
-            "observe",
-            "http",
-            "runtime",
-        ],
-    ),
-    ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
-];
-/// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine"];
-/// What such a room never names. Its tests may: they make keys, for one.
-const IMPURE_PATHS: &[&str] = &[
-    "std::time::Instant",
-    "std::time::SystemTime",
-    "std::time::UNIX_EPOCH",
-    "std::thread",
-    "std::net",
-    "std::fs",
-    "std::env",
-    "std::process",
-    "std::io::stdin",
-    "std::io::stdout",
-    "std::sync::Mutex",
-    "std::sync::RwLock",
-    "std::sync::Condvar",
-    "std::sync::mpsc",
-    "std::os",
-];
-const IMPURE_NAMES: &[&str] = &[
-    "Instant",
-    "SystemTime",
-    "Mutex",
-    "RwLock",
-    "tokio",
-    "glommio",
-    "rusqlite",
-    "rand",
-    "crossbeam",
-    "io_uring",
-    "rustix",
-    "libc",
-    "reqwest",
-    "hyper",
-    "now_v7",
-    "new_v4",
-    "thread_rng",
-    "now_utc",
-];
-/// The files that may hold `unsafe`: what speaks to the kernel, and what counts memory.
-const UNSAFE: &[&str] = &[
-    "src/runtime/ring.rs",
-    "src/runtime/probe.rs",
-    "loadtest/src/usage.rs",
-    "loadtest/src/wire/socket.rs",
-    "tests/session_memory.rs",
-];
 const LINES_A_FILE: usize = 500;
 const CHARS_A_LINE: usize = 140;
 
