@@ -3,7 +3,10 @@
 //! Pure: the machines here ask for a model or a tool by an effect and hear of it by an event. The shell that reaches endpoints over HTTP
 //! is `services`; the built-in agent needs none and is played by the shard's own wheel.
 
+pub mod builtin;
+pub mod calculator;
 pub mod catalog;
+pub mod openai;
 pub mod run;
 pub mod talk;
 

@@ -66,7 +66,7 @@ pub struct ToolCall {
     pub id: Arc<str>,
     /// Which tool, perhaps one that is not there.
     pub tool: Arc<str>,
-    /// A JSON object.
+    /// JSON: an object, unless the model erred.
     pub arguments: Arc<str>,
 }
 
