@@ -166,7 +166,7 @@ fn object_in(content: &str) -> Option<String> {
 }
 
 #[derive(Deserialize)]
-struct Schema {
+struct Parameters {
     #[serde(default)]
     properties: BTreeMap<String, Property>,
     #[serde(default)]
@@ -184,7 +184,8 @@ fn guessed(tool: &Tool, content: &str) -> String {
         Work::Calculator => calculator::found_in(content).map_or(content, |(expression, _)| expression),
         Work::Search | Work::Http => content,
     };
-    let schema = serde_json::from_str(&tool.parameters).unwrap_or(Schema { properties: BTreeMap::new(), required: Vec::new() });
+    let schema =
+        serde_json::from_str(tool.parameters.text()).unwrap_or(Parameters { properties: BTreeMap::new(), required: Vec::new() });
     let is_text = |name: &String| schema.properties.get(name).is_some_and(|property| property.r#type == "string");
     let guessed: Map<String, Value> =
         schema.required.iter().filter(|name| is_text(name)).map(|name| (name.clone(), words.into())).collect();

@@ -1,5 +1,6 @@
 //! What is configured: models, tools and the agents that are made of them.
 
+use super::schema::Schema;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// All of it; shared by the shards, read only.
@@ -49,8 +50,8 @@ pub struct Tool {
     pub name: Arc<str>,
     /// For the model.
     pub description: Arc<str>,
-    /// Its arguments: a JSON Schema of type object.
-    pub parameters: Arc<str>,
+    /// Its arguments.
+    pub parameters: Schema,
     /// Whether a person is always asked, whatever the session says.
     pub needs_approval: bool,
     /// Who does it.

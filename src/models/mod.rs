@@ -6,10 +6,13 @@
 pub mod builtin;
 pub mod calculator;
 pub mod catalog;
+pub mod home_tools;
 pub mod openai;
 pub mod run;
+pub mod schema;
 pub mod talk;
 
 pub use catalog::{Agent, Backend, Catalog, Model, Tool};
 pub use run::Run;
+pub use schema::Schema;
 pub use talk::{Fault, Prompt, Stop, ToolCall, ToolOutcome, Usage, Utterance, Word};

@@ -352,6 +352,10 @@ impl Run {
 
     fn begin_call(&mut self, index: usize, out: &mut Vec<Effect>) {
         let (number, call) = (self.counted + index as u32, &mut self.calls[index]);
+        let fits = call.tool.as_ref().map(|tool| tool.parameters.check(&call.what.arguments));
+        if let Some(Err(why)) = fits {
+            return self.settle(index, Outcome::Tool(ToolOutcome::BadArguments(why)), out);
+        }
         match &call.tool {
             None => self.settle(index, Outcome::Tool(ToolOutcome::NotFound), out),
             Some(tool) if self.start.asks_leave || tool.needs_approval => {

@@ -1,10 +1,11 @@
 //! Its answers, word by word.
 
 use super::*;
+use crate::models::Schema;
 
 fn tool(name: &str, work: Work, parameters: &str) -> Arc<Tool> {
     let (name, description) = (name.into(), "".into());
-    Arc::new(Tool { name, description, parameters: parameters.into(), needs_approval: false, work })
+    Arc::new(Tool { name, description, parameters: Schema::new(parameters).unwrap(), needs_approval: false, work })
 }
 
 fn said(content: &str) -> Arc<Utterance> {

@@ -136,7 +136,7 @@ fn call(call: &ToolCall) -> Call<'_> {
 }
 
 fn function(tool: &Tool) -> Function<'_> {
-    let parameters = serde_json::from_str(&tool.parameters).ok();
+    let parameters = serde_json::from_str(tool.parameters.text()).ok();
     Function { r#type: "function", function: Declared { name: &tool.name, description: &tool.description, parameters } }
 }
 

@@ -1,6 +1,7 @@
 //! Bodies and streams as the API reference shows them, and as broken endpoints send them.
 
 use super::*;
+use crate::models::Schema;
 use crate::models::{
     catalog::{Backend, Model, Tool, Work},
     talk::{Attached, Fault, Prompt, Stop, ToolCall, Usage, Utterance, Word},
@@ -43,7 +44,7 @@ fn a_body_has_everything() {
     prompt.tools = vec![Arc::new(Tool {
         name: "add".into(),
         description: "Adds.".into(),
-        parameters: r#"{"type":"object"}"#.into(),
+        parameters: Schema::new(r#"{"type":"object"}"#).unwrap(),
         needs_approval: false,
         work: Work::Http,
     })];

@@ -1,6 +1,7 @@
 //! Scripts of answers: what is said, called and allowed in which order.
 
 use super::*;
+use crate::models::Schema;
 use crate::models::catalog::{Backend, Work};
 use std::{collections::HashSet, time::Duration};
 
@@ -10,7 +11,7 @@ fn tool(name: &str, needs_approval: bool) -> Arc<Tool> {
     Arc::new(Tool {
         name: name.into(),
         description: "".into(),
-        parameters: r#"{"type":"object"}"#.into(),
+        parameters: Schema::new(r#"{"type":"object"}"#).unwrap(),
         needs_approval,
         work: Work::Http,
     })
@@ -177,6 +178,16 @@ fn unknown_tools_are_told_without_asking_anyone() {
     let again = script.ended(Stop::Calls);
     assert_eq!(again[0], Effect::Outcome { call: 0, outcome: Outcome::Tool(ToolOutcome::NotFound) });
     prompt(&again);
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_told_without_asking_anyone() {
+    let mut script = Script::new(true);
+    script.word(Word::Call(ToolCall { arguments: "[]".into(), ..what("send") }));
+    let again = script.ended(Stop::Calls);
+    assert!(matches!(&again[0], Effect::Outcome { call: 0, outcome: Outcome::Tool(ToolOutcome::BadArguments(_)) }), "{again:?}");
+    let told = &prompt(&again).utterances;
+    assert!(matches!(&*told[3], Utterance::Tool { content, .. } if content.starts_with("error: bad arguments")));
 }
 
 #[test]
