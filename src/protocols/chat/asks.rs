@@ -186,3 +186,34 @@ pub enum Refused {
     /// The store did not do its part.
     Store(StoreFault),
 }
+
+impl Broken {
+    /// The code and text of the `error` that listeners hear; none where one of them wished it.
+    pub fn error(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Broken::Cancelled => None,
+            Broken::Unavailable => Some(("AGENT_UNAVAILABLE", "the agent cannot be reached")),
+            Broken::Failed => Some(("AGENT_ERROR", "the agent failed")),
+            Broken::TimedOut => Some(("AGENT_TIMEOUT", "the agent took too long")),
+            Broken::Expired => Some(("TOOL_APPROVAL_EXPIRED", "nobody said whether the call is allowed")),
+            Broken::Stopping => Some(("AGENT_UNAVAILABLE", "the server is stopping")),
+        }
+    }
+}
+
+impl Refused {
+    /// The code and text of the `error` that whoever asked hears.
+    pub fn error(self) -> (&'static str, &'static str) {
+        match self {
+            Refused::NotHere | Refused::NoSession => ("SESSION_NOT_FOUND", "there is no such session"),
+            Refused::Ended => ("SESSION_ENDED", "the session has ended"),
+            Refused::Suspended => ("SESSION_SUSPENDED", "the session is suspended: its agent is not configured"),
+            Refused::Crowded => ("RATE_LIMITED", "too much waits in this session already"),
+            Refused::NoApproval => ("APPROVAL_NOT_FOUND", "there is no such approval"),
+            Refused::Processed => ("APPROVAL_ALREADY_PROCESSED", "the approval was decided before"),
+            Refused::Expired => ("APPROVAL_EXPIRED", "the approval has expired"),
+            Refused::Stopping => ("AGENT_UNAVAILABLE", "the server is stopping"),
+            Refused::Store(_) => ("MESSAGE_SEND_FAILED", "it could not be stored"),
+        }
+    }
+}

@@ -5,13 +5,22 @@
 //! whole at its end, or as far as it got.
 //! Contract: REST under `/api/v1`, the socket at `/ws/sessions/{id}`.
 
+mod answer;
 pub mod asks;
+pub mod homes;
 pub mod letters;
+pub mod messages;
 pub mod model;
 pub mod record;
+mod room;
 pub mod settings;
+mod sitting;
 
 pub use asks::{Ask, Reply, Told};
+pub use homes::{Homes, Levels, Outcome};
 pub use letters::{FromSession, ToSession};
 pub use model::{ApprovalId, MessageId, SessionId, UserId};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! A session in memory: what comes while it is being read waits.
+
+use super::{
+    asks::{Ask, Refused, Told},
+    homes::{Circumstances, Outcome},
+    letters::{FromSession, ToSession},
+    record::Loaded,
+    sitting::Sitting,
+};
+use crate::realtime::{ShardId, StoreFault};
+use std::mem;
+
+/// See the file.
+pub(super) enum Room {
+    /// It is being read.
+    Loading(Vec<ToSession>),
+    /// It is here.
+    Here(Box<Sitting>),
+}
+
+/// What may wait while a session is being read.
+const WAITING_AT_MOST: usize = 1_000;
+
+impl Room {
+    pub(super) fn sitting(&self) -> Option<&Sitting> {
+        match self {
+            Room::Loading(_) => None,
+            Room::Here(sitting) => Some(sitting),
+        }
+    }
+
+    pub(super) fn create(&mut self, asker: (ShardId, u64), c: &mut Circumstances<'_>) {
+        if let Room::Here(sitting) = self {
+            sitting.create(asker, c);
+        }
+    }
+
+    pub(super) fn letter(&mut self, letter: ToSession, c: &mut Circumstances<'_>) {
+        match self {
+            Room::Loading(waiting) if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
+            Room::Loading(_) => refuse(letter, Refused::Store(StoreFault::Busy), c),
+            Room::Here(sitting) => sitting.letter(letter, c),
+        }
+    }
+
+    pub(super) fn loaded(&mut self, loaded: Result<Option<Box<Loaded>>, StoreFault>, c: &mut Circumstances<'_>) {
+        let Room::Loading(waiting) = self else { return };
+        let waiting = mem::take(waiting);
+        match loaded {
+            Ok(Some(loaded)) => {
+                let Loaded { session, messages, approvals } = *loaded;
+                let mut sitting = Box::new(Sitting::new(session, messages, approvals));
+                waiting.into_iter().for_each(|letter| sitting.letter(letter, c));
+                *self = Room::Here(sitting);
+            }
+            Ok(None) => waiting.into_iter().for_each(|letter| refuse(letter, Refused::NoSession, c)),
+            Err(fault) => waiting.into_iter().for_each(|letter| refuse(letter, Refused::Store(fault), c)),
+        }
+    }
+
+    /// Goes on with what waits. Whether nothing goes on any more.
+    pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
+        match self {
+            // What could not be read has nobody waiting.
+            Room::Loading(waiting) => waiting.is_empty(),
+            Room::Here(sitting) => sitting.rest(c),
+        }
+    }
+}
+
+/// Answers a letter that nothing was done.
+pub(super) fn refuse(letter: ToSession, why: Refused, c: &mut Circumstances<'_>) {
+    match letter {
+        ToSession::Join { conn, .. } => {
+            let invalid = match why {
+                Refused::Store(_) | Refused::Stopping | Refused::Crowded => false,
+                Refused::NotHere | Refused::NoSession | Refused::Ended | Refused::Suspended => true,
+                Refused::NoApproval | Refused::Processed | Refused::Expired => true,
+            };
+            c.out.push(Outcome::Tell(conn, FromSession::Refused { invalid }));
+        }
+        ToSession::Say { conn, .. } => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
+        ToSession::Part { .. } | ToSession::Cancel { .. } => {}
+        ToSession::Ask { asker, number, ask } => match *ask {
+            Ask::Leave { .. } => {}
+            Ask::Say { .. } => c.told((asker, number), Told::Refused(why)),
+            Ask::Create(_) | Ask::Look { .. } | Ask::End { .. } | Ask::Approvals { .. } | Ask::Decide { .. } => {
+                c.refuse((asker, number), why);
+            }
+        },
+    }
+}

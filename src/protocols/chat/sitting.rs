@@ -1,0 +1,554 @@
+//! A session that is read: who listens, what is said, what is on its way to disk. One change is written at a time, and each is made when its
+//! turn comes, from what is on disk then: so two decisions about the same thing cannot both hold.
+
+use super::{
+    answer::Answer,
+    asks::{Ask, Broken, Refused, Reply, Told},
+    homes::{Circumstances, Outcome, Shards, Timer},
+    letters::{FromSession, ToSession},
+    messages,
+    model::{Approval, ApprovalId, Caller, Decision, Message, MessageId, Session, SessionId, Status, UserId},
+    record::Change,
+    settings::Settings,
+};
+use crate::{
+    models::{Agent, ToolOutcome, Word, run, talk::Attached},
+    realtime::{ConnId, Frame, ShardId, StoreFault, TimerId, UnixMicros},
+};
+use hashbrown::HashMap;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// How soon an end that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// What may wait to be written, for one session.
+const JOBS_AT_MOST: usize = 256;
+/// Characters of the first message that become the title.
+const TITLE_CHARS: usize = 50;
+
+/// What is to be written, in this order.
+pub(super) enum Job {
+    /// The session itself.
+    Create((ShardId, u64)),
+    /// What was said, and the beginning of its answer.
+    Begin(Box<Said>),
+    /// A question for leave, for a call of the answer.
+    AskLeave(u32),
+    /// An answer to it.
+    Decide {
+        asker: (ShardId, u64),
+        caller: Caller,
+        approval: ApprovalId,
+        yes: bool,
+        reason: Option<Arc<str>>,
+        comment: Option<Arc<str>>,
+    },
+    /// Nobody answered it.
+    Expire(ApprovalId),
+    /// The end of the answer.
+    Finish,
+    /// The end of the session, perhaps with nobody who asked for it.
+    End(Option<(ShardId, u64)>),
+}
+
+/// Something that a user says.
+pub(super) struct Said {
+    pub(super) from: From,
+    pub(super) ids: [MessageId; 2],
+    pub(super) content: Arc<str>,
+    pub(super) attachments: Vec<Attached>,
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum From {
+    /// A socket, which hears it with all others.
+    Conn(ConnId),
+    /// A REST ask.
+    Rest { asker: (ShardId, u64), streamed: bool },
+    /// Nobody any more.
+    Nobody,
+}
+
+/// See the file.
+pub(super) struct Sitting {
+    pub(super) session: Session,
+    /// Oldest first; what a model is shown.
+    pub(super) history: VecDeque<Message>,
+    pub(super) approvals: Vec<Approval>,
+    pub(super) answer: Option<Box<Answer>>,
+    listeners: HashMap<ConnId, UserId>,
+    shards: Shards,
+    waiting: VecDeque<Said>,
+    jobs: VecDeque<Job>,
+    writing: Option<(Job, Change)>,
+    silence: Option<TimerId>,
+    /// The last end could not be written, and is tried again when this fires.
+    retry: Option<TimerId>,
+}
+
+impl Sitting {
+    pub(super) fn new(session: Session, history: Vec<Message>, approvals: Vec<Approval>) -> Sitting {
+        Sitting {
+            session,
+            history: history.into(),
+            approvals,
+            answer: None,
+            listeners: HashMap::new(),
+            shards: Shards::new(),
+            waiting: VecDeque::new(),
+            jobs: VecDeque::new(),
+            writing: None,
+            silence: None,
+            retry: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.session.id
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// Approvals that nobody has decided.
+    pub(super) fn pending(&self) -> usize {
+        self.approvals.iter().filter(|approval| approval.decision == Decision::Pending).count()
+    }
+
+    pub(super) fn create(&mut self, asker: (ShardId, u64), c: &mut Circumstances<'_>) {
+        if c.is_stopping {
+            return c.refuse(asker, Refused::Stopping);
+        }
+        self.jobs.push_back(Job::Create(asker));
+    }
+
+    pub(super) fn letter(&mut self, letter: ToSession, c: &mut Circumstances<'_>) {
+        match letter {
+            ToSession::Join { conn, caller, .. } => self.join(conn, &caller, c),
+            ToSession::Part { conn, .. } => self.part(conn),
+            ToSession::Say { conn, ids, content, attachments, .. } => {
+                let said = Said { from: From::Conn(conn), ids, content, attachments };
+                match self.may_say(self.listeners.get(&conn).copied(), c) {
+                    Ok(()) => self.waiting.push_back(said),
+                    Err(why) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
+                }
+            }
+            ToSession::Cancel { answer, .. } => {
+                if answer.is_none_or(|answer| self.is_of(answer)) {
+                    self.break_off(Broken::Cancelled, c);
+                }
+            }
+            ToSession::Ask { asker, number, ask } => self.ask((asker, number), *ask, c),
+        }
+    }
+
+    fn ask(&mut self, asker: (ShardId, u64), ask: Ask, c: &mut Circumstances<'_>) {
+        match ask {
+            Ask::Create(_) => c.refuse(asker, Refused::Store(StoreFault::Failed)),
+            Ask::Look { caller, .. } => match self.sees(&caller) {
+                true => c.reply(asker, Reply::Session(Box::new(self.session.clone()))),
+                false => c.refuse(asker, Refused::NoSession),
+            },
+            Ask::End { caller, .. } => match caller.id == self.session.owner {
+                true => self.queue(Job::End(Some(asker)), c),
+                false => c.refuse(asker, Refused::NoSession),
+            },
+            Ask::Say { caller, ids, content, attachments, streamed, .. } => match self.may_say(Some(caller.id), c) {
+                Ok(()) => self.waiting.push_back(Said { from: From::Rest { asker, streamed }, ids, content, attachments }),
+                Err(why) => c.told(asker, Told::Refused(why)),
+            },
+            Ask::Leave { answer, .. } => self.leave(answer, c),
+            Ask::Approvals { caller, .. } => match self.sees(&caller) {
+                true => c.reply(asker, Reply::Approvals(self.undecided(c.now.wall))),
+                false => c.refuse(asker, Refused::NoSession),
+            },
+            Ask::Decide { caller, approval, yes, reason, comment, .. } => match self.sees(&caller) {
+                true => self.queue(Job::Decide { asker, caller, approval, yes, reason, comment }, c),
+                false => c.refuse(asker, Refused::NoSession),
+            },
+        }
+    }
+
+    fn sees(&self, caller: &Caller) -> bool {
+        caller.admin || caller.id == self.session.owner
+    }
+
+    fn undecided(&self, now: UnixMicros) -> Vec<Approval> {
+        let pending =
+            self.approvals.iter().filter(|approval| approval.decision == Decision::Pending && approval.expires_at > now);
+        pending.cloned().collect()
+    }
+
+    /// Whether nothing may be said here any more.
+    pub(super) fn has_ended(&self, settings: &Settings, now: UnixMicros) -> bool {
+        let silent = now.0.saturating_sub(self.session.updated_at.0);
+        let expiry = i64::try_from(settings.session_expiry.as_micros()).unwrap_or(i64::MAX);
+        // An answer that runs, or waits for leave, is no silence.
+        self.session.status == Status::Ended || self.answer.is_none() && silent > expiry
+    }
+
+    pub(super) fn agent(&self, c: &Circumstances<'_>) -> Option<Arc<Agent>> {
+        let default = || c.catalog.agents.get(&c.settings.default_agent);
+        let agent = match &self.session.agent {
+            None => default(),
+            Some(name) => c.catalog.agents.get(name).or_else(|| if c.settings.any_agent { default() } else { None }),
+        };
+        agent.cloned()
+    }
+
+    fn may_say(&self, user: Option<UserId>, c: &Circumstances<'_>) -> Result<(), Refused> {
+        if user != Some(self.session.owner) {
+            return Err(Refused::NoSession);
+        }
+        if c.is_stopping {
+            return Err(Refused::Stopping);
+        }
+        if self.has_ended(c.settings, c.now.wall) {
+            return Err(Refused::Ended);
+        }
+        if self.agent(c).is_none() {
+            return Err(Refused::Suspended);
+        }
+        // One that can begin at once does not wait.
+        let limit = c.settings.max_waiting + usize::from(self.is_free());
+        if self.waiting.len() >= limit { Err(Refused::Crowded) } else { Ok(()) }
+    }
+
+    fn is_free(&self) -> bool {
+        self.answer.is_none() && self.jobs.is_empty() && self.writing.is_none()
+    }
+
+    fn queue(&mut self, job: Job, c: &mut Circumstances<'_>) {
+        if self.jobs.len() < JOBS_AT_MOST {
+            return self.jobs.push_back(job);
+        }
+        match job {
+            Job::Create(asker) | Job::Decide { asker, .. } | Job::End(Some(asker)) => c.refuse(asker, Refused::Crowded),
+            // The answer's own are few, and never refused.
+            Job::Begin(_) | Job::AskLeave(_) | Job::Expire(_) | Job::Finish | Job::End(None) => self.jobs.push_back(job),
+        }
+    }
+
+    pub(super) fn want(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    fn join(&mut self, conn: ConnId, caller: &Caller, c: &mut Circumstances<'_>) {
+        if !self.sees(caller) || self.has_ended(c.settings, c.now.wall) {
+            return c.out.push(Outcome::Tell(conn, FromSession::Refused { invalid: true }));
+        }
+        if self.listeners.insert(conn, caller.id).is_none() {
+            match self.shards.iter_mut().find(|(shard, _)| *shard == conn.shard) {
+                Some((_, listeners)) => *listeners += 1,
+                None => self.shards.push((conn.shard, 1)),
+            }
+        }
+        c.out.push(Outcome::Tell(conn, FromSession::Joined));
+        if let Some(answer) = &self.answer {
+            answer.show_to(conn, &self.approvals, c);
+        }
+    }
+
+    fn part(&mut self, conn: ConnId) {
+        if self.listeners.remove(&conn).is_some() {
+            self.shards.iter_mut().filter(|(shard, _)| *shard == conn.shard).for_each(|(_, listeners)| *listeners -= 1);
+            self.shards.retain(|(_, listeners)| *listeners > 0);
+        }
+    }
+
+    /// To all who listen.
+    pub(super) fn publish(&self, frame: Frame, c: &mut Circumstances<'_>) {
+        if !self.shards.is_empty() {
+            c.out.push(Outcome::Publish { session: self.id(), frame, shards: self.shards.clone() });
+        }
+    }
+
+    fn is_of(&self, answer: MessageId) -> bool {
+        self.answer.as_ref().is_some_and(|running| running.id() == answer)
+    }
+
+    fn leave(&mut self, answer: MessageId, c: &mut Circumstances<'_>) {
+        self.waiting.retain(|said| said.ids[1] != answer);
+        if let Some(running) = self.answer.as_mut().filter(|running| running.id() == answer)
+            && let From::Rest { streamed, .. } = running.waiter()
+        {
+            running.release();
+            if streamed {
+                self.break_off(Broken::Cancelled, c);
+            }
+        }
+    }
+
+    /// The process is about to stop.
+    pub(super) fn stop(&mut self, c: &mut Circumstances<'_>) {
+        self.turn_away(Refused::Stopping, c);
+        self.break_off(Broken::Stopping, c);
+    }
+
+    /// What waits is not begun any more.
+    pub(super) fn turn_away(&mut self, why: Refused, c: &mut Circumstances<'_>) {
+        for Said { from, .. } in self.waiting.drain(..) {
+            match from {
+                From::Conn(conn) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
+                From::Rest { asker, .. } => c.told(asker, Told::Refused(why)),
+                From::Nobody => {}
+            }
+        }
+    }
+
+    pub(super) fn word(&mut self, answer: MessageId, word: Word, c: &mut Circumstances<'_>) {
+        if self.is_of(answer) {
+            self.happens(run::Event::Model(word), c);
+        }
+    }
+
+    pub(super) fn tool(&mut self, answer: MessageId, call: u32, outcome: ToolOutcome, c: &mut Circumstances<'_>) {
+        if self.is_of(answer) {
+            self.happens(run::Event::Tool { call, outcome }, c);
+        }
+    }
+
+    pub(super) fn run_timer(&mut self, answer: MessageId, c: &mut Circumstances<'_>) {
+        if self.is_of(answer) {
+            self.happens(run::Event::TimerFired, c);
+        }
+    }
+
+    pub(super) fn expire(&mut self, approval: ApprovalId, _: &mut Circumstances<'_>) {
+        self.want(Job::Expire(approval));
+    }
+
+    pub(super) fn retry(&mut self, _: &mut Circumstances<'_>) {
+        self.retry = None;
+    }
+
+    /// Nobody has spoken for long, unless somebody has since the timer was set.
+    pub(super) fn silence(&mut self, c: &mut Circumstances<'_>) {
+        self.silence = None;
+        if self.has_ended(c.settings, c.now.wall) && self.is_free() {
+            self.want(Job::End(None));
+        }
+    }
+
+    /// Goes on with what waits. Whether nothing goes on here any more.
+    pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
+        while self.writing.is_none() && self.retry.is_none() {
+            if self.jobs.is_empty() && self.answer.is_none() {
+                self.jobs.extend(self.waiting.pop_front().map(|said| Job::Begin(Box::new(said))));
+            }
+            let Some(job) = self.jobs.pop_front() else { break };
+            if let Some((job, change)) = self.draft(job, c) {
+                c.keep(self.id(), change.clone());
+                self.writing = Some((job, change));
+            }
+        }
+        let is_idle = self.writing.is_none() && self.jobs.is_empty() && self.waiting.is_empty() && self.answer.is_none();
+        let is_done = is_idle && self.listeners.is_empty();
+        if is_done {
+            c.cancel(self.silence.take());
+        } else if self.silence.is_none() && self.session.status == Status::Active {
+            self.silence = Some(c.after(self.until_silence(c), Timer::Silence(self.id())));
+        }
+        is_done
+    }
+
+    fn until_silence(&self, c: &Circumstances<'_>) -> Duration {
+        let silent = u64::try_from(c.now.wall.0.saturating_sub(self.session.updated_at.0)).unwrap_or(0);
+        // A little later than the very end, and not over and over where an answer runs.
+        c.settings.session_expiry.saturating_sub(Duration::from_micros(silent)).max(Duration::from_secs(1))
+            + Duration::from_millis(1)
+    }
+
+    /// What a job writes, as things stand now; none where it is needless, and whoever waits has been told.
+    fn draft(&mut self, job: Job, c: &mut Circumstances<'_>) -> Option<(Job, Change)> {
+        let now = c.now.wall;
+        match job {
+            Job::Create(_) => {
+                let change = Change { session: Some(self.session.clone()), ..Change::default() };
+                Some((job, change))
+            }
+            Job::Begin(said) => self.draft_begin(said, c),
+            Job::AskLeave(call) => {
+                let approval = self.answer.as_ref()?.question(call, self.id(), c)?;
+                Some((job, Change { approvals: vec![approval], ..Change::default() }))
+            }
+            Job::Decide { asker, ref caller, approval, yes, ref reason, ref comment } => {
+                let decided = Approval {
+                    decision: if yes { Decision::Approved } else { Decision::Rejected },
+                    decided_by: Some(caller.email.clone()),
+                    decided_at: Some(now),
+                    reason: reason.clone(),
+                    comment: comment.clone(),
+                    ..match self.decidable(approval, now) {
+                        Ok(approval) => approval,
+                        Err(why) => {
+                            c.refuse(asker, why);
+                            return None;
+                        }
+                    }
+                };
+                Some((job, Change { approvals: vec![decided], ..Change::default() }))
+            }
+            Job::Expire(id) => {
+                let approval =
+                    self.approvals.iter().find(|approval| approval.id == id && approval.decision == Decision::Pending)?;
+                let expired = Approval { decision: Decision::Expired, decided_at: Some(now), ..approval.clone() };
+                Some((job, Change { approvals: vec![expired], ..Change::default() }))
+            }
+            Job::Finish => {
+                let message = self.answer.as_ref()?.whole()?;
+                let mut session = self.session.clone();
+                session.message_count = session.message_count.saturating_add(1);
+                session.updated_at = now;
+                let expired = self.approvals.iter().filter(|approval| approval.decision == Decision::Pending);
+                let approvals =
+                    expired.map(|approval| Approval { decision: Decision::Expired, decided_at: Some(now), ..approval.clone() });
+                Some((job, Change { approvals: approvals.collect(), session: Some(session), messages: vec![message] }))
+            }
+            Job::End(asker) => self.draft_end(asker, c),
+        }
+    }
+
+    fn draft_begin(&mut self, said: Box<Said>, c: &mut Circumstances<'_>) -> Option<(Job, Change)> {
+        let [id, answer] = said.ids;
+        if let Err(why) = self.may_say(Some(self.session.owner), c) {
+            // Places are not counted again.
+            if why != Refused::Crowded {
+                self.waiting.push_front(*said);
+                self.turn_away(why, c);
+                return None;
+            }
+        }
+        let now = c.now.wall;
+        let number = self.history.back().map_or(self.session.message_count, |last| last.number);
+        let message = Message::user(self.id(), id, number + 1, &said.content, &said.attachments, now);
+        let begun = Message::streaming(self.id(), answer, number + 2, now);
+        let mut session = self.session.clone();
+        if session.title.is_empty() {
+            session.title = title(&said.content);
+        }
+        session.message_count = session.message_count.saturating_add(1);
+        session.updated_at = now;
+        let change = Change { session: Some(session), messages: vec![message, begun], ..Change::default() };
+        Some((Job::Begin(said), change))
+    }
+
+    fn draft_end(&mut self, asker: Option<(ShardId, u64)>, c: &mut Circumstances<'_>) -> Option<(Job, Change)> {
+        if self.session.status == Status::Ended {
+            if let Some(asker) = asker {
+                c.refuse(asker, Refused::Ended);
+            }
+            return None;
+        }
+        if self.answer.is_some() {
+            // The answer's end comes first.
+            self.break_off(Broken::Cancelled, c);
+            self.jobs.push_back(Job::End(asker));
+            return None;
+        }
+        let ended = Session { status: Status::Ended, ended_at: Some(c.now.wall), ..self.session.clone() };
+        Some((Job::End(asker), Change { session: Some(ended), ..Change::default() }))
+    }
+
+    fn decidable(&self, id: ApprovalId, now: UnixMicros) -> Result<Approval, Refused> {
+        let approval = self.approvals.iter().find(|approval| approval.id == id).ok_or(Refused::NoApproval)?;
+        match approval.decision {
+            Decision::Approved | Decision::Rejected => Err(Refused::Processed),
+            Decision::Expired => Err(Refused::Expired),
+            Decision::Pending if approval.expires_at <= now => Err(Refused::Expired),
+            Decision::Pending => Ok(approval.clone()),
+        }
+    }
+
+    /// The store answered.
+    pub(super) fn kept(&mut self, result: Result<(), StoreFault>, c: &mut Circumstances<'_>) {
+        let Some((job, change)) = self.writing.take() else { return };
+        match result {
+            Ok(()) => {
+                self.commit(change);
+                self.written(job, c);
+            }
+            Err(fault) => self.unwritten(job, fault, c),
+        }
+    }
+
+    fn commit(&mut self, change: Change) {
+        let Change { session, messages, approvals } = change;
+        self.session = session.unwrap_or_else(|| self.session.clone());
+        for message in messages {
+            match self.history.iter_mut().find(|known| known.id == message.id) {
+                Some(known) => *known = message,
+                None => self.history.push_back(message),
+            }
+        }
+        for approval in approvals {
+            match self.approvals.iter_mut().find(|known| known.id == approval.id) {
+                Some(known) => *known = approval,
+                None => self.approvals.push(approval),
+            }
+        }
+    }
+
+    fn written(&mut self, job: Job, c: &mut Circumstances<'_>) {
+        match job {
+            Job::Create(asker) => c.reply(asker, Reply::Session(Box::new(self.session.clone()))),
+            Job::Begin(said) => self.begin(*said, c),
+            Job::AskLeave(call) => self.asked(call, c),
+            Job::Decide { asker, approval, yes, reason, .. } => {
+                if let Some(decided) = self.approvals.iter().find(|known| known.id == approval) {
+                    c.reply(asker, Reply::Decided(Box::new(decided.clone())));
+                }
+                let leave = if yes { run::Leave::Granted } else { run::Leave::Denied { reason } };
+                self.decided(approval, leave, c);
+            }
+            Job::Expire(approval) => self.decided(approval, run::Leave::Expired, c),
+            Job::Finish => self.finished(None, c),
+            Job::End(asker) => self.ended(asker, c),
+        }
+    }
+
+    /// Nothing was written. Whoever asked is told; what must be written is tried again.
+    fn unwritten(&mut self, job: Job, fault: StoreFault, c: &mut Circumstances<'_>) {
+        let why = Refused::Store(fault);
+        match job {
+            Job::Create(asker) | Job::Decide { asker, .. } => c.refuse(asker, why),
+            Job::Begin(said) => {
+                self.waiting.push_front(*said);
+                self.turn_away(why, c);
+            }
+            Job::End(Some(asker)) => c.refuse(asker, why),
+            Job::Finish => {
+                self.finished(Some(fault), c);
+                self.again(Job::Finish, c);
+            }
+            Job::AskLeave(_) | Job::Expire(_) | Job::End(None) => self.again(job, c),
+        }
+    }
+
+    fn again(&mut self, job: Job, c: &mut Circumstances<'_>) {
+        self.jobs.push_front(job);
+        self.retry = Some(c.after(RETRY, Timer::Retry(self.id())));
+    }
+
+    fn ended(&mut self, asker: Option<(ShardId, u64)>, c: &mut Circumstances<'_>) {
+        if let Some(asker) = asker {
+            c.reply(asker, Reply::Session(Box::new(self.session.clone())));
+        }
+        self.turn_away(Refused::Ended, c);
+        let error = messages::Message::Error { code: "SESSION_ENDED", message: "the session has ended" };
+        self.publish(error.frame(), c);
+        let mut listeners: Vec<ConnId> = self.listeners.keys().copied().collect();
+        listeners.sort_unstable();
+        c.out.extend(listeners.into_iter().map(|conn| Outcome::Tell(conn, FromSession::Over)));
+    }
+}
+
+/// The beginning of what was said first.
+fn title(content: &str) -> Arc<str> {
+    let line = content.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}...", &line[..end]).into(),
+        None => line.into(),
+    }
+}
