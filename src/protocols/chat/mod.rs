@@ -7,6 +7,8 @@
 
 mod answer;
 pub mod asks;
+pub mod attachments;
+pub mod connection;
 pub mod homes;
 pub mod letters;
 pub mod messages;
@@ -17,6 +19,7 @@ pub mod settings;
 mod sitting;
 
 pub use asks::{Ask, Reply, Told};
+pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Levels, Outcome};
 pub use letters::{FromSession, ToSession};
 pub use model::{ApprovalId, MessageId, SessionId, UserId};

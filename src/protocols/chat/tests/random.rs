@@ -160,7 +160,7 @@ fn model_says(bench: &mut Bench, world: &mut World, dice: &mut Dice) -> Vec<Outc
 #[test]
 fn whatever_happens() {
     let mut outcomes = HashMap::new();
-    for seed in 0..400 {
+    for seed in 0..250 {
         let mut dice = Dice(seed);
         let mut bench = Bench::new();
         let mut world = World::default();
@@ -168,7 +168,7 @@ fn whatever_happens() {
         world.see(bench.join(conn(2), 1));
         let loaded = bench.load(session());
         world.see(loaded);
-        for _ in 0..300 {
+        for _ in 0..1_000 {
             step(&mut bench, &mut world, &mut dice, &mut n);
         }
         // Everyone is gone, the store works, time passes: nothing is left over.
@@ -189,5 +189,5 @@ fn whatever_happens() {
         assert!(world.decisions.values().all(|decision| *decision != Decision::Pending), "seed {seed}");
         world.decisions.values().for_each(|decision| *outcomes.entry(*decision).or_insert(0) += 1);
     }
-    assert!(outcomes.len() == 3 && outcomes.values().all(|count| *count > 50), "all outcomes are met: {outcomes:?}");
+    assert!(outcomes.len() == 3 && outcomes.values().all(|count| *count > 30), "all outcomes are met: {outcomes:?}");
 }

@@ -1,0 +1,393 @@
+//! One socket of a session: who it is, what it says, and in which order that goes to the session's home.
+
+use super::{
+    attachments,
+    letters::{FromSession, ToSession},
+    messages::{Message, read, session},
+    model::{Caller, MessageId, SessionId, UserId},
+    settings::Settings,
+};
+use crate::{
+    models::talk::Attached,
+    realtime::{ConnId, Moment, Now},
+};
+use serde::Deserialize;
+use std::{borrow::Cow, collections::VecDeque, sync::Arc, time::Duration};
+
+/// What may wait for the session to be read, or for a limit.
+const WAITING_AT_MOST: usize = 32;
+
+/// What a connection is judged by.
+pub struct Gate<'a> {
+    /// Times and sizes.
+    pub settings: &'a Settings,
+    /// Whose token it is; none: it is not good.
+    pub judge: &'a dyn Fn(&str) -> Option<Caller>,
+    /// Two ids that were never used.
+    pub ids: &'a mut dyn FnMut() -> [MessageId; 2],
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary,
+    /// A Pong, whatever it carries.
+    Pong,
+    /// The time set by [`Effect::Timer`] has come.
+    TimerFired,
+    /// A letter from the home of the session.
+    Home(FromSession),
+    /// The answer to [`Effect::Limit`]: seconds until the next message may come; none: this one may.
+    Limited(Option<u32>),
+    /// The token that it came with is good no longer.
+    Revoked,
+    /// The socket is over, or is about to be closed for any reason, [`Effect::End`] included. Comes once, and nothing after it.
+    Gone,
+}
+
+/// What a connection wants done, in this order.
+#[derive(PartialEq, Debug)]
+pub enum Effect {
+    /// Send this to the client: whole frames.
+    Send(Vec<u8>),
+    /// Send an empty Ping.
+    Ping,
+    /// Replace the connection's one timer; `None` cancels it.
+    Timer(Option<Duration>),
+    /// To the home of the session.
+    Home(ToSession),
+    /// From now on deliver what is published to the session.
+    Listen(SessionId),
+    /// Count a message of this user; answered with [`Event::Limited`].
+    Limit(UserId),
+    /// Send a Close and end the connection. [`Event::Gone`] is expected, and nothing else is sent.
+    End(Farewell),
+}
+
+/// Why a connection is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Farewell {
+    /// The session has ended: 1000.
+    Over,
+    /// No good token, none in time, or it was revoked: 1008.
+    NoAuth,
+    /// There is no such session, or it is another's: 1008.
+    NoSession,
+    /// No Pong in time: 1008.
+    NoPong,
+    /// More than may wait: 1008.
+    TooMuch,
+    /// The session could not be read: 1013.
+    Unavailable,
+}
+
+impl Farewell {
+    /// The code of the Close (RFC 6455, section 7.4.1).
+    pub fn code(self) -> u16 {
+        match self {
+            Farewell::Over => 1000,
+            Farewell::NoAuth | Farewell::NoSession | Farewell::NoPong | Farewell::TooMuch => 1008,
+            Farewell::Unavailable => 1013,
+        }
+    }
+
+    /// The reason of the Close, for people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Farewell::Over => "the session has ended",
+            Farewell::NoAuth => "not authenticated",
+            Farewell::NoSession => "no such session",
+            Farewell::NoPong => "no pong in time",
+            Farewell::TooMuch => "too many messages",
+            Farewell::Unavailable => "the session could not be read",
+        }
+    }
+}
+
+/// The state machine of one connection.
+#[derive(Debug)]
+pub struct Connection {
+    session: SessionId,
+    state: State,
+    waiting: VecDeque<Wish>,
+    /// The first that waits is being counted.
+    is_counting: bool,
+    /// The Ping that was not answered.
+    pinged: Option<Moment>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// No token yet.
+    Stranger,
+    /// The home is asked.
+    Joining(Caller),
+    /// It listens.
+    Joined(Caller),
+    /// It ends; the home knows it, or does not.
+    Ending { is_known: bool },
+    /// It is over.
+    Over,
+}
+
+/// Something that is to be done once the home knows the connection, in order.
+#[derive(Debug)]
+enum Wish {
+    Say(Arc<str>, Vec<Attached>),
+    Cancel(Option<MessageId>),
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Auth<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Say<'a> {
+    #[serde(borrow)]
+    content: Cow<'a, str>,
+    #[serde(borrow, default)]
+    attachments: Option<Vec<attachments::Given<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Cancel<'a> {
+    #[serde(borrow, default)]
+    operation_id: Option<Cow<'a, str>>,
+}
+
+impl Connection {
+    /// One whose upgrade has just been answered, with the token of its query, if it has one.
+    pub fn new(session: SessionId, token: Option<&str>, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) -> Connection {
+        let (state, waiting) = (State::Stranger, VecDeque::new());
+        let mut machine = Connection { session, state, waiting, is_counting: false, pinged: None };
+        match token {
+            Some(token) => machine.auth(token, conn, gate, out),
+            None => out.push(Effect::Timer(Some(gate.settings.auth_timeout))),
+        }
+        machine
+    }
+
+    /// Takes what happened; pushes what is to be done.
+    pub fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        match event {
+            Event::Gone => return self.leave(conn, out),
+            Event::Home(letter) => return self.on_home(&letter, conn, gate, out),
+            Event::Text(_) | Event::Binary | Event::Pong | Event::TimerFired | Event::Limited(_) | Event::Revoked => {}
+        }
+        if matches!(self.state, State::Ending { .. } | State::Over) {
+            return;
+        }
+        self.pinged = if matches!(event, Event::TimerFired) { self.pinged } else { None };
+        match event {
+            Event::Text(text) => self.on_text(text, conn, gate, out),
+            Event::Binary => error("WS_MESSAGE_INVALID", "text messages only", out),
+            Event::TimerFired => self.on_timer(now, gate.settings, out),
+            Event::Limited(wait) => self.on_limit(wait, conn, gate, out),
+            Event::Revoked => self.refuse_auth(out),
+            Event::Pong | Event::Home(_) | Event::Gone => {}
+        }
+    }
+
+    fn on_text(&mut self, text: &str, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        let Ok(Kind { r#type }) = serde_json::from_str(text) else {
+            return error("WS_MESSAGE_INVALID", "a message is a JSON object with a type", out);
+        };
+        match &*r#type {
+            "ping" => send(&Message::Pong {}, out),
+            "auth" => match (&self.state, serde_json::from_str(text)) {
+                (State::Stranger, Ok(Auth { token })) => self.auth(&token, conn, gate, out),
+                (State::Stranger, Err(_)) => error("WS_MESSAGE_INVALID", "auth needs a token", out),
+                // Once is enough.
+                (State::Joining(_) | State::Joined(_) | State::Ending { .. } | State::Over, _) => {}
+            },
+            "message" | "cancel" if matches!(self.state, State::Stranger) => self.refuse_auth(out),
+            "message" => match wish(text, gate.settings) {
+                Ok(wish) => self.want(wish, conn, gate, out),
+                Err((code, why)) => error(code, why, out),
+            },
+            "cancel" => {
+                let Ok(Cancel { operation_id }) = serde_json::from_str(text) else {
+                    return error("WS_MESSAGE_INVALID", "operation_id is a text", out);
+                };
+                match operation_id.as_deref().map(|id| read("msg_", id)) {
+                    // What was never begun does not run.
+                    Some(None) => {}
+                    Some(answer) => self.want(Wish::Cancel(answer), conn, gate, out),
+                    None => self.want(Wish::Cancel(None), conn, gate, out),
+                }
+            }
+            _ => error("WS_MESSAGE_INVALID", "unknown type", out),
+        }
+    }
+
+    fn auth(&mut self, token: &str, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        let Some(caller) = (gate.judge)(token) else { return self.refuse_auth(out) };
+        send(&Message::AuthSuccess { session_id: session(self.session) }, out);
+        out.push(Effect::Home(ToSession::Join { conn, session: self.session, caller: caller.clone() }));
+        out.push(Effect::Timer(Some(gate.settings.ping_interval)));
+        self.state = State::Joining(caller);
+    }
+
+    fn refuse_auth(&mut self, out: &mut Vec<Effect>) {
+        error("WS_AUTH_FAILED", "authentication failed", out);
+        self.end(Farewell::NoAuth, out);
+    }
+
+    fn want(&mut self, wish: Wish, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        // A cancel does not wait for its place behind messages that were not begun.
+        if let (State::Joined(_), Wish::Cancel(answer)) = (&self.state, &wish) {
+            return out.push(Effect::Home(ToSession::Cancel { conn, session: self.session, answer: *answer }));
+        }
+        if self.waiting.len() >= WAITING_AT_MOST {
+            error("RATE_LIMITED", "too many messages at once", out);
+            return self.end(Farewell::TooMuch, out);
+        }
+        self.waiting.push_back(wish);
+        self.go_on(conn, gate, out);
+    }
+
+    /// Takes up the next thing that waits.
+    fn go_on(&mut self, conn: ConnId, _: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        let State::Joined(caller) = &self.state else { return };
+        while !self.is_counting
+            && let Some(next) = self.waiting.front()
+        {
+            match next {
+                Wish::Say(..) => {
+                    self.is_counting = true;
+                    out.push(Effect::Limit(caller.id));
+                }
+                Wish::Cancel(answer) => {
+                    out.push(Effect::Home(ToSession::Cancel { conn, session: self.session, answer: *answer }));
+                    self.waiting.pop_front();
+                }
+            }
+        }
+    }
+
+    fn on_limit(&mut self, wait: Option<u32>, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        self.is_counting = false;
+        let Some(Wish::Say(content, attachments)) = self.waiting.pop_front() else { return };
+        match wait {
+            Some(seconds) => error("RATE_LIMITED", &format!("too many requests: try again in {seconds} s"), out),
+            None => {
+                let (session, ids) = (self.session, (gate.ids)());
+                out.push(Effect::Home(ToSession::Say { conn, session, ids, content, attachments }));
+            }
+        }
+        self.go_on(conn, gate, out);
+    }
+
+    fn on_timer(&mut self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+        match (&self.state, self.pinged) {
+            (State::Stranger, _) => self.refuse_auth(out),
+            (_, Some(since)) if now.moment.since(since) >= settings.pong_timeout => self.end(Farewell::NoPong, out),
+            (_, pinged) => {
+                self.pinged = pinged.or(Some(now.moment));
+                out.push(Effect::Ping);
+                let since = now.moment.since(self.pinged.unwrap_or(now.moment));
+                let left = settings.pong_timeout.saturating_sub(since);
+                out.push(Effect::Timer(Some(settings.ping_interval.min(left))));
+            }
+        }
+    }
+
+    fn on_home(&mut self, letter: &FromSession, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        match (letter, self.state.clone()) {
+            (FromSession::Joined, State::Joining(caller)) => {
+                self.state = State::Joined(caller);
+                out.push(Effect::Listen(self.session));
+                self.go_on(conn, gate, out);
+            }
+            // It had been ended before the answer came: nobody else takes it back.
+            (FromSession::Joined, State::Ending { .. } | State::Over) => out.extend(late(letter, conn, self.session)),
+            (FromSession::Refused { invalid }, State::Joining(_)) => {
+                self.state = State::Stranger;
+                match invalid {
+                    true => {
+                        error("WS_SESSION_INVALID", "there is no such session", out);
+                        self.end(Farewell::NoSession, out);
+                    }
+                    false => {
+                        error("WS_CONNECTION_CLOSED", "the session could not be read", out);
+                        self.end(Farewell::Unavailable, out);
+                    }
+                }
+            }
+            (FromSession::NotTaken(why), State::Joined(_)) => {
+                let (code, text) = why.error();
+                error(code, text, out);
+            }
+            // Its `error` came as a frame of the session.
+            (FromSession::Over, State::Joined(_)) => self.end(Farewell::Over, out),
+            (FromSession::Joined | FromSession::Refused { .. } | FromSession::NotTaken(_) | FromSession::Over, _) => {}
+        }
+    }
+
+    fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
+        let is_known = matches!(self.state, State::Joined(_));
+        self.state = State::Ending { is_known };
+        self.waiting.clear();
+        out.push(Effect::End(farewell));
+    }
+
+    fn leave(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
+        let is_known = match &self.state {
+            State::Joined(_) => true,
+            State::Ending { is_known } => *is_known,
+            // Who is asked and has not answered is answered late.
+            State::Stranger | State::Joining(_) | State::Over => false,
+        };
+        if is_known {
+            out.push(Effect::Home(ToSession::Part { conn, session: self.session }));
+        }
+        self.state = State::Over;
+        self.waiting.clear();
+    }
+}
+
+/// What is owed for a letter that found no connection, or one that was told [`Event::Gone`].
+pub fn late(letter: &FromSession, conn: ConnId, session: SessionId) -> Option<Effect> {
+    match letter {
+        FromSession::Joined => Some(Effect::Home(ToSession::Part { conn, session })),
+        FromSession::Refused { .. } | FromSession::NotTaken(_) | FromSession::Over => None,
+    }
+}
+
+fn wish(text: &str, settings: &Settings) -> Result<Wish, (&'static str, &'static str)> {
+    let Say { content, attachments } =
+        serde_json::from_str(text).map_err(|_| ("WS_MESSAGE_INVALID", "a message needs its content"))?;
+    if content.trim().is_empty() {
+        return Err(("MESSAGE_EMPTY", "the content is empty"));
+    }
+    if content.chars().count() > settings.max_content_chars {
+        return Err(("MESSAGE_TOO_LONG", "the content is too long"));
+    }
+    let attached =
+        attachments::read(&attachments.unwrap_or_default(), settings).map_err(|fault| ("WS_MESSAGE_INVALID", fault.text()))?;
+    Ok(Wish::Say(content.into(), attached))
+}
+
+fn send(message: &Message<'_>, out: &mut Vec<Effect>) {
+    let mut frame = Vec::new();
+    message.append(&mut frame);
+    out.push(Effect::Send(frame));
+}
+
+fn error(code: &str, message: &str, out: &mut Vec<Effect>) {
+    send(&Message::Error { code, message }, out);
+}
+
+#[cfg(test)]
+mod tests;
