@@ -9,9 +9,10 @@ use crate::{
     quiz::{asks::QuizAsk, clients::session_key, sockets::Quizzes, store::Outside},
 };
 use homeroom::{
-    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId},
+    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId, UserKey},
     engine::{Birth, Counters, Engine, Entrance, Letter, Limits, Output, Rules, Seats, SocketApi},
     protocols::{
+        labs,
         presence::{SessionError, Settings},
         quiz::{self, Denial, model::Reason},
     },
@@ -448,6 +449,19 @@ impl World {
 }
 
 fn rules(plan: &Plan) -> Rules {
+    let entrances = vec![
+        Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
+        Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
+    ];
+    Rules {
+        presence: Settings { coalesce_above: plan.coalesce_above, ..Settings::default() },
+        quiz: quiz::Settings { snapshot_rows: plan.rows, ..quiz::Settings::default() },
+        ..house(entrances)
+    }
+}
+
+/// The rules of every world, where it does not say other ones.
+pub(crate) fn house(entrances: Vec<Entrance>) -> Rules {
     let issuer = Issuer {
         name: "issuer".into(),
         audiences: vec!["school".into(), "asked".into(), "closed".into()],
@@ -455,19 +469,24 @@ fn rules(plan: &Plan) -> Rules {
         key: Secret::new(SECRET),
     };
     Rules {
-        entrances: vec![
-            Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
-            Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
-        ],
+        entrances,
         authority: Authority::new([issuer.clone()]).expect("an issuer without a flaw"),
         permissions: Permissions::new([
             ("school".to_owned(), Rule::None),
             ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
         ]),
-        presence: Settings { coalesce_above: plan.coalesce_above, ..Settings::default() },
+        presence: Settings::default(),
         quiz_authority: Authority::new([issuer]).expect("an issuer without a flaw"),
         quiz_session: session_key(),
-        quiz: quiz::Settings { snapshot_rows: plan.rows, ..quiz::Settings::default() },
+        quiz: quiz::Settings::default(),
+        labs_users: user_key(),
+        labs_agents: None,
+        labs: labs::Settings::default(),
         show_shard: false,
     }
+}
+
+/// Signs the tokens of users of labs.
+pub(crate) fn user_key() -> UserKey {
+    UserKey::new(&Secret::new(SECRET)).expect("the secret is long enough")
 }

@@ -1,14 +1,13 @@
 //! Agents: processes that connect in either dialect, do what they are told once, fail, stall, die and return. They know no server.
 
 use super::{
-    bare::Knock,
     lines::Line,
     socket::{Heard, Speech, Who},
     world::Labs,
 };
 use crate::{dice::Dice, world::note};
 use homeroom::{
-    protocols::labs::{SessionId, admission, asks::Ask, letters::Dialect, model::Action},
+    protocols::labs::{SessionId, asks::Ask, letters::Dialect, model::Action},
     realtime::{ConnId, Moment},
 };
 use serde_json::{Value, json};
@@ -301,12 +300,12 @@ impl Labs {
         }
         self.agent_lost(which);
         let name = self.agents[which].name;
-        let query = match dialect {
-            Dialect::Contract => admission::agent(Some(&format!("agent_id={name}&platform=host"))),
-            Dialect::Field => admission::agent_in_field(Some(&format!("agent_id={name}"))),
+        let path = match dialect {
+            Dialect::Contract => format!("/agent/ws?agent_id={name}&platform=host"),
+            Dialect::Field => format!("/api/v1/agents/connect?agent_id={name}"),
         };
         self.count(if dialect == Dialect::Field { "agents of the second dialect" } else { "agents" });
-        let conn = self.accept(Knock::Agent(dialect, query.expect("a good query")), Who::Agent(which, dialect));
+        let conn = self.accept(&path, Who::Agent(which, dialect));
         let (began_anew, forgot) = (self.dice.percent(25), self.dice.percent(50));
         let agent = &mut self.agents[which];
         (agent.conn, agent.dialect) = (Some(conn), dialect);

@@ -3,23 +3,24 @@
 use super::{
     agents::Manner,
     asks::Validity,
-    bare::Letter,
     book::is_passing,
     socket::{Socket, Who},
     world::{EARLY, Labs, WINDOW},
 };
 use crate::world::note;
 use homeroom::{
+    engine::Letter,
     protocols::labs::{
         TunnelWord,
         asks::{AgentView, Ask, Reply},
         letters::Dialect,
         model::State,
     },
-    realtime::{ConnId, ShardId},
+    realtime::ConnId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -85,7 +86,10 @@ impl Labs {
             101 => assert!(may && !was_bad, "{conn:?} may see what is another's, or with a revoked token"),
             401 => assert_ne!(token.validity, Validity::Good, "{conn:?} is refused with a good token"),
             403 => assert!(!may, "{conn:?} is refused what is its own"),
-            404 => assert!(row.is_none_or(|row| row.state == State::Terminated), "{conn:?} is told that nothing is there"),
+            404 => {
+                let is_known = self.acknowledged.contains(&viewer.session);
+                assert!(!is_known || row.is_none_or(|row| row.state == State::Terminated), "{conn:?} is told that nothing is there");
+            }
             409 | 503 => assert!(may && !was_bad),
             other => panic!("{conn:?} is refused with {other}"),
         }
@@ -160,10 +164,11 @@ impl Labs {
 
     /// What the registry shows of its agents.
     fn views(&mut self) -> Vec<AgentView> {
-        let (home, now) = (self.home, self.now);
-        let number = self.feed(home).ask(Ask::Agents, |_| ShardId(0), now);
-        match self.shards[home].replies.pop() {
-            Some((answered, Reply::Agents(views))) if answered == number => views,
+        let home = self.home;
+        let number = self.feed(home).ask_labs(Ask::Agents);
+        self.turn(home);
+        match self.shards[home].engine.poll_labs_reply(number, Waker::noop()) {
+            Poll::Ready(Reply::Agents(views)) => views,
             other => panic!("a list of agents is answered {other:?}"),
         }
     }
@@ -228,8 +233,8 @@ impl Labs {
             }
             assert!(!socket.is_paused, "{conn:?} is not read, and nothing waits");
         }
-        let known = self.shards[self.home].registry.levels().viewers;
-        assert_eq!(known, watched.len(), "viewers");
+        let counters = &self.shards[self.home].counters;
+        assert_eq!(counters.registry_viewers.read(), watched.len() as u64, "viewers");
     }
 
     /// In each window the answers are the limit, counted down to the last, whoever was asked.
@@ -258,8 +263,10 @@ impl Labs {
         for agent in &self.agents {
             assert!(agent.running.is_empty(), "{} runs what is over: {:?}", agent.name, agent.running);
         }
-        let levels = self.shards[self.home].registry.levels();
-        assert_eq!((levels.sessions, levels.places, levels.commands, levels.viewers), (0, 0, 0, 0));
-        assert_eq!((levels.waiting, levels.writing), (0, 0));
+        let home = &self.shards[self.home].counters;
+        let levels = [&home.registry_sessions, &home.registry_places, &home.registry_commands, &home.registry_viewers];
+        assert_eq!(levels.map(|level| level.read()), [0; 4], "levels when all sessions have ended");
+        let levels = [&home.registry_waiting, &home.registry_writing];
+        assert_eq!(levels.map(|level| level.read()), [0; 2], "levels when all sessions have ended");
     }
 }

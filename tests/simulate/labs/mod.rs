@@ -2,7 +2,6 @@
 
 pub(crate) mod agents;
 pub(crate) mod asks;
-pub(crate) mod bare;
 pub(crate) mod book;
 pub(crate) mod checks;
 pub(crate) mod faults;

@@ -1,27 +1,36 @@
-//! The shell of labs: sockets, the mesh of letters, the clock.
+//! The shell of labs: sockets, the mesh of letters, the clock. It keeps to the contract of `engine::port`, but where a fault is planted.
 
 use super::{
-    bare::{Bare, Knock, Letter},
     faults::Fault,
     socket::{Heard, Socket, Speech, Who, heard},
     world::Labs,
 };
-use crate::world::note;
+use crate::{
+    clients::{head, masked},
+    faults::double,
+    world::note,
+};
 use homeroom::{
-    protocols::labs::{Event, FromRegistry, ToRegistry, TunnelWord, connection::Farewell, letters::ViewOver},
+    engine::{Engine, Letter, Listener, Output, Question, Send},
+    protocols::labs::{FromRegistry, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
     realtime::ConnId,
 };
 use std::time::Duration;
+use uuid::Uuid;
+
+const LISTENER: Listener = Listener(0);
 
 impl Labs {
-    pub(crate) fn accept(&mut self, knock: Knock, who: Who) -> ConnId {
+    /// Somebody comes to a path.
+    pub(crate) fn accept(&mut self, path: &str, who: Who) -> ConnId {
         let shard = self.dice.below(self.shards.len());
         let now = self.now;
         note!(self, "{who:?} comes to {shard}");
         let (stalls, pongs) = (if self.dice.percent(25) { self.dice.between(20, 95) } else { 3 }, !self.dice.percent(8));
-        let conn = self.feed(shard).accepted(knock, now);
+        let conn = self.feed(shard).accepted(LISTENER, now).expect("there is a seat");
         note!(self, "as {conn:?}");
         self.sockets.insert(conn, Socket::new(who, now.moment, stalls, pongs));
+        self.feed(shard).received(conn, &head(path, true), now);
         conn
     }
 
@@ -36,12 +45,16 @@ impl Labs {
             return false;
         }
         note!(self, "{conn:?} says {}", brief(speech));
+        let frame = match speech {
+            Speech::Text(text) => masked(&mut self.dice, 0x81, text.to_string().as_bytes()),
+            Speech::Binary(bytes) => masked(&mut self.dice, 0x82, bytes),
+            Speech::Pong => masked(&mut self.dice, 0x8A, b""),
+        };
         let now = self.now;
-        let shard = self.feed(conn.shard.index());
-        match speech {
-            Speech::Text(text) => shard.received(conn, Event::Text(&text.to_string()), now),
-            Speech::Binary(bytes) => shard.received(conn, Event::Binary(bytes), now),
-            Speech::Pong => shard.received(conn, Event::Pong, now),
+        let cut = if self.dice.percent(20) { self.dice.below(frame.len()) } else { 0 };
+        let (first, second) = frame.split_at(cut);
+        for part in [first, second].into_iter().filter(|part| !part.is_empty()) {
+            self.feed(conn.shard.index()).received(conn, part, now);
         }
         true
     }
@@ -57,9 +70,9 @@ impl Labs {
         self.feed(conn.shard.index()).ended(conn, now);
     }
 
-    pub(crate) fn feed(&mut self, shard: usize) -> &mut Bare {
+    pub(crate) fn feed(&mut self, shard: usize) -> &mut Engine {
         self.fed[shard] = true;
-        &mut self.shards[shard]
+        &mut self.shards[shard].engine
     }
 
     pub(crate) fn deliver_some(&mut self) {
@@ -74,20 +87,23 @@ impl Labs {
         let pair = from * self.shards.len() + to;
         let Some(letter) = self.mesh[pair].pop_front() else { return false };
         note!(self, "letter {from} -> {to}: {}", words(&letter));
+        if let Letter::LabsReply { number, .. } = &letter {
+            assert!(self.answered.insert((to, *number)), "{number} of {to} is answered twice");
+        }
         let now = self.now;
         self.feed(to).letter(letter, now);
         true
     }
 
     fn post(&mut self, from: usize) {
-        for (to, letter) in std::mem::take(&mut self.shards[from].letters) {
+        for (to, letter) in std::mem::take(self.shards[from].engine.letters()) {
             self.send_letter(from, to.index(), letter);
         }
-        for (ticket, record) in std::mem::take(&mut self.shards[from].questions) {
-            self.keep(from, ticket, record);
-        }
-        for (number, reply) in std::mem::take(&mut self.shards[from].replies) {
-            self.replied(from, number, &reply);
+        for question in std::mem::take(self.shards[from].engine.questions()) {
+            match question {
+                Question::KeepLabs { ticket, record } => self.keep(from, ticket, record),
+                other => panic!("{other:?} is asked in labs"),
+            }
         }
     }
 
@@ -95,18 +111,16 @@ impl Labs {
         let queue = from * self.shards.len() + to;
         let strikes = self.dice.percent(8);
         let is_bytes = matches!(&letter, Letter::Tunnel { word: TunnelWord::Bytes(_), .. });
-        let fault = self.fault.filter(|_| strikes);
-        match (fault, &letter) {
-            (Some(Fault::LostReply), Letter::Reply { .. }) => return,
-            (Some(Fault::LostDisplacement), Letter::Connection(_, FromRegistry::ViewOver(ViewOver::Displaced))) => return,
+        match (self.fault.filter(|_| strikes), &letter) {
+            (Some(Fault::LostReply), Letter::LabsReply { .. }) => return,
+            (Some(Fault::LostDisplacement), Letter::LabsConnection(_, FromRegistry::ViewOver(ViewOver::Displaced))) => return,
             (Some(Fault::LostGone), Letter::Registry(ToRegistry::AgentGone { .. })) => return,
             (Some(Fault::LostBytes), _) if is_bytes => return,
-            (Some(Fault::DoubledBytes), _) if is_bytes => self.mesh[queue].push_back(letter.clone()),
-            (Some(Fault::DoubledReply), Letter::Reply { .. }) | (Some(Fault::DoubledOrder), Letter::Deliver(..)) => {
-                self.mesh[queue].push_back(letter.clone());
-            }
-            (Some(Fault::DoubledCredit), Letter::Tunnel { word: TunnelWord::Credit(_), .. }) => {
-                self.mesh[queue].push_back(letter.clone());
+            (Some(Fault::DoubledBytes), _) if is_bytes => self.mesh[queue].push_back(double(&letter)),
+            (Some(Fault::DoubledReply), Letter::LabsReply { .. })
+            | (Some(Fault::DoubledOrder), Letter::Deliver(..))
+            | (Some(Fault::DoubledCredit), Letter::Tunnel { word: TunnelWord::Credit(_), .. }) => {
+                self.mesh[queue].push_back(double(&letter));
             }
             (Some(Fault::SwappedBytes), _) if is_bytes => {
                 let at = self.mesh[queue].len().saturating_sub(1);
@@ -119,30 +133,28 @@ impl Labs {
             }
             _ => {}
         }
+        let is_limit = matches!(&letter, Letter::Registry(ToRegistry::Ask { ask, .. }) if matches!(**ask, Ask::Limit { .. }));
+        let to = if is_limit && self.strikes(Fault::StrayLimit, 30) { self.dice.below(self.shards.len()) } else { to };
         let letter = self.spoil(letter);
-        let to = if fault == Some(Fault::StrayLimit) && matches!(letter, Letter::Limit { .. }) {
-            self.dice.below(self.shards.len())
-        } else {
-            to
-        };
         self.mesh[from * self.shards.len() + to].push_back(letter);
     }
 
     /// What becomes of a letter whose words a faulty transport changes.
     fn spoil(&mut self, letter: Letter) -> Letter {
         match letter {
-            Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) }
-                if self.strikes(Fault::CrossedBytes, 20) && self.crossed.is_none() =>
-            {
-                self.crossed = Some(chunk.clone());
+            Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) } if self.fault == Some(Fault::CrossedBytes) => {
+                let strikes = self.dice.percent(20);
+                let chunk = match self.crossed.take() {
+                    Some((other, crossed)) if other != proxy && strikes => crossed,
+                    before => {
+                        self.crossed = before.or_else(|| Some((proxy, chunk.clone())));
+                        chunk
+                    }
+                };
                 Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) }
             }
-            Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) } => {
-                let chunk = self.crossed.take().unwrap_or(chunk);
-                Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) }
-            }
-            Letter::Revoked { from, telling, .. } if self.strikes(Fault::ForgottenToken, 50) => {
-                Letter::Revoked { from, telling, token: uuid::Uuid::nil() }
+            Letter::Revoked { from, telling, expires_at, .. } if self.strikes(Fault::ForgottenToken, 50) => {
+                Letter::Revoked { from, telling, token: Uuid::nil(), expires_at }
             }
             Letter::Registry(ToRegistry::Register { conn, mut hello }) if self.strikes(Fault::InflatedCapacity, 50) => {
                 hello.capacity.max_sessions = hello.capacity.max_sessions.map(|most| most + 3);
@@ -152,25 +164,37 @@ impl Labs {
         }
     }
 
-    /// Ends a turn and does what the shard wants done.
+    /// Ends a turn and does what the engine wants done.
     pub(crate) fn turn(&mut self, shard: usize) {
         self.fed[shard] = false;
-        let output = self.shards[shard].finish();
-        for (conn, bytes) in output.sends {
-            self.handed(conn, &bytes);
+        let now = self.now;
+        let mut output = Output::default();
+        self.shards[shard].engine.finish(now, &mut output);
+        assert!(output.handoffs.is_empty(), "nobody asks for plain HTTP");
+        for Send { conn, segment, more } in output.sends {
+            let parts: Vec<&[u8]> = std::iter::once(&segment).chain(&more).map(|segment| segment.bytes()).collect();
+            self.handed(conn, &parts.concat());
         }
-        for (conn, is_paused) in output.pauses {
-            note!(self, "{conn:?} is {}", if is_paused { "paused" } else { "read again" });
-            if let Some(socket) = self.sockets.get_mut(&conn) {
-                socket.is_paused = is_paused;
-            }
+        for conn in output.half_closes {
+            note!(self, "{conn:?} FIN");
+            let socket = self.sockets.get_mut(&conn).expect("only what there is is ended");
+            assert!(socket.flight.is_none(), "a FIN to {conn:?} before all was sent");
+            assert!(!std::mem::replace(&mut socket.is_half_closed, true), "a second FIN to {conn:?}");
         }
         for conn in output.closes {
             note!(self, "{conn:?} is closed");
             let socket = self.sockets.get_mut(&conn).expect("only what there is is closed");
             assert!(!std::mem::replace(&mut socket.is_over, true), "{conn:?} is closed twice");
         }
+        for (conns, is_paused) in [(output.pauses, true), (output.resumes, false)] {
+            for conn in conns {
+                note!(self, "{conn:?} is {}", if is_paused { "paused" } else { "read again" });
+                let socket = self.sockets.get_mut(&conn).expect("only what there is is paused");
+                socket.is_paused = is_paused;
+            }
+        }
         self.post(shard);
+        self.poll_asks();
     }
 
     fn handed(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -214,9 +238,7 @@ impl Labs {
         let Some(frames) = socket.flight.take() else { return };
         socket.inbox.extend(frames);
         let now = self.now;
-        if !socket.is_over {
-            self.feed(conn.shard.index()).sent(conn, now);
-        }
+        self.feed(conn.shard.index()).sent(conn, true, now);
         self.hear_all(conn);
     }
 
@@ -244,6 +266,8 @@ impl Labs {
         for conn in over {
             self.hear_all(conn);
             let Some(socket) = self.sockets.remove(&conn) else { continue };
+            note!(self, "{conn:?} is released");
+            self.feed(conn.shard.index()).released(conn);
             self.released(conn, &socket);
         }
     }
@@ -266,9 +290,9 @@ impl Labs {
         let now = self.now;
         for shard in 0..self.shards.len() {
             let stopped = self.fault == Some(Fault::StoppedClock) && shard == self.home;
-            if self.shards[shard].next_deadline().is_some_and(|due| due <= now.moment) && !stopped {
+            if self.shards[shard].engine.next_deadline().is_some_and(|due| due <= now.moment) && !stopped {
                 self.feed(shard).tick(now);
-                let next = self.shards[shard].next_deadline();
+                let next = self.shards[shard].engine.next_deadline();
                 assert!(next.is_none_or(|next| next > now.moment), "shard {shard}: after its tick something is still due");
                 self.turn(shard);
             }
@@ -299,9 +323,4 @@ fn words(letter: &Letter) -> String {
             text
         }
     }
-}
-
-/// What a Close says, for stories.
-pub(crate) fn is_usual(code: u16) -> bool {
-    [Farewell::Over, Farewell::Text, Farewell::NoPong, Farewell::Broken, Farewell::TooMuch].iter().any(|why| why.code() == code)
 }

@@ -83,6 +83,8 @@ pub(crate) struct Socket {
     pub(crate) status: Option<u16>,
     /// The code of the Close that it was sent.
     pub(crate) closed: Option<u16>,
+    /// The server has said its last.
+    pub(crate) is_half_closed: bool,
     /// The server has let it go.
     pub(crate) is_over: bool,
     /// The peer has ended its side.
@@ -106,6 +108,7 @@ impl Socket {
             came_at: now,
             status: None,
             closed: None,
+            is_half_closed: false,
             is_over: false,
             has_ended: false,
             is_paused: false,

@@ -3,6 +3,7 @@
 use super::{faults::Fault, world::Labs};
 use crate::world::note;
 use homeroom::{
+    engine::Answer,
     protocols::labs::record::{Change, Kept, Record},
     realtime::{ShardId, StoreFault},
     store::{self, LabsLibrary, MemoryStore, Mood, Store, Ticket},
@@ -102,7 +103,7 @@ impl Labs {
         }
         note!(self, "store to {shard}: {ticket} {result:?}");
         let now = self.now;
-        self.feed(shard).kept(ticket, result, now);
+        self.feed(shard).answer(Answer::LabsKept { ticket, result }, now);
         true
     }
 

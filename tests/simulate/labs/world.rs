@@ -3,7 +3,6 @@
 use super::{
     agents::{Agent, Manner},
     asks::{Pending, Token},
-    bare::{Bare, Letter},
     book::Book,
     faults::Fault,
     socket::Socket,
@@ -13,10 +12,11 @@ use super::{
 use crate::{
     clients::EPOCH,
     dice::Dice,
-    world::{STORY, note},
+    world::{house, note},
 };
 use homeroom::{
-    protocols::labs::{Chunk, SessionId, Settings, asks::LimitKey, asks::Window},
+    engine::{Birth, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Rules},
+    protocols::labs::{Chunk, ProxyId, SessionId, Settings, asks::Window},
     realtime::{ConnId, HashRing, Moment, Now, ShardId},
     store::{LabsLibrary, Mood},
 };
@@ -72,6 +72,11 @@ impl Plan {
     }
 }
 
+pub(crate) struct Shard {
+    pub(crate) engine: Engine,
+    pub(crate) counters: Arc<Counters>,
+}
+
 /// Everything.
 pub(crate) struct Labs {
     pub(crate) dice: Dice,
@@ -80,9 +85,9 @@ pub(crate) struct Labs {
     pub(crate) plan: Plan,
     pub(crate) fault: Option<Fault>,
     pub(crate) now: Now,
-    pub(crate) ring: HashRing,
+    ring: Arc<HashRing>,
     pub(crate) home: usize,
-    pub(crate) shards: Vec<Bare>,
+    pub(crate) shards: Vec<Shard>,
     /// Which shards were fed something since their last turn.
     pub(crate) fed: Vec<bool>,
     /// Letters under way from one shard to another, by `from * shards + to`.
@@ -97,10 +102,14 @@ pub(crate) struct Labs {
     /// What was answered under each limit, window by window.
     pub(crate) limits: BTreeMap<(u128, u8, i64), Vec<Option<u32>>>,
     /// Bytes that a faulty transport will bring to another tunnel.
-    pub(crate) crossed: Option<Chunk>,
+    pub(crate) crossed: Option<(ProxyId, Chunk)>,
     pub(crate) sessions: u128,
     pub(crate) counts: BTreeMap<&'static str, u64>,
-    settings: Arc<Settings>,
+    /// Sessions whose beginning was told to somebody, or that the process began with.
+    pub(crate) acknowledged: BTreeSet<SessionId>,
+    /// Asks that were answered from another shard.
+    pub(crate) answered: BTreeSet<(usize, u64)>,
+    rules: Arc<Rules>,
     seed: u64,
 }
 
@@ -117,7 +126,9 @@ impl Labs {
             requests_a_minute: 12,
             ..Settings::default()
         };
-        let ring = HashRing::new(shards as u16);
+        let sockets = LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec();
+        let rules = Rules { labs: settings, ..house(vec![Entrance { sockets }]) };
+        let ring = Arc::new(HashRing::new(shards as u16));
         let agents: Vec<Agent> = NAMES.iter().map(|name| Agent::new(name, Manner::random(&mut dice), dice.between(1, 4))).collect();
         let places = agents.iter().map(|agent| (agent.name, agent.places)).collect();
         let mut world = Labs {
@@ -139,7 +150,9 @@ impl Labs {
             crossed: None,
             sessions: 0,
             counts: BTreeMap::new(),
-            settings: Arc::new(settings),
+            acknowledged: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            rules: Arc::new(rules),
             seed,
             dice,
             plan,
@@ -154,14 +167,17 @@ impl Labs {
         let loaded = self.outside.store.labs().expect("the store can be read");
         let revoked = self.outside.store.revoked(self.now.wall).expect("the store can be read");
         self.outside.hang();
-        let revoked: Vec<Uuid> = revoked.into_iter().map(|(token, _)| token).collect();
         self.seed = self.seed.wrapping_mul(31).wrapping_add(7);
-        let (home, now) = (ShardId(self.home as u16), self.now);
-        self.shards = (0..shards)
-            .map(|id| Bare::new(ShardId(id as u16), home, shards, &self.settings, self.seed, now.moment))
-            .collect();
+        let now = self.now;
+        let shard = |id: usize| {
+            let birth = Birth { id: ShardId(id as u16), start: now.moment, seed: self.seed };
+            let counters = Arc::new(Counters::default());
+            let engine = Engine::new(birth, self.ring.clone(), Limits::default(), self.rules.clone(), counters.clone());
+            Shard { engine, counters }
+        };
+        self.shards = (0..shards).map(shard).collect();
         for shard in 0..shards {
-            self.feed(shard).begin(loaded.clone(), &revoked, now);
+            self.feed(shard).begin_labs(&loaded, &revoked, now);
         }
     }
 
@@ -176,6 +192,7 @@ impl Labs {
         self.mesh.iter_mut().for_each(VecDeque::clear);
         self.outside.restart(self.now.wall);
         self.asks.clear();
+        self.answered.clear();
         self.limits.clear();
         self.crossed = None;
         for (conn, mut socket) in std::mem::take(&mut self.sockets) {
@@ -183,6 +200,7 @@ impl Labs {
             self.released(conn, &socket);
         }
         self.tokens_after_crash();
+        self.acknowledged.extend(self.book.sessions.keys());
         self.begin(self.shards.len());
     }
 
@@ -193,14 +211,6 @@ impl Labs {
     /// Whether this fault strikes now.
     pub(crate) fn strikes(&mut self, fault: Fault, percent: usize) -> bool {
         self.fault == Some(fault) && self.dice.percent(percent)
-    }
-
-    pub(crate) fn home_of(&self, key: &LimitKey) -> ShardId {
-        let bytes = match key {
-            LimitKey::User(user) => *user.as_bytes(),
-            LimitKey::Address(address) => address.to_be_bytes(),
-        };
-        self.ring.home(&bytes)
     }
 
     /// What was reached, by name: so that a thousand runs can be asked whether they saw everything.
@@ -287,7 +297,7 @@ impl Labs {
         let end = self.now.moment + time;
         let mut beat = self.now.moment;
         while self.now.moment < end {
-            let due = self.shards.iter().filter_map(Bare::next_deadline).min().unwrap_or(end);
+            let due = self.shards.iter().filter_map(|shard| shard.engine.next_deadline()).min().unwrap_or(end);
             let next = due.max(self.now.moment + Duration::from_millis(1)).min(end).min(beat.max(self.now.moment + BEAT / 50));
             if self.now.moment >= beat {
                 beat = self.now.moment + BEAT;
@@ -334,10 +344,6 @@ impl Labs {
     /// A session's id.
     pub(crate) fn session(n: u128) -> SessionId {
         Uuid::from_u128(n)
-    }
-
-    pub(crate) fn story_length() -> usize {
-        STORY
     }
 
     pub(crate) fn windows() -> [Window; 3] {
