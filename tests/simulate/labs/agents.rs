@@ -53,6 +53,10 @@ pub(crate) struct Agent {
     pub(crate) is_registered: bool,
     /// Whether it was told that it is known, by HTTP.
     pub(crate) is_enrolled: bool,
+    /// Whether it was when it came.
+    pub(crate) came_enrolled: bool,
+    /// How often it came since all was calm.
+    pub(crate) comings: usize,
     inbox: VecDeque<Order>,
     pub(crate) outbox: VecDeque<Speech>,
     /// What it will say once more.
@@ -85,6 +89,8 @@ impl Agent {
             conn: None,
             is_registered: false,
             is_enrolled: false,
+            came_enrolled: false,
+            comings: 0,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             later: Vec::new(),
@@ -305,10 +311,11 @@ impl Labs {
             Dialect::Field => format!("/api/v1/agents/connect?agent_id={name}"),
         };
         self.count(if dialect == Dialect::Field { "agents of the second dialect" } else { "agents" });
-        let conn = self.accept(&path, Who::Agent(which, dialect));
+        let conn = self.accept(&path, Who::Agent(which));
         let (began_anew, forgot) = (self.dice.percent(25), self.dice.percent(50));
         let agent = &mut self.agents[which];
-        (agent.conn, agent.dialect) = (Some(conn), dialect);
+        agent.comings += 1;
+        (agent.conn, agent.dialect, agent.came_enrolled) = (Some(conn), dialect, agent.is_enrolled);
         if began_anew {
             // Nothing survived.
             let running = std::mem::take(&mut agent.running);

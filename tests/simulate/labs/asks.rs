@@ -52,6 +52,8 @@ pub(crate) struct Pending {
     pub(crate) number: u64,
     pub(crate) ask: Ask,
     at: Moment,
+    /// Whether somebody had been told of its session when it was asked.
+    is_known: bool,
 }
 
 pub(crate) fn hello(name: &str, places: usize) -> Hello {
@@ -113,7 +115,8 @@ impl Labs {
         if self.dice.percent(5) && !matches!(ask, Ask::Limit { .. } | Ask::Keep(_)) {
             self.shards[shard].engine.forget_labs_ask(number);
         } else {
-            self.asks.push(Pending { shard, number, ask, at: now.moment });
+            let is_known = session_of(&ask).is_some_and(|session| self.acknowledged.contains(&session));
+            self.asks.push(Pending { shard, number, ask, at: now.moment, is_known });
         }
         self.turn(shard);
     }
@@ -248,15 +251,13 @@ impl Labs {
                 which.into_iter().for_each(|agent| agent.is_enrolled = true);
             }
             (Ask::Keep(Record::Revoked { token, .. }), Reply::Kept(Kept::Done)) => self.confirm(*token),
-            (Ask::Keep(Record::Revoked { token, .. }), Reply::Refused(Refused::Store(_))) => {
-                let token = self.tokens.iter_mut().find(|own| own.id == *token);
-                token.into_iter().for_each(|token| token.validity = Validity::Good);
-            }
+            // It may be revoked all the same.
+            (Ask::Keep(Record::Revoked { .. }), Reply::Refused(Refused::Store(_))) => {}
             (Ask::Limit { key, window }, Reply::Limit { limit, remaining, reset }) => {
                 self.check_limit(*key, *window, *limit, (*remaining, *reset));
             }
             (Ask::Move { session, caller, .. } | Ask::Look { session, caller } | Ask::Logs { session, caller, .. }, Reply::Refused(why)) => {
-                self.check_refusal(*session, caller, why);
+                self.check_refusal((*session, pending.is_known), caller, why);
             }
             (Ask::Create(_), Reply::Refused(Refused::NoAgents | Refused::Full | Refused::Taken | Refused::Store(_))) => {}
             (Ask::Pulse { .. } | Ask::Drain { .. } | Ask::Enrol(_), Reply::Refused(Refused::NoAgent | Refused::Store(_))) => {}
@@ -278,12 +279,11 @@ impl Labs {
         assert!(was || promised == Some(row.state), "{row:?} is shown and was never on disk: {:?}", self.book.history.get(&row.id));
     }
 
-    fn check_refusal(&self, session: Uuid, caller: &Caller, why: &Refused) {
+    fn check_refusal(&self, (session, is_known): (Uuid, bool), caller: &Caller, why: &Refused) {
         let row = self.book.sessions.get(&session);
         match why {
             Refused::NotYours => assert!(row.is_some_and(|row| row.user != caller.name && !caller.admin)),
             Refused::NoSession => {
-                let is_known = self.acknowledged.contains(&session);
                 assert!(!is_known || row.is_none_or(|row| row.state == State::Terminated), "{session} is there");
             }
             _ => assert!(row.is_none_or(|row| caller.admin || row.user == caller.name), "{why:?} to a stranger"),
@@ -295,6 +295,13 @@ impl Labs {
         assert_eq!(limit, expected);
         self.count(if remaining.is_some() { "let through" } else { "limited" });
         self.limits.entry((id.as_u128(), window as u8, reset)).or_default().push(remaining);
+    }
+}
+
+fn session_of(ask: &Ask) -> Option<Uuid> {
+    match ask {
+        Ask::Move { session, .. } | Ask::Look { session, .. } | Ask::Logs { session, .. } => Some(*session),
+        Ask::Keep(_) | Ask::Limit { .. } | Ask::Create(_) | Ask::Agents | Ask::Enrol(_) | Ask::Pulse { .. } | Ask::Drain { .. } => None,
     }
 }
 

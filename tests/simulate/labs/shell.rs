@@ -248,7 +248,7 @@ impl Labs {
             && let Some(frame) = socket.inbox.pop_front()
         {
             let pongs = socket.pongs;
-            let agent = if let Who::Agent(which, _) = socket.who { Some(which) } else { None };
+            let agent = if let Who::Agent(which) = socket.who { Some(which) } else { None };
             match frame {
                 Heard::Ping if pongs && agent.is_none_or(|which| !self.is_silent(which)) => _ = self.say(conn, &Speech::Pong),
                 Heard::Ping => {}

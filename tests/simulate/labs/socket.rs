@@ -2,7 +2,7 @@
 
 use super::streams::StreamId;
 use homeroom::{
-    protocols::labs::{SessionId, letters::Dialect},
+    protocols::labs::SessionId,
     realtime::Moment,
 };
 use serde_json::Value;
@@ -59,6 +59,8 @@ pub(crate) fn heard(mut bytes: &[u8]) -> Vec<Heard> {
 #[derive(Debug)]
 pub(crate) struct Viewer {
     pub(crate) session: SessionId,
+    /// Whether somebody had been told of that when it came.
+    pub(crate) is_known: bool,
     /// Which of the tokens it came with.
     pub(crate) token: usize,
     /// What it sees, once it sees anything.
@@ -69,8 +71,8 @@ pub(crate) struct Viewer {
 /// Whose socket it is.
 #[derive(Debug)]
 pub(crate) enum Who {
-    /// Of one of the agents, in this dialect.
-    Agent(usize, Dialect),
+    /// Of one of the agents.
+    Agent(usize),
     Viewer(Viewer),
 }
 
@@ -127,7 +129,7 @@ impl Socket {
     pub(crate) fn viewer(&self) -> Option<&Viewer> {
         match &self.who {
             Who::Viewer(viewer) => Some(viewer),
-            Who::Agent(..) => None,
+            Who::Agent(_) => None,
         }
     }
 }

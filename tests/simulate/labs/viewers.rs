@@ -20,8 +20,9 @@ impl Labs {
         let Some(session) = self.some_session(State::Running) else { return };
         let token = self.some_token();
         let path = format!("/vnc-viewer/{session}?token={}", self.tokens[token].text);
+        let is_known = self.acknowledged.contains(&session);
         let down = self.streams.open(Way::Down, session);
-        let conn = self.accept(&path, Who::Viewer(Viewer { session, token, up: None, down }));
+        let conn = self.accept(&path, Who::Viewer(Viewer { session, is_known, token, up: None, down }));
         self.turn(conn.shard.index());
     }
 

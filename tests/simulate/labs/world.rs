@@ -286,6 +286,7 @@ impl Labs {
             self.release();
             moved |= self.agents_react();
             if !moved {
+                self.agents.iter_mut().for_each(|agent| agent.comings = 0);
                 return;
             }
         }
