@@ -153,7 +153,7 @@ pub struct AgentQuery {
 /// [`Denial::NoToken`], [`Denial::Invalid`], and [`Denial::View`] of [`ViewRefused::NoSession`].
 pub fn viewer<'a>(session_id: &str, query: Option<&'a str>, bearer: Option<&'a str>) -> Result<ViewerQuery<'a>, Denial> {
     let [token] = parameters(query, ["token"])?;
-    let token = token.or(bearer.map(Cow::Borrowed)).filter(|token| !token.is_empty()).ok_or(Denial::NoToken)?;
+    let token = token.into_iter().chain(bearer.map(Cow::Borrowed)).find(|token| !token.is_empty()).ok_or(Denial::NoToken)?;
     let session = SessionId::try_parse(session_id).map_err(|_| Denial::View(ViewRefused::NoSession))?;
     Ok(ViewerQuery { session, token })
 }
