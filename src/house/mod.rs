@@ -154,5 +154,6 @@ fn limits(settings: &Settings, connections: usize) -> Limits {
         outbox_bytes: settings.websocket.outbox.bytes(),
         owner_outbox_bytes: settings.quiz.outbox.bytes(),
         websocket: crate::websocket::Limits { frame: message, message },
+        ..Limits::default()
     }
 }

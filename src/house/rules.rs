@@ -1,10 +1,12 @@
 //! From settings to what the shards share: keys read, issuers and permission services made, routes laid out. Every fault at once.
 
 use crate::{
-    auth::{Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey},
+    auth::{
+        Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey, UserKey,
+    },
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
     engine::{Counters, Entrance, Rules, SocketApi},
-    protocols::{presence, quiz},
+    protocols::{labs, presence, quiz},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
@@ -43,10 +45,11 @@ impl House {
         let (permissions, services) = permissions(settings, &mut faults);
         let owners = authority("quiz.issuers", &settings.quiz.issuers, &mut faults);
         let session = session_key(settings).map_err(|fault| faults.push(fault));
+        let labs_key = users_key(settings).map_err(|fault| faults.push(fault));
         let sign_in = own_key(&settings.quiz.issuers).map_err(|fault| faults.push(fault));
         let seed = seed().map_err(|fault| faults.push(fault));
-        let (Some(students), Some(owners), Ok(session), Ok(sign_in), Ok(seed), true) =
-            (students, owners, session, sign_in, seed, faults.is_empty())
+        let (Some(students), Some(owners), Ok(session), Ok(labs_key), Ok(sign_in), Ok(seed), true) =
+            (students, owners, session, labs_key, sign_in, seed, faults.is_empty())
         else {
             return Err(faults);
         };
@@ -60,6 +63,9 @@ impl House {
             quiz_authority: owners,
             quiz_session: session,
             quiz: quiz_settings(settings),
+            labs_users: labs_key,
+            labs_agents: None,
+            labs: labs::Settings::default(),
             show_shard: settings.test.endpoints,
         };
         Ok(House {
@@ -111,6 +117,12 @@ pub(super) fn own_key(issuers: &BTreeMap<String, config::Issuer>) -> Result<Opti
 fn session_key(settings: &Settings) -> Result<SessionKey, Fault> {
     let secret = keys::load_or_create(&settings.session_key_file()).map_err(|error| Fault(error.to_string()))?;
     Ok(SessionKey::new(secret.expose()))
+}
+
+fn users_key(settings: &Settings) -> Result<UserKey, Fault> {
+    let file = settings.session_key_file().with_file_name("labs.hs256");
+    let secret = keys::load_or_create(&file).map_err(|error| Fault(error.to_string()))?;
+    UserKey::new(&secret).map_err(|flaw| Fault(format!("{}: {flaw}", file.display())))
 }
 
 fn authority(section: &str, issuers: &BTreeMap<String, config::Issuer>, faults: &mut Vec<Fault>) -> Option<Authority> {
