@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(served("listen.presence.bind = \"0.0.0.0:8080\""), together);
         assert_eq!(served("listen.presence.bind = \"127.0.0.1:0\""), together, "one port for both");
         assert_eq!(served("listen.presence.prefix = \"/presence\""), together);
-        assert_eq!(served("listen.labs.bind = \"127.0.0.1:8090\""), [vec![Api::Presence], vec![Api::Quiz, Api::Labs], vec![Api::Internal]]);
+        assert_eq!(
+            served("listen.labs.bind = \"127.0.0.1:8090\""),
+            [vec![Api::Presence], vec![Api::Quiz, Api::Labs], vec![Api::Internal]]
+        );
         assert_eq!(served("listen.labs.bind = \"127.0.0.1:8081\"").len(), 4);
     }
 
@@ -229,9 +232,15 @@ mod tests {
         for (text, begins) in [
             ("[labs]\nheartbeats_missed = 0", "homeroom.toml:2: labs.heartbeats_missed: expected at least 1"),
             ("[labs]\nlogins_a_minute = 0", "homeroom.toml:2: labs.logins_a_minute: expected at least 1"),
-            ("[labs]\nlogins_a_minute = -1", "homeroom.toml:2: labs.logins_a_minute: expected a whole number from 0 to 4294967295"),
+            (
+                "[labs]\nlogins_a_minute = -1",
+                "homeroom.toml:2: labs.logins_a_minute: expected a whole number from 0 to 4294967295",
+            ),
             ("[labs]\nstop_retry = \"0s\"", "homeroom.toml:2: labs.stop_retry: expected a duration from 10ms to 24h"),
-            ("[labs]\ntunnel_window = \"1KiB\"\nearly_bytes = \"1KiB\"", "homeroom.toml:2: labs.tunnel_window: expected a size from"),
+            (
+                "[labs]\ntunnel_window = \"1KiB\"\nearly_bytes = \"1KiB\"",
+                "homeroom.toml:2: labs.tunnel_window: expected a size from",
+            ),
             ("[labs]\nearly_bytes = \"2MiB\"", "homeroom.toml:2: labs.early_bytes: expected early_bytes to be no more"),
             ("[labs]\nnamespace = \"a b\"", "homeroom.toml:2: labs.namespace: expected 1 to 64 letters"),
         ] {
@@ -240,7 +249,8 @@ mod tests {
         }
     }
 
-    const TWO: &str = "[[labs.templates]]\nname = \"a\"\nbase_image = \"one\"\n[[labs.templates]]\nname = \"b\"\nbase_image = \"two\"\n";
+    const TWO: &str =
+        "[[labs.templates]]\nname = \"a\"\nbase_image = \"one\"\n[[labs.templates]]\nname = \"b\"\nbase_image = \"two\"\n";
 
     #[test]
     fn a_template_that_says_little_has_what_one_over_rest_would_have() {
@@ -249,7 +259,10 @@ mod tests {
         assert_eq!((one.name(), two.name()), ("a", "b"));
         let template = one.dealt(Uuid::from_u128(7), UnixMicros(5));
         assert_eq!((template.id, template.created_at, template.updated_at), (Uuid::from_u128(7), UnixMicros(5), UnixMicros(5)));
-        assert_eq!((template.display_name.as_str(), template.category.as_str(), template.idle_timeout.as_str()), ("a", "Other", "30m"));
+        assert_eq!(
+            (template.display_name.as_str(), template.category.as_str(), template.idle_timeout.as_str()),
+            ("a", "Other", "30m")
+        );
         assert_eq!((template.vnc.port, template.persistent_home), (5900, true));
         assert_eq!((template.default_resources.memory.as_str(), template.default_resources.cpu.as_str()), ("2Gi", "1000m"));
     }

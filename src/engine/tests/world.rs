@@ -5,8 +5,9 @@ use crate::{
     auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey},
     engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi},
     protocols::{
+        labs,
         presence::{Settings, asks::Reply, record::StoreFault},
-        labs, quiz,
+        quiz,
     },
     realtime::{ClassroomId, ConnId, Moment, Now, ShardId, UnixMicros, hash_ring::HashRing},
 };
