@@ -43,7 +43,7 @@ fn a_queue_of_an_attempt_has_its_bound() {
 #[test]
 fn a_queue_of_a_quiz_has_its_bound() {
     let mut world = World::new();
-    world.ask(Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit: Edit::Status(Status::Archived) });
+    world.ask(Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit: Edit::Status(Status::Archived), seen: None });
     for _ in 1..room::WAITING {
         world.ask(look(QUIZ, 1));
     }
