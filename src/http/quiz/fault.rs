@@ -117,7 +117,7 @@ fn refused_telling(refused: Refused) -> Telling {
     match refused {
         Refused::NotFound => Fault::NotFound.telling(),
         Refused::Store(fault) => Fault::Store(fault).telling(),
-        Refused::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "SRV-001", "too many requests wait; try again"),
+        Refused::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "SRV-001", "too many requests wait, or too many attempts run; try again"),
         Refused::WrongOrder => Fault::Invalid("questions names every question of the quiz, once each").telling(),
         Refused::WrongAnswer => Fault::Invalid(
             "the answer does not suit the question: the place of an option, a list of such places without doubles, true or false, or a text",

@@ -209,7 +209,7 @@ pub enum Refused {
     WrongAnswer,
     /// The attempt has as many flags as it may.
     TooManyFlags,
-    /// Too many requests wait for this attempt or quiz.
+    /// Too many requests wait for this attempt or quiz, or as many attempts run as may.
     Crowded,
     /// The store did not do its part.
     Store(StoreFault),
