@@ -220,7 +220,9 @@ fn participants_are_made_and_shown() {
     let one = teacher(&house, &format!("GET /api/v1/participants/{PARTICIPANT}"), "").good();
     assert_eq!(one, (200, alice(PARTICIPANT)));
     refuses("POST /api/v1/participants", NO_OBJECTS);
-    refuses("POST /api/v1/participants", [json!({"alias": ""}), json!({"alias": "x".repeat(101)})].map(|body| body.to_string()));
+    let (long, controls) = ("x".repeat(101), ["\0", "a\nb", "\u{1b}[31m", "\u{7f}", "\u{85}"]);
+    let wrong = ["", &long].into_iter().chain(controls).map(|alias| json!({"alias": alias}).to_string());
+    refuses("POST /api/v1/participants", wrong);
 }
 
 #[test]
