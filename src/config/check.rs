@@ -124,6 +124,9 @@ fn sizes(settings: &Settings, findings: &mut Findings) {
     if quiz.snapshot_rows == 0 {
         findings.fault(&["quiz.snapshot_rows"], "expected at least 1");
     }
+    if quiz.max_running == 0 {
+        findings.fault(&["quiz.max_running"], "expected at least 1");
+    }
     if quiz.snapshot_rows > quiz.outbox.bytes() / ROW_BYTES {
         findings.warning(
             &["quiz.snapshot_rows", "quiz.outbox"],

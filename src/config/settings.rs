@@ -202,6 +202,8 @@ section! {
         outbox: Size = "8MiB";
         /// How long after the end of an attempt its flags are still taken.
         flags_after_end: Duration = "30s";
+        /// How many attempts may run at one quiz at once; who would begin one more is told to try again.
+        max_running: usize = 100000;
         /// How long a participant's socket stays after it was told that its attempt is over.
         goodbye: Duration = "1s";
         /// How long a quiz with nothing under way and nobody watching stays in memory.

@@ -233,6 +233,7 @@ fn quiz_settings(settings: &Settings) -> quiz::Settings {
         snapshot_interval: own.snapshot_interval,
         snapshot_rows: own.snapshot_rows,
         flags_after_end: own.flags_after_end,
+        max_running: own.max_running,
         goodbye: own.goodbye,
         keep_timeout: settings.store.acquire_timeout,
         idle: own.idle,
