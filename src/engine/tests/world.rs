@@ -337,7 +337,8 @@ impl World {
                     self.engines[shard].answer(Answer::Loaded { quiz, result }, now);
                 }
                 Question::KeepLabs { ticket, .. } => {
-                    self.engines[shard].answer(Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) }, self.now);
+                    let now = self.now;
+                    self.engines[shard].answer(Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) }, now);
                 }
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
             }

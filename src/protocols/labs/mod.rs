@@ -22,6 +22,7 @@ mod desk;
 mod desktop;
 pub mod dialect;
 mod early;
+pub mod given;
 mod host;
 pub mod idle;
 pub mod letters;
