@@ -39,6 +39,8 @@ pub struct Settings {
     pub logins_a_minute: u32,
     /// Sessions that a user may create in a minute.
     pub creations_a_minute: u32,
+    /// Times that agents behind one address may register or say that they live in a minute, both by HTTP.
+    pub agent_requests_a_minute: u32,
     /// Other requests that a user, or an address that is nobody's, may make in a minute.
     pub requests_a_minute: u32,
 }
@@ -63,6 +65,8 @@ impl Default for Settings {
             max_agents: 10_000,
             logins_a_minute: 5,
             creations_a_minute: 10,
+            // A thousand agents behind one address, each with a heartbeat in 10 s.
+            agent_requests_a_minute: 6_000,
             requests_a_minute: 100,
         }
     }
