@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn what_is_no_key() {
-        for text in ["", "\n", "fifteen-letters", "two words that are long", "two\nlines-that-are-long", "schlüssel-schlüssel"] {
+        for text in ["", "\n", "fifteen-letters", "two words that are long", "two\nlines-that-are-long", "schlüssel-schlüssel"]
+        {
             assert_eq!(AgentKey::of(text), None, "{text}");
         }
     }

@@ -21,6 +21,7 @@ mod desk;
 mod desktop;
 pub mod dialect;
 mod early;
+pub mod enrolment;
 mod host;
 pub mod idle;
 pub mod letters;
