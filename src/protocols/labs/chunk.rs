@@ -10,7 +10,7 @@ const HEADROOM: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Chunk(Vec<u8>);
 
-/// A whole frame that lies somewhere in a buffer: a [`Segment`](crate::realtime::outbox::Segment) is made of it without a copy.
+/// A whole frame, or several, that lie somewhere in a buffer: a [`Segment`](crate::realtime::outbox::Segment) is made of it without a copy.
 #[derive(Clone, Debug)]
 pub struct Wire {
     /// The buffer. What is in it outside of `range` is not to be sent.

@@ -15,6 +15,8 @@ pub struct Settings {
     pub command_wait: Duration,
     /// How long a request for logs waits for the agent.
     pub logs_wait: Duration,
+    /// How often an agent is asked for new lines of a log that somebody follows.
+    pub follow_interval: Duration,
     /// A command without a result after this long has failed.
     pub command_timeout: Duration,
     /// A session that ends is stopped again after this long without a result.
@@ -53,6 +55,7 @@ impl Default for Settings {
             register_timeout: Duration::from_secs(10),
             command_wait: Duration::from_secs(10),
             logs_wait: Duration::from_secs(5),
+            follow_interval: Duration::from_secs(1),
             command_timeout: Duration::from_secs(600),
             stop_retry: Duration::from_secs(300),
             ping_interval: Duration::from_secs(54),
