@@ -9,10 +9,12 @@ use crate::realtime::UnixMicros;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 use uuid::Uuid;
 
 const ISSUER: &str = "homeroom";
+/// How long a token of one who signs in is good.
+pub const USER_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const ADMIN: &str = "admin";
 const USER: &str = "user";
