@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 const SESSIONS_AT_MOST: usize = 256;
 /// How every stream of a screen begins (RFC 6143, section 7.1.1). By nothing else is it known that an agent has opened its tunnel again.
 const BANNER: &[u8] = b"RFB ";
+/// What a whole one looks like: a digit for each `0`.
+const WHOLE_BANNER: &[u8; 12] = b"RFB 000.000\n";
 
 /// See the file.
 #[derive(Default, Debug)]
@@ -20,6 +22,13 @@ enum Kept {
     Bytes(Chunk),
     /// The tunnel was closed; what still comes is the end of a stream.
     Shut,
+}
+
+/// Whether bytes begin a stream, and are not in the middle of one. Nobody but an agent that means it has a whole banner at the border of two
+/// messages.
+pub(super) fn is_banner(bytes: &[u8]) -> bool {
+    let like = |(byte, model): (&u8, &u8)| if *model == b'0' { byte.is_ascii_digit() } else { byte == model };
+    bytes.len() >= WHOLE_BANNER.len() && bytes.iter().zip(WHOLE_BANNER).all(like)
 }
 
 impl Early {

@@ -23,6 +23,8 @@ use uuid::Uuid;
 
 /// As long as a PATCH waits for an agent.
 const COMMAND_WAIT: Duration = Duration::from_secs(10);
+/// What each window lets through.
+pub(crate) const LIMITS: [usize; 4] = [5, 10, 7, 12];
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Where a token stands, as far as those know who asked for its end.
@@ -291,8 +293,8 @@ impl Labs {
     }
 
     fn check_limit(&mut self, key: LimitKey, window: Window, limit: u32, (remaining, reset): (Option<u32>, i64)) {
-        let (LimitKey::User(id), expected) = (key, [5, 10, 12][window as usize]) else { return };
-        assert_eq!(limit, expected);
+        let (LimitKey::User(id), expected) = (key, LIMITS[window as usize]) else { return };
+        assert_eq!(limit as usize, expected);
         self.count(if remaining.is_some() { "let through" } else { "limited" });
         self.limits.entry((id.as_u128(), window as u8, reset)).or_default().push(remaining);
     }

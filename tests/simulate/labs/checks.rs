@@ -2,7 +2,7 @@
 
 use super::{
     agents::Manner,
-    asks::Validity,
+    asks::{LIMITS, Validity},
     book::is_passing,
     socket::{Socket, Who},
     world::{EARLY, Labs, WINDOW},
@@ -248,7 +248,7 @@ impl Labs {
     /// In each window the answers are the limit, counted down to the last, whoever was asked.
     fn check_limits(&self) {
         for ((_, window, _), answers) in &self.limits {
-            let limit = [5, 10, 12][usize::from(*window)];
+            let limit = LIMITS[usize::from(*window)];
             let mut through: Vec<u32> = answers.iter().flatten().copied().collect();
             through.sort_unstable_by(|one, other| other.cmp(one));
             let expected: Vec<u32> = (0..answers.len().min(limit) as u32).map(|n| limit as u32 - 1 - n).collect();

@@ -40,7 +40,7 @@ pub(crate) type StreamId = usize;
 
 fn byte(id: StreamId, way: Way, place: usize) -> u8 {
     if place < HEAD_BYTES {
-        return format!("{}{id:08x}", HEADS[way as usize]).as_bytes()[place];
+        return format!("{}{:03}.{:03}\n", HEADS[way as usize], id / 1_000, id % 1_000).as_bytes()[place];
     }
     let mixed = (id as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (place as u64).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     0x80 | (mixed >> 40) as u8
@@ -64,7 +64,8 @@ impl Streams {
     /// The stream that begins with these bytes.
     pub(crate) fn begun(&self, bytes: &[u8]) -> Option<StreamId> {
         let head = std::str::from_utf8(bytes.get(..HEAD_BYTES)?).ok()?;
-        let id = usize::from_str_radix(&head[4..], 16).ok()?;
+        let (high, low) = head[4..].trim_end().split_once('.')?;
+        let id = high.parse::<usize>().ok()? * 1_000 + low.parse::<usize>().ok()?;
         self.all.get(id).filter(|stream| head.starts_with(HEADS[stream.way as usize])).map(|_| id)
     }
 

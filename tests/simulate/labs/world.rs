@@ -2,7 +2,7 @@
 
 use super::{
     agents::{Agent, Manner},
-    asks::{Pending, Token},
+    asks::{LIMITS, Pending, Token},
     book::Book,
     faults::Fault,
     socket::Socket,
@@ -123,7 +123,8 @@ impl Labs {
             stop_retry: Duration::from_secs(25),
             tunnel_window: WINDOW,
             early_bytes: EARLY,
-            requests_a_minute: 12,
+            agent_requests_a_minute: LIMITS[2] as u32,
+            requests_a_minute: LIMITS[3] as u32,
             ..Settings::default()
         };
         let sockets = LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec();
@@ -347,8 +348,8 @@ impl Labs {
         Uuid::from_u128(n)
     }
 
-    pub(crate) fn windows() -> [Window; 3] {
-        [Window::Login, Window::Create, Window::Other]
+    pub(crate) fn windows() -> [Window; 4] {
+        [Window::Login, Window::Create, Window::Agent, Window::Other]
     }
 
     pub(crate) fn live_viewers(&self) -> BTreeSet<ConnId> {

@@ -152,6 +152,17 @@ fn who_is_not_known_yet_may_not_say_just_anything() {
 }
 
 #[test]
+fn a_second_banner_is_the_beginning_of_another_stream() {
+    let mut bench = watched(Dialect::Field);
+    let banner = "UkZCIDAwMy4wMDgK";
+    assert_eq!(bench.in_field("vnc_data", banner), [bytes(7, b"RFB 003.008\n")]);
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), [bytes(7, b"RFB ")], "that is no banner");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
+    assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+#[test]
 fn register_comes_first_and_in_time() {
     let (mut bench, out) = connected(Dialect::Contract);
     assert_eq!(out, [Effect::Timer(Some(10 * SECOND))]);
