@@ -5,6 +5,8 @@
 //!     SIMULATE_SEEDS=100000 cargo test --test simulate            more of them
 //!     SIMULATE_SEED=123 cargo test --test simulate                one of them again
 //!
+//! SIMULATE_STORY=100000 tells so many of the events before a failure, not 200.
+//!
 //! A failure prints its seed and what happened before it.
 
 #[path = "simulate/clients.rs"]

@@ -20,12 +20,13 @@ use homeroom::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    env,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-/// How many events are told before a failure.
-pub(crate) const STORY: usize = 200;
+/// How many events are told before a failure, where SIMULATE_STORY does not say.
+const STORY: usize = 200;
 /// Longer than every time-out of the engine, so that whoever is to be ended is.
 const QUIET: Duration = Duration::from_secs(50);
 /// Longer than a quiz that nobody needs stays in memory.
@@ -129,10 +130,16 @@ pub(crate) struct World {
     pub(crate) closed: bool,
 }
 
+/// How many events are told before a failure.
+pub(crate) fn story_length() -> usize {
+    static LENGTH: OnceLock<usize> = OnceLock::new();
+    *LENGTH.get_or_init(|| env::var("SIMULATE_STORY").ok().and_then(|length| length.parse().ok()).unwrap_or(STORY))
+}
+
 macro_rules! note {
     ($world:expr, $($words:tt)*) => {
         if let Some(story) = &mut $world.story {
-            if story.len() == $crate::world::STORY {
+            if story.len() >= $crate::world::story_length() {
                 story.pop_front();
             }
             story.push_back(format!("{:>9.3}s  {}", $world.now.moment.0 as f64 / 1e6, format!($($words)*)));

@@ -241,7 +241,7 @@ impl Tunnels {
     pub(super) fn gone(&mut self, out: &mut Vec<Effect>) {
         for (id, proxy) in std::mem::take(self).proxies {
             if proxy.leaving == Leaving::No {
-                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::Closed });
+                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::agent_left() });
             }
         }
     }

@@ -312,7 +312,7 @@ impl Labs {
         };
         self.count(if dialect == Dialect::Field { "agents of the second dialect" } else { "agents" });
         let conn = self.accept(&path, Who::Agent(which));
-        let (began_anew, forgot) = (self.dice.percent(25), self.dice.percent(50));
+        let began_anew = self.dice.percent(25);
         let agent = &mut self.agents[which];
         agent.comings += 1;
         (agent.conn, agent.dialect, agent.came_enrolled) = (Some(conn), dialect, agent.is_enrolled);
@@ -321,8 +321,9 @@ impl Labs {
             let running = std::mem::take(&mut agent.running);
             agent.died.extend(running);
         }
-        if began_anew || forgot {
-            agent.inbox.clear();
+        // What it was told and has not begun, it is told again.
+        agent.inbox.clear();
+        if began_anew {
             agent.later.clear();
         }
         self.turn(conn.shard.index());
@@ -406,6 +407,7 @@ impl Labs {
     fn agent_is_told(&mut self, which: usize, order: Order) {
         let agent = &mut self.agents[which];
         let Order { command, kind, session, .. } = &order;
+        assert!(agent.is_registered, "{kind} comes before the registration is answered");
         if kind != "get_logs" {
             assert!(!agent.outdated.contains(command), "{kind} of {session} is told to agent {which} after a newer command");
             let is_again = !agent.given.insert(command.clone());

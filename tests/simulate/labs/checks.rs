@@ -205,8 +205,8 @@ impl Labs {
         for view in self.views() {
             let which = self.agents.iter().position(|agent| *agent.name == *view.agent.name).expect("one of ours");
             let agent = &self.agents[which];
-            let well = agent.is_registered && !self.is_silent(which);
-            // One that spoke lately may have fallen silent since.
+            // One that has just ended its silence has not been heard of yet.
+            let well = agent.is_registered && agent.silent_until.is_none_or(|until| until + SILENT / 2 < self.now.moment);
             assert!(view.connection.is_some() || !well, "{} is well, and not online", agent.name);
             let ids: BTreeSet<_> = view.sessions.iter().map(|placed| placed.0).collect();
             assert!(ids.len() <= agent.places, "{} has more sessions than places", agent.name);

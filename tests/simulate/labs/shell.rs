@@ -126,7 +126,7 @@ impl Labs {
                 let at = self.mesh[queue].len().saturating_sub(1);
                 return self.mesh[queue].insert(at, letter);
             }
-            (Some(Fault::SwappedOrders), Letter::Deliver(..)) => {
+            (_, Letter::Deliver(..)) if self.strikes(Fault::SwappedOrders, 40) => {
                 let at = self.mesh[queue].iter().rposition(|other| matches!(other, Letter::Deliver(..)));
                 let at = at.unwrap_or(self.mesh[queue].len());
                 return self.mesh[queue].insert(at, letter);

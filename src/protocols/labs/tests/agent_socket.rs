@@ -316,11 +316,11 @@ fn the_agents_end_ends_the_viewer() {
         assert_eq!(bench.says(message), []);
     }
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.event(Event::Gone)[0], to_viewer(7, TunnelWord::Closed));
+    assert_eq!(bench.event(Event::Gone)[0], broken(7, "the agent left"));
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.told(FromRegistry::Displaced)[0], to_viewer(7, TunnelWord::Closed));
-    assert_eq!(bench.told(proxy(8)), [to_viewer(8, TunnelWord::Closed)], "it comes too late");
-    assert_eq!(late(&proxy(8)), Some(to_viewer(8, TunnelWord::Closed)));
+    assert_eq!(bench.told(FromRegistry::Displaced)[0], broken(7, "the agent left"));
+    assert_eq!(bench.told(proxy(8)), [broken(8, "the agent left")], "it comes too late");
+    assert_eq!(late(&proxy(8)), Some(broken(8, "the agent left")));
 }
 
 #[test]
