@@ -217,10 +217,10 @@ impl Labs {
         }
         let Some(conn) = self.agents[which].conn else { return self.agent_comes(which) };
         match self.dice.below(100) {
-            0..25 => self.agent_works(which),
-            25..55 => _ = self.agent_speaks(which),
-            55..88 => self.agent_tunnels(which),
-            88..93 => self.agent_says(which, Agent::heartbeat),
+            0..15 => self.agent_works(which),
+            15..50 => _ = self.agent_speaks(which),
+            50..91 => self.agent_tunnels(which),
+            91..93 => self.agent_says(which, Agent::heartbeat),
             93 => self.agent_repeats(which),
             94 => self.a_session_dies(which),
             95 if self.dice.percent(30) => self.agent_comes(which),

@@ -59,7 +59,7 @@ pub(crate) struct Plan {
 impl Plan {
     fn new(dice: &mut Dice) -> Plan {
         let faulty = dice.percent(40);
-        let usual = [50, 30, 40, 16, 16, 6, 14, 22, 4];
+        let usual = [90, 40, 50, 6, 12, 6, 14, 40, 2];
         Plan {
             sockets: dice.between(8, 24),
             sessions: dice.between(4, 40) as u128,
@@ -221,7 +221,7 @@ impl Labs {
 
     /// A whole run: anything may happen, now and then all comes to rest, at the end everything stops.
     pub(crate) fn run(&mut self) {
-        let steps = self.dice.between(300, 900);
+        let steps = self.dice.between(300, 1_000);
         for step in 0..steps {
             self.step();
             if self.dice.below(1_000) < self.plan.crashes {
