@@ -44,6 +44,10 @@ impl Early {
 
     /// Keeps bytes that pass; whether they could be. If not, what was kept is of no use, and is kept no longer.
     pub(super) fn keep(&mut self, session: SessionId, chunk: Chunk, most: usize) -> bool {
+        if is_banner(chunk.bytes()) {
+            // What was kept is of a stream that nobody will go on with.
+            self.forget(session);
+        }
         let has_room = self.sessions.len() < SESSIONS_AT_MOST;
         match self.sessions.get_mut(&session) {
             Some(Kept::Bytes(kept)) if kept.len() + chunk.len() <= most => kept.append(chunk.bytes()),
@@ -108,6 +112,15 @@ mod tests {
         assert!(early.keep(ONE, chunk(b".008\n"), 12));
         assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\n")));
         assert_eq!(early.take(ONE), None);
+    }
+
+    #[test]
+    fn of_two_streams_the_second_is_kept() {
+        let mut early = Early::default();
+        assert!(early.keep(ONE, chunk(b"RFB 003.008\nthe first"), 40));
+        assert!(early.keep(ONE, chunk(b"RFB 003.008\n"), 40));
+        assert!(early.keep(ONE, chunk(b"the second"), 40));
+        assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\nthe second")));
     }
 
     #[test]

@@ -454,6 +454,11 @@ impl Labs {
         moved
     }
 
+    /// All that are well say what they run.
+    pub(crate) fn all_tell(&mut self) {
+        self.agents.iter_mut().filter(|agent| agent.is_registered).for_each(Agent::greet);
+    }
+
     /// All that are well are heard of; who has no connection comes.
     pub(crate) fn all_beat(&mut self) {
         for which in 0..self.agents.len() {

@@ -97,7 +97,7 @@ impl Labs {
     pub(crate) fn some_token(&mut self) -> usize {
         let known = self.tokens.len();
         if known == 0 || known < 12 && self.dice.percent(30) {
-            let user = *self.dice.pick(&[0, 0, 0, 1, 2]);
+            let user = *self.dice.pick(&[0, 0, 0, 0, 1, 2, 2]);
             let id = Uuid::from_u128(0x70_0000 + known as u128);
             let Caller { id: own, name, admin } = caller(user);
             let expires_at = UnixMicros(EPOCH.0 + DAY_MICROS);
@@ -140,12 +140,12 @@ impl Labs {
     pub(crate) fn ask_something(&mut self) {
         let which = self.dice.below(self.agents.len());
         let name = self.agents[which].name;
-        let user = *self.dice.pick(&[0, 0, 0, 0, 1, 2]);
+        let user = *self.dice.pick(&[0, 0, 0, 0, 0, 1, 2, 2]);
         let caller = caller(user);
         let ask = match self.dice.below(100) {
-            0..22 => return self.create(),
-            22..70 => return self.ask_move(caller),
-            70..74 => self.some_session(State::Running).map(|session| Ask::Look { session, caller }),
+            0..30 => return self.create(),
+            30..66 => return self.ask_move(caller),
+            66..74 => self.some_session(State::Running).map(|session| Ask::Look { session, caller }),
             74..78 => self.some_session(State::Running).map(|session| Ask::Logs { session, caller, tail: 2 }),
             78..80 => Some(Ask::Agents),
             80..83 => Some(Ask::Drain { agent: name.into(), draining: self.dice.percent(25) }),
@@ -162,7 +162,7 @@ impl Labs {
         }
     }
 
-    fn create(&mut self) {
+    pub(crate) fn create(&mut self) {
         if self.sessions >= self.plan.sessions {
             return;
         }
@@ -172,7 +172,7 @@ impl Labs {
         let creation = Creation {
             session: Labs::session(self.sessions),
             suffixes: [[0, 0, n], [0, 1, n], [0, 2, n], [0, 3, n]],
-            user: OWNERS[self.dice.below(2)].into(),
+            user: OWNERS[usize::from(self.dice.percent(20))].into(),
             template: Box::new(template()),
             platform: None,
             region: None,

@@ -5,6 +5,7 @@ use super::{
     asks::{LIMITS, Validity},
     book::is_passing,
     socket::{Socket, Who},
+    viewers::READ,
     world::{EARLY, Labs, WINDOW},
 };
 use crate::world::note;
@@ -57,7 +58,7 @@ impl Labs {
             let mut lines = self.agents.iter().flat_map(|agent| &agent.lines);
             let is_heard = lines.any(|line| line.proxy.is_some() && line.down == Some(viewer.down));
             let down = self.streams.under_way(viewer.down);
-            assert!(!is_heard || down <= WINDOW, "{down} bytes are on their way from {conn:?}");
+            assert!(!is_heard || down <= WINDOW + READ, "{down} bytes are on their way from {conn:?}");
             let Some(up) = viewer.up else { continue };
             let counts = self.agents.iter().find(|agent| agent.lines.iter().any(|line| line.up == up));
             let counts = counts.is_some_and(|agent| agent.manner != Manner::Heedless && agent.dialect == Dialect::Contract);

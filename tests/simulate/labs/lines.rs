@@ -16,9 +16,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 /// What a counting agent takes before it gives credit.
-const CREDIT: usize = 700;
+const CREDIT: usize = 7_000;
 /// The longest message.
-const MESSAGE: usize = 900;
+const MESSAGE: usize = 9_000;
 
 /// One tunnel as its agent knows it. In the second dialect it has no number.
 #[derive(Debug)]

@@ -78,8 +78,8 @@ impl Labs {
     }
 
     pub(crate) fn deliver_some(&mut self) {
-        let (from, to) = (self.dice.below(self.shards.len()), self.dice.below(self.shards.len()));
-        for _ in 0..self.dice.between(1, 4) {
+        for _ in 0..self.dice.between(1, 6) {
+            let (from, to) = (self.dice.below(self.shards.len()), self.dice.below(self.shards.len()));
             self.deliver(from, to);
         }
     }
@@ -173,6 +173,7 @@ impl Labs {
         let mut output = Output::default();
         self.shards[shard].engine.finish(now, &mut output);
         assert!(output.handoffs.is_empty(), "nobody asks for plain HTTP");
+        self.sockets.iter_mut().filter(|(conn, _)| conn.shard.index() == shard).for_each(|(_, socket)| socket.said = 0);
         for Send { conn, segment, more } in output.sends {
             let parts: Vec<&[u8]> = std::iter::once(&segment).chain(&more).map(|segment| segment.bytes()).collect();
             self.handed(conn, &parts.concat());

@@ -93,6 +93,8 @@ pub(crate) struct Socket {
     pub(crate) has_ended: bool,
     /// The server does not read it now.
     pub(crate) is_paused: bool,
+    /// Bytes that it has said since the last turn of its shard: those are read, whether it is paused in that turn or not.
+    pub(crate) said: usize,
     /// Of a hundred sends to it: how many stay in flight.
     pub(crate) stalls: usize,
     /// What was handed to the socket and has not arrived.
@@ -114,6 +116,7 @@ impl Socket {
             is_over: false,
             has_ended: false,
             is_paused: false,
+            said: 0,
             stalls,
             flight: None,
             inbox: VecDeque::new(),

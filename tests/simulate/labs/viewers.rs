@@ -11,6 +11,9 @@ use homeroom::{
 };
 use serde_json::json;
 
+/// What is read from one viewer within a turn.
+pub(crate) const READ: usize = WINDOW / 2;
+
 impl Labs {
     /// Somebody wants to see a session: mostly one that runs.
     pub(crate) fn viewer_comes(&mut self) {
@@ -50,11 +53,12 @@ impl Labs {
     fn viewer_sends(&mut self, conn: ConnId) {
         let length = self.dice.between(1, WINDOW / 4);
         let deaf = self.fault == Some(super::faults::Fault::DeafPause);
-        let Some(socket) = self.sockets.get(&conn) else { return };
+        let Some(socket) = self.sockets.get_mut(&conn) else { return };
         // It hears its 101 first.
-        if socket.is_paused && !deaf || socket.flight.is_some() {
+        if socket.is_paused && !deaf || socket.flight.is_some() || socket.said + length > READ {
             return;
         }
+        socket.said += length;
         let Some(viewer) = socket.viewer() else { return };
         let bytes = self.streams.send(viewer.down, length);
         self.say(conn, &Speech::Binary(bytes));

@@ -27,10 +27,10 @@ use std::{
 };
 use uuid::Uuid;
 
-/// What may be on its way to a viewer, or from one.
-pub(crate) const WINDOW: usize = 4_000;
+/// What may be on its way to a viewer, or from one: more than twice what an engine tells at a time of what it had to keep unheard.
+pub(crate) const WINDOW: usize = 40_000;
 /// What is kept for a viewer who is not there yet.
-pub(crate) const EARLY: usize = 600;
+pub(crate) const EARLY: usize = 3_000;
 /// A command without a result has failed after this long.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than an agent may be silent, and than any ask waits.
@@ -59,14 +59,14 @@ pub(crate) struct Plan {
 impl Plan {
     fn new(dice: &mut Dice) -> Plan {
         let faulty = dice.percent(40);
-        let usual = [90, 40, 50, 6, 12, 6, 14, 40, 2];
+        let usual = [80, 50, 50, 8, 16, 3, 30, 40, 1];
         Plan {
             sockets: dice.between(8, 24),
             sessions: dice.between(4, 40) as u128,
             busy: if faulty { dice.below(25) } else { 0 },
             failed: if faulty { dice.below(25) } else { 0 },
             long_turns: *dice.pick(&[0, 20, 60]),
-            crashes: *dice.pick(&[0, 0, 2, 6]),
+            crashes: *dice.pick(&[0, 0, 0, 1, 4]),
             weights: usual.map(|weight| if dice.percent(20) { weight * 4 } else { weight }),
         }
     }
@@ -221,7 +221,10 @@ impl Labs {
 
     /// A whole run: anything may happen, now and then all comes to rest, at the end everything stops.
     pub(crate) fn run(&mut self) {
-        let steps = self.dice.between(300, 1_000);
+        if self.dice.percent(80) {
+            self.set_up();
+        }
+        let steps = self.dice.between(200, 700);
         for step in 0..steps {
             self.step();
             if self.dice.below(1_000) < self.plan.crashes {
@@ -234,16 +237,26 @@ impl Labs {
         self.finale();
     }
 
+    /// Most runs begin with agents that are there, and sessions that run.
+    fn set_up(&mut self) {
+        self.all_beat();
+        self.calm();
+        self.all_beat();
+        self.calm();
+        (0..self.dice.between(2, 6)).for_each(|_| self.create());
+        self.calm();
+    }
+
     fn step(&mut self) {
         match self.dice.weighted(&self.plan.weights) {
-            0 => self.agent_acts(),
+            0 => (0..self.dice.between(1, 4)).for_each(|_| self.agent_acts()),
             1 => self.deliver_some(),
             2 => self.finish_a_send(),
             3 => self.viewer_comes(),
             4 => self.ask_something(),
             5 => self.let_time_pass(),
             6 => self.move_records(),
-            7 => self.viewer_acts(),
+            7 => (0..self.dice.between(1, 3)).for_each(|_| self.viewer_acts()),
             _ => self.end_one(),
         }
         let lazy = self.plan.long_turns;
@@ -340,6 +353,9 @@ impl Labs {
         self.come_to_rest(QUIET);
         self.end_all_sessions();
         self.come_to_rest(LONG);
+        // A stop that failed after its session was over is heard of again when the agent says that it runs.
+        self.all_tell();
+        self.come_to_rest(QUIET);
         self.check_over();
     }
 
