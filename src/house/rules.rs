@@ -294,7 +294,7 @@ mod tests {
         assert!(agent_key(&settings(Layers::default())).unwrap().is_none());
         fs::write(&file, " 0123456789abcdef\n").unwrap();
         let key = agent_key(&given()).unwrap().unwrap();
-        assert_eq!(key.check(Some("0123456789abcdef")), Ok(()));
+        assert_eq!(key.admits(Some("0123456789abcdef")), Ok(()));
         for wrong in ["too short", "0123456789 abcdef", "0123456789abcdéf", &"x".repeat(257)] {
             fs::write(&file, wrong).unwrap();
             let told = agent_key(&given()).unwrap_err().to_string();
