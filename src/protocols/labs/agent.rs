@@ -189,8 +189,8 @@ impl Agent {
                 self.state = State::Over { was_told: false };
             }
             (FromRegistry::Displaced, State::Registering | State::Online) => self.end(Farewell::Displaced, out),
-            (FromRegistry::Proxy { proxy, session, viewer, place: _ }, State::Online) => {
-                self.tunnels.open(proxy, session, viewer, &mut line(self.dialect, now, settings, out));
+            (FromRegistry::Proxy { proxy, session, viewer, request }, State::Online) => {
+                self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
             (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced, _) => {}
