@@ -50,9 +50,9 @@ impl Engine {
             | ToRegistry::AgentGone { .. }
             | ToRegistry::View { .. }
             | ToRegistry::ViewerGone { .. }
-            | ToRegistry::Activity { .. }
             | ToRegistry::Follow { .. }
-            | ToRegistry::FollowerGone { .. } => self.ring.home(HOME),
+            | ToRegistry::FollowerGone { .. }
+            | ToRegistry::Activity { .. } => self.ring.home(HOME),
         };
         self.post(home, Letter::Registry(letter));
     }

@@ -2,13 +2,12 @@
 
 use super::{Rest, random, unhashed};
 use crate::{
-    auth::{USER_TOKEN_LIFETIME, UserClaims, UserFlaw},
+    auth::{AgentKeyFault, USER_TOKEN_LIFETIME, UserClaims, UserFlaw},
     http::{
         labs::rooms::{Chance, Claims, Credentials, Issued, Library, Registry, TokenFault},
         rooms::Clock,
     },
     protocols::labs::{
-        admission::Denial,
         asks::{Ask, Reply},
         model::{Role, Session, SessionId, Template, User, UserId},
         record::{Listed, Login, Page, SessionFilter},
@@ -100,8 +99,8 @@ impl Credentials for Rest {
         self.passwords.hash(password).await.map_err(unhashed)
     }
 
-    fn admits(&self, agent_key: Option<&str>) -> Result<(), Denial> {
-        self.house.rules.labs_agents.as_ref().map_or(Ok(()), |key| key.check(agent_key))
+    fn admits(&self, agent_key: Option<&str>) -> Result<(), AgentKeyFault> {
+        self.house.rules.labs_agents.as_ref().map_or(Ok(()), |key| key.admits(agent_key))
     }
 }
 

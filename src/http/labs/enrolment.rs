@@ -8,6 +8,7 @@ use super::{
     shapes::{EnrolledShape, PulseShape, done},
 };
 use crate::{
+    auth::AgentKeyFault,
     http::{
         answer::{self, Answer},
         call::Call,
@@ -53,9 +54,9 @@ pub(super) async fn heartbeat<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> 
 /// Whether the agent shows the key that it must.
 fn admitted<S: Rooms>(call: &Call<S>) -> Result<(), Fault> {
     let shown = call.parts.headers.get(KEY).and_then(|value| value.to_str().ok());
-    call.house.admits(shown).map_err(|denial| match denial.status() {
-        401 => Fault::NoAgentKey,
-        _ => Fault::Forbidden("X-Agent-API-Key is not the key of this server's agents"),
+    call.house.admits(shown).map_err(|fault| match fault {
+        AgentKeyFault::Missing => Fault::NoAgentKey,
+        AgentKeyFault::Wrong => Fault::Forbidden("X-Agent-API-Key is not the key of this server's agents"),
     })
 }
 

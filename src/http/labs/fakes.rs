@@ -6,6 +6,7 @@ use super::{
     routes,
 };
 use crate::{
+    auth::AgentKeyFault,
     http::{
         fakes::{self, Said},
         gate::Peer,
@@ -13,7 +14,6 @@ use crate::{
         table::Table,
     },
     protocols::labs::{
-        admission::Denial,
         asks::{AgentView, Ask, LimitKey, Reply, Window},
         model::{Agent, Place, Resources, Role, Session, SessionId, State, Template, User, UserId, Vnc},
         record::{Listed, Login, Page, SessionFilter},
@@ -308,10 +308,10 @@ impl Credentials for House {
         self.read(format!("hash of {password}"))
     }
 
-    fn admits(&self, agent_key: Option<&str>) -> Result<(), Denial> {
+    fn admits(&self, agent_key: Option<&str>) -> Result<(), AgentKeyFault> {
         match (self.agent_key.get(), agent_key) {
-            (Some(_), None) => Err(Denial::NoKey),
-            (Some(key), Some(shown)) if shown != key => Err(Denial::BadKey),
+            (Some(_), None) => Err(AgentKeyFault::Missing),
+            (Some(key), Some(shown)) if shown != key => Err(AgentKeyFault::Wrong),
             (Some(_) | None, _) => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
 //! What the labs routes ask of the rest of the house. The runtime fulfils it; tests fulfil it from memory.
 
 use crate::{
+    auth::AgentKeyFault,
     protocols::labs::{
-        admission::Denial,
         asks::{Ask, Reply},
         model::{Role, Session, SessionId, Template, User, UserId},
         record::{Listed, Login, Page, SessionFilter},
@@ -56,8 +56,8 @@ pub trait Credentials {
     /// Whether an agent comes in that shows this (`X-Agent-API-Key`). Where the operator has set no key, every one does.
     ///
     /// # Errors
-    /// [`Denial::NoKey`] and [`Denial::BadKey`].
-    fn admits(&self, agent_key: Option<&str>) -> Result<(), Denial>;
+    /// [`AgentKeyFault`]; see [`AgentKey::admits`](crate::auth::AgentKey::admits).
+    fn admits(&self, agent_key: Option<&str>) -> Result<(), AgentKeyFault>;
 }
 
 /// What a good token says.

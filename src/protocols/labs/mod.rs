@@ -8,7 +8,6 @@
 pub mod admission;
 mod afloat;
 pub mod agent;
-mod agent_key;
 pub mod agent_messages;
 mod agents;
 pub mod asks;
@@ -47,7 +46,6 @@ pub mod viewer;
 mod viewers;
 
 pub use agent::Agent;
-pub use agent_key::AgentKey;
 pub use chunk::{Chunk, Wire};
 pub use connection::{Effect, Event, Farewell};
 pub use follower::Follower;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const SESSION: &str = "770e8400-e29b-41d4-a716-446655440002";
 
 fn seen(session: &str, query: Option<&str>) -> Result<(String, String), Denial> {
-    viewer(session, query).map(|query| (query.session.to_string(), query.token.into_owned()))
+    viewer(session, query, None).map(|query| (query.session.to_string(), query.token.into_owned()))
 }
 
 #[test]
@@ -24,6 +24,10 @@ fn viewers_bring_a_token_and_a_session() {
         assert_eq!(seen(SESSION, query), Err(Denial::NoToken));
         assert_eq!(seen("nonsense", query), Err(Denial::NoToken), "first who asks, then what");
     }
+    let with_header = |query| viewer(SESSION, query, Some("h")).map(|query| query.token.into_owned());
+    assert_eq!(with_header(None), Ok("h".into()));
+    assert_eq!(with_header(Some("token=")), Ok("h".into()));
+    assert_eq!(with_header(Some("token=a")), Ok("a".into()), "the query goes before the header");
     assert_eq!(seen("nonsense", Some("token=a")), Err(Denial::View(ViewRefused::NoSession)));
     for query in ["token=a&token=b", "token=%zz", "token=%ff", "token=%e9", "token=%4"] {
         assert_eq!(seen(SESSION, Some(query)), Err(Denial::Invalid("token")), "{query}");
