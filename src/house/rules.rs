@@ -240,6 +240,7 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
         register_timeout: own.register_timeout,
         command_wait: own.command_wait,
         logs_wait: own.logs_wait,
+        follow_interval: own.follow_interval,
         command_timeout: own.command_timeout,
         stop_retry: own.stop_retry,
         ping_interval: own.ping_interval,
@@ -253,7 +254,7 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
         logins_a_minute: own.logins_a_minute,
         creations_a_minute: own.creations_a_minute,
         requests_a_minute: own.requests_a_minute,
-        ..labs::Settings::default()
+        agent_requests_a_minute: own.agent_requests_a_minute,
     }
 }
 

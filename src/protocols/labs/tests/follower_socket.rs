@@ -2,8 +2,12 @@
 
 use crate::{
     protocols::labs::{
-        Chunk, Effect, Event, Farewell, Follower, FromRegistry, SessionId, Settings, ToRegistry, admission::Denial, chunk::Wire,
-        connection::late, follower::Wish, letters::ViewRefused,
+        Effect, Event, Farewell, Follower, FromRegistry, SessionId, Settings, ToRegistry,
+        admission::Denial,
+        chunk::{Chunk, Wire},
+        connection::late,
+        follower::Wish,
+        letters::ViewRefused,
     },
     realtime::{ConnId, Moment, Now, ShardId},
     websocket::frame,
