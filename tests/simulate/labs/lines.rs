@@ -6,19 +6,19 @@ use super::{
     streams::{StreamId, Way},
     world::{EARLY, Labs, WINDOW},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use homeroom::protocols::labs::{
     ProxyId, SessionId,
     agent_messages::named_proxy,
     letters::Dialect,
     proxy_frames::{self, ProxyFrame},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 /// What a counting agent takes before it gives credit.
 const CREDIT: usize = 7_000;
 /// The longest message.
-const MESSAGE: usize = 9_000;
+const MESSAGE: usize = 20_000;
 
 /// One tunnel as its agent knows it. In the second dialect it has no number.
 #[derive(Debug)]
