@@ -51,7 +51,7 @@ use world::World;
 
 const SEEDS: u64 = 3_000;
 /// Of labs: a run of theirs is longer.
-const LABS_SEEDS: u64 = 600;
+const LABS_SEEDS: u64 = 400;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.

@@ -45,8 +45,8 @@ pub(super) struct Tunnels {
     ready: VecDeque<ProxyId>,
     /// The newest of all.
     newest: Option<ProxyId>,
-    /// What viewers said of whom the registry's word has not come: theirs may be the shorter way. The registry counts tunnels, and sends them
-    /// in order, so it is known which are still to come.
+    /// What viewers said of whom the registry's word has not come: theirs may be the shorter way. The registry counts tunnels, and tells
+    /// of them in order, so it is known which are still to come.
     ahead: BTreeMap<ProxyId, Vec<(ConnId, TunnelWord)>>,
     afloat: Afloat<ProxyId>,
 }
