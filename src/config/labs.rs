@@ -234,7 +234,7 @@ mod tests {
             ),
             ("[labs]\nstop_retry = \"0s\"", "homeroom.toml:2: labs.stop_retry: expected a duration from 10ms to 24h"),
             (
-                "[labs]\ntunnel_window = \"1KiB\"\nearly_bytes = \"1KiB\"",
+                "[labs]\ntunnel_window = \"127KiB\"",
                 "homeroom.toml:2: labs.tunnel_window: expected a size from",
             ),
             ("[labs]\nearly_bytes = \"2MiB\"", "homeroom.toml:2: labs.early_bytes: expected early_bytes to be no more"),
