@@ -86,6 +86,11 @@ impl Engine {
         self.settle(now);
     }
 
+    /// Whether this shard is the registry's home.
+    pub fn has_registry(&self) -> bool {
+        self.labs.registry.is_some()
+    }
+
     /// The users' tokens that are good no more, as this shard knows them.
     pub fn revoked(&self) -> &Revoked {
         &self.labs.revoked
