@@ -265,7 +265,8 @@ impl Labs {
 
     /// Sockets that are over at both ends are forgotten.
     pub(crate) fn release(&mut self) {
-        let over: Vec<ConnId> = self.sockets.iter().filter(|(_, own)| own.is_over && own.flight.is_none()).map(|(c, _)| *c).collect();
+        let over: Vec<ConnId> =
+            self.sockets.iter().filter(|(_, own)| own.is_over && own.flight.is_none()).map(|(c, _)| *c).collect();
         for conn in over {
             self.hear_all(conn);
             let Some(socket) = self.sockets.remove(&conn) else { continue };

@@ -130,7 +130,8 @@ impl Labs {
         let sockets = LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec();
         let rules = Rules { labs: settings, ..house(vec![Entrance { sockets }]) };
         let ring = Arc::new(HashRing::new(shards as u16));
-        let agents: Vec<Agent> = NAMES.iter().map(|name| Agent::new(name, Manner::random(&mut dice), dice.between(1, 4))).collect();
+        let agents: Vec<Agent> =
+            NAMES.iter().map(|name| Agent::new(name, Manner::random(&mut dice), dice.between(1, 4))).collect();
         let places = agents.iter().map(|agent| (agent.name, agent.places)).collect();
         let mut world = Labs {
             home: ring.home(b"labs").index(),
