@@ -73,14 +73,19 @@ impl Labs {
 }
 
 impl Engine {
-    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the tokens
-    /// that were revoked. To be called once on each shard, before the first turn.
+    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the
+    /// tokens that were revoked. To be called once on each shard, before the first turn.
     pub fn begin_labs(&mut self, loaded: &Loaded, revoked: &[(Uuid, UnixMicros)], now: Now) {
         revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now.wall));
         if self.labs.registry.is_some() {
             self.with_registry(|registry, out| registry.begin(loaded.clone(), now, out));
         }
         self.settle(now);
+    }
+
+    /// Whether this shard is the registry's home.
+    pub fn has_registry(&self) -> bool {
+        self.labs.registry.is_some()
     }
 
     /// The users' tokens that are good no more, as this shard knows them.
@@ -108,6 +113,7 @@ impl Engine {
         counters.registry_agents.set(levels.agents);
         counters.registry_online.set(levels.online);
         counters.registry_sessions.set(levels.sessions);
+        levels.states.iter().zip(&counters.registry_states).for_each(|(level, count)| count.set(*level));
         counters.registry_places.set(levels.places);
         counters.registry_commands.set(levels.commands);
         counters.registry_viewers.set(levels.viewers);

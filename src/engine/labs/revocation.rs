@@ -1,5 +1,5 @@
-//! Revoked tokens: each shard has all of them. One more is told to every shard, and whoever revoked it is answered only when all of them act
-//! by it.
+//! Revoked tokens: each shard has all of them. One more is told to every shard, and whoever revoked it is answered only when all of them
+//! act by it.
 
 use super::super::{Engine, Letter};
 use crate::{

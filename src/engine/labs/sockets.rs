@@ -189,20 +189,14 @@ impl Engine {
         seat.is_paused = paused;
         if paused {
             self.counters.labs_pauses.one();
-            self.output.resumes.retain(|own| *own != conn);
-            self.output.pauses.push(conn);
+            wish(conn, &mut self.output.pauses, &mut self.output.resumes);
         } else {
             self.resume(conn);
         }
     }
 
-    /// The shell hears of the last wish of a turn alone.
     fn resume(&mut self, conn: ConnId) {
-        let before = self.output.pauses.len();
-        self.output.pauses.retain(|own| *own != conn);
-        if self.output.pauses.len() == before {
-            self.output.resumes.push(conn);
-        }
+        wish(conn, &mut self.output.resumes, &mut self.output.pauses);
     }
 
     fn end_labs(&mut self, key: Key, farewell: Farewell, now: Now) {
@@ -212,6 +206,16 @@ impl Engine {
             self.send_last(key, segment);
         }
         self.part(key, false, now);
+    }
+}
+
+/// One wish of a connection, or none where it takes the other of the same turn back.
+fn wish(conn: ConnId, own: &mut Vec<ConnId>, other: &mut Vec<ConnId>) {
+    match other.iter().position(|wished| *wished == conn) {
+        Some(place) => {
+            other.swap_remove(place);
+        }
+        None => own.push(conn),
     }
 }
 
