@@ -24,9 +24,9 @@ use uuid::Uuid;
 const AGENT_KEY: &str = "X-Agent-API-Key";
 const AUTHORIZATION: &str = "Authorization";
 
-/// A user's name, and whether everything is theirs.
-type Watcher = (Arc<str>, bool);
-/// By which token somebody is here, and whose it is.
+/// A user as the registry knows them: the name, and whether everything is theirs.
+type Named = (Arc<str>, bool);
+/// By which token somebody is here, and whose that is.
 type Right = (Uuid, UserId);
 
 impl Engine {
@@ -101,8 +101,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Whose token it is: the name, whether everything is theirs, which token, and whose.
-    fn user(&self, token: &str, now: Now) -> Result<(Watcher, Right), Denial> {
+    /// Whose token it is.
+    fn user(&self, token: &str, now: Now) -> Result<(Named, Right), Denial> {
         let claims = self.rules.labs_users.read(token, now.wall).map_err(|flaw| match flaw {
             UserFlaw::Invalid => Denial::BadToken,
             UserFlaw::Expired => Denial::OldToken,

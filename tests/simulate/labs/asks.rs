@@ -8,9 +8,10 @@ use crate::{
 use homeroom::{
     auth::UserClaims,
     protocols::labs::{
+        Standing,
         asks::{Ask, Caller, Creation, LimitKey, Refused, Reply, Target, Window},
         letters::{Capacity, Dialect, Hello},
-        model::{Resources, Session, State, Template, Vnc},
+        model::{Resources, Role, Session, State, Template, Vnc},
         record::{Kept, Record},
     },
     realtime::{Moment, UnixMicros},
@@ -91,6 +92,12 @@ fn template() -> Template {
 
 fn caller(user: usize) -> Caller {
     Caller { id: Uuid::from_u128(0xA00 + user as u128), name: OWNERS[user].into(), admin: user == 2 }
+}
+
+/// What a user may, as every shard knows it.
+pub(crate) fn standing(user: usize) -> Standing {
+    let Caller { id, admin, .. } = caller(user);
+    Standing { user: id, role: Some(if admin { Role::Admin } else { Role::User }), active: Some(true) }
 }
 
 impl Labs {
