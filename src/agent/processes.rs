@@ -67,8 +67,7 @@ pub(super) enum Life {
 impl Life {
     /// One that ran before us; none: it is no more.
     pub(super) fn found(process: Process) -> Option<Life> {
-        let handle = handle(process)?;
-        Some(Life::Found(AsyncFd::register_with_interest(handle, Interest::READABLE).ok()?))
+        handle(process).and_then(awaitable).map(Life::Found)
     }
 
     /// Waits for its end, and says how it ended.
@@ -93,6 +92,12 @@ fn handle(process: Process) -> Option<OwnedFd> {
     let handle = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
     // The number may have been another's before it was opened, not after.
     machine::is_alive(process).then_some(handle)
+}
+
+/// A handle whose process's end can be awaited.
+#[expect(deprecated, reason = "the safe way is deprecated for handles that change; one that is owned stays what it is")]
+fn awaitable(handle: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(handle, Interest::READABLE).ok()
 }
 
 /// Every process of a session, wherever it went.
@@ -142,7 +147,7 @@ async fn end(processes: Vec<Process>, signal: Signal, until: Instant) {
         }
     }
     for handle in handles {
-        let Ok(handle) = AsyncFd::register_with_interest(handle, Interest::READABLE) else { continue };
+        let Some(handle) = awaitable(handle) else { continue };
         if timeout_at(until, handle.readable()).await.is_err() {
             return;
         }

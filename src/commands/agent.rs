@@ -4,7 +4,7 @@ use super::Failure;
 use crate::{
     agent::{self, Given, Settings, settings::SAMPLE},
     config::{Layers, Loaded},
-    observe,
+    observe::logs,
 };
 use std::{io::Write, path::PathBuf};
 
@@ -54,7 +54,7 @@ pub fn run(arguments: &AgentArguments) -> Result<(), Failure> {
         shown(&text)?;
         return if is_well { Ok(()) } else { Err(Failure::Failed(String::new())) };
     }
-    let _logs = logs(&arguments.log)?;
+    let _logs = log(&arguments.log)?;
     agent::run(settings).map_err(Failure::Failed)
 }
 
@@ -62,7 +62,7 @@ fn shown(text: &str) -> Result<(), Failure> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::Failed(format!("standard output: {error}")))
 }
 
-fn logs(level: &str) -> Result<observe::Logs, Failure> {
+fn log(level: &str) -> Result<logs::Logs, Failure> {
     let settings = Loaded::of(&Layers::default().flag("log.level", level))?.settings;
-    observe::start(&settings.log).map_err(|error| Failure::Failed(error.to_string()))
+    logs::start(&settings.log).map_err(|error| Failure::Failed(error.to_string()))
 }
