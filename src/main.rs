@@ -1,7 +1,8 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, doctor, join, owner, print_config, serve, token,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, doctor, join, owner, print_config, serve, token, user,
+    user_token,
 };
 use std::process::ExitCode;
 
@@ -17,9 +18,11 @@ fn main() -> ExitCode {
         Command::Join(arguments) => join::run(&arguments),
         Command::Owner(arguments) => owner::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),
             TokenCommand::Quiz(arguments) => token::run(&arguments, token::Api::Quiz),
+            TokenCommand::Labs(arguments) => user_token::run(&arguments),
         },
     })
 }

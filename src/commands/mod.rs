@@ -6,9 +6,14 @@ pub mod doctor;
 pub mod flags;
 pub mod join;
 pub mod owner;
+mod people;
 pub mod print_config;
+pub mod prompt;
 pub mod serve;
+mod server;
 pub mod token;
+pub mod user;
+pub mod user_token;
 
 use crate::config::Faults;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -43,6 +48,8 @@ pub enum Command {
     Owner(owner::OwnerArguments),
     /// Run desktops on this machine for a control plane, without containers.
     Agent(agent::AgentArguments),
+    /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
+    User(user::UserArguments),
     /// Print tokens for an API, one a line.
     Token(TokenApi),
 }
@@ -62,6 +69,8 @@ pub enum TokenCommand {
     Presence(token::TokenArguments),
     /// Tokens for owners of quizzes.
     Quiz(token::TokenArguments),
+    /// A token of one of the users of labs.
+    Labs(user_token::UserTokenArguments),
 }
 
 /// Why a command did not do what it was told.
