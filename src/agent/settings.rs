@@ -298,7 +298,8 @@ fn x_server() -> Vec<String> {
 }
 
 fn terminal() -> Vec<String> {
-    found("xterm").map(|_| vec!["xterm".to_owned()]).unwrap_or_default()
+    let command = ["xterm", "-geometry", "210x60+1+1"].map(str::to_owned).to_vec();
+    found("xterm").map(|_| command).unwrap_or_default()
 }
 
 #[cfg(test)]
