@@ -43,7 +43,12 @@ impl Limits {
             LimitsBy::Rlimit => Ok((Limits::Processes, "memory of each process is limited, processor time is not".to_owned())),
             LimitsBy::Cgroup => groups().map(|path| described(path)),
             LimitsBy::Auto => Ok(groups().map_or_else(
-                |why| (Limits::Processes, format!("no control groups ({why}): memory of each process is limited, processor time is not")),
+                |why| {
+                    (
+                        Limits::Processes,
+                        format!("no control groups ({why}): memory of each process is limited, processor time is not"),
+                    )
+                },
                 described,
             )),
         }

@@ -3,12 +3,7 @@
 mod restarts;
 mod speech;
 
-use super::{
-    orders,
-    record::Record,
-    speech::Host,
-    *,
-};
+use super::{orders, record::Record, speech::Host, *};
 use crate::{
     protocols::labs::{
         agent_messages::{self, Heard, Speaker},
@@ -132,7 +127,9 @@ impl Came {
                     other => panic!("{other:?}"),
                 },
                 Effect::Keep => came.is_kept = true,
-                Effect::Start { .. } | Effect::Watch { .. } | Effect::Stop { .. } | Effect::Clear { .. } => came.deeds.push(effect),
+                Effect::Start { .. } | Effect::Watch { .. } | Effect::Stop { .. } | Effect::Clear { .. } => {
+                    came.deeds.push(effect)
+                }
             }
         }
         came

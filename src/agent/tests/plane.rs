@@ -80,8 +80,7 @@ impl Line {
     pub(super) async fn command(&mut self, kind: &str, session: SessionId, data: Value) -> String {
         self.commands += 1;
         let name = format!("cmd-{:012x}", self.commands);
-        let command =
-            json!({"type": "command", "command_id": name, "command_type": kind, "session_id": session, "data": data});
+        let command = json!({"type": "command", "command_id": name, "command_type": kind, "session_id": session, "data": data});
         self.say(command).await;
         assert_eq!(self.hear("command_ack").await["command_id"], name);
         name
@@ -97,7 +96,8 @@ impl Line {
 
     /// Opens a tunnel with this credit.
     pub(super) async fn tunnel(&mut self, number: u32, credit: u32) {
-        self.say(json!({"type": "vnc_proxy_request", "session_id": ONE, "proxy_id": format!("proxy-{number}"), "data": {}})).await;
+        self.say(json!({"type": "vnc_proxy_request", "session_id": ONE, "proxy_id": format!("proxy-{number}"), "data": {}}))
+            .await;
         let ready = self.hear("vnc_proxy_ready").await;
         assert!(ready["proxy_id"] == format!("proxy-{number}") && ready["credit"].as_u64() > Some(0), "{ready}");
         self.give(number, credit).await;
