@@ -1,5 +1,5 @@
-//! An agent with real processes and sockets. The control plane is a stub in the test; the screen is a few lines of Python that say `RFB` and
-//! send back what they get, so that no X server is needed.
+//! An agent with real processes and sockets. The control plane is a stub in the test; the screen is a few lines of Python that say `RFB`
+//! and send back what they get, so that no X server is needed.
 
 mod lives;
 mod plane;

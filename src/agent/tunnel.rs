@@ -1,5 +1,5 @@
-//! A viewer's tunnel: bytes between the control plane and one screen. Each direction stops by itself when the other end is slow, and nothing
-//! but this tunnel waits for it.
+//! A viewer's tunnel: bytes between the control plane and one screen. Each direction stops by itself when the other end is slow, and
+//! nothing but this tunnel waits for it.
 
 use super::wire::Voice;
 use crate::{

@@ -1,8 +1,8 @@
 //! What an agent on a bare host decides: which session is started, slept, woken and stopped, what was done already, what is told after a
 //! return, and when the control plane is called again. Starting processes and moving bytes is the shell's ([`agent`](../agent)).
 //!
-//! A *desk* is a session at this host: its orders, and how far it is. Each start of its processes is a *run*, numbered, so that late news of
-//! an earlier one has no effect.
+//! A *desk* is a session at this host: its orders, and how far it is. Each start of its processes is a *run*, numbered, so that late news
+//! of an earlier one has no effect.
 
 pub mod desk;
 mod done;
