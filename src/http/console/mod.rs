@@ -16,7 +16,7 @@ use super::{
     table::Route,
 };
 use assets::ASSETS;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use page::Page;
 use std::{future::ready, rc::Rc};
 use xxhash_rust::xxh3::Xxh3;
@@ -43,8 +43,8 @@ pub fn routes<S: Console + 'static>() -> Vec<Route<S>> {
     let shelf = Rc::new(Shelf::new());
     let page = Page::new(&shelf.version);
     vec![
-        Route::internal(Method::GET, "/lab/{session}", move |call: Call<S>| ready(page.answer(&call.parts, &call.house.labs()))),
-        Route::internal(Method::GET, "/lab/assets/{version}/{*name}", move |call: Call<S>| ready(shelf.answer(&call))),
+        Route::page("/lab/{session}", move |call: Call<S>| ready(page.answer(&call.parts, &call.house.labs()))),
+        Route::page("/lab/assets/{version}/{*name}", move |call: Call<S>| ready(shelf.answer(&call))),
     ]
 }
 

@@ -108,7 +108,17 @@ fn nothing_else_is_there() {
     }
     assert_eq!(ask("GET /lab/assets/0000000000000000/lab/page.js").status, 404, "of another version");
     assert_eq!(ask("POST /lab/1\nhost: localhost").status, 405);
-    assert_eq!(ask("GET /lab/1\nhost: localhost\norigin: https://evil.example").status, 403, "no page may read it");
+}
+
+#[test]
+fn browsers_say_who_asks_for_a_script_and_other_pages_get_no_leave() {
+    for path in ["GET /lab/1".to_owned(), asset("lab/page.js")] {
+        for origin in ["http://localhost:9090", "https://elsewhere.example"] {
+            let said = ask(&format!("{path}\nhost: localhost:9090\norigin: {origin}"));
+            assert_eq!((said.status, said.header("access-control-allow-origin")), (200, None), "{path}");
+        }
+    }
+    assert_eq!(ask("OPTIONS /lab/1\norigin: https://elsewhere.example\naccess-control-request-method: GET").status, 405);
 }
 
 #[test]

@@ -8,7 +8,7 @@ const CONTROL_ALT_SHIFT = [
   [0xffe1, 'ShiftLeft'], [0xffe2, 'ShiftRight'],
 ];
 
-/** Tells of itself by events: `shown`, `over` (code, reason), `locked` (types), `clipboard` (text), `name`. */
+/** Tells of itself by events: `shown`, `over` (code, reason), `locked` (types), `refused` (reason), `clipboard` (text). */
 export class Screen extends EventTarget {
   #place;
   #rfb;
@@ -28,6 +28,8 @@ export class Screen extends EventTarget {
   watch(socket) {
     this.leave();
     this.#place.replaceChildren();
+    // noVNC knows no codes: this hears of the end before it does.
+    socket.addEventListener('close', (event) => over(event.code, event.reason));
     const rfb = new RFB(this.#place, socket, { shared: true });
     this.#rfb = rfb;
     rfb.background = 'transparent';
@@ -38,7 +40,6 @@ export class Screen extends EventTarget {
     rfb.addEventListener('connect', () => tell('shown'));
     rfb.addEventListener('credentialsrequired', (event) => tell('locked', event.detail.types));
     rfb.addEventListener('clipboard', (event) => tell('clipboard', event.detail.text));
-    rfb.addEventListener('desktopname', (event) => tell('name', event.detail.name));
     rfb.addEventListener('securityfailure', (event) => tell('refused', event.detail.reason));
     const over = (code, reason) => {
       if (this.#rfb !== rfb) return;
@@ -46,8 +47,7 @@ export class Screen extends EventTarget {
       this.#rfb = undefined;
       this.dispatchEvent(new CustomEvent('over', { detail: { code, reason } }));
     };
-    // noVNC knows no codes; and it may be done with the stream before the socket is.
-    socket.addEventListener('close', (event) => over(event.code, event.reason));
+    // It may be done with the stream before the socket is.
     rfb.addEventListener('disconnect', () => over(1006, ''));
   }
 
