@@ -1,9 +1,11 @@
 //! What `homeroom` can be told to do. Each command has its arguments, and a `run` that takes them.
 
+pub mod agent;
 pub mod check_config;
 pub mod doctor;
 pub mod flags;
 pub mod join;
+pub mod lab_demo;
 pub mod owner;
 mod people;
 pub mod print_config;
@@ -45,6 +47,10 @@ pub enum Command {
     Join(join::JoinArguments),
     /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
     Owner(owner::OwnerArguments),
+    /// Run desktops on this machine for a control plane, without containers.
+    Agent(agent::AgentArguments),
+    /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
+    LabDemo(lab_demo::LabDemoArguments),
     /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.
