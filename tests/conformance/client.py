@@ -44,8 +44,8 @@ class _Muteable(ClientProtocol):
 class Socket(asyncio.Protocol):
     """One connection. Frames wait in the order of their coming; Pings are answered, noted in `pings` and passed over by the readers."""
 
-    def __init__(self, uri: str, answers_pings: bool = True):
-        self.protocol = _Muteable(parse_uri(uri))
+    def __init__(self, uri: str, answers_pings: bool = True, subprotocols: tuple[str, ...] = ()):
+        self.protocol = _Muteable(parse_uri(uri), subprotocols=subprotocols or None, max_size=None)
         self.protocol.answers_pings = answers_pings
         self.response: Response | None = None
         self.opened = asyncio.get_running_loop().create_future()
@@ -212,7 +212,8 @@ class Socket(asyncio.Protocol):
 
 
 async def open_socket(
-    house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True, port: int | None = None
+    house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True, port: int | None = None,
+    subprotocols: tuple[str, ...] = (),
 ) -> Socket:
     """An upgraded connection to the presence listener (or to `port`); with `shard`, one that this shard took: the kernel's hash
     decides, so it is tried until it fits."""
@@ -222,7 +223,7 @@ async def open_socket(
         uri = f"ws://127.0.0.1:{port}{path}"
         local = (f"127.0.0.{random.randint(2, 250)}", 0)
         _, made = await loop.create_connection(
-            lambda: Socket(uri, answers_pings), "127.0.0.1", port, local_addr=local
+            lambda: Socket(uri, answers_pings, subprotocols), "127.0.0.1", port, local_addr=local
         )
         OPENED.append(made)
         await asyncio.wait_for(made.opened, 10)

@@ -67,6 +67,7 @@ class House:
         self.presence_port = PORTS.free()
         self.quiz_port = PORTS.free()
         self.internal_port = PORTS.free()
+        self.labs_port = self.presence_port  # as is the default
         self.process: subprocess.Popen | None = None
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
@@ -105,6 +106,11 @@ class House:
     def quiz(self) -> str:
         """The quiz listener."""
         return f"http://127.0.0.1:{self.quiz_port}"
+
+    @property
+    def labs(self) -> str:
+        """The labs listener."""
+        return f"http://127.0.0.1:{self.labs_port}"
 
     @property
     def internal(self) -> str:
