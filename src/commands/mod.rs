@@ -6,6 +6,7 @@ pub mod flags;
 pub mod join;
 pub mod owner;
 pub mod print_config;
+pub mod prompt;
 pub mod serve;
 pub mod token;
 

@@ -1,20 +1,16 @@
 //! `homeroom owner NAME`: an account that signs in to its quizzes by name and password, or a new password for one. The running server
 //! makes it; this asks for the password and tells the server, over the internal listener.
 
-use super::{Failure, flags::SettingFlags};
+use super::{Failure, flags::SettingFlags, prompt};
 use crate::config::Settings;
 use reqwest::{Client, StatusCode, redirect::Policy};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::{
-    io::{self, BufRead, IsTerminal, Read, Stdin, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
 /// For the whole question: a hash and a commit take a hundredth of it.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A longer line is no password.
-const LINE_BYTES: u64 = 4096;
 
 /// Who, and where the server is.
 #[derive(clap::Args, Debug)]
@@ -35,8 +31,7 @@ pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => internal(&arguments.flags.load_process()?.settings)?,
     };
-    let password = password(&io::stdin()).map_err(|error| Failure::Failed(format!("standard input: {error}")))??;
-    let body = serde_json::json!({ "name": arguments.name, "password": password });
+    let body = serde_json::json!({ "name": arguments.name, "password": prompt::password()? });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
     let (status, said) = runtime.block_on(told(&listener, &body)).map_err(|error| unreached(&listener, &error))?;
@@ -88,54 +83,6 @@ fn verdict(status: StatusCode, said: &str) -> Result<(), Failure> {
         ),
         _ => Failure::Failed(format!("the server refused ({status}): {message}")),
     })
-}
-
-/// The password: asked for twice at a terminal, else the first line.
-fn password(stdin: &Stdin) -> io::Result<Result<String, Failure>> {
-    if !stdin.is_terminal() {
-        return line(stdin).map(Ok);
-    }
-    let first = asked(stdin, "Password: ")?;
-    let second = asked(stdin, "Again: ")?;
-    Ok(if first == second { Ok(first) } else { Err(Failure::Usage("the two are not the same".to_owned())) })
-}
-
-fn asked(stdin: &Stdin, prompt: &str) -> io::Result<String> {
-    let _hidden = Hidden::new(stdin)?;
-    eprint!("{prompt}");
-    io::stderr().flush()?;
-    line(stdin)
-}
-
-fn line(stdin: &Stdin) -> io::Result<String> {
-    let mut line = String::new();
-    stdin.lock().take(LINE_BYTES).read_line(&mut line)?;
-    line.truncate(line.trim_end_matches(['\r', '\n']).len());
-    Ok(line)
-}
-
-/// A terminal that does not show what is typed, but the end of the line, for as long as this lives.
-struct Hidden<'a> {
-    terminal: &'a Stdin,
-    before: Termios,
-}
-
-impl Hidden<'_> {
-    fn new(terminal: &Stdin) -> io::Result<Hidden<'_>> {
-        let before = tcgetattr(terminal)?;
-        let mut modes = before.clone();
-        modes.local_modes.remove(LocalModes::ECHO);
-        modes.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(terminal, OptionalActions::Flush, &modes)?;
-        Ok(Hidden { terminal, before })
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        // Nobody is left who could do anything about it.
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
-    }
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ impl Engine {
                 continue;
             }
             if let Some(segment) = connection.outbox.collect() {
-                self.output.sends.push(Send { conn, segment });
+                self.output.sends.push(Send { conn, segment, more: Vec::new() });
             }
         }
         self.ready = ready;

@@ -186,6 +186,7 @@ impl Engine {
                 match entrance.and_then(|entrance| entrance.at(request.path)) {
                     None => self.hand_off(key, bytes, now),
                     Some(SocketApi::Quiz) => self.admit(key, bytes, request.query, now),
+                    Some(SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer) => self.hand_off(key, bytes, now),
                     Some(SocketApi::Presence) => {
                         self.accept_upgrade(key, &request);
                         self.open_presence(key, now);
