@@ -170,10 +170,7 @@ impl Setting for Vnc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Api, Fault, Layers, Loaded, Settings, settings::Labs},
-        protocols::labs,
-    };
+    use crate::config::{Api, Fault, Layers, Loaded, Settings, settings::Labs};
 
     fn file(text: &str) -> Layers {
         Layers::default().file("homeroom.toml", text)
@@ -188,12 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_contract() {
+    fn nothing_is_asked_of_agents_and_nothing_seeded_by_default() {
         let own = settings("data_dir = \"d\"");
         assert_eq!(own.users_key_file(), std::path::PathBuf::from("d/keys/labs.hs256"));
         let Labs { agent_key_file, templates, .. } = &own.labs;
         assert!(agent_key_file.is_none() && templates.is_empty());
-        assert_eq!(own.labs.machine(own.store.acquire_timeout), labs::Settings::default());
     }
 
     #[test]

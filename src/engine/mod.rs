@@ -261,7 +261,8 @@ impl Engine {
             Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),
             Letter::KeyHeard { telling } => self.key_heard(telling),
             Letter::Registry(letter) => self.registry_hears(letter, now),
-            Letter::LabsConnection(..) | Letter::Tunnel { .. } => {}
+            Letter::LabsConnection(conn, letter) => self.registry_says(conn, letter, now),
+            Letter::Tunnel { to, from, proxy, word } => self.tunnel_says((to, from), proxy, word, now),
             Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
             Letter::Revoked { from, telling, token, expires_at } => self.token_revoked((from, telling), (token, expires_at), now),
             Letter::RevokedHeard { telling } => self.revocation_heard(telling),

@@ -83,7 +83,7 @@ mod tests {
     use crate::{
         config::{Layers, Loaded as LoadedSettings},
         realtime::StoreFault,
-        store::{SqliteStore, sqlite},
+        store::{LabsLibrary, SqliteStore, sqlite},
     };
     use std::path::Path;
 

@@ -1,18 +1,24 @@
 //! Labs, wired to the shard: its sockets, its registry on the one shard that is its home, the limits, and the tokens that were revoked.
 
+mod admission;
 mod home;
 mod keeping;
 mod revocation;
+mod seat;
+mod sockets;
 
 use super::{Engine, Rules, asks::LabsAsks};
 use crate::{
     engine::Birth,
-    protocols::labs::{Limits, Outcome, Registry, Revoked, record::Loaded},
-    realtime::{Moment, Now, UnixMicros, hash_ring::HashRing},
+    protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, record::Loaded},
+    realtime::{Moment, Now, UnixMicros, hash_ring::HashRing, table::Key},
 };
 use keeping::Keeping;
 use revocation::Revocations;
-use std::time::Duration;
+pub(super) use seat::{Machine, Seat};
+use smallvec::SmallVec;
+use sockets::Present;
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 /// The one home of all that labs decide.
@@ -29,6 +35,13 @@ pub(super) struct Labs {
     keeping: Keeping,
     revoked: Revoked,
     revocations: Revocations,
+    /// Who is here by which token.
+    watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
+    present: Present,
+    /// Refusals so far, and what tells those of this start from those of another: both are in their ids.
+    denials: u64,
+    birth_seed: u64,
+    effects: Vec<Effect>,
     outcomes: Vec<Outcome>,
     levels_at: Moment,
 }
@@ -43,6 +56,11 @@ impl Labs {
             keeping: Keeping::default(),
             revoked: Revoked::default(),
             revocations: Revocations::default(),
+            watchers: HashMap::new(),
+            present: Present::default(),
+            denials: 0,
+            birth_seed: birth.seed,
+            effects: Vec::new(),
             outcomes: Vec::new(),
             levels_at: birth.start,
         }
@@ -78,6 +96,8 @@ impl Engine {
 
     pub(super) fn draw_labs_levels(&mut self, now: Now) {
         let (labs, counters) = (&mut self.labs, &self.counters);
+        counters.labs_agents.set(labs.present.agents);
+        counters.labs_viewers.set(labs.present.viewers);
         counters.labs_keeping.set(labs.keeping.len());
         counters.labs_windows.set(labs.limits.len());
         counters.labs_revoked.set(labs.revoked.len());

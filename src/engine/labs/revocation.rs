@@ -45,6 +45,7 @@ impl Engine {
         now: Now,
     ) {
         self.labs.revoked.add(token, expires_at, now.wall);
+        self.end_watchers(token, now);
         self.post(from, Letter::RevokedHeard { telling });
     }
 

@@ -337,6 +337,7 @@ impl World {
                     self.engines[shard].answer(Answer::Loaded { quiz, result }, now);
                 }
                 Question::KeepLabs { ticket, .. } => {
+                    let now = self.now;
                     self.engines[shard].answer(Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) }, now);
                 }
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
