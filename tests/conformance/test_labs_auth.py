@@ -97,12 +97,13 @@ async def test_what_is_no_token_of_ours(lab):
     forged = [
         signed(lab.house, said, secret=b"x" * 32), unsigned, student.token[:-4] + "AAAA", student.token.rsplit(".", 1)[0],
         signed(lab.house, said | {"exp": None}), signed(lab.house, said | {"jti": None}), signed(lab.house, said | {"user_id": None}),
-        signed(lab.house, said | {"user_id": NOBODY}), signed(lab.house, said | {"user_id": "x"}), signed(lab.house, said | {"iss": "x"}),
+        signed(lab.house, said | {"user_id": "x"}), signed(lab.house, said | {"iss": "x"}), signed(lab.house, said | {"role": "x"}),
     ]
     for token in forged:
         await Person(lab.house, lab.http, token).refused("AUTH_TOKEN_INVALID", "GET", "/sessions")
         assert await upgrade_refused(lab.house, "AUTH_TOKEN_INVALID", f"/vnc-viewer/{NOBODY}?token={token}") == 401
-    for scheme in ("Basic eA==", "Bearer", "Bearer ", student.token):
+    await Person(lab.house, lab.http, signed(lab.house, said | {"user_id": NOBODY})).refused("AUTH_TOKEN_INVALID", "GET", "/sessions")
+    for scheme in ("Basic eA==", "Bearer", student.token):
         await lab.nobody.refused("AUTH_TOKEN_INVALID", "GET", "/sessions", headers={"authorization": scheme})
     await lab.nobody.good("GET", "/sessions", headers={"authorization": f"bearer {student.token}"})
 

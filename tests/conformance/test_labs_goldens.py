@@ -82,9 +82,9 @@ async def test_agents(world):
     first = await contract_agent(world)
     await contract_agent(world, DOCKER)
     like(await world.admin.get("/agents"), "List Agents", "200", current_sessions=0)
-    metadata = example("Get Agent Details", "200")["metadata"]
-    await first.register(metadata=metadata, capacity=labs_agent.CONTRACT_CAPACITY)
-    await first.heard("register_ack", 2)
+    await first.leave()
+    first.registers["metadata"] = example("Get Agent Details", "200")["metadata"]
+    await first.join()
     await world.admin.running(user="admin", platform="kubernetes")
     said = await world.admin.agent(first.name)
     like(said, "Get Agent Details", "200", current_sessions=1, uptime_seconds=int)
@@ -231,15 +231,16 @@ async def test_what_agents_say_and_hear(world):
     await tunnel.send(BANNER)
     assert await seen(viewer, len(BANNER)) == BANNER
 
-    for state, action, label in (
-        ("hibernated", "hibernate_session", "Hibernate Session Command"), ("running", "wake_session", "Wake Session Command"),
-        ("terminating", "stop_session", "Terminate Session Command"),
-    ):
+    async def commanded(state: str, action: str) -> dict:
         agent.does[action] = labs_agent.obey
         await world.admin.move(made["id"], state)
         command = await agent.commanded(action)
-        like(command.frame, "Control Plane → Agent Messages", label)
         assert (command.session, command.data["name"]) == (made["id"], made["name"])
+        return command.frame
+
+    like(await commanded("hibernated", "hibernate_session"), "Control Plane → Agent Messages", "Hibernate Session Command")
+    like(await commanded("running", "wake_session"), "Control Plane → Agent Messages", "Wake Session Command")
+    like(await commanded("terminating", "stop_session"), "Control Plane → Agent Messages", "Terminate Session Command")
     await world.admin.becomes(made["id"], "Terminated")
 
 

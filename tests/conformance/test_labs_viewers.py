@@ -17,7 +17,8 @@ MIB = 1 << 20
 
 async def shown(lab, screen=labs_agent.echo, **does):
     """An agent with this screen and a session of an admin's that runs there."""
-    agent = await lab.joined()
+    agent = lab.agent()
+    await agent.join(5)
     agent.does |= does
     agent.screen = screen
     return agent, (await lab.admin.running(user="x", platform=agent.platform))["id"]
@@ -239,11 +240,11 @@ async def test_a_hundred_megabytes_each_way(lab):
                 most = max(most, memory(lab.house))
                 await asyncio.sleep(0.001)
 
-    sent, got, _ = await asyncio.gather(pour(tunnel, amount, piece), drain(viewer, amount, 30), asks())
+    sent, got, _ = await asyncio.gather(pour(tunnel, amount, piece), drain(viewer, amount, 10), asks())
     assert sent == got
     await tunnel.has(amount, 30)
     assert tunnel.digest.hexdigest() == sent and tunnel.count == amount
-    assert most - before < 32 * MIB, f"{(most - before) / MIB:.1f} MiB"
+    assert most - before < 64 * MIB, f"{(most - before) / MIB:.1f} MiB"
 
 
 async def test_a_slow_viewer_slows_nobody_else(lab):
@@ -328,8 +329,8 @@ async def test_a_viewer_that_pours_is_not_read_until_the_agent_takes(lab):
     tunnel = await agent.tunnel()
     before = memory(lab.house)
     await tunnel.ready(credit=1000)
-    for _ in range(64):
-        viewer.send(bytes(MIB))
+    for _ in range(64 * 16):
+        viewer.send(bytes(MIB // 16))
     await tunnel.has(1000)
     await lab.admin.get("/sessions")
     assert tunnel.count < 1000 + labs_agent.CHUNK
