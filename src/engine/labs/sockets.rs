@@ -139,7 +139,7 @@ impl Engine {
         if seat.is_paused {
             // The peer's Close or end is to be read still, and what comes before it thrown away.
             let conn = self.conn_id(key);
-            self.resume(conn);
+            self.tell_shell(conn, true, false);
         }
     }
 
@@ -186,22 +186,22 @@ impl Engine {
     fn set_paused(&mut self, key: Key, paused: bool) {
         let conn = self.conn_id(key);
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
-        seat.is_paused = paused;
+        let before = mem::replace(&mut seat.is_paused, paused);
         if paused {
             self.counters.labs_pauses.one();
-            self.output.resumes.retain(|own| *own != conn);
-            self.output.pauses.push(conn);
-        } else {
-            self.resume(conn);
         }
+        self.tell_shell(conn, before, paused);
     }
 
-    /// The shell hears of the last wish of a turn alone.
-    fn resume(&mut self, conn: ConnId) {
-        let before = self.output.pauses.len();
-        self.output.pauses.retain(|own| *own != conn);
-        if self.output.pauses.len() == before {
-            self.output.resumes.push(conn);
+    /// The shell hears of what a turn comes to alone: a machine may change its mind more than once in one.
+    fn tell_shell(&mut self, conn: ConnId, before: bool, paused: bool) {
+        let (pauses, resumes) = (&mut self.output.pauses, &mut self.output.resumes);
+        // What the shell knows: the opposite of what it is about to be told, or else what was wished before.
+        let known = if pauses.contains(&conn) { false } else { before || resumes.contains(&conn) };
+        pauses.retain(|own| *own != conn);
+        resumes.retain(|own| *own != conn);
+        if paused != known {
+            if paused { pauses.push(conn) } else { resumes.push(conn) }
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
     chunk::{Chunk, Wire},
     letters::{FromRegistry, ToRegistry, TunnelWord},
     model::ProxyId,
+    tunnels::AGENT_LEFT,
 };
 use crate::realtime::ConnId;
 use std::time::Duration;
@@ -154,7 +155,8 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
     match letter {
         FromRegistry::View { agent, proxy } => Some(Effect::Tunnel { to: *agent, proxy: *proxy, word: TunnelWord::Closed }),
         FromRegistry::Proxy { proxy, viewer, .. } => {
-            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word: TunnelWord::Closed })
+            let word = TunnelWord::Ready { error: Some(AGENT_LEFT.into()) };
+            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word })
         }
         FromRegistry::Registered
         | FromRegistry::Unknown

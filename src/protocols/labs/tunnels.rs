@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// So many bytes of tunnels may be with the socket: a command waits behind no more.
 pub(super) const SOCKET_BYTES: usize = 256 << 10;
+/// Why a viewer's tunnel ends when its agent's connection does: not because all was said.
+pub(super) const AGENT_LEFT: &str = "the agent left";
 /// What a viewer is told of an agent that sent more than its credit.
 const TOO_MUCH: &str = "the agent sent more than the viewer took";
 
@@ -227,7 +229,8 @@ impl Tunnels {
     pub(super) fn gone(&mut self, out: &mut Vec<Effect>) {
         for (id, proxy) in std::mem::take(self).proxies {
             if proxy.leaving == Leaving::No {
-                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::Closed });
+                let word = TunnelWord::Ready { error: Some(AGENT_LEFT.into()) };
+                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word });
             }
         }
     }
