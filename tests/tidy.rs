@@ -25,6 +25,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("auth", &["realtime"]),
     ("protocols", &["realtime", "auth", "websocket::frame"]),
     ("engine", &["realtime", "websocket", "auth", "protocols"]),
+    ("desks", &["realtime", "protocols"]),
+    ("agent", &["realtime", "protocols", "desks"]),
     ("config", &["realtime", "auth", "protocols"]),
     ("bridge", &["realtime"]),
     ("services", &["realtime", "auth", "protocols", "bridge"]),
@@ -52,10 +54,10 @@ const WALLS: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
-    ("commands", &["realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
+    ("commands", &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-const PURE: &[&str] = &["realtime", "websocket", "auth", "protocols", "engine"];
+const PURE: &[&str] = &["realtime", "websocket", "auth", "protocols", "engine", "desks"];
 /// What such a room never names. Its tests may: they make keys, for one.
 const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

@@ -1,5 +1,6 @@
 //! What `homeroom` can be told to do. Each command has its arguments, and a `run` that takes them.
 
+pub mod agent;
 pub mod check_config;
 pub mod doctor;
 pub mod flags;
@@ -45,6 +46,8 @@ pub enum Command {
     Join(join::JoinArguments),
     /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
     Owner(owner::OwnerArguments),
+    /// Run desktops on this machine for a control plane, without containers.
+    Agent(agent::AgentArguments),
     /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.
