@@ -14,7 +14,7 @@ import httpx
 import jwt
 
 import tokens
-from client import Socket, open_socket
+from client import Socket, address_of, open_socket
 from labs_agent import Agent, FieldAgent
 from labs_examples import TIME, UUID, example
 from quiz import UPGRADE, is_true_soon, knock
@@ -177,9 +177,12 @@ class Person:
         return await is_true_soon(reached, timeout)
 
     async def view(self, session: str, shard: int | None = None, **options) -> Socket:
-        """A viewer's socket."""
+        """A viewer's socket; on this shard, if that matters. There is one attempt: the first viewer sees what nobody sees again."""
+        local = None if shard is None else await address_of(self.house, shard)
         path = f"/vnc-viewer/{session}?token={self.token}"
-        return await open_socket(self.house, shard, path, port=self.house.labs_port, **options)
+        viewer = await open_socket(self.house, shard, path, port=self.house.labs_port, local=local, **options)
+        assert shard is None or viewer.transport.get_extra_info("sockname") == local
+        return viewer
 
     async def view_refused(self, codes: str | set[str], session: str, token: str | None = None) -> int:
         """A viewer must be refused before the upgrade; the status."""

@@ -23,10 +23,10 @@ async def fielded(lab, **does) -> FieldAgent:
 async def starts(agent: FieldAgent, command):
     """As agents in the field do it: the screen is there about when the command is done, and its banner comes at once."""
     await agent.acknowledge(command)
-    await agent.complete(command)
     await agent.status(command.session)
     await agent.say("vnc_ready", sessionId=command.session, vncPort=5901, podName=f"pod-{command.session[:8]}")
     await agent.push(command.session, BANNER)
+    await agent.complete(command)
 
 
 async def test_registration_connection_and_heartbeats(lab):
