@@ -45,7 +45,9 @@ fn online(dialect: Dialect) -> Bench {
         bench.says(json!({"type": "register", "agent_id": "a"}));
     }
     let ping = bench.settings.ping_interval;
-    assert_eq!(bench.told(FromRegistry::Registered), [Effect::Timer(Some(ping))]);
+    let accepted = (dialect == Dialect::Field).then_some(Effect::Accept);
+    let expected: Vec<_> = accepted.into_iter().chain([Effect::Timer(Some(ping))]).collect();
+    assert_eq!(bench.told(FromRegistry::Registered), expected);
     bench
 }
 
@@ -158,8 +160,13 @@ fn an_agent_of_the_field_registers_by_coming() {
     let (mut bench, out) = connected(Dialect::Field);
     let [Effect::Timer(_), Effect::Registry(ToRegistry::Register { hello, .. })] = &out[..] else { panic!("{out:?}") };
     assert_eq!((hello.dialect, &*hello.platform), (Dialect::Field, ""));
-    assert_eq!(bench.told(FromRegistry::Unknown), [Effect::End(Farewell::Unknown)]);
+    assert_eq!(bench.told(FromRegistry::Unknown), [Effect::Refuse(Denial::NoAgent)], "before the upgrade");
     assert_eq!(bench.event(Event::Gone), [], "it was refused");
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.event(Event::TimerFired), [Effect::Refuse(Denial::Unavailable)]);
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.told(FromRegistry::Displaced), [Effect::Refuse(Denial::Unavailable)]);
+    assert!(matches!(bench.event(Event::Gone)[..], [Effect::Registry(ToRegistry::AgentGone { .. })]));
 }
 
 #[test]
@@ -283,11 +290,12 @@ fn the_agents_end_ends_the_viewer() {
         assert_eq!(bench.says(message), []);
     }
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.event(Event::Gone)[0], to_viewer(7, TunnelWord::Closed));
+    let left = |proxy| to_viewer(proxy, TunnelWord::Ready { error: Some("the agent left".into()) });
+    assert_eq!(bench.event(Event::Gone)[0], left(7));
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.told(FromRegistry::Displaced)[0], to_viewer(7, TunnelWord::Closed));
-    assert_eq!(bench.told(proxy(8)), [to_viewer(8, TunnelWord::Closed)], "it comes too late");
-    assert_eq!(late(&proxy(8)), Some(to_viewer(8, TunnelWord::Closed)));
+    assert_eq!(bench.told(FromRegistry::Displaced)[0], left(7));
+    assert_eq!(bench.told(proxy(8)), [left(8)], "it comes too late");
+    assert_eq!(late(&proxy(8)), Some(left(8)));
 }
 
 #[test]
