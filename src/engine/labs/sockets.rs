@@ -139,7 +139,7 @@ impl Engine {
         if seat.is_paused {
             // The peer's Close or end is to be read still, and what comes before it thrown away.
             let conn = self.conn_id(key);
-            self.tell_shell(conn, true, false);
+            self.resume(conn);
         }
     }
 
@@ -186,23 +186,17 @@ impl Engine {
     fn set_paused(&mut self, key: Key, paused: bool) {
         let conn = self.conn_id(key);
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
-        let before = mem::replace(&mut seat.is_paused, paused);
+        seat.is_paused = paused;
         if paused {
             self.counters.labs_pauses.one();
+            wish(conn, &mut self.output.pauses, &mut self.output.resumes);
+        } else {
+            self.resume(conn);
         }
-        self.tell_shell(conn, before, paused);
     }
 
-    /// The shell hears of what a turn comes to alone: a machine may change its mind more than once in one.
-    fn tell_shell(&mut self, conn: ConnId, before: bool, paused: bool) {
-        let (pauses, resumes) = (&mut self.output.pauses, &mut self.output.resumes);
-        // What the shell knows: the opposite of what it is about to be told, or else what was wished before.
-        let known = if pauses.contains(&conn) { false } else { before || resumes.contains(&conn) };
-        pauses.retain(|own| *own != conn);
-        resumes.retain(|own| *own != conn);
-        if paused != known {
-            if paused { pauses.push(conn) } else { resumes.push(conn) }
-        }
+    fn resume(&mut self, conn: ConnId) {
+        wish(conn, &mut self.output.resumes, &mut self.output.pauses);
     }
 
     fn end_labs(&mut self, key: Key, farewell: Farewell, now: Now) {
@@ -212,6 +206,16 @@ impl Engine {
             self.send_last(key, segment);
         }
         self.part(key, false, now);
+    }
+}
+
+/// One wish of a connection, or none where it takes the other of the same turn back.
+fn wish(conn: ConnId, own: &mut Vec<ConnId>, other: &mut Vec<ConnId>) {
+    match other.iter().position(|wished| *wished == conn) {
+        Some(place) => {
+            other.swap_remove(place);
+        }
+        None => own.push(conn),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{speech::text, viewer_socket::chunk};
 use crate::{
     protocols::labs::{
         Agent, Chunk, Effect, Event, Farewell, FromRegistry, ProxyId, SessionId, Settings, ToRegistry, TunnelWord, Wire,
-        admission,
+        admission::{self, Denial},
         connection::late,
         letters::{AgentWord, Dialect},
         model::Place,
