@@ -1,5 +1,5 @@
-//! Tokens of the users of labs: JWTs (HS256) that this house signs and nobody else. Each has a number of its own (`jti`), by which it can be
-//! revoked; whether it was is not known here.
+//! Tokens of the users of labs: JWTs (HS256) that this house signs and nobody else. Each has a number of its own (`jti`), by which it can
+//! be revoked; whether it was is not known here.
 
 use super::{
     authority::{MAX_TOKEN_BYTES, Parts, check_header, object},
@@ -45,7 +45,8 @@ pub enum UserFlaw {
     Expired,
 }
 
-/// The key that signs users' tokens and checks them. One for all shards; a new one makes every token invalid. Its `Debug` shows nothing of it.
+/// The key that signs users' tokens and checks them. One for all shards; a new one makes every token invalid. Its `Debug` shows nothing
+/// of it.
 #[derive(Clone)]
 pub struct UserKey(hmac::Key);
 

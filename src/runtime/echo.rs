@@ -58,8 +58,8 @@ struct Slot {
 }
 
 /// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes
-/// that end with `BYE` are echoed and followed by FIN, with `QUIT` the connection is closed, with `HOLD` it is heard no more for a while, with
-/// `BULK` it is heard in large pieces and answered in many that lie in different places, with `PANIC` the shard panics.
+/// that end with `BYE` are echoed and followed by FIN, with `QUIT` the connection is closed, with `HOLD` it is heard no more for a while,
+/// with `BULK` it is heard in large pieces and answered in many that lie in different places, with `PANIC` the shard panics.
 #[derive(Default)]
 pub(super) struct Echo {
     shard: u16,

@@ -180,7 +180,7 @@ async def test_a_desktop_by_the_screens_own_protocol(desktop):
     await screen.becomes(BLUE)
     await lab.admin.good("DELETE", f"/sessions/{id}", status=204)
     await lab.admin.becomes(id, "Terminated", 20)
-    left = subprocess.run(["pgrep", "-f", str(agent.folder / "agent")], capture_output=True, text=True)
+    left = subprocess.run(["pgrep", "-f", f"{agent.folder}/agent/"], capture_output=True, text=True)
     assert left.stdout.split() == [], "nothing of it runs any more"
 
 

@@ -75,8 +75,8 @@ impl Labs {
 }
 
 impl Engine {
-    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the tokens
-    /// that were revoked. To be called once on each shard, before the first turn.
+    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the
+    /// tokens that were revoked. To be called once on each shard, before the first turn.
     pub fn begin_labs(&mut self, loaded: &Loaded, revoked: &[(Uuid, UnixMicros)], now: Now) {
         loaded.standings.iter().for_each(|standing| self.labs.standings.set(*standing));
         revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now.wall));

@@ -1,4 +1,4 @@
-//! What the connection of an agent or a viewer has beside what every connection has. In a box of its own, so that no other is larger for it.
+//! What a connection of labs has beside what every connection has. In a box of its own, so that no other is larger for it.
 
 use crate::{
     protocols::labs::{Agent, Effect, Event, Follower, Settings, UserId, Viewer, chunk::HEADROOM, viewer::CHUNK_BYTES},

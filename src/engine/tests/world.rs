@@ -26,7 +26,8 @@ pub(super) const QUIZ_LISTENER: Listener = Listener(1);
 pub(super) const LABS_LISTENER: Listener = Listener(2);
 
 /// What a client hears, in words: "101", another status and its JSON,
-/// the text of a frame, "BINARY" with its length (the bytes are in [`World::streams`]), "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
+/// the text of a frame, "BINARY" with its length (the bytes are in [`World::streams`]), "PING",
+/// "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
 pub(super) type Heard = (ConnId, String);
 
 pub(super) struct World {

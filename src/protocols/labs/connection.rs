@@ -6,7 +6,6 @@ use super::{
     chunk::{Chunk, Wire},
     letters::{FromRegistry, ToRegistry, TunnelWord},
     model::ProxyId,
-    tunnels::AGENT_LEFT,
 };
 use crate::realtime::ConnId;
 use std::time::Duration;
@@ -155,8 +154,7 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
     match letter {
         FromRegistry::View { agent, proxy } => Some(Effect::Tunnel { to: *agent, proxy: *proxy, word: TunnelWord::Closed }),
         FromRegistry::Proxy { proxy, viewer, .. } => {
-            let word = TunnelWord::Ready { error: Some(AGENT_LEFT.into()) };
-            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word })
+            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word: TunnelWord::agent_left() })
         }
         FromRegistry::Registered
         | FromRegistry::Unknown

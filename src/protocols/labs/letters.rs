@@ -252,3 +252,10 @@ pub enum TunnelWord {
     /// This end is over.
     Closed,
 }
+
+impl TunnelWord {
+    /// The agent's connection is over: its streams broke, nobody ended them.
+    pub(super) fn agent_left() -> TunnelWord {
+        TunnelWord::Ready { error: Some("the agent left".into()) }
+    }
+}

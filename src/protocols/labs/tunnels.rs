@@ -9,7 +9,7 @@ use super::{
     agent_messages::{self, Tunnel},
     chunk::Chunk,
     connection::Effect,
-    early::Early,
+    early::{Early, is_banner},
     letters::{Dialect, TunnelWord},
     model::{ProxyId, SessionId},
     proxy_frames,
@@ -21,10 +21,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// So many bytes of tunnels may be with the socket: a command waits behind no more.
 pub(super) const SOCKET_BYTES: usize = 256 << 10;
-/// Why a viewer's tunnel ends when its agent's connection does: not because all was said.
-pub(super) const AGENT_LEFT: &str = "the agent left";
 /// What a viewer is told of an agent that sent more than its credit.
 const TOO_MUCH: &str = "the agent sent more than the viewer took";
+/// What a viewer is told whose screen begins anew.
+const ANEW: &str = "the agent opened its tunnel again";
 
 /// What tunnels are run by.
 pub(super) struct Line<'a> {
@@ -54,6 +54,8 @@ struct Proxy {
     is_open: bool,
     /// Whether the agent is to hear bytes as text.
     base64: bool,
+    /// Whether the viewer was told anything.
+    has_begun: bool,
     /// What the agent may send still.
     allowed: usize,
     /// What the agent takes still; none: it does not say.
@@ -92,7 +94,9 @@ impl Tunnels {
             self.by_session.insert(session, proxy);
         }
         let mut allowed = line.settings.tunnel_window;
-        if let Some(chunk) = self.early.take(session) {
+        let early = self.early.take(session);
+        let has_begun = early.is_some();
+        if let Some(chunk) = early {
             allowed = allowed.saturating_sub(chunk.len());
             line.out.push(Effect::Tunnel { to: viewer, proxy, word: TunnelWord::Bytes(chunk) });
         }
@@ -103,6 +107,7 @@ impl Tunnels {
                 viewer,
                 is_open: is_field,
                 base64: is_field,
+                has_begun,
                 allowed,
                 credit: None,
                 counts: false,
@@ -155,6 +160,13 @@ impl Tunnels {
             return;
         }
         let Some((id, proxy)) = self.find(tunnel) else { return self.keep(tunnel, chunk, line) };
+        let is_named = matches!(tunnel, Tunnel::Proxy(_));
+        if !is_named && proxy.has_begun && is_banner(chunk.bytes()) {
+            // Another stream has begun, which is nobody's yet: the tunnel was opened again.
+            self.end(id, Some(ANEW.into()), line);
+            return self.keep(tunnel, chunk, line);
+        }
+        proxy.has_begun = true;
         proxy.base64 = base64;
         if proxy.leaving != Leaving::No {
             return;
@@ -229,8 +241,7 @@ impl Tunnels {
     pub(super) fn gone(&mut self, out: &mut Vec<Effect>) {
         for (id, proxy) in std::mem::take(self).proxies {
             if proxy.leaving == Leaving::No {
-                let word = TunnelWord::Ready { error: Some(AGENT_LEFT.into()) };
-                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word });
+                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::agent_left() });
             }
         }
     }

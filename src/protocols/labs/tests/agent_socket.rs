@@ -132,6 +132,39 @@ fn gone() -> Vec<Effect> {
 }
 
 #[test]
+fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
+    let (mut bench, _) = connected(Dialect::Field);
+    let status = json!({"type": "status", "payload": {"sessionId": ONE, "state": "running"}});
+    assert_eq!(bench.says(status), [], "nobody knows it yet");
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), []);
+    let heard = bench.told(FromRegistry::Registered);
+    let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
+    let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
+    assert_eq!(heard, [Effect::Timer(Some(bench.settings.ping_interval)), said]);
+    assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
+}
+
+#[test]
+fn who_is_not_known_yet_may_not_say_just_anything() {
+    let (mut bench, _) = connected(Dialect::Field);
+    let long = "x".repeat(30 << 10);
+    let heard: Vec<_> = (0..3).flat_map(|_| bench.in_field("vnc_data", &long)).collect();
+    assert_eq!(heard, [Effect::End(Farewell::TooMuch)]);
+    assert_eq!(bench.told(FromRegistry::Registered), []);
+}
+
+#[test]
+fn a_second_banner_is_the_beginning_of_another_stream() {
+    let mut bench = watched(Dialect::Field);
+    let banner = "UkZCIDAwMy4wMDgK";
+    assert_eq!(bench.in_field("vnc_data", banner), [bytes(7, b"RFB 003.008\n")]);
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), [bytes(7, b"RFB ")], "that is no banner");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
+    assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+#[test]
 fn register_comes_first_and_in_time() {
     let (mut bench, out) = connected(Dialect::Contract);
     assert_eq!(out, [Effect::Timer(Some(10 * SECOND))]);
@@ -290,12 +323,11 @@ fn the_agents_end_ends_the_viewer() {
         assert_eq!(bench.says(message), []);
     }
     let mut bench = watched(Dialect::Contract);
-    let left = |proxy| to_viewer(proxy, TunnelWord::Ready { error: Some("the agent left".into()) });
-    assert_eq!(bench.event(Event::Gone)[0], left(7));
+    assert_eq!(bench.event(Event::Gone)[0], broken(7, "the agent left"));
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.told(FromRegistry::Displaced)[0], left(7));
-    assert_eq!(bench.told(proxy(8)), [left(8)], "it comes too late");
-    assert_eq!(late(&proxy(8)), Some(left(8)));
+    assert_eq!(bench.told(FromRegistry::Displaced)[0], broken(7, "the agent left"));
+    assert_eq!(bench.told(proxy(8)), [broken(8, "the agent left")], "it comes too late");
+    assert_eq!(late(&proxy(8)), Some(broken(8, "the agent left")));
 }
 
 #[test]
