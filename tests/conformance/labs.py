@@ -16,7 +16,7 @@ import jwt
 import tokens
 from client import Socket, address_of, open_socket
 from labs_agent import Agent, FieldAgent
-from labs_examples import TIME, UUID, example
+from labs_examples import TIME, example
 from quiz import UPGRADE, is_true_soon, knock
 
 # Codes and the statuses that they may come with.
@@ -59,7 +59,8 @@ def signed(house, body: dict, secret: bytes | None = None, **headers) -> str:
 def issued(house, user: dict) -> str:
     """A token as a login of this user gives it."""
     now = int(time.time())
-    body = {"iss": "homeroom", "sub": user["username"], "user_id": user["id"]} | {name: user[name] for name in ("username", "email", "role")}
+    body = {name: user[name] for name in ("username", "email", "role")}
+    body |= {"iss": "homeroom", "sub": user["username"], "user_id": user["id"]}
     return signed(house, body | {"jti": str(uuid.uuid4()), "iat": now, "exp": now + 24 * 3600})
 
 

@@ -175,7 +175,8 @@ async def test_users(world):
 
 
 async def test_the_form_of_errors(world):
-    said = await world.admin.refused("VALIDATION_FAILED", "POST", "/sessions", {"user": 7, "template": "x"}, headers={"x-request-id": "req-abc123"})
+    wish, headers = {"user": 7, "template": "x"}, {"x-request-id": "req-abc123"}
+    said = await world.admin.refused("VALIDATION_FAILED", "POST", "/sessions", wish, headers=headers)
     assert set(said) == set(example("Error Response Format", "")) and said["details"] == {"field": "user"}
     assert said["request_id"] == "req-abc123"
 

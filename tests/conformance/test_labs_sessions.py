@@ -54,7 +54,8 @@ async def test_what_is_not_wished_for_is_the_templates(lab):
     agent = await hosted(lab, start_session=labs_agent.ignore)
     made = await lab.admin.start(user="some.one", platform=agent.platform)
     assert {name: made[name] for name in ("resources", "persistent_home", "idle_timeout", "tags", "namespace")} == {
-        "resources": {"memory": "2Gi", "cpu": "1000m"}, "persistent_home": True, "idle_timeout": "30m", "tags": [], "namespace": "streamspace",
+        "resources": {"memory": "2Gi", "cpu": "1000m"}, "persistent_home": True, "idle_timeout": "30m", "tags": [],
+        "namespace": "streamspace",
     }
     assert made["name"].startswith("some-one-firefox-browser-")
     wish = {"resources": {"cpu": "0.5"}, "persistent_home": False, "idle_timeout": "1h30m", "tags": ["é"], "state": "running", "colour": 1}
@@ -77,9 +78,11 @@ async def test_a_session_that_is_to_sleep_from_the_start(lab):
     ({"user": "a b"}, "VALIDATION_FAILED", "user"), ({"user": 7}, "VALIDATION_FAILED", "user"),
     ({"platform": ""}, "VALIDATION_FAILED", "platform"), ({"state": "terminated"}, "VALIDATION_FAILED", "state"),
     ({"resources": 7}, "VALIDATION_FAILED", "resources"), ({"resources": {"memory": "lots"}}, "VALIDATION_FAILED", "resources.memory"),
-    ({"resources": {"cpu": "-1"}}, "VALIDATION_FAILED", "resources.cpu"), ({"persistent_home": "yes"}, "VALIDATION_FAILED", "persistent_home"),
+    ({"resources": {"cpu": "-1"}}, "VALIDATION_FAILED", "resources.cpu"),
+    ({"persistent_home": "yes"}, "VALIDATION_FAILED", "persistent_home"),
     ({"idle_timeout": "30"}, "VALIDATION_FAILED", "idle_timeout"), ({"idle_timeout": "soon"}, "VALIDATION_FAILED", "idle_timeout"),
-    ({"tags": "a"}, "VALIDATION_FAILED", "tags"), ({"tags": [1]}, "VALIDATION_FAILED", "tags"), ({"tags": ["a,b"]}, "VALIDATION_FAILED", "tags"),
+    ({"tags": "a"}, "VALIDATION_FAILED", "tags"), ({"tags": [1]}, "VALIDATION_FAILED", "tags"),
+    ({"tags": ["a,b"]}, "VALIDATION_FAILED", "tags"),
     ({"template": "nothing-of-the-kind"}, "TEMPLATE_NOT_FOUND", "template"), ({"template": "../etc"}, "TEMPLATE_NOT_FOUND", "template"),
 ], ids=str)
 async def test_a_wish_that_is_not_as_it_must_be(lab, given):
@@ -118,7 +121,8 @@ async def test_sessions_are_their_owners_and_the_admins(lab):
 
 
 @pytest.mark.parametrize("given", [
-    ({}, "MISSING_REQUIRED_FIELD"), ({"state": "asleep"}, "VALIDATION_FAILED"), ({"state": 7}, "VALIDATION_FAILED"), ([], "VALIDATION_FAILED"),
+    ({}, "MISSING_REQUIRED_FIELD"), ({"state": "asleep"}, "VALIDATION_FAILED"), ({"state": 7}, "VALIDATION_FAILED"),
+    ([], "VALIDATION_FAILED"),
     ({"state": "pending"}, "INVALID_STATE_TRANSITION"), ({"state": "running"}, "INVALID_STATE_TRANSITION"),
 ], ids=str)
 async def test_a_move_that_cannot_be(lab, given):
