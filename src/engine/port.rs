@@ -58,6 +58,6 @@ pub struct Output {
     /// Receive nothing from these until they are resumed. What has arrived by then is still told, and the end where there is one; an end
     /// that comes later is not.
     pub pauses: Vec<ConnId>,
-    /// Receive again. The engine says it of none that is over.
+    /// Receive again.
     pub resumes: Vec<ConnId>,
 }

@@ -136,7 +136,7 @@ impl Engine {
                 self.labs.watchers.remove(&token);
             }
         }
-        if seat.is_paused {
+        if seat.is_paused && !seat.peer_ended {
             // The peer's Close or end is to be read still, and what comes before it thrown away.
             let conn = self.conn_id(key);
             self.resume(conn);
@@ -187,10 +187,12 @@ impl Engine {
         let conn = self.conn_id(key);
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         seat.is_paused = paused;
+        // After the end nothing comes: it was told, and is not to be told again.
+        let peer_ended = seat.peer_ended;
         if paused {
             self.counters.labs_pauses.one();
             wish(conn, &mut self.output.pauses, &mut self.output.resumes);
-        } else {
+        } else if !peer_ended {
             self.resume(conn);
         }
     }

@@ -4,9 +4,10 @@ use super::world::{LABS_LISTENER, SECRET, World, masked};
 use crate::{
     auth::{Secret, UserClaims, UserKey},
     protocols::labs::{
-        SessionId,
+        SessionId, Standing,
         asks::{Ask, Caller, Creation, Reply},
-        model::{Resources, Template, Vnc},
+        model::{Resources, Role, Template, Vnc},
+        record::Loaded,
     },
     realtime::{ConnId, UnixMicros},
 };
@@ -19,15 +20,28 @@ pub(super) const LATER: UnixMicros = UnixMicros(1_800_000_000_000_000);
 pub(super) const HEAD: &str = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
+/// The id of the user of this name.
+pub(super) fn user_id(name: &str) -> Uuid {
+    Uuid::from_u128(name.bytes().fold(0, |id, byte| id << 8 | u128::from(byte)))
+}
+
+/// What every shard knows from the beginning: there is one admin.
+pub(super) fn begun() -> Loaded {
+    Loaded {
+        standings: vec![Standing { user: user_id("root"), role: Some(Role::Admin), active: Some(true) }],
+        ..Loaded::default()
+    }
+}
+
 /// A token of the user of this name, with this number.
 pub(super) fn user_token(name: &str, number: u128, expires_at: UnixMicros) -> String {
-    let (user, token) = (Uuid::from_u128(name.len() as u128), Uuid::from_u128(number));
+    let (user, token) = (user_id(name), Uuid::from_u128(number));
     let claims = UserClaims { user, name: name.into(), email: String::new(), admin: name == "root", token, expires_at };
     UserKey::new(&Secret::new(SECRET)).unwrap().issue(&claims, UnixMicros(1_700_000_000_000_000))
 }
 
 pub(super) fn caller(name: &str) -> Caller {
-    Caller { id: Uuid::from_u128(name.len() as u128), name: name.into(), admin: name == "root" }
+    Caller { id: user_id(name), name: name.into(), admin: name == "root" }
 }
 
 fn template() -> Template {

@@ -3,8 +3,9 @@
 use super::{labs::*, world::*};
 use crate::{
     protocols::labs::{
-        asks::{Ask, Target},
-        record::Record,
+        asks::{Ask, Reply, Target},
+        model::Role,
+        record::{Kept, Record},
     },
     realtime::{ConnId, ShardId},
 };
@@ -231,4 +232,48 @@ fn a_paused_viewer_that_is_silent_is_ended_in_time() {
     world.stalled.clear();
     while world.let_go(agent) {}
     scene.leave();
+}
+
+/// A user's right is another, as the store was told.
+fn edited(name: &str, role: Option<Role>, active: Option<bool>) -> Ask {
+    let user = user_id(name);
+    Ask::Keep(Record::EditedUser { user, email: None, role, active, password_hash: None, last_login: None })
+}
+
+#[test]
+fn who_may_less_is_closed_on_every_shard_and_comes_again_by_what_he_may_now() {
+    for shards in 1..=2 {
+        let mut world = World::new(shards);
+        let agent = world.agent(0, "a1");
+        let session = world.desktop(agent, "ann", 1);
+        let viewer = |world: &mut World, name: &str| {
+            let path = format!("/vnc-viewer/{session}?token={}", user_token(name, 1, LATER));
+            let conn = world.upgrade(usize::from(shards) - 1, &path, "");
+            (conn, world.take_heard(conn)[0].split(' ').next().unwrap_or_default().to_owned())
+        };
+        let (admin, answer) = viewer(&mut world, "root");
+        assert_eq!(answer, "101");
+        let rename = Ask::Keep(Record::EditedUser {
+            user: user_id("root"),
+            email: Some("new".into()),
+            role: None,
+            active: None,
+            password_hash: None,
+            last_login: Some(LATER),
+        });
+        assert_eq!(world.ask_labs(0, rename), Reply::Kept(Kept::Done));
+        assert_eq!(world.take_heard(admin), [""; 0], "what takes nothing away closes nothing");
+        assert_eq!(world.ask_labs(0, edited("root", Some(Role::User), None)), Reply::Kept(Kept::Done));
+        assert!(world.take_heard(admin).iter().any(|words| words.starts_with("CLOSE 1008")), "no admin any more");
+        assert_eq!(viewer(&mut world, "root").1, "403", "his token says admin");
+        let (own, answer) = viewer(&mut world, "ann");
+        assert_eq!(answer, "101");
+        assert_eq!(world.ask_labs(0, edited("ann", None, Some(false))), Reply::Kept(Kept::Done));
+        assert!(world.take_heard(own).iter().any(|words| words.starts_with("CLOSE 1008")), "disabled");
+        assert_eq!(viewer(&mut world, "ann").1, "401");
+        assert_eq!(world.ask_labs(0, edited("ann", None, Some(true))), Reply::Kept(Kept::Done));
+        assert_eq!(viewer(&mut world, "ann").1, "101");
+        assert_eq!(world.ask_labs(0, edited("root", Some(Role::Admin), None)), Reply::Kept(Kept::Done));
+        assert_eq!(viewer(&mut world, "root").1, "101", "at once, by the token that he has");
+    }
 }

@@ -150,13 +150,16 @@ impl World {
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
+        let now = Now { moment: Moment(0), wall: UnixMicros(1_700_000_000_000_000) };
         let engine = |id| {
             let birth = Birth { id: ShardId(id), start: Moment(0), seed: 7 };
-            Engine::new(birth, ring.clone(), limits.clone(), rules.clone(), Arc::new(Counters::default()))
+            let mut engine = Engine::new(birth, ring.clone(), limits.clone(), rules.clone(), Arc::new(Counters::default()));
+            engine.begin_labs(&super::labs::begun(), &[], now);
+            engine
         };
         World {
             engines: (0..shards).map(engine).collect(),
-            now: Now { moment: Moment(0), wall: UnixMicros(1_700_000_000_000_000) },
+            now,
             heard: Vec::new(),
             questions: VecDeque::new(),
             store: Store::default(),
