@@ -201,7 +201,8 @@ fn find<W: Play>(faults: &[W::Fault]) {
     hold_tongue();
     let first = first_seed();
     for fault in faults {
-        let found = (0..SEEDS_TO_FIND).find_map(|n| run::<W>(first.wrapping_add(n), Some(*fault), false).err().map(|found| (n, found)));
+        let found =
+            (0..SEEDS_TO_FIND).find_map(|n| run::<W>(first.wrapping_add(n), Some(*fault), false).err().map(|found| (n, found)));
         let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {SEEDS_TO_FIND} seeds"));
         println!("{fault:?} is found by seed {}: {}", n + 1, found.trim());
     }

@@ -1,5 +1,5 @@
-//! Rights that were taken away: each shard knows the tokens that were revoked, the admins, and who may not sign in. A change is told to every
-//! shard, and whoever made it is answered only when all of them act by it.
+//! Rights that were taken away: each shard knows the tokens that were revoked, the admins, and who may not sign in. A change is told to
+//! every shard, and whoever made it is answered only when all of them act by it.
 
 use super::super::{Connection, Engine, Letter, Phase};
 use crate::{

@@ -51,7 +51,8 @@ impl Agent {
     /// An agent whose upgrade has just been answered, or in the second dialect is to be: that is its registration.
     pub fn new(dialect: Dialect, query: AgentQuery, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> Agent {
         let pulse = Pulse::new(now.moment, settings);
-        let mut agent = Agent { dialect, query, state: State::Fresh, pulse, faults: 0, unheard: Vec::new(), tunnels: Tunnels::default() };
+        let mut agent =
+            Agent { dialect, query, state: State::Fresh, pulse, faults: 0, unheard: Vec::new(), tunnels: Tunnels::default() };
         out.push(Effect::Timer(Some(settings.register_timeout)));
         match dialect {
             Dialect::Contract => {}

@@ -120,10 +120,14 @@ impl Agent {
 
     fn status(&self, session: SessionId, runs: bool) -> Speech {
         let state = if runs { "running" } else { "stopped" };
-        self.message("status", "status", match self.dialect {
-            Dialect::Contract => json!({"session_id": session, "state": state}),
-            Dialect::Field => json!({"sessionId": session, "state": state}),
-        })
+        self.message(
+            "status",
+            "status",
+            match self.dialect {
+                Dialect::Contract => json!({"session_id": session, "state": state}),
+                Dialect::Field => json!({"sessionId": session, "state": state}),
+            },
+        )
     }
 
     fn heartbeat(&self) -> Speech {

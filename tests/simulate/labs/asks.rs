@@ -8,9 +8,10 @@ use crate::{
 use homeroom::{
     auth::UserClaims,
     protocols::labs::{
+        Standing,
         asks::{Ask, Caller, Creation, LimitKey, Refused, Reply, Target, Window},
         letters::{Capacity, Dialect, Hello},
-        model::{Resources, Session, State, Template, Vnc},
+        model::{Resources, Role, Session, State, Template, Vnc},
         record::{Kept, Record},
     },
     realtime::{Moment, UnixMicros},
@@ -91,6 +92,12 @@ fn template() -> Template {
 
 fn caller(user: usize) -> Caller {
     Caller { id: Uuid::from_u128(0xA00 + user as u128), name: OWNERS[user].into(), admin: user == 2 }
+}
+
+/// What a user may, as every shard knows it.
+pub(crate) fn standing(user: usize) -> Standing {
+    let Caller { id, admin, .. } = caller(user);
+    Standing { user: id, role: Some(if admin { Role::Admin } else { Role::User }), active: Some(true) }
 }
 
 impl Labs {
@@ -258,7 +265,10 @@ impl Labs {
             (Ask::Limit { key, window }, Reply::Limit { limit, remaining, reset }) => {
                 self.check_limit(*key, *window, *limit, (*remaining, *reset));
             }
-            (Ask::Move { session, caller, .. } | Ask::Look { session, caller } | Ask::Logs { session, caller, .. }, Reply::Refused(why)) => {
+            (
+                Ask::Move { session, caller, .. } | Ask::Look { session, caller } | Ask::Logs { session, caller, .. },
+                Reply::Refused(why),
+            ) => {
                 self.check_refusal((*session, pending.is_known), caller, why);
             }
             (Ask::Create(_), Reply::Refused(Refused::NoAgents | Refused::Full | Refused::Taken | Refused::Store(_))) => {}
@@ -278,7 +288,11 @@ impl Labs {
     /// A row that is shown is one that is on disk, or was; or says what is to be, to one who has waited long enough.
     fn check_row(&self, row: &Session, promised: Option<State>) {
         let was = self.book.was(row.id, row.state, row.updated_at);
-        assert!(was || promised == Some(row.state), "{row:?} is shown and was never on disk: {:?}", self.book.history.get(&row.id));
+        assert!(
+            was || promised == Some(row.state),
+            "{row:?} is shown and was never on disk: {:?}",
+            self.book.history.get(&row.id)
+        );
     }
 
     fn check_refusal(&self, (session, is_known): (Uuid, bool), caller: &Caller, why: &Refused) {
@@ -303,7 +317,13 @@ impl Labs {
 fn session_of(ask: &Ask) -> Option<Uuid> {
     match ask {
         Ask::Move { session, .. } | Ask::Look { session, .. } | Ask::Logs { session, .. } => Some(*session),
-        Ask::Keep(_) | Ask::Limit { .. } | Ask::Create(_) | Ask::Agents | Ask::Enrol(_) | Ask::Pulse { .. } | Ask::Drain { .. } => None,
+        Ask::Keep(_)
+        | Ask::Limit { .. }
+        | Ask::Create(_)
+        | Ask::Agents
+        | Ask::Enrol(_)
+        | Ask::Pulse { .. }
+        | Ask::Drain { .. } => None,
     }
 }
 

@@ -90,7 +90,10 @@ impl Labs {
             401 => assert_ne!(token.validity, Validity::Good, "{conn:?} is refused with a good token"),
             403 => assert!(!may, "{conn:?} is refused what is its own"),
             404 => {
-                assert!(!viewer.is_known || row.is_none_or(|row| row.state == State::Terminated), "{conn:?} is told that nothing is there");
+                assert!(
+                    !viewer.is_known || row.is_none_or(|row| row.state == State::Terminated),
+                    "{conn:?} is told that nothing is there"
+                );
             }
             409 => assert!(may && !was_bad),
             503 => assert!(!was_bad),
@@ -192,7 +195,8 @@ impl Labs {
     pub(crate) fn check_gone(&mut self) {
         for view in self.views() {
             let name = view.agent.name;
-            let is_live = |own: &Socket| own.is_live() && matches!(own.who, Who::Agent(which) if *self.agents[which].name == *name);
+            let is_live =
+                |own: &Socket| own.is_live() && matches!(own.who, Who::Agent(which) if *self.agents[which].name == *name);
             let has_one = self.sockets.values().any(is_live);
             assert!(view.connection.is_none() || has_one, "{name} is online, and has no connection");
         }

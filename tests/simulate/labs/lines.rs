@@ -6,13 +6,13 @@ use super::{
     streams::{StreamId, Way},
     world::{EARLY, Labs, WINDOW},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use homeroom::protocols::labs::{
     ProxyId, SessionId,
     agent_messages::named_proxy,
     letters::Dialect,
     proxy_frames::{self, ProxyFrame},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 /// What a counting agent takes before it gives credit.

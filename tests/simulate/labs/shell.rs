@@ -12,7 +12,7 @@ use crate::{
 };
 use homeroom::{
     engine::{Engine, Letter, Listener, Output, Question, Send},
-    protocols::labs::{FromRegistry, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
+    protocols::labs::{FromRegistry, Revocation, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
     realtime::ConnId,
 };
 use std::time::Duration;
@@ -155,8 +155,10 @@ impl Labs {
                 };
                 Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) }
             }
-            Letter::Revoked { from, telling, expires_at, .. } if self.strikes(Fault::ForgottenToken, 50) => {
-                Letter::Revoked { from, telling, token: Uuid::nil(), expires_at }
+            Letter::Revoked { from, telling, what: Revocation::Token { expires_at, .. } }
+                if self.strikes(Fault::ForgottenToken, 50) =>
+            {
+                Letter::Revoked { from, telling, what: Revocation::Token { token: Uuid::nil(), expires_at } }
             }
             Letter::Registry(ToRegistry::Register { conn, mut hello }) if self.strikes(Fault::InflatedCapacity, 50) => {
                 hello.capacity.max_sessions = hello.capacity.max_sessions.map(|most| most + 3);
@@ -265,7 +267,8 @@ impl Labs {
 
     /// Sockets that are over at both ends are forgotten.
     pub(crate) fn release(&mut self) {
-        let over: Vec<ConnId> = self.sockets.iter().filter(|(_, own)| own.is_over && own.flight.is_none()).map(|(c, _)| *c).collect();
+        let over: Vec<ConnId> =
+            self.sockets.iter().filter(|(_, own)| own.is_over && own.flight.is_none()).map(|(c, _)| *c).collect();
         for conn in over {
             self.hear_all(conn);
             let Some(socket) = self.sockets.remove(&conn) else { continue };

@@ -1,10 +1,7 @@
 //! One socket of labs as its peer sees it, and what goes over it.
 
 use super::streams::StreamId;
-use homeroom::{
-    protocols::labs::SessionId,
-    realtime::Moment,
-};
+use homeroom::{protocols::labs::SessionId, realtime::Moment};
 use serde_json::Value;
 use std::collections::VecDeque;
 

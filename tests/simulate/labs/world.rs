@@ -2,8 +2,9 @@
 
 use super::{
     agents::{Agent, Manner},
-    asks::{LIMITS, Pending, Token},
+    asks::{LIMITS, Pending, Token, standing},
     book::Book,
+    checks::OWNERS,
     faults::Fault,
     socket::Socket,
     store::Outside,
@@ -130,7 +131,8 @@ impl Labs {
         let sockets = LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec();
         let rules = Rules { labs: settings, ..house(vec![Entrance { sockets }]) };
         let ring = Arc::new(HashRing::new(shards as u16));
-        let agents: Vec<Agent> = NAMES.iter().map(|name| Agent::new(name, Manner::random(&mut dice), dice.between(1, 4))).collect();
+        let agents: Vec<Agent> =
+            NAMES.iter().map(|name| Agent::new(name, Manner::random(&mut dice), dice.between(1, 4))).collect();
         let places = agents.iter().map(|agent| (agent.name, agent.places)).collect();
         let mut world = Labs {
             home: ring.home(b"labs").index(),
@@ -165,7 +167,9 @@ impl Labs {
 
     fn begin(&mut self, shards: usize) {
         self.outside.store.be(Mood::Prompt);
-        let loaded = self.outside.store.labs().expect("the store can be read");
+        let mut loaded = self.outside.store.labs().expect("the store can be read");
+        // The users themselves are not in the records of this world.
+        loaded.standings = (0..OWNERS.len()).map(standing).collect();
         let revoked = self.outside.store.revoked(self.now.wall).expect("the store can be read");
         self.outside.hang();
         self.seed = self.seed.wrapping_mul(31).wrapping_add(7);
