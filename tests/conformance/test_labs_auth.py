@@ -136,6 +136,17 @@ async def test_a_logout_closes_the_sockets_of_its_token_within_a_second_on_every
     await student.view_refused("AUTH_TOKEN_INVALID", sessions[0]["id"])
 
 
+async def test_who_is_disabled_loses_their_sockets_and_opens_none(lab):
+    agent, student = await lab.joined(), await lab.person()
+    sessions = [await student.running(platform=agent.platform) for _ in range(2)]
+    viewers = [await student.view(session["id"], shard) for session, shard in zip(sessions, lab.house.two_shards)]
+    for viewer in viewers:
+        await seen(viewer, len(BANNER))
+    await lab.admin.good("DELETE", f"/users/{student.user['id']}", status=204)
+    assert [await viewer.close_code(1) for viewer in viewers] == [1008, 1008]
+    await student.view_refused("AUTH_TOKEN_INVALID", sessions[0]["id"])
+
+
 # --- roles and users
 
 

@@ -6,7 +6,8 @@ import time
 import pytest
 
 import labs_agent
-from labs import FIREFOX, NOBODY, seconds
+from client import open_socket
+from labs import FIREFOX, NOBODY, seconds, upgrade_refused
 from quiz import is_true_soon
 
 
@@ -408,3 +409,40 @@ async def test_a_log_that_nobody_has(build_lab):
 
     await is_true_soon(away)
     assert (await lab.admin.get(f"/sessions/{id}/logs", tail=1))["logs"] == said[-1:]
+
+
+async def follow(lab, id: str, query: str = "", token: str | None = None):
+    """A socket that a log is followed by."""
+    path = f"/api/v1/sessions/{id}/logs?follow=true{query}&token={token or lab.admin.token}"
+    return await open_socket(lab.house, path=path, port=lab.house.labs_port)
+
+
+async def test_a_log_is_followed_line_by_line(lab):
+    agent = await hosted(lab)
+    id = (await lab.admin.running(user="x", platform=agent.platform))["id"]
+    agent.lines = [f"2025-11-22T10:45:{index:02}Z [INFO] line {index}" for index in range(60)]
+    follower = await follow(lab, id, "&tail=3")
+    bare = await follow(lab, id, "&tail=1&timestamps=false")
+    assert [await follower.text() for _ in range(3)] == agent.lines[-3:]
+    assert await bare.text() == "[INFO] line 59"
+    for number in range(3):
+        agent.lines.append(f"2025-11-22T10:46:{number:02}Z [INFO] more {number}")
+        assert await follower.text() == agent.lines[-1]
+        assert await bare.text() == f"[INFO] more {number}"
+    await lab.admin.move(id, "terminated")
+    while (heard := await follower.next()).kind == "text":
+        pass
+    assert heard.kind == "close" and int.from_bytes(heard.data[:2]) == 1000
+
+
+async def test_who_may_not_follow_is_refused_before_the_upgrade(lab):
+    agent, student = await hosted(lab), await lab.person()
+    id = (await lab.admin.running(user="x", platform=agent.platform))["id"]
+    target = f"/api/v1/sessions/{id}/logs?follow=true"
+    for query, code, status in (
+        ("", "AUTH_TOKEN_MISSING", 401), ("&token=rubbish", "AUTH_TOKEN_INVALID", 401),
+        (f"&token={student.token}", "AUTH_INSUFFICIENT_PERMISSIONS", 403), (f"&tail=x&token={lab.admin.token}", "INVALID_PARAMETER", 400),
+    ):
+        assert await upgrade_refused(lab.house, code, target + query) == status
+    unknown = f"/api/v1/sessions/{NOBODY}/logs?follow=true&token={lab.admin.token}"
+    assert await upgrade_refused(lab.house, "SESSION_NOT_FOUND", unknown) == 404
