@@ -189,11 +189,11 @@ impl Engine {
         seat.is_paused = paused;
         // After the end nothing comes: it was told, and is not to be told again.
         let peer_ended = seat.peer_ended;
-        if paused {
-            self.counters.labs_pauses.one();
-            wish(conn, &mut self.output.pauses, &mut self.output.resumes);
-        } else if !peer_ended {
-            self.resume(conn);
+        self.counters.labs_pauses.add(u64::from(paused));
+        match (peer_ended, paused) {
+            (true, _) => {}
+            (false, true) => wish(conn, &mut self.output.pauses, &mut self.output.resumes),
+            (false, false) => self.resume(conn),
         }
     }
 
