@@ -41,9 +41,14 @@ impl Limits {
         match wanted {
             LimitsBy::None => Ok((Limits::None, "sessions are not limited (limits = \"none\")".to_owned())),
             LimitsBy::Rlimit => Ok((Limits::Processes, "memory of each process is limited, processor time is not".to_owned())),
-            LimitsBy::Cgroup => groups().map(|path| described(path)),
+            LimitsBy::Cgroup => groups().map(described),
             LimitsBy::Auto => Ok(groups().map_or_else(
-                |why| (Limits::Processes, format!("no control groups ({why}): memory of each process is limited, processor time is not")),
+                |why| {
+                    (
+                        Limits::Processes,
+                        format!("no control groups ({why}): memory of each process is limited, processor time is not"),
+                    )
+                },
                 described,
             )),
         }

@@ -1,7 +1,17 @@
 //! `homeroom agent --check`: what an agent would find here.
 
-use super::{cgroup::Limits, machine, numbers, settings::{self, Settings}, wire};
-use std::{fmt::Write, fs, net::{TcpStream, ToSocketAddrs}, time::Duration};
+use super::{
+    cgroup::Limits,
+    machine, numbers,
+    settings::{self, Settings},
+    wire,
+};
+use std::{
+    fmt::Write,
+    fs,
+    net::{TcpStream, ToSocketAddrs},
+    time::Duration,
+};
 
 /// For the control plane to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,7 +62,9 @@ fn about_account(settings: &Settings) -> Line {
 
 fn about_templates(settings: &Settings) -> Vec<Line> {
     let templates = settings.all_templates().map(|(name, template)| {
-        let found = |program: &String| settings::found(program).map_or_else(|| Err(program.clone()), |path| Ok(path.display().to_string()));
+        let found = |program: &String| {
+            settings::found(program).map_or_else(|| Err(program.clone()), |path| Ok(path.display().to_string()))
+        };
         let screen = template.command.first().map_or_else(|| Err("no command".to_owned()), found);
         let program = template.program.first().map(found);
         match (screen, program) {
@@ -92,7 +104,8 @@ fn about_folder(settings: &Settings) -> Line {
     let path = &settings.data_dir;
     let at_hand = path.ancestors().map(|at| if at.as_os_str().is_empty() { ".".as_ref() } else { at }).find(|at| at.exists());
     let probe = at_hand.map(|at| at.join(format!(".homeroom-agent-{}", std::process::id())));
-    let written = probe.map_or(Err(std::io::ErrorKind::NotFound.into()), |probe| fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)));
+    let written = probe
+        .map_or(Err(std::io::ErrorKind::NotFound.into()), |probe| fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)));
     match written {
         Ok(()) => line(Mark::Ok, "data folder", path.display().to_string()),
         Err(error) => line(Mark::Fault, "data folder", format!("{}: {error}", path.display())),

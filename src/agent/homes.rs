@@ -10,7 +10,7 @@ use crate::desks::Wanted;
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown},
     path::Path,
 };
 
@@ -69,7 +69,8 @@ fn authority(path: &Path, display: u16, account: Option<&Account>) -> io::Result
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(&bytes)?;
-    account.map_or(Ok(()), |account| chown(path, Some(account.uid), Some(account.gid)))
+    // The file, not its path: the folder is theirs, and they could have put something else there by now.
+    account.map_or(Ok(()), |account| fchown(&file, Some(account.uid), Some(account.gid)))
 }
 
 /// Removes a session's folder, but a home of its own that is to stay.

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn accounts_are_read() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nann:x:1001:1002::/home/ann:/bin/sh\n";
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nann:x:1001:1002::/srv/ann:/bin/sh\n";
         let ann = find_account(passwd, |fields| fields[0] == "ann").unwrap();
         assert_eq!((ann.uid, ann.gid, &*ann.shell), (1001, 1002, "/bin/sh"));
         assert!(find_account(passwd, |fields| fields[0] == "bob").is_none());

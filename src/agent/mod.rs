@@ -131,14 +131,9 @@ impl Agent {
         let capacity = machine::capacity(settings.max_sessions, numbers);
         let call = call(&settings)?;
         let agent = settings.data_dir.to_string_lossy().into_owned();
-        let host = speech::Host {
-            agent: settings.id.clone(),
-            region: settings.region.clone(),
-            machine: machine::name(),
-            address: None,
-        };
-        let rules =
-            desks::Rules { host, max_sessions: capacity.max_sessions, stop_timeout: settings.stop_timeout };
+        let host =
+            speech::Host { agent: settings.id.clone(), region: settings.region.clone(), machine: machine::name(), address: None };
+        let rules = desks::Rules { host, max_sessions: capacity.max_sessions, stop_timeout: settings.stop_timeout };
         let boot = machine::boot();
         let record = state.read()?.unwrap_or_default();
         let is_same_boot = record.boot == boot;

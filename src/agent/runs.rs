@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     desks::{Event, Fault, Plan, Seat, Wanted, plan},
-    protocols::labs::SessionId,
+    protocols::labs::{SessionId, dialect::iso},
 };
 use std::{
     collections::HashMap,
@@ -224,7 +224,7 @@ impl Run {
             },
         }
         .map(|process| {
-            let started_at = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string();
+            let started_at = iso(super::wall());
             (Seat { process, screen: self.plan.screen.clone(), port: self.port, started_at }, life)
         })
     }

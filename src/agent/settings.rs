@@ -1,11 +1,6 @@
 //! The agent's settings: one TOML file, and a few flags that come before it.
 
-use crate::desks::{
-    Template, Wanted,
-    orders::Limits,
-    plan::is_folder_name,
-    quantities,
-};
+use crate::desks::{Template, Wanted, orders::Limits, plan::is_folder_name, quantities};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
     collections::BTreeMap,
@@ -219,7 +214,11 @@ impl Settings {
     /// A session's home, and whether it is the session's own.
     pub fn home(&self, session: &str, wanted: &Wanted) -> (PathBuf, bool) {
         let is_shared = self.homes == Homes::User && wanted.persistent_home != Some(false) && is_folder_name(&wanted.user);
-        if is_shared { (self.data_dir.join("homes").join(&wanted.user), false) } else { (self.folder(session).join("home"), true) }
+        if is_shared {
+            (self.data_dir.join("homes").join(&wanted.user), false)
+        } else {
+            (self.folder(session).join("home"), true)
+        }
     }
 }
 
@@ -263,7 +262,8 @@ fn maybe_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>
 }
 
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    quantities::memory(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("expected a size such as \"1Mi\" or \"256Ki\""))
+    quantities::memory(&String::deserialize(from)?)
+        .ok_or_else(|| D::Error::custom("expected a size such as \"1Mi\" or \"256Ki\""))
 }
 
 fn maybe_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
@@ -298,7 +298,8 @@ fn x_server() -> Vec<String> {
 }
 
 fn terminal() -> Vec<String> {
-    found("xterm").map(|_| vec!["xterm".to_owned()]).unwrap_or_default()
+    let command = ["xterm", "-geometry", "210x60+1+1"].map(str::to_owned).to_vec();
+    found("xterm").map(|_| command).unwrap_or_default()
 }
 
 #[cfg(test)]

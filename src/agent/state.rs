@@ -73,7 +73,8 @@ mod tests {
         let path = folder.path().join("a/b");
         let state = State::open(&path).unwrap();
         assert_eq!(state.read(), Ok(None));
-        let record = Record { boot: "b".into(), ..Record::default() };
+        let mut record = Record::default();
+        record.boot = "b".into();
         state.write(&record).unwrap();
         assert_eq!(state.read(), Ok(Some(record)));
         assert!(State::open(&path).unwrap_err().contains("another agent"));

@@ -1,5 +1,5 @@
-//! A viewer's tunnel: bytes between the control plane and one screen. Each direction stops by itself when the other end is slow, and nothing
-//! but this tunnel waits for it.
+//! A viewer's tunnel: bytes between the control plane and one screen. Each direction stops by itself when the other end is slow, and
+//! nothing but this tunnel waits for it.
 
 use super::wire::Voice;
 use crate::{
@@ -91,14 +91,14 @@ impl Ends {
             Ok(reached) => reached,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        let (from_screen, to_screen) = match reached {
+        let (reader, writer) = match reached {
             Ok(ends) => ends,
             Err(error) => return self.voice.say(speech::broken(self.proxy, &format!("The screen is not reached: {error}"))),
         };
         self.voice.say(speech::ready(self.proxy, WINDOW as u32));
         let over = tokio::select! {
-            over = self.from_screen(from_screen) => over,
-            over = self.to_screen(to_screen, queue) => over,
+            over = self.read(reader) => over,
+            over = self.write(writer, queue) => over,
         };
         // Behind the bytes that are on their way.
         let last = match over {
@@ -109,7 +109,7 @@ impl Ends {
     }
 
     /// Reads no more than may be sent.
-    async fn from_screen(&self, mut screen: impl AsyncRead + Unpin) -> io::Result<()> {
+    async fn read(&self, mut screen: impl AsyncRead + Unpin) -> io::Result<()> {
         loop {
             let Ok(first) = self.credit.acquire().await else { return Ok(()) };
             first.forget();
@@ -128,7 +128,7 @@ impl Ends {
         }
     }
 
-    async fn to_screen(&self, mut screen: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<Bytes>) -> io::Result<()> {
+    async fn write(&self, mut screen: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<Bytes>) -> io::Result<()> {
         let mut taken = 0;
         while let Some(bytes) = queue.recv().await {
             screen.write_all(&bytes).await?;

@@ -2,7 +2,10 @@
 //! a short queue.
 
 use crate::protocols::labs::{ProxyId, proxy_frames};
-use futures_util::{SinkExt, StreamExt, stream::{SplitSink, SplitStream}};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
 use http::{HeaderValue, Uri, header::HeaderName};
 use std::{io, time::Duration};
 use tokio::{
@@ -13,7 +16,11 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
-    tungstenite::{self, Bytes, Message, client::IntoClientRequest, protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode}},
+    tungstenite::{
+        self, Bytes, Message,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
 };
 
 /// From the first packet to the 101.

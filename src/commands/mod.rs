@@ -5,6 +5,7 @@ pub mod check_config;
 pub mod doctor;
 pub mod flags;
 pub mod join;
+pub mod lab_demo;
 pub mod owner;
 mod people;
 pub mod print_config;
@@ -48,6 +49,8 @@ pub enum Command {
     Owner(owner::OwnerArguments),
     /// Run desktops on this machine for a control plane, without containers.
     Agent(agent::AgentArguments),
+    /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
+    LabDemo(lab_demo::LabDemoArguments),
     /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.

@@ -1,8 +1,8 @@
 //! What an agent on a bare host decides: which session is started, slept, woken and stopped, what was done already, what is told after a
 //! return, and when the control plane is called again. Starting processes and moving bytes is the shell's ([`agent`](../agent)).
 //!
-//! A *desk* is a session at this host: its orders, and how far it is. Each start of its processes is a *run*, numbered, so that late news of
-//! an earlier one has no effect.
+//! A *desk* is a session at this host: its orders, and how far it is. Each start of its processes is a *run*, numbered, so that late news
+//! of an earlier one has no effect.
 
 pub mod desk;
 mod done;
@@ -220,7 +220,7 @@ impl Desks {
                 let fault = fault.clone();
                 self.answer(&order, Outcome::Failed(&fault), out);
             }
-            (Stage::Asleep | Stage::Dead(_), Action::Start(_) | Action::Wake) => self.start(order, out),
+            (Stage::Asleep | Stage::Dead(_), Action::Start(_) | Action::Wake) => self.begin(order, out),
             (Stage::Starting { .. }, Action::Start(_) | Action::Wake | Action::Hibernate) | (Stage::Stopping { .. }, _) => {
                 if desk.waiting.len() < WAITING_COMMANDS {
                     return desk.waiting.push_back(order);
@@ -235,7 +235,7 @@ impl Desks {
             Action::Start(wanted) => {
                 let wanted = (**wanted).clone();
                 self.desks.insert(order.session, Desk::new(wanted));
-                self.start(order, out);
+                self.begin(order, out);
             }
             // What is not there need not be stopped.
             Action::Stop { .. } => self.answer(&order, Outcome::Done, out),
@@ -246,7 +246,7 @@ impl Desks {
         }
     }
 
-    fn start(&mut self, order: Order, out: &mut Vec<Effect>) {
+    fn begin(&mut self, order: Order, out: &mut Vec<Effect>) {
         let is_full = self.running() >= self.rules.max_sessions;
         let Some(desk) = self.desks.get_mut(&order.session) else { return };
         if let Action::Start(wanted) = &order.action {

@@ -113,8 +113,12 @@ pub fn plan(template: &Template, wanted: &Wanted, words: &Words) -> Plan {
     let fill = |text: &String| words.fill(text, wanted);
     let limit = |own: &String, said: &String| if own.is_empty() { said.clone() } else { own.clone() };
     let screen = fill(&template.vnc);
-    let mut env: BTreeMap<String, String> =
-        wanted.environment.iter().filter(|(name, _)| is_harmless(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut env: BTreeMap<String, String> = wanted
+        .environment
+        .iter()
+        .filter(|(name, _)| is_harmless(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     env.extend(template.env.iter().map(|(name, value)| (name.clone(), fill(value))));
     env.insert("HOME".to_owned(), words.home.clone());
     env.insert("XDG_RUNTIME_DIR".to_owned(), words.run.clone());
@@ -124,10 +128,9 @@ pub fn plan(template: &Template, wanted: &Wanted, words: &Words) -> Plan {
         env,
         workdir: fill(&template.workdir),
         user: template.user.as_ref().map(fill),
-        screen: screen.strip_prefix("unix:").map_or_else(
-            || super::Screen::Tcp(screen.clone()),
-            |path| super::Screen::Unix(path.to_owned()),
-        ),
+        screen: screen
+            .strip_prefix("unix:")
+            .map_or_else(|| super::Screen::Tcp(screen.clone()), |path| super::Screen::Unix(path.to_owned())),
         banner: template.banner,
         memory: quantities::memory(&limit(&template.limits.memory, &wanted.resources.memory)),
         cpu_millis: quantities::cpu_millis(&limit(&template.limits.cpu, &wanted.resources.cpu)),

@@ -156,4 +156,3 @@ pub fn broken(proxy: ProxyId, error: &str) -> String {
 pub fn closed(proxy: ProxyId) -> String {
     json!({"type": "vnc_proxy_close", "proxy_id": proxy_name(proxy)}).to_string()
 }
-
