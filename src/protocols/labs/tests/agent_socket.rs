@@ -140,7 +140,7 @@ fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
     let heard = bench.told(FromRegistry::Registered);
     let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
     let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
-    assert_eq!(heard, [Effect::Timer(Some(bench.settings.ping_interval)), said]);
+    assert_eq!(heard, [Effect::Accept, Effect::Timer(Some(bench.settings.ping_interval)), said]);
     assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
 }
 
