@@ -5,6 +5,7 @@
 //!     SIMULATE_SEEDS=100000 cargo test --test simulate            more of them
 //!     SIMULATE_SEED=123 cargo test --test simulate                one of them again
 //!
+//! SIMULATE_FAULT=LostLetter plants that fault alone.
 //! SIMULATE_STORY=100000 tells so many of the events before a failure, not 200.
 //!
 //! A failure prints its seed and what happened before it.
@@ -50,9 +51,11 @@ use world::World;
 
 const SEEDS: u64 = 3_000;
 /// Of labs: a run of theirs is longer.
-const LABS_SEEDS: u64 = 600;
+const LABS_SEEDS: u64 = 400;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
+/// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
+const LABS_SEEDS_TO_FIND: u64 = 500;
 /// The first seed where there is no commit to take it from.
 const FALLBACK: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -197,13 +200,13 @@ fn hold<W: Play>(usual: u64, name: &str) {
     }
 }
 
-fn find<W: Play>(faults: &[W::Fault]) {
+fn find<W: Play>(faults: &[W::Fault], seeds: u64) {
     hold_tongue();
     let first = first_seed();
-    for fault in faults {
-        let found =
-            (0..SEEDS_TO_FIND).find_map(|n| run::<W>(first.wrapping_add(n), Some(*fault), false).err().map(|found| (n, found)));
-        let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {SEEDS_TO_FIND} seeds"));
+    let chosen = env::var("SIMULATE_FAULT").ok();
+    for fault in faults.iter().filter(|fault| chosen.as_ref().is_none_or(|chosen| format!("{fault:?}") == *chosen)) {
+        let found = (0..seeds).find_map(|n| run::<W>(first.wrapping_add(n), Some(*fault), false).err().map(|found| (n, found)));
+        let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {seeds} seeds"));
         println!("{fault:?} is found by seed {}: {}", n + 1, found.trim());
     }
 }
@@ -215,7 +218,7 @@ fn what_must_hold_holds() {
 
 #[test]
 fn planted_faults_are_found() {
-    find::<World>(&faults::Fault::ALL);
+    find::<World>(&faults::Fault::ALL, SEEDS_TO_FIND);
 }
 
 #[test]
@@ -225,5 +228,5 @@ fn what_must_hold_of_labs_holds() {
 
 #[test]
 fn faults_planted_in_labs_are_found() {
-    find::<Labs>(&labs::faults::Fault::ALL);
+    find::<Labs>(&labs::faults::Fault::ALL, LABS_SEEDS_TO_FIND);
 }

@@ -195,8 +195,8 @@ impl Agent {
             }
             (FromRegistry::Displaced, State::Registering) => self.turn_away(Farewell::Displaced, Denial::Unavailable, out),
             (FromRegistry::Displaced, State::Online) => self.end(Farewell::Displaced, out),
-            (FromRegistry::Proxy { proxy, session, viewer, place: _ }, State::Online) => {
-                self.tunnels.open(proxy, session, viewer, &mut line(self.dialect, now, settings, out));
+            (FromRegistry::Proxy { proxy, session, viewer, request }, State::Online) => {
+                self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
             (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced, _) => {}

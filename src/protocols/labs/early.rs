@@ -24,8 +24,7 @@ enum Kept {
     Shut,
 }
 
-/// Whether bytes begin a stream, and are not in the middle of one. Nobody but an agent that means it has a whole banner at the border of
-/// two messages.
+/// Whether bytes begin a stream, and are not in the middle of one: nobody but an agent that means it begins a message with a whole banner.
 pub(super) fn is_banner(bytes: &[u8]) -> bool {
     let like = |(byte, model): (&u8, &u8)| if *model == b'0' { byte.is_ascii_digit() } else { byte == model };
     bytes.len() >= WHOLE_BANNER.len() && bytes.iter().zip(WHOLE_BANNER).all(like)

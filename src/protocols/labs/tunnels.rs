@@ -7,7 +7,7 @@
 use super::{
     afloat::Afloat,
     agent_messages::{self, Tunnel},
-    chunk::Chunk,
+    chunk::{Chunk, Wire},
     connection::Effect,
     early::{Early, is_banner},
     letters::{Dialect, TunnelWord},
@@ -16,7 +16,7 @@ use super::{
     settings::Settings,
     viewer::SMALL_BYTES,
 };
-use crate::realtime::{ConnId, UnixMicros};
+use crate::realtime::{ConnId, Frame, UnixMicros};
 use std::collections::{BTreeMap, VecDeque};
 
 /// So many bytes of tunnels may be with the socket: a command waits behind no more.
@@ -43,6 +43,11 @@ pub(super) struct Tunnels {
     early: Early,
     /// Those that have something for the agent, and may say it.
     ready: VecDeque<ProxyId>,
+    /// The newest of all.
+    newest: Option<ProxyId>,
+    /// What viewers said of whom the registry's word has not come: theirs may be the shorter way. The registry counts tunnels, and tells
+    /// of them in order, so it is known which are still to come.
+    ahead: BTreeMap<ProxyId, Vec<(ConnId, TunnelWord)>>,
     afloat: Afloat<ProxyId>,
 }
 
@@ -86,13 +91,20 @@ impl Proxy {
 }
 
 impl Tunnels {
-    /// A viewer comes. Whoever watched the session before is over.
-    pub(super) fn open(&mut self, proxy: ProxyId, session: SessionId, viewer: ConnId, line: &mut Line<'_>) {
+    /// A viewer comes, and the agent is asked for its end. Whoever watched the session before is over.
+    pub(super) fn open(
+        &mut self,
+        proxy: ProxyId,
+        (session, viewer): (SessionId, ConnId),
+        request: Option<Frame>,
+        line: &mut Line<'_>,
+    ) {
         let is_field = line.dialect == Dialect::Field;
         if let Some(older) = self.by_session.insert(session, proxy) {
             self.finish(older, line);
             self.by_session.insert(session, proxy);
         }
+        line.out.extend(request.map(|frame| Effect::Send(Wire::whole(frame.to_vec()))));
         let mut allowed = line.settings.tunnel_window;
         let early = self.early.take(session);
         let has_begun = early.is_some();
@@ -117,6 +129,11 @@ impl Tunnels {
                 leaving: Leaving::No,
             },
         );
+        self.newest = Some(proxy);
+        while let Some(said) = self.ahead.first_entry().filter(|said| *said.key() <= proxy) {
+            let (id, words) = said.remove_entry();
+            words.into_iter().for_each(|(from, word)| self.word(from, id, word, line));
+        }
     }
 
     /// The agent's end is open.
@@ -190,6 +207,9 @@ impl Tunnels {
 
     /// The viewer's end says something.
     pub(super) fn word(&mut self, from: ConnId, id: ProxyId, word: TunnelWord, line: &mut Line<'_>) {
+        if self.newest < Some(id) {
+            return self.ahead.entry(id).or_default().push((from, word));
+        }
         let Some(proxy) = self.proxies.get_mut(&id).filter(|proxy| proxy.viewer == from && proxy.leaving == Leaving::No) else {
             return;
         };

@@ -222,8 +222,8 @@ impl Labs {
         let Some(conn) = self.agents[which].conn else { return self.agent_comes(which) };
         match self.dice.below(100) {
             0..15 => self.agent_works(which),
-            15..50 => _ = self.agent_speaks(which),
-            50..91 => self.agent_tunnels(which),
+            15..50 => (0..self.dice.between(1, 4)).for_each(|_| _ = self.agent_speaks(which)),
+            50..91 => (0..self.dice.between(1, 4)).for_each(|_| self.agent_tunnels(which)),
             91..93 => self.agent_says(which, Agent::heartbeat),
             93 => self.agent_repeats(which),
             94 => self.a_session_dies(which),

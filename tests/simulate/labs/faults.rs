@@ -33,8 +33,8 @@ pub(crate) enum Fault {
     SwappedBytes,
     /// Bytes of one tunnel come out of another.
     CrossedBytes,
-    /// Credit is given twice for what has left: more is on its way than may be.
-    DoubledCredit,
+    /// More credit is given than has left: more is on its way than may be.
+    InflatedCredit,
     /// A viewer that is not to be read is read on.
     DeafPause,
     /// A shard that is told of a revoked token forgets which.
@@ -60,7 +60,7 @@ impl Fault {
         Fault::DoubledBytes,
         Fault::SwappedBytes,
         Fault::CrossedBytes,
-        Fault::DoubledCredit,
+        Fault::InflatedCredit,
         Fault::DeafPause,
         Fault::ForgottenToken,
         Fault::StrayLimit,

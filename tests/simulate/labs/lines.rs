@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// What a counting agent takes before it gives credit.
 const CREDIT: usize = 7_000;
 /// The longest message.
-const MESSAGE: usize = 9_000;
+const MESSAGE: usize = 20_000;
 
 /// One tunnel as its agent knows it. In the second dialect it has no number.
 #[derive(Debug)]

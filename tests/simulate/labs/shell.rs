@@ -26,7 +26,7 @@ impl Labs {
         let shard = self.dice.below(self.shards.len());
         let now = self.now;
         note!(self, "{who:?} comes to {shard}");
-        let (stalls, pongs) = (if self.dice.percent(25) { self.dice.between(20, 95) } else { 3 }, !self.dice.percent(8));
+        let (stalls, pongs) = (if self.dice.percent(35) { self.dice.between(20, 98) } else { 3 }, !self.dice.percent(8));
         let conn = self.feed(shard).accepted(LISTENER, now).expect("there is a seat");
         note!(self, "as {conn:?}");
         self.sockets.insert(conn, Socket::new(who, now.moment, stalls, pongs));
@@ -119,9 +119,7 @@ impl Labs {
             (Some(Fault::LostGone), Letter::Registry(ToRegistry::AgentGone { .. })) => return,
             (Some(Fault::LostBytes), _) if is_bytes => return,
             (Some(Fault::DoubledBytes), _) if is_bytes => self.mesh[queue].push_back(double(&letter)),
-            (Some(Fault::DoubledReply), Letter::LabsReply { .. })
-            | (Some(Fault::DoubledOrder), Letter::Deliver(..))
-            | (Some(Fault::DoubledCredit), Letter::Tunnel { word: TunnelWord::Credit(_), .. }) => {
+            (Some(Fault::DoubledReply), Letter::LabsReply { .. }) | (Some(Fault::DoubledOrder), Letter::Deliver(..)) => {
                 self.mesh[queue].push_back(double(&letter));
             }
             (Some(Fault::SwappedBytes), _) if is_bytes => {
@@ -154,6 +152,9 @@ impl Labs {
                     }
                 };
                 Letter::Tunnel { from, to, proxy, word: TunnelWord::Bytes(chunk) }
+            }
+            Letter::Tunnel { from, to, proxy, word: TunnelWord::Credit(bytes) } if self.fault == Some(Fault::InflatedCredit) => {
+                Letter::Tunnel { from, to, proxy, word: TunnelWord::Credit(bytes.saturating_mul(50)) }
             }
             Letter::Revoked { from, telling, what: Revocation::Token { expires_at, .. } }
                 if self.strikes(Fault::ForgottenToken, 50) =>

@@ -7,7 +7,6 @@ use crate::{
         admission::{self, Denial},
         connection::late,
         letters::{AgentWord, Dialect},
-        model::Place,
         proxy_frames,
     },
     realtime::{ConnId, Moment, Now, ShardId},
@@ -58,7 +57,7 @@ fn watched(dialect: Dialect) -> Bench {
 }
 
 fn proxy(number: u32) -> FromRegistry {
-    FromRegistry::Proxy { proxy: ProxyId(number), session: ONE, viewer: VIEWER, place: Box::new(Place::default()) }
+    FromRegistry::Proxy { proxy: ProxyId(number), session: ONE, viewer: VIEWER, request: None }
 }
 
 fn to_viewer(number: u32, word: TunnelWord) -> Effect {
@@ -162,6 +161,27 @@ fn a_second_banner_is_the_beginning_of_another_stream() {
     assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
     assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
     assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+#[test]
+fn a_viewer_may_be_quicker_than_the_registrys_word_of_it() {
+    let request = crate::websocket::frame::text(br#"{"type":"vnc_proxy_request"}"#);
+    let asked = json!({"type": "vnc_proxy_request"});
+    let proxy = |number| match proxy(number) {
+        FromRegistry::Proxy { proxy, session, viewer, .. } => {
+            FromRegistry::Proxy { proxy, session, viewer, request: Some(request.clone()) }
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut bench = online(Dialect::Contract);
+    assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"hello"))), []);
+    assert_eq!(sent(&bench.told(proxy(7))), [asked.clone()]);
+    assert_eq!(bench.ready(json!({})), [to_viewer(7, TunnelWord::Ready { error: None }), data(7, b"hello")]);
+    assert_eq!(bench.viewer(8, TunnelWord::Bytes(chunk(b"hello"))), []);
+    assert_eq!(bench.viewer(8, TunnelWord::Closed), []);
+    assert_eq!(sent(&bench.told(proxy(8))), [proxy_close(7), asked, proxy_close(8)], "it comes and goes, in this order");
+    assert_eq!(bench.viewer(8, TunnelWord::Closed), [], "that is over");
+    assert_eq!(bench.machine.levels(), (0, 0));
 }
 
 #[test]
@@ -299,7 +319,7 @@ fn one_that_sends_text_is_sent_text() {
 #[test]
 fn too_much_ends_that_tunnel_alone() {
     let mut bench = watched(Dialect::Contract);
-    let other = FromRegistry::Proxy { proxy: ProxyId(8), session: Uuid::from_u128(2), viewer: VIEWER, place: Box::default() };
+    let other = FromRegistry::Proxy { proxy: ProxyId(8), session: Uuid::from_u128(2), viewer: VIEWER, request: None };
     bench.told(other);
     assert_eq!(bench.sends(7, &[0; 100]).len(), 1);
     let ended = bench.sends(7, &[0]);
