@@ -1,5 +1,6 @@
-//! Labs, before the upgrade: who comes by which right, and how the others are refused. A viewer's upgrade is held until the registry has
-//! spoken; what is read meanwhile waits, bounded by the time of the machine and by what a head and one message may have.
+//! Labs, before the upgrade: who comes by which right, and how the others are refused. The upgrade of a viewer, and of an agent of the
+//! second dialect, is held until the registry has spoken; what is read meanwhile waits, bounded by the time of the machine and by what a
+//! head and one message may have.
 
 use super::{
     super::{Connection, Engine, Phase, SocketApi},
@@ -116,11 +117,17 @@ impl Engine {
     }
 
     fn open_agent(&mut self, key: Key, (dialect, query): (Dialect, AgentQuery), request: &Upgrade<'_>, read: &[u8], now: Now) {
-        self.accept_upgrade(key, request, None);
         let conn = self.conn_id(key);
         let machine = labs::Agent::new(dialect, query, conn, now, &self.rules.labs, &mut self.labs.effects);
         let mut seat = Seat::new(Machine::Agent(machine), self.limits.agent_websocket, self.limits.agent_outbox_bytes);
-        seat.unheard = read[request.length..].to_vec();
+        match dialect {
+            Dialect::Contract => {
+                self.accept_upgrade(key, request, None);
+                seat.unheard = read[request.length..].to_vec();
+            }
+            // Its registration is the upgrade: who has not enrolled hears of it by the status.
+            Dialect::Field => seat.held = Some(read.to_vec()),
+        }
         self.labs.present.agents += 1;
         self.output.bulk.push(conn);
         self.seat(key, seat, now);

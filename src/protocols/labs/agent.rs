@@ -1,7 +1,7 @@
 //! One agent's connection, from the end of the upgrade to its end.
 
 use super::{
-    admission::AgentQuery,
+    admission::{AgentQuery, Denial},
     agent_messages::{self, Fault, Heard, Speaker, Tunnel},
     chunk::Chunk,
     connection::{Effect, Event, Farewell},
@@ -18,7 +18,8 @@ const FAULTS_AT_MOST: u8 = 100;
 /// What an agent of the second dialect may say while nobody has said that it is known: banners, and how its sessions are.
 const UNHEARD_BYTES: usize = 64 << 10;
 
-/// The state machine of one agent's connection. The register_ack, commands and requests are the registry's: the engine delivers them.
+/// The state machine of one agent's connection. In the second dialect the upgrade is to be held until [`Effect::Accept`] or
+/// [`Effect::Refuse`]. The register_ack, commands and requests are the registry's: the engine delivers them.
 #[derive(Debug)]
 pub struct Agent {
     dialect: Dialect,
@@ -47,7 +48,7 @@ enum State {
 }
 
 impl Agent {
-    /// An agent whose upgrade has just been answered. In the second dialect that is its registration.
+    /// An agent whose upgrade has just been answered, or in the second dialect is to be: that is its registration.
     pub fn new(dialect: Dialect, query: AgentQuery, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> Agent {
         let pulse = Pulse::new(now.moment, settings);
         let mut agent =
@@ -161,7 +162,7 @@ impl Agent {
     fn on_timer(&mut self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match self.state {
             State::Fresh => self.end(Farewell::NotRegistered, out),
-            State::Registering => self.end(Farewell::Unanswered, out),
+            State::Registering => self.turn_away(Farewell::Unanswered, Denial::Unavailable, out),
             State::Online => match self.pulse.beat(now.moment, settings) {
                 Beat::Rest(after) => out.push(Effect::Timer(Some(after))),
                 Beat::Ping(after) => {
@@ -179,6 +180,9 @@ impl Agent {
         match (letter, self.state) {
             (FromRegistry::Registered, State::Registering) => {
                 self.state = State::Online;
+                if self.is_held() {
+                    out.push(Effect::Accept);
+                }
                 self.pulse = Pulse::new(now.moment, settings);
                 out.push(Effect::Timer(Some(settings.ping_interval)));
                 for text in std::mem::take(&mut self.unheard) {
@@ -186,10 +190,11 @@ impl Agent {
                 }
             }
             (FromRegistry::Unknown, State::Registering) => {
-                self.end(Farewell::Unknown, out);
+                self.turn_away(Farewell::Unknown, Denial::NoAgent, out);
                 self.state = State::Over { was_told: false };
             }
-            (FromRegistry::Displaced, State::Registering | State::Online) => self.end(Farewell::Displaced, out),
+            (FromRegistry::Displaced, State::Registering) => self.turn_away(Farewell::Displaced, Denial::Unavailable, out),
+            (FromRegistry::Displaced, State::Online) => self.end(Farewell::Displaced, out),
             (FromRegistry::Proxy { proxy, session, viewer, request }, State::Online) => {
                 self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
@@ -216,6 +221,23 @@ impl Agent {
             capacity: Capacity::default(),
             metadata: "{}".into(),
         })
+    }
+
+    /// Ends one that is not registered: before the upgrade, where that waits.
+    fn turn_away(&mut self, farewell: Farewell, denial: Denial, out: &mut Vec<Effect>) {
+        if !self.is_held() {
+            return self.end(farewell, out);
+        }
+        self.state = State::Over { was_told: self.is_told() };
+        out.push(Effect::Refuse(denial));
+    }
+
+    /// Whether the upgrade waits for the registration.
+    fn is_held(&self) -> bool {
+        match self.dialect {
+            Dialect::Contract => false,
+            Dialect::Field => true,
+        }
     }
 
     fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {

@@ -369,6 +369,13 @@ impl Labs {
                 agent.outbox.push_back(Speech::Text(register));
             }
             Heard::Http(101) => {}
+            // As one that is upgraded at once is closed with 1008: nobody enrolled it, it waited for too long, or another came.
+            Heard::Http(status @ (404 | 503)) if self.agents[which].dialect == Dialect::Field || !is_current => {
+                note!(self, "agent {which} hears {status}");
+                self.check_agents_farewell(which, conn, 1008);
+                self.end(conn);
+                self.connection_lost(which, conn);
+            }
             Heard::Http(status) => panic!("an agent is refused with {status}"),
             Heard::Close(code) => {
                 note!(self, "agent {which} hears Close {code}");

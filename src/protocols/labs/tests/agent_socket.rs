@@ -4,7 +4,7 @@ use super::{speech::text, viewer_socket::chunk};
 use crate::{
     protocols::labs::{
         Agent, Chunk, Effect, Event, Farewell, FromRegistry, ProxyId, SessionId, Settings, ToRegistry, TunnelWord, Wire,
-        admission,
+        admission::{self, Denial},
         connection::late,
         letters::{AgentWord, Dialect},
         proxy_frames,
@@ -44,7 +44,9 @@ fn online(dialect: Dialect) -> Bench {
         bench.says(json!({"type": "register", "agent_id": "a"}));
     }
     let ping = bench.settings.ping_interval;
-    assert_eq!(bench.told(FromRegistry::Registered), [Effect::Timer(Some(ping))]);
+    let accepted = (dialect == Dialect::Field).then_some(Effect::Accept);
+    let expected: Vec<_> = accepted.into_iter().chain([Effect::Timer(Some(ping))]).collect();
+    assert_eq!(bench.told(FromRegistry::Registered), expected);
     bench
 }
 
@@ -137,7 +139,7 @@ fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
     let heard = bench.told(FromRegistry::Registered);
     let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
     let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
-    assert_eq!(heard, [Effect::Timer(Some(bench.settings.ping_interval)), said]);
+    assert_eq!(heard, [Effect::Accept, Effect::Timer(Some(bench.settings.ping_interval)), said]);
     assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
 }
 
@@ -211,8 +213,13 @@ fn an_agent_of_the_field_registers_by_coming() {
     let (mut bench, out) = connected(Dialect::Field);
     let [Effect::Timer(_), Effect::Registry(ToRegistry::Register { hello, .. })] = &out[..] else { panic!("{out:?}") };
     assert_eq!((hello.dialect, &*hello.platform), (Dialect::Field, ""));
-    assert_eq!(bench.told(FromRegistry::Unknown), [Effect::End(Farewell::Unknown)]);
+    assert_eq!(bench.told(FromRegistry::Unknown), [Effect::Refuse(Denial::NoAgent)], "before the upgrade");
     assert_eq!(bench.event(Event::Gone), [], "it was refused");
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.event(Event::TimerFired), [Effect::Refuse(Denial::Unavailable)]);
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.told(FromRegistry::Displaced), [Effect::Refuse(Denial::Unavailable)]);
+    assert!(matches!(bench.event(Event::Gone)[..], [Effect::Registry(ToRegistry::AgentGone { .. })]));
 }
 
 #[test]

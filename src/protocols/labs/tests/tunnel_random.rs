@@ -204,6 +204,7 @@ impl Run {
                     self.to_viewer.push_back(word);
                 }
                 Effect::Ping | Effect::Timer(_) | Effect::Registry(_) => {}
+                Effect::Accept if self.manner == Manner::Field => {}
                 Effect::Accept | Effect::Refuse(_) | Effect::Pause | Effect::Resume | Effect::End(_) => panic!("{effect:?}"),
             }
         }
