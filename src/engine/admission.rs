@@ -125,7 +125,7 @@ impl Engine {
 
     /// Whoever holds a good credential and asks for no WebSocket.
     fn demand_upgrade(&mut self, key: Key, now: Now) {
-        self.refuse(key, 426, r#"{"error":"Upgrade required","message":"Upgrade required"}"#, now);
+        self.refuse(key, 426, admission::UPGRADE_WANTED, now);
     }
 
     fn refuse(&mut self, key: Key, status: u16, json: &str, now: Now) {

@@ -84,7 +84,10 @@ fn who_may_come_in_and_asks_for_no_websocket_is_told_so() {
         let attempt = world.start(0, 1, "Alice");
         for query in [format!("?token={}", token("a")), format!("?session={}", session_key().token(1, attempt))] {
             let conn = world.plain(other, &format!("/ws{query}"));
-            refused(world, conn, 426, "Upgrade required");
+            let told = r#"426 {"code":"REQ-001","message":"this path is for WebSocket upgrades"}"#;
+            assert_eq!(world.take_heard(conn), [told, "FIN"]);
+            world.eof(conn);
+            assert_eq!(world.take_heard(conn), ["END"]);
         }
         let rest = world.plain(other, "/api/v1/quizzes");
         assert!(world.take_heard(rest)[0].starts_with("HTTP "));

@@ -74,6 +74,9 @@ impl Denial {
     }
 }
 
+/// What someone with a good credential is told who asks for no WebSocket: a JSON document, with status 426.
+pub const UPGRADE_WANTED: &str = r#"{"code":"REQ-001","message":"this path is for WebSocket upgrades"}"#;
+
 /// The credential in a query, which is what follows the question mark. Parameters are as forms write them: parted by `&`, percent-encoded,
 /// a plus is a space. Unknown ones are ignored, but must be well-formed as well.
 ///
