@@ -3,7 +3,7 @@
 use super::{quizzes::*, world::*};
 use crate::{
     auth::{Algorithm, Claims, Secret, SigningKey},
-    engine::Question,
+    engine::{Engine, Question, port::Handoff},
     protocols::quiz::{
         QuizId,
         asks::{Ask, Refused, Reply},
@@ -92,6 +92,29 @@ fn who_may_come_in_and_asks_for_no_websocket_is_told_so() {
         let rest = world.plain(other, "/api/v1/quizzes");
         assert!(world.take_heard(rest)[0].starts_with("HTTP "));
         world.ask_quiz(0, Ask::Submit { quiz: QuizId(1), attempt });
+        world.leave_all(&[]);
+    });
+}
+
+/// A head holds a credential, in its query or in a header.
+#[test]
+fn nothing_that_was_read_is_shown_of_a_connection() {
+    on_one_and_two(|world, other| {
+        let (now, attempt) = (world.now, Uuid::from_u128(9));
+        let engine = &mut world.engines[other];
+        let conn = engine.accepted(QUIZ_LISTENER, now).unwrap();
+        let shown = |engine: &Engine| format!("{:?}", engine.connections.at(engine.key(conn)).unwrap().phase);
+        let head = format!("GET /ws?session={} HTTP/1.1\r\nHost: x\r\n", session_key().token(2, attempt));
+        engine.received(conn, head.as_bytes(), now);
+        assert_eq!(shown(engine), format!("Head({} bytes)", head.len()));
+        engine.received(conn, b"\r\n", now);
+        let read = head.len() + 2;
+        assert_eq!(shown(engine), format!("Admitting(Admitting {{ who: (QuizId(2), {attempt}), read: {read} bytes }})"));
+        let handoff = Handoff { conn, listener: QUIZ_LISTENER, head: head.into() };
+        let expected = format!("Handoff {{ conn: {conn:?}, listener: {QUIZ_LISTENER:?}, head_bytes: {} }}", read - 2);
+        assert_eq!(format!("{handoff:?}"), expected);
+        world.run();
+        refused(world, conn, 401, "Invalid session");
         world.leave_all(&[]);
     });
 }
