@@ -83,6 +83,7 @@ pub fn serve_until_stopped(
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
+    let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
     let passwords = Passwords::new(bridge.clone());
     let shards = house.shards();
@@ -98,6 +99,7 @@ pub fn serve_until_stopped(
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
             let mut engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             let asked = Asked {
                 store: store.clone(),

@@ -8,7 +8,7 @@ use crate::{
         QuizId,
         asks::{Ask, Refused, Reply},
         model::Role,
-        record::{Kept, Record},
+        record::{Account, Kept, Record},
     },
     realtime::{ConnId, ShardId, StoreFault, UnixMicros},
 };
@@ -133,6 +133,32 @@ fn an_owner_comes_in_by_token_and_by_key() {
             conns.push(conn);
         }
         assert_eq!(world.engines[other].counters().quiz_owners.read(), 2);
+        world.leave_all(&conns);
+    });
+}
+
+/// Every shard acts by a new password when whoever set it is told.
+#[test]
+fn tokens_are_good_as_long_as_the_password_on_every_shard() {
+    on_one_and_two(|world, other| {
+        let (name, now) = ("a".to_owned(), world.now.wall);
+        let passwords = [UnixMicros(now.0 - 1), now];
+        let signing = SigningKey::new(Algorithm::HS256, &Secret::new(SECRET)).unwrap();
+        let claims = Claims { issuer: "issuer", audience: "school", subject: "a", lifetime: None };
+        let tokens = passwords.map(|set_at| signing.issue_for_password(&claims, set_at, now).unwrap());
+        world.engines.iter_mut().for_each(|engine| engine.begin_accounts(&[(name.clone(), passwords[0])]));
+        let mut conns: Vec<ConnId> = (0..=other).map(|shard| world.request(shard, &format!("?token={}", tokens[0]))).collect();
+        let account = Account { name, password_hash: String::new(), at: passwords[1] };
+        assert_eq!(world.ask_quiz(other, Ask::Keep(Record::Owner(account))), Reply::Kept(Kept::Done));
+        for shard in 0..=other {
+            let conn = world.request(shard, &format!("?token={}", tokens[0]));
+            refused(world, conn, 401, "Invalid or expired credential");
+            let conn = world.request(shard, &format!("?token={}", tokens[1]));
+            conns.push(conn);
+        }
+        for conn in &conns {
+            assert_eq!(world.take_heard(*conn), ["101"], "sockets that are open stay open");
+        }
         world.leave_all(&conns);
     });
 }

@@ -5,7 +5,7 @@
 
 use super::{
     keys::Keys,
-    model::{AttemptId, OwnerId, QuizId, Role, owner_of},
+    model::{AttemptId, OwnerId, QuizId, Role},
 };
 use crate::{
     auth::{Authority, SessionKey},
@@ -114,7 +114,7 @@ pub fn owner(token: &str, authority: &Authority, keys: &Keys, now: UnixMicros) -
             Role::User => Err(Denial::Role),
         };
     }
-    authority.verify(token, now).map(|account| owner_of(&account)).map_err(|_| Denial::Credential)
+    keys.bearer(token, authority, now).map_err(|_| Denial::Credential)
 }
 
 /// Which attempt at which quiz a session token is for; its home is to say whether that still runs.
