@@ -137,8 +137,18 @@ impl Authority {
         Ok(self.examine(token, now)?)
     }
 
+    /// As [`Authority::verify`], with the time at which the password was set that was signed in with, if the token is of such a sign-in.
+    /// Whether that is the password still is for the caller to see.
+    pub fn verify_with_password(&self, token: &str, now: UnixMicros) -> Result<(Account, Option<UnixMicros>), Refusal> {
+        Ok(self.examine_whole(token, now)?)
+    }
+
     /// As [`Authority::verify`], telling what was wrong.
     pub fn examine(&self, token: &str, now: UnixMicros) -> Result<Account, Flaw> {
+        self.examine_whole(token, now).map(|(account, _)| account)
+    }
+
+    fn examine_whole(&self, token: &str, now: UnixMicros) -> Result<(Account, Option<UnixMicros>), Flaw> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Flaw::TooLong);
         }
@@ -149,7 +159,8 @@ impl Authority {
         check_header(parts.header, trusted.verifier.algorithm())?;
         check_claims(&claims, trusted, now)?;
         check_signature(&parts, &trusted.verifier)?;
-        Ok(Account { subject: claims.sub.into_owned(), audience: claims.aud.into_owned() })
+        let account = Account { subject: claims.sub.into_owned(), audience: claims.aud.into_owned() };
+        Ok((account, claims.homeroom_password.map(UnixMicros)))
     }
 }
 
@@ -214,6 +225,8 @@ struct Payload<'a> {
     exp: Option<f64>,
     #[serde(default, deserialize_with = "numeric_date")]
     nbf: Option<f64>,
+    #[serde(default)]
+    homeroom_password: Option<i64>,
 }
 
 /// Seconds since 1970, perhaps with a fraction (RFC 7519, section 2). An `f64` keeps whole microseconds until the year 2255. Null

@@ -137,16 +137,15 @@ impl Engine {
         homes
     }
 
-    /// The one shard that writes what is asked for: a quiz's home, a key's (so that all shards hear of its beginning before its end), or
-    /// this one where it does not matter.
+    /// The one shard that writes what is asked for: a quiz's home, a key's or an account's (so that all shards hear of its changes in the
+    /// order in which they are on disk), or this one where it does not matter.
     pub(super) fn writer_of(&self, ask: &Ask) -> ShardId {
         match ask {
             Ask::Keep(record) => match record {
                 Record::Key(key) => self.ring.home(key.id.as_bytes()),
                 Record::Revoked { key, .. } => self.ring.home(key.as_bytes()),
-                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => {
-                    self.id
-                }
+                Record::Owner(account) => self.ring.home(account.name.as_bytes()),
+                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) => self.id,
                 Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => self.id,
             },
             Ask::Edit { quiz, .. } | Ask::Start { quiz, .. } | Ask::Look { quiz, .. } | Ask::Answer { quiz, .. } => {

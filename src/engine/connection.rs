@@ -7,12 +7,45 @@ use crate::{
     websocket::session::Session,
 };
 use smallvec::SmallVec;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+/// What was read and not yet understood: of a head, whose query may hold a token. `Debug` tells how much it is, and nothing of it.
+#[derive(Default)]
+pub(super) struct Unread(Vec<u8>);
+
+impl From<&[u8]> for Unread {
+    fn from(bytes: &[u8]) -> Unread {
+        Unread(bytes.to_vec())
+    }
+}
+
+impl Deref for Unread {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Unread {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
 
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Its first bytes are not yet a whole HTTP head.
-    Head(Vec<u8>),
+    Head(Unread),
     /// The echo of the test switch.
     Echo,
     /// Presence.
@@ -49,7 +82,7 @@ impl Connection {
     pub(super) fn new(listener: Listener) -> Connection {
         Connection {
             outbox: Outbox::default(),
-            phase: Phase::Head(Vec::new()),
+            phase: Phase::Head(Unread::default()),
             session: Session::default(),
             timer: None,
             subscriptions: SmallVec::new(),

@@ -13,6 +13,7 @@
 //!    says `released`.
 
 use crate::realtime::ConnId;
+use std::fmt;
 
 pub use crate::realtime::outbox::Segment;
 
@@ -31,8 +32,8 @@ pub struct Send {
     pub more: Vec<Segment>,
 }
 
-/// A connection that turned out to be plain HTTP.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A connection that turned out to be plain HTTP. `Debug` does not show the head: it may hold a credential.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Handoff {
     /// Which.
     pub conn: ConnId,
@@ -40,6 +41,17 @@ pub struct Handoff {
     pub listener: Listener,
     /// What was read from it and not yet understood.
     pub head: Vec<u8>,
+}
+
+impl fmt::Debug for Handoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head_bytes = self.head.len();
+        f.debug_struct("Handoff")
+            .field("conn", &self.conn)
+            .field("listener", &self.listener)
+            .field("head_bytes", &head_bytes)
+            .finish()
+    }
 }
 
 /// All that a turn wants done. The shell empties it in the order of the fields: bytes are on their way before a letter tells of them.

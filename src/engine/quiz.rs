@@ -6,7 +6,7 @@ use crate::{
         self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
         record::Key as ApiKey,
     },
-    realtime::{ConnId, Frame, Now, outbox::Segment, table::Key},
+    realtime::{ConnId, Frame, Now, UnixMicros, outbox::Segment, table::Key},
     websocket::{close::CloseReason, frame},
 };
 use std::{mem, rc::Rc};
@@ -41,6 +41,11 @@ impl Engine {
         let own: Vec<QuizId> = running.iter().copied().filter(|quiz| self.home_of_quiz(*quiz) == self.id).collect();
         self.with_quizzes(|homes, out| homes.running(&own, now, out));
         self.settle(now);
+    }
+
+    /// Since when the accounts that sign in here have their passwords. To be called once, before the first turn.
+    pub fn begin_accounts(&mut self, passwords: &[(String, UnixMicros)]) {
+        passwords.iter().for_each(|(name, set_at)| self.keys.password(name, *set_at));
     }
 
     pub(super) fn open_owner(&mut self, key: Key, owner: OwnerId, now: Now) {

@@ -178,7 +178,7 @@ impl Engine {
         let Some(connection) = self.connections.at_mut(key) else { return };
         let listener = connection.listener;
         match upgrade::read(bytes, upgrade::HEAD_BYTES) {
-            Head::Incomplete => connection.phase = Phase::Head(bytes.to_vec()),
+            Head::Incomplete => connection.phase = Phase::Head(bytes.into()),
             Head::Http => match self.plain_quiz(listener, bytes) {
                 Some(query) => self.admit(key, bytes, query, now),
                 None => self.hand_off(key, bytes, now),

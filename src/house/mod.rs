@@ -106,6 +106,7 @@ pub fn serve_until_stopped(
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
+    let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
     let labs::Beginning { loaded, revoked, first_password } = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
     let passwords = Passwords::new(bridge.clone());
@@ -123,6 +124,7 @@ pub fn serve_until_stopped(
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
             let mut engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             engine.begin_labs(&loaded, &revoked, seat.clock.now());
             let asked = Asked {

@@ -378,13 +378,30 @@ fn a_ring_that_cannot_be_had_fails_the_start_and_says_which_step() {
 /// This test binary as a server of its own, which serves until it is stopped.
 struct Child(process::Child, SocketAddr);
 
+fn number(variable: &str) -> Option<u16> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+/// Serves the echo engine until it is stopped.
+fn serve(port: u16) {
+    end_process_on_panic();
+    let signals = StopSignals::caught().unwrap();
+    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], port)), 1);
+    let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
+    running.stop_on(&signals, StopTimes { drain, ..QUICK });
+    println!("\n{LISTENING}{}", running.addresses()[0]);
+    running.join().unwrap();
+    process::exit(0);
+}
+
 /// What a child says before its address.
 const LISTENING: &str = "listening on ";
 
 impl Child {
     fn start(open_files: u32, drain: Duration) -> Child {
         let own = std::env::current_exe().unwrap();
-        let command = format!("ulimit -n {open_files}; exec '{}' runtime::tests::serve --exact --nocapture", own.display());
+        let command =
+            format!("ulimit -n {open_files}; exec '{}' runtime::tests::sigterm_ends_well --exact --nocapture", own.display());
         let mut shell = process::Command::new("sh");
         shell.args(["-c", &command]).env("PORT", "0").env("DRAIN_MS", drain.as_millis().to_string());
         let mut child = shell.stdout(process::Stdio::piped()).stderr(process::Stdio::null()).spawn().unwrap();
@@ -429,8 +446,13 @@ fn sigterm_drains_and_a_second_one_ends_at_once() {
     assert_eq!(code.unwrap().code(), Some(128 + 15));
 }
 
+/// With `PORT` it is the child that such tests start: `PORT=9000 cargo test --release --lib runtime::tests::sigterm_ends_well` serves the
+/// echo engine, the counterpart of the yardstick in `perf/bare`.
 #[test]
 fn sigterm_ends_well() {
+    if let Some(port) = number("PORT") {
+        return serve(port);
+    }
     let mut child = Child::start(1000, Duration::from_millis(50));
     let mut stream = child.connect();
     assert_eq!(there_and_back(&mut stream, b"hello"), b"hello");
@@ -455,22 +477,4 @@ fn without_descriptors_peers_are_turned_away_and_it_goes_on_when_there_are_some(
     assert!(kept.len() > 20 && away.len() > 100, "{} served and {} turned away", kept.len(), away.len());
     drop((kept, away));
     until("served again", || served(&mut child.connect()));
-}
-
-/// The entry of the children that the tests above start, which tell it the port; as a test of its own it has nothing to do.
-/// `PORT=9000 cargo test --release --lib runtime::tests::serve` serves the echo engine, the counterpart of the yardstick in `perf/bare`.
-#[test]
-fn serve() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    if number("PORT").is_none() {
-        return;
-    }
-    end_process_on_panic();
-    let signals = StopSignals::caught().unwrap();
-    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], number("PORT").unwrap_or(9000))), 1);
-    let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
-    running.stop_on(&signals, StopTimes { drain, ..QUICK });
-    println!("\n{LISTENING}{}", running.addresses()[0]);
-    running.join().unwrap();
-    process::exit(0);
 }

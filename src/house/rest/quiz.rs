@@ -11,7 +11,7 @@ use crate::{
     protocols::quiz::{
         AttemptId, EventId, OwnerId, ParticipantId, QuizId,
         asks::{Ask, Refused, Reply},
-        model::{Quiz, Role, Status, owner_of},
+        model::{Quiz, Role, Status},
         record::{
             Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, Kept, KeyRow, Listed, Page, Participant,
             QuizRow, Record,
@@ -109,8 +109,7 @@ impl Library for Rest {
 
 impl Credentials for Rest {
     fn token(&self, token: &str) -> Result<OwnerId, Unverified> {
-        let account = self.house.rules.quiz_authority.verify(token, self.now()).map_err(|_| Unverified)?;
-        Ok(owner_of(&account))
+        self.shift.borrow().engine.keys().bearer(token, &self.house.rules.quiz_authority, self.now()).map_err(|_| Unverified)
     }
 
     fn api_key(&self, key: &str) -> Option<(OwnerId, Role)> {
@@ -135,10 +134,12 @@ impl Credentials for Rest {
         let Some(key) = &self.house.sign_in else { return Err(SignInRefused::Wrong) };
         let looked_up = name.clone();
         let account = self.read(move |store| store.account(&looked_up)).await.map_err(SignInRefused::Store)?;
-        let known = account.map(|account| account.password_hash);
+        let (known, set_at) = account.map(|account| (account.password_hash, account.at)).unzip();
         let checked = self.passwords.check(password, known).await;
         match checked.map_err(|why| SignInRefused::Store(unhashed(why)))? {
-            true => signed_in(key, &name, self.now()).ok_or(SignInRefused::Store(StoreFault::Failed)),
+            true => set_at
+                .and_then(|set_at| signed_in(key, &name, set_at, self.now()))
+                .ok_or(SignInRefused::Store(StoreFault::Failed)),
             false => Err(SignInRefused::Wrong),
         }
     }
@@ -155,10 +156,10 @@ impl Credentials for Rest {
     }
 }
 
-fn signed_in(key: &SigningKey, name: &str, now: UnixMicros) -> Option<SignedIn> {
+fn signed_in(key: &SigningKey, name: &str, set_at: UnixMicros, now: UnixMicros) -> Option<SignedIn> {
     let (issuer, audience) = rules::EMBEDDED;
     let claims = Claims { issuer, audience, subject: name, lifetime: Some(SIGNED_IN) };
-    Some(SignedIn { access_token: key.issue(&claims, now)?, lifetime: SIGNED_IN })
+    Some(SignedIn { access_token: key.issue_for_password(&claims, set_at, now)?, lifetime: SIGNED_IN })
 }
 
 impl Chance for Rest {

@@ -88,7 +88,7 @@ struct Told {
 }
 
 /// A refusal in JSON.
-pub(super) fn told(status: StatusCode, code: &'static str, message: &'static str) -> Answer {
+fn told(status: StatusCode, code: &'static str, message: &'static str) -> Answer {
     answer::json(status, &Told { code, message })
 }
 

@@ -23,7 +23,7 @@ pub enum Ask {
         /// The quiz's [`Quiz::updated_at`] when the edit was thought of; none: it holds whatever the quiz is now.
         seen: Option<UnixMicros>,
     },
-    /// Begin an attempt.
+    /// Begin an attempt. One that the same entrant has begun under this id is shown as it is now.
     Start {
         /// At which quiz.
         quiz: QuizId,
