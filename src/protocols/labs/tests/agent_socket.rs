@@ -175,7 +175,7 @@ fn a_viewer_may_be_quicker_than_the_registrys_word_of_it() {
     };
     let mut bench = online(Dialect::Contract);
     assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"hello"))), []);
-    assert_eq!(sent(&bench.told(proxy(7))), [asked.clone()]);
+    assert_eq!(sent(&bench.told(proxy(7))), std::slice::from_ref(&asked));
     assert_eq!(bench.ready(json!({})), [to_viewer(7, TunnelWord::Ready { error: None }), data(7, b"hello")]);
     assert_eq!(bench.viewer(8, TunnelWord::Bytes(chunk(b"hello"))), []);
     assert_eq!(bench.viewer(8, TunnelWord::Closed), []);
