@@ -81,9 +81,7 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::LabsConnection(conn, letter) => Letter::LabsConnection(*conn, letter.clone()),
         Letter::Tunnel { to, from, proxy, word } => Letter::Tunnel { to: *to, from: *from, proxy: *proxy, word: word.clone() },
         Letter::LabsReply { number, reply } => Letter::LabsReply { number: *number, reply: reply.clone() },
-        Letter::Revoked { from, telling, token, expires_at } => {
-            Letter::Revoked { from: *from, telling: *telling, token: *token, expires_at: *expires_at }
-        }
+        Letter::Revoked { from, telling, what } => Letter::Revoked { from: *from, telling: *telling, what: *what },
         Letter::RevokedHeard { telling } => Letter::RevokedHeard { telling: *telling },
     }
 }

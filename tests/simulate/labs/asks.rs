@@ -10,7 +10,7 @@ use homeroom::{
     protocols::labs::{
         asks::{Ask, Caller, Creation, LimitKey, Refused, Reply, Target, Window},
         letters::{Capacity, Dialect, Hello},
-        model::{Resources, Session, State, Template, Vnc},
+        model::{Resources, Role, Session, State, Template, User, Vnc},
         record::{Kept, Record},
     },
     realtime::{Moment, UnixMicros},
@@ -87,6 +87,17 @@ fn template() -> Template {
         created_at: EPOCH,
         updated_at: EPOCH,
     }
+}
+
+/// The users, as they are made.
+pub(crate) fn users() -> impl Iterator<Item = Record> {
+    (0..OWNERS.len()).map(|user| {
+        let Caller { id, name, admin } = caller(user);
+        let role = if admin { Role::Admin } else { Role::User };
+        let username = name.to_string();
+        let user = User { id, username, email: String::new(), role, active: true, created_at: EPOCH, last_login: None };
+        Record::NewUser { user, password_hash: String::new() }
+    })
 }
 
 fn caller(user: usize) -> Caller {

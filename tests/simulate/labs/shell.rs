@@ -12,7 +12,7 @@ use crate::{
 };
 use homeroom::{
     engine::{Engine, Letter, Listener, Output, Question, Send},
-    protocols::labs::{FromRegistry, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
+    protocols::labs::{FromRegistry, Revocation, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
     realtime::ConnId,
 };
 use std::time::Duration;
@@ -156,8 +156,10 @@ impl Labs {
             Letter::Tunnel { from, to, proxy, word: TunnelWord::Credit(bytes) } if self.fault == Some(Fault::InflatedCredit) => {
                 Letter::Tunnel { from, to, proxy, word: TunnelWord::Credit(bytes.saturating_mul(50)) }
             }
-            Letter::Revoked { from, telling, expires_at, .. } if self.strikes(Fault::ForgottenToken, 50) => {
-                Letter::Revoked { from, telling, token: Uuid::nil(), expires_at }
+            Letter::Revoked { from, telling, what: Revocation::Token { expires_at, .. } }
+                if self.strikes(Fault::ForgottenToken, 50) =>
+            {
+                Letter::Revoked { from, telling, what: Revocation::Token { token: Uuid::nil(), expires_at } }
             }
             Letter::Registry(ToRegistry::Register { conn, mut hello }) if self.strikes(Fault::InflatedCapacity, 50) => {
                 hello.capacity.max_sessions = hello.capacity.max_sessions.map(|most| most + 3);
