@@ -161,7 +161,8 @@ impl Labs {
             78..80 => Some(Ask::Agents),
             80..83 => Some(Ask::Drain { agent: name.into(), draining: self.dice.percent(25) }),
             83 => return self.agent_enrols(which),
-            84..88 => return self.log_out(),
+            84..87 => return self.log_out(),
+            87 => return self.bar_or_let_in(),
             _ => {
                 let user = Uuid::from_u128(self.dice.below(3) as u128);
                 let window = *self.dice.pick(&Labs::windows());
@@ -218,12 +219,53 @@ impl Labs {
         }
     }
 
+    /// An admin decides whether a user may sign in.
+    fn bar_or_let_in(&mut self) {
+        let user = self.dice.below(2);
+        let active = self.dice.percent(60);
+        self.barred[user] = Validity::Unsure;
+        let edit = |user| Record::EditedUser {
+            user,
+            email: None,
+            role: None,
+            active: Some(active),
+            password_hash: None,
+            last_login: None,
+        };
+        self.ask(Ask::Keep(edit(caller(user).id)));
+    }
+
+    /// When all is quiet every shard has it as the store does.
+    pub(crate) fn confirm_users(&mut self) {
+        for user in 0..self.barred.len() {
+            let is_in = self.outside.may_sign_in(caller(user).id);
+            self.barred[user] = match self.barred[user] {
+                Validity::Bad(since) if !is_in => Validity::Bad(since),
+                _ if is_in => Validity::Good,
+                _ => Validity::Bad(self.now.moment),
+            };
+        }
+    }
+
+    /// Whether whoever comes with a token may come in: that of the token, and of its user.
+    pub(crate) fn validity(&self, token: usize) -> Validity {
+        let token = &self.tokens[token];
+        let user = self.barred.get(token.user).copied().unwrap_or(Validity::Good);
+        match (token.validity, user) {
+            (Validity::Bad(one), Validity::Bad(other)) => Validity::Bad(one.min(other)),
+            (Validity::Bad(since), _) | (_, Validity::Bad(since)) => Validity::Bad(since),
+            (Validity::Unsure, _) | (_, Validity::Unsure) => Validity::Unsure,
+            (Validity::Good, Validity::Good) => Validity::Good,
+        }
+    }
+
     /// What was not confirmed before a crash is as the store has it.
     pub(crate) fn tokens_after_crash(&mut self) {
         for token in &mut self.tokens {
             let is_bad = self.book.revoked.contains(&token.id);
             token.validity = if is_bad { Validity::Bad(self.now.moment) } else { Validity::Good };
         }
+        self.confirm_users();
     }
 
     /// Every session that is not over is ended by an admin.
@@ -264,6 +306,7 @@ impl Labs {
                 which.into_iter().for_each(|agent| agent.is_enrolled = true);
             }
             (Ask::Keep(Record::Revoked { token, .. }), Reply::Kept(Kept::Done)) => self.confirm(*token),
+            (Ask::Keep(Record::EditedUser { .. }), Reply::Kept(Kept::Done) | Reply::Refused(Refused::Store(_))) => {}
             // It may be revoked all the same.
             (Ask::Keep(Record::Revoked { .. }), Reply::Refused(Refused::Store(_))) => {}
             (Ask::Limit { key, window }, Reply::Limit { limit, remaining, reset }) => {

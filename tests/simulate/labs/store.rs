@@ -4,7 +4,10 @@ use super::{faults::Fault, world::Labs};
 use crate::world::note;
 use homeroom::{
     engine::Answer,
-    protocols::labs::record::{Change, Kept, Record},
+    protocols::labs::{
+        UserId,
+        record::{Change, Kept, Record},
+    },
     realtime::{ShardId, StoreFault},
     store::{self, LabsLibrary, MemoryStore, Mood, Store, Ticket},
 };
@@ -42,6 +45,14 @@ impl Outside {
         self.store.restart(now);
         self.asked.clear();
         self.posts.iter_mut().for_each(VecDeque::clear);
+    }
+
+    /// Whether a user may sign in, as the store has it.
+    pub(crate) fn may_sign_in(&self, user: UserId) -> bool {
+        self.store.be(Mood::Prompt);
+        let row = LabsLibrary::user(&self.store, user).expect("the store can be read").expect("it has every user");
+        self.hang();
+        row.active
     }
 
     pub(crate) fn hang(&self) {

@@ -2,7 +2,7 @@
 
 use super::{
     agents::{Agent, Manner},
-    asks::{LIMITS, Pending, Token},
+    asks::{LIMITS, Pending, Token, Validity},
     book::Book,
     faults::Fault,
     socket::Socket,
@@ -98,6 +98,8 @@ pub(crate) struct Labs {
     pub(crate) agents: Vec<Agent>,
     pub(crate) streams: Streams,
     pub(crate) tokens: Vec<Token>,
+    /// Whether those who own sessions may sign in.
+    pub(crate) barred: [Validity; 2],
     pub(crate) asks: Vec<Pending>,
     /// What was answered under each limit, window by window.
     pub(crate) limits: BTreeMap<(u128, u8, i64), Vec<Option<u32>>>,
@@ -147,6 +149,7 @@ impl Labs {
             agents,
             streams: Streams::default(),
             tokens: Vec::new(),
+            barred: [Validity::Good; 2],
             asks: Vec::new(),
             limits: BTreeMap::new(),
             crossed: None,
@@ -329,6 +332,7 @@ impl Labs {
     fn come_to_rest(&mut self, time: Duration) {
         note!(self, "all comes to rest");
         self.calm();
+        self.confirm_users();
         self.check_gone();
         self.pass_quietly(time);
         self.check_rest();
