@@ -285,10 +285,7 @@ mod tests {
                 "homeroom.toml:2: labs.logins_a_minute: expected a whole number from 0 to 4294967295",
             ),
             ("[labs]\nstop_retry = \"0s\"", "homeroom.toml:2: labs.stop_retry: expected a duration from 10ms to 24h"),
-            (
-                "[labs]\ntunnel_window = \"127KiB\"",
-                "homeroom.toml:2: labs.tunnel_window: expected a size from",
-            ),
+            ("[labs]\ntunnel_window = \"127KiB\"", "homeroom.toml:2: labs.tunnel_window: expected a size from"),
             ("[labs]\nearly_bytes = \"2MiB\"", "homeroom.toml:2: labs.early_bytes: expected early_bytes to be no more"),
             ("[labs]\nnamespace = \"a b\"", "homeroom.toml:2: labs.namespace: expected 1 to 64 letters"),
         ] {

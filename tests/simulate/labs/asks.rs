@@ -224,15 +224,19 @@ impl Labs {
         let user = self.dice.below(2);
         let active = self.dice.percent(60);
         self.barred[user] = Validity::Unsure;
-        let edit = |user| Record::EditedUser {
-            user,
+        let edit = |active| Record::EditedUser {
+            user: caller(user).id,
             email: None,
             role: None,
             active: Some(active),
             password_hash: None,
             last_login: None,
         };
-        self.ask(Ask::Keep(edit(caller(user).id)));
+        self.ask(Ask::Keep(edit(active)));
+        // Now and then somebody decides otherwise at the same time.
+        if self.dice.percent(40) {
+            self.ask(Ask::Keep(edit(!active)));
+        }
     }
 
     /// When all is quiet every shard has it as the store does.
