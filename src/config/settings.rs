@@ -116,7 +116,8 @@ section! {
         bind: Beside = "presence";
         /// What its paths begin with, such as "/labs".
         prefix: Prefix = "";
-        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address: the page of a desktop asks there.
+        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop asks
+        /// there.
         origin: Option<WebOrigin> = "";
     }
 }

@@ -65,8 +65,8 @@ impl<S> Route<S> {
         Route { face: Face::Internal, ..Route::public(method, path, handler) }
     }
 
-    /// A page of ours, or a file of one: the same for all, and nothing comes of asking for it. Browsers say which page asks for a script, so
-    /// that it is no reason to refuse; other pages get no leave to read the answer.
+    /// A page of ours, or a file of one: the same for all, and nothing comes of asking for it. Browsers say which page asks for a script,
+    /// so that it is no reason to refuse; other pages get no leave to read the answer.
     pub fn page<F, E>(path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
     where
         F: Future<Output = Result<Answer, E>> + 'static,

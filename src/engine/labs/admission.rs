@@ -24,6 +24,11 @@ use uuid::Uuid;
 const AGENT_KEY: &str = "X-Agent-API-Key";
 const AUTHORIZATION: &str = "Authorization";
 
+/// A user as the registry knows them: the name, and whether everything is theirs.
+type Named = (Arc<str>, bool);
+/// By which token somebody is here, and whose that is.
+type Right = (Uuid, UserId);
+
 impl Engine {
     /// Somebody asks for a socket of labs, in a complete head. `name` is what the path names.
     pub(in crate::engine) fn admit_to_labs(
@@ -96,8 +101,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Whose token it is: the name, whether everything is theirs, which token, and whose.
-    fn user(&self, token: &str, now: Now) -> Result<((Arc<str>, bool), (Uuid, UserId)), Denial> {
+    /// Whose token it is.
+    fn user(&self, token: &str, now: Now) -> Result<(Named, Right), Denial> {
         let claims = self.rules.labs_users.read(token, now.wall).map_err(|flaw| match flaw {
             UserFlaw::Invalid => Denial::BadToken,
             UserFlaw::Expired => Denial::OldToken,
@@ -122,7 +127,7 @@ impl Engine {
     }
 
     /// One whose upgrade is answered when the registry has spoken.
-    fn seat_held(&mut self, key: Key, mut seat: Seat, (token, user): (Uuid, UserId), read: &[u8], now: Now) {
+    fn seat_held(&mut self, key: Key, mut seat: Seat, (token, user): Right, read: &[u8], now: Now) {
         seat.held = Some(read.to_vec());
         seat.token = Some(token);
         seat.user = Some(user);

@@ -73,8 +73,8 @@ impl Engine {
         }
     }
 
-    /// Who has a record written that is not the registry's. What users may is written by one shard for each of them: of two changes all shards
-    /// hear in the order in which they are on disk.
+    /// Who has a record written that is not the registry's. What a user may is written by one shard: of two changes all shards hear in the
+    /// order in which they are on disk.
     fn writer_of_record(&self, record: &Record) -> ShardId {
         match record {
             Record::NewUser { user, .. } => self.ring.home(user.id.as_bytes()),

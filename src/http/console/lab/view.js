@@ -13,7 +13,10 @@ function show(name, card) {
   for (const id of ['sign-in', 'unlock', 'state']) at(id).hidden = id !== card;
   at('screen-tools').hidden = name !== 'screen';
   at('sign-out').hidden = name === 'signing-in';
-  if (name !== 'screen') closePanel();
+  if (name !== 'screen') {
+    closePanel();
+    at('hint').classList.remove('shown');
+  }
 }
 
 /** Asks who is there. */
