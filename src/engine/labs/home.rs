@@ -9,7 +9,7 @@ use crate::{
     protocols::labs::{
         Outcome, Registry, ToRegistry,
         asks::{Ask, LimitKey},
-        record::Kept,
+        record::{Kept, Record},
     },
     realtime::{Now, ShardId, StoreFault},
 };
@@ -59,7 +59,7 @@ impl Engine {
 
     fn answerer_of(&self, ask: &Ask) -> ShardId {
         match ask {
-            Ask::Keep(_) => self.id,
+            Ask::Keep(record) => self.writer_of_record(record),
             Ask::Limit { key: LimitKey::User(user), .. } => self.ring.home(user.as_bytes()),
             Ask::Limit { key: LimitKey::Address(address), .. } => self.ring.home(&address.to_be_bytes()),
             Ask::Create(_)
@@ -70,6 +70,20 @@ impl Engine {
             | Ask::Enrol(_)
             | Ask::Pulse { .. }
             | Ask::Drain { .. } => self.ring.home(HOME),
+        }
+    }
+
+    /// Who has a record written that is not the registry's. What a user may is written by one shard: of two changes all shards hear in the
+    /// order in which they are on disk.
+    fn writer_of_record(&self, record: &Record) -> ShardId {
+        match record {
+            Record::NewUser { user, .. } => self.ring.home(user.id.as_bytes()),
+            Record::EditedUser { user, .. } => self.ring.home(user.as_bytes()),
+            Record::Change(_)
+            | Record::Activity { .. }
+            | Record::Template { .. }
+            | Record::NoTemplate { .. }
+            | Record::Revoked { .. } => self.id,
         }
     }
 

@@ -8,10 +8,9 @@ use crate::{
 use homeroom::{
     auth::UserClaims,
     protocols::labs::{
-        Standing,
         asks::{Ask, Caller, Creation, LimitKey, Refused, Reply, Target, Window},
         letters::{Capacity, Dialect, Hello},
-        model::{Resources, Role, Session, State, Template, Vnc},
+        model::{Resources, Role, Session, State, Template, User, Vnc},
         record::{Kept, Record},
     },
     realtime::{Moment, UnixMicros},
@@ -90,14 +89,19 @@ fn template() -> Template {
     }
 }
 
-fn caller(user: usize) -> Caller {
-    Caller { id: Uuid::from_u128(0xA00 + user as u128), name: OWNERS[user].into(), admin: user == 2 }
+/// The users, as they are made.
+pub(crate) fn users() -> impl Iterator<Item = Record> {
+    (0..OWNERS.len()).map(|user| {
+        let Caller { id, name, admin } = caller(user);
+        let role = if admin { Role::Admin } else { Role::User };
+        let username = name.to_string();
+        let user = User { id, username, email: String::new(), role, active: true, created_at: EPOCH, last_login: None };
+        Record::NewUser { user, password_hash: String::new() }
+    })
 }
 
-/// What a user may, as every shard knows it.
-pub(crate) fn standing(user: usize) -> Standing {
-    let Caller { id, admin, .. } = caller(user);
-    Standing { user: id, role: Some(if admin { Role::Admin } else { Role::User }), active: Some(true) }
+fn caller(user: usize) -> Caller {
+    Caller { id: Uuid::from_u128(0xA00 + user as u128), name: OWNERS[user].into(), admin: user == 2 }
 }
 
 impl Labs {
@@ -157,7 +161,8 @@ impl Labs {
             78..80 => Some(Ask::Agents),
             80..83 => Some(Ask::Drain { agent: name.into(), draining: self.dice.percent(25) }),
             83 => return self.agent_enrols(which),
-            84..88 => return self.log_out(),
+            84..87 => return self.log_out(),
+            87 => return self.bar_or_let_in(),
             _ => {
                 let user = Uuid::from_u128(self.dice.below(3) as u128);
                 let window = *self.dice.pick(&Labs::windows());
@@ -214,12 +219,57 @@ impl Labs {
         }
     }
 
+    /// An admin decides whether a user may sign in.
+    fn bar_or_let_in(&mut self) {
+        let user = self.dice.below(2);
+        let active = self.dice.percent(60);
+        self.barred[user] = Validity::Unsure;
+        let edit = |active| Record::EditedUser {
+            user: caller(user).id,
+            email: None,
+            role: None,
+            active: Some(active),
+            password_hash: None,
+            last_login: None,
+        };
+        self.ask(Ask::Keep(edit(active)));
+        // Now and then somebody decides otherwise at the same time.
+        if self.dice.percent(40) {
+            self.ask(Ask::Keep(edit(!active)));
+        }
+    }
+
+    /// When all is quiet every shard has it as the store does.
+    pub(crate) fn confirm_users(&mut self) {
+        for user in 0..self.barred.len() {
+            let is_in = self.outside.may_sign_in(caller(user).id);
+            self.barred[user] = match self.barred[user] {
+                Validity::Bad(since) if !is_in => Validity::Bad(since),
+                _ if is_in => Validity::Good,
+                _ => Validity::Bad(self.now.moment),
+            };
+        }
+    }
+
+    /// Whether whoever comes with a token may come in: that of the token, and of its user.
+    pub(crate) fn validity(&self, token: usize) -> Validity {
+        let token = &self.tokens[token];
+        let user = self.barred.get(token.user).copied().unwrap_or(Validity::Good);
+        match (token.validity, user) {
+            (Validity::Bad(one), Validity::Bad(other)) => Validity::Bad(one.min(other)),
+            (Validity::Bad(since), _) | (_, Validity::Bad(since)) => Validity::Bad(since),
+            (Validity::Unsure, _) | (_, Validity::Unsure) => Validity::Unsure,
+            (Validity::Good, Validity::Good) => Validity::Good,
+        }
+    }
+
     /// What was not confirmed before a crash is as the store has it.
     pub(crate) fn tokens_after_crash(&mut self) {
         for token in &mut self.tokens {
             let is_bad = self.book.revoked.contains(&token.id);
             token.validity = if is_bad { Validity::Bad(self.now.moment) } else { Validity::Good };
         }
+        self.confirm_users();
     }
 
     /// Every session that is not over is ended by an admin.
@@ -260,6 +310,7 @@ impl Labs {
                 which.into_iter().for_each(|agent| agent.is_enrolled = true);
             }
             (Ask::Keep(Record::Revoked { token, .. }), Reply::Kept(Kept::Done)) => self.confirm(*token),
+            (Ask::Keep(Record::EditedUser { .. }), Reply::Kept(Kept::Done) | Reply::Refused(Refused::Store(_))) => {}
             // It may be revoked all the same.
             (Ask::Keep(Record::Revoked { .. }), Reply::Refused(Refused::Store(_))) => {}
             (Ask::Limit { key, window }, Reply::Limit { limit, remaining, reset }) => {

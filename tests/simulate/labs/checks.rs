@@ -71,7 +71,7 @@ impl Labs {
     pub(crate) fn check_revoked(&self) {
         for (conn, socket) in self.sockets.iter().filter(|(_, own)| own.flight.is_none() && own.is_live()) {
             let Some(viewer) = socket.viewer() else { continue };
-            if let Validity::Bad(since) = self.tokens[viewer.token].validity {
+            if let Validity::Bad(since) = self.validity(viewer.token) {
                 let time = self.now.moment.since(since);
                 assert!(time <= REVOKED, "{conn:?} watches {time:?} after its token was revoked");
             }
@@ -84,10 +84,11 @@ impl Labs {
         let Some(viewer) = socket.viewer() else { return };
         let (token, row) = (&self.tokens[viewer.token], self.book.sessions.get(&viewer.session));
         let may = row.is_some_and(|row| token.user == 2 || *row.user == *OWNERS[token.user]);
-        let was_bad = matches!(token.validity, Validity::Bad(since) if since < socket.came_at);
+        let validity = self.validity(viewer.token);
+        let was_bad = matches!(validity, Validity::Bad(since) if since < socket.came_at);
         match status {
             101 => assert!(may && !was_bad, "{conn:?} may see what is another's, or with a revoked token"),
-            401 => assert_ne!(token.validity, Validity::Good, "{conn:?} is refused with a good token"),
+            401 => assert_ne!(validity, Validity::Good, "{conn:?} is refused with a good token"),
             403 => assert!(!may, "{conn:?} is refused what is its own"),
             404 => {
                 assert!(

@@ -65,10 +65,8 @@ impl Labs {
         if std::mem::replace(&mut socket.has_ended, true) || socket.is_over {
             return;
         }
-        let agent = if let Who::Agent(which) = socket.who { Some(which) } else { None };
         note!(self, "{conn:?} ends");
         let now = self.now;
-        agent.into_iter().for_each(|which| self.agents[which].lost_at = now.moment);
         self.feed(conn.shard.index()).ended(conn, now);
     }
 

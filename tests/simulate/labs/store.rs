@@ -4,7 +4,10 @@ use super::{faults::Fault, world::Labs};
 use crate::world::note;
 use homeroom::{
     engine::Answer,
-    protocols::labs::record::{Change, Kept, Record},
+    protocols::labs::{
+        UserId,
+        record::{Change, Kept, Record},
+    },
     realtime::{ShardId, StoreFault},
     store::{self, LabsLibrary, MemoryStore, Mood, Store, Ticket},
 };
@@ -29,6 +32,10 @@ pub(crate) struct Outside {
 impl Outside {
     pub(crate) fn new(shards: usize) -> Outside {
         let store = MemoryStore::new(256);
+        for record in super::asks::users() {
+            store.keep_labs(Ticket { shard: ShardId(0), token: 0 }, record).expect("there is room");
+        }
+        store.take_answers();
         store.be(HANGING);
         Outside { store, asked: BTreeMap::new(), posts: (0..shards).map(|_| VecDeque::new()).collect() }
     }
@@ -38,6 +45,14 @@ impl Outside {
         self.store.restart(now);
         self.asked.clear();
         self.posts.iter_mut().for_each(VecDeque::clear);
+    }
+
+    /// Whether a user may sign in, as the store has it.
+    pub(crate) fn may_sign_in(&self, user: UserId) -> bool {
+        self.store.be(Mood::Prompt);
+        let row = LabsLibrary::user(&self.store, user).expect("the store can be read").expect("it has every user");
+        self.hang();
+        row.active
     }
 
     pub(crate) fn hang(&self) {

@@ -2,9 +2,8 @@
 
 use super::{
     agents::{Agent, Manner},
-    asks::{LIMITS, Pending, Token, standing},
+    asks::{LIMITS, Pending, Token, Validity},
     book::Book,
-    checks::OWNERS,
     faults::Fault,
     socket::Socket,
     store::Outside,
@@ -99,6 +98,8 @@ pub(crate) struct Labs {
     pub(crate) agents: Vec<Agent>,
     pub(crate) streams: Streams,
     pub(crate) tokens: Vec<Token>,
+    /// Whether those who own sessions may sign in.
+    pub(crate) barred: [Validity; 2],
     pub(crate) asks: Vec<Pending>,
     /// What was answered under each limit, window by window.
     pub(crate) limits: BTreeMap<(u128, u8, i64), Vec<Option<u32>>>,
@@ -148,6 +149,7 @@ impl Labs {
             agents,
             streams: Streams::default(),
             tokens: Vec::new(),
+            barred: [Validity::Good; 2],
             asks: Vec::new(),
             limits: BTreeMap::new(),
             crossed: None,
@@ -167,9 +169,7 @@ impl Labs {
 
     fn begin(&mut self, shards: usize) {
         self.outside.store.be(Mood::Prompt);
-        let mut loaded = self.outside.store.labs().expect("the store can be read");
-        // The users themselves are not in the records of this world.
-        loaded.standings = (0..OWNERS.len()).map(standing).collect();
+        let loaded = self.outside.store.labs().expect("the store can be read");
         let revoked = self.outside.store.revoked(self.now.wall).expect("the store can be read");
         self.outside.hang();
         self.seed = self.seed.wrapping_mul(31).wrapping_add(7);
@@ -332,6 +332,7 @@ impl Labs {
     fn come_to_rest(&mut self, time: Duration) {
         note!(self, "all comes to rest");
         self.calm();
+        self.confirm_users();
         self.check_gone();
         self.pass_quietly(time);
         self.check_rest();
