@@ -1,4 +1,5 @@
-//! What the house asks of the outside: permission services, language models and tools over HTTP; the key files of its own folder; passwords.
+//! What the house asks of the outside: permission services, language models and tools over HTTP; the key files of its own folder;
+//! passwords.
 
 pub mod keys;
 pub mod models;

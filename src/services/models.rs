@@ -140,5 +140,4 @@ fn length(utterance: &Utterance) -> usize {
 }
 
 #[cfg(test)]
-#[path = "models_tests.rs"]
 mod tests;
