@@ -58,8 +58,8 @@ impl Endpoint {
         Ok(Endpoint { url, client, key: key.transpose()?, patience, places })
     }
 
-    /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. Whoever drops the future ends the request: its
-    /// connection is closed. Runs in any Tokio runtime with time and network.
+    /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. Whoever drops the future ends the request:
+    /// its connection is closed. Runs in any Tokio runtime with time and network.
     pub async fn answer(&self, prompt: &Prompt, mut tell: impl FnMut(Word)) {
         let begun = timeout(self.patience.first, self.begin(prompt)).await.unwrap_or(Err(Fault::TimedOut));
         match begun {

@@ -35,8 +35,8 @@ pub(super) enum BodyFault {
     Broken(reqwest::Error),
 }
 
-/// A URL of a service and a client for it, with a pool of connections of its own. Redirects are not followed, and proxies of the environment
-/// not used: what is sent holds secrets, and goes where the configuration says.
+/// A URL of a service and a client for it, with a pool of connections of its own. Redirects are not followed, and proxies of the
+/// environment not used: what is sent holds secrets, and goes where the configuration says.
 ///
 /// For `https` reads the machine's CA certificates from its files.
 pub(super) fn client(url: &str) -> Result<(Url, Client), SetupFault> {
