@@ -90,7 +90,7 @@ fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publis
 
 /// What each worker's students sign in with.
 fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credentials>, Stop> {
-    match (&crowd.site.tokens, &crowd.site.key) {
+    match (&crowd.signing.tokens, &crowd.signing.key) {
         (Some(path), _) => {
             let tokens = tokens(path)?;
             if fate == Fate::Stay && tokens.len() < crowd.students as usize {
@@ -100,7 +100,7 @@ fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credential
             Ok((0..workers).map(|worker| Credentials::Tokens(of(worker).collect())).collect())
         }
         (None, Some(path)) => {
-            let (issuer, audience) = (crowd.site.issuer.clone(), crowd.site.aud.clone());
+            let (issuer, audience) = (crowd.signing.issuer.clone(), crowd.signing.aud.clone());
             let key = Credentials::Key { secret: secret(path)?, issuer, audience, expires: expiry() };
             Ok(vec![key; workers as usize])
         }
