@@ -1,7 +1,7 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, check_config, conclude, doctor, join, owner, print_config, serve, token,
+    Command, CommandLine, TokenCommand, check_config, conclude, doctor, join, owner, print_config, serve, token, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -16,9 +16,11 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::Join(arguments) => join::run(&arguments),
         Command::Owner(arguments) => owner::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),
             TokenCommand::Quiz(arguments) => token::run(&arguments, token::Api::Quiz),
+            TokenCommand::Labs(arguments) => user_token::run(&arguments),
         },
     })
 }

@@ -167,15 +167,15 @@ fn issuer_flaws(issuer: &Issuer) -> Vec<KeyFlaw> {
 }
 
 /// The three parts of a compact JWS, and the first two as they were signed.
-struct Parts<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signed: &'a str,
-    signature: &'a str,
+pub(super) struct Parts<'a> {
+    pub(super) header: &'a str,
+    pub(super) payload: &'a str,
+    pub(super) signed: &'a str,
+    pub(super) signature: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    fn of(token: &'a str) -> Option<Parts<'a>> {
+    pub(super) fn of(token: &'a str) -> Option<Parts<'a>> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
         (!payload.contains('.')).then_some(Parts { header, payload, signed, signature })
@@ -223,14 +223,15 @@ fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64
 }
 
 /// JSON that is an object: serde would fill a struct from an array as well.
-fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return None;
     }
     serde_json::from_slice(json).ok()
 }
 
-fn check_header(encoded: &str, algorithm: Algorithm) -> Result<(), Flaw> {
+/// A header that names this algorithm and nothing that must be understood.
+pub(super) fn check_header(encoded: &str, algorithm: Algorithm) -> Result<(), Flaw> {
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Flaw::Header)?;
     let header: Header<'_> = object(&json).ok_or(Flaw::Header)?;
     if header.alg != algorithm.name() || header.crit.0 {

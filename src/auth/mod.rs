@@ -10,6 +10,7 @@ pub mod key;
 pub mod permission;
 pub mod session;
 pub mod token;
+pub mod user;
 
 #[cfg(test)]
 mod hostile;
@@ -19,3 +20,4 @@ pub use key::{Algorithm, KeyFault, KeyFlaw, Secret};
 pub use permission::{Action, Actions, Decision, Grants, PermissionQuestion, Permissions, Rule, ServiceId};
 pub use session::{SESSION_TOKEN_CHARS, SessionKey};
 pub use token::{Claims, SigningKey, subjects};
+pub use user::{USER_TOKEN_LIFETIME, UserClaims, UserFlaw, UserKey};

@@ -5,9 +5,14 @@ pub mod doctor;
 pub mod flags;
 pub mod join;
 pub mod owner;
+mod people;
 pub mod print_config;
+pub mod prompt;
 pub mod serve;
+mod server;
 pub mod token;
+pub mod user;
+pub mod user_token;
 
 use crate::config::Faults;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -40,6 +45,8 @@ pub enum Command {
     Join(join::JoinArguments),
     /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
     Owner(owner::OwnerArguments),
+    /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
+    User(user::UserArguments),
     /// Print tokens for an API, one a line.
     Token(TokenApi),
 }
@@ -59,6 +66,8 @@ pub enum TokenCommand {
     Presence(token::TokenArguments),
     /// Tokens for owners of quizzes.
     Quiz(token::TokenArguments),
+    /// A token of one of the users of labs.
+    Labs(user_token::UserTokenArguments),
 }
 
 /// Why a command did not do what it was told.

@@ -54,7 +54,7 @@ impl Engine {
         match self.bearer(query, now) {
             Ok(Bearer::Owner(owner)) => match upgrade_in(read) {
                 Some(request) => {
-                    self.accept_upgrade(key, &request);
+                    self.accept_upgrade(key, &request, None);
                     self.open_owner(key, owner, now);
                     self.read_messages(key, &read[request.length..], now);
                 }
@@ -94,7 +94,7 @@ impl Engine {
         match (denial, upgrade_in(&read)) {
             (Some(denial), _) => self.deny(key, denial, now),
             (None, Some(request)) => {
-                self.accept_upgrade(key, &request);
+                self.accept_upgrade(key, &request, None);
                 self.open_participant(key, (quiz, attempt), now);
                 self.read_messages(key, &read[request.length..], now);
             }

@@ -3,6 +3,7 @@
 use super::{Engine, Letter};
 use crate::{
     protocols::{
+        labs::{self, ToRegistry},
         presence::{self, ToHome},
         quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
@@ -30,6 +31,8 @@ pub(super) struct Asks<R> {
 pub(super) type PresenceAsks = Asks<presence::asks::Reply>;
 /// Those that ask quizzes.
 pub(super) type QuizAsks = Asks<quiz::asks::Reply>;
+/// Those that ask the registry of labs, and who answers in its place.
+pub(super) type LabsAsks = Asks<labs::asks::Reply>;
 
 impl<R> Default for Asks<R> {
     fn default() -> Self {
@@ -104,6 +107,24 @@ impl Engine {
     /// Nobody waits for this answer any more.
     pub fn forget_quiz_ask(&mut self, number: u64) {
         self.quiz_asks.forget(number);
+    }
+
+    /// As [`Engine::ask`], to the registry of labs, or to whoever answers this ask in its place. Waited for with
+    /// [`Engine::poll_labs_reply`] until then or [`Engine::forget_labs_ask`]. One that nobody waits for any more is done all the same.
+    pub fn ask_labs(&mut self, ask: labs::asks::Ask) -> u64 {
+        let number = self.labs.asks.open();
+        self.post_to_registry(ToRegistry::Ask { asker: self.id, number, ask: Box::new(ask) });
+        number
+    }
+
+    /// The answer, once.
+    pub fn poll_labs_reply(&mut self, number: u64, waker: &Waker) -> Poll<labs::asks::Reply> {
+        self.labs.asks.poll(number, waker)
+    }
+
+    /// Nobody waits for this answer any more.
+    pub fn forget_labs_ask(&mut self, number: u64) {
+        self.labs.asks.forget(number);
     }
 
     /// Sorts classrooms by their homes, for a question about many.

@@ -27,6 +27,8 @@ pub struct Send {
     pub conn: ConnId,
     /// What.
     pub segment: Segment,
+    /// What follows it, in order: sent along with it, each from where it lies.
+    pub more: Vec<Segment>,
 }
 
 /// A connection that turned out to be plain HTTP.
@@ -51,4 +53,11 @@ pub struct Output {
     pub closes: Vec<ConnId>,
     /// To REST.
     pub handoffs: Vec<Handoff>,
+    /// Much will come from these: receive it in large pieces from now on.
+    pub bulk: Vec<ConnId>,
+    /// Receive nothing from these until they are resumed. What has arrived by then is still told, and the end where there is one; an end that
+    /// comes later is not.
+    pub pauses: Vec<ConnId>,
+    /// Receive again. The engine says it of none that is over.
+    pub resumes: Vec<ConnId>,
 }

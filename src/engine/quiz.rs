@@ -73,9 +73,17 @@ impl Engine {
     }
 
     /// A connection leaves the phase that it was in.
-    pub(super) fn leaves(&mut self, phase: &Phase) {
-        if let Phase::Quiz(machine) = phase {
-            *self.present.of(machine) -= 1;
+    pub(super) fn leaves(&mut self, key: Key, phase: &Phase) {
+        match phase {
+            Phase::Quiz(machine) => *self.present.of(machine) -= 1,
+            Phase::Labs(seat) => self.leaves_labs(key, seat),
+            Phase::Head(_)
+            | Phase::Echo
+            | Phase::Presence(_)
+            | Phase::Admitting(_)
+            | Phase::Closing { .. }
+            | Phase::Lingering
+            | Phase::Over => {}
         }
     }
 
@@ -85,7 +93,15 @@ impl Engine {
         match self.connections.at(key).map(|connection| &connection.phase) {
             Some(Phase::Quiz(_)) => self.quiz_event(key, Event::Home(letter), now),
             Some(Phase::Admitting(_)) => self.admission_decided(key, &letter, now),
-            Some(Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over)
+            Some(
+                Phase::Head(_)
+                | Phase::Echo
+                | Phase::Presence(_)
+                | Phase::Labs(_)
+                | Phase::Closing { .. }
+                | Phase::Lingering
+                | Phase::Over,
+            )
             | None => {
                 let owed = late(&letter, conn).or_else(|| self.strays.decided(&letter, conn));
                 owed.into_iter().for_each(|letter| self.post_to_quiz(letter));

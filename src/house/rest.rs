@@ -1,5 +1,6 @@
 //! The contracts of REST, fulfilled: homes are asked by letters, records and services by the bridge.
 
+mod labs;
 mod quiz;
 
 use super::{House, metrics, shift::Shift};
@@ -14,8 +15,8 @@ use crate::{
     },
     realtime::{ClassroomId, UnixMicros},
     runtime::{Clock, Nudge, Phase, Stage},
-    services::Passwords,
-    store::{Outcome, Store},
+    services::{PasswordFault, Passwords},
+    store::{Outcome, Read, Store},
 };
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
@@ -36,14 +37,15 @@ pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
     let mut serves = listener.serves.clone();
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
-    serves.iter().fold(Table::default(), |table, (api, prefix)| {
-        let routes = match api {
-            Api::Presence => presence::routes(),
-            Api::Quiz => http::quiz::routes(),
-            Api::Internal => internal::routes().into_iter().chain(http::quiz::internal_routes()).collect(),
-        };
-        table.with(prefix, routes).expect("the settings' check refuses prefixes that make no route")
-    })
+    let whole = serves.iter().try_fold(Table::default(), |table, (api, prefix)| match api {
+        Api::Presence => table.with(prefix, presence::routes()),
+        Api::Quiz => table.with(prefix, http::quiz::routes()),
+        Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
+        Api::Internal => [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes()]
+            .into_iter()
+            .try_fold(table, |table, routes| table.with(prefix, routes)),
+    });
+    whole.expect("the settings' check refuses prefixes that make no route")
 }
 
 /// An ask on its way: forgotten when its future is dropped, as when the client has gone.
@@ -59,6 +61,12 @@ impl Drop for Asked<'_> {
 }
 
 impl Rest {
+    /// Reads the records on a thread that may wait.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn Store) -> Read<T> + Send + 'static) -> Read<T> {
+        let store = self.store.clone();
+        self.bridge.call(move || read(&*store)).await.unwrap_or(Err(StoreFault::Busy))
+    }
+
     async fn ask_classroom(&self, ask: Ask) -> Reply {
         let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask(ask) };
         self.nudge.nudge();
@@ -149,4 +157,15 @@ impl rooms::Observatory for Rest {
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
+}
+
+fn unhashed(why: PasswordFault) -> StoreFault {
+    match why {
+        PasswordFault::Crowded => StoreFault::Busy,
+        PasswordFault::Failed => StoreFault::Failed,
+    }
+}
+
+fn random(bytes: &mut [u8]) {
+    aws_lc_rs::rand::fill(bytes).expect("the kernel has randomness, as it had at the start; a key without it would be nobody's");
 }

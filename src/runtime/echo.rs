@@ -96,7 +96,11 @@ impl Echo {
             }
             slot.sending = true;
             let conn = ConnId { shard: ShardId(self.shard), generation: slot.generation, slot: place as u32 };
-            self.published.push(Send { conn, segment: Segment { batch: batch.clone(), range: 0..batch.len() as u32 } });
+            self.published.push(Send {
+                conn,
+                segment: Segment { batch: batch.clone(), range: 0..batch.len() as u32 },
+                more: Vec::new(),
+            });
         }
     }
 
@@ -240,7 +244,7 @@ impl Shard for Echo {
                 slot.sending = true;
                 let batch = Rc::new(std::mem::take(&mut slot.waiting));
                 let range = 0..batch.len() as u32;
-                out.sends.push(Send { conn, segment: Segment { batch, range } });
+                out.sends.push(Send { conn, segment: Segment { batch, range }, more: Vec::new() });
                 if std::mem::take(&mut slot.half_close) {
                     out.half_closes.push(conn);
                 }

@@ -386,7 +386,7 @@ impl<E: Shard> Pump<E> {
         busy
     }
 
-    fn send(&mut self, Send { conn, segment }: Send) {
+    fn send(&mut self, Send { conn, segment, more: _ }: Send) {
         match self.sockets.at(conn) {
             Some(socket) if !socket.has(Mark::CLOSING) && !socket.has(Mark::HANDING) => {
                 debug_assert!(!socket.has(Mark::SENDING), "one send in flight for each connection");

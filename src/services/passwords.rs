@@ -92,14 +92,16 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMS)
 }
 
-fn hash(password: &str) -> Result<String, PasswordFault> {
+/// As [`Passwords::hash`], here and now: for a process that serves nobody.
+pub fn hash(password: &str) -> Result<String, PasswordFault> {
     let mut salt = [0; RECOMMENDED_SALT_LEN];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| PasswordFault::Failed)?;
     let hash = argon2().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| PasswordFault::Failed)?;
     Ok(hash.to_string())
 }
 
-fn check(password: &str, known: Option<&str>) -> Result<bool, PasswordFault> {
+/// As [`Passwords::check`], here and now.
+pub fn check(password: &str, known: Option<&str>) -> Result<bool, PasswordFault> {
     match argon2().verify_password(password.as_bytes(), known.unwrap_or(NOBODYS)) {
         Ok(()) => Ok(known.is_some()),
         Err(password_hash::Error::PasswordInvalid) => Ok(false),

@@ -8,6 +8,7 @@ import re
 import secrets
 import signal
 import subprocess
+import termios
 import time
 import tomllib
 
@@ -200,6 +201,17 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(build):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, shown
         assert password.encode() not in shown, "the password was shown"
     assert signed_in(house, "mary", password).status_code == 200
+
+
+def test_whoever_gives_up_at_the_password_finds_the_terminal_as_it_was():
+    child, ours = pty.fork()
+    if child == 0:
+        os.execv(BINARY, [BINARY, "owner", "mary"])
+    heard(ours, b"Password: ")
+    os.write(ours, b"half a pass\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGINT
+    assert termios.tcgetattr(ours)[3] & termios.ECHO
+    os.close(ours)
 
 
 def heard(terminal: int, until: bytes | None) -> bytes:

@@ -2,9 +2,10 @@
 
 use super::quizzes::{Library, session_key};
 use crate::{
-    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey},
+    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey},
     engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi},
     protocols::{
+        labs,
         presence::{Settings, asks::Reply, record::StoreFault},
         quiz,
     },
@@ -124,6 +125,9 @@ impl World {
             quiz_authority: Authority::new([issuer]).unwrap(),
             quiz_session: session_key(),
             quiz: quiz::Settings::default(),
+            labs_users: UserKey::new(&Secret::new(SECRET)).unwrap(),
+            labs_agents: None,
+            labs: labs::Settings::default(),
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
@@ -331,6 +335,10 @@ impl World {
                     let result = self.library.load(quiz);
                     let now = self.now;
                     self.engines[shard].answer(Answer::Loaded { quiz, result }, now);
+                }
+                Question::KeepLabs { ticket, .. } => {
+                    let now = self.now;
+                    self.engines[shard].answer(Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) }, now);
                 }
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
             }

@@ -1,6 +1,6 @@
 //! The contracts of the quiz routes: homes are asked by letters, the records by the bridge, passwords there as well.
 
-use super::Rest;
+use super::{Rest, random, unhashed};
 use crate::{
     auth::{Claims, SigningKey},
     house::rules,
@@ -18,8 +18,7 @@ use crate::{
         },
     },
     realtime::{StoreFault, UnixMicros},
-    services::PasswordFault,
-    store::{self, Read},
+    store::Read,
 };
 use std::{future::poll_fn, time::Duration};
 
@@ -43,14 +42,6 @@ impl Quizzes for Rest {
         let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask_quiz(ask) };
         self.nudge.nudge();
         poll_fn(|cx| self.shift.borrow_mut().engine.poll_quiz_reply(asked.number, cx.waker())).await
-    }
-}
-
-impl Rest {
-    /// Reads the records on a thread that may wait.
-    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn store::Store) -> Read<T> + Send + 'static) -> Read<T> {
-        let store = self.store.clone();
-        self.bridge.call(move || read(&*store)).await.unwrap_or(Err(StoreFault::Busy))
     }
 }
 
@@ -170,16 +161,8 @@ fn signed_in(key: &SigningKey, name: &str, now: UnixMicros) -> Option<SignedIn> 
     Some(SignedIn { access_token: key.issue(&claims, now)?, lifetime: SIGNED_IN })
 }
 
-fn unhashed(why: PasswordFault) -> StoreFault {
-    match why {
-        PasswordFault::Crowded => StoreFault::Busy,
-        PasswordFault::Failed => StoreFault::Failed,
-    }
-}
-
 impl Chance for Rest {
     fn fill(&self, bytes: &mut [u8]) {
-        aws_lc_rs::rand::fill(bytes)
-            .expect("the kernel has randomness, as it had at the start; a key without it would be nobody's");
+        random(bytes);
     }
 }

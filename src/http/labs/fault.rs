@@ -93,7 +93,7 @@ impl From<StoreFault> for Fault {
 /// How a refusal is told: carried by its answer to the gate, which knows the time and the request's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Telling {
-    status: StatusCode,
+    pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) error: &'static str,
     pub(super) message: Cow<'static, str>,

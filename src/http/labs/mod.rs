@@ -13,6 +13,7 @@ mod fault;
 mod fields;
 pub mod gate;
 mod given;
+mod internal;
 mod logs;
 mod params;
 pub mod rooms;
@@ -27,6 +28,7 @@ use super::{rooms::Clock, table::Route};
 pub use fault::Fault;
 pub use gate::gate;
 use http::Method;
+pub use internal::internal_routes;
 use rooms::{Chance, Credentials, Library, Registry};
 
 /// All that the routes ask of the house.

@@ -146,13 +146,14 @@ pub struct AgentQuery {
     pub region: String,
 }
 
-/// Reads `/vnc-viewer/{session_id}?token=…`. A name that is no UUID is that of no session; a token comes before it.
+/// Reads `/vnc-viewer/{session_id}?token=…`; `bearer` is the token of the `Authorization` header, for those whose query has none. A name that
+/// is no UUID is that of no session; a token comes before it.
 ///
 /// # Errors
 /// [`Denial::NoToken`], [`Denial::Invalid`], and [`Denial::View`] of [`ViewRefused::NoSession`].
-pub fn viewer<'a>(session_id: &str, query: Option<&'a str>) -> Result<ViewerQuery<'a>, Denial> {
+pub fn viewer<'a>(session_id: &str, query: Option<&'a str>, bearer: Option<&'a str>) -> Result<ViewerQuery<'a>, Denial> {
     let [token] = parameters(query, ["token"])?;
-    let token = token.filter(|token| !token.is_empty()).ok_or(Denial::NoToken)?;
+    let token = token.or(bearer.map(Cow::Borrowed)).filter(|token| !token.is_empty()).ok_or(Denial::NoToken)?;
     let session = SessionId::try_parse(session_id).map_err(|_| Denial::View(ViewRefused::NoSession))?;
     Ok(ViewerQuery { session, token })
 }
@@ -177,6 +178,15 @@ pub fn agent_in_field(query: Option<&str>) -> Result<AgentQuery, Denial> {
     let [name] = parameters(query, ["agent_id"])?;
     let name = valid(name, "agent_id")?.ok_or(Denial::Missing("agent_id"))?;
     Ok(AgentQuery { name: name.into(), platform: String::new(), region: String::new() })
+}
+
+/// The key of an agent that has it in the query, as browsers must.
+///
+/// # Errors
+/// [`Denial::Invalid`].
+pub fn agent_key(query: Option<&str>) -> Result<Option<Cow<'_, str>>, Denial> {
+    let [key] = parameters(query, ["key"])?;
+    Ok(key)
 }
 
 /// The subprotocol to answer with, if any: `binary` when the client offers it in a `Sec-WebSocket-Protocol`, none otherwise.

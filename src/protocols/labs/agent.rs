@@ -6,7 +6,7 @@ use super::{
     chunk::Chunk,
     connection::{Effect, Event, Farewell},
     letters::{Capacity, Dialect, FromRegistry, Hello, ToRegistry},
-    proxy_frames::{self, ProxyFrame},
+    proxy_frames::{self, HEADER_BYTES, ProxyFrame},
     pulse::{Beat, Pulse},
     settings::Settings,
     tunnels::{Line, Tunnels},
@@ -93,9 +93,9 @@ impl Agent {
         }
     }
 
-    fn on_binary(&mut self, bytes: &[u8], now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_binary(&mut self, message: Chunk, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         self.pulse.answered();
-        let frame = proxy_frames::read(bytes).filter(|_| self.dialect == Dialect::Contract);
+        let frame = proxy_frames::read(message.bytes()).filter(|_| self.dialect == Dialect::Contract);
         match (self.state, frame) {
             (State::Fresh, _) => self.end(Farewell::NotRegistered, out),
             (State::Registering | State::Online, None) => self.on_fault(Fault::Binary, out),
@@ -103,7 +103,9 @@ impl Agent {
                 self.faults = 0;
                 let line = &mut line(self.dialect, now, settings, out);
                 match frame {
-                    ProxyFrame::Data(id, bytes) => self.tunnels.data(Tunnel::Proxy(id), Chunk::copied(bytes), false, line),
+                    ProxyFrame::Data(id, _) => {
+                        self.tunnels.data(Tunnel::Proxy(id), message.without_first(HEADER_BYTES), false, line);
+                    }
                     ProxyFrame::Credit(id, bytes) => self.tunnels.credit(id, bytes, line),
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::{
     admission::Denial,
-    chunk::Wire,
+    chunk::{Chunk, Wire},
     letters::{FromRegistry, ToRegistry, TunnelWord},
     model::ProxyId,
 };
@@ -14,8 +14,8 @@ use std::time::Duration;
 pub enum Event<'a> {
     /// A whole text message.
     Text(&'a str),
-    /// A whole binary message.
-    Binary(&'a [u8]),
+    /// A whole binary message; of a viewer perhaps a piece of one.
+    Binary(Chunk),
     /// A Pong, whatever it carries.
     Pong,
     /// The time set by [`Effect::Timer`] has come.

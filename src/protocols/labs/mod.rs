@@ -8,6 +8,7 @@
 pub mod admission;
 mod afloat;
 pub mod agent;
+mod agent_key;
 pub mod agent_messages;
 mod agents;
 pub mod asks;
@@ -21,6 +22,7 @@ mod desk;
 mod desktop;
 pub mod dialect;
 mod early;
+pub mod given;
 mod host;
 pub mod idle;
 pub mod letters;
@@ -34,6 +36,7 @@ mod pulse;
 pub mod record;
 pub mod registry;
 mod results;
+mod revoked;
 mod sessions;
 pub mod settings;
 mod tunnels;
@@ -41,12 +44,14 @@ pub mod viewer;
 mod viewers;
 
 pub use agent::Agent;
+pub use agent_key::AgentKey;
 pub use chunk::{Chunk, Wire};
 pub use connection::{Effect, Event, Farewell};
 pub use letters::{FromRegistry, ToRegistry, TunnelWord};
 pub use limits::Limits;
 pub use model::{AgentName, CommandId, ProxyId, SessionId, UserId};
 pub use registry::{Levels, Outcome, Registry};
+pub use revoked::Revoked;
 pub use settings::Settings;
 pub use viewer::Viewer;
 

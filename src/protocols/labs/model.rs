@@ -59,6 +59,13 @@ pub struct Resources {
     pub storage: Option<String>,
 }
 
+impl Default for Resources {
+    /// Of a template that does not say.
+    fn default() -> Resources {
+        Resources { memory: "2Gi".to_owned(), cpu: "1000m".to_owned(), storage: None }
+    }
+}
+
 /// How a template shows its screen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vnc {
@@ -72,6 +79,13 @@ pub struct Vnc {
     /// Bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color_depth: Option<u8>,
+}
+
+impl Default for Vnc {
+    /// Of a template that does not say.
+    fn default() -> Vnc {
+        Vnc { enabled: true, port: 5900, resolution: None, color_depth: None }
+    }
 }
 
 /// What sessions are started from.
@@ -107,6 +121,13 @@ pub struct Template {
     pub created_at: UnixMicros,
     /// Changed.
     pub updated_at: UnixMicros,
+}
+
+impl Template {
+    /// `category` of one that does not say.
+    pub const CATEGORY: &str = "Other";
+    /// `idle_timeout` of one that does not say.
+    pub const IDLE_TIMEOUT: &str = "30m";
 }
 
 /// Where a session stands.

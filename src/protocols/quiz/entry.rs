@@ -20,7 +20,7 @@ impl Sitting {
         asking: Asking,
         c: &mut Circumstances<'_>,
     ) {
-        if let Err(refused) = self.may_start(attempt, &entrant, pass, c.now.wall) {
+        if let Err(refused) = self.may_start(attempt, &entrant, pass, c) {
             return c.refuse(asking, refused);
         }
         let started_at = c.now.wall;
@@ -44,12 +44,12 @@ impl Sitting {
         self.keep(place, write, Record::Started(Box::new(started)), c);
     }
 
-    fn may_start(&self, attempt: AttemptId, entrant: &Entrant, pass: &Pass, at: UnixMicros) -> Result<(), Refused> {
+    fn may_start(&self, attempt: AttemptId, entrant: &Entrant, pass: &Pass, c: &Circumstances<'_>) -> Result<(), Refused> {
         let Quiz { owner, rules, .. } = &*self.quiz;
         if self.quiz.status != Status::Published {
             return Err(Refused::NotPublished);
         }
-        if !is_open(&self.quiz, at) {
+        if !is_open(&self.quiz, c.now.wall) {
             return Err(Refused::NotOpen);
         }
         if !suits(&self.quiz, pass) {
@@ -61,6 +61,9 @@ impl Sitting {
         let tries = self.tries.get(&entrant.participant).copied().unwrap_or(0);
         if rules.max_attempts > 0 && tries >= rules.max_attempts {
             return Err(Refused::NoAttemptsLeft);
+        }
+        if self.running() + self.starting >= c.desk.settings.max_running {
+            return Err(Refused::Crowded);
         }
         // Ids are dealt at random: one that is there already can only be a fault of ours.
         if self.by_id.contains_key(&attempt) { Err(Refused::Store(StoreFault::Failed)) } else { Ok(()) }

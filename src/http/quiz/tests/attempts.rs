@@ -93,6 +93,7 @@ fn one_begins_as_one_participant() {
             json!({"alias": "a", "participant_id": PARTICIPANT}),
             json!({"alias": ""}),
             json!({"alias": "x".repeat(101)}),
+            json!({"alias": "a\u{8}b"}),
             json!({"participant_id": "zzz"}),
             json!({"alias": "a", "event_id": "zzz"}),
             json!({"alias": "a", "access_code": 1}),

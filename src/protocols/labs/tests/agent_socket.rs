@@ -102,7 +102,7 @@ impl Bench {
     }
 
     fn sends(&mut self, number: u32, bytes: &[u8]) -> Vec<Effect> {
-        self.event(Event::Binary(&payload(proxy_frames::data(ProxyId(number), chunk(bytes)))))
+        self.event(Event::Binary(Chunk::copied(&payload(proxy_frames::data(ProxyId(number), chunk(bytes))))))
     }
 
     fn in_field(&mut self, kind: &str, data: &str) -> Vec<Effect> {
@@ -137,7 +137,7 @@ fn register_comes_first_and_in_time() {
     let (mut bench, _) = connected(Dialect::Contract);
     assert_eq!(bench.says(json!({"type": "heartbeat"})), [Effect::End(Farewell::NotRegistered)]);
     let (mut bench, _) = connected(Dialect::Contract);
-    assert_eq!(bench.event(Event::Binary(b"x")), [Effect::End(Farewell::NotRegistered)]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(b"x"))), [Effect::End(Farewell::NotRegistered)]);
     let (mut bench, _) = connected(Dialect::Contract);
     let refused = bench.says(json!({"type": "register", "agent_id": "another"}));
     assert_eq!(refused[1..], [Effect::End(Farewell::BadRegister)]);
@@ -184,7 +184,7 @@ fn a_hundred_senseless_messages_in_a_row_are_too_many() {
                 assert_eq!(bench.says(json!({"type": "pong"})), []);
             }
         }
-        assert_eq!(bench.event(Event::Binary(b"\x09")), [Effect::End(Farewell::Nonsense)]);
+        assert_eq!(bench.event(Event::Binary(Chunk::copied(b"\x09"))), [Effect::End(Farewell::Nonsense)]);
     }
 }
 
@@ -236,10 +236,10 @@ fn one_that_counts_is_given_credit_and_gives_it() {
     assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"five5"))), [data(7, b"five5")], "passes it by a part");
     assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"wait"))), []);
     let credit = |bytes| payload(proxy_frames::credit(ProxyId(7), bytes));
-    assert_eq!(bench.event(Event::Binary(&credit(3))), []);
-    assert_eq!(bench.event(Event::Binary(&credit(1))), [data(7, b"wait")]);
-    assert_eq!(bench.event(Event::Binary(&credit(u32::MAX))), []);
-    assert_eq!(bench.event(Event::Binary(&credit(u32::MAX))), []);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(3)))), []);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(1)))), [data(7, b"wait")]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(u32::MAX)))), []);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(u32::MAX)))), []);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn what_a_viewer_said_last_is_told_before_its_end() {
     bench.viewer(7, TunnelWord::Bytes(chunk(b"last")));
     assert_eq!(bench.viewer(7, TunnelWord::Closed), []);
     assert_eq!(bench.sends(7, b"unseen"), []);
-    let told = bench.event(Event::Binary(&payload(proxy_frames::credit(ProxyId(7), 1))));
+    let told = bench.event(Event::Binary(Chunk::copied(&payload(proxy_frames::credit(ProxyId(7), 1)))));
     assert_eq!(told[0], data(7, b"last"));
     assert_eq!(sent(&told[1..]), [proxy_close(7)]);
     let mut bench = watched(Dialect::Contract);

@@ -256,7 +256,7 @@ impl Run {
         };
         let payload = payload(wire.bytes());
         if wire.bytes()[0] == 0x82 {
-            self.at_agent(Event::Binary(payload));
+            self.at_agent(Event::Binary(Chunk::copied(payload)));
         } else {
             self.at_agent(Event::Text(std::str::from_utf8(payload).unwrap()));
         }
@@ -304,7 +304,7 @@ impl Run {
     fn agent_gives_credit(&mut self) {
         let bytes = std::mem::take(&mut self.owes) as u32;
         if matches!(self.manner, Manner::Counting | Manner::CountingText) {
-            self.at_agent(Event::Binary(payload(proxy_frames::credit(PROXY, bytes).bytes())));
+            self.at_agent(Event::Binary(Chunk::copied(payload(proxy_frames::credit(PROXY, bytes).bytes()))));
         }
     }
 
@@ -351,7 +351,7 @@ impl Run {
         if self.is_accepted && !self.is_paused && !self.is_viewer_done {
             let length = self.dice.below(MESSAGE) as usize;
             let bytes = self.down.next(length);
-            self.at_viewer(Event::Binary(&bytes));
+            self.at_viewer(Event::Binary(Chunk::copied(&bytes)));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
 use std::time::Duration;
 
 fn edit(edit: Edit) -> Ask {
-    Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit }
+    Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit, seen: None }
 }
 
 fn of(rules: Rules) -> World {
@@ -149,7 +149,7 @@ fn an_edit_has_its_rules() {
         Reply::Refused(refused) => refused,
         reply => panic!("{reply:?}"),
     };
-    let strangers = Ask::Edit { quiz: QUIZ, owner: "another".into(), edit: rules_edit() };
+    let strangers = Ask::Edit { quiz: QUIZ, owner: "another".into(), edit: rules_edit(), seen: None };
     assert_eq!(World::new().get(strangers), Reply::Refused(Refused::NotFound));
     let archived = || Quiz { status: Status::Archived, ..quiz(42, 5) };
     for step in [rules_edit(), Edit::Status(Status::Published), Edit::Status(Status::Archived), Edit::NoQuestion(id(1))] {
@@ -165,6 +165,37 @@ fn an_edit_has_its_rules() {
     for wrong in [vec![0, 1], vec![0, 1, 1], vec![0, 1, 2, 3], vec![0, 1, 3]] {
         let order = wrong.into_iter().map(question_id).collect();
         assert_eq!(refusal(quiz(42, 3), Edit::Order(order)), Refused::WrongOrder);
+    }
+}
+
+#[test]
+fn an_edit_of_what_has_changed_since_is_refused() {
+    let mut world = World::new();
+    let step = |title: &str, seen| {
+        let edit = Edit::Rules(Box::new(Rules { title: title.into(), ..rules() }));
+        Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit, seen }
+    };
+    let before = Some(world.quiz().updated_at);
+    let (first, second) = (world.ask(step("A", before)), world.ask(step("B", before)));
+    world.settle();
+    assert!(matches!(world.reply(first), Some(Reply::Edited(_))));
+    assert_eq!(world.reply(second), Some(Reply::Refused(Refused::Changed)));
+    let strangers = Ask::Edit { quiz: QUIZ, owner: "another".into(), edit: Edit::Status(Status::Archived), seen: before };
+    assert_eq!(world.get(strangers), Reply::Refused(Refused::NotFound), "what another's quiz is is not told");
+    let since = Some(world.quiz().updated_at);
+    assert!(matches!(world.get(step("B", since)), Reply::Edited(_)));
+    assert_eq!(world.get(step("C", since)), Reply::Refused(Refused::Changed));
+}
+
+#[test]
+fn no_two_edits_are_of_one_time_whatever_the_clock_says() {
+    let mut world = World::new();
+    let mut last = world.quiz().updated_at;
+    for back in [0, 0, 5_000_000, 0] {
+        world.now.wall.0 -= back;
+        let Reply::Edited(quiz) = world.get(edit(Edit::Rules(Box::new(rules())))) else { panic!() };
+        assert!(quiz.updated_at > last && *quiz == *world.quiz());
+        last = quiz.updated_at;
     }
 }
 

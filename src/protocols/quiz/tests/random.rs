@@ -153,7 +153,8 @@ impl Run {
             2 => Edit::NoQuestion(questions[0].id),
             _ => Edit::Rules(Box::new(Rules { title: "Lakes".into(), ..self.known.quizzes[&quiz].quiz.rules.clone() })),
         };
-        self.ask(Ask::Edit { quiz, owner: "owner".into(), edit });
+        let seen = self.dice.one_in(2).then(|| self.known.quizzes[&quiz].quiz.updated_at);
+        self.ask(Ask::Edit { quiz, owner: "owner".into(), edit, seen });
     }
 
     fn listen(&mut self) {

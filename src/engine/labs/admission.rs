@@ -1,0 +1,156 @@
+//! Labs, before the upgrade: who comes by which right, and how the others are refused. A viewer's upgrade is held until the registry has
+//! spoken; what is read meanwhile waits, bounded by the time of the machine and by what a head and one message may have.
+
+use super::{
+    super::{Connection, Engine, Phase, SocketApi},
+    seat::{Machine, Seat},
+};
+use crate::{
+    auth::UserFlaw,
+    protocols::labs::{
+        self,
+        admission::{self, AgentQuery, Denial},
+        letters::Dialect,
+        model::SessionId,
+    },
+    realtime::{Now, table::Key},
+    websocket::{
+        session,
+        upgrade::{self, Body, HEAD_BYTES, Head, Upgrade},
+    },
+};
+use std::{borrow::Cow, sync::Arc};
+use uuid::Uuid;
+
+const AGENT_KEY: &str = "X-Agent-API-Key";
+
+/// A user who may come in, as the token has it.
+struct Watcher {
+    session: SessionId,
+    name: Arc<str>,
+    admin: bool,
+    token: Uuid,
+}
+
+impl Engine {
+    /// Somebody asks for a socket of labs, in a complete head. `name` is what the path names.
+    pub(in crate::engine) fn admit_to_labs(
+        &mut self,
+        key: Key,
+        (api, name): (SocketApi, &str),
+        request: &Upgrade<'_>,
+        read: &[u8],
+        now: Now,
+    ) {
+        let admitted = match api {
+            SocketApi::Agent => self.agent(read, admission::agent(request.query), request.query).map(|query| {
+                self.open_agent(key, (Dialect::Contract, query), request, read, now);
+            }),
+            SocketApi::FieldAgent => self.agent(read, admission::agent_in_field(request.query), request.query).map(|query| {
+                self.open_agent(key, (Dialect::Field, query), request, read, now);
+            }),
+            SocketApi::Viewer => self.watcher(name, request.query, read, now).map(|watcher| {
+                self.open_viewer(key, watcher, read, now);
+            }),
+            SocketApi::Presence | SocketApi::Quiz | SocketApi::Echo => return,
+        };
+        if let Err(denial) = admitted {
+            self.refuse_to_labs(key, denial, now);
+        }
+    }
+
+    fn agent(&self, read: &[u8], agent: Result<AgentQuery, Denial>, query: Option<&str>) -> Result<AgentQuery, Denial> {
+        let agent = agent?;
+        if let Some(key) = &self.rules.labs_agents {
+            let shown = match upgrade::header_of(read, AGENT_KEY) {
+                Some(shown) => Some(Cow::Borrowed(shown)),
+                None => admission::agent_key(query)?,
+            };
+            key.check(shown.as_deref())?;
+        }
+        Ok(agent)
+    }
+
+    fn watcher(&self, name: &str, query: Option<&str>, read: &[u8], now: Now) -> Result<Watcher, Denial> {
+        let bearer = upgrade::header_of(read, "Authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let query = admission::viewer(name, query, bearer)?;
+        let claims = self.rules.labs_users.read(&query.token, now.wall).map_err(|flaw| match flaw {
+            UserFlaw::Invalid => Denial::BadToken,
+            UserFlaw::Expired => Denial::OldToken,
+        })?;
+        if self.labs.revoked.has(claims.token) {
+            return Err(Denial::BadToken);
+        }
+        Ok(Watcher { session: query.session, name: claims.name.into(), admin: claims.admin, token: claims.token })
+    }
+
+    fn open_agent(&mut self, key: Key, (dialect, query): (Dialect, AgentQuery), request: &Upgrade<'_>, read: &[u8], now: Now) {
+        self.accept_upgrade(key, request, None);
+        let conn = self.conn_id(key);
+        let machine = labs::Agent::new(dialect, query, conn, now, &self.rules.labs, &mut self.labs.effects);
+        let mut seat = Seat::new(Machine::Agent(machine), self.limits.agent_websocket, self.limits.agent_outbox_bytes);
+        seat.unheard = read[request.length..].to_vec();
+        self.labs.present.agents += 1;
+        self.seat(key, seat, now);
+    }
+
+    fn open_viewer(&mut self, key: Key, watcher: Watcher, read: &[u8], now: Now) {
+        let Watcher { session, name, admin, token } = watcher;
+        let conn = self.conn_id(key);
+        let settings = &self.rules.labs;
+        let machine = labs::Viewer::new((session, conn), (name, admin), now, settings, &mut self.labs.effects);
+        let message = settings.tunnel_window / 2;
+        // What an agent may have sent, what came before the viewer did, and their headers.
+        let bound = settings.tunnel_window * 2 + settings.early_bytes + self.limits.outbox_bytes;
+        let mut seat = Seat::new(Machine::Viewer(machine), session::Limits { frame: message, message }, bound);
+        seat.held = Some(read.to_vec());
+        seat.token = Some(token);
+        self.labs.watchers.entry(token).or_default().push(key);
+        self.labs.present.viewers += 1;
+        self.seat(key, seat, now);
+    }
+
+    fn seat(&mut self, key: Key, seat: Seat, now: Now) {
+        let conn = self.conn_id(key);
+        let Some(connection) = self.connections.at_mut(key) else { return };
+        connection.phase = Phase::Labs(Box::new(seat));
+        self.output.bulk.push(conn);
+        self.apply_labs(key, now);
+        self.hear_unheard(key, now);
+    }
+
+    /// More bytes of one whose upgrade is not answered. False: of nobody such.
+    pub(super) fn hold(&mut self, key: Key, bytes: &[u8], now: Now) -> bool {
+        let bound = HEAD_BYTES + self.limits.websocket.message;
+        let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return false };
+        let Some(held) = &mut seat.held else { return false };
+        if held.len() + bytes.len() > bound {
+            self.cut(key, now);
+        } else {
+            held.extend_from_slice(bytes);
+        }
+        true
+    }
+
+    /// Answers an upgrade that was held. What came behind it is heard once the effects of this are done.
+    pub(super) fn accept_held(&mut self, key: Key) {
+        let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
+        let Some(read) = seat.held.take() else { return };
+        let Head::Upgrade(request) = upgrade::read(&read, HEAD_BYTES) else { return };
+        seat.unheard = read[request.length..].to_vec();
+        let protocol = admission::subprotocol(request.protocols.iter().copied());
+        self.accept_upgrade(key, &request, protocol);
+    }
+
+    /// Refuses one who has not been upgraded.
+    pub(super) fn refuse_to_labs(&mut self, key: Key, denial: Denial, now: Now) {
+        self.counters.labs_denials.one();
+        self.labs.denials += 1;
+        let number = self.labs.denials;
+        let request_id = format!("{:08x}-{}-{number}", self.labs.birth_seed as u32, self.id);
+        let mut answer = Vec::new();
+        upgrade::refuse(denial.status(), Body::Json(&denial.body(now.wall, &request_id)), &mut answer);
+        self.send_wire(key, answer);
+        self.part(key, false, now);
+    }
+}
