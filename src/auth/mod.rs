@@ -4,6 +4,7 @@
 //! signed it; nothing in the token's header can choose either. Whoever holds a good token is an [`Account`], and [`Permissions`]
 //! says what the account may do in a classroom.
 
+pub mod agent_key;
 pub mod api_key;
 pub mod authority;
 pub mod key;
@@ -15,6 +16,7 @@ pub mod user;
 #[cfg(test)]
 mod hostile;
 
+pub use agent_key::{AgentKey, AgentKeyFault};
 pub use authority::{Account, Authority, Flaw, Issuer, MAX_TOKEN_BYTES, Refusal};
 pub use key::{Algorithm, KeyFault, KeyFlaw, Secret};
 pub use permission::{Action, Actions, Decision, Grants, PermissionQuestion, Permissions, Rule, ServiceId};

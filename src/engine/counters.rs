@@ -102,6 +102,8 @@ pub struct Counters {
     pub labs_agents: Count,
     /// Level: viewers whose sockets are here.
     pub labs_viewers: Count,
+    /// Level: those who follow logs and whose sockets are here.
+    pub labs_followers: Count,
     /// Level: requests that wait for a record of labs on this shard.
     pub labs_keeping: Count,
     /// Level: windows of limits that have their home here.

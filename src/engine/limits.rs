@@ -1,7 +1,7 @@
 //! What bounds a shard and what it serves.
 
 use crate::{
-    auth::{Authority, Permissions, SessionKey, UserKey},
+    auth::{AgentKey, Authority, Permissions, SessionKey, UserKey},
     protocols::{labs, presence, quiz},
     websocket::session,
 };
@@ -113,6 +113,8 @@ pub enum SocketApi {
     FieldAgent,
     /// One who watches a session's screen, named by the path, by `?token=`.
     Viewer,
+    /// One who follows the log of a session, named by the path, by `?token=` or the header `Authorization`.
+    Follower,
     /// Says what it hears. Only under the test switch.
     Echo,
 }
@@ -142,8 +144,12 @@ impl Entrance {
 }
 
 /// The sockets of labs and their paths.
-pub const LABS_SOCKETS: [(&str, SocketApi); 3] =
-    [("/agent/ws", SocketApi::Agent), ("/api/v1/agents/connect", SocketApi::FieldAgent), ("/vnc-viewer/{}", SocketApi::Viewer)];
+pub const LABS_SOCKETS: [(&str, SocketApi); 4] = [
+    ("/agent/ws", SocketApi::Agent),
+    ("/api/v1/agents/connect", SocketApi::FieldAgent),
+    ("/vnc-viewer/{}", SocketApi::Viewer),
+    ("/api/v1/sessions/{}/logs", SocketApi::Follower),
+];
 
 fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let Some((before, after)) = pattern.split_once("{}") else { return (pattern == path).then_some("") };
@@ -170,7 +176,7 @@ pub struct Rules {
     /// Signs the tokens of users of labs.
     pub labs_users: UserKey,
     /// What agents of labs must show, if anything.
-    pub labs_agents: Option<labs::AgentKey>,
+    pub labs_agents: Option<AgentKey>,
     /// Times and sizes of labs.
     pub labs: labs::Settings,
     /// Whether upgrades say which shard they reached (the test switch).
@@ -199,6 +205,8 @@ mod tests {
             ("/agent/ws", Some((SocketApi::Agent, ""))),
             ("/api/v1/agents/connect", Some((SocketApi::FieldAgent, ""))),
             ("/vnc-viewer/5", Some((SocketApi::Viewer, "5"))),
+            ("/api/v1/sessions/5/logs", Some((SocketApi::Follower, "5"))),
+            ("/api/v1/sessions//logs", None),
             ("/vnc-viewer/", None),
             ("/vnc-viewer", None),
             ("/vnc-viewer/5/6", None),

@@ -194,7 +194,7 @@ impl Engine {
                 match entrance.and_then(|entrance| entrance.find(request.path)) {
                     None => self.hand_off(key, bytes, now),
                     Some((SocketApi::Quiz, _)) => self.admit(key, bytes, request.query, now),
-                    Some(place @ (SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer, _)) => {
+                    Some(place @ (SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer | SocketApi::Follower, _)) => {
                         self.admit_to_labs(key, place, &request, bytes, now);
                     }
                     Some((SocketApi::Presence, _)) => {

@@ -2,14 +2,12 @@
 
 use crate::{
     auth::{
-        Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey, UserKey,
+        Actions, AgentKey, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey,
+        UserKey,
     },
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
     engine::{Counters, Entrance, LABS_SOCKETS, Rules, SocketApi},
-    protocols::{
-        labs::{self, AgentKey},
-        presence, quiz,
-    },
+    protocols::{labs, presence, quiz},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
@@ -130,19 +128,13 @@ pub fn users_key(settings: &Settings) -> Result<UserKey, Fault> {
     UserKey::new(&secret).map_err(|flaw| Fault(format!("{}: {flaw}", file.display())))
 }
 
-/// What agents must show, as a header can hold it.
-const AGENT_KEY_CHARS: std::ops::RangeInclusive<usize> = 16..=256;
-
 fn agent_key(settings: &Settings) -> Result<Option<AgentKey>, Fault> {
     let Some(file) = &settings.labs.agent_key_file else { return Ok(None) };
     let secret = keys::load(file).map_err(|error| Fault(format!("labs.agent_key_file: {error}")))?;
-    let key = std::str::from_utf8(secret.expose()).map(str::trim_start).unwrap_or_default();
-    if !AGENT_KEY_CHARS.contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let message =
-            format!("labs.agent_key_file: {}: expected one line of 16 to 256 letters, digits and signs", file.display());
-        return Err(Fault(message));
-    }
-    Ok(Some(AgentKey::new(key)))
+    let key = std::str::from_utf8(secret.expose()).ok().and_then(AgentKey::of);
+    let message =
+        || format!("labs.agent_key_file: {}: expected one line of 16 or more letters, digits and signs", file.display());
+    key.map(Some).ok_or_else(|| Fault(message()))
 }
 
 fn authority(section: &str, issuers: &BTreeMap<String, config::Issuer>, faults: &mut Vec<Fault>) -> Option<Authority> {
@@ -261,6 +253,7 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
         logins_a_minute: own.logins_a_minute,
         creations_a_minute: own.creations_a_minute,
         requests_a_minute: own.requests_a_minute,
+        ..labs::Settings::default()
     }
 }
 

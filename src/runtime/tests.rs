@@ -276,7 +276,8 @@ fn a_flood_of_letters_spills_and_still_arrives_whole_and_in_order() {
 #[test]
 fn tiny_rings_are_slow_but_right() {
     // Buffers run out, the submission queue is submitted piece by piece, and completions wait in the kernel.
-    let ring = RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64 };
+    let ring =
+        RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64, bulk_buffers: 2, bulk_buffer_bytes: 128 };
     let running = echo_on(&Plan { shards: 1, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring });
     let mut streams: Vec<_> = (0..100).map(|_| connect(&running)).collect();
     for round in 0..5u8 {

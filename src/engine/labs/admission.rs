@@ -6,12 +6,11 @@ use super::{
     seat::{Machine, Seat},
 };
 use crate::{
-    auth::UserFlaw,
+    auth::{AgentKeyFault, UserFlaw},
     protocols::labs::{
         self,
         admission::{self, AgentQuery, Denial},
         letters::Dialect,
-        model::SessionId,
     },
     realtime::{Now, table::Key},
     websocket::{
@@ -23,14 +22,7 @@ use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
 const AGENT_KEY: &str = "X-Agent-API-Key";
-
-/// A user who may come in, as the token has it.
-struct Watcher {
-    session: SessionId,
-    name: Arc<str>,
-    admin: bool,
-    token: Uuid,
-}
+const AUTHORIZATION: &str = "Authorization";
 
 impl Engine {
     /// Somebody asks for a socket of labs, in a complete head. `name` is what the path names.
@@ -49,9 +41,8 @@ impl Engine {
             SocketApi::FieldAgent => self.agent(read, admission::agent_in_field(request.query), request.query).map(|query| {
                 self.open_agent(key, (Dialect::Field, query), request, read, now);
             }),
-            SocketApi::Viewer => self.watcher(name, request.query, read, now).map(|watcher| {
-                self.open_viewer(key, watcher, read, now);
-            }),
+            SocketApi::Viewer => self.admit_viewer(key, name, request.query, read, now),
+            SocketApi::Follower => self.admit_follower(key, name, request.query, read, now),
             SocketApi::Presence | SocketApi::Quiz | SocketApi::Echo => return,
         };
         if let Err(denial) = admitted {
@@ -66,22 +57,55 @@ impl Engine {
                 Some(shown) => Some(Cow::Borrowed(shown)),
                 None => admission::agent_key(query)?,
             };
-            key.check(shown.as_deref())?;
+            key.admits(shown.as_deref()).map_err(|fault| match fault {
+                AgentKeyFault::Missing => Denial::NoKey,
+                AgentKeyFault::Wrong => Denial::BadKey,
+            })?;
         }
         Ok(agent)
     }
 
-    fn watcher(&self, name: &str, query: Option<&str>, read: &[u8], now: Now) -> Result<Watcher, Denial> {
-        let bearer = upgrade::header_of(read, "Authorization").and_then(|value| value.strip_prefix("Bearer "));
+    fn admit_viewer(&mut self, key: Key, name: &str, query: Option<&str>, read: &[u8], now: Now) -> Result<(), Denial> {
+        let bearer = upgrade::header_of(read, AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let query = admission::viewer(name, query, bearer)?;
-        let claims = self.rules.labs_users.read(&query.token, now.wall).map_err(|flaw| match flaw {
+        let (user, token) = self.user(&query.token, now)?;
+        let conn = self.conn_id(key);
+        let settings = &self.rules.labs;
+        let machine = labs::Viewer::new((query.session, conn), user, now, settings, &mut self.labs.effects);
+        let message = settings.tunnel_window / 2;
+        // What an agent may have sent, what came before the viewer did, and their headers.
+        let bound = settings.tunnel_window * 2 + settings.early_bytes + self.limits.outbox_bytes;
+        let seat = Seat::new(Machine::Viewer(machine), session::Limits { frame: message, message }, bound);
+        self.labs.present.viewers += 1;
+        self.output.bulk.push(conn);
+        self.seat_held(key, seat, token, read, now);
+        Ok(())
+    }
+
+    fn admit_follower(&mut self, key: Key, name: &str, query: Option<&str>, read: &[u8], now: Now) -> Result<(), Denial> {
+        let query = admission::follower(name, query, upgrade::header_of(read, AUTHORIZATION))?;
+        let (user, token) = self.user(&query.token, now)?;
+        let (session, wish) = query.wish?;
+        let conn = self.conn_id(key);
+        let settings = &self.rules.labs;
+        let machine = labs::Follower::new((session, conn), user, wish, settings, &mut self.labs.effects);
+        let bound = settings.tunnel_window + self.limits.outbox_bytes;
+        let seat = Seat::new(Machine::Follower(machine), self.limits.websocket, bound);
+        self.labs.present.followers += 1;
+        self.seat_held(key, seat, token, read, now);
+        Ok(())
+    }
+
+    /// Whose token it is: the name, whether everything is theirs, and which token.
+    fn user(&self, token: &str, now: Now) -> Result<((Arc<str>, bool), Uuid), Denial> {
+        let claims = self.rules.labs_users.read(token, now.wall).map_err(|flaw| match flaw {
             UserFlaw::Invalid => Denial::BadToken,
             UserFlaw::Expired => Denial::OldToken,
         })?;
         if self.labs.revoked.has(claims.token) {
             return Err(Denial::BadToken);
         }
-        Ok(Watcher { session: query.session, name: claims.name.into(), admin: claims.admin, token: claims.token })
+        Ok(((claims.name.into(), claims.admin), claims.token))
     }
 
     fn open_agent(&mut self, key: Key, (dialect, query): (Dialect, AgentQuery), request: &Upgrade<'_>, read: &[u8], now: Now) {
@@ -91,30 +115,21 @@ impl Engine {
         let mut seat = Seat::new(Machine::Agent(machine), self.limits.agent_websocket, self.limits.agent_outbox_bytes);
         seat.unheard = read[request.length..].to_vec();
         self.labs.present.agents += 1;
+        self.output.bulk.push(conn);
         self.seat(key, seat, now);
     }
 
-    fn open_viewer(&mut self, key: Key, watcher: Watcher, read: &[u8], now: Now) {
-        let Watcher { session, name, admin, token } = watcher;
-        let conn = self.conn_id(key);
-        let settings = &self.rules.labs;
-        let machine = labs::Viewer::new((session, conn), (name, admin), now, settings, &mut self.labs.effects);
-        let message = settings.tunnel_window / 2;
-        // What an agent may have sent, what came before the viewer did, and their headers.
-        let bound = settings.tunnel_window * 2 + settings.early_bytes + self.limits.outbox_bytes;
-        let mut seat = Seat::new(Machine::Viewer(machine), session::Limits { frame: message, message }, bound);
+    /// One whose upgrade is answered when the registry has spoken.
+    fn seat_held(&mut self, key: Key, mut seat: Seat, token: Uuid, read: &[u8], now: Now) {
         seat.held = Some(read.to_vec());
         seat.token = Some(token);
         self.labs.watchers.entry(token).or_default().push(key);
-        self.labs.present.viewers += 1;
         self.seat(key, seat, now);
     }
 
     fn seat(&mut self, key: Key, seat: Seat, now: Now) {
-        let conn = self.conn_id(key);
         let Some(connection) = self.connections.at_mut(key) else { return };
         connection.phase = Phase::Labs(Box::new(seat));
-        self.output.bulk.push(conn);
         self.apply_labs(key, now);
         self.hear_unheard(key, now);
     }

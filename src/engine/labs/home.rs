@@ -50,6 +50,8 @@ impl Engine {
             | ToRegistry::AgentGone { .. }
             | ToRegistry::View { .. }
             | ToRegistry::ViewerGone { .. }
+            | ToRegistry::Follow { .. }
+            | ToRegistry::FollowerGone { .. }
             | ToRegistry::Activity { .. } => self.ring.home(HOME),
         };
         self.post(home, Letter::Registry(letter));

@@ -98,6 +98,7 @@ impl Engine {
         let (labs, counters) = (&mut self.labs, &self.counters);
         counters.labs_agents.set(labs.present.agents);
         counters.labs_viewers.set(labs.present.viewers);
+        counters.labs_followers.set(labs.present.followers);
         counters.labs_keeping.set(labs.keeping.len());
         counters.labs_windows.set(labs.limits.len());
         counters.labs_revoked.set(labs.revoked.len());

@@ -1,7 +1,7 @@
 //! What the connection of an agent or a viewer has beside what every connection has. In a box of its own, so that no other is larger for it.
 
 use crate::{
-    protocols::labs::{Agent, Effect, Event, Settings, Viewer, chunk::HEADROOM, viewer::CHUNK_BYTES},
+    protocols::labs::{Agent, Effect, Event, Follower, Settings, Viewer, chunk::HEADROOM, viewer::CHUNK_BYTES},
     realtime::{ConnId, Now},
     websocket::{BulkSession, Pieces, session},
 };
@@ -14,6 +14,8 @@ pub(in crate::engine) enum Machine {
     Agent(Agent),
     /// A viewer's.
     Viewer(Viewer),
+    /// One's that follows a log.
+    Follower(Follower),
 }
 
 /// See the file.
@@ -56,7 +58,7 @@ impl Seat {
     pub(super) fn pieces(&self) -> Pieces {
         let most = match self.machine {
             Machine::Agent(_) => self.limits.message.max(1),
-            Machine::Viewer(_) => CHUNK_BYTES,
+            Machine::Viewer(_) | Machine::Follower(_) => CHUNK_BYTES,
         };
         Pieces { headroom: HEADROOM, most }
     }
@@ -72,6 +74,7 @@ impl Machine {
         match self {
             Machine::Agent(agent) => agent.handle(event, conn, now, settings, out),
             Machine::Viewer(viewer) => viewer.handle(event, conn, now, settings, out),
+            Machine::Follower(follower) => follower.handle(event, conn, now, settings, out),
         }
     }
 }

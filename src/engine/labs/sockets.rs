@@ -19,6 +19,7 @@ const UNHEARD_AT_MOST: usize = 16 << 20;
 pub(super) struct Present {
     pub(super) agents: usize,
     pub(super) viewers: usize,
+    pub(super) followers: usize,
 }
 
 impl Engine {
@@ -125,6 +126,7 @@ impl Engine {
         match seat.machine {
             super::Machine::Agent(_) => self.labs.present.agents -= 1,
             super::Machine::Viewer(_) => self.labs.present.viewers -= 1,
+            super::Machine::Follower(_) => self.labs.present.followers -= 1,
         }
         if let Some(token) = seat.token
             && let Some(keys) = self.labs.watchers.get_mut(&token)

@@ -2,7 +2,7 @@
 
 use super::{Rest, random, unhashed};
 use crate::{
-    auth::{USER_TOKEN_LIFETIME, UserClaims, UserFlaw},
+    auth::{AgentKeyFault, USER_TOKEN_LIFETIME, UserClaims, UserFlaw},
     http::{
         labs::rooms::{Chance, Claims, Credentials, Issued, Library, Registry, TokenFault},
         rooms::Clock,
@@ -97,6 +97,10 @@ impl Credentials for Rest {
 
     async fn hash(&self, password: String) -> Result<String, StoreFault> {
         self.passwords.hash(password).await.map_err(unhashed)
+    }
+
+    fn admits(&self, agent_key: Option<&str>) -> Result<(), AgentKeyFault> {
+        self.house.rules.labs_agents.as_ref().map_or(Ok(()), |key| key.admits(agent_key))
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Fault {
     BadToken,
     /// Its token was good once.
     ExpiredToken,
+    /// The agent shows no key, and must.
+    NoAgentKey,
     /// The name or the password; which, is not told.
     BadLogin,
     /// The user may not do this; with who may.
@@ -121,6 +123,7 @@ impl Fault {
             Fault::NoToken => telling(401, "AUTH_TOKEN_MISSING", UNKNOWN, "Authorization header missing"),
             Fault::BadToken => telling(401, "AUTH_TOKEN_INVALID", UNKNOWN, "JWT token invalid or malformed"),
             Fault::ExpiredToken => telling(401, "AUTH_TOKEN_EXPIRED", UNKNOWN, "JWT token expired"),
+            Fault::NoAgentKey => telling(401, "AUTH_TOKEN_INVALID", UNKNOWN, "X-Agent-API-Key is missing or malformed"),
             Fault::BadLogin => telling(401, "AUTH_INVALID_CREDENTIALS", "Authentication failed", "Invalid username or password"),
             Fault::Forbidden(who) => telling(403, "AUTH_INSUFFICIENT_PERMISSIONS", "Insufficient permissions", who),
             Fault::Parameter(name, expected) => {

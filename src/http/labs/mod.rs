@@ -7,6 +7,7 @@
 mod agents;
 mod auth;
 mod caller;
+mod enrolment;
 #[cfg(test)]
 mod fakes;
 mod fault;
@@ -36,7 +37,7 @@ pub trait Rooms: Registry + Library + Credentials + Chance + Clock + 'static {}
 
 impl<S: Registry + Library + Credentials + Chance + Clock + 'static> Rooms for S {}
 
-/// The routes, in the order of the contract. They belong behind their [`gate`].
+/// The routes, in the order of the contract, with those of the second dialect among them. They belong behind their [`gate`].
 pub fn routes<S: Rooms>() -> Vec<Route<S>> {
     let (get, post, put, delete) = (|| Method::GET, || Method::POST, || Method::PUT, || Method::DELETE);
     vec![
@@ -46,6 +47,8 @@ pub fn routes<S: Rooms>() -> Vec<Route<S>> {
         Route::public(get(), "/api/v1/agents/stats", agents::stats),
         Route::public(get(), "/api/v1/agents/{agent}", agents::one),
         Route::public(Method::PATCH, "/api/v1/agents/{agent}", agents::change),
+        Route::public(post(), "/api/v1/agents/register", enrolment::register),
+        Route::public(post(), "/api/v1/agents/{agent}/heartbeat", enrolment::heartbeat),
         Route::public(post(), "/api/v1/sessions", sessions::make),
         Route::public(get(), "/api/v1/sessions", sessions::all),
         Route::public(get(), "/api/v1/sessions/{session}", sessions::one),

@@ -172,8 +172,9 @@ impl Agent {
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
             (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced, _) => {}
-            // A viewer's.
+            // A viewer's or a follower's.
             (FromRegistry::View { .. } | FromRegistry::Refused(_) | FromRegistry::ViewOver(_), _) => {}
+            (FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver, _) => {}
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Chunk {
     start: usize,
 }
 
-/// A whole frame that lies somewhere in a buffer: a [`Segment`](crate::realtime::outbox::Segment) is made of it without a copy.
+/// A whole frame, or several, that lie somewhere in a buffer: a [`Segment`](crate::realtime::outbox::Segment) is made of it without a copy.
 #[derive(Clone, Debug)]
 pub struct Wire {
     /// The buffer. What is in it outside of `range` is not to be sent.

@@ -58,6 +58,26 @@ pub enum ToRegistry {
         /// Where.
         session: SessionId,
     },
+    /// Somebody wants to follow a session's log. Answered with [`FromRegistry::Following`] or [`FromRegistry::Refused`].
+    Follow {
+        /// Who asks.
+        conn: ConnId,
+        /// Of which session.
+        session: SessionId,
+        /// Which user.
+        user: Arc<str>,
+        /// Whether they may see anyone's.
+        admin: bool,
+        /// How many lines of those that are there already, at most.
+        tail: u32,
+    },
+    /// A follower that asked is over. Sent once by each that was not refused.
+    FollowerGone {
+        /// Who.
+        conn: ConnId,
+        /// Of which session.
+        session: SessionId,
+    },
     /// A question from REST.
     Ask {
         /// On which shard the answer is awaited.
@@ -168,8 +188,14 @@ pub enum FromRegistry {
         /// The tunnel.
         proxy: ProxyId,
     },
-    /// The viewer may not.
+    /// The viewer or the follower may not.
     Refused(ViewRefused),
+    /// The follower may follow; lines come.
+    Following,
+    /// Lines of the log, oldest first.
+    Lines(Arc<[String]>),
+    /// The session is over; no more lines come.
+    LogOver,
     /// Another viewer of the same session took over, the session stopped, or its agent left.
     ViewOver(ViewOver),
     /// To the agent's connection: a viewer comes. Its `vnc_proxy_request`, where the dialect has one, follows as a whole frame,

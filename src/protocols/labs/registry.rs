@@ -1,13 +1,15 @@
 //! The registry of labs: the one writer of agents, sessions and commands. Letters in, outcomes out, and the times that it keeps.
 //!
 //! What it does is told by the files beside this one: `agents` that come, speak and go; `sessions` and what is asked of them; `results`,
-//! what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs`; the `beginning`.
+//! what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs` and their
+//! `followers`; the `beginning`.
 
 use super::{
     asks::{Ask, Refused, Reply},
     commands::{Errand, Ids},
     desk::{Desk, Timer, Turn, Whose, number_of},
     desktop::Desktop,
+    followers::Following,
     host::Host,
     letters::{FromRegistry, ToRegistry},
     model::{AgentName, Session, SessionId},
@@ -60,6 +62,8 @@ pub struct Levels {
     pub commands: usize,
     /// Viewers.
     pub viewers: usize,
+    /// Connections that follow a log.
+    pub followers: usize,
     /// REST asks that wait.
     pub waiting: usize,
     /// Records on their way to disk.
@@ -87,6 +91,12 @@ pub struct Registry {
     pub(super) errands: HashMap<SessionId, Errand, FixedState>,
     /// Which agent was asked for how many lines, by request.
     pub(super) log_asks: HashMap<u64, (u32, u32), FixedState>,
+    /// Who follows which log.
+    pub(super) follows: HashMap<SessionId, Following, FixedState>,
+    /// Of which session an agent was asked for lines, for those who follow.
+    pub(super) questions: HashMap<u64, SessionId, FixedState>,
+    /// How often.
+    pub(super) asked_for_lines: u64,
     /// Tunnels so far.
     pub(super) proxies: u32,
     fired: Vec<(Moment, Timer)>,
@@ -108,6 +118,9 @@ impl Registry {
             commands: HashMap::with_hasher(hasher()),
             errands: HashMap::with_hasher(hasher()),
             log_asks: HashMap::with_hasher(hasher()),
+            follows: HashMap::with_hasher(hasher()),
+            questions: HashMap::with_hasher(hasher()),
+            asked_for_lines: 0,
             proxies: 0,
             fired: Vec::new(),
             desk,
@@ -129,6 +142,8 @@ impl Registry {
             ToRegistry::View { conn, session, user, admin } => self.view_session(conn, session, &user, admin, t),
             ToRegistry::ViewerGone { conn, session } => self.viewer_gone(conn, session),
             ToRegistry::Activity { session } => self.activity(session, t),
+            ToRegistry::Follow { conn, session, user, admin, tail } => self.follow(conn, session, (&user, admin), tail, t),
+            ToRegistry::FollowerGone { conn, session } => self.follower_gone(conn, session),
             ToRegistry::Ask { asker, number, ask } => self.ask((asker, number), *ask, t),
         }
     }
@@ -169,6 +184,7 @@ impl Registry {
             places: self.hosts.iter().map(|(_, host)| host.places as usize).sum(),
             commands: self.commands.len(),
             viewers: self.desktops.values().filter(|desktop| desktop.viewer.is_some()).count(),
+            followers: self.followers(),
             waiting: self.desk.waiting(),
             writing: self.desk.writing(),
             timers: self.desk.wheel.len(),
@@ -197,6 +213,7 @@ impl Registry {
                 self.desk.give_up(asking, t);
             }
             Timer::Silence(place) => self.silence(place, t),
+            Timer::Follow(id) => self.follow_on(id, t),
             Timer::Overdue(id) => self.overdue(id, t),
             Timer::StopAgain(id) => self.stop_again(id, t),
             Timer::Idle(id) => self.idle(id, t),

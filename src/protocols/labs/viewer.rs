@@ -164,8 +164,9 @@ impl Viewer {
                 (State::Asking, ViewOver::AgentGone) => self.refuse(Denial::View(ViewRefused::AgentOffline), out),
                 (State::Watching(..) | State::Ending(..) | State::Over, why) => self.end(farewell(why), out),
             },
-            // An agent's.
+            // An agent's or a follower's.
             FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced | FromRegistry::Proxy { .. } => {}
+            FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver => {}
         }
     }
 

@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod auth;
 mod creation;
+mod enrolment;
 mod limits;
 mod logs;
 mod refusals;

@@ -3,7 +3,8 @@
 use super::{speech::text, viewer_socket::chunk};
 use crate::{
     protocols::labs::{
-        Agent, Effect, Event, Farewell, FromRegistry, ProxyId, SessionId, Settings, ToRegistry, TunnelWord, Wire, admission,
+        Agent, Chunk, Effect, Event, Farewell, FromRegistry, ProxyId, SessionId, Settings, ToRegistry, TunnelWord, Wire,
+        admission,
         connection::late,
         letters::{AgentWord, Dialect},
         model::Place,

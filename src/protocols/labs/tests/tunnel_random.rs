@@ -4,7 +4,7 @@
 use super::{speech::text, viewer_socket::chunk};
 use crate::{
     protocols::labs::{
-        Agent, Effect, Event, FromRegistry, ProxyId, SessionId, Settings, TunnelWord, Viewer, Wire, admission,
+        Agent, Chunk, Effect, Event, FromRegistry, ProxyId, SessionId, Settings, TunnelWord, Viewer, Wire, admission,
         agent_messages::{self, Heard, Speaker},
         letters::Dialect,
         model::Place,
