@@ -47,6 +47,9 @@ pub(crate) struct Bell {
     /// How long everybody stays after the last sign-in.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub(crate) hold: Duration,
+    /// How far apart the Pings of one connection should be: how far off each came is told.
+    #[arg(long, value_parser = duration)]
+    pub(crate) pings_every: Option<Duration>,
 }
 
 /// `broadcast`.

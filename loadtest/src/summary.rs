@@ -142,6 +142,7 @@ fn name(measure: Measure) -> &'static str {
         Measure::Create => "create",
         Measure::Watch => "watch",
         Measure::Key => "key to echo",
+        Measure::Jitter => "ping off",
         Measure::Lag => "own lag",
     }
 }

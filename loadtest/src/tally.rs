@@ -40,19 +40,21 @@ pub(crate) enum Measure {
     Create,
     /// From a key's intended moment until its echo is back at the viewer.
     Key,
+    /// How far from its moment a Ping came: its distance from the one before, against what that should be.
+    Jitter,
     /// How much later than intended the generator began an operation, where nothing but itself held it up.
     Lag,
 }
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 17] = {
+    pub(crate) const ALL: [Measure; 18] = {
         use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
         use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
-        use Measure::{Create, Key, Watch};
+        use Measure::{Create, Jitter, Key, Watch};
         [
             SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Lag,
+            Watch, Key, Jitter, Lag,
         ]
     };
 }

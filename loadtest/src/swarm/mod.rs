@@ -65,6 +65,8 @@ pub(crate) struct Swarm {
     to_close: u32,
     closing: u32,
     living: Vec<u32>,
+    /// When the bytes came that are being heard, where that is stamped; else 0.
+    stamp_ns: u64,
     faults: u64,
     tally: Tally,
 }
@@ -116,6 +118,7 @@ impl Swarm {
             room_since_ns: 0,
             to_close: 0,
             closing: 0,
+            stamp_ns: 0,
             living: vec![0; order.classrooms as usize],
             faults: 0,
             tally: Tally::default(),
