@@ -2,9 +2,10 @@
 
 use super::api_key;
 use aws_lc_rs::constant_time;
+use std::ops::RangeInclusive;
 
-/// The shortest key that is taken for one, in bytes.
-pub const AGENT_KEY_BYTES: usize = 16;
+/// How long a key is, in bytes.
+pub const AGENT_KEY_BYTES: RangeInclusive<usize> = 16..=256;
 
 /// The key's hash; the key itself is not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,11 +21,11 @@ pub enum AgentKeyFault {
 }
 
 impl AgentKey {
-    /// What stands in a key file: one line of at least [`AGENT_KEY_BYTES`] visible characters of ASCII, so that it can be a header. White
+    /// What stands in a key file: one line of [`AGENT_KEY_BYTES`] visible characters of ASCII, so that it can be a header. White
     /// space around it is not part of it. None: that is no key.
     pub fn of(text: &str) -> Option<AgentKey> {
         let key = text.trim_ascii();
-        let is_key = key.len() >= AGENT_KEY_BYTES && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_key = AGENT_KEY_BYTES.contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         is_key.then(|| AgentKey(api_key::hash(key)))
     }
 
@@ -63,8 +64,15 @@ mod tests {
 
     #[test]
     fn what_is_no_key() {
-        for text in ["", "\n", "fifteen-letters", "two words that are long", "two\nlines-that-are-long", "schlüssel-schlüssel"]
-        {
+        for text in [
+            "",
+            &"x".repeat(257),
+            "\n",
+            "fifteen-letters",
+            "two words that are long",
+            "two\nlines-that-are-long",
+            "schlüssel-schlüssel",
+        ] {
             assert_eq!(AgentKey::of(text), None, "{text}");
         }
     }

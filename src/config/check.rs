@@ -76,6 +76,7 @@ fn times(settings: &Settings, findings: &mut Findings) {
         ("labs.register_timeout", labs.register_timeout),
         ("labs.command_wait", labs.command_wait),
         ("labs.logs_wait", labs.logs_wait),
+        ("labs.follow_interval", labs.follow_interval),
         ("labs.command_timeout", labs.command_timeout),
         ("labs.stop_retry", labs.stop_retry),
         ("labs.ping_interval", labs.ping_interval),
@@ -143,6 +144,7 @@ fn labs(settings: &Settings, findings: &mut Findings) {
         ("labs.logins_a_minute", own.logins_a_minute as usize),
         ("labs.creations_a_minute", own.creations_a_minute as usize),
         ("labs.requests_a_minute", own.requests_a_minute as usize),
+        ("labs.agent_requests_a_minute", own.agent_requests_a_minute as usize),
     ];
     for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
         findings.fault(&[key], "expected at least 1");

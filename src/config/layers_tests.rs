@@ -252,7 +252,7 @@ fn apis_with_one_address_share_a_listener_under_different_prefixes() {
     let listeners = loaded.settings.listeners();
     assert_eq!(listeners.len(), 2);
     let serves: Vec<(Api, &str)> = listeners[0].serves.iter().map(|(api, prefix): &(Api, Prefix)| (*api, &**prefix)).collect();
-    assert_eq!(serves, [(Api::Presence, ""), (Api::Internal, "/internal")]);
+    assert_eq!(serves, [(Api::Presence, ""), (Api::Labs, ""), (Api::Internal, "/internal")]);
     assert_eq!(loaded.warnings.len(), 1, "internal routes beside public ones");
 
     let free = file("listen.internal.bind = \"127.0.0.1:0\"\nlisten.presence.bind = \"127.0.0.1:0\"\n");

@@ -234,6 +234,8 @@ section! {
         command_wait: Duration = "10s";
         /// How long a request for logs waits for the agent.
         logs_wait: Duration = "5s";
+        /// How often an agent is asked for new lines of a log that somebody follows.
+        follow_interval: Duration = "1s";
         /// A command without a result after this long has failed.
         command_timeout: Duration = "10m";
         /// A session that ends is stopped again after this long without a result.
@@ -258,6 +260,8 @@ section! {
         creations_a_minute: u32 = 10;
         /// How many other requests a user, or an address that is nobody's, may make in a minute.
         requests_a_minute: u32 = 100;
+        /// How often the agents behind one address may register or send a heartbeat by HTTP in a minute.
+        agent_requests_a_minute: u32 = 6000;
         /// What agents must show to be let in: a file with the key, in the header X-Agent-API-Key or as ?key=. Without one every agent
         /// that reaches the listener is let in.
         agent_key_file: Option<PathBuf> = "";

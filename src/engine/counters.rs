@@ -1,6 +1,6 @@
 //! What a shard counts. Written by the shard alone, read by whoever draws metrics; nothing is decided by it.
 
-use crate::protocols::{presence::SessionError, quiz::Denial};
+use crate::protocols::{labs::model::State, presence::SessionError, quiz::Denial};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, or a level that its shard sets.
@@ -116,6 +116,8 @@ pub struct Counters {
     pub registry_online: Count,
     /// Level: sessions that are not over.
     pub registry_sessions: Count,
+    /// Level: those in each state, in the order of [`State::ALL`].
+    pub registry_states: [Count; State::ALL.len()],
     /// Level: those that have a place at an agent.
     pub registry_places: Count,
     /// Level: commands without a result.

@@ -240,6 +240,7 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
         register_timeout: own.register_timeout,
         command_wait: own.command_wait,
         logs_wait: own.logs_wait,
+        follow_interval: own.follow_interval,
         command_timeout: own.command_timeout,
         stop_retry: own.stop_retry,
         ping_interval: own.ping_interval,
@@ -253,7 +254,7 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
         logins_a_minute: own.logins_a_minute,
         creations_a_minute: own.creations_a_minute,
         requests_a_minute: own.requests_a_minute,
-        ..labs::Settings::default()
+        agent_requests_a_minute: own.agent_requests_a_minute,
     }
 }
 
@@ -294,7 +295,7 @@ mod tests {
         assert!(agent_key(&settings(Layers::default())).unwrap().is_none());
         fs::write(&file, " 0123456789abcdef\n").unwrap();
         let key = agent_key(&given()).unwrap().unwrap();
-        assert_eq!(key.check(Some("0123456789abcdef")), Ok(()));
+        assert_eq!(key.admits(Some("0123456789abcdef")), Ok(()));
         for wrong in ["too short", "0123456789 abcdef", "0123456789abcdéf", &"x".repeat(257)] {
             fs::write(&file, wrong).unwrap();
             let told = agent_key(&given()).unwrap_err().to_string();

@@ -108,6 +108,7 @@ impl Engine {
         counters.registry_agents.set(levels.agents);
         counters.registry_online.set(levels.online);
         counters.registry_sessions.set(levels.sessions);
+        levels.states.iter().zip(&counters.registry_states).for_each(|(level, count)| count.set(*level));
         counters.registry_places.set(levels.places);
         counters.registry_commands.set(levels.commands);
         counters.registry_viewers.set(levels.viewers);

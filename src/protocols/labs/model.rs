@@ -153,6 +153,32 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, each at its own number.
+    pub const ALL: [State; 8] = [
+        State::Pending,
+        State::Running,
+        State::Hibernating,
+        State::Hibernated,
+        State::Waking,
+        State::Terminating,
+        State::Terminated,
+        State::Failed,
+    ];
+
+    /// Its own name, for people who look after the server.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Hibernating => "hibernating",
+            State::Hibernated => "hibernated",
+            State::Waking => "waking",
+            State::Terminating => "terminating",
+            State::Terminated => "terminated",
+            State::Failed => "failed",
+        }
+    }
+
     /// Its name on the wire, which two states can have.
     pub fn on_wire(self) -> &'static str {
         match self {
@@ -296,4 +322,17 @@ pub struct Command {
     pub progress: Progress,
     /// Made.
     pub created_at: UnixMicros,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_is_at_its_number_and_has_a_name_of_its_own() {
+        for (number, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, number);
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+    }
 }

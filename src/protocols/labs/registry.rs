@@ -12,7 +12,7 @@ use super::{
     followers::Following,
     host::Host,
     letters::{FromRegistry, ToRegistry},
-    model::{AgentName, Session, SessionId},
+    model::{AgentName, Session, SessionId, State},
     record::{Kept, Loaded, Record},
     settings::Settings,
 };
@@ -56,6 +56,8 @@ pub struct Levels {
     pub online: usize,
     /// Sessions that are not terminated.
     pub sessions: usize,
+    /// Those of them whose row is on disk, in the order of [`State::ALL`].
+    pub states: [usize; State::ALL.len()],
     /// Those that have a place at an agent.
     pub places: usize,
     /// Commands that are neither completed nor failed.
@@ -181,6 +183,7 @@ impl Registry {
             agents: self.hosts.iter().filter(|(_, host)| host.known).count(),
             online: self.hosts.iter().filter(|(_, host)| host.online().is_some()).count(),
             sessions: self.desktops.len(),
+            states: self.states(),
             places: self.hosts.iter().map(|(_, host)| host.places as usize).sum(),
             commands: self.commands.len(),
             viewers: self.desktops.values().filter(|desktop| desktop.viewer.is_some()).count(),
@@ -189,6 +192,14 @@ impl Registry {
             writing: self.desk.writing(),
             timers: self.desk.wheel.len(),
         }
+    }
+
+    fn states(&self) -> [usize; State::ALL.len()] {
+        let mut states = [0; State::ALL.len()];
+        for desktop in self.desktops.values().filter(|desktop| desktop.known) {
+            states[desktop.row.state as usize] += 1;
+        }
+        states
     }
 
     fn ask(&mut self, asker: (ShardId, u64), ask: Ask, t: &mut Turn<'_>) {

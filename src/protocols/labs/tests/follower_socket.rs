@@ -2,8 +2,12 @@
 
 use crate::{
     protocols::labs::{
-        Effect, Event, Farewell, Follower, FromRegistry, SessionId, Settings, ToRegistry, admission::Denial, chunk::Wire,
-        connection::late, follower::Wish, letters::ViewRefused,
+        Effect, Event, Farewell, Follower, FromRegistry, SessionId, Settings, ToRegistry,
+        admission::Denial,
+        chunk::{Chunk, Wire},
+        connection::late,
+        follower::Wish,
+        letters::ViewRefused,
     },
     realtime::{ConnId, Moment, Now, ShardId},
     websocket::frame,
@@ -124,7 +128,7 @@ fn whoever_does_not_read_is_let_go() {
 fn pings_and_what_it_says() {
     let mut bench = following(true);
     assert_eq!(bench.at(54).event(Event::TimerFired), [Effect::Ping, Effect::Timer(Some(54 * SECOND))]);
-    for event in [Event::Pong, Event::Text("hello"), Event::Binary(b"hello")] {
+    for event in [Event::Pong, Event::Text("hello"), Event::Binary(Chunk::copied(b"hello"))] {
         assert_eq!(bench.event(event), []);
     }
     assert_eq!(bench.at(108).event(Event::TimerFired), [Effect::Ping, Effect::Timer(Some(54 * SECOND))]);
