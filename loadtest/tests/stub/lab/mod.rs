@@ -236,6 +236,9 @@ impl State {
                 self.to_agent(place, &frame(2, &[&[1], &tunnel.to_be_bytes()[..], &bytes].concat()));
             }
         }
+        if let Some(writer) = self.lab().tunnels.remove(&tunnel) {
+            let _ = writer.shutdown(Shutdown::Both);
+        }
         if !self.faults.untold {
             self.tell(place, &json!({ "type": "vnc_proxy_close", "proxy_id": proxy }));
         }
