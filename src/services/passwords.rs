@@ -1,8 +1,8 @@
 //! The passwords of those who sign in here: Argon2id, on a few threads of their own.
 //!
 //! A hash takes 19 MiB and some 20 ms of a core, so that nobody guesses quickly; a bound on both waiting and working ones keeps a
-//! flood of guesses from the memory and the cores of everybody else. Where there are no cores to spare the threads have the lowest priority:
-//! a shard that has something to do takes the core from them at once.
+//! flood of guesses from the memory and the cores of everybody else. There may be no core to spare, so the threads have the lowest
+//! priority: a shard that has something to do takes the core from them at once.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, RECOMMENDED_SALT_LEN, Version, password_hash};
 use rustix::process::setpriority_process;

@@ -1,9 +1,9 @@
 //! The relay that Homeroom's tunnels are measured against: one thread, one epoll set, and of WebSocket what any relay must do.
 //!
-//! An agent is upgraded at `/agent/ws?agent_id=A`, a viewer at `/vnc-viewer/A-T`: the viewer's tunnel has number T at agent A. From there on
-//! a frame of one is a frame of the other: its payload is unmasked where it was read, an agent's begins with `1` and the number of its
-//! tunnel (five bytes), a viewer's has nothing in front; all frames of a read that go to one peer leave with one call, each as a new header and
-//! the payload where it was read. Nothing is copied but what the kernel copies and what a peer did not take.
+//! An agent is upgraded at `/agent/ws?agent_id=A`, a viewer at `/vnc-viewer/A-T`: the viewer's tunnel has number T at agent A. From
+//! there on a frame of one is a frame of the other: its payload is unmasked where it was read, an agent's begins with `1` and the number
+//! of its tunnel (five bytes), a viewer's has nothing in front; all frames of a read that go to one peer leave with one call, each as a
+//! new header and the payload where it was read. Nothing is copied but what the kernel copies and what a peer did not take.
 //! Who sends faster than the other side takes is not read meanwhile. Nobody is asked who he is, nothing is counted, and there is one
 //! write for a read: what this reaches is what the machine gives to anyone who relays WebSocket frames.
 
