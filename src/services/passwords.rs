@@ -1,7 +1,7 @@
 //! The passwords of those who sign in here: Argon2id, on a few threads of their own.
 //!
 //! A hash takes 19 MiB and some 20 ms of a core, so that nobody guesses quickly; a bound on both waiting and working ones keeps a
-//! flood of guesses from the memory and the cores of everybody else. There may be no core to spare, so the threads have the lowest
+//! flood of guesses from the memory and the cores of everybody else. There may be no core to spare, so the threads have a low
 //! priority: a shard that has something to do takes the core from them at once.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, RECOMMENDED_SALT_LEN, Version, password_hash};
@@ -23,8 +23,9 @@ const PARAMS: Params = match Params::new(19 * 1024, 2, 1, None) {
 };
 /// Hashes that are made at a time, each by a thread.
 const WORKING: usize = 2;
-/// The niceness of these threads (sched(7)): any other takes the core from them.
-const NICEST: i32 = 19;
+/// The niceness of these threads (sched(7)): a tenth of what a shard gets where both want the core all the time, so that nobody waits for
+/// ever who signs in to a machine that is full.
+const NICENESS: i32 = 10;
 /// Those that may be under way, waiting ones included: about half a second of work.
 const UNDER_WAY: usize = 64;
 /// Nobody's: checked where there is no such account, so that it takes as long as where there is one.
@@ -97,8 +98,12 @@ impl Passwords {
         let place = self.under_way.clone().try_acquire_owned().map_err(|_| PasswordFault::Crowded)?;
         let (sender, answer) = oneshot::channel();
         let job = move || {
+            // Nobody waits for it any more.
+            if sender.is_closed() {
+                return;
+            }
             let outcome = job();
-            // Held until the work is done, even when nobody waits for it any more.
+            // Held until the work is done, even when nobody waits for it by then.
             drop::<OwnedSemaphorePermit>(place);
             let _ = sender.send(outcome);
         };
@@ -110,7 +115,7 @@ impl Passwords {
 /// One thread's work.
 fn work(queue: &Mutex<Receiver<Job>>) {
     // Where that is forbidden hashes are made all the same.
-    let _ = setpriority_process(None, NICEST);
+    let _ = setpriority_process(None, NICENESS);
     loop {
         // Whoever waits for a job holds the lock; the other waits for the lock.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -187,14 +192,14 @@ mod tests {
             let gate = Arc::new(Mutex::new(gate));
             for _ in 0..WORKING {
                 let gate = Arc::clone(&gate);
-                passwords.jobs.send(Box::new(move || drop(gate.lock().unwrap().recv()))).unwrap();
+                passwords.jobs.send(Box::new(move || assert!(gate.lock().unwrap().recv().is_err()))).unwrap();
             }
             let mut waiting: Vec<_> = (0..UNDER_WAY).map(|_| Box::pin(passwords.check("12345678".to_owned(), None))).collect();
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(waiting.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
             assert_eq!(block_on(passwords.check("12345678".to_owned(), None)), Err(PasswordFault::Crowded));
             let (first, last) = (waiting.remove(0), waiting.pop().unwrap());
-            // What nobody waits for is done all the same: its place is not given away before.
+            // Their places are not free before a thread has seen that nobody waits.
             drop(waiting);
             assert_eq!(block_on(passwords.check("12345678".to_owned(), None)), Err(PasswordFault::Crowded));
             drop(open);
@@ -207,8 +212,8 @@ mod tests {
     fn hashes_give_way_to_everything_else() {
         with_passwords(|passwords| {
             let niceness = passwords.call(|| rustix::process::getpriority_process(None).map_err(|_| PasswordFault::Failed));
-            assert_eq!(block_on(niceness), Ok(NICEST));
-            assert_ne!(rustix::process::getpriority_process(None), Ok(NICEST), "of those threads alone");
+            assert_eq!(block_on(niceness), Ok(NICENESS));
+            assert_ne!(rustix::process::getpriority_process(None), Ok(NICENESS), "of those threads alone");
         });
     }
 }
