@@ -1,5 +1,5 @@
-//! Tokens of the users of labs: JWTs (HS256) that this house signs and nobody else. Each has a number of its own (`jti`), by which it can be
-//! revoked; whether it was is not known here.
+//! Tokens of the users of labs: JWTs (HS256) that this house signs and nobody else. Each has a number of its own (`jti`), by which it can
+//! be revoked; whether it was is not known here.
 
 use super::{
     authority::{MAX_TOKEN_BYTES, Parts, check_header, object},
@@ -45,7 +45,8 @@ pub enum UserFlaw {
     Expired,
 }
 
-/// The key that signs users' tokens and checks them. One for all shards; a new one makes every token invalid. Its `Debug` shows nothing of it.
+/// The key that signs users' tokens and checks them. One for all shards; a new one makes every token invalid. Its `Debug` shows nothing
+/// of it.
 #[derive(Clone)]
 pub struct UserKey(hmac::Key);
 
@@ -64,6 +65,8 @@ struct Payload<'a> {
     role: Cow<'a, str>,
     jti: Uuid,
     iat: i64,
+    #[serde(default)]
+    nbf: i64,
     exp: i64,
 }
 
@@ -87,6 +90,7 @@ impl UserKey {
             role: if claims.admin { ADMIN } else { USER }.into(),
             jti: claims.token,
             iat: now.seconds(),
+            nbf: now.seconds(),
             exp: claims.expires_at.seconds(),
         };
         // Texts and numbers alone, which serde_json never refuses.
@@ -103,11 +107,11 @@ impl UserKey {
     /// # Errors
     /// See [`UserFlaw`]. Nothing is said of a token that this key did not sign.
     pub fn read(&self, token: &str, now: UnixMicros) -> Result<UserClaims, UserFlaw> {
-        let claims = self.signed(token).ok_or(UserFlaw::Invalid)?;
+        let claims = self.signed(token, now).ok_or(UserFlaw::Invalid)?;
         if claims.expires_at <= now { Err(UserFlaw::Expired) } else { Ok(claims) }
     }
 
-    fn signed(&self, token: &str) -> Option<UserClaims> {
+    fn signed(&self, token: &str, now: UnixMicros) -> Option<UserClaims> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
@@ -124,7 +128,7 @@ impl UserKey {
         };
         let expires_at = UnixMicros(payload.exp.checked_mul(1_000_000)?);
         let (name, email) = (payload.username.into_owned(), payload.email.into_owned());
-        (payload.iss == ISSUER).then_some(UserClaims {
+        (payload.iss == ISSUER && payload.nbf <= now.seconds()).then_some(UserClaims {
             user: payload.user_id,
             name,
             email,
@@ -177,6 +181,8 @@ mod tests {
         let decoding = jsonwebtoken::DecodingKey::from_secret(&[1; 32]);
         let read = jsonwebtoken::decode::<serde_json::Value>(&token, &decoding, &validation).unwrap().claims;
         assert_eq!((&read["sub"], &read["username"], &read["role"]), (&"anna".into(), &"anna".into(), &"admin".into()));
+        assert_eq!(read["nbf"], read["iat"]);
+        assert_eq!(key(1).read(&token, UnixMicros(NOW.0 - 1)), Err(UserFlaw::Invalid), "not yet");
         assert_eq!((&read["iat"], &read["exp"]), (&1_700_000_000_i64.into(), &1_700_086_400_i64.into()));
     }
 

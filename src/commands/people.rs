@@ -1,4 +1,4 @@
-//! The users of labs, wherever they are at hand: the running server keeps them, or their records lie in the data folder and nobody serves it.
+//! The users of labs, wherever they are at hand: with the server that runs, or in the records of a data folder that nobody serves.
 
 use super::{Failure, flags::SettingFlags, server::Server};
 use crate::{

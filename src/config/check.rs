@@ -149,8 +149,9 @@ fn labs(settings: &Settings, findings: &mut Findings) {
     for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
         findings.fault(&[key], "expected at least 1");
     }
-    if !((64 << 10)..=(64 << 20)).contains(&own.tunnel_window.bytes()) {
-        findings.fault(&["labs.tunnel_window"], "expected a size from 64KiB to 64MiB");
+    // A viewer that is not paused has half of it left at least, and what is received at a time (64 KiB) must fit into that.
+    if !((128 << 10)..=(64 << 20)).contains(&own.tunnel_window.bytes()) {
+        findings.fault(&["labs.tunnel_window"], "expected a size from 128KiB to 64MiB");
     }
     if own.early_bytes > own.tunnel_window {
         findings.fault(&["labs.early_bytes", "labs.tunnel_window"], "expected early_bytes to be no more than tunnel_window");

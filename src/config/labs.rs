@@ -33,6 +33,35 @@ impl Setting for Beside {
     }
 }
 
+/// Where browsers find labs from outside, such as `https://labs.example.school`: a scheme, a host and perhaps a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WebOrigin(String);
+
+impl WebOrigin {
+    /// As browsers write it.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Option<WebOrigin> {
+    const EXPECTED: &'static str = "an origin such as \"https://labs.example.school\" without a path, or an empty text for none";
+    fn scalar(value: &DeValue<'_>) -> Result<Option<WebOrigin>, &'static str> {
+        let given = value.as_str().ok_or(Self::EXPECTED)?;
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+        let is_origin = ["https://", "http://"].iter().filter_map(|scheme| given.strip_prefix(scheme)).any(|rest| {
+            let authority = rest.parse::<http::uri::Authority>().ok().filter(|authority| !authority.host().is_empty());
+            plain(rest)
+                && authority.is_some_and(|authority| !rest.contains(':') || rest.ends_with(']') || authority.port_u16().is_some())
+        });
+        match given {
+            "" => Ok(None),
+            given if is_origin => Ok(Some(WebOrigin(given.to_owned()))),
+            _ => Err(Self::EXPECTED),
+        }
+    }
+}
+
 /// A template as it is configured: its ids and times are dealt when it is seeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SeedTemplate(Template);
@@ -224,6 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_has_a_scheme_and_a_host_and_nothing_more() {
+        let origin = |text: &str| settings(&format!("listen.labs.origin = \"{text}\"")).listen.labs.origin;
+        for text in ["https://labs.example.school", "http://127.0.0.1:8080", "http://[::1]:8080", "http://[::1]"] {
+            assert_eq!(origin(text).unwrap().text(), text);
+        }
+        assert_eq!(origin(""), None);
+        for text in [
+            "labs",
+            "ftp://labs",
+            "https://",
+            "https://labs/",
+            "https://labs/x",
+            "https://u@labs",
+            "https://a;b",
+            "http://a:b",
+            "http://a b",
+        ] {
+            let told = faults(&format!("listen.labs.origin = \"{text}\""));
+            assert!(told[0].starts_with("homeroom.toml:1: listen.labs.origin: expected an origin such as"), "{told:?}");
+        }
+    }
+
+    #[test]
     fn relations_between_keys_are_checked() {
         for (text, begins) in [
             ("[labs]\nheartbeats_missed = 0", "homeroom.toml:2: labs.heartbeats_missed: expected at least 1"),
@@ -233,10 +285,7 @@ mod tests {
                 "homeroom.toml:2: labs.logins_a_minute: expected a whole number from 0 to 4294967295",
             ),
             ("[labs]\nstop_retry = \"0s\"", "homeroom.toml:2: labs.stop_retry: expected a duration from 10ms to 24h"),
-            (
-                "[labs]\ntunnel_window = \"1KiB\"\nearly_bytes = \"1KiB\"",
-                "homeroom.toml:2: labs.tunnel_window: expected a size from",
-            ),
+            ("[labs]\ntunnel_window = \"127KiB\"", "homeroom.toml:2: labs.tunnel_window: expected a size from"),
             ("[labs]\nearly_bytes = \"2MiB\"", "homeroom.toml:2: labs.early_bytes: expected early_bytes to be no more"),
             ("[labs]\nnamespace = \"a b\"", "homeroom.toml:2: labs.namespace: expected 1 to 64 letters"),
         ] {

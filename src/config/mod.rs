@@ -19,7 +19,7 @@ pub mod settings;
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
-pub use labs::{Beside, SeedTemplate};
+pub use labs::{Beside, SeedTemplate, WebOrigin};
 pub use layers::{CONFIG_VARIABLE, Layers, Loaded};
 pub use presence::Permission;
 pub use print::print;

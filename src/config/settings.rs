@@ -1,7 +1,7 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    Beside, Database, Filter, Issuer, LogFormat, Permission, Prefix, Section, SeedTemplate, Size,
+    Beside, Database, Filter, Issuer, LogFormat, Permission, Prefix, Section, SeedTemplate, Size, WebOrigin,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -116,6 +116,9 @@ section! {
         bind: Beside = "presence";
         /// What its paths begin with, such as "/labs".
         prefix: Prefix = "";
+        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop asks
+        /// there.
+        origin: Option<WebOrigin> = "";
     }
 }
 

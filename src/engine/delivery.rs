@@ -16,8 +16,8 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::{mem, ops::Range, rc::Rc};
 
-/// What one send to a connection of labs gathers at most. So many bytes that the kernel has enough to do, and so few that those who give credit
-/// for what has left give it often.
+/// What one send to a connection of labs gathers at most. So many bytes that the kernel has enough to do, and so few that those who give
+/// credit for what has left give it often.
 const GATHERED_SEGMENTS: usize = 64;
 const GATHERED_BYTES: usize = 256 << 10;
 

@@ -3,7 +3,7 @@
 use crate::{
     auth::PermissionQuestion,
     protocols::{
-        labs::{self, FromRegistry, ProxyId, ToRegistry, TunnelWord},
+        labs::{self, FromRegistry, ProxyId, Revocation, ToRegistry, TunnelWord},
         presence::{
             self, FromHome, ToHome,
             record::{Entering, Leaving},
@@ -13,13 +13,12 @@ use crate::{
             record::{Kept, KeyChange, Loaded, Record},
         },
     },
-    realtime::{ClassroomId, ConnId, Frame, ShardId, StoreFault, UnixMicros},
+    realtime::{ClassroomId, ConnId, Frame, ShardId, StoreFault},
 };
 use std::{
     hash::{Hash, Hasher},
     sync::Arc,
 };
-use uuid::Uuid;
 
 /// What can be listened to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,16 +131,14 @@ pub enum Letter {
         /// The answer.
         reply: Box<labs::asks::Reply>,
     },
-    /// A user's token is good no more. Answered with [`Letter::RevokedHeard`].
+    /// A user's right is another. Answered with [`Letter::RevokedHeard`].
     Revoked {
         /// Who tells it.
         from: ShardId,
         /// To be given back.
         telling: u64,
-        /// `jti`.
-        token: Uuid,
-        /// Its `exp`.
-        expires_at: UnixMicros,
+        /// What has changed.
+        what: Revocation,
     },
     /// To [`Letter::Revoked`]: from now on this shard acts by it.
     RevokedHeard {

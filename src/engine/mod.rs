@@ -264,7 +264,7 @@ impl Engine {
             Letter::LabsConnection(conn, letter) => self.registry_says(conn, letter, now),
             Letter::Tunnel { to, from, proxy, word } => self.tunnel_says((to, from), proxy, word, now),
             Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
-            Letter::Revoked { from, telling, token, expires_at } => self.token_revoked((from, telling), (token, expires_at), now),
+            Letter::Revoked { from, telling, what } => self.revoked_hears((from, telling), what, now),
             Letter::RevokedHeard { telling } => self.revocation_heard(telling),
         }
     }

@@ -55,9 +55,9 @@ pub struct Output {
     pub handoffs: Vec<Handoff>,
     /// Much will come from these: receive it in large pieces from now on.
     pub bulk: Vec<ConnId>,
-    /// Receive nothing from these until they are resumed. What has arrived by then is still told, and the end where there is one; an end that
-    /// comes later is not.
+    /// Receive nothing from these until they are resumed. What has arrived by then is still told, and the end where there is one; an end
+    /// that comes later is not.
     pub pauses: Vec<ConnId>,
-    /// Receive again. The engine says it of none that is over.
+    /// Receive again.
     pub resumes: Vec<ConnId>,
 }

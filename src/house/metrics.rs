@@ -215,7 +215,8 @@ impl Snapshot {
             unit: None,
             samples: sessions.collect(),
         });
-        let levels: [(&str, &str, fn(&Counters) -> u64); 5] = [
+        type Read = fn(&Counters) -> u64;
+        let levels: [(&str, &str, Read); 5] = [
             ("homeroom_labs_places", "Sessions that have a place at an agent", |c| c.registry_places.read()),
             ("homeroom_labs_commands", "Commands without a result", |c| c.registry_commands.read()),
             ("homeroom_labs_watched", "Sessions that are watched", |c| c.registry_viewers.read()),

@@ -115,6 +115,7 @@ pub fn serve_until_stopped(
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
+    let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
         move |seat: Seat<Answer>| {
@@ -141,6 +142,7 @@ pub fn serve_until_stopped(
                 store: store.clone(),
                 bridge: bridge.clone(),
                 passwords: passwords.clone(),
+                labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });

@@ -1,5 +1,6 @@
 //! The contracts of REST, fulfilled: homes are asked by letters, records and services by the bridge.
 
+mod console;
 mod labs;
 mod quiz;
 
@@ -8,7 +9,7 @@ use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
-    http::{self, Table, internal, presence, rooms},
+    http::{self, Table, console::LabsPlace, internal, presence, rooms},
     protocols::presence::{
         asks::{Ask, Member, Publication, Reply},
         record::{Attendance, StoreFault},
@@ -30,6 +31,7 @@ pub(super) struct Rest {
     pub(super) store: Arc<dyn Store>,
     pub(super) bridge: Bridge,
     pub(super) passwords: Passwords,
+    pub(super) labs_place: LabsPlace,
 }
 
 /// The routes of one listener.
@@ -41,12 +43,16 @@ pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
         Api::Presence => table.with(prefix, presence::routes()),
         Api::Quiz => table.with(prefix, http::quiz::routes()),
         Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
-        Api::Internal => [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes()]
-            .into_iter()
-            .try_fold(table, |table, routes| table.with(prefix, routes)),
+        Api::Internal => {
+            [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes(), http::console::routes()]
+                .into_iter()
+                .try_fold(table, |table, routes| table.with(prefix, routes))
+        }
     });
     whole.expect("the settings' check refuses prefixes that make no route")
 }
+
+pub(super) use console::labs_place;
 
 /// An ask on its way: forgotten when its future is dropped, as when the client has gone.
 struct Asked<'a> {

@@ -1,4 +1,4 @@
-//! A shard's own io_uring: accepts, receives and sends of all its sockets. This room and the probe are all of the crate with `unsafe` in them.
+//! A shard's own io_uring: accepts, receives and sends of all its sockets. With the probe it is all of the crate with `unsafe` in it.
 //!
 //! What makes the outside safe: a segment that is being sent is held here until the kernel has let go of it; a received buffer is lent out
 //! ([`Loan`]) and the kernel may write to it again only after it was given back; and a ring that is dropped first cancels what is
@@ -216,7 +216,8 @@ impl Ring {
         self.outstanding += 1;
         for _ in 0..FULL_TRIES {
             // SAFETY: what the entry points to outlives the operation: receives use the registered buffers, sends point into
-            // their flight or a batch that it holds, and neither is freed or moved while an operation is outstanding. Accepts and cancels point nowhere.
+            // their flight or a batch that it holds, and neither is freed or moved while an operation is outstanding.
+            // Accepts and cancels point nowhere.
             if unsafe { self.io.submission().push(&entry) }.is_ok() {
                 return;
             }

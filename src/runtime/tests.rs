@@ -21,7 +21,7 @@ use std::{
 
 const QUICK: StopTimes = StopTimes { drain: Duration::from_millis(50), goodbye: Duration::from_secs(2) };
 
-fn echo(shards: u16) -> Running<Ask> {
+pub(super) fn echo(shards: u16) -> Running<Ask> {
     echo_at("127.0.0.1:0".parse().unwrap(), shards)
 }
 
@@ -59,26 +59,26 @@ async fn rest(engine: Rc<RefCell<Echo>>, nudge: Nudge, mut stream: glommio::net:
     let _ = stream.close().await;
 }
 
-fn connect(running: &Running<Ask>) -> TcpStream {
+pub(super) fn connect(running: &Running<Ask>) -> TcpStream {
     let stream = TcpStream::connect(running.addresses()[0]).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
-fn end(running: Running<Ask>) {
+pub(super) fn end(running: Running<Ask>) {
     running.stage().stop(QUICK);
     running.join().unwrap();
 }
 
-fn slots(running: &Running<Ask>) -> usize {
+pub(super) fn slots(running: &Running<Ask>) -> usize {
     let shards = running.stage().all_counts().len() as u16;
     let (tell, told) = mpsc::channel();
     (0..shards).for_each(|shard| running.post().post(ShardId(shard), [Ask::Slots(tell.clone())]));
     (0..shards).map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap()).sum()
 }
 
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
@@ -87,7 +87,7 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Sends and reads back at the same time, since both sides' buffers are smaller than a large message.
-fn there_and_back(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn there_and_back(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
     let mut writer = stream.try_clone().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || writer.write_all(bytes).unwrap());

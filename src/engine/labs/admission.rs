@@ -8,7 +8,7 @@ use super::{
 use crate::{
     auth::{AgentKeyFault, UserFlaw},
     protocols::labs::{
-        self,
+        self, UserId,
         admission::{self, AgentQuery, Denial},
         letters::Dialect,
     },
@@ -23,6 +23,11 @@ use uuid::Uuid;
 
 const AGENT_KEY: &str = "X-Agent-API-Key";
 const AUTHORIZATION: &str = "Authorization";
+
+/// A user as the registry knows them: the name, and whether everything is theirs.
+type Named = (Arc<str>, bool);
+/// By which token somebody is here, and whose that is.
+type Right = (Uuid, UserId);
 
 impl Engine {
     /// Somebody asks for a socket of labs, in a complete head. `name` is what the path names.
@@ -68,7 +73,7 @@ impl Engine {
     fn admit_viewer(&mut self, key: Key, name: &str, query: Option<&str>, read: &[u8], now: Now) -> Result<(), Denial> {
         let bearer = upgrade::header_of(read, AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let query = admission::viewer(name, query, bearer)?;
-        let (user, token) = self.user(&query.token, now)?;
+        let (user, right) = self.user(&query.token, now)?;
         let conn = self.conn_id(key);
         let settings = &self.rules.labs;
         let machine = labs::Viewer::new((query.session, conn), user, now, settings, &mut self.labs.effects);
@@ -78,13 +83,13 @@ impl Engine {
         let seat = Seat::new(Machine::Viewer(machine), session::Limits { frame: message, message }, bound);
         self.labs.present.viewers += 1;
         self.output.bulk.push(conn);
-        self.seat_held(key, seat, token, read, now);
+        self.seat_held(key, seat, right, read, now);
         Ok(())
     }
 
     fn admit_follower(&mut self, key: Key, name: &str, query: Option<&str>, read: &[u8], now: Now) -> Result<(), Denial> {
         let query = admission::follower(name, query, upgrade::header_of(read, AUTHORIZATION))?;
-        let (user, token) = self.user(&query.token, now)?;
+        let (user, right) = self.user(&query.token, now)?;
         let (session, wish) = query.wish?;
         let conn = self.conn_id(key);
         let settings = &self.rules.labs;
@@ -92,20 +97,22 @@ impl Engine {
         let bound = settings.tunnel_window + self.limits.outbox_bytes;
         let seat = Seat::new(Machine::Follower(machine), self.limits.websocket, bound);
         self.labs.present.followers += 1;
-        self.seat_held(key, seat, token, read, now);
+        self.seat_held(key, seat, right, read, now);
         Ok(())
     }
 
-    /// Whose token it is: the name, whether everything is theirs, and which token.
-    fn user(&self, token: &str, now: Now) -> Result<((Arc<str>, bool), Uuid), Denial> {
+    /// Whose token it is.
+    fn user(&self, token: &str, now: Now) -> Result<(Named, Right), Denial> {
         let claims = self.rules.labs_users.read(token, now.wall).map_err(|flaw| match flaw {
             UserFlaw::Invalid => Denial::BadToken,
             UserFlaw::Expired => Denial::OldToken,
         })?;
-        if self.labs.revoked.has(claims.token) {
+        if self.labs.revoked.has(claims.token) || self.labs.standings.is_barred(claims.user) {
             return Err(Denial::BadToken);
         }
-        Ok(((claims.name.into(), claims.admin), claims.token))
+        // The role as it is, not as it was when the token was issued.
+        let admin = self.labs.standings.is_admin(claims.user);
+        Ok(((claims.name.into(), admin), (claims.token, claims.user)))
     }
 
     fn open_agent(&mut self, key: Key, (dialect, query): (Dialect, AgentQuery), request: &Upgrade<'_>, read: &[u8], now: Now) {
@@ -120,9 +127,10 @@ impl Engine {
     }
 
     /// One whose upgrade is answered when the registry has spoken.
-    fn seat_held(&mut self, key: Key, mut seat: Seat, token: Uuid, read: &[u8], now: Now) {
+    fn seat_held(&mut self, key: Key, mut seat: Seat, (token, user): Right, read: &[u8], now: Now) {
         seat.held = Some(read.to_vec());
         seat.token = Some(token);
+        seat.user = Some(user);
         self.labs.watchers.entry(token).or_default().push(key);
         self.seat(key, seat, now);
     }

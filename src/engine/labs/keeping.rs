@@ -3,13 +3,13 @@
 use super::super::{Engine, Letter, Question};
 use crate::{
     protocols::labs::{
+        Revocation, Standing,
         asks::{Refused, Reply},
         record::{Kept, Record},
     },
-    realtime::{Moment, Now, ShardId, StoreFault, UnixMicros},
+    realtime::{Moment, Now, ShardId, StoreFault},
 };
 use std::collections::{HashMap, VecDeque};
-use uuid::Uuid;
 
 /// Set in the tickets of such records and of none that is the registry's: its own are numbers of places, far smaller.
 const OWN: u64 = 1 << 63;
@@ -20,7 +20,7 @@ struct Waiting {
     asker: ShardId,
     number: u64,
     /// Whom the store's word concerns beside the one who asked.
-    revokes: Option<(Uuid, UnixMicros)>,
+    revokes: Option<Revocation>,
     /// Whether the one who asked was told already, that the store is busy.
     is_answered: bool,
 }
@@ -74,25 +74,25 @@ impl Engine {
         keeping.last += 1;
         let ticket = OWN | keeping.last;
         let revokes = match &record {
-            Record::Revoked { token, expires_at } => Some((*token, *expires_at)),
-            Record::Change(_)
-            | Record::Activity { .. }
-            | Record::NewUser { .. }
-            | Record::EditedUser { .. }
-            | Record::Template { .. }
-            | Record::NoTemplate { .. } => None,
+            Record::Revoked { token, expires_at } => Some(Revocation::Token { token: *token, expires_at: *expires_at }),
+            Record::NewUser { user, .. } => Standing::of(user).map(Revocation::User),
+            Record::EditedUser { role: None, active: None, .. } => None,
+            Record::EditedUser { user, role, active, .. } => {
+                Some(Revocation::User(Standing { user: *user, role: *role, active: *active }))
+            }
+            Record::Change(_) | Record::Activity { .. } | Record::Template { .. } | Record::NoTemplate { .. } => None,
         };
         keeping.waiting.insert(ticket, Waiting { asker, number, revokes, is_answered: false });
         keeping.due.push_back((now.moment + self.rules.labs.keep_timeout, ticket));
         self.questions.push(Question::KeepLabs { ticket, record });
     }
 
-    /// The store's word on such a record. A token that is revoked on disk is revoked on all shards before anybody is told.
+    /// The store's word on such a record. A right that is another on disk is another on all shards before anybody is told.
     pub(super) fn record_kept(&mut self, ticket: u64, result: Result<Kept, StoreFault>, now: Now) {
         let Some(Waiting { asker, number, revokes, is_answered }) = self.labs.keeping.waiting.remove(&ticket) else { return };
         let to = (!is_answered).then_some((asker, number));
         match (result, revokes) {
-            (Ok(Kept::Done | Kept::Missing | Kept::Taken), Some(token)) => self.tell_revoked(token, to),
+            (Ok(Kept::Done), Some(what)) => self.tell_revoked(what, to),
             (result, _) => {
                 let reply = Box::new(result.map_or_else(|fault| Reply::Refused(Refused::Store(fault)), Reply::Kept));
                 if let Some((asker, number)) = to {

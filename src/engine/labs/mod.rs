@@ -1,4 +1,4 @@
-//! Labs, wired to the shard: its sockets, its registry on the one shard that is its home, the limits, and the tokens that were revoked.
+//! Labs, wired to the shard: its sockets, its registry on the one shard that is its home, the limits, and the rights that were taken away.
 
 mod admission;
 mod home;
@@ -10,7 +10,7 @@ mod sockets;
 use super::{Engine, Rules, asks::LabsAsks};
 use crate::{
     engine::Birth,
-    protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, record::Loaded},
+    protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, Standings, record::Loaded},
     realtime::{Moment, Now, UnixMicros, hash_ring::HashRing, table::Key},
 };
 use keeping::Keeping;
@@ -34,6 +34,7 @@ pub(super) struct Labs {
     pub(super) asks: LabsAsks,
     keeping: Keeping,
     revoked: Revoked,
+    standings: Standings,
     revocations: Revocations,
     /// Who is here by which token.
     watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
@@ -55,6 +56,7 @@ impl Labs {
             asks: LabsAsks::default(),
             keeping: Keeping::default(),
             revoked: Revoked::default(),
+            standings: Standings::default(),
             revocations: Revocations::default(),
             watchers: HashMap::new(),
             present: Present::default(),
@@ -73,14 +75,20 @@ impl Labs {
 }
 
 impl Engine {
-    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the tokens
-    /// that were revoked. To be called once on each shard, before the first turn.
+    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the
+    /// tokens that were revoked. To be called once on each shard, before the first turn.
     pub fn begin_labs(&mut self, loaded: &Loaded, revoked: &[(Uuid, UnixMicros)], now: Now) {
+        loaded.standings.iter().for_each(|standing| self.labs.standings.set(*standing));
         revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now.wall));
         if self.labs.registry.is_some() {
             self.with_registry(|registry, out| registry.begin(loaded.clone(), now, out));
         }
         self.settle(now);
+    }
+
+    /// Whether this shard is the registry's home.
+    pub fn has_registry(&self) -> bool {
+        self.labs.registry.is_some()
     }
 
     /// The users' tokens that are good no more, as this shard knows them.

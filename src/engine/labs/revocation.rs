@@ -1,13 +1,12 @@
-//! Revoked tokens: each shard has all of them. One more is told to every shard, and whoever revoked it is answered only when all of them act
-//! by it.
+//! Rights that were taken away: each shard knows the tokens that were revoked, the admins, and who may not sign in. A change is told to
+//! every shard, and whoever made it is answered only when all of them act by it.
 
-use super::super::{Engine, Letter};
+use super::super::{Connection, Engine, Letter, Phase};
 use crate::{
-    protocols::labs::{asks::Reply, record::Kept},
-    realtime::{Now, ShardId, UnixMicros},
+    protocols::labs::{Event, Revocation, UserId, asks::Reply, record::Kept},
+    realtime::{Now, ShardId},
 };
 use std::collections::HashMap;
-use uuid::Uuid;
 
 /// One on its way to all shards.
 struct Telling {
@@ -26,27 +25,43 @@ pub(super) struct Revocations {
 
 impl Engine {
     /// A revocation is on disk: tells every shard, this one too, before it answers.
-    pub(super) fn tell_revoked(&mut self, (token, expires_at): (Uuid, UnixMicros), asker: Option<(ShardId, u64)>) {
+    pub(super) fn tell_revoked(&mut self, what: Revocation, asker: Option<(ShardId, u64)>) {
         let shards = self.ring.shards();
         let revocations = &mut self.labs.revocations;
         revocations.last += 1;
         let telling = revocations.last;
         revocations.waiting.insert(telling, Telling { missing: shards, asker });
         for shard in 0..shards {
-            self.post(ShardId(shard), Letter::Revoked { from: self.id, telling, token, expires_at });
+            self.post(ShardId(shard), Letter::Revoked { from: self.id, telling, what });
         }
     }
 
     /// Another shard, or this one, tells of a revocation.
-    pub(in crate::engine) fn token_revoked(
-        &mut self,
-        (from, telling): (ShardId, u64),
-        (token, expires_at): (Uuid, UnixMicros),
-        now: Now,
-    ) {
-        self.labs.revoked.add(token, expires_at, now.wall);
-        self.end_watchers(token, now);
+    pub(in crate::engine) fn revoked_hears(&mut self, (from, telling): (ShardId, u64), what: Revocation, now: Now) {
+        match what {
+            Revocation::Token { token, expires_at } => {
+                self.labs.revoked.add(token, expires_at, now.wall);
+                self.end_watchers(token, now);
+            }
+            Revocation::User(standing) => {
+                self.labs.standings.set(standing);
+                if standing.takes_away() {
+                    self.end_sockets_of(standing.user, now);
+                }
+            }
+        }
         self.post(from, Letter::RevokedHeard { telling });
+    }
+
+    /// A user may less than before: whoever may still see something comes again.
+    fn end_sockets_of(&mut self, user: UserId, now: Now) {
+        for key in self.labs.watchers.values().flatten().copied().collect::<Vec<_>>() {
+            if let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at(key)
+                && seat.user == Some(user)
+            {
+                self.labs_event(key, Event::Revoked, now);
+            }
+        }
     }
 
     /// A shard acts by a revocation.

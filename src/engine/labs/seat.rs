@@ -1,7 +1,7 @@
-//! What the connection of an agent or a viewer has beside what every connection has. In a box of its own, so that no other is larger for it.
+//! What a connection of labs has beside what every connection has. In a box of its own, so that no other is larger for it.
 
 use crate::{
-    protocols::labs::{Agent, Effect, Event, Follower, Settings, Viewer, chunk::HEADROOM, viewer::CHUNK_BYTES},
+    protocols::labs::{Agent, Effect, Event, Follower, Settings, UserId, Viewer, chunk::HEADROOM, viewer::CHUNK_BYTES},
     realtime::{ConnId, Now},
     websocket::{BulkSession, Pieces, session},
 };
@@ -33,6 +33,8 @@ pub(in crate::engine) struct Seat {
     pub(super) peer_ended: bool,
     /// By what right it is here.
     pub(super) token: Option<Uuid>,
+    /// Whose right that is.
+    pub(super) user: Option<UserId>,
     /// What it may send.
     pub(super) limits: session::Limits,
     /// What may wait for it, in bytes.
@@ -49,6 +51,7 @@ impl Seat {
             is_paused: false,
             peer_ended: false,
             token: None,
+            user: None,
             limits,
             bound,
         }

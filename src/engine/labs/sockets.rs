@@ -136,7 +136,7 @@ impl Engine {
                 self.labs.watchers.remove(&token);
             }
         }
-        if seat.is_paused {
+        if seat.is_paused && !seat.peer_ended {
             // The peer's Close or end is to be read still, and what comes before it thrown away.
             let conn = self.conn_id(key);
             self.resume(conn);
@@ -187,22 +187,18 @@ impl Engine {
         let conn = self.conn_id(key);
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         seat.is_paused = paused;
-        if paused {
-            self.counters.labs_pauses.one();
-            self.output.resumes.retain(|own| *own != conn);
-            self.output.pauses.push(conn);
-        } else {
-            self.resume(conn);
+        // After the end nothing comes: it was told, and is not to be told again.
+        let peer_ended = seat.peer_ended;
+        self.counters.labs_pauses.add(u64::from(paused));
+        match (peer_ended, paused) {
+            (true, _) => {}
+            (false, true) => wish(conn, &mut self.output.pauses, &mut self.output.resumes),
+            (false, false) => self.resume(conn),
         }
     }
 
-    /// The shell hears of the last wish of a turn alone.
     fn resume(&mut self, conn: ConnId) {
-        let before = self.output.pauses.len();
-        self.output.pauses.retain(|own| *own != conn);
-        if self.output.pauses.len() == before {
-            self.output.resumes.push(conn);
-        }
+        wish(conn, &mut self.output.resumes, &mut self.output.pauses);
     }
 
     fn end_labs(&mut self, key: Key, farewell: Farewell, now: Now) {
@@ -212,6 +208,16 @@ impl Engine {
             self.send_last(key, segment);
         }
         self.part(key, false, now);
+    }
+}
+
+/// One wish of a connection, or none where it takes the other of the same turn back.
+fn wish(conn: ConnId, own: &mut Vec<ConnId>, other: &mut Vec<ConnId>) {
+    match other.iter().position(|wished| *wished == conn) {
+        Some(place) => {
+            other.swap_remove(place);
+        }
+        None => own.push(conn),
     }
 }
 

@@ -152,8 +152,8 @@ pub struct AgentQuery {
     pub region: String,
 }
 
-/// Reads `/vnc-viewer/{session_id}?token=…`; `bearer` is the token of the `Authorization` header, for those whose query has none. A name that
-/// is no UUID is that of no session; a token comes before it.
+/// Reads `/vnc-viewer/{session_id}?token=…`; `bearer` is the token of the `Authorization` header, for those whose query has none. A name
+/// that is no UUID is that of no session; a token comes before it.
 ///
 /// # Errors
 /// [`Denial::NoToken`], [`Denial::Invalid`], and [`Denial::View`] of [`ViewRefused::NoSession`].

@@ -15,6 +15,8 @@ use crate::realtime::{ConnId, Now};
 
 /// Messages that mean nothing, one after the other, that end a connection.
 const FAULTS_AT_MOST: u8 = 100;
+/// What an agent of the second dialect may say while nobody has said that it is known: banners, and how its sessions are.
+const UNHEARD_BYTES: usize = 64 << 10;
 
 /// The state machine of one agent's connection. The register_ack, commands and requests are the registry's: the engine delivers them.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Agent {
     state: State,
     pulse: Pulse,
     faults: u8,
+    /// What an agent said that is never told when it is known, until it is.
+    unheard: Vec<Box<str>>,
     tunnels: Tunnels,
 }
 
@@ -31,7 +35,7 @@ pub struct Agent {
 enum State {
     /// It has not registered.
     Fresh,
-    /// The registry is to say whether it may. What it says until then is not heard.
+    /// The registry is to say whether it may. What it says until then is not heard, or in the second dialect later.
     Registering,
     /// It is known.
     Online,
@@ -46,7 +50,8 @@ impl Agent {
     /// An agent whose upgrade has just been answered. In the second dialect that is its registration.
     pub fn new(dialect: Dialect, query: AgentQuery, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> Agent {
         let pulse = Pulse::new(now.moment, settings);
-        let mut agent = Agent { dialect, query, state: State::Fresh, pulse, faults: 0, tunnels: Tunnels::default() };
+        let mut agent =
+            Agent { dialect, query, state: State::Fresh, pulse, faults: 0, unheard: Vec::new(), tunnels: Tunnels::default() };
         out.push(Effect::Timer(Some(settings.register_timeout)));
         match dialect {
             Dialect::Contract => {}
@@ -62,7 +67,7 @@ impl Agent {
             Event::Binary(bytes) => self.on_binary(bytes, now, settings, out),
             Event::Pong => self.pulse.answered(),
             Event::TimerFired => self.on_timer(now, settings, out),
-            Event::Registry(letter) => self.on_registry(letter, now, settings, out),
+            Event::Registry(letter) => self.on_registry(letter, conn, now, settings, out),
             Event::Tunnel { from, proxy, word } => {
                 self.tunnels.word(from, proxy, word, &mut line(self.dialect, now, settings, out));
             }
@@ -89,7 +94,22 @@ impl Agent {
                 self.hear(heard, conn, &mut line(self.dialect, now, settings, out));
             }
             (State::Registering | State::Online, Err(fault)) => self.on_fault(fault, out),
-            (State::Registering, Ok(_)) | (State::Over { .. }, _) => {}
+            (State::Registering, Ok(_)) => self.hear_later(text, out),
+            (State::Over { .. }, _) => {}
+        }
+    }
+
+    /// In the second dialect nothing says to an agent that it is known: so it may speak before.
+    fn hear_later(&mut self, text: &str, out: &mut Vec<Effect>) {
+        match self.dialect {
+            Dialect::Contract => {}
+            Dialect::Field => {
+                let bytes = self.unheard.iter().map(|text| text.len()).sum::<usize>() + text.len();
+                if bytes > UNHEARD_BYTES {
+                    return self.end(Farewell::TooMuch, out);
+                }
+                self.unheard.push(text.into());
+            }
         }
     }
 
@@ -155,20 +175,23 @@ impl Agent {
         }
     }
 
-    fn on_registry(&mut self, letter: FromRegistry, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_registry(&mut self, letter: FromRegistry, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match (letter, self.state) {
             (FromRegistry::Registered, State::Registering) => {
                 self.state = State::Online;
                 self.pulse = Pulse::new(now.moment, settings);
                 out.push(Effect::Timer(Some(settings.ping_interval)));
+                for text in std::mem::take(&mut self.unheard) {
+                    self.on_text(&text, conn, now, settings, out);
+                }
             }
             (FromRegistry::Unknown, State::Registering) => {
                 self.end(Farewell::Unknown, out);
                 self.state = State::Over { was_told: false };
             }
             (FromRegistry::Displaced, State::Registering | State::Online) => self.end(Farewell::Displaced, out),
-            (FromRegistry::Proxy { proxy, session, viewer, place: _ }, State::Online) => {
-                self.tunnels.open(proxy, session, viewer, &mut line(self.dialect, now, settings, out));
+            (FromRegistry::Proxy { proxy, session, viewer, request }, State::Online) => {
+                self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
             (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced, _) => {}
@@ -197,6 +220,7 @@ impl Agent {
 
     fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
         self.state = State::Over { was_told: self.is_told() };
+        self.unheard = Vec::new();
         self.tunnels.gone(out);
         out.push(Effect::End(farewell));
     }

@@ -154,7 +154,7 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
     match letter {
         FromRegistry::View { agent, proxy } => Some(Effect::Tunnel { to: *agent, proxy: *proxy, word: TunnelWord::Closed }),
         FromRegistry::Proxy { proxy, viewer, .. } => {
-            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word: TunnelWord::Closed })
+            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word: TunnelWord::agent_left() })
         }
         FromRegistry::Registered
         | FromRegistry::Unknown

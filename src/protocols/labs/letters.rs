@@ -5,7 +5,7 @@ use super::{
     chunk::Chunk,
     model::{AgentName, Place, ProxyId, SessionId},
 };
-use crate::realtime::{ConnId, ShardId};
+use crate::realtime::{ConnId, Frame, ShardId};
 use std::sync::Arc;
 
 /// To the registry.
@@ -198,8 +198,7 @@ pub enum FromRegistry {
     LogOver,
     /// Another viewer of the same session took over, the session stopped, or its agent left.
     ViewOver(ViewOver),
-    /// To the agent's connection: a viewer comes. Its `vnc_proxy_request`, where the dialect has one, follows as a whole frame,
-    /// delivered by itself.
+    /// To the agent's connection: a viewer comes.
     Proxy {
         /// The tunnel.
         proxy: ProxyId,
@@ -207,8 +206,9 @@ pub enum FromRegistry {
         session: SessionId,
         /// Who views.
         viewer: ConnId,
-        /// `data` of `vnc_proxy_request`.
-        place: Box<Place>,
+        /// `vnc_proxy_request`, a whole frame, where the dialect has one. It is sent in the moment in which the tunnel is known: what
+        /// the agent answers, or the viewer says last, comes neither too early nor too late.
+        request: Option<Frame>,
     },
 }
 
@@ -251,4 +251,11 @@ pub enum TunnelWord {
     Credit(u32),
     /// This end is over.
     Closed,
+}
+
+impl TunnelWord {
+    /// The agent's connection is over: its streams broke, nobody ended them.
+    pub(super) fn agent_left() -> TunnelWord {
+        TunnelWord::Ready { error: Some("the agent left".into()) }
+    }
 }

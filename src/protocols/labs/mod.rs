@@ -41,6 +41,7 @@ mod results;
 mod revoked;
 mod sessions;
 pub mod settings;
+pub mod standing;
 mod tunnels;
 pub mod viewer;
 mod viewers;
@@ -53,8 +54,9 @@ pub use letters::{FromRegistry, ToRegistry, TunnelWord};
 pub use limits::Limits;
 pub use model::{AgentName, CommandId, ProxyId, SessionId, UserId};
 pub use registry::{Levels, Outcome, Registry};
-pub use revoked::Revoked;
+pub use revoked::{Revocation, Revoked};
 pub use settings::Settings;
+pub use standing::{Standing, Standings};
 pub use viewer::Viewer;
 
 #[cfg(test)]

@@ -1,8 +1,23 @@
 //! Tokens that are good no more though their time is not over. Every shard has all of them.
 
+use super::standing::Standing;
 use crate::realtime::UnixMicros;
 use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
+
+/// A right that is another from now on. Every shard is told of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Revocation {
+    /// A token is good no more.
+    Token {
+        /// `jti`.
+        token: Uuid,
+        /// Its `exp`.
+        expires_at: UnixMicros,
+    },
+    /// A user may do other things than before.
+    User(Standing),
+}
 
 /// See the file.
 #[derive(Default, Debug)]

@@ -5,6 +5,7 @@ mod agents;
 mod auth;
 mod creation;
 mod enrolment;
+mod internal;
 mod limits;
 mod logs;
 mod refusals;

@@ -7,7 +7,6 @@ use crate::{
         admission,
         connection::late,
         letters::{AgentWord, Dialect},
-        model::Place,
         proxy_frames,
     },
     realtime::{ConnId, Moment, Now, ShardId},
@@ -56,7 +55,7 @@ fn watched(dialect: Dialect) -> Bench {
 }
 
 fn proxy(number: u32) -> FromRegistry {
-    FromRegistry::Proxy { proxy: ProxyId(number), session: ONE, viewer: VIEWER, place: Box::new(Place::default()) }
+    FromRegistry::Proxy { proxy: ProxyId(number), session: ONE, viewer: VIEWER, request: None }
 }
 
 fn to_viewer(number: u32, word: TunnelWord) -> Effect {
@@ -127,6 +126,60 @@ impl Bench {
 
 fn gone() -> Vec<Effect> {
     vec![Effect::Registry(ToRegistry::AgentGone { conn: CONN, agent: "a".into() })]
+}
+
+#[test]
+fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
+    let (mut bench, _) = connected(Dialect::Field);
+    let status = json!({"type": "status", "payload": {"sessionId": ONE, "state": "running"}});
+    assert_eq!(bench.says(status), [], "nobody knows it yet");
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), []);
+    let heard = bench.told(FromRegistry::Registered);
+    let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
+    let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
+    assert_eq!(heard, [Effect::Timer(Some(bench.settings.ping_interval)), said]);
+    assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
+}
+
+#[test]
+fn who_is_not_known_yet_may_not_say_just_anything() {
+    let (mut bench, _) = connected(Dialect::Field);
+    let long = "x".repeat(30 << 10);
+    let heard: Vec<_> = (0..3).flat_map(|_| bench.in_field("vnc_data", &long)).collect();
+    assert_eq!(heard, [Effect::End(Farewell::TooMuch)]);
+    assert_eq!(bench.told(FromRegistry::Registered), []);
+}
+
+#[test]
+fn a_second_banner_is_the_beginning_of_another_stream() {
+    let mut bench = watched(Dialect::Field);
+    let banner = "UkZCIDAwMy4wMDgK";
+    assert_eq!(bench.in_field("vnc_data", banner), [bytes(7, b"RFB 003.008\n")]);
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), [bytes(7, b"RFB ")], "that is no banner");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
+    assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+#[test]
+fn a_viewer_may_be_quicker_than_the_registrys_word_of_it() {
+    let request = crate::websocket::frame::text(br#"{"type":"vnc_proxy_request"}"#);
+    let asked = json!({"type": "vnc_proxy_request"});
+    let proxy = |number| match proxy(number) {
+        FromRegistry::Proxy { proxy, session, viewer, .. } => {
+            FromRegistry::Proxy { proxy, session, viewer, request: Some(request.clone()) }
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut bench = online(Dialect::Contract);
+    assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"hello"))), []);
+    assert_eq!(sent(&bench.told(proxy(7))), [asked.clone()]);
+    assert_eq!(bench.ready(json!({})), [to_viewer(7, TunnelWord::Ready { error: None }), data(7, b"hello")]);
+    assert_eq!(bench.viewer(8, TunnelWord::Bytes(chunk(b"hello"))), []);
+    assert_eq!(bench.viewer(8, TunnelWord::Closed), []);
+    assert_eq!(sent(&bench.told(proxy(8))), [proxy_close(7), asked, proxy_close(8)], "it comes and goes, in this order");
+    assert_eq!(bench.viewer(8, TunnelWord::Closed), [], "that is over");
+    assert_eq!(bench.machine.levels(), (0, 0));
 }
 
 #[test]
@@ -259,7 +312,7 @@ fn one_that_sends_text_is_sent_text() {
 #[test]
 fn too_much_ends_that_tunnel_alone() {
     let mut bench = watched(Dialect::Contract);
-    let other = FromRegistry::Proxy { proxy: ProxyId(8), session: Uuid::from_u128(2), viewer: VIEWER, place: Box::default() };
+    let other = FromRegistry::Proxy { proxy: ProxyId(8), session: Uuid::from_u128(2), viewer: VIEWER, request: None };
     bench.told(other);
     assert_eq!(bench.sends(7, &[0; 100]).len(), 1);
     let ended = bench.sends(7, &[0]);
@@ -283,11 +336,11 @@ fn the_agents_end_ends_the_viewer() {
         assert_eq!(bench.says(message), []);
     }
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.event(Event::Gone)[0], to_viewer(7, TunnelWord::Closed));
+    assert_eq!(bench.event(Event::Gone)[0], broken(7, "the agent left"));
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.told(FromRegistry::Displaced)[0], to_viewer(7, TunnelWord::Closed));
-    assert_eq!(bench.told(proxy(8)), [to_viewer(8, TunnelWord::Closed)], "it comes too late");
-    assert_eq!(late(&proxy(8)), Some(to_viewer(8, TunnelWord::Closed)));
+    assert_eq!(bench.told(FromRegistry::Displaced)[0], broken(7, "the agent left"));
+    assert_eq!(bench.told(proxy(8)), [broken(8, "the agent left")], "it comes too late");
+    assert_eq!(late(&proxy(8)), Some(broken(8, "the agent left")));
 }
 
 #[test]

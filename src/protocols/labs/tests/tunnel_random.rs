@@ -7,7 +7,6 @@ use crate::{
         Agent, Chunk, Effect, Event, FromRegistry, ProxyId, SessionId, Settings, TunnelWord, Viewer, Wire, admission,
         agent_messages::{self, Heard, Speaker},
         letters::Dialect,
-        model::Place,
         proxy_frames::{self, ProxyFrame},
     },
     realtime::{ConnId, Moment, Now, ShardId},
@@ -175,8 +174,7 @@ impl Run {
             let length = run.dice.below(EARLY as u64) as usize;
             run.agent_sends(length);
         }
-        let place = Box::new(Place::default());
-        run.at_agent(Event::Registry(FromRegistry::Proxy { proxy: PROXY, session: ONE, viewer: VIEWER, place }));
+        run.at_agent(Event::Registry(FromRegistry::Proxy { proxy: PROXY, session: ONE, viewer: VIEWER, request: None }));
         if run.dice.below(2) == 0 {
             run.at_viewer(Event::Registry(FromRegistry::View { agent: AGENT, proxy: PROXY }));
         }
