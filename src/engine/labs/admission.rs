@@ -4,6 +4,7 @@
 use super::{
     super::{Connection, Engine, Phase, SocketApi},
     seat::{Machine, Seat},
+    unheard::Unheard,
 };
 use crate::{
     auth::{AgentKeyFault, UserFlaw},
@@ -120,7 +121,7 @@ impl Engine {
         let conn = self.conn_id(key);
         let machine = labs::Agent::new(dialect, query, conn, now, &self.rules.labs, &mut self.labs.effects);
         let mut seat = Seat::new(Machine::Agent(machine), self.limits.agent_websocket, self.limits.agent_outbox_bytes);
-        seat.unheard = read[request.length..].to_vec();
+        seat.unheard = Unheard::of(&read[request.length..]);
         self.labs.present.agents += 1;
         self.output.bulk.push(conn);
         self.seat(key, seat, now);
@@ -160,7 +161,7 @@ impl Engine {
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         let Some(read) = seat.held.take() else { return };
         let Head::Upgrade(request) = upgrade::read(&read, HEAD_BYTES) else { return };
-        seat.unheard = read[request.length..].to_vec();
+        seat.unheard = Unheard::of(&read[request.length..]);
         let protocol = admission::subprotocol(request.protocols.iter().copied());
         self.accept_upgrade(key, &request, protocol);
     }
