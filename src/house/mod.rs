@@ -109,7 +109,7 @@ pub fn serve_until_stopped(
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
     let labs::Beginning { loaded, revoked, first_password } = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
-    let passwords = Passwords::new(bridge.clone());
+    let passwords = Passwords::start().map_err(HouseFault::System)?;
     let shards = house.shards();
     let plan =
         Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };

@@ -5,6 +5,7 @@
 use super::{
     super::{Connection, Engine, Phase, SocketApi},
     seat::{Machine, Seat},
+    unheard::Unheard,
 };
 use crate::{
     auth::{AgentKeyFault, UserFlaw},
@@ -123,7 +124,7 @@ impl Engine {
         match dialect {
             Dialect::Contract => {
                 self.accept_upgrade(key, request, None);
-                seat.unheard = read[request.length..].to_vec();
+                seat.unheard = Unheard::of(&read[request.length..]);
             }
             // Its registration is the upgrade: who has not enrolled hears of it by the status.
             Dialect::Field => seat.held = Some(read.to_vec()),
@@ -167,7 +168,7 @@ impl Engine {
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         let Some(read) = seat.held.take() else { return };
         let Head::Upgrade(request) = upgrade::read(&read, HEAD_BYTES) else { return };
-        seat.unheard = read[request.length..].to_vec();
+        seat.unheard = Unheard::of(&read[request.length..]);
         let protocol = admission::subprotocol(request.protocols.iter().copied());
         self.accept_upgrade(key, &request, protocol);
     }

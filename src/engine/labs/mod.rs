@@ -6,6 +6,7 @@ mod keeping;
 mod revocation;
 mod seat;
 mod sockets;
+mod unheard;
 
 use super::{Engine, Rules, asks::LabsAsks};
 use crate::{

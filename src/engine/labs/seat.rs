@@ -1,5 +1,6 @@
 //! What a connection of labs has beside what every connection has. In a box of its own, so that no other is larger for it.
 
+use super::unheard::Unheard;
 use crate::{
     protocols::labs::{Agent, Effect, Event, Follower, Settings, UserId, Viewer, chunk::HEADROOM, viewer::CHUNK_BYTES},
     realtime::{ConnId, Now},
@@ -26,7 +27,7 @@ pub(in crate::engine) struct Seat {
     /// While the upgrade is not answered: all that was read, the head and what is behind it.
     pub(super) held: Option<Vec<u8>>,
     /// What was read behind the head, or while the machine wanted nothing read, and it has not heard.
-    pub(super) unheard: Vec<u8>,
+    pub(super) unheard: Unheard,
     /// Whether the machine wants nothing read.
     pub(super) is_paused: bool,
     /// Whether the peer will say no more than what is unheard.
@@ -47,7 +48,7 @@ impl Seat {
             machine,
             session: BulkSession::default(),
             held: None,
-            unheard: Vec::new(),
+            unheard: Unheard::default(),
             is_paused: false,
             peer_ended: false,
             token: None,

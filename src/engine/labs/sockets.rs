@@ -35,7 +35,7 @@ impl Engine {
         if seat.unheard.len() + bytes.len() > UNHEARD_AT_MOST {
             return self.cut(key, now);
         }
-        seat.unheard.extend_from_slice(bytes);
+        seat.unheard.push(bytes);
     }
 
     /// The peer of a connection of labs sends no more. Whether that can wait until its machine has heard what came before.
@@ -171,10 +171,8 @@ impl Engine {
             if seat.unheard.is_empty() || seat.is_paused || seat.held.is_some() {
                 return;
             }
-            let mut unheard = mem::take(&mut seat.unheard);
-            let behind = unheard.split_off(unheard.len().min(SLICE_BYTES));
             // Before the slice is heard: what it brings about finds the rest where it belongs.
-            seat.unheard = behind;
+            let unheard = seat.unheard.take(SLICE_BYTES);
             let ends = seat.peer_ended && seat.unheard.is_empty();
             self.hear(key, &unheard, now);
             if ends {
