@@ -29,8 +29,8 @@ pub(super) async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
-/// Its URL, and what serves one connection for each of the `wires`, one after the other: that is sent, and the connection closed, or, where it
-/// is to hang, kept open until the client closes it. Gives the requests.
+/// Its URL, and what serves one connection for each of the `wires`, one after the other: that is sent, and the connection closed, or,
+/// where it is to hang, kept open until the client closes it. Gives the requests.
 pub(super) async fn stub(wires: Vec<(String, bool)>) -> (String, impl Future<Output = Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/chat/completions", listener.local_addr().unwrap());

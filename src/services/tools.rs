@@ -25,8 +25,8 @@ pub struct HttpTool {
 }
 
 impl HttpTool {
-    /// `headers` are sent with every call and may hold secrets. `timeout` is for the whole of one call: waiting for a place, connecting, and
-    /// the answer to its last byte, of which there may be `max_bytes`.
+    /// `headers` are sent with every call and may hold secrets. `timeout` is for the whole of one call: waiting for a place, connecting,
+    /// and the answer to its last byte, of which there may be `max_bytes`.
     pub fn new(url: &str, headers: &[(String, String)], timeout: Duration, max_bytes: usize) -> Result<HttpTool, SetupFault> {
         let (url, client) = outbound::client(url)?;
         let mut map = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
