@@ -31,7 +31,9 @@ pub(super) fn ticket(token: u64) -> Ticket {
 pub(super) fn entered(answer: Answer) -> Entered {
     match answer {
         Answer::Entered(entered) => entered,
-        Answer::Kept { .. } | Answer::LabsKept { .. } => panic!("no record was asked for"),
+        Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::ChatKept { .. } | Answer::TasksKept { .. } => {
+            panic!("no record was asked for")
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::super::{Health, Ticket};
 use crate::protocols::{
-    labs,
+    chat, labs,
     presence::record::{Entering, Leaving, StoreFault},
     quiz::record::Record,
+    tasks,
 };
 use crossbeam::queue::SegQueue;
 use std::{
@@ -25,6 +26,10 @@ pub(super) enum Question {
     Keep(Record),
     /// A record of labs.
     KeepLabs(labs::record::Record),
+    /// A change of chat.
+    KeepChat(Box<chat::record::Change>),
+    /// A record of tasks.
+    KeepTasks(tasks::record::Record),
 }
 
 /// A request, in the order in which it is to be fulfilled.

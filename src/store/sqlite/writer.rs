@@ -3,12 +3,14 @@
 
 use super::{
     super::{Answer, Entered, Sink, Ticket},
+    chat,
     fault::{blame, is_of_the_row},
     labs,
     leaves::Leaves,
     queue::{Question, Queue, Request},
     quiz::Records,
     rows::Rows,
+    tasks,
 };
 use crate::realtime::{StoreFault, UnixMicros};
 use rusqlite::Connection;
@@ -245,6 +247,10 @@ impl<'c> Writer<'c> {
             }
             Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
             Question::KeepLabs(record) => Ok(Answer::LabsKept { ticket, result: of_the_row(labs::keep(self.conn, record))? }),
+            Question::KeepChat(change) => Ok(Answer::ChatKept { ticket, result: of_the_row(chat::keep(self.conn, change))? }),
+            Question::KeepTasks(record) => {
+                Ok(Answer::TasksKept { ticket, result: of_the_row(tasks::keep(self.conn, record))?.flatten() })
+            }
         }
     }
 
@@ -305,6 +311,8 @@ impl Asked {
             Question::Enter(_) => Answer::Entered(Entered { ticket, result: Err(fault) }),
             Question::Keep(_) => Answer::Kept { ticket, result: Err(fault) },
             Question::KeepLabs(_) => Answer::LabsKept { ticket, result: Err(fault) },
+            Question::KeepChat(_) => Answer::ChatKept { ticket, result: Err(fault) },
+            Question::KeepTasks(_) => Answer::TasksKept { ticket, result: Err(fault) },
         }
     }
 }

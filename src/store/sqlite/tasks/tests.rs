@@ -1,0 +1,1 @@
+//! Records of tasks over restarts; and what lists cost.
