@@ -265,8 +265,10 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod chat;
 pub(super) mod labs;
 pub(super) mod quiz;
+pub(super) mod tasks;
 
 suite!(
     a_session_begins_and_ends,

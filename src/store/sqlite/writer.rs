@@ -25,6 +25,10 @@ use std::{
 /// Enters and records in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
 const BATCH: usize = 4096;
 
+/// Bytes that one transaction takes at most before its last question: files come with what is said in chat, and whoever else is in the batch
+/// waits for them.
+const BATCH_BYTES: usize = 16 << 20;
+
 /// Requests taken from the queue before a batch at most, so that a mass of leaves cannot keep what has come from being written.
 const TAKEN: usize = 65_536;
 
@@ -63,6 +67,8 @@ pub(super) struct Writer<'c> {
     sink: Box<dyn Sink>,
     acquire_timeout: Duration,
     batch: Vec<Asked>,
+    /// See [`Question::bytes`].
+    batch_bytes: usize,
     answers: Vec<Answer>,
     /// Questions that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
     /// that are queued.
@@ -95,6 +101,7 @@ impl<'c> Writer<'c> {
             sink,
             acquire_timeout,
             batch: Vec::new(),
+            batch_bytes: 0,
             answers: Vec::new(),
             held: VecDeque::new(),
             leaves: Leaves::default(),
@@ -150,14 +157,14 @@ impl<'c> Writer<'c> {
     /// Fills the batch: questions that were held, then those that are queued. False when there was nothing.
     fn gather(&mut self, now: Instant) -> bool {
         let mut took = false;
-        while self.batch.len() < BATCH
+        while !self.is_full()
             && let Some(asked) = self.held.pop_front()
         {
             took = true;
             self.admit(asked, now);
         }
         for _ in 0..TAKEN {
-            if self.batch.len() >= BATCH {
+            if self.is_full() {
                 break;
             }
             let Some(request) = self.queue.pop() else { break };
@@ -184,8 +191,13 @@ impl<'c> Writer<'c> {
             self.queue.health.expired.fetch_add(1, Relaxed);
             self.answers.push(asked.refused(StoreFault::Busy));
         } else {
+            self.batch_bytes += asked.question.bytes();
             self.batch.push(asked);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES
     }
 
     /// Tells those for whom all is on disk. What was taken is settled in its order, so counts are enough.
@@ -201,6 +213,7 @@ impl<'c> Writer<'c> {
     /// Writes the batch and the oldest `due` leaves, and has an answer for each question in it, or holds it.
     fn write(&mut self, due: usize, now: Instant) {
         let mut batch = mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         let expired = self.answers.len();
         let result = self.transaction(&batch, due).map_err(|error| {
             self.roll_back();

@@ -10,6 +10,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use people::with_email;
 pub(super) use people::{login_by_email, seed};
 pub(super) use tables::THIRD;
 
