@@ -11,6 +11,7 @@
 pub mod answer;
 mod attendance;
 pub mod call;
+pub mod console;
 mod connection;
 mod cors;
 pub mod fault;

@@ -26,7 +26,7 @@ struct Count {
 
 /// The windows that have their home on this shard.
 pub struct Limits {
-    allowed: [u32; 3],
+    allowed: [u32; 4],
     counts: HashMap<(LimitKey, Window), Count, FixedState>,
     /// In the order in which they end, but for leaps of the wall clock.
     ends: VecDeque<(Moment, LimitKey, Window)>,
@@ -44,7 +44,12 @@ impl Limits {
     /// Nobody has asked for anything. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: &Settings, seed: u64) -> Limits {
         Limits {
-            allowed: [settings.logins_a_minute, settings.creations_a_minute, settings.requests_a_minute],
+            allowed: [
+                settings.logins_a_minute,
+                settings.creations_a_minute,
+                settings.agent_requests_a_minute,
+                settings.requests_a_minute,
+            ],
             counts: HashMap::with_hasher(FixedState::with_seed(seed)),
             ends: VecDeque::new(),
             most: WINDOWS_AT_MOST,
@@ -57,7 +62,8 @@ impl Limits {
         let limit = self.allowed[match window {
             Window::Login => 0,
             Window::Create => 1,
-            Window::Other => 2,
+            Window::Agent => 2,
+            Window::Other => 3,
         }];
         let count = match self.counts.entry((key, window)) {
             Entry::Occupied(entry) if now.moment < entry.get().ends => entry.into_mut(),
