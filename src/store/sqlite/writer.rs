@@ -25,8 +25,8 @@ use std::{
 /// Enters and records in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
 const BATCH: usize = 4096;
 
-/// Bytes that one transaction takes at most before its last question: files come with what is said in chat, and whoever else is in the batch
-/// waits for them.
+/// Bytes that one transaction takes at most before its last question: files come with what is said in chat, and whoever else is in the
+/// batch waits for them.
 const BATCH_BYTES: usize = 16 << 20;
 
 /// Requests taken from the queue before a batch at most, so that a mass of leaves cannot keep what has come from being written.
