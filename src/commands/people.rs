@@ -242,7 +242,13 @@ impl Records {
         self.store.keep_labs(Ticket { shard: ShardId(0), token: 0 }, record).map_err(of_store)?;
         match self.answers.recv_timeout(PATIENCE) {
             Ok(store::Answer::LabsKept { result, .. }) => result.map_err(of_store),
-            Ok(store::Answer::Entered(_) | store::Answer::Kept { .. }) | Err(_) => Err(of_store(StoreFault::Busy)),
+            Ok(
+                store::Answer::Entered(_)
+                | store::Answer::Kept { .. }
+                | store::Answer::ChatKept { .. }
+                | store::Answer::TasksKept { .. },
+            )
+            | Err(_) => Err(of_store(StoreFault::Busy)),
         }
     }
 }
