@@ -16,6 +16,19 @@ pub struct Change {
     pub approvals: Vec<Approval>,
 }
 
+/// Which session is read for its home, and how much of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Load {
+    /// Which.
+    pub session: SessionId,
+    /// Messages at most, the newest.
+    pub messages: usize,
+    /// Bytes of these together at most, attachments with them; but the newest is read however long it is.
+    pub bytes: usize,
+    /// Approvals that were decided then or later.
+    pub decided_since: UnixMicros,
+}
+
 /// What a home must know of a session when it begins to care for it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Loaded {
@@ -24,18 +37,19 @@ pub struct Loaded {
     /// Its newest messages, oldest first; those with attachments have them. None is [`Streaming`](super::model::Completeness::Streaming)
     /// and no approval pending, when the store was swept at the start.
     pub messages: Vec<Message>,
-    /// Those that are decided, of the last hour: who asks again hears what became of them.
+    /// Those that were decided lately, oldest first: who asks again hears what became of them.
     pub approvals: Vec<Approval>,
 }
 
-/// What the server did not finish when it stopped: streaming messages become incomplete, their calls dropped, pending approvals expired.
+/// What the server did not finish when it stopped: streaming messages become incomplete and count as said, their calls that were not done
+/// are dropped, pending approvals expire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sweep {
     /// When.
     pub at: UnixMicros,
 }
 
-/// Which sessions, newest first.
+/// Which sessions, newest first; of one moment by id, downwards.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SessionFilter {
     /// Whose.

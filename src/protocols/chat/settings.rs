@@ -21,6 +21,8 @@ pub struct Settings {
     pub max_attachment_bytes: usize,
     /// Messages that a model is shown, the newest.
     pub context_messages: usize,
+    /// Bytes of them together, attachments with them. The newest is shown however long it is.
+    pub context_bytes: usize,
     /// Bytes of an answer.
     pub max_answer_bytes: usize,
     /// How long a request waits for its row.
@@ -60,6 +62,7 @@ impl Default for Settings {
             max_attachments: 8,
             max_attachment_bytes: 4 << 20,
             context_messages: 100,
+            context_bytes: 8 << 20,
             max_answer_bytes: 1 << 20,
             keep_timeout: Duration::from_secs(5),
             stream_comment: Duration::from_secs(15),

@@ -24,7 +24,7 @@ pub struct Loaded {
     pub executions: Vec<Execution>,
 }
 
-/// Which, newest first.
+/// Which, newest first; of one moment by id, downwards.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
     /// Whose; none: everyone's.
