@@ -11,6 +11,7 @@
 pub mod answer;
 mod attendance;
 pub mod call;
+pub mod chat;
 mod connection;
 mod cors;
 pub mod fault;
@@ -24,6 +25,7 @@ pub mod quiz;
 pub mod rooms;
 mod stop;
 pub mod table;
+pub mod tasks;
 mod wire;
 
 #[cfg(test)]
