@@ -88,7 +88,9 @@ impl School {
     fn wait(&self, answers: u64) -> Vec<i64> {
         let answer = || match self.answers.recv_timeout(PATIENCE).expect("an answer") {
             Answer::Entered(entered) => entered.result.expect("a row"),
-            Answer::Kept { .. } | Answer::LabsKept { .. } => unreachable!("no record was asked for"),
+            Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::ChatKept { .. } | Answer::TasksKept { .. } => {
+                unreachable!("no record was asked for")
+            }
         };
         (0..answers).map(|_| answer()).collect()
     }
@@ -142,7 +144,9 @@ impl Exam {
         for _ in 0..answers {
             match self.answers.recv_timeout(PATIENCE).expect("an answer") {
                 Answer::Kept { result, .. } => drop(result.expect("on disk")),
-                Answer::Entered(_) | Answer::LabsKept { .. } => unreachable!("no answer was given"),
+                Answer::Entered(_) | Answer::LabsKept { .. } | Answer::ChatKept { .. } | Answer::TasksKept { .. } => {
+                    unreachable!("no answer was given")
+                }
             }
         }
     }

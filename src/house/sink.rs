@@ -28,7 +28,7 @@ impl Sink for ShardSink {
                 store::Answer::Entered(Entered { ticket, result }) => Some(Answer::Entered { ticket: ticket.token, result }),
                 store::Answer::Kept { ticket, result } => Some(Answer::Kept { ticket: ticket.token, result }),
                 // No shard asks for these yet.
-                store::Answer::LabsKept { .. } => None,
+                store::Answer::LabsKept { .. } | store::Answer::ChatKept { .. } | store::Answer::TasksKept { .. } => None,
             });
             post.post(batch[0].ticket().shard, answers);
         }

@@ -1,11 +1,13 @@
 //! The contract between the protocols and whatever keeps their records.
 
-use super::{Health, LabsLibrary, Library};
+use super::{ChatLibrary, Health, LabsLibrary, Library, TasksLibrary};
 use crate::{
     protocols::{
+        chat::record::{Change, Sweep},
         labs::{self, model::Template, record::Login},
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::{Kept, Record},
+        tasks,
     },
     realtime::{ClassroomId, ShardId, UnixMicros},
 };
@@ -48,6 +50,20 @@ pub enum Answer {
         /// What is on disk; or why nothing of it is.
         result: Result<labs::record::Kept, StoreFault>,
     },
+    /// To [`Store::keep_chat`].
+    ChatKept {
+        /// As it was given.
+        ticket: Ticket,
+        /// All of it is on disk; or why nothing of it is.
+        result: Result<(), StoreFault>,
+    },
+    /// To [`Store::keep_tasks`].
+    TasksKept {
+        /// As it was given.
+        ticket: Ticket,
+        /// It is on disk; or why it is not.
+        result: Result<(), StoreFault>,
+    },
 }
 
 impl Answer {
@@ -55,7 +71,10 @@ impl Answer {
     pub fn ticket(&self) -> Ticket {
         match self {
             Answer::Entered(entered) => entered.ticket,
-            Answer::Kept { ticket, .. } | Answer::LabsKept { ticket, .. } => *ticket,
+            Answer::Kept { ticket, .. }
+            | Answer::LabsKept { ticket, .. }
+            | Answer::ChatKept { ticket, .. }
+            | Answer::TasksKept { ticket, .. } => *ticket,
         }
     }
 }
@@ -67,11 +86,11 @@ pub trait Sink: Send {
     fn post(&self, answers: &mut Vec<Answer>);
 }
 
-/// What presence, quizzes and labs ask of their records. One suite of tests runs over every implementation.
+/// What presence, quizzes, labs, chat and tasks ask of their records. One suite of tests runs over every implementation.
 ///
 /// A session's number is used once, also over restarts. For one room and agent the questions are fulfilled in the order in which one thread
 /// asked them; and so are all that are answered, enters and records.
-pub trait Store: Library + LabsLibrary {
+pub trait Store: Library + LabsLibrary + ChatLibrary + TasksLibrary {
     /// Begins a session, without blocking: the answer comes through the sink once the row is on disk.
     ///
     /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has
@@ -96,6 +115,26 @@ pub trait Store: Library + LabsLibrary {
     /// # Errors
     /// As [`Store::keep`].
     fn keep_labs(&self, ticket: Ticket, record: labs::record::Record) -> Result<(), StoreFault>;
+
+    /// [`Store::keep`] for chat. What would break a promise of its rows (a message or an approval of no session, a second message with one
+    /// number) is answered [`StoreFault::Failed`].
+    ///
+    /// # Errors
+    /// As [`Store::keep`].
+    fn keep_chat(&self, ticket: Ticket, change: Box<Change>) -> Result<(), StoreFault>;
+
+    /// [`Store::keep`] for tasks. To forget a task that is not over is answered [`StoreFault::Failed`].
+    ///
+    /// # Errors
+    /// As [`Store::keep`].
+    fn keep_tasks(&self, ticket: Ticket, record: tasks::record::Record) -> Result<(), StoreFault>;
+
+    /// Ends what chat did not finish when the server stopped; how many messages were broken off. On disk when it returns. Blocks: for
+    /// whoever starts the server, before chat begins.
+    ///
+    /// # Errors
+    /// As [`Store::seed`].
+    fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault>;
 
     /// What labs begin with: each of the templates whose name is not there (of two with one name the first), and the admin when there is
     /// no user at all. True when the admin was made. On disk when it returns. Blocks: for whoever starts the server.

@@ -1,21 +1,26 @@
 //! A store in memory: the same contract, deterministic, without a thread, and as slow or broken as a test wants it.
 
+mod chat;
 mod labs;
 mod library;
 mod records;
+mod tasks;
 
 use super::{Answer, Entered, Health, Store, Ticket, intervals::Interval, intervals::told};
 use crate::{
     protocols::{
+        chat::record::{Change, Sweep},
         labs::{
             model::Template,
             record::{Login, Record as LabsRecord},
         },
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::Record,
+        tasks::record::Record as TaskRecord,
     },
     realtime::{ClassroomId, UnixMicros},
 };
+use chat::Chat;
 use labs::Labs;
 use records::Records;
 use std::{
@@ -24,6 +29,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
+use tasks::Tasks;
 
 /// How a [`MemoryStore`] behaves. It can change at any time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +46,7 @@ pub enum Mood {
     Stopped,
 }
 
-/// The records of presence, quizzes and labs in memory. Nothing happens by itself: requests are done, in order, by
+/// The records in memory. Nothing happens by itself: requests are done, in order, by
 /// [`MemoryStore::take_answers`].
 pub struct MemoryStore {
     state: Mutex<State>,
@@ -53,6 +59,8 @@ enum Request {
     Enter(Ticket, Entering),
     Keep(Ticket, Record),
     KeepLabs(Ticket, LabsRecord),
+    KeepChat(Ticket, Box<Change>),
+    KeepTasks(Ticket, TaskRecord),
     Leave(Leaving),
 }
 
@@ -71,6 +79,8 @@ struct State {
     past: BTreeMap<Key, Vec<Interval>>,
     records: Records,
     labs: Labs,
+    chat: Chat,
+    tasks: Tasks,
 }
 
 impl Default for MemoryStore {
@@ -95,6 +105,8 @@ impl MemoryStore {
             past: BTreeMap::new(),
             records: Records::default(),
             labs: Labs::default(),
+            chat: Chat::default(),
+            tasks: Tasks::default(),
         };
         MemoryStore { state: Mutex::new(state), health: Health::default() }
     }
@@ -171,6 +183,20 @@ impl Store for MemoryStore {
 
     fn keep_labs(&self, ticket: Ticket, record: LabsRecord) -> Result<(), StoreFault> {
         self.ask(Request::KeepLabs(ticket, record))
+    }
+
+    fn keep_chat(&self, ticket: Ticket, change: Box<Change>) -> Result<(), StoreFault> {
+        self.ask(Request::KeepChat(ticket, change))
+    }
+
+    fn keep_tasks(&self, ticket: Ticket, record: TaskRecord) -> Result<(), StoreFault> {
+        self.ask(Request::KeepTasks(ticket, record))
+    }
+
+    fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
+        let mut state = self.state();
+        state.readable()?;
+        Ok(state.chat.sweep(sweep))
     }
 
     fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
@@ -250,6 +276,16 @@ impl State {
                     let result = self.labs.keep(record);
                     self.answers.push(Answer::LabsKept { ticket, result });
                 }
+                Request::KeepChat(ticket, change) => {
+                    self.waiting -= 1;
+                    let result = self.chat.keep(*change);
+                    self.answers.push(Answer::ChatKept { ticket, result });
+                }
+                Request::KeepTasks(ticket, record) => {
+                    self.waiting -= 1;
+                    let result = self.tasks.keep(record);
+                    self.answers.push(Answer::TasksKept { ticket, result });
+                }
                 Request::Leave(leaving) => self.leave(leaving),
             }
             done += 1;
@@ -265,6 +301,8 @@ impl State {
                 Request::Enter(ticket, _) => self.answers.push(Answer::Entered(Entered { ticket, result: Err(fault) })),
                 Request::Keep(ticket, _) => self.answers.push(Answer::Kept { ticket, result: Err(fault) }),
                 Request::KeepLabs(ticket, _) => self.answers.push(Answer::LabsKept { ticket, result: Err(fault) }),
+                Request::KeepChat(ticket, _) => self.answers.push(Answer::ChatKept { ticket, result: Err(fault) }),
+                Request::KeepTasks(ticket, _) => self.answers.push(Answer::TasksKept { ticket, result: Err(fault) }),
                 Request::Leave(leaving) => self.overdue.push_back(leaving),
             }
         }

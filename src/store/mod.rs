@@ -1,9 +1,11 @@
-//! What presence, quizzes and labs keep: the contract, SQLite that fulfils it on disk, and a store in memory for tests and simulations.
+//! What presence, quizzes, labs, chat and tasks keep: the contract, SQLite that fulfils it on disk, and a store in memory for tests and
+//! simulations.
 //!
 //! The engine knows only [`Store`]. Sessions begin asynchronously (the answer comes through a [`Sink`] once the row is on disk),
-//! end without an answer, and are read back as attendance. Records of quizzes and labs are kept asynchronously too, and read back as
-//! views: the [`Library`] and the [`LabsLibrary`].
+//! end without an answer, and are read back as attendance. Records of the others are kept asynchronously too, and read back as views: the
+//! [`Library`], [`LabsLibrary`], [`ChatLibrary`] and [`TasksLibrary`].
 
+mod chat;
 mod contract;
 mod health;
 mod intervals;
@@ -11,12 +13,15 @@ mod labs;
 mod library;
 mod memory;
 pub mod sqlite;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
+pub use chat::ChatLibrary;
 pub use contract::{Answer, Entered, Sink, Store, Ticket};
 pub use health::{Health, Outcome};
 pub use labs::LabsLibrary;
 pub use library::{Library, Read};
 pub use memory::{MemoryStore, Mood};
 pub use sqlite::{OpenFault, Settings, SqliteStore};
+pub use tasks::TasksLibrary;

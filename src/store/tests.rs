@@ -31,7 +31,9 @@ pub(super) fn ticket(token: u64) -> Ticket {
 pub(super) fn entered(answer: Answer) -> Entered {
     match answer {
         Answer::Entered(entered) => entered,
-        Answer::Kept { .. } | Answer::LabsKept { .. } => panic!("no record was asked for"),
+        Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::ChatKept { .. } | Answer::TasksKept { .. } => {
+            panic!("no record was asked for")
+        }
     }
 }
 
@@ -263,8 +265,10 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod chat;
 pub(super) mod labs;
 pub(super) mod quiz;
+pub(super) mod tasks;
 
 suite!(
     a_session_begins_and_ends,

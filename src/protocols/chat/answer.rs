@@ -127,12 +127,7 @@ impl Answer {
         let Ending { text, usage, cost, .. } = self.ending.clone()?;
         let completeness = if self.broken.is_some() { Completeness::Incomplete } else { Completeness::Whole };
         let mut message = Message { content: text, usage, cost, completeness, ..self.message.clone() };
-        for called in &mut message.calls {
-            called.stage = match called.stage {
-                Stage::Pending | Stage::Running => Stage::Dropped,
-                Stage::Done | Stage::Failed | Stage::Rejected | Stage::Expired | Stage::Dropped => called.stage,
-            };
-        }
+        message.calls = message.calls.into_iter().map(Called::broken_off).collect();
         Some(message)
     }
 

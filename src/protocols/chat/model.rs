@@ -129,6 +129,17 @@ pub struct Called {
     pub result: Option<Arc<str>>,
 }
 
+impl Called {
+    /// As it stays when its answer is broken off: what was not done is dropped.
+    pub fn broken_off(self) -> Called {
+        let stage = match self.stage {
+            Stage::Pending | Stage::Running => Stage::Dropped,
+            Stage::Done | Stage::Failed | Stage::Rejected | Stage::Expired | Stage::Dropped => self.stage,
+        };
+        Called { stage, ..self }
+    }
+}
+
 /// How far a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,7 +8,7 @@ use super::model::{Execution, Status, Task, TaskId, UserName};
 pub enum Record {
     /// New or changed.
     Task(Box<Task>),
-    /// No more. Only one that is over.
+    /// No more. Only one that is over; one that is not there is nothing.
     NoTask(TaskId),
     /// New or changed.
     Execution(Box<Execution>),
@@ -35,4 +35,13 @@ pub struct Filter {
     pub offset: u64,
     /// 1 to 100.
     pub limit: u32,
+}
+
+/// A part of a list, and how long all of it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listed<T> {
+    /// The part.
+    pub items: Vec<T>,
+    /// The whole.
+    pub total: u64,
 }

@@ -105,6 +105,12 @@ impl Labs {
         Ok(Kept::Done)
     }
 
+    /// Of several who have it the oldest.
+    pub(super) fn with_email(&self, email: &str) -> Option<Login> {
+        let having = self.users.values().filter(|login| !email.is_empty() && login.user.email.eq_ignore_ascii_case(email));
+        having.min_by_key(|login| (login.user.created_at, login.user.id)).cloned()
+    }
+
     fn loaded(&self) -> Loaded {
         let mut loaded = Loaded {
             agents: self.agents.values().cloned().collect(),

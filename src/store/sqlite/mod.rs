@@ -1,5 +1,6 @@
 //! The store on SQLite: one folder, one file, one writer thread, group commit. What was acknowledged is on disk.
 
+mod chat;
 mod columns;
 mod fault;
 mod history;
@@ -12,8 +13,10 @@ mod reader;
 mod rows;
 mod schema;
 mod stale;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod writer;
 
 pub use fault::OpenFault;
@@ -21,12 +24,14 @@ pub use fault::OpenFault;
 use super::{Health, Sink, Store, Ticket};
 use crate::{
     protocols::{
+        chat::record::{Change, Sweep},
         labs::{
             model::Template,
             record::{Login, Record as LabsRecord},
         },
         presence::record::{Attendance, Entering, Leaving, StoreFault},
         quiz::record::Record,
+        tasks::record::Record as TaskRecord,
     },
     realtime::{ClassroomId, UnixMicros},
 };
@@ -46,8 +51,8 @@ use std::{
 };
 use writer::Writer;
 
-/// How long whoever seeds waits for the store's thread, or for another process.
-const SEED_WAIT: Duration = Duration::from_secs(5);
+/// How long whoever seeds or sweeps waits for the store's thread, or for another process.
+const START_WAIT: Duration = Duration::from_secs(5);
 
 /// What a SQLite store needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,7 +82,7 @@ impl Settings {
     }
 }
 
-/// The records of presence, quizzes and labs in a SQLite file.
+/// The records in a SQLite file.
 pub struct SqliteStore {
     queue: Arc<Queue>,
     readers: Readers,
@@ -125,6 +130,17 @@ impl SqliteStore {
         let thread = Mutex::new(Some(Running { handle, ended }));
         Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, _lock: lock })
     }
+
+    /// Writes beside the store's thread, which has little to do when a server starts: all of it or nothing.
+    fn beside<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreFault> {
+        if self.queue.is_stopping() {
+            return Err(StoreFault::Busy);
+        }
+        schema::write_beside(&self.file, START_WAIT, write).map_err(|error| {
+            tracing::debug!(%error, "what a start writes cannot be written");
+            blame(&error)
+        })
+    }
 }
 
 fn serve(
@@ -159,14 +175,20 @@ impl Store for SqliteStore {
         self.queue.ask(ticket, Question::KeepLabs(record))
     }
 
+    fn keep_chat(&self, ticket: Ticket, change: Box<Change>) -> Result<(), StoreFault> {
+        self.queue.ask(ticket, Question::KeepChat(change))
+    }
+
+    fn keep_tasks(&self, ticket: Ticket, record: TaskRecord) -> Result<(), StoreFault> {
+        self.queue.ask(ticket, Question::KeepTasks(record))
+    }
+
+    fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
+        self.beside(|conn| chat::sweep(conn, sweep))
+    }
+
     fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
-        if self.queue.is_stopping() {
-            return Err(StoreFault::Busy);
-        }
-        labs::seed(&self.file, SEED_WAIT, &templates, admin.as_ref()).map_err(|error| {
-            tracing::debug!(%error, "the records cannot be seeded");
-            blame(&error)
-        })
+        self.beside(|conn| labs::seed(conn, &templates, admin.as_ref()))
     }
 
     fn leave(&self, leaving: Leaving) {

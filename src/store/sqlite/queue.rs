@@ -1,10 +1,11 @@
 //! What waits for the store's thread: pushed by shards without a lock, taken by one thread that sleeps when there is nothing.
 
-use super::super::{Health, Ticket};
+use super::super::{Health, Ticket, chat::weight};
 use crate::protocols::{
-    labs,
+    chat, labs,
     presence::record::{Entering, Leaving, StoreFault},
     quiz::record::Record,
+    tasks,
 };
 use crossbeam::queue::SegQueue;
 use std::{
@@ -25,6 +26,20 @@ pub(super) enum Question {
     Keep(Record),
     /// A record of labs.
     KeepLabs(labs::record::Record),
+    /// A change of chat.
+    KeepChat(Box<chat::record::Change>),
+    /// A record of tasks.
+    KeepTasks(tasks::record::Record),
+}
+
+impl Question {
+    /// What people and models have written in it: of the others it is little.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Question::KeepChat(change) => change.messages.iter().map(weight).sum(),
+            Question::Enter(_) | Question::Keep(_) | Question::KeepLabs(_) | Question::KeepTasks(_) => 0,
+        }
+    }
 }
 
 /// A request, in the order in which it is to be fulfilled.

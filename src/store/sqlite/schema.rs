@@ -1,11 +1,11 @@
 //! The tables, their versions, and how the file is opened.
 
-use super::{OpenFault, labs, quiz};
+use super::{OpenFault, chat, labs, quiz, tasks};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::{path::Path, time::Duration};
 
 /// Each step brings the tables from the version that is its index to the next. Steps are only ever added.
-pub(super) const STEPS: [&str; 3] = [FIRST, quiz::SECOND, labs::THIRD];
+pub(super) const STEPS: [&str; 5] = [FIRST, quiz::SECOND, labs::THIRD, chat::FOURTH, tasks::FIFTH];
 
 /// Rooms and agents are written once and meant by small numbers: rows of sessions are short, so a batch touches few pages.
 ///
@@ -66,12 +66,19 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenFault> {
     Ok(conn)
 }
 
-/// Opens a file that the writer has open, to write beside it once: waits so long for the writer.
-pub(super) fn open_beside(file: &Path, at_most: Duration) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+/// Writes one transaction to a file that the writer has open, after waiting so long for the writer.
+pub(super) fn write_beside<T>(
+    file: &Path,
+    at_most: Duration,
+    write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let mut conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(at_most)?;
     conn.pragma_update(None, "synchronous", "full")?;
-    Ok(conn)
+    let writing = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let answer = write(&writing)?;
+    writing.commit()?;
+    Ok(answer)
 }
 
 /// Opens the file for reading beside the writer.

@@ -3,12 +3,14 @@
 
 use super::{
     super::{Answer, Entered, Sink, Ticket},
+    chat,
     fault::{blame, is_of_the_row},
     labs,
     leaves::Leaves,
     queue::{Question, Queue, Request},
     quiz::Records,
     rows::Rows,
+    tasks,
 };
 use crate::realtime::{StoreFault, UnixMicros};
 use rusqlite::Connection;
@@ -22,6 +24,10 @@ use std::{
 
 /// Enters and records in one transaction at most: bounds what a failing commit has to do again, and how long the first waits for the last.
 const BATCH: usize = 4096;
+
+/// Bytes that one transaction takes at most before its last question: files come with what is said in chat, and whoever else is in the batch
+/// waits for them.
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Requests taken from the queue before a batch at most, so that a mass of leaves cannot keep what has come from being written.
 const TAKEN: usize = 65_536;
@@ -61,6 +67,8 @@ pub(super) struct Writer<'c> {
     sink: Box<dyn Sink>,
     acquire_timeout: Duration,
     batch: Vec<Asked>,
+    /// See [`Question::bytes`].
+    batch_bytes: usize,
     answers: Vec<Answer>,
     /// Questions that found the file held by another process, and whose time is not over: at most a batch, oldest first, before all
     /// that are queued.
@@ -93,6 +101,7 @@ impl<'c> Writer<'c> {
             sink,
             acquire_timeout,
             batch: Vec::new(),
+            batch_bytes: 0,
             answers: Vec::new(),
             held: VecDeque::new(),
             leaves: Leaves::default(),
@@ -148,14 +157,14 @@ impl<'c> Writer<'c> {
     /// Fills the batch: questions that were held, then those that are queued. False when there was nothing.
     fn gather(&mut self, now: Instant) -> bool {
         let mut took = false;
-        while self.batch.len() < BATCH
+        while !self.is_full()
             && let Some(asked) = self.held.pop_front()
         {
             took = true;
             self.admit(asked, now);
         }
         for _ in 0..TAKEN {
-            if self.batch.len() >= BATCH {
+            if self.is_full() {
                 break;
             }
             let Some(request) = self.queue.pop() else { break };
@@ -182,8 +191,13 @@ impl<'c> Writer<'c> {
             self.queue.health.expired.fetch_add(1, Relaxed);
             self.answers.push(asked.refused(StoreFault::Busy));
         } else {
+            self.batch_bytes += asked.question.bytes();
             self.batch.push(asked);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES
     }
 
     /// Tells those for whom all is on disk. What was taken is settled in its order, so counts are enough.
@@ -199,6 +213,7 @@ impl<'c> Writer<'c> {
     /// Writes the batch and the oldest `due` leaves, and has an answer for each question in it, or holds it.
     fn write(&mut self, due: usize, now: Instant) {
         let mut batch = mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         let expired = self.answers.len();
         let result = self.transaction(&batch, due).map_err(|error| {
             self.roll_back();
@@ -245,6 +260,10 @@ impl<'c> Writer<'c> {
             }
             Question::Keep(record) => Ok(Answer::Kept { ticket, result: of_the_row(self.records.keep(record))? }),
             Question::KeepLabs(record) => Ok(Answer::LabsKept { ticket, result: of_the_row(labs::keep(self.conn, record))? }),
+            Question::KeepChat(change) => Ok(Answer::ChatKept { ticket, result: of_the_row(chat::keep(self.conn, change))? }),
+            Question::KeepTasks(record) => {
+                Ok(Answer::TasksKept { ticket, result: of_the_row(tasks::keep(self.conn, record))?.flatten() })
+            }
         }
     }
 
@@ -305,6 +324,8 @@ impl Asked {
             Question::Enter(_) => Answer::Entered(Entered { ticket, result: Err(fault) }),
             Question::Keep(_) => Answer::Kept { ticket, result: Err(fault) },
             Question::KeepLabs(_) => Answer::LabsKept { ticket, result: Err(fault) },
+            Question::KeepChat(_) => Answer::ChatKept { ticket, result: Err(fault) },
+            Question::KeepTasks(_) => Answer::TasksKept { ticket, result: Err(fault) },
         }
     }
 }

@@ -136,7 +136,9 @@ fn of_command(command: Command) -> Record {
 pub(in super::super) fn kept(answer: Answer) -> Result<Kept, StoreFault> {
     match answer {
         Answer::LabsKept { result, .. } => result,
-        Answer::Entered(_) | Answer::Kept { .. } => panic!("no record of labs"),
+        Answer::Entered(_) | Answer::Kept { .. } | Answer::ChatKept { .. } | Answer::TasksKept { .. } => {
+            panic!("no record of labs")
+        }
     }
 }
 

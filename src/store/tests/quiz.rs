@@ -120,7 +120,9 @@ pub(in super::super) fn key(number: u128, owner: &str) -> Key {
 pub(in super::super) fn kept(answer: Answer) -> Result<Kept, StoreFault> {
     match answer {
         Answer::Kept { result, .. } => result,
-        Answer::Entered(_) | Answer::LabsKept { .. } => panic!("no record of a quiz"),
+        Answer::Entered(_) | Answer::LabsKept { .. } | Answer::ChatKept { .. } | Answer::TasksKept { .. } => {
+            panic!("no record of a quiz")
+        }
     }
 }
 

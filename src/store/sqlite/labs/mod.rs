@@ -10,18 +10,17 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use people::with_email;
+pub(super) use people::{login_by_email, seed};
 pub(super) use tables::THIRD;
 
-use super::{fault::is_of_the_row, schema};
+use super::whole::whole;
 use crate::{
-    protocols::labs::{
-        model::Template,
-        record::{Change, Kept, Login, Record},
-    },
+    protocols::labs::record::{Change, Kept, Record},
     realtime::UnixMicros,
 };
-use rusqlite::{Connection, TransactionBehavior};
-use std::{path::Path, time::Duration};
+use rusqlite::Connection;
 
 /// Writes all of a record, or nothing of it when it is not [`Kept::Done`] or is refused by itself. Always inside the caller's transaction.
 pub(super) fn keep(conn: &Connection, record: &Record) -> rusqlite::Result<Kept> {
@@ -42,25 +41,7 @@ fn change(conn: &Connection, change: &Change) -> rusqlite::Result<Kept> {
     if changes::is_taken(conn, change)? {
         return Ok(Kept::Taken);
     }
-    conn.prepare_cached("SAVEPOINT lab_change")?.execute([])?;
-    let result = changes::write(conn, change);
-    match &result {
-        Ok(()) => {}
-        Err(error) if is_of_the_row(error) => drop(conn.prepare_cached("ROLLBACK TO lab_change")?.execute([])?),
-        // The transaction is over.
-        Err(_) => return result.map(|()| Kept::Done),
-    }
-    conn.prepare_cached("RELEASE lab_change")?.execute([])?;
-    result.map(|()| Kept::Done)
-}
-
-/// See [`super::super::Store::seed`]: beside the store's thread, which has little to do when a server starts, and waits so long for it.
-pub(super) fn seed(file: &Path, at_most: Duration, templates: &[Template], admin: Option<&Login>) -> rusqlite::Result<bool> {
-    let mut conn = schema::open_beside(file, at_most)?;
-    let seeding = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let made = people::seed(&seeding, templates, admin)?;
-    seeding.commit()?;
-    Ok(made)
+    whole(conn, || changes::write(conn, change)).map(|()| Kept::Done)
 }
 
 /// What has expired is good no more by itself.

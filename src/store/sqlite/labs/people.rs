@@ -98,7 +98,7 @@ pub(super) fn revoked(conn: &Connection, token: Uuid, expires_at: UnixMicros) ->
 }
 
 /// See [`super::super::super::Store::seed`].
-pub(super) fn seed(conn: &Connection, templates: &[Template], admin: Option<&Login>) -> rusqlite::Result<bool> {
+pub(in super::super) fn seed(conn: &Connection, templates: &[Template], admin: Option<&Login>) -> rusqlite::Result<bool> {
     for new in templates {
         // One whose name is there is left as it is.
         let _ = template(conn, new, false)?;
@@ -121,9 +121,21 @@ pub(super) fn good_no_more(conn: &Connection, now: UnixMicros) -> rusqlite::Resu
 }
 
 pub(super) fn login(conn: &Connection, username: &str) -> rusqlite::Result<Option<Login>> {
-    conn.prepare_cached(&format!("SELECT {USER} FROM lab_user WHERE username = ?1"))?
-        .query_row([username], |row| Ok(Login { user: a_user(row)?, password_hash: row.get(7)? }))
-        .optional()
+    conn.prepare_cached(&format!("SELECT {USER} FROM lab_user WHERE username = ?1"))?.query_row([username], a_login).optional()
+}
+
+/// Of several who have it the oldest.
+pub(in super::super) fn with_email() -> String {
+    format!("SELECT {USER} FROM lab_user WHERE email = ?1 COLLATE NOCASE AND email <> '' ORDER BY created_at, user_id LIMIT 1")
+}
+
+/// See [`super::super::super::ChatLibrary::login_by_email`].
+pub(in super::super) fn login_by_email(conn: &Connection, email: &str) -> rusqlite::Result<Option<Login>> {
+    conn.prepare_cached(&with_email())?.query_row([email], a_login).optional()
+}
+
+fn a_login(row: &Row<'_>) -> rusqlite::Result<Login> {
+    Ok(Login { user: a_user(row)?, password_hash: row.get(7)? })
 }
 
 pub(super) fn user(conn: &Connection, user: UserId) -> rusqlite::Result<Option<User>> {

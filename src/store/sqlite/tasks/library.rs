@@ -1,0 +1,35 @@
+//! The library of tasks: each read on a reader's connection, in one snapshot.
+
+use super::{
+    super::{
+        super::{Read, TasksLibrary},
+        SqliteStore,
+    },
+    lists::{EXECUTIONS, TASKS},
+};
+use crate::protocols::tasks::{
+    model::{Execution, ExecutionId, Task, TaskId},
+    record::{Filter, Listed, Loaded},
+};
+
+impl TasksLibrary for SqliteStore {
+    fn load_tasks(&self) -> Read<Loaded> {
+        self.readers.view(|conn| Ok(Loaded { tasks: TASKS.all_left(conn)?, executions: EXECUTIONS.all_left(conn)? }))
+    }
+
+    fn tasks(&self, filter: &Filter) -> Read<Listed<Task>> {
+        self.readers.view(|conn| TASKS.listed(conn, filter))
+    }
+
+    fn task(&self, task: TaskId) -> Read<Option<Task>> {
+        self.readers.view(|conn| TASKS.one(conn, task))
+    }
+
+    fn executions(&self, filter: &Filter) -> Read<Listed<Execution>> {
+        self.readers.view(|conn| EXECUTIONS.listed(conn, filter))
+    }
+
+    fn execution(&self, execution: ExecutionId) -> Read<Option<Execution>> {
+        self.readers.view(|conn| EXECUTIONS.one(conn, execution))
+    }
+}
