@@ -58,14 +58,7 @@ impl Quotas {
         let Settings { streams_a_minute, looks_a_minute, lists_a_minute, .. } = *settings;
         Quotas {
             quota: Quota::new(seed),
-            allowed: [
-                logins_a_minute,
-                creations_a_minute,
-                messages_a_minute,
-                streams_a_minute,
-                looks_a_minute,
-                lists_a_minute,
-            ],
+            allowed: [logins_a_minute, creations_a_minute, messages_a_minute, streams_a_minute, looks_a_minute, lists_a_minute],
         }
     }
 
@@ -100,14 +93,8 @@ mod tests {
 
     #[test]
     fn each_row_has_the_limit_of_the_contract() {
-        let rows = [
-            (Row::Login, 10),
-            (Row::Create, 10),
-            (Row::Message, 60),
-            (Row::Stream, 30),
-            (Row::Look, 120),
-            (Row::List, 30),
-        ];
+        let rows =
+            [(Row::Login, 10), (Row::Create, 10), (Row::Message, 60), (Row::Stream, 30), (Row::Look, 120), (Row::List, 30)];
         let mut quotas = Quotas::new(&Settings::default(), 1);
         let user = |n| Payer::User(Uuid::from_u128(n));
         for (row, allowed) in rows {
