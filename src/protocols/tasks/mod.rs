@@ -6,12 +6,21 @@
 //! Contract: the socket at `/ws`; REST under `/api/v1` as the page has it.
 
 pub mod asks;
+pub mod connection;
+pub mod homes;
 pub mod letters;
+pub mod messages;
 pub mod model;
 pub mod record;
 pub mod settings;
+pub mod status;
+pub mod workflow;
 
 pub use asks::{Ask, Reply};
-pub use letters::{FromHome, ToExecution, ToTask, ToUser};
+pub use connection::{Connection, Effect, Event, Farewell, Gate};
+pub use homes::{Homes, Levels, Outcome, Piece};
+pub use letters::{FromHome, News, ToExecution, ToTask, ToUser};
 pub use model::{ExecutionId, TaskId, UserName};
 pub use settings::Settings;
+pub use status::{Counts, Health, Status};
+pub use workflow::{WorkflowFault, Workflows};
