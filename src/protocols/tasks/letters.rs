@@ -5,7 +5,6 @@ use super::{
     model::{Caller, Execution, ExecutionId, Task, TaskId, UserName},
 };
 use crate::realtime::{ConnId, Frame, ShardId};
-use std::sync::Arc;
 
 /// To the home of a user: how many sockets they have, over all shards.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@
 //! [`LAG`], and else once in so long: so a number is no older than two of these, and however much happens, little is said.
 
 use super::model::{self, Task};
-use crate::realtime::{Moment, ShardId, TimerId};
+use crate::realtime::{Moment, ShardId, Wheel};
 use hashbrown::HashMap;
 use std::{sync::Arc, time::Duration};
 
@@ -81,41 +81,28 @@ pub struct Status {
 #[derive(Default, Debug)]
 pub(super) struct Throttle {
     told: Option<Moment>,
-    timer: Option<TimerId>,
-}
-
-/// What a [`Throttle`] says to a change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    /// Tell it now.
-    Now,
-    /// Set a timer for so long, and give it to [`Throttle::waits`].
-    After(Duration),
-    /// A timer runs already.
-    Wait,
+    is_waiting: bool,
 }
 
 impl Throttle {
-    pub(super) fn verdict(&mut self, now: Moment) -> Verdict {
-        let passed = self.told.map_or(LAG, |told| now.since(told));
-        match self.timer {
-            Some(_) => Verdict::Wait,
-            None if passed >= LAG => {
-                self.told = Some(now);
-                Verdict::Now
-            }
-            None => Verdict::After(LAG - passed),
+    /// Whether it may be told now; if not, it may be when the timer fires.
+    pub(super) fn lets<K: Copy>(&mut self, now: Moment, timer: K, wheel: &mut Wheel<K>) -> bool {
+        if self.is_waiting {
+            return false;
         }
+        let may = self.told.map_or(now, |told| told + LAG);
+        match may <= now {
+            true => self.told = Some(now),
+            false => {
+                wheel.set(may, timer);
+                self.is_waiting = true;
+            }
+        }
+        may <= now
     }
 
-    pub(super) fn waits(&mut self, timer: TimerId) {
-        self.timer = Some(timer);
-    }
-
-    /// The timer fired: it is told now.
-    pub(super) fn fired(&mut self, now: Moment) {
-        self.timer = None;
-        self.told = Some(now);
+    pub(super) fn fired(&mut self) {
+        self.is_waiting = false;
     }
 }
 

@@ -3,6 +3,9 @@
 use super::model::{Execution, Step, StepResult, Workflow};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+/// Steps of one workflow.
+pub const STEPS_AT_MOST: usize = 100;
+
 /// By id.
 pub type Workflows = BTreeMap<Arc<str>, Arc<Workflow>>;
 
@@ -11,6 +14,8 @@ pub type Workflows = BTreeMap<Arc<str>, Arc<Workflow>>;
 pub enum WorkflowFault {
     /// It has no steps.
     Empty,
+    /// It has more than [`STEPS_AT_MOST`].
+    TooMany,
     /// Two steps have this id.
     Twice(Arc<str>),
     /// A step needs one that is not there.
@@ -28,6 +33,7 @@ impl fmt::Display for WorkflowFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WorkflowFault::Empty => f.write_str("a workflow has at least one step"),
+            WorkflowFault::TooMany => write!(f, "a workflow has at most {STEPS_AT_MOST} steps"),
             WorkflowFault::Twice(step) => write!(f, "two steps are called {step}"),
             WorkflowFault::Unknown { step, needs } => write!(f, "{step} needs {needs}, which is not there"),
             WorkflowFault::Circle(step) => write!(f, "{step} needs itself"),
@@ -47,6 +53,9 @@ impl Workflow {
         let is_known = |id: &str| self.steps.iter().any(|step| *step.id == *id);
         if self.steps.is_empty() {
             return Err(WorkflowFault::Empty);
+        }
+        if self.steps.len() > STEPS_AT_MOST {
+            return Err(WorkflowFault::TooMany);
         }
         for (place, step) in self.steps.iter().enumerate() {
             if self.steps[..place].iter().any(|other| other.id == step.id) {
