@@ -40,14 +40,3 @@ pub(super) async fn execute<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
 pub(super) fn named<'a, S: Rooms>(call: &'a Call<S>, name: &str) -> Result<&'a Arc<Agent>, Fault> {
     call.house.catalog().agents.get(name).ok_or(Fault::Missing("Agent"))
 }
-
-impl Kind {
-    /// What kind of work an agent does, by its name.
-    pub(super) fn of(agent: &str) -> Kind {
-        match agent {
-            "design-agent" => Kind::Design,
-            "test-agent" => Kind::Test,
-            _ => Kind::Code,
-        }
-    }
-}

@@ -4,7 +4,7 @@ use super::{
     Rooms,
     caller::{caller, id},
     fault::Fault,
-    shapes::{ExecutionShape, WorkflowShape, done},
+    shapes::{ExecutionShape, WorkflowShape, done, list},
     work::{PARAMETERS_BYTES, filter, unexpected, v4},
 };
 use crate::{
@@ -12,27 +12,29 @@ use crate::{
     protocols::tasks::{
         Ask, Reply,
         asks::Refused,
-        model::{Execution, Status, Workflow},
+        model::{Execution, Workflow},
     },
 };
+use std::sync::Arc;
 
 const WHAT: &str = "Execution";
 
 /// GET /orchestration/workflows
 pub(super) async fn workflows<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     caller(&call)?;
-    let workflows: Vec<WorkflowShape<'_>> = call.house.workflows().iter().map(WorkflowShape::from).collect();
+    let workflows: Vec<WorkflowShape<'_>> =
+        call.house.workflows().values().map(|workflow| WorkflowShape::from(&**workflow)).collect();
     Ok(done(&workflows))
 }
 
 /// GET /orchestration/workflows/{workflow}
 pub(super) async fn workflow<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     caller(&call)?;
-    Ok(done(&WorkflowShape::from(named(&call, call.text("workflow").unwrap_or_default())?)))
+    Ok(done(&WorkflowShape::from(&**named(&call, call.text("workflow").unwrap_or_default())?)))
 }
 
-fn named<'a, S: Rooms>(call: &'a Call<S>, id: &str) -> Result<&'a Workflow, Fault> {
-    call.house.workflows().iter().find(|workflow| *workflow.id == *id).ok_or(Fault::Missing("Workflow"))
+fn named<'a, S: Rooms>(call: &'a Call<S>, id: &str) -> Result<&'a Arc<Workflow>, Fault> {
+    call.house.workflows().get(id).ok_or(Fault::Missing("Workflow"))
 }
 
 /// POST /orchestration/executions
@@ -42,20 +44,7 @@ pub(super) async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let workflow = named(&call, &fields.needed("workflow_id")?)?;
     let input = fields.object("input", PARAMETERS_BYTES, "expected an object of at most 64 KiB")?;
     let now = call.house.now();
-    let execution = Execution {
-        id: v4(&*call.house),
-        owner: caller.user,
-        workflow: workflow.id.clone(),
-        input: input.unwrap_or("{}").into(),
-        status: Status::Pending,
-        current_step: None,
-        results: Vec::new(),
-        error: None,
-        cost: 0.0,
-        created_at: now,
-        updated_at: now,
-        completed_at: None,
-    };
+    let execution = Execution::new(v4(&*call.house), caller.user, workflow.id.clone(), input.unwrap_or("{}").into(), now);
     told(call.house.ask(Ask::Execute(Box::new(execution))).await)
 }
 
@@ -63,8 +52,7 @@ pub(super) async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
 pub(super) async fn all<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let caller = caller(&call)?;
     let executions = call.house.executions(filter(&call, &caller)?).await?;
-    let shapes: Vec<ExecutionShape<'_>> = executions.iter().map(ExecutionShape::from).collect();
-    Ok(done(&shapes))
+    Ok(list::<ExecutionShape<'_>, _>(&executions))
 }
 
 /// GET /orchestration/executions/{execution}

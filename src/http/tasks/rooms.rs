@@ -3,10 +3,9 @@
 use crate::{
     models::Catalog,
     protocols::tasks::{
-        Ask, ExecutionId, Reply, Settings, TaskId,
-        letters::Health,
-        model::{Caller, Execution, Task, Workflow},
-        record::Filter,
+        Ask, ExecutionId, Health, Reply, Settings, TaskId, Workflows,
+        model::{Caller, Execution, Task},
+        record::{Filter, Listed},
     },
     realtime::StoreFault,
 };
@@ -20,8 +19,8 @@ pub trait Tasks {
     fn settings(&self) -> &Settings;
     /// Who may be told to do something.
     fn catalog(&self) -> &Catalog;
-    /// Those that are configured, in their order.
-    fn workflows(&self) -> &[Workflow];
+    /// Those that are configured.
+    fn workflows(&self) -> &Workflows;
     /// How the parts of the system are.
     fn health(&self) -> Health;
 }
@@ -30,11 +29,11 @@ pub trait Tasks {
 #[allow(async_fn_in_trait)]
 pub trait Library {
     /// Tasks that the filter lets through.
-    async fn tasks(&self, filter: Filter) -> Result<Vec<Task>, StoreFault>;
+    async fn tasks(&self, filter: Filter) -> Result<Listed<Task>, StoreFault>;
     /// One of them.
     async fn task(&self, task: TaskId) -> Result<Option<Task>, StoreFault>;
     /// Executions that the filter lets through.
-    async fn executions(&self, filter: Filter) -> Result<Vec<Execution>, StoreFault>;
+    async fn executions(&self, filter: Filter) -> Result<Listed<Execution>, StoreFault>;
     /// One of them.
     async fn execution(&self, execution: ExecutionId) -> Result<Option<Execution>, StoreFault>;
 }

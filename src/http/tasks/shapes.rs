@@ -7,11 +7,13 @@ use crate::{
     },
     models::Agent,
     protocols::tasks::{
-        letters::Health,
+        Health,
+        messages::raw,
         model::{Execution, Kind, Priority, Status, Step, StepResult, Task, Workflow},
+        record::Listed,
     },
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -24,9 +26,14 @@ pub(super) fn done(shape: &impl Serialize) -> Answer {
     answer
 }
 
-/// JSON that was parsed before, as itself; anything else is `null`.
-fn raw(json: &str) -> &RawValue {
-    serde_json::from_str(json).unwrap_or(RawValue::NULL)
+/// How many there are in all.
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+
+/// 200 with a part of a list.
+pub(super) fn list<'a, Shape: Serialize + From<&'a T>, T>(listed: &'a Listed<T>) -> Answer {
+    let mut answer = done(&listed.items.iter().map(Shape::from).collect::<Vec<_>>());
+    answer.headers_mut().insert(TOTAL, listed.total.into());
+    answer
 }
 
 #[derive(Serialize)]

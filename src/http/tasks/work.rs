@@ -6,7 +6,7 @@ use super::{
     caller::{caller, id},
     fault::Fault,
     rooms::Chance,
-    shapes::{TaskShape, done},
+    shapes::{TaskShape, done, list},
 };
 use crate::{
     http::{
@@ -20,6 +20,7 @@ use crate::{
         asks::{Edit, Refused},
         model::{Caller, Kind, Status, Task},
         record::Filter,
+        work::Parameters,
     },
     realtime::StoreFault,
 };
@@ -29,8 +30,6 @@ use uuid::{Builder, Uuid};
 const WHAT: &str = "Task";
 const TITLE_CHARS: usize = 200;
 const TITLE: &str = "expected at most 200 characters";
-/// Of the title where none was given.
-const BEGINNING_CHARS: usize = 50;
 pub(super) const PARAMETERS_BYTES: usize = 64 << 10;
 const PARAMETERS: &str = "expected an object of at most 64 KiB";
 const KIND: &str = "expected code, design, test, security or analysis";
@@ -74,41 +73,20 @@ pub(super) fn made<S: Rooms>(
     }
     let agent = agent.map(|name| named(call, name)).transpose()?;
     let model = fields.text("model_id")?;
-    let is_known = |model: &str| {
-        agent.is_some_and(|agent| *agent.model.name == *model || agent.others.iter().any(|other| *other.name == *model))
-    };
-    if model.as_deref().is_some_and(|model| !is_known(model)) {
+    if model.is_some() && agent.is_none_or(|agent| agent.model_named(model.as_deref()).is_none()) {
         return Err(Fault::NoModel);
     }
-    let parameters = fields.object("parameters", PARAMETERS_BYTES, PARAMETERS)?;
-    let now = call.house.now();
-    Ok(Box::new(Task {
-        id: v4(&*call.house),
-        owner: caller.user.clone(),
-        title: title.unwrap_or_else(|| beginning(&text)).into(),
-        task: text.into(),
-        kind: Kind::default(),
-        priority: fields.field("priority", PRIORITY)?.unwrap_or_default(),
-        agent: agent.map(|agent| agent.name.clone()),
-        model: model.map(Arc::from),
-        parameters: parameters.unwrap_or("{}").into(),
-        status: Status::Pending,
-        progress: 0.0,
-        result: None,
-        error: None,
-        cost: 0.0,
-        created_at: now,
-        updated_at: now,
-        completed_at: None,
-    }))
-}
-
-fn beginning(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(BEGINNING_CHARS) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
+    let parameters = fields.object("parameters", PARAMETERS_BYTES, PARAMETERS)?.unwrap_or("{}");
+    if !Parameters::read(parameters).are_possible() {
+        return Err(Misfit::Wrong("parameters", "the temperature must be between 0 and 2").into());
     }
+    let mut task = Task::new(v4(&*call.house), caller.user.clone(), &text, call.house.now());
+    task.title = title.map_or(task.title, Arc::from);
+    task.priority = fields.field("priority", PRIORITY)?.unwrap_or_default();
+    task.agent = agent.map(|agent| agent.name.clone());
+    task.model = model.map(Arc::from);
+    task.parameters = parameters.into();
+    Ok(Box::new(task))
 }
 
 /// A random id.
@@ -127,8 +105,7 @@ pub(super) async fn taken<S: Rooms>(call: &Call<S>, task: Box<Task>) -> Result<A
 pub(super) async fn all<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let caller = caller(&call)?;
     let tasks = call.house.tasks(filter(&call, &caller)?).await?;
-    let shapes: Vec<TaskShape<'_>> = tasks.iter().map(TaskShape::from).collect();
-    Ok(done(&shapes))
+    Ok(list::<TaskShape<'_>, _>(&tasks))
 }
 
 /// `?limit=&offset=&status=`, for one who asks.

@@ -46,25 +46,27 @@ pub(super) struct Order {
 
 /// `parameters`, as far as anything is made of them.
 #[derive(Deserialize, Default)]
-pub(super) struct Parameters {
+pub struct Parameters {
+    /// From 0 to 2.
     #[serde(default)]
-    pub(super) temperature: Option<f64>,
+    pub temperature: Option<f64>,
 }
 
 impl Parameters {
-    pub(super) fn read(json: &str) -> Parameters {
+    /// What is there and as it must be; anything else is not there.
+    pub fn read(json: &str) -> Parameters {
         serde_json::from_str(json).unwrap_or_default()
     }
 
     /// Whether a model may be given them.
-    pub(super) fn are_possible(&self) -> bool {
+    pub fn are_possible(&self) -> bool {
         self.temperature.is_none_or(|temperature| (0.0..=2.0).contains(&temperature))
     }
 }
 
 impl Agent {
     /// The model of this name, if the agent may use it; its own where no name is given.
-    pub(super) fn model_named(&self, name: Option<&str>) -> Option<Arc<Model>> {
+    pub fn model_named(&self, name: Option<&str>) -> Option<Arc<Model>> {
         let mut models = std::iter::once(&self.model).chain(&self.others);
         models.find(|model| name.is_none_or(|name| *model.name == *name)).cloned()
     }
