@@ -4,9 +4,9 @@ mod brisk;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
-    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey},
+    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey, UserKey},
     engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi, Topic},
-    protocols::{presence, quiz},
+    protocols::{labs, presence, quiz},
     realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId, UnixMicros},
     websocket::frame,
 };
@@ -43,6 +43,9 @@ impl World {
             quiz_authority: Authority::new([]).expect("nobody signs"),
             quiz_session: SessionKey::new(&[7; 32]),
             quiz: quiz::Settings::default(),
+            labs_users: UserKey::new(&secret).expect("32 bytes are enough"),
+            labs_agents: None,
+            labs: labs::Settings::default(),
             show_shard: false,
         };
         let birth = Birth { id: ShardId(0), start: Moment(0), seed: 7 };

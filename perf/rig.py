@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HOMEROOM = ROOT / "target/release/homeroom"
 LOAD = ROOT / "target/release/homeroom-load"
 BARE = ROOT / "perf/bare/target/release/bare"
+# Beside the build: a temporary folder may be memory.
+SCRATCH = ROOT / "target/perf"
+ADMIN = "perf"
 ISSUER, AUDIENCE = "homeroom.local", "school.local"
 MIB = 1 << 20
 # What homeroom-load ends with when it was itself the bottleneck.
@@ -48,13 +51,13 @@ def free_port() -> int:
             return free_port()
 
 
-def spawn(command: list, core: int, **more) -> subprocess.Popen:
-    """Starts a command on one core, in a process group of its own, with as many descriptors as are allowed. It dies with this process."""
+def spawn(command: list, core: int | set, **more) -> subprocess.Popen:
+    """Starts a command on one core, or on several, in a process group of its own, with as many descriptors as are allowed. It dies with this process."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
     def settle():
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
         os.setpriority(os.PRIO_PROCESS, 0, 0)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -93,6 +96,10 @@ class Server:
     def __init__(self, process: subprocess.Popen):
         self.process, self.pid = process, process.pid
 
+    def flags(self, scenario: str) -> list:
+        """Where homeroom-load finds it."""
+        raise NotImplementedError
+
     def resident(self) -> int:
         """VmRSS in bytes."""
         return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())[1]) * 1024
@@ -111,12 +118,10 @@ class Server:
 class Homeroom(Server):
     """Homeroom with one shard and its default settings, but for the flags given."""
 
-    def __init__(self, run: "Run", *flags):
+    def __init__(self, run: "Run", *flags, cores: set | None = None):
         self.port, self.internal_port, self.quiz_port = free_port(), free_port(), free_port()
-        # Beside the build: a temporary folder may be memory.
-        scratch = ROOT / "target/perf"
-        scratch.mkdir(parents=True, exist_ok=True)
-        self.folder = tempfile.TemporaryDirectory(dir=scratch)
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        self.folder = tempfile.TemporaryDirectory(dir=SCRATCH)
         data = Path(self.folder.name)
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
@@ -124,7 +129,7 @@ class Homeroom(Server):
             "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", *flags,
         ]
         self.log = data / "log"
-        super().__init__(spawn(command, run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))
+        super().__init__(spawn(command, cores or run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))
         run.conditions["server"] = " ".join(map(str, ["homeroom", *command[1:]])).replace(str(data), "DIR")
         self.url, self.internal = f"ws://127.0.0.1:{self.port}/ws", f"http://127.0.0.1:{self.internal_port}"
         self.quiz_url = f"ws://127.0.0.1:{self.quiz_port}/ws"
@@ -133,6 +138,25 @@ class Homeroom(Server):
             wait_for("the server's start", 20, self.ready)
         except Fault as fault:
             raise Fault(f"{fault}\n{self.log.read_text(errors='replace')[-2000:]}") from fault
+
+    def flags(self, scenario: str) -> list:
+        """Where homeroom-load finds it, and what it signs in with."""
+        internal = ["--internal", self.internal]
+        if scenario == "lab":
+            return ["--url", f"http://127.0.0.1:{self.port}", "--user", ADMIN, "--password", self.admin(), *internal]
+        url, key = (self.quiz_url, self.quiz_key) if scenario in ("quiz", "hold") else (self.url, self.key)
+        return ["--url", url, "--key", key, *internal]
+
+    def admin(self) -> Path:
+        """An admin of labs, and the file with the password."""
+        path = Path(self.folder.name) / "password"
+        if not path.exists():
+            path.write_text(base64.urlsafe_b64encode(os.urandom(18)).decode() + "\n")
+            words = [HOMEROOM, "user", "add", ADMIN, "--role", "admin", "--internal", self.internal]
+            made = subprocess.run(words, stdin=path.open(), capture_output=True, text=True)
+            if made.returncode != 0:
+                raise Fault(f"homeroom user: {made.stderr}")
+        return path
 
     def ready(self) -> bool:
         """Whether it can be used."""
@@ -176,11 +200,10 @@ class Homeroom(Server):
 class Load:
     """homeroom-load at work on a server."""
 
-    def __init__(self, run: "Run", server: Homeroom, scenario: str, *flags):
-        self.report = Path(server.folder.name) / f"load-{time.monotonic_ns()}.json"
-        url, key = (server.quiz_url, server.quiz_key) if scenario in ("quiz", "hold") else (server.url, server.key)
-        command = [LOAD, scenario, "--url", url, "--internal", server.internal, "--key", key, "--pid", server.pid,
-                   "--json", self.report, *flags]
+    def __init__(self, run: "Run", server: Server, scenario: str, *flags):
+        self.folder = tempfile.TemporaryDirectory(dir=SCRATCH)
+        self.report = Path(self.folder.name) / "load.json"
+        command = [LOAD, scenario, *server.flags(scenario), "--pid", server.pid, "--json", self.report, *flags]
         run.conditions["load"] = " ".join(map(str, ["homeroom-load", scenario, *flags]))
         self.process = spawn(command, run.client_core, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

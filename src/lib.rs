@@ -14,6 +14,8 @@ pub mod auth;
 pub mod models;
 // The published APIs, a room each.
 pub mod protocols;
+// What an agent on a bare host decides: sessions, commands, returns.
+pub mod desks;
 // A shard without a reactor: connections, homes, delivery.
 pub mod engine;
 
@@ -43,6 +45,9 @@ pub mod runtime;
 // The house put together.
 #[cfg(feature = "server")]
 pub mod house;
+// Runs desktops on this machine, for a control plane anywhere.
+#[cfg(feature = "server")]
+pub mod agent;
 // What `homeroom` can be told to do.
 #[cfg(feature = "server")]
 pub mod commands;

@@ -1,7 +1,8 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, check_config, conclude, doctor, join, owner, print_config, serve, token,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, doctor, join, lab_demo, owner, print_config, serve, token,
+    user, user_token,
 };
 use std::process::ExitCode;
 
@@ -16,9 +17,13 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::Join(arguments) => join::run(&arguments),
         Command::Owner(arguments) => owner::run(&arguments),
+        Command::Agent(arguments) => agent::run(&arguments),
+        Command::LabDemo(arguments) => lab_demo::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),
             TokenCommand::Quiz(arguments) => token::run(&arguments, token::Api::Quiz),
+            TokenCommand::Labs(arguments) => user_token::run(&arguments),
         },
     })
 }

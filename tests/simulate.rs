@@ -5,6 +5,9 @@
 //!     SIMULATE_SEEDS=100000 cargo test --test simulate            more of them
 //!     SIMULATE_SEED=123 cargo test --test simulate                one of them again
 //!
+//! SIMULATE_FAULT=LostLetter plants that fault alone.
+//! SIMULATE_STORY=100000 tells so many of the events before a failure, not 200.
+//!
 //! A failure prints its seed and what happened before it.
 
 #[path = "simulate/clients.rs"]
@@ -15,6 +18,8 @@ mod conn;
 mod dice;
 #[path = "simulate/faults.rs"]
 mod faults;
+#[path = "simulate/labs/mod.rs"]
+mod labs;
 #[path = "simulate/listening.rs"]
 mod listening;
 #[path = "simulate/model.rs"]
@@ -30,12 +35,13 @@ mod wire;
 #[path = "simulate/world.rs"]
 mod world;
 
-use faults::Fault;
+use labs::world::Labs;
 use std::{
     any::Any,
     cell::Cell,
     collections::{BTreeMap, VecDeque},
     env,
+    fmt::Debug,
     panic::{self, AssertUnwindSafe},
     process::Command,
     sync::Once,
@@ -44,8 +50,12 @@ use std::{
 use world::World;
 
 const SEEDS: u64 = 3_000;
+/// Of labs: a run of theirs is longer.
+const LABS_SEEDS: u64 = 400;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
+/// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
+const LABS_SEEDS_TO_FIND: u64 = 500;
 /// The first seed where there is no commit to take it from.
 const FALLBACK: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -54,15 +64,64 @@ thread_local! {
     static AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A world that can be run.
+trait Play {
+    type Fault: Copy + Debug;
+    fn begin(seed: u64, fault: Option<Self::Fault>) -> Self;
+    fn story(&mut self) -> &mut Option<VecDeque<String>>;
+    fn play(&mut self);
+    fn outcome(&self) -> Vec<(String, u64)>;
+}
+
+impl Play for World {
+    type Fault = faults::Fault;
+
+    fn begin(seed: u64, fault: Option<faults::Fault>) -> World {
+        World::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
+impl Play for Labs {
+    type Fault = labs::faults::Fault;
+
+    fn begin(seed: u64, fault: Option<labs::faults::Fault>) -> Labs {
+        Labs::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
 /// Runs a seed. What it reached, or the fault that was found in words.
-fn run(seed: u64, fault: Option<Fault>, story: bool) -> Result<Vec<(String, u64)>, String> {
-    let mut world = World::new(seed, fault);
-    world.story = story.then(VecDeque::new);
+fn run<W: Play>(seed: u64, fault: Option<W::Fault>, story: bool) -> Result<Vec<(String, u64)>, String> {
+    let mut world = W::begin(seed, fault);
+    *world.story() = story.then(VecDeque::new);
     AWAITED.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| world.play()));
     AWAITED.set(false);
-    result.map(|()| world.reached()).map_err(|panic| {
-        let lines = world.story.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    result.map(|()| world.outcome()).map_err(|panic| {
+        let lines = world.story().take().into_iter().flatten().collect::<Vec<_>>().join("\n");
         format!("{lines}\n{}", words(&*panic))
     })
 }
@@ -81,12 +140,12 @@ fn hold_tongue() {
 }
 
 /// Runs seeds on all cores: what they reached in all, or the first that fails.
-fn run_all(first: u64, seeds: u64) -> Result<BTreeMap<String, u64>, u64> {
+fn run_all<W: Play>(first: u64, seeds: u64) -> Result<BTreeMap<String, u64>, u64> {
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let part = |part: u64| {
         let mut reached = BTreeMap::new();
         for n in (part..seeds).step_by(threads as usize) {
-            for (name, count) in run(first.wrapping_add(n), None, false).map_err(|_| n)? {
+            for (name, count) in run::<W>(first.wrapping_add(n), None, false).map_err(|_| n)? {
                 *reached.entry(name).or_default() += count;
             }
         }
@@ -120,33 +179,54 @@ fn first_seed() -> u64 {
     text.and_then(|text| u64::from_str_radix(text.get(..16)?, 16).ok()).unwrap_or(FALLBACK)
 }
 
-#[test]
-fn what_must_hold_holds() {
+fn hold<W: Play>(usual: u64, name: &str) {
     hold_tongue();
     let one = number("SIMULATE_SEED");
     let first = one.unwrap_or_else(first_seed);
-    let seeds = if one.is_some() { 1 } else { number("SIMULATE_SEEDS").unwrap_or(SEEDS) };
-    println!("{seeds} seeds from {first}");
-    match run_all(first, seeds) {
-        Ok(reached) if seeds >= SEEDS => {
+    // A long run of one is a long run of all.
+    let asked = number("SIMULATE_SEEDS").map(|seeds| (seeds * usual).div_ceil(SEEDS));
+    let seeds = if one.is_some() { 1 } else { asked.unwrap_or(usual) };
+    println!("{seeds} seeds of {name} from {first}");
+    match run_all::<W>(first, seeds) {
+        Ok(reached) if seeds >= usual => {
             println!("{reached:?}");
             assert!(reached.values().all(|count| *count > 0), "something never happens: {reached:?}");
         }
         Ok(_) => {}
         Err(seed) => {
-            let story = run(seed, None, true).expect_err("equal seeds give equal runs");
-            panic!("\n{story}\n\nSIMULATE_SEED={seed} cargo test --test simulate");
+            let story = run::<W>(seed, None, true).expect_err("equal seeds give equal runs");
+            panic!("\n{story}\n\nSIMULATE_SEED={seed} cargo test --test simulate {name}");
         }
     }
 }
 
-#[test]
-fn planted_faults_are_found() {
+fn find<W: Play>(faults: &[W::Fault], seeds: u64) {
     hold_tongue();
     let first = first_seed();
-    for fault in Fault::ALL {
-        let found = (0..SEEDS_TO_FIND).find_map(|n| run(first.wrapping_add(n), Some(fault), false).err().map(|found| (n, found)));
-        let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {SEEDS_TO_FIND} seeds"));
+    let chosen = env::var("SIMULATE_FAULT").ok();
+    for fault in faults.iter().filter(|fault| chosen.as_ref().is_none_or(|chosen| format!("{fault:?}") == *chosen)) {
+        let found = (0..seeds).find_map(|n| run::<W>(first.wrapping_add(n), Some(*fault), false).err().map(|found| (n, found)));
+        let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {seeds} seeds"));
         println!("{fault:?} is found by seed {}: {}", n + 1, found.trim());
     }
+}
+
+#[test]
+fn what_must_hold_holds() {
+    hold::<World>(SEEDS, "what_must_hold_holds");
+}
+
+#[test]
+fn planted_faults_are_found() {
+    find::<World>(&faults::Fault::ALL, SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_labs_holds() {
+    hold::<Labs>(LABS_SEEDS, "what_must_hold_of_labs_holds");
+}
+
+#[test]
+fn faults_planted_in_labs_are_found() {
+    find::<Labs>(&labs::faults::Fault::ALL, LABS_SEEDS_TO_FIND);
 }

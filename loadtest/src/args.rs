@@ -1,6 +1,9 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
-use crate::quiz::contract::Channel;
+use crate::{
+    lab::order::{Between, Direction},
+    quiz::contract::Channel,
+};
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -26,6 +29,8 @@ pub(crate) enum Command {
     Churn(Churn),
     /// Participants begin attempts at quizzes and answer, owners watch.
     Quiz(Quiz),
+    /// Agents run sessions, viewers watch them; bytes are pushed and keys pressed.
+    Lab(Lab),
     /// Participants' sockets that are held and answer Pings, while nobody answers a question.
     Hold(Hold),
     /// A worker of a run, led over its standard input and output.
@@ -42,6 +47,9 @@ pub(crate) struct Bell {
     /// How long everybody stays after the last sign-in.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub(crate) hold: Duration,
+    /// How far apart the Pings of one connection should be: how far off each came is told.
+    #[arg(long, value_parser = duration)]
+    pub(crate) pings_every: Option<Duration>,
 }
 
 /// `broadcast`.
@@ -93,6 +101,9 @@ pub(crate) struct Crowd {
     /// Sign-ins in flight at once, all workers together [default: 512; with --rate 8192].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) in_flight: Option<u32>,
+    /// The tokens.
+    #[command(flatten)]
+    pub(crate) signing: Signing,
     /// The rest.
     #[command(flatten)]
     pub(crate) site: Site,
@@ -144,6 +155,69 @@ pub(crate) struct Hold {
     pub(crate) hold: Duration,
 }
 
+/// `lab`.
+#[derive(Args, Debug)]
+pub(crate) struct Lab {
+    /// The server, http://HOST:PORT: REST and sockets are below it.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// How many agents; they speak the contract's dialect, with credit and binary frames.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) agents: u32,
+    /// How many sessions, spread evenly over the agents.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) sessions: u32,
+    /// How many of the sessions have a viewer [default: all].
+    #[arg(long)]
+    pub(crate) viewers: Option<u32>,
+    /// Through so many of the viewers' tunnels bytes are pushed.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) bulk: u32,
+    /// Which way.
+    #[arg(long, value_enum, default_value_t = Direction::Down)]
+    pub(crate) direction: Direction,
+    /// Bytes a second of each stream [default: at full speed].
+    #[arg(long, value_parser = rate)]
+    pub(crate) bulk_rate: Option<f64>,
+    /// Bytes of one block, which is one frame of its sender.
+    #[arg(long, default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(64..=65_536))]
+    pub(crate) chunk: u32,
+    /// At so many of the other viewers keys are pressed, which their agents echo.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) typists: u32,
+    /// Keys a second of each of them, at their intended moments whatever the server does.
+    #[arg(long, default_value = "20", value_parser = rate)]
+    pub(crate) key_rate: f64,
+    /// How long to push and to press.
+    #[arg(long = "for", default_value = "10s", value_parser = duration)]
+    pub(crate) lasting: Duration,
+    /// How long to wait before that, when all is set up.
+    #[arg(long, default_value = "500ms", value_parser = duration)]
+    pub(crate) settle: Duration,
+    /// The template of the sessions.
+    #[arg(long, default_value = "firefox-browser")]
+    pub(crate) template: String,
+    /// An admin, who makes the sessions and watches them.
+    #[arg(long, default_value = "admin")]
+    pub(crate) user: String,
+    /// A file with the password of --user.
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub(crate) password: Option<PathBuf>,
+    /// A file with a token, in place of a login.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Sessions made, and deleted, at once.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) in_flight: u32,
+    /// What stands between viewers and agents, for comparisons: `server`; `relay`, that of perf/bare; or an address on which to listen for
+    /// the TCP connections of something else, such as websockify.
+    #[arg(long, default_value = "server")]
+    pub(crate) between: Between,
+    /// The rest.
+    #[command(flatten)]
+    pub(crate) site: Site,
+}
+
 /// Who takes which quizzes, and whose these are.
 #[derive(Args, Debug)]
 pub(crate) struct Sitting {
@@ -171,14 +245,17 @@ pub(crate) struct Sitting {
     /// Starts, submits and with --saturate answers under way at once, all workers together.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) in_flight: u32,
+    /// The tokens.
+    #[command(flatten)]
+    pub(crate) signing: Signing,
     /// The rest.
     #[command(flatten)]
     pub(crate) site: Site,
 }
 
-/// Where a run takes place: credentials, addresses, processes, what is written of it.
+/// What people sign in with.
 #[derive(Args, Debug)]
-pub(crate) struct Site {
+pub(crate) struct Signing {
     /// A file with one token a line, as many as students or owners.
     #[arg(long, required_unless_present = "key", conflicts_with = "key", value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
@@ -192,6 +269,11 @@ pub(crate) struct Site {
     /// `aud` of the tokens made.
     #[arg(long, default_value = "school.local")]
     pub(crate) aud: String,
+}
+
+/// Where a run takes place: addresses, processes, what is written of it.
+#[derive(Args, Debug)]
+pub(crate) struct Site {
     /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
     #[arg(long, value_parser = addresses)]
     pub(crate) source_ips: Option<Addresses>,

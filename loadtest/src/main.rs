@@ -9,6 +9,7 @@ mod contract;
 mod crew;
 mod fault;
 mod host;
+mod lab;
 mod order;
 mod pings;
 mod progress;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), broadcast.crowd.site.json.clone()),
         Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.site.json.clone()),
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
+        Command::Lab(lab) => (scenario::lab::run(lab), lab.site.json.clone()),
         Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
     };
     match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {

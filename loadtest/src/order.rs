@@ -32,6 +32,8 @@ pub(crate) struct Order {
     pub(crate) sources: Vec<IpAddr>,
     /// What the students sign in with.
     pub(crate) credentials: Credentials,
+    /// How far apart the Pings of one connection should be, where a hold looks at that. Arrivals are stamped by the kernel.
+    pub(crate) pings_every: Option<Duration>,
     /// What is published while they are in.
     pub(crate) publishing: Option<Publishing>,
 }

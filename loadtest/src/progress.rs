@@ -57,13 +57,16 @@ impl Drop for Teller {
 }
 
 fn told(progress: Progress) -> String {
-    let Progress { faults, published, delivered, answered, heard, .. } = progress;
+    let Progress { faults, published, delivered, answered, heard, streamed, keys, .. } = progress;
     let mut text = String::new();
     if published > 0 {
         text = format!("{} published, {} delivered ", grouped(published), grouped(delivered));
     }
     if answered > 0 {
         text = format!("{} answers, {} events heard ", grouped(answered), grouped(heard));
+    }
+    if streamed > 0 || keys > 0 {
+        text = format!("{} MiB, {} keys ", grouped(streamed >> 20), grouped(keys));
     }
     if faults > 0 {
         text += &format!("{} faults", grouped(faults));

@@ -5,7 +5,7 @@ use crate::{
     host::Environment,
     pings::PingFigures,
     server::ServerFigures,
-    tally::{Counts, Latencies, Measure, QuizCounts, Tally, When},
+    tally::{Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, When},
     usage::Usage,
 };
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub(crate) struct Report {
     pub(crate) counts: Counts,
     /// Counts of quizzes, in their scenarios.
     pub(crate) quiz: Option<QuizCounts>,
+    /// Counts of labs, in their scenario.
+    pub(crate) lab: Option<LabCounts>,
     /// How Pings came, where they were held.
     pub(crate) pings: Option<PingFigures>,
     /// What went wrong, by when and kind.
@@ -77,9 +79,9 @@ pub(crate) struct Asked {
     pub(crate) scenario: &'static str,
     /// The WebSocket route.
     pub(crate) url: String,
-    /// Sign-ins, or participants.
+    /// Sign-ins, participants or sessions.
     pub(crate) students: u64,
-    /// Rooms, or quizzes.
+    /// Rooms, quizzes or agents.
     pub(crate) classrooms: u32,
     /// Sign-ins or starts a second; none: as fast as it goes.
     pub(crate) rate: Option<f64>,
@@ -116,6 +118,12 @@ pub(crate) struct Rates {
     pub(crate) answering_s: f64,
     /// Answers accepted a second.
     pub(crate) answers_per_s: f64,
+    /// How long the traffic of a lab took, seconds.
+    pub(crate) streaming_s: f64,
+    /// Bytes a second that came through tunnels, both ways together.
+    pub(crate) bytes_per_s: f64,
+    /// Keys echoed a second.
+    pub(crate) keys_per_s: f64,
 }
 
 impl Rates {
@@ -123,6 +131,7 @@ impl Rates {
     pub(crate) fn of(tally: &Tally) -> Rates {
         let (signing_in_s, delivering_s) = (tally.signing_in.length().as_secs_f64(), tally.delivering.length().as_secs_f64());
         let (starting_s, answering_s) = (tally.starting.length().as_secs_f64(), tally.answering.length().as_secs_f64());
+        let streaming_s = tally.streaming.length().as_secs_f64();
         let per = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         Rates {
             signing_in_s,
@@ -134,6 +143,9 @@ impl Rates {
             starts_per_s: per(tally.quiz.started, starting_s),
             answering_s,
             answers_per_s: per(tally.quiz.answered, answering_s),
+            streaming_s,
+            bytes_per_s: per(tally.lab.down_heard + tally.lab.up_heard, streaming_s),
+            keys_per_s: per(tally.lab.keys_heard, streaming_s),
         }
     }
 }

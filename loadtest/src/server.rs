@@ -44,6 +44,10 @@ pub(crate) struct ServerFigures {
     pub(crate) user_share_of_deliveries: Option<f64>,
     /// CPU time of one answer to a question, and all that follows from it, microseconds.
     pub(crate) cpu_us_per_answer: Option<f64>,
+    /// Bytes that came through tunnels, for each second of CPU time.
+    pub(crate) bytes_per_cpu_second: Option<f64>,
+    /// CPU time of one key and its echo, microseconds.
+    pub(crate) cpu_us_per_key: Option<f64>,
     /// The share of a core that the held connections took, 0 to 1.
     pub(crate) cpu_share_held: Option<f64>,
     /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.
@@ -53,7 +57,8 @@ pub(crate) struct ServerFigures {
 /// One look at the process.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Seen {
-    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `started`, `holding`, `answering`, `answered`, `closed`.
+    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `started`, `holding`, `answering`, `answered`, `streaming`,
+    /// `streamed`, `closed`.
     pub(crate) at: &'static str,
     /// What it used until then.
     #[serde(flatten)]

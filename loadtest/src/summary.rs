@@ -1,5 +1,7 @@
 //! The report as at most 25 lines of text.
 
+mod lab;
+
 use crate::{
     crew::letters::Stage,
     pings::Spread,
@@ -31,15 +33,20 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 fn head(out: &mut String, report: &Report) {
     let asked = &report.asked;
+    let [people, places] = match (&report.quiz, &report.lab) {
+        (Some(_), _) => ["participants", "quizzes"],
+        (None, Some(_)) => ["sessions", "agents"],
+        (None, None) => ["students", "classrooms"],
+    };
     let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
     let _ = writeln!(
         out,
         "{}: {} {}, {} {}, {pace}, at most {} in flight; {}",
         asked.scenario,
         grouped(asked.students),
-        if report.quiz.is_some() { "participants" } else { "students" },
+        people,
         grouped(asked.classrooms.into()),
-        if report.quiz.is_some() { "quizzes" } else { "classrooms" },
+        places,
         grouped(asked.in_flight),
         asked.then
     );
@@ -52,6 +59,9 @@ fn rates(out: &mut String, report: &Report) {
     let (rates, counts) = (&report.rates, &report.counts);
     if let Some(quiz) = &report.quiz {
         return quiz_rates(out, report, quiz);
+    }
+    if let Some(lab) = &report.lab {
+        return lab::rates(out, report, lab);
     }
     let text = format!(
         "{} of {} in {:.2} s: {} a second",
@@ -98,7 +108,7 @@ fn quiz_rates(out: &mut String, report: &Report, quiz: &QuizCounts) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    let from = if report.quiz.is_some() {
+    let from = if report.quiz.is_some() || report.lab.is_some() {
         "from the intended moment"
     } else if report.asked.rate.is_some() {
         "sign-in: from its intended moment"
@@ -129,6 +139,10 @@ fn name(measure: Measure) -> &'static str {
         Measure::Behind => "· behind",
         Measure::Submit => "submit",
         Measure::Ending => "· closed",
+        Measure::Create => "create",
+        Measure::Watch => "watch",
+        Measure::Key => "key to echo",
+        Measure::Jitter => "ping off",
         Measure::Lag => "own lag",
     }
 }
@@ -136,6 +150,9 @@ fn name(measure: Measure) -> &'static str {
 fn events(report: &Report) -> String {
     if let Some(quiz) = &report.quiz {
         return quiz_events(quiz);
+    }
+    if let Some(lab) = &report.lab {
+        return lab::events(lab);
     }
     let counts = &report.counts;
     let all = [
@@ -194,6 +211,8 @@ fn during(when: When) -> &'static str {
         When::Submitting => "submitting",
         When::Listening => "listening",
         When::Proving => "proving",
+        When::Serving => "serving",
+        When::Viewing => "viewing",
     }
 }
 
@@ -207,6 +226,12 @@ fn server(report: &Report) -> String {
     }
     if let Some(us) = server.cpu_us_per_delivery {
         let _ = write!(text, ", {us:.3} µs CPU a delivery");
+    }
+    if let Some(bytes) = server.bytes_per_cpu_second {
+        let _ = write!(text, ", {} MB for each CPU second", grouped((bytes / 1e6) as u64));
+    }
+    if let Some(us) = server.cpu_us_per_key {
+        let _ = write!(text, ", {us:.1} µs CPU a key and its echo");
     }
     if let Some(us) = server.cpu_us_per_answer {
         let _ = write!(text, ", {us:.1} µs CPU an answer");
@@ -235,9 +260,11 @@ fn generator(report: &Report) -> String {
                 Stage::Publish => (report.counts.delivered, "delivery", 3),
                 Stage::Start => (report.quiz.as_ref().map_or(0, |quiz| quiz.started), "start", 1),
                 Stage::Answer => (report.quiz.as_ref().map_or(0, |quiz| quiz.answered), "answer", 1),
+                Stage::Stream => return lab::generator(cost),
                 Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
                     (report.counts.attempted, "sign-in", 1)
                 }
+                Stage::Join | Stage::View | Stage::Leave => (0, "viewer", 1),
             };
             format!(
                 "{:.digits$} µs CPU a {what}, busiest worker {:.0} % of a core",

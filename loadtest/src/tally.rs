@@ -34,16 +34,28 @@ pub(crate) enum Measure {
     Submit,
     /// From the intended moment of a submit until the participant's socket has `attempt_closed`.
     Ending,
+    /// From a viewer's `connect()` until it watches: the 101, and the agent's end.
+    Watch,
+    /// From a REST request that creates a session to its answer.
+    Create,
+    /// From a key's intended moment until its echo is back at the viewer.
+    Key,
+    /// How far from its moment a Ping came: its distance from the one before, against what that should be.
+    Jitter,
     /// How much later than intended the generator began an operation, where nothing but itself held it up.
     Lag,
 }
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 14] = {
+    pub(crate) const ALL: [Measure; 18] = {
         use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
         use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
-        [SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Lag]
+        use Measure::{Create, Jitter, Key, Watch};
+        [
+            SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
+            Watch, Key, Jitter, Lag,
+        ]
     };
 }
 
@@ -242,6 +254,53 @@ counts! { QuizCounts:
     bytes_read,
 }
 
+counts! { LabCounts:
+    /// Agents that the server has registered.
+    online,
+    /// Sessions asked for by REST, accepted, and seen running.
+    asked,
+    made,
+    running,
+    /// `start_session` and `stop_session` heard by agents.
+    starts,
+    stops,
+    /// Commands that were heard again.
+    doubled,
+    /// Viewers whose upgrade was answered with 101, and tunnels that their agents were asked for.
+    watching,
+    tunnels,
+    /// Tunnels whose end the agent was told, after the viewer had closed.
+    untied,
+    /// Bytes pushed by agents, and those that came to their viewers as they were sent.
+    down_sent,
+    down_heard,
+    /// Bytes pushed by viewers, and those that came to their agents as they were sent.
+    up_sent,
+    up_heard,
+    /// Streams in which something came that was not sent, or not there.
+    broken,
+    /// Keys sent, echoed by agents, and heard again by their viewers.
+    keys_sent,
+    keys_echoed,
+    keys_heard,
+    /// Blocks and keys that were due and waited for a full socket or for credit.
+    held_back,
+    /// Error messages that agents were sent.
+    reproached,
+    /// Sockets that ended before they should.
+    lost,
+    /// Sockets that ended as they should: viewers', agents'.
+    viewers_closed,
+    agents_closed,
+    /// Sessions deleted by REST, and seen terminated.
+    deleted,
+    terminated,
+    /// Pings answered.
+    pings,
+    /// Bytes read from sockets.
+    bytes_read,
+}
+
 /// When something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -266,6 +325,10 @@ pub(crate) enum When {
     Listening,
     /// The records are read back.
     Proving,
+    /// An agent.
+    Serving,
+    /// A viewer.
+    Viewing,
 }
 
 /// A span of time, nanoseconds of CLOCK_MONOTONIC. Merged by taking both ends as far out as they go.
@@ -301,6 +364,8 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     /// Counts of quizzes.
     pub(crate) quiz: QuizCounts,
+    /// Counts of labs.
+    pub(crate) lab: LabCounts,
     /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
     pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
@@ -313,6 +378,8 @@ pub(crate) struct Tally {
     pub(crate) answering: Span,
     /// From the first moment of starting to the last attempt begun.
     pub(crate) starting: Span,
+    /// From the first moment of a lab's traffic to the last byte of it.
+    pub(crate) streaming: Span,
 }
 
 impl Tally {
@@ -338,6 +405,7 @@ impl Tally {
         }
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
+        self.lab.add(&other.lab);
         self.pinged_at_ns.extend_from_slice(&other.pinged_at_ns);
         for (when, faults) in &other.faults {
             let mine = self.faults.entry(*when).or_default();
@@ -349,6 +417,7 @@ impl Tally {
         self.delivering.merge(other.delivering);
         self.answering.merge(other.answering);
         self.starting.merge(other.starting);
+        self.streaming.merge(other.streaming);
     }
 }
 

@@ -55,7 +55,7 @@ impl Reading {
 pub(crate) struct Sample {
     /// When: nanoseconds of CLOCK_MONOTONIC.
     pub(crate) at_ns: u64,
-    /// CPU time of all its threads.
+    /// CPU time of all its threads, and of its children's.
     pub(crate) cpu_ns: u64,
     /// The part of it in user space, in clock ticks of 10 ms.
     pub(crate) user_ticks: u64,
@@ -67,11 +67,32 @@ pub(crate) struct Sample {
     pub(crate) descriptors: u64,
 }
 
-/// Reads what a process uses.
+/// Reads what a process uses, with those that it has started: a server may have one for each connection.
 ///
 /// # Errors
 /// It is gone, or not ours to look at.
 pub(crate) fn sample(pid: u32) -> io::Result<Sample> {
+    let mut sum = sample_one(pid)?;
+    for child in children(pid) {
+        // One that has ended meanwhile is in the clock of nobody.
+        let Ok(more) = sample(child) else { continue };
+        sum.cpu_ns += more.cpu_ns;
+        sum.user_ticks += more.user_ticks;
+        sum.kernel_ticks += more.kernel_ticks;
+        sum.resident_bytes += more.resident_bytes;
+        sum.descriptors += more.descriptors;
+    }
+    Ok(sum)
+}
+
+/// Processes that a process has started and that live (proc_pid_task(5), `children`).
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+fn sample_one(pid: u32) -> io::Result<Sample> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (user_ticks, kernel_ticks) = ticks(&stat).ok_or_else(|| io::Error::other("/proc/PID/stat is not understood"))?;
     let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;

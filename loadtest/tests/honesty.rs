@@ -203,3 +203,15 @@ fn wrong_usage_is_said_before_anything_starts() {
     assert_eq!(code("--students 30000 --tokens /dev/null --source-ips 127.0.0.1"), Some(2));
     assert_eq!(code("--students 30000 --tokens /dev/null --workers 1"), Some(2));
 }
+
+#[test]
+fn pings_that_come_off_their_moment_show() {
+    let off = |every: &str| {
+        let stub = Stub::start(Faults { ping_every: Duration::from_millis(100), ..Faults::default() });
+        let run = run("bell", stub.server(), &format!("--students 10 --classrooms 1 --hold 1500ms --pings-every {every}"));
+        run.assert_clean();
+        run.ms("jitter", "p50")
+    };
+    let (even, uneven) = (off("100ms"), off("160ms"));
+    assert!(even < 30.0 && (30.0..=60.5).contains(&uneven), "{even} ms, {uneven} ms");
+}

@@ -137,8 +137,18 @@ impl Authority {
         Ok(self.examine(token, now)?)
     }
 
+    /// As [`Authority::verify`], with the time at which the password was set that was signed in with, if the token is of such a sign-in.
+    /// Whether that is the password still is for the caller to see.
+    pub fn verify_with_password(&self, token: &str, now: UnixMicros) -> Result<(Account, Option<UnixMicros>), Refusal> {
+        Ok(self.examine_whole(token, now)?)
+    }
+
     /// As [`Authority::verify`], telling what was wrong.
     pub fn examine(&self, token: &str, now: UnixMicros) -> Result<Account, Flaw> {
+        self.examine_whole(token, now).map(|(account, _)| account)
+    }
+
+    fn examine_whole(&self, token: &str, now: UnixMicros) -> Result<(Account, Option<UnixMicros>), Flaw> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Flaw::TooLong);
         }
@@ -149,7 +159,8 @@ impl Authority {
         check_header(parts.header, trusted.verifier.algorithm())?;
         check_claims(&claims, trusted, now)?;
         check_signature(&parts, &trusted.verifier)?;
-        Ok(Account { subject: claims.sub.into_owned(), audience: claims.aud.into_owned() })
+        let account = Account { subject: claims.sub.into_owned(), audience: claims.aud.into_owned() };
+        Ok((account, claims.homeroom_password.map(UnixMicros)))
     }
 }
 
@@ -167,15 +178,15 @@ fn issuer_flaws(issuer: &Issuer) -> Vec<KeyFlaw> {
 }
 
 /// The three parts of a compact JWS, and the first two as they were signed.
-struct Parts<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signed: &'a str,
-    signature: &'a str,
+pub(super) struct Parts<'a> {
+    pub(super) header: &'a str,
+    pub(super) payload: &'a str,
+    pub(super) signed: &'a str,
+    pub(super) signature: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    fn of(token: &'a str) -> Option<Parts<'a>> {
+    pub(super) fn of(token: &'a str) -> Option<Parts<'a>> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
         (!payload.contains('.')).then_some(Parts { header, payload, signed, signature })
@@ -214,6 +225,8 @@ struct Payload<'a> {
     exp: Option<f64>,
     #[serde(default, deserialize_with = "numeric_date")]
     nbf: Option<f64>,
+    #[serde(default)]
+    homeroom_password: Option<i64>,
 }
 
 /// Seconds since 1970, perhaps with a fraction (RFC 7519, section 2). An `f64` keeps whole microseconds until the year 2255. Null
@@ -223,14 +236,15 @@ fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64
 }
 
 /// JSON that is an object: serde would fill a struct from an array as well.
-fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return None;
     }
     serde_json::from_slice(json).ok()
 }
 
-fn check_header(encoded: &str, algorithm: Algorithm) -> Result<(), Flaw> {
+/// A header that names this algorithm and nothing that must be understood.
+pub(super) fn check_header(encoded: &str, algorithm: Algorithm) -> Result<(), Flaw> {
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Flaw::Header)?;
     let header: Header<'_> = object(&json).ok_or(Flaw::Header)?;
     if header.alg != algorithm.name() || header.crit.0 {

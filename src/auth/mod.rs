@@ -4,18 +4,22 @@
 //! signed it; nothing in the token's header can choose either. Whoever holds a good token is an [`Account`], and [`Permissions`]
 //! says what the account may do in a classroom.
 
+pub mod agent_key;
 pub mod api_key;
 pub mod authority;
 pub mod key;
 pub mod permission;
 pub mod session;
 pub mod token;
+pub mod user;
 
 #[cfg(test)]
 mod hostile;
 
+pub use agent_key::{AgentKey, AgentKeyFault};
 pub use authority::{Account, Authority, Flaw, Issuer, MAX_TOKEN_BYTES, Refusal};
 pub use key::{Algorithm, KeyFault, KeyFlaw, Secret};
 pub use permission::{Action, Actions, Decision, Grants, PermissionQuestion, Permissions, Rule, ServiceId};
 pub use session::{SESSION_TOKEN_CHARS, SessionKey};
 pub use token::{Claims, SigningKey, subjects};
+pub use user::{USER_TOKEN_LIFETIME, UserClaims, UserFlaw, UserKey};

@@ -30,6 +30,8 @@ struct Payload<'a> {
     iat: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    homeroom_password: Option<i64>,
 }
 
 /// A key that issues tokens, with its one algorithm. Its `Debug` shows the algorithm only.
@@ -61,10 +63,19 @@ impl SigningKey {
     ///
     /// The same inputs give the same token, except under ES256, whose signatures are randomised.
     pub fn issue(&self, claims: &Claims<'_>, now: UnixMicros) -> Option<String> {
+        self.encode(claims, None, now)
+    }
+
+    /// As [`SigningKey::issue`], for who has signed in with the password that was set at this time.
+    pub fn issue_for_password(&self, claims: &Claims<'_>, password: UnixMicros, now: UnixMicros) -> Option<String> {
+        self.encode(claims, Some(password.0), now)
+    }
+
+    fn encode(&self, claims: &Claims<'_>, homeroom_password: Option<i64>, now: UnixMicros) -> Option<String> {
         let iat = now.seconds();
         let end = |lifetime: Duration| iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
-        let payload =
-            Payload { iss: claims.issuer, aud: claims.audience, sub: claims.subject, iat, exp: claims.lifetime.map(end) };
+        let (iss, aud, sub, exp) = (claims.issuer, claims.audience, claims.subject, claims.lifetime.map(end));
+        let payload = Payload { iss, aud, sub, iat, exp, homeroom_password };
         encode(&self.header, &payload, &self.key).ok()
     }
 }
@@ -121,5 +132,20 @@ mod tests {
         claims.lifetime = None;
         assert!(authority.verify(&signing.issue(&claims, now).unwrap(), UnixMicros(i64::MAX)).is_ok());
         assert_eq!(format!("{signing:?}"), "SigningKey(HS256)");
+    }
+
+    #[test]
+    fn a_token_of_a_sign_in_says_which_password_it_was() {
+        let key = Secret::new([9; 32]);
+        let issuer = Issuer { name: "school".into(), audiences: vec!["a".into()], algorithm: Algorithm::HS256, key: key.clone() };
+        let (authority, now) = (Authority::new([issuer]).unwrap(), UnixMicros(1_781_188_265_000_000));
+        let signing = SigningKey::new(Algorithm::HS256, &key).unwrap();
+        let claims = Claims { issuer: "school", audience: "a", subject: "u", lifetime: None };
+        let password = UnixMicros(1_700_000_000_123_456);
+        let token = signing.issue_for_password(&claims, password, now).unwrap();
+        let (account, set_at) = authority.verify_with_password(&token, now).unwrap();
+        assert_eq!((&*account.subject, set_at), ("u", Some(password)));
+        let plain = signing.issue(&claims, now).unwrap();
+        assert_eq!(authority.verify_with_password(&plain, now).unwrap().1, None);
     }
 }

@@ -16,8 +16,8 @@ use tokio::{
 
 type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Threads for errands that block: two for passwords, two for what takes long, and two that are always there for the rest.
-const BLOCKING_THREADS: usize = 6;
+/// Threads for errands that block: two for what takes long, and two that are always there for the rest.
+const BLOCKING_THREADS: usize = 4;
 /// Of what takes long so many at a time.
 const LONG: usize = 2;
 

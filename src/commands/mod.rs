@@ -1,13 +1,20 @@
 //! What `homeroom` can be told to do. Each command has its arguments, and a `run` that takes them.
 
+pub mod agent;
 pub mod check_config;
 pub mod doctor;
 pub mod flags;
 pub mod join;
+pub mod lab_demo;
 pub mod owner;
+mod people;
 pub mod print_config;
+pub mod prompt;
 pub mod serve;
+mod server;
 pub mod token;
+pub mod user;
+pub mod user_token;
 
 use crate::config::Faults;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -40,6 +47,12 @@ pub enum Command {
     Join(join::JoinArguments),
     /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
     Owner(owner::OwnerArguments),
+    /// Run desktops on this machine for a control plane, without containers.
+    Agent(agent::AgentArguments),
+    /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
+    LabDemo(lab_demo::LabDemoArguments),
+    /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
+    User(user::UserArguments),
     /// Print tokens for an API, one a line.
     Token(TokenApi),
 }
@@ -59,6 +72,8 @@ pub enum TokenCommand {
     Presence(token::TokenArguments),
     /// Tokens for owners of quizzes.
     Quiz(token::TokenArguments),
+    /// A token of one of the users of labs.
+    Labs(user_token::UserTokenArguments),
 }
 
 /// Why a command did not do what it was told.

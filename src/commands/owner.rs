@@ -1,20 +1,8 @@
 //! `homeroom owner NAME`: an account that signs in to its quizzes by name and password, or a new password for one. The running server
 //! makes it; this asks for the password and tells the server, over the internal listener.
 
-use super::{Failure, flags::SettingFlags};
-use crate::config::Settings;
-use reqwest::{Client, StatusCode, redirect::Policy};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use std::{
-    io::{self, BufRead, IsTerminal, Read, Stdin, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
-
-/// For the whole question: a hash and a commit take a hundredth of it.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// A longer line is no password.
-const LINE_BYTES: u64 = 4096;
+use super::{Failure, flags::SettingFlags, prompt, server::Server};
+use reqwest::{Method, StatusCode};
 
 /// Who, and where the server is.
 #[derive(clap::Args, Debug)]
@@ -31,47 +19,12 @@ pub struct OwnerArguments {
 
 /// Asks for the password and has the account made.
 pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
-    let listener = match &arguments.internal {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => internal(&arguments.flags.load_process()?.settings)?,
-    };
-    let password = password(&io::stdin()).map_err(|error| Failure::Failed(format!("standard input: {error}")))??;
-    let body = serde_json::json!({ "name": arguments.name, "password": password });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
-    let (status, said) = runtime.block_on(told(&listener, &body)).map_err(|error| unreached(&listener, &error))?;
+    let server = Server::of(arguments.internal.as_deref(), &arguments.flags)?;
+    let body = serde_json::json!({ "name": arguments.name, "password": prompt::password()? });
+    let (status, said) = server.ask(Method::POST, "/api/v1/owners", Some(&body))?;
     verdict(status, &said)?;
     println!("{} can sign in.", arguments.name);
     Ok(())
-}
-
-/// Where the running server's internal listener is, as far as the settings tell.
-fn internal(settings: &Settings) -> Result<String, Failure> {
-    let mut bind = settings.listen.internal.bind;
-    if bind.port() == 0 {
-        return Err(Failure::Usage("listen.internal.bind has port 0: tell where the server listens with --internal".to_owned()));
-    }
-    match bind.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => bind.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => bind.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
-    Ok(format!("http://{bind}{}", settings.listen.internal.prefix))
-}
-
-async fn told(listener: &str, body: &serde_json::Value) -> reqwest::Result<(StatusCode, String)> {
-    let client =
-        Client::builder().redirect(Policy::none()).no_proxy().http1_only().timeout(TIMEOUT).tls_certs_only([]).build()?;
-    let answer = client.post(format!("{listener}/api/v1/owners")).json(body).send().await?;
-    Ok((answer.status(), answer.text().await?))
-}
-
-fn unreached(listener: &str, error: &reqwest::Error) -> Failure {
-    if error.is_builder() {
-        return Failure::Usage("--internal: expected an address such as http://127.0.0.1:9090".to_owned());
-    }
-    let why = if error.is_timeout() { "does not answer" } else { "cannot be reached" };
-    Failure::Failed(format!("the server {why} at {listener}: is it running, with these settings? (--config, --internal)"))
 }
 
 /// What the server's answer means.
@@ -90,71 +43,9 @@ fn verdict(status: StatusCode, said: &str) -> Result<(), Failure> {
     })
 }
 
-/// The password: asked for twice at a terminal, else the first line.
-fn password(stdin: &Stdin) -> io::Result<Result<String, Failure>> {
-    if !stdin.is_terminal() {
-        return line(stdin).map(Ok);
-    }
-    let first = asked(stdin, "Password: ")?;
-    let second = asked(stdin, "Again: ")?;
-    Ok(if first == second { Ok(first) } else { Err(Failure::Usage("the two are not the same".to_owned())) })
-}
-
-fn asked(stdin: &Stdin, prompt: &str) -> io::Result<String> {
-    let _hidden = Hidden::new(stdin)?;
-    eprint!("{prompt}");
-    io::stderr().flush()?;
-    line(stdin)
-}
-
-fn line(stdin: &Stdin) -> io::Result<String> {
-    let mut line = String::new();
-    stdin.lock().take(LINE_BYTES).read_line(&mut line)?;
-    line.truncate(line.trim_end_matches(['\r', '\n']).len());
-    Ok(line)
-}
-
-/// A terminal that does not show what is typed, but the end of the line, for as long as this lives.
-struct Hidden<'a> {
-    terminal: &'a Stdin,
-    before: Termios,
-}
-
-impl Hidden<'_> {
-    fn new(terminal: &Stdin) -> io::Result<Hidden<'_>> {
-        let before = tcgetattr(terminal)?;
-        let mut modes = before.clone();
-        modes.local_modes.remove(LocalModes::ECHO);
-        modes.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(terminal, OptionalActions::Flush, &modes)?;
-        Ok(Hidden { terminal, before })
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        // Nobody is left who could do anything about it.
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layers, Loaded};
-
-    fn listener(bind: &str, prefix: &str) -> Result<String, Failure> {
-        let layers = Layers::default().flag("listen.internal.bind", bind).flag("listen.internal.prefix", prefix);
-        internal(&Loaded::of(&layers).unwrap().settings)
-    }
-
-    #[test]
-    fn the_settings_tell_where_the_server_is() {
-        assert_eq!(listener("127.0.0.1:9090", "").unwrap(), "http://127.0.0.1:9090");
-        assert_eq!(listener("0.0.0.0:9091", "/internal").unwrap(), "http://127.0.0.1:9091/internal");
-        assert_eq!(listener("[::]:9090", "").unwrap(), "http://[::1]:9090");
-        assert!(matches!(listener("127.0.0.1:0", ""), Err(Failure::Usage(_))));
-    }
 
     #[test]
     fn what_the_server_says_becomes_a_plain_sentence() {
@@ -166,17 +57,5 @@ mod tests {
         assert!(others.to_string().contains("[quiz.issuers]"), "{others}");
         let busy = refused(StatusCode::SERVICE_UNAVAILABLE, r#"{"code":"SRV-001","message":"busy"}"#);
         assert!(busy.to_string().contains("503") && busy.to_string().ends_with("busy"), "{busy}");
-    }
-
-    #[test]
-    fn a_server_that_is_not_there_and_an_address_that_is_none_are_told_apart() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let why = |listener: &str| {
-            let error = runtime.block_on(told(listener, &serde_json::Value::Null)).unwrap_err();
-            unreached(listener, &error)
-        };
-        assert!(matches!(why("nowhere"), Failure::Usage(_)));
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(matches!(why(&format!("http://{free}")), Failure::Failed(text) if text.contains("cannot be reached")));
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     observe::logs::{self, Logs},
     runtime::{Clock, StopSignals, count_memory_in_small_pages, end_process_on_panic, probe},
 };
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// Nothing but settings.
 #[derive(clap::Args, Debug)]
@@ -64,10 +64,12 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let Prepared { settings, logs: _logs, connections } = prepare(arguments)?;
     end_process_on_panic();
     let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
-    serve_until_stopped(&settings, &signals, connections, |house, addresses| {
+    serve_until_stopped(&settings, &signals, connections, |opened| {
         // Under systemd standard output is the journal, and no token belongs there.
         let now = std::env::var_os("JOURNAL_STREAM").is_none().then(|| Clock::started_now().now().wall);
-        let text = banner::text(house, &settings, addresses, &program, now);
+        // A password is for eyes alone: where nobody looks it would stay in a file.
+        let looks = now.is_some() && std::io::stdout().is_terminal();
+        let text = banner::text(&opened, &settings, &program, banner::Shown { tokens: now, password: looks });
         // Nobody may be reading, which is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
     })

@@ -69,7 +69,7 @@ pub struct TokenArguments {
     pub flags: SettingFlags,
 }
 
-fn ttl(given: &str) -> Result<Duration, &'static str> {
+pub(super) fn ttl(given: &str) -> Result<Duration, &'static str> {
     config::duration(given).ok_or("expected a duration such as \"30m\" or \"8h\"")
 }
 

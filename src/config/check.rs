@@ -5,6 +5,7 @@ use super::{
     issuer::{EMBEDDED_AUDIENCE, Issuer},
     settings::Api,
 };
+use crate::protocols::labs::given;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -41,6 +42,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
     times(settings, &mut findings);
     sizes(settings, &mut findings);
+    labs(settings, &mut findings);
     listeners(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);
@@ -56,7 +58,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(10);
 
 fn times(settings: &Settings, findings: &mut Findings) {
-    let Settings { stop, store, websocket, presence, quiz, .. } = settings;
+    let Settings { stop, store, websocket, presence, quiz, labs, .. } = settings;
     let bounded = [
         ("store.acquire_timeout", store.acquire_timeout),
         ("websocket.handshake_timeout", websocket.handshake_timeout),
@@ -70,6 +72,16 @@ fn times(settings: &Settings, findings: &mut Findings) {
         ("quiz.snapshot_interval", quiz.snapshot_interval),
         ("quiz.goodbye", quiz.goodbye),
         ("quiz.idle", quiz.idle),
+        ("labs.heartbeat_interval", labs.heartbeat_interval),
+        ("labs.register_timeout", labs.register_timeout),
+        ("labs.command_wait", labs.command_wait),
+        ("labs.logs_wait", labs.logs_wait),
+        ("labs.follow_interval", labs.follow_interval),
+        ("labs.command_timeout", labs.command_timeout),
+        ("labs.stop_retry", labs.stop_retry),
+        ("labs.ping_interval", labs.ping_interval),
+        ("labs.pong_timeout", labs.pong_timeout),
+        ("labs.activity_interval", labs.activity_interval),
     ];
     for (key, time) in bounded {
         if !(SHORTEST..=LONGEST).contains(&time) {
@@ -113,6 +125,9 @@ fn sizes(settings: &Settings, findings: &mut Findings) {
     if quiz.snapshot_rows == 0 {
         findings.fault(&["quiz.snapshot_rows"], "expected at least 1");
     }
+    if quiz.max_running == 0 {
+        findings.fault(&["quiz.max_running"], "expected at least 1");
+    }
     if quiz.snapshot_rows > quiz.outbox.bytes() / ROW_BYTES {
         findings.warning(
             &["quiz.snapshot_rows", "quiz.outbox"],
@@ -121,10 +136,40 @@ fn sizes(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+fn labs(settings: &Settings, findings: &mut Findings) {
+    let own = &settings.labs;
+    let counts = [
+        ("labs.heartbeats_missed", own.heartbeats_missed as usize),
+        ("labs.max_agents", own.max_agents),
+        ("labs.logins_a_minute", own.logins_a_minute as usize),
+        ("labs.creations_a_minute", own.creations_a_minute as usize),
+        ("labs.requests_a_minute", own.requests_a_minute as usize),
+        ("labs.agent_requests_a_minute", own.agent_requests_a_minute as usize),
+    ];
+    for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
+        findings.fault(&[key], "expected at least 1");
+    }
+    // A viewer that is not paused has half of it left at least, and what is received at a time (64 KiB) must fit into that.
+    if !((128 << 10)..=(64 << 20)).contains(&own.tunnel_window.bytes()) {
+        findings.fault(&["labs.tunnel_window"], "expected a size from 128KiB to 64MiB");
+    }
+    if own.early_bytes > own.tunnel_window {
+        findings.fault(&["labs.early_bytes", "labs.tunnel_window"], "expected early_bytes to be no more than tunnel_window");
+    }
+    if !given::is_name(&own.namespace) {
+        findings.fault(&["labs.namespace"], "expected 1 to 64 letters, digits and . _ -");
+    }
+    let mut names = BTreeSet::new();
+    for template in own.templates.iter().filter(|template| !names.insert(template.name())) {
+        findings.fault(&["labs.templates"], format!("expected one template with the name {:?}", template.name()));
+    }
+}
+
 fn keys_of(api: Api) -> [&'static str; 2] {
     match api {
         Api::Presence => ["listen.presence.bind", "listen.presence.prefix"],
         Api::Quiz => ["listen.quiz.bind", "listen.quiz.prefix"],
+        Api::Labs => ["listen.labs.bind", "listen.labs.prefix"],
         Api::Internal => ["listen.internal.bind", "listen.internal.prefix"],
     }
 }
@@ -133,7 +178,7 @@ fn listeners(settings: &Settings, findings: &mut Findings) {
     let served = settings.served();
     for (place, one) in served.iter().enumerate() {
         for other in &served[place + 1..] {
-            pair(*one, *other, findings);
+            pair(settings, *one, *other, findings);
         }
     }
     let internal = settings.listen.internal.bind;
@@ -145,25 +190,33 @@ fn listeners(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// Whether two APIs may share a prefix: no path of labs is one of presence's or a quiz's.
+fn never_meet(one: Api, other: Api) -> bool {
+    matches!((one, other), (Api::Presence | Api::Quiz, Api::Labs) | (Api::Labs, Api::Presence | Api::Quiz))
+}
+
 /// Two APIs: the same listener with different prefixes, or listeners that do not get in each other's way.
-fn pair(one: (Api, SocketAddr, &Prefix), other: (Api, SocketAddr, &Prefix), findings: &mut Findings) {
+fn pair(settings: &Settings, one: (Api, SocketAddr, &Prefix), other: (Api, SocketAddr, &Prefix), findings: &mut Findings) {
     let ([one_bind, one_prefix], [other_bind, other_prefix]) = (keys_of(one.0), keys_of(other.0));
     if one.1.port() == 0 || one.1.port() != other.1.port() {
         return;
     }
+    // What is said of presence's address is not said again of those who share it.
+    let follows = [one.0, other.0].into_iter().any(|api| settings.follows_presence(api));
+    let told = follows && settings.listen.presence.prefix == settings.listen.labs.prefix;
     if one.1 != other.1 {
         let any = one.1.ip().is_unspecified() || other.1.ip().is_unspecified();
-        if any {
+        if any && !follows {
             let message = format!("{} and {} clash: one port, and one of the addresses stands for all", one.0, other.0);
             findings.fault(&[other_bind, one_bind], message);
         }
         return;
     }
-    if one.2 == other.2 {
+    if one.2 == other.2 && !never_meet(one.0, other.0) && !told {
         let message = format!("{} and {} share a listener: expected a different prefix for each", one.0, other.0);
         findings.fault(&[other_bind, one_bind, one_prefix, other_prefix], message);
     }
-    if one.0 == Api::Internal || other.0 == Api::Internal {
+    if (one.0 == Api::Internal || other.0 == Api::Internal) && !follows {
         let message = "the internal routes ask for no token, and share a listener with a public API";
         findings.warning(&[other_bind, one_bind], message);
     }

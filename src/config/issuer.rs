@@ -5,7 +5,12 @@ use super::{
     fault::Fault,
     setting::{Fields, Place, Setting},
 };
-use std::{collections::BTreeMap, fs::File, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 use toml::{Spanned, de::DeValue};
 
 /// The issuer that Homeroom believes where none is configured: itself.
@@ -93,9 +98,19 @@ pub(super) fn embed(settings: &mut Settings) {
 impl Loaded {
     /// The key files that cannot be read, of those that Homeroom does not make itself. Looks at the disk.
     pub fn unreadable_keys(&self) -> Vec<Fault> {
-        let Settings { presence, quiz, .. } = &self.settings;
+        let Settings { presence, quiz, labs, .. } = &self.settings;
         let sections = [("presence.issuers", &presence.issuers), ("quiz.issuers", &quiz.issuers)];
-        sections.into_iter().flat_map(|(key, issuers)| self.unreadable(key, issuers)).collect()
+        let issuers = sections.into_iter().flat_map(|(key, issuers)| self.unreadable(key, issuers));
+        issuers.chain(labs.agent_key_file.iter().filter_map(|file| self.unreadable_agent_key(file))).collect()
+    }
+
+    fn unreadable_agent_key(&self, file: &Path) -> Option<Fault> {
+        let error = File::open(file).err()?;
+        Some(Fault {
+            source: self.sources.get("labs.agent_key_file").cloned().unwrap_or(Source::Default),
+            key: "labs.agent_key_file".to_owned(),
+            message: format!("{} cannot be read: {error}", file.display()),
+        })
     }
 
     fn unreadable(&self, key: &'static str, issuers: &BTreeMap<String, Issuer>) -> Vec<Fault> {

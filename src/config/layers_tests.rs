@@ -43,8 +43,8 @@ fn the_defaults_are_right() {
 fn the_defaults_of_quizzes_are_those_of_the_contract() {
     let settings = settings(Layers::default().flag("data_dir", "d"));
     let own = quiz::Settings::default();
-    let Quiz { ping_interval, pong_timeout, snapshot_interval, snapshot_rows, outbox, flags_after_end, goodbye, idle, issuers } =
-        settings.quiz.clone();
+    let Quiz { ping_interval, pong_timeout, snapshot_interval, snapshot_rows, flags_after_end, .. } = settings.quiz.clone();
+    let Quiz { max_running, goodbye, idle, outbox, issuers, .. } = settings.quiz.clone();
     assert_eq!(outbox.bytes(), 8 << 20);
     let keep_timeout = settings.store.acquire_timeout;
     let given = quiz::Settings {
@@ -53,6 +53,7 @@ fn the_defaults_of_quizzes_are_those_of_the_contract() {
         snapshot_interval,
         snapshot_rows,
         flags_after_end,
+        max_running,
         goodbye,
         keep_timeout,
         idle,
@@ -173,7 +174,9 @@ fn no_fault_repeats_a_value() {
             assert!(!fault.contains("hunter2"), "{fault}");
         }
     }
-    for key in keys().filter(|key| !matches!(key.expected, "a path" | "a text that is not empty")) {
+    for key in
+        keys().filter(|key| !matches!(key.expected, "a path" | "a path, or an empty text for none" | "a text that is not empty"))
+    {
         let by_name = Layers::default().environment(variables([(key.environment().as_str(), secret)])).flag(key.path(), secret);
         for fault in faults(by_name) {
             assert!(!fault.contains("hunter2"), "{fault}");
@@ -249,7 +252,7 @@ fn apis_with_one_address_share_a_listener_under_different_prefixes() {
     let listeners = loaded.settings.listeners();
     assert_eq!(listeners.len(), 2);
     let serves: Vec<(Api, &str)> = listeners[0].serves.iter().map(|(api, prefix): &(Api, Prefix)| (*api, &**prefix)).collect();
-    assert_eq!(serves, [(Api::Presence, ""), (Api::Internal, "/internal")]);
+    assert_eq!(serves, [(Api::Presence, ""), (Api::Labs, ""), (Api::Internal, "/internal")]);
     assert_eq!(loaded.warnings.len(), 1, "internal routes beside public ones");
 
     let free = file("listen.internal.bind = \"127.0.0.1:0\"\nlisten.presence.bind = \"127.0.0.1:0\"\n");
@@ -274,6 +277,7 @@ fn relations_between_keys_are_checked() {
             "homeroom.toml:2: listen.presence.prefix: expected an empty text, or a path",
         ),
         ("[quiz]\nsnapshot_rows = 0", "homeroom.toml:2: quiz.snapshot_rows: expected at least 1"),
+        ("[quiz]\nmax_running = 0", "homeroom.toml:2: quiz.max_running: expected at least 1"),
         ("[quiz]\nidle = \"0s\"", "homeroom.toml:2: quiz.idle: expected a duration from 10ms to 24h"),
         ("[quiz]\nflags_after_end = \"25h\"", "homeroom.toml:2: quiz.flags_after_end: expected a duration of at most 24h"),
         ("[listen.quiz]\nbind = \"127.0.0.1:8080\"", "homeroom.toml:2: listen.quiz.bind: presence and quiz share a listener"),

@@ -29,9 +29,9 @@ fn table(file: &mut String, section: &Section) {
     }
 }
 
-/// Tables with free names are empty by default; their comment shows how they are written.
+/// Tables with free names and lists of tables are empty by default; their comment shows how they are written.
 fn line(file: &mut String, key: &Key) {
-    if key.default != "{}" {
+    if !matches!(key.default, "{}" | "[]") {
         let _ = writeln!(file, "{} = {}", key.name, key.default);
     }
 }
@@ -58,7 +58,11 @@ mod tests {
     fn every_key_is_in_it_with_its_comment() {
         let file = print();
         for key in Settings::sections().into_iter().flat_map(|section| section.keys) {
-            assert!(key.default == "{}" || file.contains(&format!("\n{} = {}\n", key.name, key.default)), "{}", key.path());
+            assert!(
+                matches!(key.default, "{}" | "[]") || file.contains(&format!("\n{} = {}\n", key.name, key.default)),
+                "{}",
+                key.path()
+            );
             let first = key.about.lines().next().unwrap();
             assert!(!first.trim().is_empty() && file.contains(&format!("#{first}\n")), "{}", key.path());
         }
@@ -75,5 +79,6 @@ mod tests {
         assert!(loaded.settings.presence.issuers.contains_key("id.example.org"), "{examples}");
         assert!(loaded.settings.quiz.issuers.contains_key("id.example.org"), "{examples}");
         assert_eq!(loaded.settings.presence.permissions.len(), 3, "{examples}");
+        assert_eq!(loaded.settings.labs.templates[0].name(), "firefox-browser", "{examples}");
     }
 }

@@ -84,6 +84,14 @@ impl Setting for u16 {
     }
 }
 
+impl Setting for u32 {
+    const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
+    const PLAIN: bool = false;
+    fn scalar(value: &DeValue<'_>) -> Result<u32, &'static str> {
+        whole(value, Self::EXPECTED)
+    }
+}
+
 impl Setting for usize {
     const EXPECTED: &'static str = "a whole number, 0 or greater";
     const PLAIN: bool = false;
@@ -103,6 +111,13 @@ impl Setting for PathBuf {
     const EXPECTED: &'static str = "a path";
     fn scalar(value: &DeValue<'_>) -> Result<PathBuf, &'static str> {
         text(value, Self::EXPECTED, |given| (!given.is_empty()).then(|| PathBuf::from(given)))
+    }
+}
+
+impl Setting for Option<PathBuf> {
+    const EXPECTED: &'static str = "a path, or an empty text for none";
+    fn scalar(value: &DeValue<'_>) -> Result<Option<PathBuf>, &'static str> {
+        text(value, Self::EXPECTED, |given| Some((!given.is_empty()).then(|| PathBuf::from(given))))
     }
 }
 

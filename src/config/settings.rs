@@ -1,7 +1,7 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    Database, Filter, Issuer, LogFormat, Permission, Prefix, Section, Size,
+    Beside, Database, Filter, Issuer, LogFormat, Permission, Prefix, Section, SeedTemplate, Size, WebOrigin,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -33,6 +33,8 @@ section! {
         presence: Presence;
         /// Live attempts at quizzes.
         quiz: Quiz;
+        /// Desktops for students.
+        labs: Labs;
         /// Switches for tests.
         test: Test;
     }
@@ -74,6 +76,8 @@ section! {
         presence: ListenPresence;
         /// Quiz: `/ws` and its REST routes.
         quiz: ListenQuiz;
+        /// Labs: the REST routes, `/agent/ws` and `/vnc-viewer/…`.
+        labs: ListenLabs;
         /// The internal routes, metrics, livez and readyz.
         internal: ListenInternal;
     }
@@ -102,6 +106,20 @@ listen! {
 listen! {
     /// Quiz: `/ws` and its REST routes.
     ListenQuiz at "listen.quiz." = "127.0.0.1:8090"
+}
+
+section! {
+    /// Labs: the REST routes, `/agent/ws` and `/vnc-viewer/…`. No path of theirs is one of presence's or a quiz's, so that they may share
+    /// a listener and a prefix.
+    ListenLabs at "listen.labs." {
+        /// The address and port; "presence" for presence's own, whatever that is.
+        bind: Beside = "presence";
+        /// What its paths begin with, such as "/labs".
+        prefix: Prefix = "";
+        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop asks
+        /// there.
+        origin: Option<WebOrigin> = "";
+    }
 }
 
 listen! {
@@ -187,6 +205,8 @@ section! {
         outbox: Size = "8MiB";
         /// How long after the end of an attempt its flags are still taken.
         flags_after_end: Duration = "30s";
+        /// How many attempts may run at one quiz at once; who would begin one more is told to try again.
+        max_running: usize = 100000;
         /// How long a participant's socket stays after it was told that its attempt is over.
         goodbye: Duration = "1s";
         /// How long a quiz with nothing under way and nobody watching stays in memory.
@@ -205,6 +225,69 @@ section! {
 }
 
 section! {
+    /// Desktops for students: agents run them, viewers see them.
+    Labs at "labs." {
+        /// What agents are told to be heard of in.
+        heartbeat_interval: Duration = "10s";
+        /// How many heartbeats in a row an agent may miss; then it is offline.
+        heartbeats_missed: u32 = 3;
+        /// How long an agent may take from the upgrade to its register.
+        register_timeout: Duration = "10s";
+        /// How long a request that changes a session waits for the agent's word before it is answered with what is to be.
+        command_wait: Duration = "10s";
+        /// How long a request for logs waits for the agent.
+        logs_wait: Duration = "5s";
+        /// How often an agent is asked for new lines of a log that somebody follows.
+        follow_interval: Duration = "1s";
+        /// A command without a result after this long has failed.
+        command_timeout: Duration = "10m";
+        /// A session that ends is stopped again after this long without a result.
+        stop_retry: Duration = "5m";
+        /// The time from one Ping of a viewer or an agent to the next.
+        ping_interval: Duration = "54s";
+        /// How long a Ping may stay unanswered; then the connection is ended.
+        pong_timeout: Duration = "2m";
+        /// How often what a viewer does is written down as activity.
+        activity_interval: Duration = "30s";
+        /// How much of a screen may wait for one viewer, and as much the other way. No message of a viewer is longer than half of it.
+        tunnel_window: Size = "1MiB";
+        /// How much of a screen is kept for a viewer who is not there yet. No more than tunnel_window.
+        early_bytes: Size = "64KiB";
+        /// The namespace that sessions are shown in, and that agents are told.
+        namespace: String = "streamspace";
+        /// How many agents may ever be known.
+        max_agents: usize = 10000;
+        /// How many logins an address may try in a minute.
+        logins_a_minute: u32 = 5;
+        /// How many sessions a user may create in a minute.
+        creations_a_minute: u32 = 10;
+        /// How many other requests a user, or an address that is nobody's, may make in a minute.
+        requests_a_minute: u32 = 100;
+        /// How often the agents behind one address may register or send a heartbeat by HTTP in a minute.
+        agent_requests_a_minute: u32 = 6000;
+        /// What agents must show to be let in: a file with the key, in the header X-Agent-API-Key or as ?key=. Without one every agent
+        /// that reaches the listener is let in.
+        agent_key_file: Option<PathBuf> = "";
+        /// What sessions are started from: a table for each template, as in a POST to /api/v1/templates. A start puts in those whose name
+        /// is not there yet; what is there is an admin's to change, and stays. One that an admin has removed comes back with the next
+        /// start, until it is removed here too.
+        /// ```toml
+        /// [[labs.templates]]
+        /// name = "firefox-browser"
+        /// display_name = "Firefox Web Browser"
+        /// category = "Web Browsers"
+        /// base_image = "lscr.io/linuxserver/firefox:latest"
+        /// default_resources = { memory = "2Gi", cpu = "1000m" }
+        /// vnc = { port = 3000, resolution = "1920x1080", color_depth = 24 }
+        /// environment = { PUID = "1000", PGID = "1000" }
+        /// idle_timeout = "30m"
+        /// tags = ["browser"]
+        /// ```
+        templates: Vec<SeedTemplate> = [];
+    }
+}
+
+section! {
     /// Switches for tests, never for production.
     Test at "test." {
         /// Serve the echo WebSocket, and name the shard in a header of each answer.
@@ -219,6 +302,8 @@ pub enum Api {
     Presence,
     /// Live attempts at quizzes.
     Quiz,
+    /// Desktops for students.
+    Labs,
     /// Internal routes, metrics, livez and readyz.
     Internal,
 }
@@ -228,6 +313,7 @@ impl fmt::Display for Api {
         f.write_str(match self {
             Api::Presence => "presence",
             Api::Quiz => "quiz",
+            Api::Labs => "labs",
             Api::Internal => "internal",
         })
     }
@@ -251,13 +337,23 @@ impl Settings {
     }
 
     /// Each API's address and prefix.
-    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 3] {
-        let Listen { presence, quiz, internal } = &self.listen;
+    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 4] {
+        let Listen { presence, quiz, labs, internal } = &self.listen;
+        let labs_bind = match labs.bind {
+            Beside::Presence => presence.bind,
+            Beside::Address(bind) => bind,
+        };
         [
             (Api::Presence, presence.bind, &presence.prefix),
             (Api::Quiz, quiz.bind, &quiz.prefix),
+            (Api::Labs, labs_bind, &labs.prefix),
             (Api::Internal, internal.bind, &internal.prefix),
         ]
+    }
+
+    /// Whether an API goes wherever presence goes: also where the kernel chooses the port.
+    pub(super) fn follows_presence(&self, api: Api) -> bool {
+        api == Api::Labs && self.listen.labs.bind == Beside::Presence
     }
 
     /// The folder of the keys that Homeroom makes itself.
@@ -270,11 +366,19 @@ impl Settings {
         self.keys_dir().join("quiz.session")
     }
 
+    /// The key of the tokens of users of labs: made at the first start, and nobody else's to have.
+    pub fn users_key_file(&self) -> PathBuf {
+        self.keys_dir().join("labs.hs256")
+    }
+
     /// The listeners, APIs with the same address together. An index into this list is what the engine calls a listener.
     pub fn listeners(&self) -> Vec<Listener> {
         let mut listeners: Vec<Listener> = Vec::new();
         for (api, bind, prefix) in self.served() {
-            let shared = listeners.iter_mut().find(|listener| listener.bind == bind && bind.port() != 0);
+            let follows = self.follows_presence(api);
+            let shared = listeners
+                .iter_mut()
+                .find(|listener| listener.bind == bind && (bind.port() != 0 || follows && listener.serves[0].0 == Api::Presence));
             match shared {
                 Some(listener) => listener.serves.push((api, prefix.clone())),
                 None => listeners.push(Listener { bind, serves: vec![(api, prefix.clone())] }),

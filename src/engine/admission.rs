@@ -3,7 +3,7 @@
 //! Owners are admitted at once. A participant's attempt is known at the quiz's home: until its word has come, what was read waits, bounded
 //! by the time of the handshake and by what a head and one message may have.
 
-use super::{Connection, Engine, Phase};
+use super::{Connection, Engine, Phase, connection::Unread};
 use crate::{
     protocols::quiz::{
         AttemptId, FromQuiz, OwnerId, QuizId, ToQuiz,
@@ -19,7 +19,7 @@ use std::{collections::HashMap, mem};
 pub(super) struct Admitting {
     who: (QuizId, AttemptId),
     /// All that was read: the head, and what is behind it.
-    read: Vec<u8>,
+    read: Unread,
 }
 
 /// Those who left before their admission was decided: when they are admitted all the same, the home must hear that they have parted. At
@@ -54,7 +54,7 @@ impl Engine {
         match self.bearer(query, now) {
             Ok(Bearer::Owner(owner)) => match upgrade_in(read) {
                 Some(request) => {
-                    self.accept_upgrade(key, &request);
+                    self.accept_upgrade(key, &request, None);
                     self.open_owner(key, owner, now);
                     self.read_messages(key, &read[request.length..], now);
                 }
@@ -63,7 +63,7 @@ impl Engine {
             Ok(Bearer::Participant(quiz, attempt)) => {
                 let conn = self.conn_id(key);
                 let Some(connection) = self.connections.at_mut(key) else { return };
-                connection.phase = Phase::Admitting(Box::new(Admitting { who: (quiz, attempt), read: read.to_vec() }));
+                connection.phase = Phase::Admitting(Box::new(Admitting { who: (quiz, attempt), read: read.into() }));
                 self.post_to_quiz(ToQuiz::Admit { conn, quiz, attempt });
             }
             Err(denial) => self.deny(key, denial, now),
@@ -89,12 +89,12 @@ impl Engine {
             FromQuiz::Watched { .. } => return,
         };
         let Some(Connection { phase, .. }) = self.connections.at_mut(key) else { return };
-        let Phase::Admitting(waiting) = mem::replace(phase, Phase::Head(Vec::new())) else { return };
+        let Phase::Admitting(waiting) = mem::replace(phase, Phase::Head(Unread::default())) else { return };
         let Admitting { who: (quiz, attempt), read } = *waiting;
         match (denial, upgrade_in(&read)) {
             (Some(denial), _) => self.deny(key, denial, now),
             (None, Some(request)) => {
-                self.accept_upgrade(key, &request);
+                self.accept_upgrade(key, &request, None);
                 self.open_participant(key, (quiz, attempt), now);
                 self.read_messages(key, &read[request.length..], now);
             }
@@ -125,7 +125,7 @@ impl Engine {
 
     /// Whoever holds a good credential and asks for no WebSocket.
     fn demand_upgrade(&mut self, key: Key, now: Now) {
-        self.refuse(key, 426, r#"{"error":"Upgrade required","message":"Upgrade required"}"#, now);
+        self.refuse(key, 426, admission::UPGRADE_WANTED, now);
     }
 
     fn refuse(&mut self, key: Key, status: u16, json: &str, now: Now) {

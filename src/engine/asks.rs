@@ -3,6 +3,7 @@
 use super::{Engine, Letter};
 use crate::{
     protocols::{
+        labs::{self, ToRegistry},
         presence::{self, ToHome},
         quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
@@ -30,6 +31,8 @@ pub(super) struct Asks<R> {
 pub(super) type PresenceAsks = Asks<presence::asks::Reply>;
 /// Those that ask quizzes.
 pub(super) type QuizAsks = Asks<quiz::asks::Reply>;
+/// Those that ask the registry of labs, and who answers in its place.
+pub(super) type LabsAsks = Asks<labs::asks::Reply>;
 
 impl<R> Default for Asks<R> {
     fn default() -> Self {
@@ -106,6 +109,24 @@ impl Engine {
         self.quiz_asks.forget(number);
     }
 
+    /// As [`Engine::ask`], to the registry of labs, or to whoever answers this ask in its place. Waited for with
+    /// [`Engine::poll_labs_reply`] until then or [`Engine::forget_labs_ask`]. One that nobody waits for any more is done all the same.
+    pub fn ask_labs(&mut self, ask: labs::asks::Ask) -> u64 {
+        let number = self.labs.asks.open();
+        self.post_to_registry(ToRegistry::Ask { asker: self.id, number, ask: Box::new(ask) });
+        number
+    }
+
+    /// The answer, once.
+    pub fn poll_labs_reply(&mut self, number: u64, waker: &Waker) -> Poll<labs::asks::Reply> {
+        self.labs.asks.poll(number, waker)
+    }
+
+    /// Nobody waits for this answer any more.
+    pub fn forget_labs_ask(&mut self, number: u64) {
+        self.labs.asks.forget(number);
+    }
+
     /// Sorts classrooms by their homes, for a question about many.
     pub fn by_home<T>(&self, items: Vec<T>, classroom: impl Fn(&T) -> ClassroomId) -> Vec<Vec<T>> {
         let mut homes: Vec<Vec<T>> = (0..self.ring.shards()).map(|_| Vec::new()).collect();
@@ -116,16 +137,15 @@ impl Engine {
         homes
     }
 
-    /// The one shard that writes what is asked for: a quiz's home, a key's (so that all shards hear of its beginning before its end), or
-    /// this one where it does not matter.
+    /// The one shard that writes what is asked for: a quiz's home, a key's or an account's (so that all shards hear of its changes in the
+    /// order in which they are on disk), or this one where it does not matter.
     pub(super) fn writer_of(&self, ask: &Ask) -> ShardId {
         match ask {
             Ask::Keep(record) => match record {
                 Record::Key(key) => self.ring.home(key.id.as_bytes()),
                 Record::Revoked { key, .. } => self.ring.home(key.as_bytes()),
-                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => {
-                    self.id
-                }
+                Record::Owner(account) => self.ring.home(account.name.as_bytes()),
+                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) => self.id,
                 Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => self.id,
             },
             Ask::Edit { quiz, .. } | Ask::Start { quiz, .. } | Ask::Look { quiz, .. } | Ask::Answer { quiz, .. } => {

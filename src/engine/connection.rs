@@ -1,18 +1,51 @@
 //! One connection, from its first byte to the release of its socket.
 
-use super::{Limits, admission::Admitting, port::Listener};
+use super::{Limits, admission::Admitting, labs::Seat, port::Listener};
 use crate::{
     protocols::{presence, quiz},
     realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
     websocket::session::Session,
 };
 use smallvec::SmallVec;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+/// What was read and not yet understood: of a head, whose query may hold a token. `Debug` tells how much it is, and nothing of it.
+#[derive(Default)]
+pub(super) struct Unread(Vec<u8>);
+
+impl From<&[u8]> for Unread {
+    fn from(bytes: &[u8]) -> Unread {
+        Unread(bytes.to_vec())
+    }
+}
+
+impl Deref for Unread {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Unread {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
 
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Its first bytes are not yet a whole HTTP head.
-    Head(Vec<u8>),
+    Head(Unread),
     /// The echo of the test switch.
     Echo,
     /// Presence.
@@ -21,6 +54,8 @@ pub(super) enum Phase {
     Admitting(Box<Admitting>),
     /// Quiz. Elsewhere, so that no other connection is larger for it.
     Quiz(Box<quiz::Connection>),
+    /// Labs: an agent, or a viewer, whose upgrade may not be answered yet.
+    Labs(Box<Seat>),
     /// Its last bytes wait to be sent; FIN follows them, or the end when the peer is done too.
     Closing {
         /// Whether the peer will say no more (its Close or its FIN was read).
@@ -47,7 +82,7 @@ impl Connection {
     pub(super) fn new(listener: Listener) -> Connection {
         Connection {
             outbox: Outbox::default(),
-            phase: Phase::Head(Vec::new()),
+            phase: Phase::Head(Unread::default()),
             session: Session::default(),
             timer: None,
             subscriptions: SmallVec::new(),
@@ -62,6 +97,7 @@ impl Connection {
                 quiz::Connection::Owner(_) => limits.owner_outbox_bytes,
                 quiz::Connection::Participant(_) => limits.outbox_bytes,
             },
+            Phase::Labs(seat) => seat.bound,
             Phase::Head(_)
             | Phase::Echo
             | Phase::Presence(_)
@@ -75,7 +111,7 @@ impl Connection {
     /// Whether frames may still be queued for it.
     pub(super) fn is_open(&self) -> bool {
         match self.phase {
-            Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) => true,
+            Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) | Phase::Labs(_) => true,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
         }
     }

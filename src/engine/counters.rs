@@ -1,6 +1,6 @@
 //! What a shard counts. Written by the shard alone, read by whoever draws metrics; nothing is decided by it.
 
-use crate::protocols::{presence::SessionError, quiz::Denial};
+use crate::protocols::{labs::model::State, presence::SessionError, quiz::Denial};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, or a level that its shard sets.
@@ -48,6 +48,12 @@ pub struct Counters {
     pub quiz_denials: [Count; Denial::ALL.len()],
     /// Answers of participants that were taken.
     pub quiz_answers: Count,
+    /// Requests for a socket of labs that were refused before the upgrade.
+    pub labs_denials: Count,
+    /// Bytes of screens that viewers and agents of this shard were brought, without any header.
+    pub labs_bytes: Count,
+    /// How often a viewer was not read for a while, because its agent took nothing.
+    pub labs_pauses: Count,
     /// Messages read, of any kind.
     pub messages: Count,
     /// Protocol errors of peers (closed with 1002, 1007 or 1009).
@@ -92,6 +98,36 @@ pub struct Counters {
     pub quiz_writing: Count,
     /// Level: REST asks that wait at those quizzes' homes.
     pub quiz_waiting: Count,
+    /// Level: agents whose sockets are here.
+    pub labs_agents: Count,
+    /// Level: viewers whose sockets are here.
+    pub labs_viewers: Count,
+    /// Level: those who follow logs and whose sockets are here.
+    pub labs_followers: Count,
+    /// Level: requests that wait for a record of labs on this shard.
+    pub labs_keeping: Count,
+    /// Level: windows of limits that have their home here.
+    pub labs_windows: Count,
+    /// Level: tokens that are known as revoked: the same on each shard.
+    pub labs_revoked: Count,
+    /// Level, of the registry's home alone: agents that are known.
+    pub registry_agents: Count,
+    /// Level: those that are online.
+    pub registry_online: Count,
+    /// Level: sessions that are not over.
+    pub registry_sessions: Count,
+    /// Level: those in each state, in the order of [`State::ALL`].
+    pub registry_states: [Count; State::ALL.len()],
+    /// Level: those that have a place at an agent.
+    pub registry_places: Count,
+    /// Level: commands without a result.
+    pub registry_commands: Count,
+    /// Level: sessions that are watched.
+    pub registry_viewers: Count,
+    /// Level: REST asks that wait.
+    pub registry_waiting: Count,
+    /// Level: records on their way to disk.
+    pub registry_writing: Count,
     /// Level: timers set.
     pub timers: Count,
     /// Level: topics with listeners here.

@@ -16,6 +16,11 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::{mem, ops::Range, rc::Rc};
 
+/// What one send to a connection of labs gathers at most. So many bytes that the kernel has enough to do, and so few that those who give
+/// credit for what has left give it often.
+const GATHERED_SEGMENTS: usize = 64;
+const GATHERED_BYTES: usize = 256 << 10;
+
 /// The bytes of every notice, made once.
 pub(super) struct Notices {
     bytes: Rc<Vec<u8>>,
@@ -219,9 +224,19 @@ impl Engine {
             if matches!(connection.phase, Phase::Over) {
                 continue;
             }
-            if let Some(segment) = connection.outbox.collect() {
-                self.output.sends.push(Send { conn, segment });
-            }
+            let mut more = Vec::new();
+            let segment = match connection.phase {
+                Phase::Labs(_) => connection.outbox.gather(GATHERED_SEGMENTS, GATHERED_BYTES, &mut more),
+                Phase::Head(_)
+                | Phase::Echo
+                | Phase::Presence(_)
+                | Phase::Admitting(_)
+                | Phase::Quiz(_)
+                | Phase::Closing { .. }
+                | Phase::Lingering
+                | Phase::Over => connection.outbox.collect(),
+            };
+            self.output.sends.extend(segment.map(|segment| Send { conn, segment, more }));
         }
         self.ready = ready;
     }

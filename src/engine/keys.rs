@@ -1,5 +1,5 @@
-//! API keys: each shard has all that are good. A change is told to every shard, and the request that caused it is answered only when all of
-//! them act by it.
+//! API keys, and the times of passwords: each shard has all that are good. A change is told to every shard, and the request that caused it
+//! is answered only when all of them act by it.
 
 use super::{Engine, Letter};
 use crate::{
@@ -44,6 +44,7 @@ impl Engine {
             KeyChange::Revoked(key) => {
                 self.keys.remove(*key);
             }
+            KeyChange::Password { name, set_at } => self.keys.password(name, *set_at),
         }
         self.post(from, Letter::KeyHeard { telling });
     }

@@ -3,6 +3,7 @@
 use crate::{
     auth::PermissionQuestion,
     protocols::{
+        labs::{self, FromRegistry, ProxyId, Revocation, ToRegistry, TunnelWord},
         presence::{
             self, FromHome, ToHome,
             record::{Entering, Leaving},
@@ -108,6 +109,42 @@ pub enum Letter {
         /// Of the letter.
         telling: u64,
     },
+    /// To the registry of labs; an ask also to the home of a limit, or to the shard that has a record written.
+    Registry(ToRegistry),
+    /// From the registry to a connection.
+    LabsConnection(ConnId, FromRegistry),
+    /// From one connection of labs to another.
+    Tunnel {
+        /// To whom.
+        to: ConnId,
+        /// Who says it.
+        from: ConnId,
+        /// Through which tunnel.
+        proxy: ProxyId,
+        /// What.
+        word: TunnelWord,
+    },
+    /// To a REST ask of labs that waits on the shard that gets this.
+    LabsReply {
+        /// The ask's number.
+        number: u64,
+        /// The answer.
+        reply: Box<labs::asks::Reply>,
+    },
+    /// A user's right is another. Answered with [`Letter::RevokedHeard`].
+    Revoked {
+        /// Who tells it.
+        from: ShardId,
+        /// To be given back.
+        telling: u64,
+        /// What has changed.
+        what: Revocation,
+    },
+    /// To [`Letter::Revoked`]: from now on this shard acts by it.
+    RevokedHeard {
+        /// Of the letter.
+        telling: u64,
+    },
 }
 
 /// From a shard to the store or the bridge. What is answered is answered with [`Answer`].
@@ -128,6 +165,13 @@ pub enum Question {
         ticket: u64,
         /// The change.
         record: Record,
+    },
+    /// Write a change of the records of labs; answered with [`Answer::LabsKept`].
+    KeepLabs {
+        /// To be given back.
+        ticket: u64,
+        /// The change.
+        record: labs::record::Record,
     },
     /// Read a quiz; answered with [`Answer::Loaded`].
     Load(QuizId),
@@ -156,6 +200,13 @@ pub enum Answer {
         ticket: u64,
         /// What became of it, once it is on disk.
         result: Result<Kept, StoreFault>,
+    },
+    /// To [`Question::KeepLabs`].
+    LabsKept {
+        /// Of the question.
+        ticket: u64,
+        /// What became of it, once it is on disk.
+        result: Result<labs::record::Kept, StoreFault>,
     },
     /// To [`Question::Load`].
     Loaded {

@@ -1,8 +1,8 @@
 //! What bounds a shard and what it serves.
 
 use crate::{
-    auth::{Authority, Permissions, SessionKey},
-    protocols::{presence, quiz},
+    auth::{AgentKey, Authority, Permissions, SessionKey, UserKey},
+    protocols::{labs, presence, quiz},
     websocket::session,
 };
 use std::{
@@ -15,6 +15,9 @@ use std::{
 
 /// How many more come in where no sockets are served, when all seats are taken: whoever looks after the server can look at a full one.
 pub const STANDING: usize = 32;
+
+/// The largest message of agents in the field.
+pub const AGENT_MESSAGE_BYTES: usize = 512 << 10;
 
 /// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards
 /// share here: nothing waits.
@@ -74,8 +77,12 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// The same for an owner of quizzes: all attempts of one may end in the same moment, and he hears of each.
     pub owner_outbox_bytes: usize,
+    /// The same for an agent of labs, whose commands and credits wait beside what its viewers say.
+    pub agent_outbox_bytes: usize,
     /// What a peer may send.
     pub websocket: session::Limits,
+    /// What an agent of labs may send.
+    pub agent_websocket: session::Limits,
 }
 
 impl Default for Limits {
@@ -86,7 +93,9 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             outbox_bytes: 256 << 10,
             owner_outbox_bytes: 8 << 20,
+            agent_outbox_bytes: 4 << 20,
             websocket: session::Limits { frame: 64 << 10, message: 64 << 10 },
+            agent_websocket: session::Limits { frame: AGENT_MESSAGE_BYTES, message: AGENT_MESSAGE_BYTES },
         }
     }
 }
@@ -98,6 +107,14 @@ pub enum SocketApi {
     Presence,
     /// Quiz: owners by `?token=`, participants by `?session=`.
     Quiz,
+    /// An agent of labs, as the contract has it.
+    Agent,
+    /// An agent of labs, as those in the field speak.
+    FieldAgent,
+    /// One who watches a session's screen, named by the path, by `?token=`.
+    Viewer,
+    /// One who follows the log of a session, named by the path, by `?token=` or the header `Authorization`.
+    Follower,
     /// Says what it hears. Only under the test switch.
     Echo,
 }
@@ -105,20 +122,39 @@ pub enum SocketApi {
 /// What one listener serves over WebSocket: path → protocol. All else that comes in by it is REST's.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Entrance {
-    /// Exact paths, without the query.
+    /// Paths, without the query. What stands for `{}`, one part of a path at most, is a name: see [`Entrance::find`].
     pub sockets: Vec<(String, SocketApi)>,
 }
 
 impl Entrance {
     /// The protocol at a path.
     pub fn at(&self, path: &str) -> Option<SocketApi> {
-        self.sockets.iter().find(|(own, _)| own == path).map(|&(_, api)| api)
+        self.find(path).map(|(api, _)| api)
+    }
+
+    /// The protocol at a path, and what stands there for `{}`: not empty where there is one.
+    pub fn find<'a>(&self, path: &'a str) -> Option<(SocketApi, &'a str)> {
+        self.sockets.iter().find_map(|(own, api)| Some((*api, named(own, path)?)))
     }
 
     /// Whether a protocol is at any of its paths.
     pub fn has(&self, api: SocketApi) -> bool {
         self.sockets.iter().any(|(_, own)| *own == api)
     }
+}
+
+/// The sockets of labs and their paths.
+pub const LABS_SOCKETS: [(&str, SocketApi); 4] = [
+    ("/agent/ws", SocketApi::Agent),
+    ("/api/v1/agents/connect", SocketApi::FieldAgent),
+    ("/vnc-viewer/{}", SocketApi::Viewer),
+    ("/api/v1/sessions/{}/logs", SocketApi::Follower),
+];
+
+fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    let Some((before, after)) = pattern.split_once("{}") else { return (pattern == path).then_some("") };
+    let name = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 /// What all shards share and none changes.
@@ -137,6 +173,12 @@ pub struct Rules {
     pub quiz_session: SessionKey,
     /// Times and sizes of quizzes.
     pub quiz: quiz::Settings,
+    /// Signs the tokens of users of labs.
+    pub labs_users: UserKey,
+    /// What agents of labs must show, if anything.
+    pub labs_agents: Option<AgentKey>,
+    /// Times and sizes of labs.
+    pub labs: labs::Settings,
     /// Whether upgrades say which shard they reached (the test switch).
     pub show_shard: bool,
 }
@@ -153,6 +195,29 @@ mod tests {
         assert!(seats.hold(&public).is_none() && !seats.take(&public));
         drop(held);
         assert!(seats.take(&public));
+    }
+
+    #[test]
+    fn a_name_in_a_path_is_one_part_of_it() {
+        let sockets = LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec();
+        let entrance = Entrance { sockets };
+        for (path, found) in [
+            ("/agent/ws", Some((SocketApi::Agent, ""))),
+            ("/api/v1/agents/connect", Some((SocketApi::FieldAgent, ""))),
+            ("/vnc-viewer/5", Some((SocketApi::Viewer, "5"))),
+            ("/api/v1/sessions/5/logs", Some((SocketApi::Follower, "5"))),
+            ("/api/v1/sessions//logs", None),
+            ("/vnc-viewer/", None),
+            ("/vnc-viewer", None),
+            ("/vnc-viewer/5/6", None),
+            ("/agent/ws/", None),
+            ("/agent/{}", None),
+        ] {
+            assert_eq!(entrance.find(path), found, "{path}");
+        }
+        assert_eq!(named("/sessions/{}/logs", "/sessions/5/logs"), Some("5"));
+        assert_eq!(named("/sessions/{}/logs", "/sessions//logs"), None);
+        assert_eq!(named("/sessions/{}/logs", "/sessions/logs"), None);
     }
 
     fn public() -> Entrance {

@@ -9,6 +9,7 @@ mod connection;
 pub mod counters;
 mod delivery;
 mod keys;
+mod labs;
 mod letters;
 pub mod limits;
 pub mod port;
@@ -18,7 +19,7 @@ mod socket;
 
 pub use counters::Counters;
 pub use letters::{Answer, Letter, Question, Topic};
-pub use limits::{Entrance, Limits, Rules, Seats, SocketApi};
+pub use limits::{Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi};
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{
@@ -41,6 +42,7 @@ use connection::{Connection, Phase};
 use delivery::{Notices, Owed};
 use foldhash::fast::FixedState;
 use keys::Tellings;
+use labs::Labs;
 use quiz::Present;
 use std::{collections::VecDeque, mem, sync::Arc};
 
@@ -81,6 +83,7 @@ pub struct Engine {
     asks: PresenceAsks,
     quiz_asks: QuizAsks,
     tellings: Tellings,
+    labs: Labs,
     notices: Notices,
     owed: Owed,
 
@@ -107,6 +110,7 @@ impl Engine {
     pub fn new(birth: Birth, ring: Arc<HashRing>, limits: Limits, rules: Arc<Rules>, counters: Arc<Counters>) -> Engine {
         Engine {
             id: birth.id,
+            labs: Labs::new(birth, &ring, &rules),
             quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
             keys: Keys::default(),
             phases: Phases::default(),
@@ -157,6 +161,7 @@ impl Engine {
         match answer {
             Answer::Entered { ticket, result } => self.with_homes(|homes, out| homes.entered(ticket, result, now, out)),
             Answer::Kept { ticket, result } => self.with_quizzes(|homes, out| homes.kept(ticket, result, now, out)),
+            Answer::LabsKept { ticket, result } => self.labs_kept(ticket, result, now),
             Answer::Loaded { quiz, result } => self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out)),
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
         }
@@ -173,12 +178,14 @@ impl Engine {
         self.fired = fired;
         self.with_homes(|homes, out| homes.turn(now, out));
         self.with_quizzes(|homes, out| homes.turn(now, out));
+        self.turn_labs(now);
         self.settle(now);
     }
 
     /// No later than the next time that [`Engine::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Moment> {
-        [self.wheel.next(), self.homes.next_deadline(), self.quizzes.next_deadline()].into_iter().flatten().min()
+        let own = [self.wheel.next(), self.homes.next_deadline(), self.quizzes.next_deadline(), self.labs.next_deadline()];
+        own.into_iter().flatten().min()
     }
 
     /// The process is about to stop: presence sessions are told `terminated`. All goes on being served.
@@ -207,6 +214,7 @@ impl Engine {
     pub fn finish(&mut self, now: Now, out: &mut Output) {
         self.deliver(now);
         self.draw_levels();
+        self.draw_labs_levels(now);
         mem::swap(&mut self.output, out);
     }
 
@@ -252,6 +260,12 @@ impl Engine {
             Letter::QuizReply { number, reply } => self.quiz_asks.resolve(number, *reply),
             Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),
             Letter::KeyHeard { telling } => self.key_heard(telling),
+            Letter::Registry(letter) => self.registry_hears(letter, now),
+            Letter::LabsConnection(conn, letter) => self.registry_says(conn, letter, now),
+            Letter::Tunnel { to, from, proxy, word } => self.tunnel_says((to, from), proxy, word, now),
+            Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
+            Letter::Revoked { from, telling, what } => self.revoked_hears((from, telling), what, now),
+            Letter::RevokedHeard { telling } => self.revocation_heard(telling),
         }
     }
 

@@ -13,6 +13,7 @@
 //!    says `released`.
 
 use crate::realtime::ConnId;
+use std::fmt;
 
 pub use crate::realtime::outbox::Segment;
 
@@ -27,10 +28,12 @@ pub struct Send {
     pub conn: ConnId,
     /// What.
     pub segment: Segment,
+    /// What follows it, in order: sent along with it, each from where it lies.
+    pub more: Vec<Segment>,
 }
 
-/// A connection that turned out to be plain HTTP.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A connection that turned out to be plain HTTP. `Debug` does not show the head: it may hold a credential.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Handoff {
     /// Which.
     pub conn: ConnId,
@@ -38,6 +41,17 @@ pub struct Handoff {
     pub listener: Listener,
     /// What was read from it and not yet understood.
     pub head: Vec<u8>,
+}
+
+impl fmt::Debug for Handoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head_bytes = self.head.len();
+        f.debug_struct("Handoff")
+            .field("conn", &self.conn)
+            .field("listener", &self.listener)
+            .field("head_bytes", &head_bytes)
+            .finish()
+    }
 }
 
 /// All that a turn wants done. The shell empties it in the order of the fields: bytes are on their way before a letter tells of them.
@@ -51,4 +65,11 @@ pub struct Output {
     pub closes: Vec<ConnId>,
     /// To REST.
     pub handoffs: Vec<Handoff>,
+    /// Much will come from these: receive it in large pieces from now on.
+    pub bulk: Vec<ConnId>,
+    /// Receive nothing from these until they are resumed. What has arrived by then is still told, and the end where there is one; an end
+    /// that comes later is not.
+    pub pauses: Vec<ConnId>,
+    /// Receive again.
+    pub resumes: Vec<ConnId>,
 }

@@ -6,7 +6,7 @@ use crate::{
         self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
         record::Key as ApiKey,
     },
-    realtime::{ConnId, Frame, Now, outbox::Segment, table::Key},
+    realtime::{ConnId, Frame, Now, UnixMicros, outbox::Segment, table::Key},
     websocket::{close::CloseReason, frame},
 };
 use std::{mem, rc::Rc};
@@ -43,6 +43,11 @@ impl Engine {
         self.settle(now);
     }
 
+    /// Since when the accounts that sign in here have their passwords. To be called once, before the first turn.
+    pub fn begin_accounts(&mut self, passwords: &[(String, UnixMicros)]) {
+        passwords.iter().for_each(|(name, set_at)| self.keys.password(name, *set_at));
+    }
+
     pub(super) fn open_owner(&mut self, key: Key, owner: OwnerId, now: Now) {
         let first_ping = self.phases.first_ping(now.moment, self.rules.quiz.ping_interval);
         let machine = quiz::Connection::owner(owner, first_ping, now, &mut self.quiz_effects);
@@ -73,9 +78,17 @@ impl Engine {
     }
 
     /// A connection leaves the phase that it was in.
-    pub(super) fn leaves(&mut self, phase: &Phase) {
-        if let Phase::Quiz(machine) = phase {
-            *self.present.of(machine) -= 1;
+    pub(super) fn leaves(&mut self, key: Key, phase: &Phase) {
+        match phase {
+            Phase::Quiz(machine) => *self.present.of(machine) -= 1,
+            Phase::Labs(seat) => self.leaves_labs(key, seat),
+            Phase::Head(_)
+            | Phase::Echo
+            | Phase::Presence(_)
+            | Phase::Admitting(_)
+            | Phase::Closing { .. }
+            | Phase::Lingering
+            | Phase::Over => {}
         }
     }
 
@@ -85,7 +98,15 @@ impl Engine {
         match self.connections.at(key).map(|connection| &connection.phase) {
             Some(Phase::Quiz(_)) => self.quiz_event(key, Event::Home(letter), now),
             Some(Phase::Admitting(_)) => self.admission_decided(key, &letter, now),
-            Some(Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over)
+            Some(
+                Phase::Head(_)
+                | Phase::Echo
+                | Phase::Presence(_)
+                | Phase::Labs(_)
+                | Phase::Closing { .. }
+                | Phase::Lingering
+                | Phase::Over,
+            )
             | None => {
                 let owed = late(&letter, conn).or_else(|| self.strays.decided(&letter, conn));
                 owed.into_iter().for_each(|letter| self.post_to_quiz(letter));

@@ -2,7 +2,7 @@
 
 use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
 use crate::{
-    protocols::{presence, quiz},
+    protocols::{labs, presence, quiz},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{
         close::CloseReason,
@@ -39,6 +39,7 @@ impl Engine {
             }
             Some(Phase::Admitting(_)) => self.read_behind_head(key, bytes, now),
             Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => self.read_messages(key, bytes, now),
+            Some(Phase::Labs(_)) => self.labs_received(key, bytes, now),
             Some(Phase::Over) => self.read_behind_handoff(conn, bytes),
             Some(Phase::Closing { .. } | Phase::Lingering) | None => {}
         }
@@ -48,6 +49,9 @@ impl Engine {
     /// The peer sends no more: the end of the stream, or an error.
     pub fn ended(&mut self, conn: ConnId, now: Now) {
         let key = self.key(conn);
+        if self.labs_ended(key) {
+            return;
+        }
         match self.connections.at_mut(key).map(|connection| (&mut connection.phase, connection.outbox.is_empty())) {
             Some((Phase::Closing { peer_done }, false)) => *peer_done = true,
             Some((Phase::Over, _)) | None => {}
@@ -66,6 +70,7 @@ impl Engine {
                 let peer_done = *peer_done;
                 self.end_stream(key, peer_done, now);
             }
+            Some(Connection { phase: Phase::Labs(_), .. }) => self.labs_sent(key, now),
             Some(_) | None => {}
         }
         self.settle(now);
@@ -86,6 +91,7 @@ impl Engine {
         match connection.phase {
             Phase::Presence(_) => self.presence_event(key, presence::Event::TimerFired, now),
             Phase::Quiz(_) => self.quiz_event(key, quiz::Event::TimerFired, now),
+            Phase::Labs(_) => self.labs_event(key, labs::Event::TimerFired, now),
             Phase::Admitting(_) => self.deny(key, quiz::Denial::Unavailable, now),
             Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
             Phase::Echo | Phase::Over => {}
@@ -104,6 +110,7 @@ impl Engine {
         match self.connections.at(key).map(|connection| &connection.phase) {
             Some(Phase::Head(_)) => self.cut(key, now),
             Some(Phase::Admitting(_)) => self.deny(key, quiz::Denial::Unavailable, now),
+            Some(Phase::Labs(_)) => self.close_labs(key, now),
             Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => {
                 self.unlisten(key);
                 self.send_close(key, CloseReason::Restart);
@@ -120,7 +127,7 @@ impl Engine {
         let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
         let left = mem::replace(&mut connection.phase, Phase::Closing { peer_done });
         let all_sent = connection.outbox.is_empty();
-        self.leaves(&left);
+        self.leaves(key, &left);
         if all_sent {
             self.end_stream(key, peer_done, now);
         } else {
@@ -140,7 +147,7 @@ impl Engine {
         let dropped = connection.outbox.discard();
         self.counters.dropped_gone.add(u64::from(dropped));
         let left = mem::replace(&mut connection.phase, Phase::Over);
-        self.leaves(&left);
+        self.leaves(key, &left);
         self.output.closes.push(conn);
     }
 
@@ -149,6 +156,7 @@ impl Engine {
         match self.connections.at(key).map(|connection| &connection.phase) {
             Some(Phase::Presence(_)) => self.presence_event(key, presence::Event::Gone, now),
             Some(Phase::Quiz(_)) => self.quiz_event(key, quiz::Event::Gone, now),
+            Some(Phase::Labs(_)) => self.labs_event(key, labs::Event::Gone, now),
             Some(Phase::Admitting(_)) => self.strays(key),
             Some(Phase::Head(_) | Phase::Echo | Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
         }
@@ -170,7 +178,7 @@ impl Engine {
         let Some(connection) = self.connections.at_mut(key) else { return };
         let listener = connection.listener;
         match upgrade::read(bytes, upgrade::HEAD_BYTES) {
-            Head::Incomplete => connection.phase = Phase::Head(bytes.to_vec()),
+            Head::Incomplete => connection.phase = Phase::Head(bytes.into()),
             Head::Http => match self.plain_quiz(listener, bytes) {
                 Some(query) => self.admit(key, bytes, query, now),
                 None => self.hand_off(key, bytes, now),
@@ -183,16 +191,19 @@ impl Engine {
             }
             Head::Upgrade(request) => {
                 let entrance = self.rules.entrances.get(usize::from(listener.0));
-                match entrance.and_then(|entrance| entrance.at(request.path)) {
+                match entrance.and_then(|entrance| entrance.find(request.path)) {
                     None => self.hand_off(key, bytes, now),
-                    Some(SocketApi::Quiz) => self.admit(key, bytes, request.query, now),
-                    Some(SocketApi::Presence) => {
-                        self.accept_upgrade(key, &request);
+                    Some((SocketApi::Quiz, _)) => self.admit(key, bytes, request.query, now),
+                    Some(place @ (SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer | SocketApi::Follower, _)) => {
+                        self.admit_to_labs(key, place, &request, bytes, now);
+                    }
+                    Some((SocketApi::Presence, _)) => {
+                        self.accept_upgrade(key, &request, None);
                         self.open_presence(key, now);
                         self.read_messages(key, &bytes[request.length..], now);
                     }
-                    Some(SocketApi::Echo) => {
-                        self.accept_upgrade(key, &request);
+                    Some((SocketApi::Echo, _)) => {
+                        self.accept_upgrade(key, &request, None);
                         self.open_echo(key, now);
                         self.read_messages(key, &bytes[request.length..], now);
                     }
@@ -208,11 +219,11 @@ impl Engine {
         (entrance.at(path) == Some(SocketApi::Quiz)).then_some(query)
     }
 
-    pub(super) fn accept_upgrade(&mut self, key: Key, request: &Upgrade<'_>) {
+    pub(super) fn accept_upgrade(&mut self, key: Key, request: &Upgrade<'_>, protocol: Option<&str>) {
         let shard = self.id.to_string();
         let headers: &[(&str, &str)] = if self.rules.show_shard { &[("X-Homeroom-Shard", &shard)] } else { &[] };
         let mut answer = Vec::with_capacity(192);
-        upgrade::accept(request, headers, None, &mut answer);
+        upgrade::accept(request, headers, protocol, &mut answer);
         self.send_wire(key, answer);
         self.counters.upgraded.one();
     }
@@ -282,15 +293,22 @@ impl Engine {
                     Event::Close(_) => peer_closed = true,
                 }
             }),
-            Phase::Head(_) | Phase::Admitting(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
+            Phase::Head(_) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over => {
+                return;
+            }
         };
         self.apply(key, now);
         self.apply_quiz(key, now);
+        self.answer_peer(key, (peer_closed, result.is_err()), now);
+    }
+
+    /// Sends what WebSocket itself answered to what was fed, and ends what has ended with it.
+    pub(super) fn answer_peer(&mut self, key: Key, (peer_closed, is_fault): (bool, bool), now: Now) {
         let answer = mem::take(&mut self.wire);
         if !self.connections.at(key).is_some_and(Connection::is_open) {
             return;
         }
-        if !peer_closed && result.is_ok() {
+        if !peer_closed && !is_fault {
             return self.send_wire(key, answer);
         }
         if let Some(segment) = Segment::whole(answer) {

@@ -1,18 +1,33 @@
 //! What a start on a terminal says: where everything is, and the one line with which to try it.
 
-use super::{House, rules};
+use super::{
+    Opened,
+    labs::{FIRST_ADMIN, FirstPassword},
+    rules,
+};
 use crate::{
     auth::Claims,
     config::{Api, Issuer, Settings},
     realtime::UnixMicros,
 };
-use std::{collections::BTreeMap, fmt::Write, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 /// How long the printed token is good.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// The text. `program` is how the reader started it; tokens are printed only where the house believes itself, and only with a `now`.
-pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], program: &str, now: Option<UnixMicros>) -> String {
+/// What may be shown to whoever reads this.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Tokens, issued now, where the house believes itself.
+    pub tokens: Option<UnixMicros>,
+    /// The first admin's password.
+    pub password: bool,
+}
+
+/// The text. `program` is how the reader started it.
+pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Shown) -> String {
+    let Opened { house, addresses, first_password } = opened;
+    let now = shown.tokens;
     let mut text = format!(
         "\n  Homeroom {} on {} shards, records in {}\n\n",
         env!("CARGO_PKG_VERSION"),
@@ -20,7 +35,7 @@ pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], progra
         house.data_dir.display()
     );
     let mut tries = String::new();
-    for (listener, address) in house.listeners.iter().zip(addresses) {
+    for (listener, address) in house.listeners.iter().zip(*addresses) {
         for (api, prefix) in &listener.serves {
             let place = format!("{address}{prefix}");
             // Writing into a String cannot fail.
@@ -32,6 +47,13 @@ pub fn text(house: &House, settings: &Settings, addresses: &[SocketAddr], progra
                 Api::Quiz => {
                     tries += &try_quiz(&settings.quiz.issuers, &place, program, now);
                     writeln!(text, "  quiz       ws://{place}/ws\n             http://{place}/api/v1/quizzes/…")
+                }
+                Api::Labs => {
+                    tries += &try_labs(first_password.as_ref(), &place, program, shown.password);
+                    writeln!(
+                        text,
+                        "  labs       http://{place}/api/v1/sessions, …\n             ws://{place}/agent/ws, /vnc-viewer/…"
+                    )
                 }
                 Api::Internal => writeln!(text, "  internal   http://{place}/metrics, /livez, /readyz, /api/v1/…"),
             };
@@ -56,6 +78,19 @@ fn try_quiz(issuers: &BTreeMap<String, Issuer>, place: &str, program: &str, now:
              -H 'authorization: Bearer {token}'\n"
         ),
         None => format!("\n  Tokens of teachers:  {program} token quiz --help\n"),
+    }
+}
+
+/// How to sign in to labs. The password of the first admin is said once, by the start that made it, and only to a terminal.
+fn try_labs(first: Option<&FirstPassword>, place: &str, program: &str, eyes: bool) -> String {
+    match first {
+        Some(FirstPassword(password)) if eyes => format!(
+            "\n  Labs' first admin:   {FIRST_ADMIN}, password {password} (shown this once; {program} user passwd {FIRST_ADMIN} sets another)\n  \
+             Sign in:             curl http://{place}/api/v1/auth/login -d \
+             '{{\"username\":\"{FIRST_ADMIN}\",\"password\":\"{password}\"}}'\n"
+        ),
+        Some(_) => format!("\n  Labs' first admin:   {FIRST_ADMIN}; set its password: {program} user passwd {FIRST_ADMIN}\n"),
+        None => format!("\n  Users of labs:       {program} user --help\n"),
     }
 }
 

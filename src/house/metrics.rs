@@ -2,7 +2,7 @@
 
 use crate::{
     engine::Counters,
-    protocols::{presence::SessionError, quiz::Denial},
+    protocols::{labs::model::State, presence::SessionError, quiz::Denial},
     runtime::ShardCounts,
     store::Health,
 };
@@ -69,6 +69,7 @@ impl Snapshot {
         snapshot.presence(engines);
         snapshot.engines(engines);
         snapshot.quizzes(engines);
+        snapshot.labs(engines);
         snapshot.shells(shells);
         snapshot.store(store);
         snapshot
@@ -169,6 +170,67 @@ impl Snapshot {
         });
     }
 
+    fn labs(&mut self, engines: &[Arc<Counters>]) {
+        use MetricType::{Counter, Gauge};
+        let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
+            self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
+        };
+        each("homeroom_labs_refused", "Requests for a socket of labs that were refused before the upgrade", Counter, &|c| {
+            c.labs_denials.read()
+        });
+        each("homeroom_labs_tunnel_bytes", "Bytes of screens brought to viewers and agents", Counter, &|c| c.labs_bytes.read());
+        each("homeroom_labs_pauses", "Times a viewer was not read because its agent took nothing", Counter, &|c| {
+            c.labs_pauses.read()
+        });
+        each("homeroom_labs_agent_sockets", "Sockets of agents", Gauge, &|c| c.labs_agents.read());
+        each("homeroom_labs_viewer_sockets", "Sockets of viewers", Gauge, &|c| c.labs_viewers.read());
+        each("homeroom_labs_keeping", "Requests that wait for a record of labs", Gauge, &|c| c.labs_keeping.read());
+        each("homeroom_labs_windows", "Windows of limits that are counted", Gauge, &|c| c.labs_windows.read());
+        self.registry(engines);
+    }
+
+    /// What the registry alone knows, on the shard that is its home: the others have nothing to add.
+    fn registry(&mut self, engines: &[Arc<Counters>]) {
+        let sum = |read: fn(&Counters) -> u64| engines.iter().map(|counters| read(counters)).sum::<u64>();
+        let (agents, online) = (sum(|c| c.registry_agents.read()), sum(|c| c.registry_online.read()));
+        self.0.push(Metric {
+            name: "homeroom_labs_agents",
+            help: "Agents that are known",
+            kind: MetricType::Gauge,
+            unit: None,
+            samples: vec![
+                (vec![("status", "online".to_owned())], online),
+                (vec![("status", "offline".to_owned())], agents.saturating_sub(online)),
+            ],
+        });
+        let states = State::ALL.iter().enumerate().filter(|(_, state)| **state != State::Terminated);
+        let sessions = states.map(|(place, state)| {
+            let count = engines.iter().map(|counters| counters.registry_states[place].read()).sum();
+            (vec![("state", state.name().to_owned())], count)
+        });
+        self.0.push(Metric {
+            name: "homeroom_labs_sessions",
+            help: "Sessions that are not over",
+            kind: MetricType::Gauge,
+            unit: None,
+            samples: sessions.collect(),
+        });
+        type Read = fn(&Counters) -> u64;
+        let levels: [(&str, &str, Read); 5] = [
+            ("homeroom_labs_places", "Sessions that have a place at an agent", |c| c.registry_places.read()),
+            ("homeroom_labs_commands", "Commands without a result", |c| c.registry_commands.read()),
+            ("homeroom_labs_watched", "Sessions that are watched", |c| c.registry_viewers.read()),
+            ("homeroom_labs_waiting", "Requests that wait for the registry", |c| c.registry_waiting.read()),
+            ("homeroom_labs_writing", "Changes of the registry on their way to disk", |c| c.registry_writing.read()),
+        ];
+        for (name, help, read) in levels {
+            self.single(name, help, MetricType::Gauge, sum(read));
+        }
+        // The same on each shard.
+        let revoked = engines.first().map_or(0, |counters| counters.labs_revoked.read());
+        self.single("homeroom_labs_revoked", "Tokens that were revoked and have not expired", MetricType::Gauge, revoked);
+    }
+
     fn shells(&mut self, shells: &[ShardCounts]) {
         use MetricType::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&ShardCounts) -> u64| {
@@ -251,7 +313,13 @@ mod tests {
             counters.dropped_slow.add(7);
             counters.quiz_denials[Denial::ALL.iter().position(|own| *own == Denial::Role).unwrap()].add(4);
             counters.quiz_answers.add(9);
+            counters.labs_bytes.add(11);
+            counters.labs_revoked.set(2);
         }
+        // The registry's home is one of them.
+        engines[1].registry_agents.set(5);
+        engines[1].registry_online.set(3);
+        engines[1].registry_states[State::Waking as usize].set(4);
         let text = text(&engines, &[], &Health::default());
         let expected = [
             "ws_connection{status=\"success\"} 3",
@@ -262,6 +330,12 @@ mod tests {
             "homeroom_quiz_refused_total{shard=\"1\",reason=\"role\"} 4",
             "homeroom_quiz_refused_total{shard=\"1\",reason=\"credential\"} 0",
             "homeroom_quiz_answers_total{shard=\"0\"} 9",
+            "homeroom_labs_tunnel_bytes_total{shard=\"1\"} 11",
+            "homeroom_labs_agents{status=\"online\"} 3",
+            "homeroom_labs_agents{status=\"offline\"} 2",
+            "homeroom_labs_sessions{state=\"waking\"} 4",
+            "homeroom_labs_sessions{state=\"running\"} 0",
+            "homeroom_labs_revoked 2",
             "# EOF",
         ];
         for line in expected {

@@ -1,13 +1,15 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 pub mod banner;
+mod labs;
 mod metrics;
 mod rest;
 mod rules;
 mod shift;
 mod sink;
 
-pub use rules::{Fault, House, algorithm, key_of};
+pub use labs::FirstPassword;
+pub use rules::{Fault, House, algorithm, key_of, users_key};
 
 use crate::{
     bridge::Bridge,
@@ -15,8 +17,8 @@ use crate::{
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
     realtime::StoreFault,
-    runtime::{self, BootFault, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
-    services::Passwords,
+    runtime::{self, BootFault, Clock, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    services::{PasswordFault, Passwords},
     store::{SqliteStore, Store, sqlite},
 };
 use rest::Rest;
@@ -38,6 +40,10 @@ pub enum HouseFault {
     Store(sqlite::OpenFault),
     /// The records were opened, but those of quizzes could not be read.
     Quizzes(StoreFault),
+    /// The records were opened, but those of labs could not be read, or what they begin with not be written.
+    Labs(StoreFault),
+    /// The first admin has no password.
+    Password(PasswordFault),
     /// Threads, sockets, rings.
     Boot(BootFault),
     /// A thread beside the shards.
@@ -55,6 +61,13 @@ impl fmt::Display for HouseFault {
                 f.write_str("another process holds the records, so the quizzes cannot be read")
             }
             HouseFault::Quizzes(StoreFault::Failed) => f.write_str("the records of quizzes cannot be read"),
+            HouseFault::Labs(StoreFault::Busy) => {
+                f.write_str("another process holds the records, so those of labs cannot be read")
+            }
+            HouseFault::Labs(StoreFault::Failed) => {
+                f.write_str("the records of labs cannot be read or written: is the disk full?")
+            }
+            HouseFault::Password(fault) => write!(f, "the first admin of labs: {fault}"),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
             HouseFault::Unflushed => {
@@ -66,12 +79,22 @@ impl fmt::Display for HouseFault {
 
 impl std::error::Error for HouseFault {}
 
-/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is told the addresses once everything listens.
+/// What is told once everything listens.
+pub struct Opened<'a> {
+    /// What is served.
+    pub house: &'a House,
+    /// Where, listener by listener.
+    pub addresses: &'a [SocketAddr],
+    /// The password of labs' first admin, when this start made it. Nothing else has it.
+    pub first_password: Option<FirstPassword>,
+}
+
+/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is called once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
     signals: &StopSignals,
     connections: usize,
-    opened: impl FnOnce(&House, &[SocketAddr]),
+    opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let sink = ShardSink::default();
@@ -83,14 +106,17 @@ pub fn serve_until_stopped(
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
+    let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
-    let passwords = Passwords::new(bridge.clone());
+    let labs::Beginning { loaded, revoked, first_password } = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
+    let passwords = Passwords::start().map_err(HouseFault::System)?;
     let shards = house.shards();
     let plan =
         Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
+    let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
         move |seat: Seat<Answer>| {
@@ -98,7 +124,9 @@ pub fn serve_until_stopped(
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
             let mut engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
+            engine.begin_labs(&loaded, &revoked, seat.clock.now());
             let asked = Asked {
                 store: store.clone(),
                 bridge: bridge.clone(),
@@ -116,6 +144,7 @@ pub fn serve_until_stopped(
                 store: store.clone(),
                 bridge: bridge.clone(),
                 passwords: passwords.clone(),
+                labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
@@ -138,7 +167,7 @@ pub fn serve_until_stopped(
     let running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
-    opened(&house, running.addresses());
+    opened(Opened { house: &house, addresses: running.addresses(), first_password });
     let ended = running.join().map_err(HouseFault::Boot);
     let flushed = store.stop(LAST_FLUSH).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
@@ -154,5 +183,6 @@ fn limits(settings: &Settings, connections: usize) -> Limits {
         outbox_bytes: settings.websocket.outbox.bytes(),
         owner_outbox_bytes: settings.quiz.outbox.bytes(),
         websocket: crate::websocket::Limits { frame: message, message },
+        ..Limits::default()
     }
 }

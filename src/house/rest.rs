@@ -1,5 +1,7 @@
 //! The contracts of REST, fulfilled: homes are asked by letters, records and services by the bridge.
 
+mod console;
+mod labs;
 mod quiz;
 
 use super::{House, metrics, shift::Shift};
@@ -7,15 +9,15 @@ use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
-    http::{self, Table, internal, presence, rooms},
+    http::{self, Table, console::LabsPlace, internal, presence, rooms},
     protocols::presence::{
         asks::{Ask, Member, Publication, Reply},
         record::{Attendance, StoreFault},
     },
     realtime::{ClassroomId, UnixMicros},
     runtime::{Clock, Nudge, Phase, Stage},
-    services::Passwords,
-    store::{Outcome, Store},
+    services::{PasswordFault, Passwords},
+    store::{Outcome, Read, Store},
 };
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
@@ -29,6 +31,7 @@ pub(super) struct Rest {
     pub(super) store: Arc<dyn Store>,
     pub(super) bridge: Bridge,
     pub(super) passwords: Passwords,
+    pub(super) labs_place: LabsPlace,
 }
 
 /// The routes of one listener.
@@ -36,15 +39,20 @@ pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
     let mut serves = listener.serves.clone();
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
-    serves.iter().fold(Table::default(), |table, (api, prefix)| {
-        let routes = match api {
-            Api::Presence => presence::routes(),
-            Api::Quiz => http::quiz::routes(),
-            Api::Internal => internal::routes().into_iter().chain(http::quiz::internal_routes()).collect(),
-        };
-        table.with(prefix, routes).expect("the settings' check refuses prefixes that make no route")
-    })
+    let whole = serves.iter().try_fold(Table::default(), |table, (api, prefix)| match api {
+        Api::Presence => table.with(prefix, presence::routes()),
+        Api::Quiz => table.with(prefix, http::quiz::routes()),
+        Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
+        Api::Internal => {
+            [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes(), http::console::routes()]
+                .into_iter()
+                .try_fold(table, |table, routes| table.with(prefix, routes))
+        }
+    });
+    whole.expect("the settings' check refuses prefixes that make no route")
 }
+
+pub(super) use console::labs_place;
 
 /// An ask on its way: forgotten when its future is dropped, as when the client has gone.
 struct Asked<'a> {
@@ -59,6 +67,12 @@ impl Drop for Asked<'_> {
 }
 
 impl Rest {
+    /// Reads the records on a thread that may wait.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn Store) -> Read<T> + Send + 'static) -> Read<T> {
+        let store = self.store.clone();
+        self.bridge.call(move || read(&*store)).await.unwrap_or(Err(StoreFault::Busy))
+    }
+
     async fn ask_classroom(&self, ask: Ask) -> Reply {
         let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask(ask) };
         self.nudge.nudge();
@@ -149,4 +163,15 @@ impl rooms::Observatory for Rest {
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
+}
+
+fn unhashed(why: PasswordFault) -> StoreFault {
+    match why {
+        PasswordFault::Crowded => StoreFault::Busy,
+        PasswordFault::Failed => StoreFault::Failed,
+    }
+}
+
+fn random(bytes: &mut [u8]) {
+    aws_lc_rs::rand::fill(bytes).expect("the kernel has randomness, as it had at the start; a key without it would be nobody's");
 }

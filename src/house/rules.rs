@@ -1,10 +1,13 @@
 //! From settings to what the shards share: keys read, issuers and permission services made, routes laid out. Every fault at once.
 
 use crate::{
-    auth::{Actions, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey},
+    auth::{
+        Actions, AgentKey, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey,
+        UserKey,
+    },
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
-    engine::{Counters, Entrance, Rules, SocketApi},
-    protocols::{presence, quiz},
+    engine::{Counters, Entrance, LABS_SOCKETS, Rules, SocketApi},
+    protocols::{labs, presence, quiz},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
@@ -43,10 +46,12 @@ impl House {
         let (permissions, services) = permissions(settings, &mut faults);
         let owners = authority("quiz.issuers", &settings.quiz.issuers, &mut faults);
         let session = session_key(settings).map_err(|fault| faults.push(fault));
+        let labs_key = users_key(settings).map_err(|fault| faults.push(fault));
+        let agent_key = agent_key(settings).map_err(|fault| faults.push(fault));
         let sign_in = own_key(&settings.quiz.issuers).map_err(|fault| faults.push(fault));
         let seed = seed().map_err(|fault| faults.push(fault));
-        let (Some(students), Some(owners), Ok(session), Ok(sign_in), Ok(seed), true) =
-            (students, owners, session, sign_in, seed, faults.is_empty())
+        let (Some(students), Some(owners), Ok(session), Ok(labs_key), Ok(agent_key), Ok(sign_in), Ok(seed), true) =
+            (students, owners, session, labs_key, agent_key, sign_in, seed, faults.is_empty())
         else {
             return Err(faults);
         };
@@ -60,6 +65,9 @@ impl House {
             quiz_authority: owners,
             quiz_session: session,
             quiz: quiz_settings(settings),
+            labs_users: labs_key,
+            labs_agents: agent_key,
+            labs: labs_settings(settings),
             show_shard: settings.test.endpoints,
         };
         Ok(House {
@@ -111,6 +119,22 @@ pub(super) fn own_key(issuers: &BTreeMap<String, config::Issuer>) -> Result<Opti
 fn session_key(settings: &Settings) -> Result<SessionKey, Fault> {
     let secret = keys::load_or_create(&settings.session_key_file()).map_err(|error| Fault(error.to_string()))?;
     Ok(SessionKey::new(secret.expose()))
+}
+
+/// What signs the tokens of users of labs: read, or made at the first start.
+pub fn users_key(settings: &Settings) -> Result<UserKey, Fault> {
+    let file = settings.users_key_file();
+    let secret = keys::load_or_create(&file).map_err(|error| Fault(error.to_string()))?;
+    UserKey::new(&secret).map_err(|flaw| Fault(format!("{}: {flaw}", file.display())))
+}
+
+fn agent_key(settings: &Settings) -> Result<Option<AgentKey>, Fault> {
+    let Some(file) = &settings.labs.agent_key_file else { return Ok(None) };
+    let secret = keys::load(file).map_err(|error| Fault(format!("labs.agent_key_file: {error}")))?;
+    let key = std::str::from_utf8(secret.expose()).ok().and_then(AgentKey::of);
+    let message =
+        || format!("labs.agent_key_file: {}: expected one line of 16 or more letters, digits and signs", file.display());
+    key.map(Some).ok_or_else(|| Fault(message()))
 }
 
 fn authority(section: &str, issuers: &BTreeMap<String, config::Issuer>, faults: &mut Vec<Fault>) -> Option<Authority> {
@@ -172,6 +196,7 @@ fn entrance(listener: &config::Listener, test_endpoints: bool) -> Entrance {
                 }
             }
             Api::Quiz => sockets.push((format!("{prefix}/ws"), SocketApi::Quiz)),
+            Api::Labs => sockets.extend(LABS_SOCKETS.map(|(path, api)| (format!("{prefix}{path}"), api))),
             Api::Internal => {}
         }
     }
@@ -200,9 +225,36 @@ fn quiz_settings(settings: &Settings) -> quiz::Settings {
         snapshot_interval: own.snapshot_interval,
         snapshot_rows: own.snapshot_rows,
         flags_after_end: own.flags_after_end,
+        max_running: own.max_running,
         goodbye: own.goodbye,
         keep_timeout: settings.store.acquire_timeout,
         idle: own.idle,
+    }
+}
+
+fn labs_settings(settings: &Settings) -> labs::Settings {
+    let own = &settings.labs;
+    labs::Settings {
+        heartbeat_interval: own.heartbeat_interval,
+        heartbeats_missed: own.heartbeats_missed,
+        register_timeout: own.register_timeout,
+        command_wait: own.command_wait,
+        logs_wait: own.logs_wait,
+        follow_interval: own.follow_interval,
+        command_timeout: own.command_timeout,
+        stop_retry: own.stop_retry,
+        ping_interval: own.ping_interval,
+        pong_timeout: own.pong_timeout,
+        activity_interval: own.activity_interval,
+        tunnel_window: own.tunnel_window.bytes(),
+        early_bytes: own.early_bytes.bytes(),
+        namespace: own.namespace.clone(),
+        keep_timeout: settings.store.acquire_timeout,
+        max_agents: own.max_agents,
+        logins_a_minute: own.logins_a_minute,
+        creations_a_minute: own.creations_a_minute,
+        requests_a_minute: own.requests_a_minute,
+        agent_requests_a_minute: own.agent_requests_a_minute,
     }
 }
 
@@ -219,3 +271,35 @@ fn seed() -> Result<u64, Fault> {
 
 /// The audience and issuer of the embedded default, for those who print a token.
 pub(super) const EMBEDDED: (&str, &str) = (EMBEDDED_ISSUER, EMBEDDED_AUDIENCE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layers, Loaded};
+    use std::fs;
+
+    fn settings(layers: Layers) -> Settings {
+        Loaded::of(&layers).unwrap().settings
+    }
+
+    #[test]
+    fn the_default_settings_of_labs_are_those_of_the_contract() {
+        assert_eq!(labs_settings(&settings(Layers::default())), labs::Settings::default());
+    }
+
+    #[test]
+    fn an_agents_key_is_one_line_or_a_fault_that_does_not_show_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agents");
+        let given = || settings(Layers::default().flag("labs.agent_key_file", file.display().to_string()));
+        assert!(agent_key(&settings(Layers::default())).unwrap().is_none());
+        fs::write(&file, " 0123456789abcdef\n").unwrap();
+        let key = agent_key(&given()).unwrap().unwrap();
+        assert_eq!(key.admits(Some("0123456789abcdef")), Ok(()));
+        for wrong in ["too short", "0123456789 abcdef", "0123456789abcdéf", &"x".repeat(257)] {
+            fs::write(&file, wrong).unwrap();
+            let told = agent_key(&given()).unwrap_err().to_string();
+            assert!(told.contains("agents: expected one line") && !told.contains(wrong), "{told}");
+        }
+    }
+}

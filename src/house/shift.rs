@@ -49,6 +49,11 @@ impl Shift {
                     self.refusals.push(Answer::Kept { ticket, result: Err(fault) });
                 }
             }
+            Question::KeepLabs { ticket, record } => {
+                if let Err(fault) = self.asked.store.keep_labs(Ticket { shard: self.id, token: ticket }, record) {
+                    self.refusals.push(Answer::LabsKept { ticket, result: Err(fault) });
+                }
+            }
             Question::Load(quiz) => {
                 let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
                 let bridge = self.asked.bridge.clone();

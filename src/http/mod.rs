@@ -13,6 +13,7 @@ mod attendance;
 mod bearer;
 pub mod call;
 pub mod chat;
+pub mod console;
 mod connection;
 mod cors;
 pub mod fault;

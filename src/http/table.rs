@@ -28,6 +28,8 @@ enum Face {
     Public,
     /// Our own services; browsers get no leave to call it.
     Internal,
+    /// Browsers that show a page of ours. Pages of other origins may not read it.
+    Page,
 }
 
 /// One method of one path, and what answers it.
@@ -69,6 +71,16 @@ impl<S> Route<S> {
     /// [`LINGER_BYTES`](super::limits::LINGER_BYTES), or whoever sends more may not hear why it is refused.
     pub fn up_to(self, body: usize) -> Route<S> {
         Route { body, ..self }
+    }
+
+    /// A page of ours, or a file of one: the same for all, and nothing comes of asking for it. Browsers say which page asks for a script,
+    /// so that it is no reason to refuse; other pages get no leave to read the answer.
+    pub fn page<F, E>(path: &'static str, handler: impl Fn(Call<S>) -> F + 'static) -> Route<S>
+    where
+        F: Future<Output = Result<Answer, E>> + 'static,
+        E: Refusal,
+    {
+        Route { face: Face::Page, ..Route::public(Method::GET, path, handler) }
     }
 
     fn answers(&self, method: &Method) -> bool {

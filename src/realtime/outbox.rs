@@ -106,6 +106,34 @@ impl Outbox {
         Some(segment)
     }
 
+    /// As [`Outbox::collect`], every segment from where it lies: the first is returned, the others are appended to `more`. Not more than
+    /// `most` segments, and not more than `most_bytes` but for the first; what is left waits for the next send.
+    pub fn gather(&mut self, most: usize, most_bytes: usize, more: &mut Vec<Segment>) -> Option<Segment> {
+        if self.in_flight_bytes > 0 {
+            return None;
+        }
+        let first = self.next.take()?;
+        let (mut bytes, mut deliveries) = (first.segment.len(), first.deliveries);
+        if let Some(waiting) = &mut self.more {
+            while more.len() + 1 < most
+                && let Some(queued) = waiting.queue.pop_front_if(|queued| bytes + queued.segment.len() <= most_bytes)
+            {
+                bytes += queued.segment.len();
+                waiting.bytes -= queued.segment.len();
+                deliveries += queued.deliveries;
+                more.push(queued.segment);
+            }
+            self.next = waiting.queue.pop_front();
+            waiting.bytes -= self.next.as_ref().map_or(0, |next| next.segment.len());
+            if waiting.queue.is_empty() {
+                self.more = None;
+            }
+        }
+        self.in_flight_bytes = bytes as u32;
+        self.in_flight_deliveries = deliveries;
+        Some(first.segment)
+    }
+
     /// The send in flight is over, for better or worse. Returns how many deliveries it carried.
     pub fn sent(&mut self) -> u32 {
         self.in_flight_bytes = 0;
@@ -190,6 +218,28 @@ mod tests {
         assert_eq!(outbox.collect().map(|s| s.bytes().to_vec()), Some(b"bc".to_vec()));
         assert_eq!(outbox.sent(), 1);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_gathered_is_not_moved_and_the_rest_waits() {
+        let mut outbox = Outbox::default();
+        let bytes = |segments: &[Segment]| segments.iter().flat_map(|s| s.bytes().to_vec()).collect::<Vec<u8>>();
+        for (index, text) in ["ab", "cd", "ef", "gh", "ij"].iter().enumerate() {
+            outbox.push(segment(text.as_bytes()), index as u32, 1_000);
+        }
+        let mut more = Vec::new();
+        let first = outbox.gather(3, 1_000, &mut more).expect("five wait");
+        assert_eq!((first.bytes(), &bytes(&more)[..], outbox.bytes()), (&b"ab"[..], &b"cdef"[..], 10));
+        assert!(outbox.gather(3, 1_000, &mut more).is_none(), "one send in flight at a time");
+        assert_eq!((outbox.sent(), outbox.bytes(), outbox.is_ready()), (3, 4, true));
+        more.clear();
+        outbox.push(segment(b"k"), 0, 1_000);
+        let first = outbox.gather(9, 3, &mut more).expect("three wait");
+        assert_eq!((first.bytes(), more.len(), outbox.bytes()), (&b"gh"[..], 0, 5), "so many bytes and no more");
+        assert_eq!(outbox.sent(), 3);
+        let first = outbox.gather(9, 3, &mut more).expect("two wait");
+        assert_eq!((first.bytes(), &bytes(&more)[..]), (&b"ij"[..], &b"k"[..]));
+        assert_eq!((outbox.sent(), outbox.is_empty()), (4, true));
     }
 
     #[test]

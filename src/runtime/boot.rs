@@ -47,6 +47,8 @@ pub struct Seat<A> {
     pub id: ShardId,
     /// How many there are.
     pub shards: u16,
+    /// What the listeners are bound to, in the plan's order.
+    pub addresses: Arc<[SocketAddr]>,
     /// The clock that all shards share.
     pub clock: Clock,
     /// For those who answer this shard from other threads.
@@ -187,17 +189,19 @@ where
     let (post, stage, clock, furnish) =
         (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
     let mut running = Running { threads: Vec::new(), post, stage, clock, addresses };
+    let bound: Arc<[SocketAddr]> = running.addresses.as_slice().into();
     let mut readies = Vec::new();
     for index in 0..shards {
         let id = ShardId(index as u16);
         let (listeners, mesh, sizes, furnish) =
             (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
-        let (post, stage) = (running.post.clone(), running.stage.clone());
+        let (post, stage, addresses) = (running.post.clone(), running.stage.clone(), bound.clone());
         let (tell_ready, ready) = mpsc::channel();
         let shard = move || async move {
             let nudge = Nudge::default();
             let (seat_post, seat_nudge, seat_stage) = (post.clone(), nudge.clone(), stage.clone());
-            let seat = Seat { id, shards: shards as u16, clock, post: seat_post, nudge: seat_nudge, stage: seat_stage };
+            let shards = shards as u16;
+            let seat = Seat { id, shards, addresses, clock, post: seat_post, nudge: seat_nudge, stage: seat_stage };
             let Furnishing { engine, on_handoff } = furnish(seat);
             let parts = ShardParts { id, sizes, listeners, mesh, post, engine, on_handoff, nudge, clock, stage: stage.clone() };
             let result = run_shard(parts, || tell_ready.send(()).unwrap_or_default()).await;

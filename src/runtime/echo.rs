@@ -16,6 +16,14 @@ pub(super) enum Ask {
     Flood { letters: u32, done: Sender<u32> },
     /// How many slots are in use.
     Slots(Sender<usize>),
+    /// How many bytes were received so far.
+    Received(Sender<usize>),
+    /// Let all who are on hold be heard, or no longer, so many times in turn; in the end they are heard.
+    Waver(u32),
+    /// Say something to all who are on hold.
+    Speak,
+    /// Close all who are on hold.
+    Dismiss,
 }
 
 #[derive(Debug)]
@@ -46,11 +54,12 @@ struct Slot {
     handed: bool,
     tail: Vec<u8>,
     half_close: bool,
+    parts: bool,
 }
 
 /// Commands: a connection that begins with `GET` is handed off, one that begins with `PUB` publishes as `perf/bare` tells; bytes
-/// that end with `BYE` are echoed and followed by FIN, with `QUIT` the connection is closed,
-/// with `PANIC` the shard panics.
+/// that end with `BYE` are echoed and followed by FIN, with `QUIT` the connection is closed, with `HOLD` it is heard no more for a while,
+/// with `BULK` it is heard in large pieces and answered in many that lie in different places, with `PANIC` the shard panics.
 #[derive(Default)]
 pub(super) struct Echo {
     shard: u16,
@@ -63,6 +72,13 @@ pub(super) struct Echo {
     game: Option<Game>,
     drops: u32,
     published: Vec<Send>,
+    received: usize,
+    held: Vec<ConnId>,
+    /// How often what is wished of them is to change still, each in a turn of its own.
+    wavers: u32,
+    pauses: Vec<ConnId>,
+    resumes: Vec<ConnId>,
+    bulk: Vec<ConnId>,
     /// Where each hand-off's listener is kept.
     listeners: Vec<Listener>,
 }
@@ -96,7 +112,11 @@ impl Echo {
             }
             slot.sending = true;
             let conn = ConnId { shard: ShardId(self.shard), generation: slot.generation, slot: place as u32 };
-            self.published.push(Send { conn, segment: Segment { batch: batch.clone(), range: 0..batch.len() as u32 } });
+            self.published.push(Send {
+                conn,
+                segment: Segment { batch: batch.clone(), range: 0..batch.len() as u32 },
+                more: Vec::new(),
+            });
         }
     }
 
@@ -123,6 +143,7 @@ impl Shard for Echo {
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], _: Now) {
         let listener = self.listeners[conn.index()];
+        self.received += bytes.len();
         let slot = self.slot(conn);
         assert!(!slot.ended, "bytes after the end");
         if slot.handed {
@@ -148,6 +169,15 @@ impl Shard for Echo {
             return self.closes.push(conn);
         }
         slot.half_close = half;
+        let (hold, bulk) = (slot.tail.ends_with(b"HOLD"), slot.tail.ends_with(b"BULK"));
+        slot.parts |= bulk;
+        if bulk {
+            self.bulk.push(conn);
+        }
+        if hold {
+            self.held.push(conn);
+            self.pauses.push(conn);
+        }
         self.dirty.push(conn.slot);
     }
 
@@ -170,6 +200,7 @@ impl Shard for Echo {
     }
 
     fn released(&mut self, conn: ConnId) {
+        self.held.retain(|own| *own != conn);
         let slot = self.slot(conn);
         slot.used = false;
         slot.generation = slot.generation.wrapping_add(1);
@@ -211,6 +242,17 @@ impl Shard for Echo {
                 let other = self.other();
                 self.letters.extend(drops.map(|ball| (other, ball)));
             }
+            Ask::Received(tell) => {
+                let _ = tell.send(self.received);
+            }
+            Ask::Waver(times) => self.wavers = times,
+            Ask::Speak => {
+                for conn in self.held.clone() {
+                    self.slot(conn).waiting.push(b'!');
+                    self.dirty.push(conn.slot);
+                }
+            }
+            Ask::Dismiss => self.closes.append(&mut self.held),
             Ask::Slots(tell) => {
                 let _ = tell.send(self.slots.iter().filter(|slot| slot.used).count());
             }
@@ -225,10 +267,21 @@ impl Shard for Echo {
         }
     }
 
-    fn tick(&mut self, _: Now) {}
+    fn tick(&mut self, _: Now) {
+        let Some(left) = self.wavers.checked_sub(1) else { return };
+        self.wavers = left;
+        if left.is_multiple_of(2) {
+            self.resumes.extend_from_slice(&self.held);
+        } else {
+            self.pauses.extend_from_slice(&self.held);
+        }
+        if left == 0 {
+            self.held.clear();
+        }
+    }
 
     fn next_deadline(&self) -> Option<Moment> {
-        None
+        (self.wavers > 0).then(Moment::default)
     }
 
     fn finish(&mut self, _: Now, out: &mut Output) {
@@ -238,14 +291,19 @@ impl Shard for Echo {
             let slot = &mut self.slots[place as usize];
             if slot.used && !slot.sending && !slot.waiting.is_empty() {
                 slot.sending = true;
-                let batch = Rc::new(std::mem::take(&mut slot.waiting));
-                let range = 0..batch.len() as u32;
-                out.sends.push(Send { conn, segment: Segment { batch, range } });
+                let bytes = std::mem::take(&mut slot.waiting);
+                let part = if slot.parts { bytes.len().div_ceil(60) } else { bytes.len() };
+                let mut segments = bytes.chunks(part).filter_map(|part| Segment::whole(part.to_vec()));
+                let segment = segments.next().expect("something waits");
+                out.sends.push(Send { conn, segment, more: segments.collect() });
                 if std::mem::take(&mut slot.half_close) {
                     out.half_closes.push(conn);
                 }
             }
         }
+        out.pauses.append(&mut self.pauses);
+        out.resumes.append(&mut self.resumes);
+        out.bulk.append(&mut self.bulk);
         out.closes.append(&mut self.closes);
         out.handoffs.append(&mut self.handoffs);
     }

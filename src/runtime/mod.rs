@@ -18,6 +18,8 @@ mod wake;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod receive_tests;
+#[cfg(test)]
 mod tests;
 
 pub use boot::{

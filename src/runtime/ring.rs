@@ -1,25 +1,27 @@
-//! A shard's own io_uring: accepts, receives and sends of all its sockets. The one file of the crate with `unsafe` in it.
+//! A shard's own io_uring: accepts, receives and sends of all its sockets. With the probe it is all of the crate with `unsafe` in it.
 //!
 //! What makes the outside safe: a segment that is being sent is held here until the kernel has let go of it; a received buffer is lent out
 //! ([`Loan`]) and the kernel may write to it again only after it was given back; and a ring that is dropped first cancels what is
 //! in flight, or, if the kernel does not let go in time, leaks the memory rather than freeing it.
 
+mod buffers;
+mod flights;
+
 use crate::{
     engine::{Listener, Segment},
     realtime::{ConnId, ShardId},
 };
+use buffers::Buffers;
+pub(super) use buffers::Loan;
+use flights::Flight;
 use io_uring::{
     IoUring, cqueue, opcode, squeue,
-    types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec},
+    types::{CancelBuilder, Fd, SubmitArgs, Timespec},
 };
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
     io,
     mem::ManuallyDrop,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-    ptr::NonNull,
-    slice,
-    sync::atomic::{AtomicU16, Ordering},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
     time::Duration,
 };
 
@@ -34,18 +36,31 @@ pub struct RingSizes {
     pub buffers: u16,
     /// Bytes of a receive buffer.
     pub buffer_bytes: u32,
+    /// The same for connections from which much comes. They take no memory before the first of those.
+    pub bulk_buffers: u16,
+    /// Bytes of such a buffer.
+    pub bulk_buffer_bytes: u32,
 }
 
 impl Default for RingSizes {
     fn default() -> RingSizes {
-        RingSizes { submissions: 1024, completions: 8192, buffers: 256, buffer_bytes: 4096 }
+        RingSizes {
+            submissions: 1024,
+            completions: 8192,
+            buffers: 256,
+            buffer_bytes: 4096,
+            bulk_buffers: 64,
+            bulk_buffer_bytes: 64 << 10,
+        }
     }
 }
 
 /// How often the submission queue may be found full in a row before the ring counts as broken.
 const FULL_TRIES: u32 = 10_000;
-const PAGE: usize = 4096;
+/// Buffers for all.
 const GROUP: u16 = 0;
+/// Those for connections from which much comes.
+const BULK: u16 = 1;
 
 /// Why a receive is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,7 +68,7 @@ pub(super) enum End {
     /// The peer will send no more.
     Finished,
     /// No buffer was free, or the kernel wants to be asked again: arm another.
-    Pause,
+    Again,
     /// It was cancelled.
     Cancelled,
     /// The connection broke.
@@ -75,13 +90,6 @@ pub(super) enum Event {
     Sent { conn: ConnId, whole: bool },
 }
 
-/// A buffer with received bytes, on loan from the ring.
-#[derive(Debug)]
-pub(super) struct Loan {
-    buffer: u16,
-    len: u32,
-}
-
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Op {
@@ -89,18 +97,11 @@ enum Op {
     Receive = 2,
     Send = 3,
     Cancel = 4,
+    ReceiveBulk = 5,
 }
 
 const fn data(op: Op, conn: ConnId) -> u64 {
     (op as u64) << 56 | (conn.generation as u64) << 32 | conn.slot as u64
-}
-
-/// A send that the kernel has, or will have with the next submit.
-#[derive(Debug)]
-struct Flight {
-    segment: Segment,
-    conn: ConnId,
-    socket: RawFd,
 }
 
 /// The ring. It stays on the thread that made it (the kernel insists), which `Segment`'s `Rc` makes sure of.
@@ -108,6 +109,8 @@ pub(super) struct Ring {
     io: IoUring,
     shard: ShardId,
     buffers: ManuallyDrop<Buffers>,
+    bulk: ManuallyDrop<Option<Buffers>>,
+    sizes: RingSizes,
     flights: ManuallyDrop<Vec<Option<Flight>>>,
     free_flights: Vec<u32>,
     arrived: Vec<cqueue::Entry>,
@@ -128,16 +131,15 @@ impl Ring {
             .setup_cqsize(sizes.completions)
             .build(sizes.submissions)
             .map_err(|fault| step("io_uring_setup", &fault))?;
-        let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes as usize);
-        // SAFETY: the ring of entries lives in `buffers`, which is freed only after the io_uring has let go of every operation
-        // (see `Drop`).
-        unsafe { io.submitter().register_buf_ring_with_flags(buffers.entries.as_ptr() as u64, sizes.buffers, GROUP, 0) }
-            .map_err(|fault| step("register_buf_ring", &fault))?;
+        let buffers = Buffers::new(GROUP, sizes.buffers, sizes.buffer_bytes as usize);
+        register(&io, &buffers, sizes.buffers, GROUP)?;
         io.submitter().register_eventfd(bell.as_raw_fd()).map_err(|fault| step("register_eventfd", &fault))?;
         let mut ring = Ring {
             io,
             shard,
             buffers: ManuallyDrop::new(buffers),
+            bulk: ManuallyDrop::new(None),
+            sizes,
             flights: ManuallyDrop::new(Vec::new()),
             free_flights: Vec::new(),
             arrived: Vec::new(),
@@ -165,14 +167,28 @@ impl Ring {
         self.push(entry.user_data(data(Op::Receive, conn)));
     }
 
-    /// Ends the receive early; [`Event::ReceiveOver`] still comes, and before it what was received until then.
-    pub(super) fn receive_no_more(&mut self, conn: ConnId) {
-        self.cancel(data(Op::Receive, conn));
+    /// As [`Ring::receive`], into large buffers.
+    pub(super) fn receive_bulk(&mut self, conn: ConnId, socket: BorrowedFd<'_>) {
+        if self.bulk.is_none() {
+            let buffers = Buffers::new(BULK, self.sizes.bulk_buffers, self.sizes.bulk_buffer_bytes as usize);
+            if let Err(fault) = register(&self.io, &buffers, self.sizes.bulk_buffers, BULK) {
+                self.fault.get_or_insert(fault);
+                return;
+            }
+            *self.bulk = Some(buffers);
+        }
+        let entry = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), BULK).build();
+        self.push(entry.user_data(data(Op::ReceiveBulk, conn)));
     }
 
-    /// Sends all of the segment, then [`Event::Sent`] comes. The socket must stay open until then. A broken peer raises no signal.
-    pub(super) fn send(&mut self, conn: ConnId, socket: BorrowedFd<'_>, segment: Segment) {
-        let flight = Flight { segment, conn, socket: socket.as_raw_fd() };
+    /// Ends the receive early; [`Event::ReceiveOver`] still comes, and before it what was received until then.
+    pub(super) fn receive_no_more(&mut self, conn: ConnId, is_bulk: bool) {
+        self.cancel(data(if is_bulk { Op::ReceiveBulk } else { Op::Receive }, conn));
+    }
+
+    /// Sends all of the segments, then [`Event::Sent`] comes. The socket must stay open until then.
+    pub(super) fn send(&mut self, conn: ConnId, socket: BorrowedFd<'_>, segment: Segment, more: Vec<Segment>) {
+        let flight = Flight::new(conn, socket.as_raw_fd(), segment, more);
         let place = self.free_flights.pop().unwrap_or_else(|| {
             self.flights.push(None);
             (self.flights.len() - 1) as u32
@@ -182,12 +198,8 @@ impl Ring {
     }
 
     fn launch(&mut self, place: u32) {
-        let Some(flight) = &self.flights[place as usize] else { return };
-        let bytes = flight.segment.bytes();
-        // The pointer stays good: the flight holds the batch until the completion, and a batch with two holders cannot be changed.
-        let entry = opcode::Send::new(Fd(flight.socket), bytes.as_ptr(), bytes.len() as u32)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
+        let Some(flight) = &mut self.flights[place as usize] else { return };
+        let entry = flight.entry();
         self.push(entry.user_data((Op::Send as u64) << 56 | u64::from(place)));
     }
 
@@ -203,8 +215,9 @@ impl Ring {
     fn push(&mut self, entry: squeue::Entry) {
         self.outstanding += 1;
         for _ in 0..FULL_TRIES {
-            // SAFETY: what the entry points to outlives the operation: receives use the registered buffers, sends point into a
-            // batch that their flight holds, and neither is freed while an operation is outstanding. Accepts and cancels point nowhere.
+            // SAFETY: what the entry points to outlives the operation: receives use the registered buffers, sends point into
+            // their flight or a batch that it holds, and neither is freed or moved while an operation is outstanding.
+            // Accepts and cancels point nowhere.
             if unsafe { self.io.submission().push(&entry) }.is_ok() {
                 return;
             }
@@ -283,16 +296,17 @@ impl Ring {
         let conn = self.named(word as u32, (word >> 32) as u16);
         match (word >> 56) as u8 {
             op if op == Op::Accept as u8 => told_accept(Listener(conn.slot as u8), result, more, events),
-            op if op == Op::Receive as u8 => self.tell_received(conn, entry, more, events),
+            op if op == Op::Receive as u8 => self.tell_received(conn, GROUP, entry, more, events),
+            op if op == Op::ReceiveBulk as u8 => self.tell_received(conn, BULK, entry, more, events),
             op if op == Op::Send as u8 => self.tell_sent(conn.slot, result, events),
             _ => {}
         }
     }
 
-    fn tell_received(&mut self, conn: ConnId, entry: &cqueue::Entry, more: bool, events: &mut Vec<Event>) {
+    fn tell_received(&mut self, conn: ConnId, group: u16, entry: &cqueue::Entry, more: bool, events: &mut Vec<Event>) {
         let result = entry.result();
         if let Some(buffer) = cqueue::buffer_select(entry.flags()) {
-            let loan = self.buffers.lend(buffer, u32::try_from(result).unwrap_or(0));
+            let loan = self.group(group).lend(buffer, u32::try_from(result).unwrap_or(0));
             if result > 0 {
                 events.push(Event::Received { conn, loan });
             } else {
@@ -302,10 +316,10 @@ impl Ring {
         if !more {
             let end = match -result {
                 0 => End::Finished,
-                libc::ENOBUFS | libc::EINTR | libc::EAGAIN => End::Pause,
+                libc::ENOBUFS | libc::EINTR | libc::EAGAIN => End::Again,
                 libc::ECANCELED => End::Cancelled,
                 fault if fault > 0 => End::Broken,
-                _ => End::Pause,
+                _ => End::Again,
             };
             events.push(Event::ReceiveOver { conn, end });
         }
@@ -314,9 +328,9 @@ impl Ring {
     fn tell_sent(&mut self, place: u32, result: i32, events: &mut Vec<Event>) {
         let Some(flight) = self.flights.get_mut(place as usize).and_then(Option::as_mut) else { return };
         let again = matches!(-result, libc::EINTR | libc::EAGAIN);
-        let sent = u32::try_from(result).unwrap_or(0);
-        flight.segment.range.start += sent.min(flight.segment.range.len() as u32);
-        let whole = flight.segment.range.is_empty();
+        let sent = usize::try_from(result).unwrap_or(0);
+        flight.advance(sent);
+        let whole = flight.is_whole();
         if !whole && (sent > 0 || again) {
             return self.launch(place);
         }
@@ -328,13 +342,29 @@ impl Ring {
 
     /// The bytes on loan.
     pub(super) fn bytes(&self, loan: &Loan) -> &[u8] {
-        self.buffers.bytes(loan)
+        match (&*self.bulk, loan.group) {
+            (Some(bulk), BULK) => bulk.bytes(loan),
+            (Some(_) | None, _) => self.buffers.bytes(loan),
+        }
     }
 
     /// The kernel may use the buffer again.
     pub(super) fn give_back(&mut self, loan: Loan) {
-        self.buffers.give_back(loan);
+        self.group(loan.group).give_back(loan);
     }
+
+    fn group(&mut self, group: u16) -> &mut Buffers {
+        match (&mut *self.bulk, group) {
+            (Some(bulk), BULK) => bulk,
+            (Some(_) | None, _) => &mut self.buffers,
+        }
+    }
+}
+
+fn register(io: &IoUring, buffers: &Buffers, count: u16, group: u16) -> io::Result<()> {
+    // SAFETY: the ring of entries lives in `buffers`, which is freed only after the io_uring has let go of every operation (see `Drop`).
+    unsafe { io.submitter().register_buf_ring_with_flags(buffers.entries.as_ptr() as u64, count, group, 0) }
+        .map_err(|fault| step("register_buf_ring", &fault))
 }
 
 fn told_accept(listener: Listener, result: i32, more: bool, events: &mut Vec<Event>) {
@@ -365,10 +395,12 @@ impl Drop for Ring {
                 self.tell(entry, &mut events);
             }
             if self.outstanding == 0 {
-                // SAFETY: no operation is left, so the kernel has no pointer to either; and nothing uses them after this.
+                // SAFETY: no operation is left, so the kernel has no pointer to any; and nothing uses them after this.
                 unsafe {
                     let _ = self.io.submitter().unregister_buf_ring(GROUP);
+                    let _ = self.io.submitter().unregister_buf_ring(BULK);
                     ManuallyDrop::drop(&mut self.buffers);
+                    ManuallyDrop::drop(&mut self.bulk);
                     ManuallyDrop::drop(&mut self.flights);
                 }
                 return;
@@ -377,80 +409,6 @@ impl Drop for Ring {
         }
         tracing::warn!(outstanding = self.outstanding, "the kernel did not let go of the ring's memory: it is left to it");
     }
-}
-
-/// The provided-buffer ring: the kernel takes buffers from it as bytes come, whatever the connection.
-struct Buffers {
-    entries: NonNull<BufRingEntry>,
-    memory: NonNull<u8>,
-    count: u16,
-    size: usize,
-    tail: u16,
-    lent: Vec<bool>,
-}
-
-impl Buffers {
-    fn new(count: u16, size: usize) -> Buffers {
-        assert!(count.is_power_of_two() && size > 0, "the kernel wants a power of two");
-        let entries = pages(usize::from(count) * size_of::<BufRingEntry>()).cast();
-        let memory = pages(usize::from(count) * size);
-        let mut buffers = Buffers { entries, memory, count, size, tail: 0, lent: vec![true; usize::from(count)] };
-        for buffer in 0..count {
-            buffers.give_back(Loan { buffer, len: 0 });
-        }
-        buffers
-    }
-
-    fn lend(&mut self, buffer: u16, len: u32) -> Loan {
-        self.lent[usize::from(buffer)] = true;
-        Loan { buffer, len }
-    }
-
-    fn bytes(&self, loan: &Loan) -> &[u8] {
-        let (place, len) = (usize::from(loan.buffer), loan.len as usize);
-        assert!(self.lent[place] && len <= self.size, "a loan of this ring");
-        // SAFETY: the buffer lies within `memory`; it is lent out, so the kernel does not write to it before it is given back,
-        // for which a `&mut` is needed, so not while this borrow lives.
-        unsafe { slice::from_raw_parts(self.memory.as_ptr().add(place * self.size), len) }
-    }
-
-    fn give_back(&mut self, loan: Loan) {
-        let place = usize::from(loan.buffer);
-        assert!(std::mem::replace(&mut self.lent[place], false), "a loan of this ring");
-        // SAFETY: the index is masked, so the entry lies within `entries`; the kernel reads it only after the tail has passed it,
-        // and the tail pointer is the one that the kernel reads, valid as long as `entries` is.
-        unsafe {
-            let entry = &mut *self.entries.as_ptr().add(usize::from(self.tail & (self.count - 1)));
-            entry.set_addr(self.memory.as_ptr().add(place * self.size) as u64);
-            entry.set_len(self.size as u32);
-            entry.set_bid(loan.buffer);
-            self.tail = self.tail.wrapping_add(1);
-            let tail = AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut());
-            tail.store(self.tail, Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        let count = usize::from(self.count);
-        // SAFETY: both were allocated by `pages` with these sizes.
-        unsafe {
-            dealloc(self.entries.as_ptr().cast(), layout(count * size_of::<BufRingEntry>()));
-            dealloc(self.memory.as_ptr(), layout(count * self.size));
-        }
-    }
-}
-
-fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, PAGE).expect("a few MiB, aligned to a power of two")
-}
-
-fn pages(bytes: usize) -> NonNull<u8> {
-    assert!(bytes > 0);
-    // SAFETY: the size is not zero.
-    let pointer = unsafe { alloc_zeroed(layout(bytes)) };
-    NonNull::new(pointer).unwrap_or_else(|| handle_alloc_error(layout(bytes)))
 }
 
 /// The descriptor as a glommio file, which reads it with its own ring. For the shard's eventfd.

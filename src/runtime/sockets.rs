@@ -20,6 +20,12 @@ impl Mark {
     pub(super) const CLOSING: Mark = Mark(1 << 3);
     /// On its way to REST.
     pub(super) const HANDING: Mark = Mark(1 << 4);
+    /// To be received in large pieces.
+    pub(super) const BULK: Mark = Mark(1 << 5);
+    /// The receive that is armed does so.
+    pub(super) const BULK_ARMED: Mark = Mark(1 << 6);
+    /// Nothing is to be received.
+    pub(super) const PAUSED: Mark = Mark(1 << 7);
 }
 
 /// One slot.

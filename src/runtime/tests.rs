@@ -21,7 +21,7 @@ use std::{
 
 const QUICK: StopTimes = StopTimes { drain: Duration::from_millis(50), goodbye: Duration::from_secs(2) };
 
-fn echo(shards: u16) -> Running<Ask> {
+pub(super) fn echo(shards: u16) -> Running<Ask> {
     echo_at("127.0.0.1:0".parse().unwrap(), shards)
 }
 
@@ -59,26 +59,26 @@ async fn rest(engine: Rc<RefCell<Echo>>, nudge: Nudge, mut stream: glommio::net:
     let _ = stream.close().await;
 }
 
-fn connect(running: &Running<Ask>) -> TcpStream {
+pub(super) fn connect(running: &Running<Ask>) -> TcpStream {
     let stream = TcpStream::connect(running.addresses()[0]).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
-fn end(running: Running<Ask>) {
+pub(super) fn end(running: Running<Ask>) {
     running.stage().stop(QUICK);
     running.join().unwrap();
 }
 
-fn slots(running: &Running<Ask>) -> usize {
+pub(super) fn slots(running: &Running<Ask>) -> usize {
     let shards = running.stage().all_counts().len() as u16;
     let (tell, told) = mpsc::channel();
     (0..shards).for_each(|shard| running.post().post(ShardId(shard), [Ask::Slots(tell.clone())]));
     (0..shards).map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap()).sum()
 }
 
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
@@ -87,7 +87,7 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Sends and reads back at the same time, since both sides' buffers are smaller than a large message.
-fn there_and_back(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn there_and_back(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
     let mut writer = stream.try_clone().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || writer.write_all(bytes).unwrap());
@@ -276,7 +276,8 @@ fn a_flood_of_letters_spills_and_still_arrives_whole_and_in_order() {
 #[test]
 fn tiny_rings_are_slow_but_right() {
     // Buffers run out, the submission queue is submitted piece by piece, and completions wait in the kernel.
-    let ring = RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64 };
+    let ring =
+        RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64, bulk_buffers: 2, bulk_buffer_bytes: 128 };
     let running = echo_on(&Plan { shards: 1, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring });
     let mut streams: Vec<_> = (0..100).map(|_| connect(&running)).collect();
     for round in 0..5u8 {
@@ -377,13 +378,30 @@ fn a_ring_that_cannot_be_had_fails_the_start_and_says_which_step() {
 /// This test binary as a server of its own, which serves until it is stopped.
 struct Child(process::Child, SocketAddr);
 
+fn number(variable: &str) -> Option<u16> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+/// Serves the echo engine until it is stopped.
+fn serve(port: u16) {
+    end_process_on_panic();
+    let signals = StopSignals::caught().unwrap();
+    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], port)), 1);
+    let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
+    running.stop_on(&signals, StopTimes { drain, ..QUICK });
+    println!("\n{LISTENING}{}", running.addresses()[0]);
+    running.join().unwrap();
+    process::exit(0);
+}
+
 /// What a child says before its address.
 const LISTENING: &str = "listening on ";
 
 impl Child {
     fn start(open_files: u32, drain: Duration) -> Child {
         let own = std::env::current_exe().unwrap();
-        let command = format!("ulimit -n {open_files}; exec '{}' runtime::tests::serve --exact --nocapture", own.display());
+        let command =
+            format!("ulimit -n {open_files}; exec '{}' runtime::tests::sigterm_ends_well --exact --nocapture", own.display());
         let mut shell = process::Command::new("sh");
         shell.args(["-c", &command]).env("PORT", "0").env("DRAIN_MS", drain.as_millis().to_string());
         let mut child = shell.stdout(process::Stdio::piped()).stderr(process::Stdio::null()).spawn().unwrap();
@@ -428,8 +446,13 @@ fn sigterm_drains_and_a_second_one_ends_at_once() {
     assert_eq!(code.unwrap().code(), Some(128 + 15));
 }
 
+/// With `PORT` it is the child that such tests start: `PORT=9000 cargo test --release --lib runtime::tests::sigterm_ends_well` serves the
+/// echo engine, the counterpart of the yardstick in `perf/bare`.
 #[test]
 fn sigterm_ends_well() {
+    if let Some(port) = number("PORT") {
+        return serve(port);
+    }
     let mut child = Child::start(1000, Duration::from_millis(50));
     let mut stream = child.connect();
     assert_eq!(there_and_back(&mut stream, b"hello"), b"hello");
@@ -454,22 +477,4 @@ fn without_descriptors_peers_are_turned_away_and_it_goes_on_when_there_are_some(
     assert!(kept.len() > 20 && away.len() > 100, "{} served and {} turned away", kept.len(), away.len());
     drop((kept, away));
     until("served again", || served(&mut child.connect()));
-}
-
-/// The entry of the children that the tests above start, which tell it the port; as a test of its own it has nothing to do.
-/// `PORT=9000 cargo test --release --lib runtime::tests::serve` serves the echo engine, the counterpart of the yardstick in `perf/bare`.
-#[test]
-fn serve() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    if number("PORT").is_none() {
-        return;
-    }
-    end_process_on_panic();
-    let signals = StopSignals::caught().unwrap();
-    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], number("PORT").unwrap_or(9000))), 1);
-    let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
-    running.stop_on(&signals, StopTimes { drain, ..QUICK });
-    println!("\n{LISTENING}{}", running.addresses()[0]);
-    running.join().unwrap();
-    process::exit(0);
 }

@@ -6,13 +6,14 @@
 //! other threads write.
 
 mod accept;
+mod receive;
 
 use super::{
     clock::Clock,
     counts::ShardCounts,
     mesh::{MeshEnd, Post},
     nudge::Nudge,
-    ring::{End, Event, Loan, Ring, RingSizes, glommio_file, glommio_stream},
+    ring::{Event, Ring, RingSizes, glommio_file, glommio_stream},
     shard::{Control, Shard},
     sockets::{Mark, Sockets},
     stop::{Phase, Stage},
@@ -37,6 +38,8 @@ use std::{
 
 /// Completions after which a turn goes on to the rest of its work.
 const TURN_EVENTS: usize = 4096;
+/// Received bytes after which it does so: what is to be sent of them is warm still, and whoever is to be read no more is not read for long.
+const TURN_BYTES: usize = 1 << 20;
 /// Letters (and as many answers) taken in one turn.
 const TURN_LETTERS: usize = 1024;
 /// The clock is read again after a batch longer than this.
@@ -256,7 +259,8 @@ impl<E: Shard> Pump<E> {
             engine.sent(conn, false, now);
         }
         let mut events = std::mem::take(&mut self.events);
-        while heard < TURN_EVENTS {
+        let mut bytes = 0;
+        while heard < TURN_EVENTS && bytes < TURN_BYTES {
             self.ring.reap(&mut events);
             if events.is_empty() {
                 break;
@@ -265,6 +269,9 @@ impl<E: Shard> Pump<E> {
             // A few dozen at a time: a deadline set in a long turn must not count from the turn's beginning.
             now = self.clock.now();
             for event in events.drain(..) {
+                if let Event::Received { loan, .. } = &event {
+                    bytes += loan.len();
+                }
                 self.happened(event, engine, now);
             }
         }
@@ -283,37 +290,6 @@ impl<E: Shard> Pump<E> {
             Event::Received { conn, loan } => self.received(conn, loan, engine, now),
             Event::ReceiveOver { conn, end } => self.receive_over(conn, end, engine, now),
             Event::Sent { conn, whole } => self.sent(conn, whole, engine, now),
-        }
-    }
-
-    fn received(&mut self, conn: ConnId, loan: Loan, engine: &mut E, now: Now) {
-        if let Some(socket) = self.sockets.at(conn) {
-            let bytes = self.ring.bytes(&loan);
-            if socket.has(Mark::HANDING) {
-                let handoff = self.handing.iter_mut().find(|handoff| handoff.conn == conn);
-                handoff.expect("marked as handing").head.extend_from_slice(bytes);
-            } else if !socket.has(Mark::CLOSING) {
-                engine.received(conn, bytes, now);
-            }
-        }
-        self.ring.give_back(loan);
-    }
-
-    fn receive_over(&mut self, conn: ConnId, end: End, engine: &mut E, now: Now) {
-        let Some(socket) = self.sockets.at(conn) else { return };
-        socket.clear(Mark::RECEIVING);
-        if socket.has(Mark::CLOSING) || socket.has(Mark::HANDING) {
-            return self.settle(conn, engine);
-        }
-        match end {
-            End::Finished | End::Broken => engine.ended(conn, now),
-            End::Pause | End::Cancelled => {
-                socket.set(Mark::RECEIVING);
-                if let Some(descriptor) = socket.descriptor() {
-                    self.ring.receive(conn, descriptor);
-                }
-                self.counts().receive_pauses.add(1);
-            }
         }
     }
 
@@ -373,6 +349,7 @@ impl<E: Shard> Pump<E> {
             self.send(send);
         }
         self.counts().sends.add(sends as u64);
+        let receives = self.change_receives(output);
         self.ring.submit();
         for conn in output.half_closes.drain(..) {
             self.half_close(conn);
@@ -383,16 +360,16 @@ impl<E: Shard> Pump<E> {
         for handoff in output.handoffs.drain(..) {
             self.hand_off(handoff, engine);
         }
-        busy
+        busy || receives
     }
 
-    fn send(&mut self, Send { conn, segment }: Send) {
+    fn send(&mut self, Send { conn, segment, more }: Send) {
         match self.sockets.at(conn) {
             Some(socket) if !socket.has(Mark::CLOSING) && !socket.has(Mark::HANDING) => {
                 debug_assert!(!socket.has(Mark::SENDING), "one send in flight for each connection");
                 socket.set(Mark::SENDING);
                 if let Some(descriptor) = socket.descriptor() {
-                    self.ring.send(conn, descriptor, segment);
+                    self.ring.send(conn, descriptor, segment, more);
                 }
             }
             _ => self.refused.push(conn),
@@ -429,7 +406,8 @@ impl<E: Shard> Pump<E> {
         socket.set(Mark::HANDING);
         self.handing.push(handoff);
         if socket.has(Mark::RECEIVING) {
-            self.ring.receive_no_more(conn);
+            let is_bulk = socket.has(Mark::BULK_ARMED);
+            self.ring.receive_no_more(conn, is_bulk);
             self.ring.submit();
         }
         self.settle(conn, engine);

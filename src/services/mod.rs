@@ -1,8 +1,17 @@
-//! What the house asks of the outside: permission services over HTTP; the key files of its own folder; passwords.
+//! What the house asks of the outside: permission services, language models and tools over HTTP; the key files of its own folder;
+//! passwords.
 
 pub mod keys;
+pub mod models;
+pub mod outbound;
 pub mod passwords;
 pub mod permission;
+#[cfg(test)]
+mod stub;
+pub mod tools;
 
+pub use models::Endpoint;
+pub use outbound::SetupFault;
 pub use passwords::{PasswordFault, Passwords};
-pub use permission::{PermissionService, ServiceFault, SetupFault};
+pub use permission::{PermissionService, ServiceFault};
+pub use tools::HttpTool;

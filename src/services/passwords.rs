@@ -1,20 +1,31 @@
-//! The passwords of those who sign in here: Argon2id, on the bridge's threads that may block, a few at a time.
+//! The passwords of those who sign in here: Argon2id, on a few threads of their own.
 //!
 //! A hash takes 19 MiB and some 20 ms of a core, so that nobody guesses quickly; a bound on both waiting and working ones keeps a
-//! flood of guesses from the memory, the cores and the reads of everybody else.
+//! flood of guesses from the memory and the cores of everybody else. There may be no core to spare, so the threads have a low
+//! priority: a shard that has something to do takes the core from them at once.
 
-use crate::bridge::Bridge;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, RECOMMENDED_SALT_LEN, Version, password_hash};
-use std::{fmt, sync::Arc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rustix::process::setpriority_process;
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// The cost of a hash: OWASP's "Password Storage Cheat Sheet", Argon2id: 19 MiB, two passes, one lane.
 const PARAMS: Params = match Params::new(19 * 1024, 2, 1, None) {
     Ok(params) => params,
     Err(_) => panic!("these are right"),
 };
-/// Hashes that are made at a time: as many of the bridge's threads are left to those that read records.
+/// Hashes that are made at a time, each by a thread.
 const WORKING: usize = 2;
+/// The niceness of these threads (sched(7)): a tenth of what a shard gets where both want the core all the time, so that nobody waits for
+/// ever who signs in to a machine that is full.
+const NICENESS: i32 = 10;
 /// Those that may be under way, waiting ones included: about half a second of work.
 const UNDER_WAY: usize = 64;
 /// Nobody's: checked where there is no such account, so that it takes as long as where there is one.
@@ -40,51 +51,78 @@ impl fmt::Display for PasswordFault {
 
 impl std::error::Error for PasswordFault {}
 
-/// The hashing of passwords, one for the process. Cloning shares its bounds.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The hashing of passwords, one for the process. Cloning shares its threads and their bounds; they end when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    bridge: Bridge,
+    jobs: Sender<Job>,
     under_way: Arc<Semaphore>,
-    working: Arc<Semaphore>,
-}
-
-/// Held until the work is done, even when nobody waits for it any more.
-struct Place {
-    _under_way: OwnedSemaphorePermit,
-    _working: OwnedSemaphorePermit,
 }
 
 impl Passwords {
-    /// Works on this bridge.
-    pub fn new(bridge: Bridge) -> Passwords {
-        let bound = |places| Arc::new(Semaphore::new(places));
-        Passwords { bridge, under_way: bound(UNDER_WAY), working: bound(WORKING) }
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// A system that gives none.
+    pub fn start() -> io::Result<Passwords> {
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..WORKING {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name("passwords".to_owned()).spawn(move || work(&queue))?;
+        }
+        Ok(Passwords { jobs, under_way: Arc::new(Semaphore::new(UNDER_WAY)) })
     }
 
     /// A password's hash as a PHC string, with a new salt.
+    ///
+    /// # Errors
+    /// See [`PasswordFault`].
     pub async fn hash(&self, password: String) -> Result<String, PasswordFault> {
-        let place = self.place().await?;
-        let work = move || {
-            let _place = place;
-            hash(&password)
-        };
-        self.bridge.call(work).await.unwrap_or(Err(PasswordFault::Failed))
+        self.call(move || hash(&password)).await
     }
 
     /// Whether the password is the one behind `known`, a PHC string. Without one it is not, which takes as long to say.
+    ///
+    /// # Errors
+    /// See [`PasswordFault`].
     pub async fn check(&self, password: String, known: Option<String>) -> Result<bool, PasswordFault> {
-        let place = self.place().await?;
-        let work = move || {
-            let _place = place;
-            check(&password, known.as_deref())
-        };
-        self.bridge.call(work).await.unwrap_or(Err(PasswordFault::Failed))
+        self.call(move || check(&password, known.as_deref())).await
     }
 
-    async fn place(&self) -> Result<Place, PasswordFault> {
-        let under_way = self.under_way.clone().try_acquire_owned().map_err(|_| PasswordFault::Crowded)?;
-        let working = self.working.clone().acquire_owned().await.map_err(|_| PasswordFault::Failed)?;
-        Ok(Place { _under_way: under_way, _working: working })
+    async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, PasswordFault> + Send + 'static,
+    ) -> Result<T, PasswordFault> {
+        let place = self.under_way.clone().try_acquire_owned().map_err(|_| PasswordFault::Crowded)?;
+        let (sender, answer) = oneshot::channel();
+        let job = move || {
+            // Nobody waits for it any more.
+            if sender.is_closed() {
+                return;
+            }
+            let outcome = job();
+            // Held until the work is done, even when nobody waits for it by then.
+            drop::<OwnedSemaphorePermit>(place);
+            let _ = sender.send(outcome);
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| PasswordFault::Failed)?;
+        answer.await.unwrap_or(Err(PasswordFault::Failed))
+    }
+}
+
+/// One thread's work.
+fn work(queue: &Mutex<Receiver<Job>>) {
+    // Where that is forbidden hashes are made all the same.
+    let _ = setpriority_process(None, NICENESS);
+    loop {
+        // Whoever waits for a job holds the lock; the other waits for the lock.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
     }
 }
 
@@ -92,14 +130,16 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMS)
 }
 
-fn hash(password: &str) -> Result<String, PasswordFault> {
+/// As [`Passwords::hash`], here and now: for a process that serves nobody.
+pub fn hash(password: &str) -> Result<String, PasswordFault> {
     let mut salt = [0; RECOMMENDED_SALT_LEN];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| PasswordFault::Failed)?;
     let hash = argon2().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| PasswordFault::Failed)?;
     Ok(hash.to_string())
 }
 
-fn check(password: &str, known: Option<&str>) -> Result<bool, PasswordFault> {
+/// As [`Passwords::check`], here and now.
+pub fn check(password: &str, known: Option<&str>) -> Result<bool, PasswordFault> {
     match argon2().verify_password(password.as_bytes(), known.unwrap_or(NOBODYS)) {
         Ok(()) => Ok(known.is_some()),
         Err(password_hash::Error::PasswordInvalid) => Ok(false),
@@ -115,10 +155,7 @@ mod tests {
     use std::future::Future;
 
     fn with_passwords<T>(test: impl FnOnce(Passwords) -> T) -> T {
-        let (bridge, thread) = Bridge::start().unwrap();
-        let result = test(Passwords::new(bridge));
-        thread.join().unwrap();
-        result
+        test(Passwords::start().unwrap())
     }
 
     #[test]
@@ -151,16 +188,33 @@ mod tests {
     #[test]
     fn a_flood_is_refused_and_leaves_nothing_behind() {
         with_passwords(|passwords| {
-            let held = passwords.working.clone().try_acquire_many_owned(WORKING as u32).unwrap();
+            let (open, gate) = channel::<()>();
+            let gate = Arc::new(Mutex::new(gate));
+            for _ in 0..WORKING {
+                let gate = Arc::clone(&gate);
+                passwords.jobs.send(Box::new(move || assert!(gate.lock().unwrap().recv().is_err()))).unwrap();
+            }
             let mut waiting: Vec<_> = (0..UNDER_WAY).map(|_| Box::pin(passwords.check("12345678".to_owned(), None))).collect();
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(waiting.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
             assert_eq!(block_on(passwords.check("12345678".to_owned(), None)), Err(PasswordFault::Crowded));
             let (first, last) = (waiting.remove(0), waiting.pop().unwrap());
+            // Their places are not free before a thread has seen that nobody waits.
             drop(waiting);
-            drop(held);
+            assert_eq!(block_on(passwords.check("12345678".to_owned(), None)), Err(PasswordFault::Crowded));
+            drop(open);
             assert_eq!(block_on(zip(first, last)), (Ok(false), Ok(false)));
-            assert_eq!(passwords.under_way.available_permits(), UNDER_WAY);
+            let all = block_on(passwords.under_way.acquire_many(UNDER_WAY as u32));
+            assert!(all.is_ok(), "every place is free again");
+        });
+    }
+
+    #[test]
+    fn hashes_give_way_to_everything_else() {
+        with_passwords(|passwords| {
+            let niceness = passwords.call(|| rustix::process::getpriority_process(None).map_err(|_| PasswordFault::Failed));
+            assert_eq!(block_on(niceness), Ok(NICENESS));
+            assert_ne!(rustix::process::getpriority_process(None), Ok(NICENESS), "of those threads alone");
         });
     }
 }

@@ -1,7 +1,8 @@
 //! A permission service: asked over HTTP whether an account may do something. Contract: the presence page, "Permission".
 
+use super::outbound::{self, BodyFault, SetupFault};
 use crate::auth::PermissionQuestion;
-use reqwest::{Client, Response, StatusCode, Url, redirect::Policy};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::Serialize;
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -54,26 +55,6 @@ impl fmt::Display for ServiceFault {
 
 impl std::error::Error for ServiceFault {}
 
-/// Why a service cannot be asked at all, found at start.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SetupFault {
-    /// Not an `http` or `https` URL with a host.
-    Url,
-    /// The client could not be made; for `https` most often because the machine has no CA certificates.
-    Client(String),
-}
-
-impl fmt::Display for SetupFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SetupFault::Url => f.write_str("not an http or https URL with a host"),
-            SetupFault::Client(why) => write!(f, "no client for it (are CA certificates installed?): {why}"),
-        }
-    }
-}
-
-impl std::error::Error for SetupFault {}
-
 /// One permission service with its pool of connections, at most [`MAX_QUESTIONS`]. Cloning shares the pool. `Debug` shows the
 /// host, not what else the URL may hold.
 #[derive(Clone)]
@@ -89,16 +70,7 @@ impl PermissionService {
     ///
     /// For `https` reads the machine's CA certificates from its files.
     pub fn new(url: &str, timeout: Duration) -> Result<PermissionService, SetupFault> {
-        let url = Url::parse(url).map_err(|_| SetupFault::Url)?;
-        let secure = match url.scheme() {
-            "http" => false,
-            "https" => true,
-            _ => return Err(SetupFault::Url),
-        };
-        let builder = Client::builder().redirect(Policy::none()).no_proxy().http1_only().user_agent("homeroom");
-        // Without certificates to load, plain http works on a machine that has none.
-        let builder = if secure { builder.https_only(true) } else { builder.tls_certs_only([]) };
-        let client = builder.build().map_err(|error| SetupFault::Client(told(&error)))?;
+        let (url, client) = outbound::client(url)?;
         Ok(PermissionService { url, client, timeout, places: Arc::new(Semaphore::new(MAX_QUESTIONS)) })
     }
 
@@ -150,18 +122,11 @@ impl<'a> Body<'a> {
     }
 }
 
-async fn bounded(mut answer: Response) -> Result<Vec<u8>, ServiceFault> {
-    if answer.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
-        return Err(ServiceFault::TooLarge);
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(fault)? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(ServiceFault::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+async fn bounded(answer: Response) -> Result<Vec<u8>, ServiceFault> {
+    outbound::body(answer, MAX_ANSWER_BYTES).await.map_err(|error| match error {
+        BodyFault::TooLarge => ServiceFault::TooLarge,
+        BodyFault::Broken(error) => fault(error),
+    })
 }
 
 fn allows(body: &[u8], action: &str) -> Result<bool, ServiceFault> {
@@ -173,25 +138,16 @@ fn fault(error: reqwest::Error) -> ServiceFault {
     if error.is_timeout() { ServiceFault::TimedOut } else { ServiceFault::Unreachable }
 }
 
-/// The error with its causes, which reqwest leaves out.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Account, Action, ServiceId};
+    use crate::{
+        auth::{Account, Action, ServiceId},
+        services::stub::{answer, on_tokio, request},
+    };
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::{TcpListener, TcpStream},
+        net::TcpListener,
     };
     use uuid::Uuid;
 
@@ -202,29 +158,6 @@ mod tests {
     fn question(action: Action) -> PermissionQuestion {
         let account = Account { subject: "u1".into(), audience: "dev.usr.example.org:x".into() };
         PermissionQuestion { service: ServiceId(0), account, classroom: Uuid::from_u128(0xC1A55), action }
-    }
-
-    fn on_tokio<F: Future>(work: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-    }
-
-    /// Reads one request whole and returns it.
-    async fn request(stream: &mut TcpStream) -> String {
-        let mut read = Vec::new();
-        loop {
-            let text = String::from_utf8_lossy(&read).into_owned();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-                if body.len() >= length.unwrap_or(0) {
-                    return text;
-                }
-            }
-            assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0, "the request ended early");
-        }
-    }
-
-    fn answer(status: &str, body: &str) -> String {
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     }
 
     /// Asks a server that answers its first connection with `wire` and then, when it is to `hang`, keeps it open. Returns what it

@@ -8,7 +8,7 @@ use crate::{
             Participant, QuizRow,
         },
     },
-    realtime::StoreFault,
+    realtime::{StoreFault, UnixMicros},
 };
 
 /// The result of a read. [`StoreFault::Busy`] while another holds the records, [`StoreFault::Failed`] when they cannot be read.
@@ -27,6 +27,9 @@ pub trait Library: Send + Sync {
 
     /// Every key that is good, of all owners, by their beginning.
     fn keys(&self) -> Read<Vec<Key>>;
+
+    /// Everyone who signs in here: the name, and when the password was set.
+    fn accounts(&self) -> Read<Vec<(String, UnixMicros)>>;
 
     /// One who signs in here.
     fn account(&self, name: &str) -> Read<Option<Account>>;

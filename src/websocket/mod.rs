@@ -1,11 +1,13 @@
-//! RFC 6455 over memory: how a connection begins (`upgrade`), what its bytes say (`session`), what is said to it (`frame`), how
-//! it ends (`close`). Pure.
+//! RFC 6455 over memory: how a connection begins (`upgrade`), what its bytes say (`session`; `bulk` where they are many), what is said to
+//! it (`frame`), how it ends (`close`). Pure.
 
+pub mod bulk;
 pub mod close;
 pub mod frame;
 pub mod session;
 pub mod upgrade;
 
+pub use bulk::{BulkSession, Pieces, Said};
 pub use close::CloseReason;
 pub use frame::Opcode;
 pub use session::{Event, Limits, Scratch, Session};

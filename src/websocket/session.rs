@@ -109,7 +109,7 @@ struct Partial {
 
 /// The bytes of a header that is incomplete. tungstenite gets whole headers only, so both see the same frames.
 #[derive(Debug, Default)]
-struct Collected {
+pub(super) struct Collected {
     bytes: [u8; HEADER_BYTES],
     length: usize,
 }
@@ -124,9 +124,9 @@ struct Frame {
 
 /// What the walk needs of a header.
 #[derive(Clone, Copy)]
-struct Announced {
-    header_length: usize,
-    payload_length: u64,
+pub(super) struct Announced {
+    pub(super) header_length: usize,
+    pub(super) payload_length: u64,
     is_final: bool,
     is_control: bool,
 }
@@ -187,37 +187,50 @@ impl Session {
         out: &mut Vec<u8>,
         deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
     ) -> Result<(), CloseReason> {
-        while !bytes.is_empty() {
-            let step = match &mut self.0 {
-                State::Ended => return Ok(()),
-                State::Partial(partial) => partial.step(&mut bytes, limits, out, deliver),
-                State::Idle => match whole_message(bytes, limits) {
-                    Ok(Some(length)) => {
-                        let (frame, rest) = bytes.split_at(length);
-                        bytes = rest;
-                        let step = read(&mut scratch.0, Pipe { input: frame, output: out }, deliver);
-                        if !matches!(step, Ok(Step::Message)) {
-                            // A context that has seen an end or a fault never serves another connection.
-                            *scratch = Scratch::new();
-                        }
-                        step
+        while !bytes.is_empty() && !self.ended() {
+            self.step(scratch, &mut bytes, limits, out, deliver)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message, or what there is of one. Of no bytes, or after the end, it takes nothing.
+    pub(super) fn step(
+        &mut self,
+        scratch: &mut Scratch,
+        bytes: &mut &[u8],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+        deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
+    ) -> Result<(), CloseReason> {
+        let step = match &mut self.0 {
+            State::Ended => return Ok(()),
+            State::Partial(partial) => partial.step(bytes, limits, out, deliver),
+            State::Idle => match whole_message(bytes, limits) {
+                Ok(Some(length)) => {
+                    let (frame, rest) = bytes.split_at(length);
+                    *bytes = rest;
+                    let step = read(&mut scratch.0, Pipe { input: frame, output: out }, deliver);
+                    if !matches!(step, Ok(Step::Message)) {
+                        // A context that has seen an end or a fault never serves another connection.
+                        *scratch = Scratch::new();
                     }
-                    Ok(None) => {
-                        self.0 = State::Partial(Box::new(Partial::new(limits)));
-                        continue;
-                    }
-                    Err(reason) => Err(reason),
-                },
-            };
-            match step {
-                Ok(Step::Message) => self.0 = State::Idle,
-                Ok(Step::Incomplete) => {}
-                Ok(Step::Closed) => self.0 = State::Ended,
-                Err(reason) => {
-                    self.0 = State::Ended;
-                    frame::close(out, Some(reason.code()), "");
-                    return Err(reason);
+                    step
                 }
+                Ok(None) => {
+                    self.0 = State::Partial(Box::new(Partial::new(limits)));
+                    return Ok(());
+                }
+                Err(reason) => Err(reason),
+            },
+        };
+        match step {
+            Ok(Step::Message) => self.0 = State::Idle,
+            Ok(Step::Incomplete) => {}
+            Ok(Step::Closed) => self.0 = State::Ended,
+            Err(reason) => {
+                self.0 = State::Ended;
+                frame::close(out, Some(reason.code()), "");
+                return Err(reason);
             }
         }
         Ok(())
@@ -246,7 +259,7 @@ fn whole_message(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, CloseRe
 ///
 /// tungstenite parses it again. This look ahead is our own because `FrameHeader::parse` cost a tenth of the time that a small
 /// message takes.
-fn announced(bytes: &[u8], limits: &Limits) -> Result<Option<Announced>, CloseReason> {
+pub(super) fn announced(bytes: &[u8], limits: &Limits) -> Result<Option<Announced>, CloseReason> {
     let [first, second, ..] = *bytes else { return Ok(None) };
     let is_final = first & FINAL != 0;
     let opcode = first & OPCODE;
@@ -324,8 +337,17 @@ fn blame(error: &Error) -> CloseReason {
 }
 
 impl Collected {
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// What there is of it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
     /// Takes what belongs to the header, and no more.
-    fn take(&mut self, bytes: &mut &[u8]) {
+    pub(super) fn take(&mut self, bytes: &mut &[u8]) {
         loop {
             let wanted = self.wanted().min(self.length + bytes.len());
             if wanted == self.length {

@@ -91,6 +91,15 @@ pub fn plain_get(bytes: &[u8]) -> Option<(&str, Option<&str>)> {
     if request.method == Some("GET") { request.path.and_then(path_and_query) } else { None }
 }
 
+/// The value of a header of a complete head, if it is there once and is text.
+pub fn header_of<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut headers = [EMPTY_HEADER; HEADERS];
+    let mut request = Request::new(&mut headers);
+    let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    request.parse(&bytes[start..]).ok().filter(Status::is_complete)?;
+    only(request.headers, name).ok().flatten()
+}
+
 /// Appends the answer that makes the connection a WebSocket. `protocol` must be one of those on offer; neither it nor a header
 /// may hold a line end.
 pub fn accept(upgrade: &Upgrade<'_>, extra_headers: &[(&str, &str)], protocol: Option<&str>, out: &mut Vec<u8>) {

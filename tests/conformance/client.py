@@ -5,6 +5,7 @@ import json
 import os
 import random
 import socket
+import struct
 import time
 from dataclasses import dataclass
 
@@ -44,8 +45,8 @@ class _Muteable(ClientProtocol):
 class Socket(asyncio.Protocol):
     """One connection. Frames wait in the order of their coming; Pings are answered, noted in `pings` and passed over by the readers."""
 
-    def __init__(self, uri: str, answers_pings: bool = True):
-        self.protocol = _Muteable(parse_uri(uri))
+    def __init__(self, uri: str, answers_pings: bool = True, subprotocols: tuple[str, ...] = ()):
+        self.protocol = _Muteable(parse_uri(uri), subprotocols=subprotocols or None, max_size=None)
         self.protocol.answers_pings = answers_pings
         self.response: Response | None = None
         self.opened = asyncio.get_running_loop().create_future()
@@ -212,17 +213,18 @@ class Socket(asyncio.Protocol):
 
 
 async def open_socket(
-    house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True, port: int | None = None
+    house, shard: int | None = None, path: str = "/ws", answers_pings: bool = True, port: int | None = None,
+    subprotocols: tuple[str, ...] = (), local: tuple[str, int] | None = None,
 ) -> Socket:
     """An upgraded connection to the presence listener (or to `port`); with `shard`, one that this shard took: the kernel's hash
-    decides, so it is tried until it fits."""
+    decides, so it is tried until it fits. `local` is where it comes from, if that matters."""
     loop = asyncio.get_running_loop()
     port = port or house.presence_port
     for _ in range(200):
         uri = f"ws://127.0.0.1:{port}{path}"
-        local = (f"127.0.0.{random.randint(2, 250)}", 0)
         _, made = await loop.create_connection(
-            lambda: Socket(uri, answers_pings), "127.0.0.1", port, local_addr=local
+            lambda: Socket(uri, answers_pings, subprotocols), "127.0.0.1", port,
+            local_addr=local or (f"127.0.0.{random.randint(2, 250)}", 0),
         )
         OPENED.append(made)
         await asyncio.wait_for(made.opened, 10)
@@ -230,6 +232,20 @@ async def open_socket(
             return made
         made.abort()
     raise AssertionError(f"no connection of 200 came to shard {shard}")
+
+
+async def address_of(house, shard: int) -> tuple[str, int]:
+    """An address from which connections to the presence listener come to this shard: for those that cannot be tried until they fit. The
+    one that finds it out ends by a reset, so that the address is free at once."""
+    while True:
+        found = await open_socket(house)
+        address = found.transport.get_extra_info("sockname")
+        found.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        found.abort()
+        while (await found.next()).kind != "end":
+            pass
+        if found.shard == shard:
+            return address
 
 
 async def sign_in(house, room, token: str, label: str = "web", shard: int | None = None, **options) -> Socket:

@@ -8,9 +8,10 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house", "quiz")
+pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium")
 
 import client  # noqa: E402
+import labs  # noqa: E402
 import quiz  # noqa: E402
 from house import BINARY, House  # noqa: E402
 from permission import PermissionService  # noqa: E402
@@ -118,3 +119,25 @@ def teacher(house, http, name):
 def colleague(house, http, name):
     """Another one."""
     return quiz.Owner(house, http, name("colleague"))
+
+
+@pytest.fixture
+async def lab(house, http, name):
+    """Labs on the shared server, with an admin and the contract's template."""
+    lab = await labs.Lab(house, http, name).open()
+    yield lab
+    await lab.close()
+
+
+@pytest.fixture
+async def build_lab(build, http, name):
+    """Starts servers of a test's own with labs: `await build_lab(labs={"heartbeat_interval": "1s"})`."""
+    started = []
+
+    async def start(**settings) -> labs.Lab:
+        started.append(await labs.Lab(build(**settings), http, name).open())
+        return started[-1]
+
+    yield start
+    for lab in started:
+        await lab.close()

@@ -13,7 +13,7 @@ import httpx
 import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("TESTS_BINARY", ROOT / "target/release/homeroom"))
+BINARY = Path(os.environ.get("TESTS_BINARY", ROOT / "target/release/homeroom")).resolve()
 
 
 class Failure(AssertionError):
@@ -25,7 +25,7 @@ class Ports:
 
     def __init__(self):
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-        self.at = 20_000 + 700 * int(worker.removeprefix("gw"))
+        self.at = int(os.environ.get("TESTS_PORTS", 20_000)) + 700 * int(worker.removeprefix("gw"))
 
     def free(self) -> int:
         """A port that nobody listens at."""
@@ -67,6 +67,7 @@ class House:
         self.presence_port = PORTS.free()
         self.quiz_port = PORTS.free()
         self.internal_port = PORTS.free()
+        self.labs_port = self.presence_port  # as is the default
         self.process: subprocess.Popen | None = None
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
@@ -92,6 +93,7 @@ class House:
                 "internal": {"bind": f"127.0.0.1:{self.internal_port}"},
             },
             "presence": {"issuers": issuers, "permissions": permissions},
+            "labs": {f"{what}_a_minute": 1_000_000 for what in ("logins", "creations", "requests")},
             "test": {"endpoints": True},
         }
         self.config.write_text(toml(merged(shared, settings or {})))
@@ -105,6 +107,11 @@ class House:
     def quiz(self) -> str:
         """The quiz listener."""
         return f"http://127.0.0.1:{self.quiz_port}"
+
+    @property
+    def labs(self) -> str:
+        """The labs listener."""
+        return f"http://127.0.0.1:{self.labs_port}"
 
     @property
     def internal(self) -> str:

@@ -273,10 +273,11 @@ async def is_true_soon(condition, timeout: float = 5):
         await asyncio.sleep(0.02)
 
 
-async def knock(house, target: str, *headers: str, method: str = "GET") -> Response:
-    """One request by raw bytes; the answer, with its body, be it 101 or a refusal."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.quiz_port)
-    lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{house.quiz_port}", *headers, "", ""]
+async def knock(house, target: str, *headers: str, method: str = "GET", port: int | None = None) -> Response:
+    """One request by raw bytes, to the quiz listener or to `port`; the answer, with its body, be it 101 or a refusal."""
+    port = port or house.quiz_port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
     writer.write("\r\n".join(lines).encode("latin-1"))
     try:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)

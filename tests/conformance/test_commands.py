@@ -8,6 +8,7 @@ import re
 import secrets
 import signal
 import subprocess
+import termios
 import time
 import tomllib
 
@@ -166,6 +167,26 @@ def test_an_owner_signs_in_with_the_password_that_was_asked_for(build):
     assert signed_in(house, "nobody", second).status_code == 401
 
 
+async def test_a_new_password_ends_the_tokens_of_the_old_one(build):
+    house = build()
+    made = []
+    for password in (secrets.token_hex(8), secrets.token_hex(8)):
+        assert owner(house, "mary", f"{password}\n").returncode == 0
+        assert owner(house, "john", f"{password}\n").returncode == 0
+        made.append([signed_in(house, name, password).json()["data"]["access_token"] for name in ("mary", "john")])
+        house.secrets += [password, *made[-1]]
+    operators = run("token", "quiz", "--config", str(house.config), "--subject", "mary").stdout.strip()
+    house.secrets.append(operators)
+    for _ in range(2):  # also after a restart
+        for token, status in [*((old, 401) for old in made[0]), *((new, 200) for new in made[1]), (operators, 200)]:
+            listed = httpx.get(f"{house.quiz}/api/v1/quizzes", headers={"authorization": f"Bearer {token}"}, trust_env=False)
+            assert listed.status_code == status, listed.text
+            socket = httpx.get(f"{house.quiz}/ws", params={"token": token}, trust_env=False)
+            assert socket.status_code == (426 if status == 200 else 401), socket.text
+        house.stop()
+        house.start()
+
+
 def test_an_owner_that_cannot_be_made_is_told_why(build):
     house = build()
     for name, said in (("mary", "short\n"), ("mary", ""), ("Mary", f"{secrets.token_hex(8)}\n")):
@@ -200,6 +221,17 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(build):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code, shown
         assert password.encode() not in shown, "the password was shown"
     assert signed_in(house, "mary", password).status_code == 200
+
+
+def test_whoever_gives_up_at_the_password_finds_the_terminal_as_it_was():
+    child, ours = pty.fork()
+    if child == 0:
+        os.execv(BINARY, [BINARY, "owner", "mary"])
+    heard(ours, b"Password: ")
+    os.write(ours, b"half a pass\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGINT
+    assert termios.tcgetattr(ours)[3] & termios.ECHO
+    os.close(ours)
 
 
 def heard(terminal: int, until: bytes | None) -> bytes:

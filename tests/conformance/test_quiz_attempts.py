@@ -4,12 +4,13 @@ import asyncio
 import json
 import re
 import time
+import uuid
 
 import pytest
 
 from house import ROOT
 from quiz import (
-    CHOICE, CODES, ESSAY, EVERY_KIND, NOBODY, SELECT, SHORT, TRUTH, Rest, iso, listed, same,
+    CHOICE, CODES, ESSAY, EVERY_KIND, NOBODY, SELECT, SHORT, TRUTH, Attempt, Rest, iso, listed, same,
     seconds,
 )
 
@@ -87,6 +88,30 @@ async def test_attempts_are_limited_for_each_participant(house, teacher):
         await teacher.begin(quiz["id"], alias="Anna")
     answers = await asyncio.gather(*(teacher.ask("POST", path, {"participant_id": boris}) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [201, *[409] * 7]
+
+
+async def test_who_has_not_heard_the_answer_begins_again_and_has_begun_once(house, http, teacher):
+    quiz = await teacher.quiz(max_attempts=1)
+    path = f"/quizzes/{quiz['id']}/attempts"
+    anna = (await teacher.make("/participants", {"alias": "Anna"}))["id"]
+    for rest, who in ((teacher, {"participant_id": anna}), (Rest(house, http), {"alias": "Boris"})):
+        body = who | {"request_id": str(uuid.uuid4())}
+        begun = await asyncio.gather(*(rest.make(path, body) for _ in range(4)))
+        house.secrets.append(begun[0]["session_token"])
+        assert all(one == begun[0] for one in begun), begun
+        attempt = Attempt(house, http, begun[0])
+        await attempt.submit()
+        again = await rest.make(path, body)
+        assert (again["session_token"], again["result"]["reason"]) == (begun[0]["session_token"], "submitted")
+        if "alias" in who:
+            other = await rest.make(path, who | {"request_id": str(uuid.uuid4())})
+            house.secrets.append(other["session_token"])
+            assert other["attempt_id"] != again["attempt_id"]
+        else:
+            await rest.refused("ATT-002", "POST", path, who | {"request_id": str(uuid.uuid4())})
+    assert len(await teacher.attempts(quiz_id=quiz["id"])) == 3
+    for wrong in (str(uuid.UUID(int=0)), begun[0]["attempt_id"], "zzz", 1):
+        await teacher.refused("VAL-001", "POST", path, {"alias": "A", "request_id": wrong})
 
 
 async def test_a_known_participant_and_an_event_are_the_owners(house, http, teacher, colleague):

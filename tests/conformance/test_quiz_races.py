@@ -25,6 +25,26 @@ async def test_of_answers_at_once_to_one_question_the_last_one_told_is_the_one_k
     assert (end["score"], end["answered_count"]) == (told[-1]["score"], 1)
 
 
+async def test_changes_of_a_quiz_at_once_all_hold(house, teacher):
+    quiz = await teacher.quiz(publish=False)
+    path = f"/quizzes/{quiz['id']}"
+    for turn in range(1, 9):
+        changes = {"title": f"Title {turn}", "max_attempts": turn, "time_limit_seconds": turn, "client_only": turn % 2 == 0}
+        await asyncio.gather(*(teacher.good("PATCH", path, {name: value}) for name, value in changes.items()))
+        now = await teacher.get(path)
+        assert {name: now[name] for name in changes} == changes
+
+
+async def test_a_question_that_is_taken_out_does_not_come_back(house, teacher):
+    quiz = await teacher.quiz(publish=False)
+    for _ in range(8):
+        made = await teacher.make(f"/quizzes/{quiz['id']}/questions", TRUTH)
+        path = f"/quizzes/{quiz['id']}/questions/{made['id']}"
+        await asyncio.gather(*(teacher.ask("PUT", path, CHOICE) for _ in range(4)), teacher.good("DELETE", path))
+        questions = (await teacher.get(f"/quizzes/{quiz['id']}"))["questions"]
+        assert made["id"] not in {question["id"] for question in questions}
+
+
 async def test_who_begins_while_the_owner_ends_all_is_ended_or_runs(house, teacher):
     quiz = await teacher.quiz()
     owner = await teacher.watch(f"quiz:{quiz['id']}")

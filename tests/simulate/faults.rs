@@ -77,5 +77,11 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::QuizReply { number, reply } => Letter::QuizReply { number: *number, reply: reply.clone() },
         Letter::Key { from, telling, change } => Letter::Key { from: *from, telling: *telling, change: change.clone() },
         Letter::KeyHeard { telling } => Letter::KeyHeard { telling: *telling },
+        Letter::Registry(letter) => Letter::Registry(letter.clone()),
+        Letter::LabsConnection(conn, letter) => Letter::LabsConnection(*conn, letter.clone()),
+        Letter::Tunnel { to, from, proxy, word } => Letter::Tunnel { to: *to, from: *from, proxy: *proxy, word: word.clone() },
+        Letter::LabsReply { number, reply } => Letter::LabsReply { number: *number, reply: reply.clone() },
+        Letter::Revoked { from, telling, what } => Letter::Revoked { from: *from, telling: *telling, what: *what },
+        Letter::RevokedHeard { telling } => Letter::RevokedHeard { telling: *telling },
     }
 }

@@ -90,6 +90,7 @@ impl World {
                 self.questions.push(Asked::Enter { shard, ticket, entering, asked: self.model.order });
             }
             Question::Keep { ticket, record } => self.keep(shard, ticket, record),
+            Question::KeepLabs { record, .. } => panic!("nobody is in the labs here, and {record:?} is to be kept"),
             Question::Load(quiz) => self.load(shard, quiz),
             Question::Leave(leaving) => {
                 note!(self, "row {} leaves", leaving.session);

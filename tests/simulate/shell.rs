@@ -131,6 +131,8 @@ impl World {
             Letter::Home(_) | Letter::Connection(..) | Letter::Reply { .. } => {}
             Letter::QuizHome(_) | Letter::QuizConnection(..) => self.brings_events(to, 1),
             Letter::QuizReply { .. } | Letter::Key { .. } | Letter::KeyHeard { .. } => {}
+            Letter::Registry(_) | Letter::LabsConnection(..) | Letter::Tunnel { .. } | Letter::LabsReply { .. } => {}
+            Letter::Revoked { .. } | Letter::RevokedHeard { .. } => {}
         }
         let now = self.now;
         self.feed(to).letter(letter, now);

@@ -9,9 +9,10 @@ use crate::{
     quiz::{asks::QuizAsk, clients::session_key, sockets::Quizzes, store::Outside},
 };
 use homeroom::{
-    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId},
+    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId, UserKey},
     engine::{Birth, Counters, Engine, Entrance, Letter, Limits, Output, Rules, Seats, SocketApi},
     protocols::{
+        labs,
         presence::{SessionError, Settings},
         quiz::{self, Denial, model::Reason},
     },
@@ -19,12 +20,13 @@ use homeroom::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    env,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-/// How many events are told before a failure.
-pub(crate) const STORY: usize = 200;
+/// How many events are told before a failure, where SIMULATE_STORY does not say.
+const STORY: usize = 200;
 /// Longer than every time-out of the engine, so that whoever is to be ended is.
 const QUIET: Duration = Duration::from_secs(50);
 /// Longer than a quiz that nobody needs stays in memory.
@@ -128,10 +130,16 @@ pub(crate) struct World {
     pub(crate) closed: bool,
 }
 
+/// How many events are told before a failure.
+pub(crate) fn story_length() -> usize {
+    static LENGTH: OnceLock<usize> = OnceLock::new();
+    *LENGTH.get_or_init(|| env::var("SIMULATE_STORY").ok().and_then(|length| length.parse().ok()).unwrap_or(STORY))
+}
+
 macro_rules! note {
     ($world:expr, $($words:tt)*) => {
         if let Some(story) = &mut $world.story {
-            if story.len() == $crate::world::STORY {
+            if story.len() >= $crate::world::story_length() {
                 story.pop_front();
             }
             story.push_back(format!("{:>9.3}s  {}", $world.now.moment.0 as f64 / 1e6, format!($($words)*)));
@@ -448,6 +456,19 @@ impl World {
 }
 
 fn rules(plan: &Plan) -> Rules {
+    let entrances = vec![
+        Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
+        Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
+    ];
+    Rules {
+        presence: Settings { coalesce_above: plan.coalesce_above, ..Settings::default() },
+        quiz: quiz::Settings { snapshot_rows: plan.rows, ..quiz::Settings::default() },
+        ..house(entrances)
+    }
+}
+
+/// The rules of every world, where it does not say other ones.
+pub(crate) fn house(entrances: Vec<Entrance>) -> Rules {
     let issuer = Issuer {
         name: "issuer".into(),
         audiences: vec!["school".into(), "asked".into(), "closed".into()],
@@ -455,19 +476,24 @@ fn rules(plan: &Plan) -> Rules {
         key: Secret::new(SECRET),
     };
     Rules {
-        entrances: vec![
-            Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
-            Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
-        ],
+        entrances,
         authority: Authority::new([issuer.clone()]).expect("an issuer without a flaw"),
         permissions: Permissions::new([
             ("school".to_owned(), Rule::None),
             ("asked".to_owned(), Rule::Http { service: ServiceId(0) }),
         ]),
-        presence: Settings { coalesce_above: plan.coalesce_above, ..Settings::default() },
+        presence: Settings::default(),
         quiz_authority: Authority::new([issuer]).expect("an issuer without a flaw"),
         quiz_session: session_key(),
-        quiz: quiz::Settings { snapshot_rows: plan.rows, ..quiz::Settings::default() },
+        quiz: quiz::Settings::default(),
+        labs_users: user_key(),
+        labs_agents: None,
+        labs: labs::Settings::default(),
         show_shard: false,
     }
+}
+
+/// Signs the tokens of users of labs.
+pub(crate) fn user_key() -> UserKey {
+    UserKey::new(&Secret::new(SECRET)).expect("the secret is long enough")
 }

@@ -1,6 +1,6 @@
 //! What boss and worker say to each other: JSON behind a length of four bytes, over any stream of bytes.
 
-use crate::{order::Order, quiz::order::HallOrder, tally::Tally, usage::Usage};
+use crate::{lab::order::LabOrder, order::Order, quiz::order::HallOrder, tally::Tally, usage::Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -25,6 +25,14 @@ pub(crate) enum Stage {
     Answer,
     /// What was not submitted is.
     Submit,
+    /// Agents connect and register.
+    Join,
+    /// Viewers connect to their sessions.
+    View,
+    /// Bytes are pushed, keys pressed.
+    Stream,
+    /// Viewers close.
+    Leave,
     /// Every connection is closed.
     Close,
     /// What the server keeps is read and compared with what was done.
@@ -38,6 +46,8 @@ pub(crate) enum Task {
     Classrooms(Order),
     /// Participants take quizzes, owners watch.
     Quizzes(HallOrder),
+    /// Agents run sessions, viewers watch them.
+    Labs(LabOrder),
 }
 
 /// Boss to worker.
@@ -90,6 +100,15 @@ pub(crate) struct Progress {
     pub(crate) owed: u64,
     /// Those that they have heard.
     pub(crate) heard: u64,
+    /// Agents that are registered.
+    pub(crate) online: u64,
+    /// Sessions that agents were told to start, and to stop.
+    pub(crate) begun: u64,
+    pub(crate) stopped: u64,
+    /// Bytes that came as they were sent.
+    pub(crate) streamed: u64,
+    /// Keys whose echo came back.
+    pub(crate) keys: u64,
 }
 
 impl Progress {
@@ -106,6 +125,11 @@ impl Progress {
         self.answered += other.answered;
         self.owed += other.owed;
         self.heard += other.heard;
+        self.online += other.online;
+        self.begun += other.begun;
+        self.stopped += other.stopped;
+        self.streamed += other.streamed;
+        self.keys += other.keys;
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{
     Hall, Whose,
     contract::{self, Begun, Ended, Envelope, Graded},
-    line::Line,
     order::Pace,
     socket::Socket,
 };
@@ -12,7 +11,10 @@ use crate::{
     fault::Fault,
     order::mix,
     tally::{Measure, When},
-    wire::http::{Answer, response},
+    wire::{
+        http::{Answer, response},
+        line::Line,
+    },
 };
 use std::io::Write;
 use uuid::Uuid;

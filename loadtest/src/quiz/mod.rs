@@ -6,7 +6,6 @@
 
 pub(crate) mod contract;
 mod desk;
-mod line;
 pub(crate) mod order;
 mod pace;
 mod proof;
@@ -22,10 +21,14 @@ use crate::{
     fault::Fault,
     order::mix,
     tally::{Tally, When},
-    wire::{http::Upgrade, rest::beside, socket::Sources},
+    wire::{
+        http::Upgrade,
+        line::{Filled, Line},
+        rest::beside,
+        socket::Sources,
+    },
 };
 use desk::{Desk, Slot};
-use line::Filled;
 use order::{HallOrder, Question};
 use pace::Schedule;
 use proof::Proof;
@@ -208,6 +211,7 @@ impl Hall {
             Stage::Close => self.begin_closes(),
             Stage::Prove => self.prove(),
             Stage::SignIn | Stage::Publish | Stage::Hold => u64::MAX,
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => u64::MAX,
         }
     }
 
@@ -264,7 +268,7 @@ impl Hall {
         u64::MAX
     }
 
-    fn line(&mut self, whose: Whose) -> &mut line::Line {
+    fn line(&mut self, whose: Whose) -> &mut Line {
         match whose {
             Whose::Desk(desk) => &mut self.desks[desk as usize].line,
             Whose::Listener(_) | Whose::Screen(_) => &mut self.socket(whose).line,
@@ -394,6 +398,7 @@ impl Engine for Hall {
             Stage::Answer => self.open_schedule(at_ns),
             Stage::Prove => self.proof = Some(Proof::default()),
             Stage::SignIn | Stage::Publish | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close => {}
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => {}
         }
     }
 
@@ -408,6 +413,7 @@ impl Engine for Hall {
             Stage::Close => self.open_sockets == 0 && self.next == self.screens.len() + self.desks.len(),
             Stage::Prove => self.proof.is_none(),
             Stage::SignIn | Stage::Publish => true,
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The sockets of both kinds: the way to `subscribed`, frames, Pings, the Close.
 
-use super::{Hall, Whose, line::Line};
+use super::{Hall, Whose};
 use crate::{
     clock,
     crew::letters::Stage,
@@ -9,6 +9,7 @@ use crate::{
     wire::{
         frames::{self, Scan, opcode},
         http::Answer,
+        line::Line,
     },
 };
 

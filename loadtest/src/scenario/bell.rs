@@ -9,7 +9,7 @@ use crate::{args::Bell, order::Fate, report::Report, server::CONNECTIONS};
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Bell) -> Result<Report, Stop> {
     let then = format!("held for {}", spoken(args.hold));
-    let mut run = Run::gather("bell", &args.crowd, Fate::Stay, None, then)?;
+    let mut run = Run::gather("bell", &args.crowd, Fate::Stay, None, args.pings_every, then)?;
     run.sign_in()?;
     run.hold(args.hold)?;
     run.check_level("the server's connections while held", CONNECTIONS, run.held())?;

@@ -23,7 +23,7 @@ const LAST_DELIVERIES: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let publishing = publishing(args)?;
     let then = then(args);
-    let mut run = Run::gather("broadcast", &args.crowd, Fate::Stay, Some(publishing), then)?;
+    let mut run = Run::gather("broadcast", &args.crowd, Fate::Stay, Some(publishing), None, then)?;
     run.sign_in()?;
     run.check_level("the server's connections before publishing", CONNECTIONS, run.held())?;
     let dropped_before = run.level(DROPPED)?;

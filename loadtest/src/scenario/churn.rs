@@ -8,7 +8,7 @@ use crate::{args::Churn, order::Fate, report::Report, server::CONNECTIONS};
 /// # Errors
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Churn) -> Result<Report, Stop> {
-    let mut run = Run::gather("churn", &args.crowd, Fate::Leave, None, "each closed at once".to_owned())?;
+    let mut run = Run::gather("churn", &args.crowd, Fate::Leave, None, None, "each closed at once".to_owned())?;
     run.sign_in()?;
     run.close()?;
     run.check_level("the server's connections after the last close", CONNECTIONS, 0)?;

@@ -10,7 +10,7 @@ use crate::{
     tally::Tally,
     wire::http::Target,
 };
-use std::io;
+use std::{io, time::Duration};
 
 const IN_FLIGHT: u32 = 512;
 const IN_FLIGHT_AT_A_RATE: u32 = 8_192;
@@ -22,10 +22,11 @@ impl Run {
         crowd: &Crowd,
         fate: Fate,
         publishing: Option<Publishing>,
+        pings_every: Option<Duration>,
         then: String,
     ) -> Result<Run, Stop> {
         let target = Target::parse(&crowd.url, "ws").map_err(Stop::Usage)?;
-        let orders = orders(crowd, &target, fate, publishing.as_ref())?;
+        let orders = orders(crowd, &target, fate, publishing.as_ref(), pings_every)?;
         let asked = Asked {
             scenario,
             url: crowd.url.clone(),
@@ -64,7 +65,13 @@ pub(super) fn sign_in_checks(tally: &Tally, students: u32) -> [Check; 6] {
 }
 
 /// One order for each worker.
-fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publishing>) -> Result<Vec<Order>, Stop> {
+fn orders(
+    crowd: &Crowd,
+    target: &Target,
+    fate: Fate,
+    publishing: Option<&Publishing>,
+    pings_every: Option<Duration>,
+) -> Result<Vec<Order>, Stop> {
     let in_flight = crowd.in_flight.unwrap_or(if crowd.rate.is_some() { IN_FLIGHT_AT_A_RATE } else { IN_FLIGHT });
     let held = u64::from(if fate == Fate::Stay { crowd.students } else { crowd.students.min(in_flight) });
     let workers = workers(&crowd.site, held)?;
@@ -83,6 +90,7 @@ fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publis
         timeout: crowd.site.timeout,
         sources: sources.clone(),
         credentials: credentials.remove(0),
+        pings_every,
         publishing: publishing.cloned(),
     };
     Ok((0..workers).map(order).collect())
@@ -90,7 +98,7 @@ fn orders(crowd: &Crowd, target: &Target, fate: Fate, publishing: Option<&Publis
 
 /// What each worker's students sign in with.
 fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credentials>, Stop> {
-    match (&crowd.site.tokens, &crowd.site.key) {
+    match (&crowd.signing.tokens, &crowd.signing.key) {
         (Some(path), _) => {
             let tokens = tokens(path)?;
             if fate == Fate::Stay && tokens.len() < crowd.students as usize {
@@ -100,7 +108,7 @@ fn credentials(crowd: &Crowd, fate: Fate, workers: u32) -> Result<Vec<Credential
             Ok((0..workers).map(|worker| Credentials::Tokens(of(worker).collect())).collect())
         }
         (None, Some(path)) => {
-            let (issuer, audience) = (crowd.site.issuer.clone(), crowd.site.aud.clone());
+            let (issuer, audience) = (crowd.signing.issuer.clone(), crowd.signing.aud.clone());
             let key = Credentials::Key { secret: secret(path)?, issuer, audience, expires: expiry() };
             Ok(vec![key; workers as usize])
         }

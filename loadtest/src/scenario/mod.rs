@@ -4,7 +4,9 @@ pub(crate) mod bell;
 pub(crate) mod broadcast;
 pub(crate) mod churn;
 mod crowd;
+mod desktops;
 pub(crate) mod hold;
+pub(crate) mod lab;
 mod papers;
 pub(crate) mod quiz;
 
@@ -21,7 +23,7 @@ use crate::{
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
     server::{Gauges, Server, ServerFigures},
-    tally::{QuizCounts, Tally},
+    tally::{LabCounts, QuizCounts, Tally},
     wire::http::Target,
 };
 use std::{
@@ -58,6 +60,8 @@ struct Run {
     before: Option<Gauges>,
     generator: Vec<StageCost>,
     checks: Vec<Check>,
+    /// What the boss did itself.
+    own: Tally,
     asked: Asked,
     environment: Environment,
 }
@@ -74,7 +78,17 @@ impl Run {
         };
         let (before, mut figures) = (server.gauges()?, server.figures());
         server.sample(&mut figures, "idle");
-        Ok(Run { crew, server, figures, before, generator: Vec::new(), checks: Vec::new(), asked, environment })
+        Ok(Run {
+            crew,
+            server,
+            figures,
+            before,
+            generator: Vec::new(),
+            checks: Vec::new(),
+            own: Tally::default(),
+            asked,
+            environment,
+        })
     }
 
     /// One stage from its beginning until every worker has settled it.
@@ -134,7 +148,8 @@ impl Run {
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
-        let tally = self.crew.dismiss()?;
+        let mut tally = self.crew.dismiss()?;
+        tally.merge(&self.own);
         let (mut checks, mut server) = (self.checks, self.figures);
         judge(&tally, &mut checks, &mut server);
         Ok(Report {
@@ -144,6 +159,7 @@ impl Run {
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
+            lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
             pings: PingFigures::of(&tally.pinged_at_ns),
             counts: tally.counts,
             faults: tally.faults,

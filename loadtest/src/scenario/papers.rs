@@ -88,12 +88,12 @@ fn owners(sitting: &Sitting, plan: &Plan) -> Result<Vec<Owner>, Stop> {
 }
 
 fn credentials(sitting: &Sitting) -> Result<Vec<String>, Stop> {
-    let (site, quizzes) = (&sitting.site, sitting.quizzes);
-    let tokens = match (&site.tokens, &site.key) {
+    let (signing, quizzes) = (&sitting.signing, sitting.quizzes);
+    let tokens = match (&signing.tokens, &signing.key) {
         (Some(path), _) => tokens(path)?.into_iter().take(sitting.owners.unwrap_or(u32::MAX) as usize).collect(),
         (None, Some(path)) => {
             let (secret, expires) = (secret(path)?, expiry());
-            let sign = |owner| sign(&secret, &site.issuer, &site.aud, format!("load-owner-{owner}"), expires);
+            let sign = |owner| sign(&secret, &signing.issuer, &signing.aud, format!("load-owner-{owner}"), expires);
             (0..sitting.owners.unwrap_or(quizzes)).map(sign).collect::<Result<Vec<_>, _>>().map_err(Stop::Usage)?
         }
         (None, None) => return Err(Stop::Usage("give --tokens or --key".to_owned())),

@@ -4,13 +4,14 @@ use super::Swarm;
 use crate::{
     clock,
     contract::{self, Heard, Tick},
+    crew::letters::Stage,
     fault::Fault,
     order::{Fate, mix},
     tally::Measure,
     wire::{
         frames::{self, Scan, opcode},
         http::Answer,
-        socket::send_all,
+        socket::{read_stamped, send_all, stamp_arrivals},
     },
 };
 use rustix::{event::epoll::EventFlags, fd::OwnedFd, io::Errno};
@@ -62,6 +63,8 @@ pub(super) struct Member {
     generation: u32,
     intended_ns: u64,
     last_tick: u64,
+    /// When the last Ping came, by the kernel; 0: none did, or nobody looks.
+    pinged_ns: u64,
     /// A frame that is not whole yet. Empty, and mostly without memory, between frames.
     rest: Vec<u8>,
 }
@@ -74,6 +77,7 @@ impl Member {
         (self.student, self.room) = (student, room);
         (self.intended_ns, self.step_began_ns) = (intended_ns, now_ns);
         self.last_tick = 0;
+        self.pinged_ns = 0;
         self.rest.clear();
     }
 
@@ -154,7 +158,11 @@ impl Swarm {
 
     /// TCP has answered: the send of the upgrade also tells how.
     fn connected(&mut self, place: u32) -> Result<(), Fault> {
+        let is_stamped = self.order.pings_every.is_some();
         let member = &mut self.members[place as usize];
+        if let (true, Some(socket)) = (is_stamped, &member.socket) {
+            stamp_arrivals(socket)?;
+        }
         member.send(&self.upgrade.request)?;
         let took_ns = member.step(Phase::Upgrading, clock::now_ns());
         self.tally.record(Measure::Connect, took_ns);
@@ -167,9 +175,17 @@ impl Swarm {
             let member = &mut self.members[place as usize];
             let Some(socket) = &member.socket else { return Next::Stay };
             let before = member.rest.len();
-            let read = match rustix::io::read(socket, &mut buffer[before..]) {
-                Ok(0) => return Next::End(ended(member.phase)),
-                Ok(read) => read,
+            let outcome = if self.order.pings_every.is_some() {
+                read_stamped(socket, &mut buffer[before..])
+            } else {
+                rustix::io::read(socket, &mut buffer[before..]).map(|read| (read, None))
+            };
+            let read = match outcome {
+                Ok((0, _)) => return Next::End(ended(member.phase)),
+                Ok((read, stamp_ns)) => {
+                    self.stamp_ns = stamp_ns.unwrap_or(0);
+                    read
+                }
                 Err(Errno::AGAIN | Errno::INTR) => return Next::Stay,
                 Err(errno) => return Next::End(Some(errno.into())),
             };
@@ -239,12 +255,17 @@ impl Swarm {
     }
 
     fn ping(&mut self, place: u32, payload: &[u8]) -> Next {
-        let member = &self.members[place as usize];
+        let member = &mut self.members[place as usize];
         if matches!(member.phase, Phase::Closing { .. }) {
             return Next::Stay;
         }
         let (frame, length) = frames::control(opcode::PONG, payload, member.mask());
         self.tally.counts.pings += 1;
+        let (before_ns, now_ns) = (member.pinged_ns, self.stamp_ns);
+        member.pinged_ns = now_ns;
+        if let (Some((Stage::Hold, _)), Some(every), 1.., 1..) = (self.stage, self.order.pings_every, before_ns, now_ns) {
+            self.tally.record(Measure::Jitter, now_ns.saturating_sub(before_ns).abs_diff(clock::nanos(every)));
+        }
         member.send(&frame[..length]).map_or_else(|fault| Next::End(Some(fault)), |()| Next::Stay)
     }
 

@@ -65,6 +65,8 @@ pub(crate) struct Swarm {
     to_close: u32,
     closing: u32,
     living: Vec<u32>,
+    /// When the bytes came that are being heard, where that is stamped; else 0.
+    stamp_ns: u64,
     faults: u64,
     tally: Tally,
 }
@@ -116,6 +118,7 @@ impl Swarm {
             room_since_ns: 0,
             to_close: 0,
             closing: 0,
+            stamp_ns: 0,
             living: vec![0; order.classrooms as usize],
             faults: 0,
             tally: Tally::default(),
@@ -134,6 +137,7 @@ impl Swarm {
             },
             Some((Stage::Close, from_ns)) => self.begin_closes(from_ns),
             Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => u64::MAX,
+            Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave, _)) => u64::MAX,
         }
     }
 
@@ -308,7 +312,7 @@ impl Swarm {
                 }
             }
             When::Publishing | When::Watching | When::Starting | When::Answering => {}
-            When::Submitting | When::Listening | When::Proving => {}
+            When::Submitting | When::Listening | When::Proving | When::Serving | When::Viewing => {}
         }
         match fault {
             Some(fault) => {
@@ -346,6 +350,7 @@ impl Engine for Swarm {
             }
             Stage::Close => self.to_close = self.members.len() as u32,
             Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove => {}
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => {}
         }
     }
 
@@ -356,6 +361,7 @@ impl Engine for Swarm {
             Some((Stage::Publish, _)) => self.publisher.as_ref().is_none_or(Publisher::settled),
             Some((Stage::Close, _)) => self.to_close == 0 && self.closing == 0,
             Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => true,
+            Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave, _)) => true,
         }
     }
 

@@ -9,6 +9,8 @@ pub(crate) const LONGEST_CONTROL_BYTES: usize = 2 + 4 + 125;
 pub(crate) mod opcode {
     /// Text.
     pub(crate) const TEXT: u8 = 1;
+    /// Bytes.
+    pub(crate) const BINARY: u8 = 2;
     /// Close.
     pub(crate) const CLOSE: u8 = 8;
     /// Ping.
@@ -65,8 +67,20 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan<'_> {
 
 /// Appends one masked text frame.
 pub(crate) fn put_text(out: &mut Vec<u8>, payload: &[u8], mask: [u8; 4]) {
-    out.push(0x80 | opcode::TEXT);
-    match payload.len() {
+    put_head(out, opcode::TEXT, payload.len(), mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+}
+
+/// Appends one masked binary frame of two parts.
+pub(crate) fn put_binary(out: &mut Vec<u8>, first: &[u8], rest: &[u8], mask: [u8; 4]) {
+    put_head(out, opcode::BINARY, first.len() + rest.len(), mask);
+    out.extend(first.iter().chain(rest).zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+}
+
+/// Appends what stands before a masked payload of that length.
+pub(crate) fn put_head(out: &mut Vec<u8>, kind: u8, length: usize, mask: [u8; 4]) {
+    out.push(0x80 | kind);
+    match length {
         length @ 0..=125 => out.push(0x80 | length as u8),
         length @ 126..=0xffff => {
             out.push(0x80 | 126);
@@ -78,7 +92,6 @@ pub(crate) fn put_text(out: &mut Vec<u8>, payload: &[u8], mask: [u8; 4]) {
         }
     }
     out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
 /// A masked control frame on the stack; `payload` is cut at 125 bytes.

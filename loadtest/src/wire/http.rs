@@ -82,6 +82,14 @@ impl Upgrade {
         out.extend_from_slice(&self.request[self.path_end..]);
     }
 
+    /// Writes the request for another path, with its query.
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>, path: &str) {
+        out.clear();
+        out.extend_from_slice(b"GET ");
+        out.extend_from_slice(path.as_bytes());
+        out.extend_from_slice(&self.request[self.path_end..]);
+    }
+
     /// Judges the bytes heard so far.
     ///
     /// # Errors
@@ -131,6 +139,8 @@ pub(crate) fn response(bytes: &[u8]) -> Result<Answer<(u16, &[u8])>, Fault> {
     };
     let length = header(response.headers, "content-length")
         .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<usize>().ok())
+        // RFC 9110 section 8.6: an answer that says that it has no content says no length.
+        .or((response.code == Some(204)).then_some(0))
         .ok_or(Fault::Broken("answer without a content-length"))?;
     match bytes.get(head..head.saturating_add(length)) {
         Some(body) => Ok(Answer::Whole((response.code.unwrap_or(0), body), head + length)),

@@ -2,5 +2,6 @@
 
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod rest;
 pub(crate) mod socket;

@@ -55,7 +55,11 @@ impl Rest {
         }
     }
 
-    fn exchange(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
+    /// The status and body of an answer, whatever they are.
+    ///
+    /// # Errors
+    /// Those of the socket; an answer that is no HTTP.
+    pub(crate) fn exchange(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => TcpStream::connect_timeout(&self.target.address, self.within)?,

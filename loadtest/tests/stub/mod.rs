@@ -25,6 +25,8 @@ pub(crate) struct Faults {
     pub(crate) event_first: bool,
     pub(crate) lose_every: u64,
     pub(crate) drop_delivery_every: u64,
+    /// Members are pinged so often, and not only once.
+    pub(crate) ping_every: Duration,
 }
 
 pub(crate) struct Stub {
@@ -159,7 +161,16 @@ impl State {
         if every(self.faults.lose_every, number) {
             let _ = socket.close(Some(CloseFrame { code: 1011.into(), reason: "".into() }));
         }
+        if !self.faults.ping_every.is_zero() {
+            let (every, mut stream) = (self.faults.ping_every, socket.get_ref().try_clone().unwrap());
+            thread::spawn(move || {
+                while stream.write_all(&[0x89, 0]).is_ok() {
+                    thread::sleep(every);
+                }
+            });
+        }
         while socket.read().is_ok() {}
+        let _ = socket.get_ref().shutdown(std::net::Shutdown::Both);
         self.rooms().entry(room).or_default().members.remove(&number);
         self.live.fetch_sub(1, SeqCst);
     }

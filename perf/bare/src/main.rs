@@ -1,6 +1,7 @@
 //! The bare epoll server that Homeroom is measured against, and the client that drives either.
 //!
 //!     bare serve PORT CORE                    echo what comes; a connection that begins with `PUB` publishes (below)
+//!     bare relay PORT CORE                    relay between agents and viewers (relay.rs); homeroom-load lab --between relay drives it
 //!     bare drive echo ADDRESS CORE PID CONNECTIONS SECONDS [PATH]
 //!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS [INTERNAL]
 //!     bare drive stream ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
@@ -21,6 +22,7 @@
 mod doors;
 mod drive;
 mod publisher;
+mod relay;
 mod serve;
 
 use doors::Door;
@@ -31,6 +33,7 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["serve", port, core] => serve::serve(number(port) as u16, number(core) as usize),
+        ["relay", port, core] => relay::serve(number(port) as u16, number(core) as usize),
         ["drive", "echo", address, core, pid, connections, seconds, ref path @ ..] if path.len() < 2 => {
             let door = path.first().map_or(Door::Bare, |path| Door::WebSocket { path: (*path).to_owned() });
             drive::echo(address, number(core) as usize, number(pid), [number(connections), number(seconds)], &door)

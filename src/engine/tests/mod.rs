@@ -1,6 +1,11 @@
 //! Scripts: what clients say, what each of them must hear, in which order, and that nothing is left over.
 
 mod hostile;
+mod labs;
+mod labs_admission;
+mod labs_ends;
+mod labs_scripts;
+mod labs_tunnels;
 mod quiz_admission;
 mod quiz_scripts;
 mod quiz_slow;

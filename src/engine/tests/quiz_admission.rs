@@ -3,12 +3,12 @@
 use super::{quizzes::*, world::*};
 use crate::{
     auth::{Algorithm, Claims, Secret, SigningKey},
-    engine::Question,
+    engine::{Engine, Question, port::Handoff},
     protocols::quiz::{
         QuizId,
         asks::{Ask, Refused, Reply},
         model::Role,
-        record::{Kept, Record},
+        record::{Account, Kept, Record},
     },
     realtime::{ConnId, ShardId, StoreFault, UnixMicros},
 };
@@ -84,11 +84,37 @@ fn who_may_come_in_and_asks_for_no_websocket_is_told_so() {
         let attempt = world.start(0, 1, "Alice");
         for query in [format!("?token={}", token("a")), format!("?session={}", session_key().token(1, attempt))] {
             let conn = world.plain(other, &format!("/ws{query}"));
-            refused(world, conn, 426, "Upgrade required");
+            let told = r#"426 {"code":"REQ-001","message":"this path is for WebSocket upgrades"}"#;
+            assert_eq!(world.take_heard(conn), [told, "FIN"]);
+            world.eof(conn);
+            assert_eq!(world.take_heard(conn), ["END"]);
         }
         let rest = world.plain(other, "/api/v1/quizzes");
         assert!(world.take_heard(rest)[0].starts_with("HTTP "));
         world.ask_quiz(0, Ask::Submit { quiz: QuizId(1), attempt });
+        world.leave_all(&[]);
+    });
+}
+
+/// A head holds a credential, in its query or in a header.
+#[test]
+fn nothing_that_was_read_is_shown_of_a_connection() {
+    on_one_and_two(|world, other| {
+        let (now, attempt) = (world.now, Uuid::from_u128(9));
+        let engine = &mut world.engines[other];
+        let conn = engine.accepted(QUIZ_LISTENER, now).unwrap();
+        let shown = |engine: &Engine| format!("{:?}", engine.connections.at(engine.key(conn)).unwrap().phase);
+        let head = format!("GET /ws?session={} HTTP/1.1\r\nHost: x\r\n", session_key().token(2, attempt));
+        engine.received(conn, head.as_bytes(), now);
+        assert_eq!(shown(engine), format!("Head({} bytes)", head.len()));
+        engine.received(conn, b"\r\n", now);
+        let read = head.len() + 2;
+        assert_eq!(shown(engine), format!("Admitting(Admitting {{ who: (QuizId(2), {attempt}), read: {read} bytes }})"));
+        let handoff = Handoff { conn, listener: QUIZ_LISTENER, head: head.into() };
+        let expected = format!("Handoff {{ conn: {conn:?}, listener: {QUIZ_LISTENER:?}, head_bytes: {} }}", read - 2);
+        assert_eq!(format!("{handoff:?}"), expected);
+        world.run();
+        refused(world, conn, 401, "Invalid session");
         world.leave_all(&[]);
     });
 }
@@ -107,6 +133,32 @@ fn an_owner_comes_in_by_token_and_by_key() {
             conns.push(conn);
         }
         assert_eq!(world.engines[other].counters().quiz_owners.read(), 2);
+        world.leave_all(&conns);
+    });
+}
+
+/// Every shard acts by a new password when whoever set it is told.
+#[test]
+fn tokens_are_good_as_long_as_the_password_on_every_shard() {
+    on_one_and_two(|world, other| {
+        let (name, now) = ("a".to_owned(), world.now.wall);
+        let passwords = [UnixMicros(now.0 - 1), now];
+        let signing = SigningKey::new(Algorithm::HS256, &Secret::new(SECRET)).unwrap();
+        let claims = Claims { issuer: "issuer", audience: "school", subject: "a", lifetime: None };
+        let tokens = passwords.map(|set_at| signing.issue_for_password(&claims, set_at, now).unwrap());
+        world.engines.iter_mut().for_each(|engine| engine.begin_accounts(&[(name.clone(), passwords[0])]));
+        let mut conns: Vec<ConnId> = (0..=other).map(|shard| world.request(shard, &format!("?token={}", tokens[0]))).collect();
+        let account = Account { name, password_hash: String::new(), at: passwords[1] };
+        assert_eq!(world.ask_quiz(other, Ask::Keep(Record::Owner(account))), Reply::Kept(Kept::Done));
+        for shard in 0..=other {
+            let conn = world.request(shard, &format!("?token={}", tokens[0]));
+            refused(world, conn, 401, "Invalid or expired credential");
+            let conn = world.request(shard, &format!("?token={}", tokens[1]));
+            conns.push(conn);
+        }
+        for conn in &conns {
+            assert_eq!(world.take_heard(*conn), ["101"], "sockets that are open stay open");
+        }
         world.leave_all(&conns);
     });
 }

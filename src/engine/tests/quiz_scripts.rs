@@ -384,7 +384,7 @@ fn a_quiz_with_running_attempts_does_not_change() {
         let attempt = world.start(0, 1, "Alice");
         let mut rules = world.library.quizzes[&QuizId(1)].quiz.rules.clone();
         rules.title = "another".into();
-        let edit = Ask::Edit { quiz: QuizId(1), owner: "school/a".into(), edit: Edit::Rules(Box::new(rules)) };
+        let edit = Ask::Edit { quiz: QuizId(1), owner: "school/a".into(), edit: Edit::Rules(Box::new(rules)), seen: None };
         assert_eq!(world.ask_quiz(other, edit.clone()), Reply::Refused(Refused::ActiveAttempts));
         world.ask_quiz(0, submit(1, attempt));
         let Reply::Edited(quiz) = world.ask_quiz(other, edit) else { panic!() };

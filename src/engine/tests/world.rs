@@ -2,9 +2,12 @@
 
 use super::quizzes::{Library, session_key};
 use crate::{
-    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey},
-    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi},
+    auth::{AgentKey, Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey},
+    engine::{
+        Answer, Birth, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Listener, Output, Question, Rules, SocketApi,
+    },
     protocols::{
+        labs,
         presence::{Settings, asks::Reply, record::StoreFault},
         quiz,
     },
@@ -20,9 +23,11 @@ use std::{
 pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
 pub(super) const LISTENER: Listener = Listener(0);
 pub(super) const QUIZ_LISTENER: Listener = Listener(1);
+pub(super) const LABS_LISTENER: Listener = Listener(2);
 
 /// What a client hears, in words: "101", another status and its JSON,
-/// the text of a frame, "PING", "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
+/// the text of a frame, "BINARY" with its length (the bytes are in [`World::streams`]), "PING",
+/// "PONG", "CLOSE 1012", "CLOSE", "FIN", "END".
 pub(super) type Heard = (ConnId, String);
 
 pub(super) struct World {
@@ -38,6 +43,16 @@ pub(super) struct World {
     /// A shard whose letters wait, and they.
     pub(super) held: Option<(ShardId, Vec<Letter>)>,
     unread: HashMap<ConnId, Vec<u8>>,
+    /// What came in binary frames, put together.
+    pub(super) streams: HashMap<ConnId, Vec<u8>>,
+    /// The first bytes that each connection heard: its head.
+    pub(super) heads: HashMap<ConnId, String>,
+    /// From whom nothing is received.
+    pub(super) paused: Vec<ConnId>,
+    /// What labs had written.
+    pub(super) labs: Vec<labs::record::Record>,
+    /// What the store answers to that.
+    pub(super) labs_fault: Option<StoreFault>,
 }
 
 #[derive(Default)]
@@ -104,6 +119,10 @@ impl World {
     }
 
     pub(super) fn with(shards: u16, presence: Settings, limits: Limits) -> World {
+        World::with_agent_key(shards, presence, limits, None)
+    }
+
+    pub(super) fn with_agent_key(shards: u16, presence: Settings, limits: Limits, labs_agents: Option<AgentKey>) -> World {
         let issuer = Issuer {
             name: "issuer".into(),
             audiences: vec!["school".into(), "asked".into(), "closed".into()],
@@ -114,6 +133,7 @@ impl World {
             entrances: vec![
                 Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
                 Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
+                Entrance { sockets: LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec() },
             ],
             authority: Authority::new([issuer.clone()]).unwrap(),
             permissions: Permissions::new([
@@ -124,16 +144,22 @@ impl World {
             quiz_authority: Authority::new([issuer]).unwrap(),
             quiz_session: session_key(),
             quiz: quiz::Settings::default(),
+            labs_users: UserKey::new(&Secret::new(SECRET)).unwrap(),
+            labs_agents,
+            labs: labs::Settings::default(),
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
+        let now = Now { moment: Moment(0), wall: UnixMicros(1_700_000_000_000_000) };
         let engine = |id| {
             let birth = Birth { id: ShardId(id), start: Moment(0), seed: 7 };
-            Engine::new(birth, ring.clone(), limits.clone(), rules.clone(), Arc::new(Counters::default()))
+            let mut engine = Engine::new(birth, ring.clone(), limits.clone(), rules.clone(), Arc::new(Counters::default()));
+            engine.begin_labs(&super::labs::begun(), &[], now);
+            engine
         };
         World {
             engines: (0..shards).map(engine).collect(),
-            now: Now { moment: Moment(0), wall: UnixMicros(1_700_000_000_000_000) },
+            now,
             heard: Vec::new(),
             questions: VecDeque::new(),
             store: Store::default(),
@@ -142,6 +168,11 @@ impl World {
             in_flight: Vec::new(),
             held: None,
             unread: HashMap::new(),
+            streams: HashMap::new(),
+            heads: HashMap::new(),
+            paused: Vec::new(),
+            labs: Vec::new(),
+            labs_fault: None,
         }
     }
 
@@ -268,11 +299,21 @@ impl World {
         let mut out = Output::default();
         self.engines[shard].finish(now, &mut out);
         let mut moved = !(out.sends.is_empty() && out.half_closes.is_empty() && out.closes.is_empty());
+        for conn in out.pauses {
+            assert!(!self.paused.contains(&conn), "paused twice");
+            self.paused.push(conn);
+        }
+        for conn in out.resumes {
+            assert!(self.paused.contains(&conn), "resumed, and not paused");
+            self.paused.retain(|own| *own != conn);
+        }
         for send in out.sends {
+            let bytes: Vec<u8> =
+                std::iter::once(&send.segment).chain(&send.more).flat_map(|part| part.bytes().to_vec()).collect();
             if self.stalled.contains(&send.conn) {
-                self.in_flight.push((send.conn, send.segment.bytes().to_vec()));
+                self.in_flight.push((send.conn, bytes));
             } else {
-                self.hear(send.conn, send.segment.bytes());
+                self.hear(send.conn, &bytes);
                 self.engines[shard].sent(send.conn, true, now);
             }
         }
@@ -286,6 +327,7 @@ impl World {
                 self.engines[shard].sent(conn, false, now);
             }
             self.heard.push((conn, "END".into()));
+            self.paused.retain(|own| *own != conn);
             self.engines[shard].released(conn);
         }
         for handoff in out.handoffs {
@@ -332,6 +374,13 @@ impl World {
                     let now = self.now;
                     self.engines[shard].answer(Answer::Loaded { quiz, result }, now);
                 }
+                Question::KeepLabs { ticket, record } => {
+                    moved = true;
+                    let result = self.labs_fault.map_or(Ok(labs::record::Kept::Done), Err);
+                    self.labs.extend(result.is_ok().then_some(record));
+                    let now = self.now;
+                    self.engines[shard].answer(Answer::LabsKept { ticket, result }, now);
+                }
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
             }
         }
@@ -339,11 +388,16 @@ impl World {
     }
 
     pub(super) fn hear(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.heads.entry(conn).or_insert_with(|| String::from_utf8_lossy(bytes).into_owned());
         let mut unread = self.unread.remove(&conn).unwrap_or_default();
         unread.extend_from_slice(bytes);
         let mut rest = &unread[..];
         while !rest.is_empty() {
             let (words, length) = words(rest);
+            if let Some(binary) = words.strip_prefix("BINARY ") {
+                let payload = &rest[length - binary.parse::<usize>().unwrap()..length];
+                self.streams.entry(conn).or_default().extend_from_slice(payload);
+            }
             self.heard.push((conn, words));
             rest = &rest[length..];
         }
@@ -359,6 +413,8 @@ impl World {
             let levels = [&counters.quiz_owners, &counters.quiz_participants, &counters.quizzes, &counters.attempts];
             assert_eq!(levels.map(|level| level.read()), [0; 4]);
             assert_eq!((counters.quiz_writing.read(), counters.quiz_waiting.read(), counters.quiz_watching.read()), (0, 0, 0));
+            let levels = [&counters.labs_agents, &counters.labs_viewers, &counters.labs_followers, &counters.labs_keeping];
+            assert_eq!(levels.map(|level| level.read()), [0; 4]);
             assert_eq!((counters.timers.read(), counters.topics.read()), (0, 0));
         }
         assert_eq!(self.store.rows, []);
@@ -393,6 +449,7 @@ fn words(bytes: &[u8]) -> (String, usize) {
     let payload = &bytes[header..header + length];
     let words = match bytes[0] {
         0x81 => String::from_utf8(payload.to_vec()).unwrap(),
+        0x82 => format!("BINARY {length}"),
         0x88 if length == 0 => "CLOSE".into(),
         0x88 => format!("CLOSE {}", u16::from_be_bytes([payload[0], payload[1]])),
         0x89 => "PING".into(),

@@ -1,6 +1,6 @@
 //! The contracts of the quiz routes: homes are asked by letters, the records by the bridge, passwords there as well.
 
-use super::Rest;
+use super::{Rest, random, unhashed};
 use crate::{
     auth::{Claims, SigningKey},
     house::rules,
@@ -11,15 +11,14 @@ use crate::{
     protocols::quiz::{
         AttemptId, EventId, OwnerId, ParticipantId, QuizId,
         asks::{Ask, Refused, Reply},
-        model::{Quiz, Role, Status, owner_of},
+        model::{Quiz, Role, Status},
         record::{
             Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, Kept, KeyRow, Listed, Page, Participant,
             QuizRow, Record,
         },
     },
     realtime::{StoreFault, UnixMicros},
-    services::PasswordFault,
-    store::{self, Read},
+    store::Read,
 };
 use std::{future::poll_fn, time::Duration};
 
@@ -43,14 +42,6 @@ impl Quizzes for Rest {
         let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask_quiz(ask) };
         self.nudge.nudge();
         poll_fn(|cx| self.shift.borrow_mut().engine.poll_quiz_reply(asked.number, cx.waker())).await
-    }
-}
-
-impl Rest {
-    /// Reads the records on a thread that may wait.
-    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn store::Store) -> Read<T> + Send + 'static) -> Read<T> {
-        let store = self.store.clone();
-        self.bridge.call(move || read(&*store)).await.unwrap_or(Err(StoreFault::Busy))
     }
 }
 
@@ -118,8 +109,7 @@ impl Library for Rest {
 
 impl Credentials for Rest {
     fn token(&self, token: &str) -> Result<OwnerId, Unverified> {
-        let account = self.house.rules.quiz_authority.verify(token, self.now()).map_err(|_| Unverified)?;
-        Ok(owner_of(&account))
+        self.shift.borrow().engine.keys().bearer(token, &self.house.rules.quiz_authority, self.now()).map_err(|_| Unverified)
     }
 
     fn api_key(&self, key: &str) -> Option<(OwnerId, Role)> {
@@ -144,10 +134,12 @@ impl Credentials for Rest {
         let Some(key) = &self.house.sign_in else { return Err(SignInRefused::Wrong) };
         let looked_up = name.clone();
         let account = self.read(move |store| store.account(&looked_up)).await.map_err(SignInRefused::Store)?;
-        let known = account.map(|account| account.password_hash);
+        let (known, set_at) = account.map(|account| (account.password_hash, account.at)).unzip();
         let checked = self.passwords.check(password, known).await;
         match checked.map_err(|why| SignInRefused::Store(unhashed(why)))? {
-            true => signed_in(key, &name, self.now()).ok_or(SignInRefused::Store(StoreFault::Failed)),
+            true => set_at
+                .and_then(|set_at| signed_in(key, &name, set_at, self.now()))
+                .ok_or(SignInRefused::Store(StoreFault::Failed)),
             false => Err(SignInRefused::Wrong),
         }
     }
@@ -164,22 +156,14 @@ impl Credentials for Rest {
     }
 }
 
-fn signed_in(key: &SigningKey, name: &str, now: UnixMicros) -> Option<SignedIn> {
+fn signed_in(key: &SigningKey, name: &str, set_at: UnixMicros, now: UnixMicros) -> Option<SignedIn> {
     let (issuer, audience) = rules::EMBEDDED;
     let claims = Claims { issuer, audience, subject: name, lifetime: Some(SIGNED_IN) };
-    Some(SignedIn { access_token: key.issue(&claims, now)?, lifetime: SIGNED_IN })
-}
-
-fn unhashed(why: PasswordFault) -> StoreFault {
-    match why {
-        PasswordFault::Crowded => StoreFault::Busy,
-        PasswordFault::Failed => StoreFault::Failed,
-    }
+    Some(SignedIn { access_token: key.issue_for_password(&claims, set_at, now)?, lifetime: SIGNED_IN })
 }
 
 impl Chance for Rest {
     fn fill(&self, bytes: &mut [u8]) {
-        aws_lc_rs::rand::fill(bytes)
-            .expect("the kernel has randomness, as it had at the start; a key without it would be nobody's");
+        random(bytes);
     }
 }

@@ -6,6 +6,7 @@ use super::{
     routes,
 };
 use crate::{
+    auth::AgentKeyFault,
     http::{
         fakes::{self, Said},
         gate::Peer,
@@ -64,6 +65,8 @@ pub(super) struct House {
     pub(super) fault: Cell<Option<StoreFault>>,
     pub(super) checked: RefCell<Vec<(String, Option<Arc<str>>)>>,
     pub(super) sessions: RefCell<Vec<Session>>,
+    /// What agents must show; none: nothing.
+    pub(super) agent_key: Cell<Option<&'static str>>,
     dice: Cell<u8>,
 }
 
@@ -82,6 +85,7 @@ impl Default for House {
             fault: Cell::default(),
             checked: RefCell::default(),
             sessions: RefCell::default(),
+            agent_key: Cell::default(),
             dice: Cell::new(1),
         }
     }
@@ -224,6 +228,7 @@ impl Registry for House {
             let limit = match window {
                 Window::Login => 5,
                 Window::Create => 10,
+                Window::Agent => 6_000,
                 Window::Other => 100,
             };
             let mut counts = self.counts.borrow_mut();
@@ -301,6 +306,14 @@ impl Credentials for House {
 
     async fn hash(&self, password: String) -> Result<String, StoreFault> {
         self.read(format!("hash of {password}"))
+    }
+
+    fn admits(&self, agent_key: Option<&str>) -> Result<(), AgentKeyFault> {
+        match (self.agent_key.get(), agent_key) {
+            (Some(_), None) => Err(AgentKeyFault::Missing),
+            (Some(key), Some(shown)) if shown != key => Err(AgentKeyFault::Wrong),
+            (Some(_) | None, _) => Ok(()),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Fault {
     BadToken,
     /// Its token was good once.
     ExpiredToken,
+    /// The agent shows no key, and must.
+    NoAgentKey,
     /// The name or the password; which, is not told.
     BadLogin,
     /// The user may not do this; with who may.
@@ -93,7 +95,7 @@ impl From<StoreFault> for Fault {
 /// How a refusal is told: carried by its answer to the gate, which knows the time and the request's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Telling {
-    status: StatusCode,
+    pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) error: &'static str,
     pub(super) message: Cow<'static, str>,
@@ -121,6 +123,7 @@ impl Fault {
             Fault::NoToken => telling(401, "AUTH_TOKEN_MISSING", UNKNOWN, "Authorization header missing"),
             Fault::BadToken => telling(401, "AUTH_TOKEN_INVALID", UNKNOWN, "JWT token invalid or malformed"),
             Fault::ExpiredToken => telling(401, "AUTH_TOKEN_EXPIRED", UNKNOWN, "JWT token expired"),
+            Fault::NoAgentKey => telling(401, "AUTH_TOKEN_INVALID", UNKNOWN, "X-Agent-API-Key is missing or malformed"),
             Fault::BadLogin => telling(401, "AUTH_INVALID_CREDENTIALS", "Authentication failed", "Invalid username or password"),
             Fault::Forbidden(who) => telling(403, "AUTH_INSUFFICIENT_PERMISSIONS", "Insufficient permissions", who),
             Fault::Parameter(name, expected) => {

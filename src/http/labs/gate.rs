@@ -53,9 +53,11 @@ impl Asker {
         let window = match () {
             () if is("/api/v1/auth/login") => Window::Login,
             () if is("/api/v1/sessions") => Window::Create,
+            () if is("/api/v1/agents/register") || is_heartbeat(parts) => Window::Agent,
             () => Window::Other,
         };
-        let token = bearer(&parts.headers).ok().filter(|_| window != Window::Login).map(str::to_owned);
+        let by_address = matches!(window, Window::Login | Window::Agent);
+        let token = bearer(&parts.headers).ok().filter(|_| !by_address).map(str::to_owned);
         Asker { window, token, peer: parts.extensions.get().copied() }
     }
 
@@ -64,6 +66,12 @@ impl Asker {
         let user = self.token.as_deref().and_then(|token| house.token(token).ok());
         user.map_or_else(|| address(self.peer), |claims| LimitKey::User(claims.user))
     }
+}
+
+/// Whether an agent says that it lives.
+fn is_heartbeat(parts: &Parts) -> bool {
+    let agent = parts.uri.path().strip_suffix("/heartbeat").and_then(|path| path.split_once("/api/v1/agents/"));
+    parts.method == Method::POST && agent.is_some_and(|(_, name)| !name.contains('/'))
 }
 
 fn address(peer: Option<Peer>) -> LimitKey {

@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{
     http::{answer::Answer, call::Call},
-    protocols::labs::asks::{Ask, Refused, Reply},
+    protocols::labs::{
+        admission::{LOG_LINES, LOG_LINES_AT_MOST},
+        asks::{Ask, Refused, Reply},
+        logs::stripped,
+    },
 };
 use serde::Serialize;
-
-const LINES: u32 = 100;
-/// More are as good as this.
-const LINES_MAX: u32 = 10_000;
 
 #[derive(Serialize)]
 struct Logs {
@@ -28,7 +28,7 @@ struct Logs {
 pub(super) async fn logs<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let caller = caller(&call).await?;
     let id = id(&call)?;
-    let tail = params::number(&call, "tail", LINES, "Expected a whole number from 0")?.min(LINES_MAX);
+    let tail = params::number(&call, "tail", LOG_LINES, "Expected a whole number from 0")?.min(LOG_LINES_AT_MOST);
     if params::flag(&call, "follow", false)? {
         return Err(Fault::Parameter("follow", "To follow a log, upgrade to WebSocket"));
     }
@@ -40,16 +40,7 @@ pub(super) async fn logs<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
         other => return Err(unexpected(other)),
     };
     if !timestamps {
-        lines.iter_mut().for_each(strip);
+        lines.iter_mut().for_each(|line| *line = stripped(line).to_owned());
     }
     Ok(done(&Logs { logs: lines }))
-}
-
-/// Takes the time away that a line begins with, if it does.
-fn strip(line: &mut String) {
-    if let Some((first, rest)) = line.split_once(' ')
-        && first.parse::<jiff::Timestamp>().is_ok()
-    {
-        *line = rest.to_owned();
-    }
 }

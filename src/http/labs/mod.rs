@@ -7,12 +7,14 @@
 mod agents;
 mod auth;
 mod caller;
+mod enrolment;
 #[cfg(test)]
 mod fakes;
 mod fault;
 mod fields;
 pub mod gate;
 mod given;
+mod internal;
 mod logs;
 mod params;
 pub mod rooms;
@@ -27,6 +29,7 @@ use super::{rooms::Clock, table::Route};
 pub use fault::Fault;
 pub use gate::gate;
 use http::Method;
+pub use internal::internal_routes;
 use rooms::{Chance, Credentials, Library, Registry};
 
 /// All that the routes ask of the house.
@@ -34,7 +37,7 @@ pub trait Rooms: Registry + Library + Credentials + Chance + Clock + 'static {}
 
 impl<S: Registry + Library + Credentials + Chance + Clock + 'static> Rooms for S {}
 
-/// The routes, in the order of the contract. They belong behind their [`gate`].
+/// The routes, in the order of the contract, with those of the second dialect among them. They belong behind their [`gate`].
 pub fn routes<S: Rooms>() -> Vec<Route<S>> {
     let (get, post, put, delete) = (|| Method::GET, || Method::POST, || Method::PUT, || Method::DELETE);
     vec![
@@ -44,6 +47,8 @@ pub fn routes<S: Rooms>() -> Vec<Route<S>> {
         Route::public(get(), "/api/v1/agents/stats", agents::stats),
         Route::public(get(), "/api/v1/agents/{agent}", agents::one),
         Route::public(Method::PATCH, "/api/v1/agents/{agent}", agents::change),
+        Route::public(post(), "/api/v1/agents/register", enrolment::register),
+        Route::public(post(), "/api/v1/agents/{agent}/heartbeat", enrolment::heartbeat),
         Route::public(post(), "/api/v1/sessions", sessions::make),
         Route::public(get(), "/api/v1/sessions", sessions::all),
         Route::public(get(), "/api/v1/sessions/{session}", sessions::one),

@@ -1,6 +1,7 @@
 //! What the labs routes ask of the rest of the house. The runtime fulfils it; tests fulfil it from memory.
 
 use crate::{
+    auth::AgentKeyFault,
     protocols::labs::{
         asks::{Ask, Reply},
         model::{Role, Session, SessionId, Template, User, UserId},
@@ -52,6 +53,11 @@ pub trait Credentials {
     async fn check(&self, password: String, known: Option<Arc<str>>) -> Result<bool, StoreFault>;
     /// A password's hash as a PHC string, made on a thread that may wait.
     async fn hash(&self, password: String) -> Result<String, StoreFault>;
+    /// Whether an agent comes in that shows this (`X-Agent-API-Key`). Where the operator has set no key, every one does.
+    ///
+    /// # Errors
+    /// [`AgentKeyFault`]; see [`AgentKey::admits`](crate::auth::AgentKey::admits).
+    fn admits(&self, agent_key: Option<&str>) -> Result<(), AgentKeyFault>;
 }
 
 /// What a good token says.

@@ -6,7 +6,7 @@ use super::{
     caller::{admin, caller, path},
     fault::Fault,
     fields::Fields,
-    given::{self, has_chars, is_name},
+    given::{self, is_name, template_flaw},
     params,
     shapes::{TemplateDetails, TemplateShape, done, list, nothing},
 };
@@ -22,7 +22,6 @@ use crate::{
     realtime::UnixMicros,
 };
 use http::StatusCode;
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const ENTRIES: u32 = 50;
@@ -110,75 +109,49 @@ fn whole(field: &'static str) -> &'static str {
     }
 }
 
-/// Takes a text of at most so many characters.
-fn words(fields: &mut Fields, name: &'static str, most: usize) -> Result<Option<String>, Fault> {
-    fields.checked(name, |text| has_chars(text, 0, most), "The text is too long")
-}
-
 fn read(mut fields: Fields, name: String, id: Uuid, now: UnixMicros) -> Result<Template, Fault> {
-    if !is_name(&name) {
-        return Err(Fault::Field("name", given::NAME));
-    }
     let base_image = fields.needed("base_image")?;
-    if !has_chars(&base_image, 1, 500) || base_image.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-        return Err(Fault::Field("base_image", "Expected 1 to 500 characters without spaces"));
-    }
-    let tags = fields.texts("tags")?.unwrap_or_default();
-    if !given::are_tags(&tags) {
-        return Err(Fault::Field("tags", given::TAGS));
-    }
-    Ok(Template {
+    let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
+    let template = Template {
         id,
-        display_name: words(&mut fields, "display_name", 200)?.unwrap_or_else(|| name.clone()),
+        display_name: or(fields.text("display_name")?, &name),
         name,
-        category: words(&mut fields, "category", 100)?.unwrap_or_else(|| "Other".to_owned()),
-        description: words(&mut fields, "description", 4000)?.unwrap_or_default(),
+        category: or(fields.text("category")?, Template::CATEGORY),
+        description: fields.text("description")?.unwrap_or_default(),
         base_image,
         default_resources: resources(fields.object("default_resources")?)?,
         vnc: vnc(fields.object("vnc")?)?,
-        environment: environment(fields.object("environment")?)?,
+        environment: fields.object("environment")?.rest("environment")?.collect(),
         persistent_home: fields.flag("persistent_home")?.unwrap_or(true),
-        idle_timeout: fields.checked("idle_timeout", given::is_idle, given::IDLE)?.unwrap_or_else(|| "30m".to_owned()),
-        tags,
-        icon_url: words(&mut fields, "icon_url", 2000)?,
+        idle_timeout: or(fields.text("idle_timeout")?, Template::IDLE_TIMEOUT),
+        tags: fields.texts("tags")?.unwrap_or_default(),
+        icon_url: fields.text("icon_url")?,
         created_at: now,
         updated_at: now,
-    })
+    };
+    match template_flaw(&template) {
+        None => Ok(template),
+        Some((field, expected)) => Err(Fault::TemplateField(field, expected)),
+    }
 }
 
 fn resources(mut fields: Fields) -> Result<Resources, Fault> {
+    let default = Resources::default();
     Ok(Resources {
-        memory: fields.checked("memory", given::is_memory, given::MEMORY)?.unwrap_or_else(|| "2Gi".to_owned()),
-        cpu: fields.checked("cpu", given::is_cpu, given::CPU)?.unwrap_or_else(|| "1000m".to_owned()),
-        storage: fields.checked("storage", given::is_memory, given::MEMORY)?,
+        memory: fields.text("memory")?.unwrap_or(default.memory),
+        cpu: fields.text("cpu")?.unwrap_or(default.cpu),
+        storage: fields.text("storage")?,
     })
 }
 
 fn vnc(mut fields: Fields) -> Result<Vnc, Fault> {
-    let port = fields.number("port", u16::MAX)?.unwrap_or(5900);
+    let default = Vnc::default();
+    let port = fields.number("port", u16::MAX)?.unwrap_or(default.port);
     let color_depth = fields.number("color_depth", 32)?;
-    if port == 0 {
-        return Err(Fault::Field("port", "Expected a port from 1 to 65535"));
-    }
-    let is_resolution = |text: &str| {
-        let side = |text: &str| text.parse::<u16>().is_ok_and(|side| (1..=16_384).contains(&side));
-        text.split_once('x').is_some_and(|(width, height)| side(width) && side(height))
-    };
     Ok(Vnc {
-        enabled: fields.flag("enabled")?.unwrap_or(true),
+        enabled: fields.flag("enabled")?.unwrap_or(default.enabled),
         port,
-        resolution: fields.checked("resolution", is_resolution, "Expected a size such as 1920x1080")?,
+        resolution: fields.text("resolution")?,
         color_depth: color_depth.and_then(|depth| u8::try_from(depth).ok()),
     })
-}
-
-fn environment(fields: Fields) -> Result<BTreeMap<String, String>, Fault> {
-    const EXPECTED: &str = "Expected at most 100 names without = and texts of at most 4000 characters";
-    let environment: BTreeMap<String, String> = fields.rest("environment")?.collect();
-    let is_plain = |text: &str, least, most| has_chars(text, least, most) && !text.contains('\0');
-    let suits = |(name, value): (&String, &String)| is_plain(name, 1, 200) && !name.contains('=') && is_plain(value, 0, 4000);
-    if environment.len() > 100 || !environment.iter().all(suits) {
-        return Err(Fault::Field("environment", EXPECTED));
-    }
-    Ok(environment)
 }

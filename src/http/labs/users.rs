@@ -38,18 +38,23 @@ pub(super) async fn all<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
 /// POST /users
 pub(super) async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     admin(&call).await?;
-    let mut fields = Fields::of(&call)?;
+    let user = made(&*call.house, Fields::of(&call)?).await?;
+    Ok(answer::json(StatusCode::CREATED, &UserShape::from(&user)))
+}
+
+/// A new user of these fields.
+pub(super) async fn made(house: &impl Rooms, mut fields: Fields) -> Result<User, Fault> {
     let (username, email) = (fields.needed("username")?, fields.needed("email")?);
     let password = fields.needed("password")?;
     let role = role(&mut fields)?.unwrap_or(Role::User);
     check(is_name(&username), "username", given::NAME)?;
     check(given::is_email(&email), "email", given::EMAIL)?;
     check(given::is_password(&password), "password", given::PASSWORD)?;
-    let (id, created_at) = (given::v4(&*call.house), call.house.now());
+    let (id, created_at) = (given::v4(house), house.now());
     let user = User { id, username, email, role, active: true, created_at, last_login: None };
-    let password_hash = call.house.hash(password).await?;
-    match keep(&*call.house, Record::NewUser { user: user.clone(), password_hash }).await? {
-        Kept::Done => Ok(answer::json(StatusCode::CREATED, &UserShape::from(&user))),
+    let password_hash = house.hash(password).await?;
+    match keep(house, Record::NewUser { user: user.clone(), password_hash }).await? {
+        Kept::Done => Ok(user),
         Kept::Taken | Kept::Missing => Err(Fault::UserTaken),
     }
 }
@@ -111,13 +116,13 @@ pub(super) async fn change_password<S: Rooms>(call: Call<S>) -> Result<Answer, F
     edit(&call, record).await.map(|()| nothing())
 }
 
-fn role(fields: &mut Fields) -> Result<Option<Role>, Fault> {
+pub(super) fn role(fields: &mut Fields) -> Result<Option<Role>, Fault> {
     let Some(name) = fields.text("role")? else { return Ok(None) };
     let found = ROLES.iter().find(|(known, _)| *known == name);
     found.map(|(_, role)| Some(*role)).ok_or(Fault::Field("role", ROLE))
 }
 
-fn check(holds: bool, field: &'static str, expected: &'static str) -> Result<(), Fault> {
+pub(super) fn check(holds: bool, field: &'static str, expected: &'static str) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(Fault::Field(field, expected)) }
 }
 

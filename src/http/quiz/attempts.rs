@@ -2,7 +2,7 @@
 
 use super::{
     Rooms,
-    body::{self, has_chars},
+    body::{self, check, has_chars},
     caller::{Caller, caller, id, session},
     envelope::{done, made},
     fault::Fault,
@@ -15,11 +15,11 @@ use crate::{
     http::{answer::Answer, call::Call},
     protocols::quiz::{
         asks::{Ask, Entrant, Pass, Reply, View},
-        model::{EventId, OwnerId, ParticipantId, QuestionId, QuizId},
+        model::{AttemptId, EventId, OwnerId, ParticipantId, QuestionId, QuizId},
     },
 };
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 
 #[derive(Deserialize)]
 struct Beginning {
@@ -27,6 +27,30 @@ struct Beginning {
     participant_id: Option<ParticipantId>,
     event_id: Option<EventId>,
     access_code: Option<String>,
+    request_id: Option<Uuid>,
+}
+
+impl Beginning {
+    /// The ids of the attempt, and of a participant who is new. With a `request_id` they are made of what is asked for, so that to ask
+    /// again, for who has not heard the answer, makes nothing else.
+    fn ids<S: Rooms>(&self, call: &Call<S>, quiz: QuizId, owner: Option<&OwnerId>) -> Result<(AttemptId, ParticipantId), Fault> {
+        let Some(request) = self.request_id else { return Ok((ids::v7(&*call.house), ids::v7(&*call.house))) };
+        // The session token is told to whoever knows it.
+        check(request.get_version() == Some(Version::Random), "request_id is a random UUID (version 4)")?;
+        let quiz = quiz.0.to_be_bytes();
+        let made = |what: &[u8]| {
+            ids::v8(&[
+                what,
+                &quiz,
+                owner.map_or(&[], |owner| owner.as_bytes()),
+                self.alias.as_ref().map_or(&[], String::as_bytes),
+                self.participant_id.as_ref().map_or(&[], |id| id.as_bytes()),
+                self.event_id.as_ref().map_or(&[], |id| id.as_bytes()),
+                request.as_bytes(),
+            ])
+        };
+        Ok((made(b"attempt"), made(b"participant")))
+    }
 }
 
 #[derive(Serialize)]
@@ -38,12 +62,14 @@ struct Begun<'a> {
 
 /// POST /quizzes/{quiz}/attempts
 pub(super) async fn begin<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
-    const EXPECTED: &str = r#"expected {"alias": text} or {"participant_id": uuid}, and "event_id"?: uuid, "access_code"?: text"#;
+    const EXPECTED: &str = r#"expected {"alias": text} or {"participant_id": uuid}, and "event_id"?: uuid, "access_code"?: text, "request_id"?: uuid"#;
     let owner = caller(&call)?.map(Caller::into_owner);
     let quiz = id(&call, "quiz")?;
-    let Beginning { alias, participant_id, event_id, access_code } = body::object(&call, EXPECTED)?;
+    let beginning: Beginning = body::object(&call, EXPECTED)?;
+    let (attempt, new_participant) = beginning.ids(&call, quiz, owner.as_ref())?;
+    let Beginning { alias, participant_id, event_id, access_code, request_id: _ } = beginning;
     let entrant = match (alias, participant_id) {
-        (Some(alias), None) => Entrant { participant: ids::v7(&*call.house), known_to: None, alias: checked_alias(&alias)? },
+        (Some(alias), None) => Entrant { participant: new_participant, known_to: None, alias: checked_alias(&alias)? },
         (None, Some(participant)) => known(&call, owner.clone(), participant).await?,
         (None, None) | (Some(_), Some(_)) => return Err(Fault::Invalid(EXPECTED)),
     };
@@ -52,10 +78,10 @@ pub(super) async fn begin<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     }
     // No code is as long, so that a longer one needs no carrying about.
     let code = access_code.filter(|code| has_chars(code, 1..=100));
-    let attempt = ids::v7(&*call.house);
     let ask = Ask::Start { quiz, attempt, entrant, event: event_id, pass: Pass { owner, code } };
     match call.house.ask(ask).await {
         Reply::Started(view) => {
+            let view = whole(&call, view).await?;
             let session_token = &call.house.session_token(quiz, attempt);
             made(&Begun { session_token, view: ViewShape::from(&*view) })
         }
@@ -79,22 +105,21 @@ async fn check_event<S: Rooms>(call: &Call<S>, quiz: QuizId, event: EventId) -> 
 pub(super) async fn look<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let (quiz, attempt) = session(&call)?;
     match call.house.ask(Ask::Look { quiz, attempt }).await {
-        Reply::Looked(mut view) => {
-            if view.end.is_some() {
-                view.answered = answered(&call, &view).await?;
-            }
-            done(&ViewShape::from(&*view))
-        }
+        Reply::Looked(view) => done(&ViewShape::from(&*whole(&call, view).await?)),
         other => Err(other.into()),
     }
 }
 
-/// Which questions had an answer at the end, in the quiz's order: a home does not keep that.
-async fn answered<S: Rooms>(call: &Call<S>, view: &View) -> Result<Vec<QuestionId>, Fault> {
+/// With the questions that had an answer at the end, in the quiz's order: a home does not keep that.
+async fn whole<S: Rooms>(call: &Call<S>, mut view: Box<View>) -> Result<Box<View>, Fault> {
+    if view.end.is_none() {
+        return Ok(view);
+    }
     let found = call.house.attempt(view.quiz.owner.clone(), view.attempt).await?;
     let answers = found.map_or(Vec::new(), |(_, answers)| answers);
     let questions = view.quiz.questions.iter().map(|question| question.id);
-    Ok(questions.filter(|id| answers.iter().any(|answer| answer.question == *id)).collect())
+    view.answered = questions.filter(|id| answers.iter().any(|answer| answer.question == *id)).collect();
+    Ok(view)
 }
 
 #[derive(Deserialize)]

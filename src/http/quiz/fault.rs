@@ -88,7 +88,7 @@ struct Told {
 }
 
 /// A refusal in JSON.
-pub(super) fn told(status: StatusCode, code: &'static str, message: &'static str) -> Answer {
+fn told(status: StatusCode, code: &'static str, message: &'static str) -> Answer {
     answer::json(status, &Told { code, message })
 }
 
@@ -117,7 +117,7 @@ fn refused_telling(refused: Refused) -> Telling {
     match refused {
         Refused::NotFound => Fault::NotFound.telling(),
         Refused::Store(fault) => Fault::Store(fault).telling(),
-        Refused::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "SRV-001", "too many requests wait; try again"),
+        Refused::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "SRV-001", "too many requests wait, or too many attempts run; try again"),
         Refused::WrongOrder => Fault::Invalid("questions names every question of the quiz, once each").telling(),
         Refused::WrongAnswer => Fault::Invalid(
             "the answer does not suit the question: the place of an option, a list of such places without doubles, true or false, or a text",
@@ -127,6 +127,7 @@ fn refused_telling(refused: Refused) -> Telling {
         Refused::NoPass(AccessType::Private | AccessType::Public) => {
             Fault::Role("the quiz is begun with a credential of its owner").telling()
         }
+        Refused::Changed => (StatusCode::SERVICE_UNAVAILABLE, "SRV-001", "the quiz was changed meanwhile; try again"),
         Refused::ActiveAttempts => conflict("G-001", "the quiz has running attempts and cannot change"),
         Refused::Archived => conflict("QUIZ-001", "the quiz is archived"),
         Refused::NoQuestions => conflict("QUIZ-002", "a published quiz has at least one question"),
@@ -162,6 +163,7 @@ mod tests {
     fn every_refusal_of_a_home_has_its_code() {
         for (refused, status, code) in [
             (Refused::NotFound, 404, "NF-001"),
+            (Refused::Changed, 503, "SRV-001"),
             (Refused::ActiveAttempts, 409, "G-001"),
             (Refused::Archived, 409, "QUIZ-001"),
             (Refused::NoQuestions, 409, "QUIZ-002"),

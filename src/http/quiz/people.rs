@@ -32,9 +32,10 @@ pub(super) async fn make_participant<S: Rooms>(call: Call<S>) -> Result<Answer, 
     made(&ParticipantShape::from(&participant))
 }
 
-/// The display name of someone new.
+/// The display name of someone new. Others have it before them, some on a terminal.
 pub(super) fn checked_alias(alias: &str) -> Result<Arc<str>, Fault> {
-    check(has_chars(alias, 1..=100), "alias is 1 to 100 characters")?;
+    let right = has_chars(alias, 1..=100) && !alias.chars().any(char::is_control);
+    check(right, "alias is 1 to 100 characters, none of them a control character")?;
     Ok(alias.into())
 }
 

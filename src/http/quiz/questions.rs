@@ -7,7 +7,7 @@ use super::{
     envelope::{done, made, nothing},
     fault::Fault,
     ids,
-    quizzes::edited,
+    quizzes::{edited, revised},
     shapes::QuestionShape,
 };
 use crate::{
@@ -49,10 +49,12 @@ pub(super) async fn change<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let quiz = id(&call, "quiz")?;
     let changed = id(&call, "question")?;
     let question = question(&call, changed)?;
-    // An edit with an id that the quiz has not would make a question.
-    let old = call.house.quiz(owner.clone(), quiz).await?.ok_or(Fault::NotFound)?;
-    shown(&old, changed)?;
-    let quiz = edited(&*call.house, quiz, owner, Edit::Question(Box::new(question))).await?;
+    let change = |old: &Quiz| {
+        // An edit with an id that the quiz has not would make a question.
+        shown(old, changed)?;
+        Ok(Edit::Question(Box::new(question.clone())))
+    };
+    let quiz = revised(&*call.house, quiz, owner, change).await?;
     done(&shown(&quiz, changed)?)
 }
 

@@ -6,23 +6,26 @@ use super::{
     envelope::{done, list, made, page},
     fault::Fault,
     ids,
-    rooms::Quizzes,
+    rooms::{Library, Quizzes},
     rules::{self, Changes},
     shapes::QuizShape,
 };
 use crate::{
     http::{answer::Answer, call::Call},
     protocols::quiz::{
-        asks::{Ask, Reply},
+        asks::{Ask, Refused, Reply},
         model::{OwnerId, Quiz, QuizId, Status},
         record::{Edit, Kept, NewQuiz, Record},
     },
 };
 
+/// How often a change is tried that others come before.
+pub(super) const TRIES: usize = 5;
+
 /// POST /quizzes
 pub(super) async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let owner = owner(&call)?;
-    let rules = body::object::<_, Changes>(&call, rules::EXPECTED)?.into_rules()?;
+    let rules = body::object::<_, Changes>(&call, rules::EXPECTED)?.rules()?;
     let new = NewQuiz { owner, rules, access_code: ids::access_code(&*call.house), at: call.house.now() };
     let id = match keep(&*call.house, Record::NewQuiz(Box::new(new.clone()))).await? {
         Kept::Quiz(id) => id,
@@ -61,9 +64,7 @@ pub(super) async fn change<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let owner = owner(&call)?;
     let quiz = id(&call, "quiz")?;
     let changes: Changes = body::object(&call, rules::EXPECTED)?;
-    let old = call.house.quiz(owner.clone(), quiz).await?.ok_or(Fault::NotFound)?.rules;
-    let edit = Edit::Rules(Box::new(changes.over(old)?));
-    told(edited(&*call.house, quiz, owner, edit).await?)
+    told(revised(&*call.house, quiz, owner, |old| Ok(Edit::Rules(Box::new(changes.over(&old.rules)?)))).await?)
 }
 
 /// POST /quizzes/{quiz}/publish
@@ -86,9 +87,31 @@ fn told(quiz: Quiz) -> Result<Answer, Fault> {
     done(&QuizShape::from(&quiz))
 }
 
-/// The quiz after a change that its home took.
+/// The quiz after a change that its home took, whatever the quiz was before.
 pub(super) async fn edited(house: &impl Quizzes, quiz: QuizId, owner: OwnerId, edit: Edit) -> Result<Quiz, Fault> {
-    match house.ask(Ask::Edit { quiz, owner, edit }).await {
+    taken(house, Ask::Edit { quiz, owner, edit, seen: None }).await
+}
+
+/// The quiz after a change that was made from what it was: made anew when another came before it.
+pub(super) async fn revised<S: Quizzes + Library>(
+    house: &S,
+    quiz: QuizId,
+    owner: OwnerId,
+    change: impl Fn(&Quiz) -> Result<Edit, Fault>,
+) -> Result<Quiz, Fault> {
+    for _ in 0..TRIES {
+        let old = house.quiz(owner.clone(), quiz).await?.ok_or(Fault::NotFound)?;
+        let ask = Ask::Edit { quiz, owner: owner.clone(), edit: change(&old)?, seen: Some(old.updated_at) };
+        match taken(house, ask).await {
+            Err(Fault::Refused(Refused::Changed)) => {}
+            done => return done,
+        }
+    }
+    Err(Fault::Refused(Refused::Changed))
+}
+
+async fn taken(house: &impl Quizzes, edit: Ask) -> Result<Quiz, Fault> {
+    match house.ask(edit).await {
         Reply::Edited(quiz) => Ok(*quiz),
         other => Err(other.into()),
     }

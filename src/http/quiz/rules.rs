@@ -43,8 +43,8 @@ pub(super) struct Changes {
 
 impl Changes {
     /// The rules of a new quiz.
-    pub(super) fn into_rules(self) -> Result<Rules, Fault> {
-        self.over(Rules {
+    pub(super) fn rules(&self) -> Result<Rules, Fault> {
+        self.over(&Rules {
             // Refused, unless these changes have another.
             title: String::new(),
             access_type: AccessType::Private,
@@ -59,13 +59,13 @@ impl Changes {
     }
 
     /// The rules of a quiz that had others.
-    pub(super) fn over(self, old: Rules) -> Result<Rules, Fault> {
+    pub(super) fn over(&self, old: &Rules) -> Result<Rules, Fault> {
         let rules = Rules {
-            title: self.title.unwrap_or(old.title),
+            title: self.title.as_ref().unwrap_or(&old.title).clone(),
             access_type: self.access_type.unwrap_or(old.access_type),
             availability: self.availability.unwrap_or(old.availability),
-            opens_at: time(self.opens_at, old.opens_at)?,
-            closes_at: time(self.closes_at, old.closes_at)?,
+            opens_at: time(self.opens_at.as_ref(), old.opens_at)?,
+            closes_at: time(self.closes_at.as_ref(), old.closes_at)?,
             time_limit_seconds: self.time_limit_seconds.unwrap_or(old.time_limit_seconds),
             max_attempts: self.max_attempts.unwrap_or(old.max_attempts),
             submission_mode: self.submission_mode.unwrap_or(old.submission_mode),
@@ -75,11 +75,11 @@ impl Changes {
     }
 }
 
-fn time(new: Option<Option<String>>, old: Option<UnixMicros>) -> Result<Option<UnixMicros>, Fault> {
+fn time(new: Option<&Option<String>>, old: Option<UnixMicros>) -> Result<Option<UnixMicros>, Fault> {
     match new {
         None => Ok(old),
         Some(None) => Ok(None),
-        Some(Some(text)) => match moment(&text) {
+        Some(Some(text)) => match moment(text) {
             Some(time) => Ok(Some(time)),
             None => Err(Fault::Invalid("opens_at and closes_at are null or RFC 3339, such as 2026-06-11T14:30:00+00:00")),
         },

@@ -1,10 +1,7 @@
 //! The socket's path without an upgrade: upgrades never come here, the ring keeps them. Whoever looks with a plain client sees the refusals
 //! that an upgrade would have met, and else that an upgrade is wanted.
 
-use super::{
-    Rooms,
-    fault::{Fault, told},
-};
+use super::{Rooms, fault::Fault};
 use crate::{
     http::{
         answer::{self, Answer},
@@ -12,7 +9,7 @@ use crate::{
         rooms::Unverified,
     },
     protocols::quiz::{
-        admission::{Credential, Denial, credential},
+        admission::{Credential, Denial, UPGRADE_WANTED, credential},
         asks::{Ask, Refused, Reply},
         model::Role,
     },
@@ -55,7 +52,7 @@ fn denied(denial: Denial) -> Answer {
 
 /// RFC 9110, 15.5.22.
 fn upgrade_wanted() -> Answer {
-    let mut answer = told(StatusCode::UPGRADE_REQUIRED, "REQ-001", "this path is for WebSocket upgrades");
+    let mut answer = answer::typed(StatusCode::UPGRADE_REQUIRED, "application/json", UPGRADE_WANTED);
     answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     answer

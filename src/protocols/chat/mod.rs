@@ -18,6 +18,7 @@ pub mod record;
 mod room;
 pub mod settings;
 mod sitting;
+mod writing;
 
 pub use asks::{Ask, Reply, Told};
 pub use connection::{Connection, Effect, Event, Farewell, Gate};

@@ -1,15 +1,21 @@
-//! Before the upgrade: what the queries of `/vnc-viewer/{session_id}`, `/agent/ws` and `/api/v1/agents/connect` must hold, and how all
-//! others are refused.
+//! Before the upgrade: what the queries of `/vnc-viewer/{session_id}`, `/agent/ws`, `/api/v1/agents/connect` and of logs that are followed
+//! must hold, and how all others are refused.
 
 use super::{
     agent_messages::is_name,
     dialect::iso,
+    follower::Wish,
     letters::ViewRefused,
     model::{AgentName, SessionId},
 };
 use crate::realtime::UnixMicros;
 use serde::Serialize;
 use std::borrow::Cow;
+
+/// Lines of a log that are shown where the query does not say.
+pub const LOG_LINES: u32 = 100;
+/// More are as good as this.
+pub const LOG_LINES_AT_MOST: u32 = 10_000;
 
 /// Why there is no upgrade.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -146,15 +152,76 @@ pub struct AgentQuery {
     pub region: String,
 }
 
-/// Reads `/vnc-viewer/{session_id}?token=…`. A name that is no UUID is that of no session; a token comes before it.
+/// Reads `/vnc-viewer/{session_id}?token=…`; `bearer` is the token of the `Authorization` header, for those whose query has none. A name
+/// that is no UUID is that of no session; a token comes before it.
 ///
 /// # Errors
 /// [`Denial::NoToken`], [`Denial::Invalid`], and [`Denial::View`] of [`ViewRefused::NoSession`].
-pub fn viewer<'a>(session_id: &str, query: Option<&'a str>) -> Result<ViewerQuery<'a>, Denial> {
+pub fn viewer<'a>(session_id: &str, query: Option<&'a str>, bearer: Option<&'a str>) -> Result<ViewerQuery<'a>, Denial> {
     let [token] = parameters(query, ["token"])?;
-    let token = token.filter(|token| !token.is_empty()).ok_or(Denial::NoToken)?;
+    let token = token.into_iter().chain(bearer.map(Cow::Borrowed)).find(|token| !token.is_empty()).ok_or(Denial::NoToken)?;
     let session = SessionId::try_parse(session_id).map_err(|_| Denial::View(ViewRefused::NoSession))?;
     Ok(ViewerQuery { session, token })
+}
+
+/// Who wants to follow which log. It has no `Debug`, so that no log line can show the token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FollowerQuery<'a> {
+    /// By what right; not yet looked at.
+    pub token: Cow<'a, str>,
+    /// What, and what of it. To be looked at when the token is good.
+    pub wish: Result<(SessionId, Wish), Denial>,
+}
+
+/// The session whose log is at this path: `/api/v1/sessions/{session_id}/logs`.
+pub fn log_path(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/sessions/")?.strip_suffix("/logs").filter(|session_id| !session_id.contains('/'))
+}
+
+/// Reads an upgrade of `/api/v1/sessions/{session_id}/logs?follow=true&tail=…&timestamps=…`. The token is that of the header
+/// `Authorization`, or else of `token`, since no page in a browser can send the header.
+///
+/// # Errors
+/// [`Denial::NoToken`], [`Denial::BadToken`] for a header of another scheme, and [`Denial::Invalid`] for a query that is malformed.
+pub fn follower<'a>(
+    session_id: &str,
+    query: Option<&'a str>,
+    authorization: Option<&'a str>,
+) -> Result<FollowerQuery<'a>, Denial> {
+    let given = parameters(query, ["token", "follow", "tail", "timestamps"])?;
+    let [token, follow, tail, timestamps] = given.map(|value| value.filter(|value| !value.is_empty()));
+    let token = match authorization {
+        Some(header) => Cow::Borrowed(bearer(header).ok_or(Denial::BadToken)?),
+        None => token.ok_or(Denial::NoToken)?,
+    };
+    let wish = || {
+        let session = SessionId::try_parse(session_id).map_err(|_| Denial::View(ViewRefused::NoSession))?;
+        let tail = tail.as_deref().map_or(Some(LOG_LINES), lines).ok_or(Denial::Invalid("tail"))?;
+        let timestamps = flag(timestamps.as_deref().unwrap_or("true")).ok_or(Denial::Invalid("timestamps"))?;
+        match flag(follow.as_deref().unwrap_or_default()) {
+            Some(true) => Ok((session, Wish { tail, timestamps })),
+            Some(false) | None => Err(Denial::Invalid("follow")),
+        }
+    };
+    Ok(FollowerQuery { token, wish: wish() })
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+fn lines(text: &str) -> Option<u32> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(LOG_LINES_AT_MOST).min(LOG_LINES_AT_MOST))
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
 }
 
 /// Reads `/agent/ws?agent_id=…&platform=…&region=…`.
@@ -177,6 +244,15 @@ pub fn agent_in_field(query: Option<&str>) -> Result<AgentQuery, Denial> {
     let [name] = parameters(query, ["agent_id"])?;
     let name = valid(name, "agent_id")?.ok_or(Denial::Missing("agent_id"))?;
     Ok(AgentQuery { name: name.into(), platform: String::new(), region: String::new() })
+}
+
+/// The key of an agent that has it in the query, as browsers must.
+///
+/// # Errors
+/// [`Denial::Invalid`].
+pub fn agent_key(query: Option<&str>) -> Result<Option<Cow<'_, str>>, Denial> {
+    let [key] = parameters(query, ["key"])?;
+    Ok(key)
 }
 
 /// The subprotocol to answer with, if any: `binary` when the client offers it in a `Sec-WebSocket-Protocol`, none otherwise.

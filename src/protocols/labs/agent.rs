@@ -1,12 +1,12 @@
 //! One agent's connection, from the end of the upgrade to its end.
 
 use super::{
-    admission::AgentQuery,
+    admission::{AgentQuery, Denial},
     agent_messages::{self, Fault, Heard, Speaker, Tunnel},
     chunk::Chunk,
     connection::{Effect, Event, Farewell},
     letters::{Capacity, Dialect, FromRegistry, Hello, ToRegistry},
-    proxy_frames::{self, ProxyFrame},
+    proxy_frames::{self, HEADER_BYTES, ProxyFrame},
     pulse::{Beat, Pulse},
     settings::Settings,
     tunnels::{Line, Tunnels},
@@ -15,8 +15,11 @@ use crate::realtime::{ConnId, Now};
 
 /// Messages that mean nothing, one after the other, that end a connection.
 const FAULTS_AT_MOST: u8 = 100;
+/// What an agent of the second dialect may say while nobody has said that it is known: banners, and how its sessions are.
+const UNHEARD_BYTES: usize = 64 << 10;
 
-/// The state machine of one agent's connection. The register_ack, commands and requests are the registry's: the engine delivers them.
+/// The state machine of one agent's connection. In the second dialect the upgrade is to be held until [`Effect::Accept`] or
+/// [`Effect::Refuse`]. The register_ack, commands and requests are the registry's: the engine delivers them.
 #[derive(Debug)]
 pub struct Agent {
     dialect: Dialect,
@@ -24,6 +27,8 @@ pub struct Agent {
     state: State,
     pulse: Pulse,
     faults: u8,
+    /// What an agent said that is never told when it is known, until it is.
+    unheard: Vec<Box<str>>,
     tunnels: Tunnels,
 }
 
@@ -31,7 +36,7 @@ pub struct Agent {
 enum State {
     /// It has not registered.
     Fresh,
-    /// The registry is to say whether it may. What it says until then is not heard.
+    /// The registry is to say whether it may. What it says until then is not heard, or in the second dialect later.
     Registering,
     /// It is known.
     Online,
@@ -43,10 +48,11 @@ enum State {
 }
 
 impl Agent {
-    /// An agent whose upgrade has just been answered. In the second dialect that is its registration.
+    /// An agent whose upgrade has just been answered, or in the second dialect is to be: that is its registration.
     pub fn new(dialect: Dialect, query: AgentQuery, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> Agent {
         let pulse = Pulse::new(now.moment, settings);
-        let mut agent = Agent { dialect, query, state: State::Fresh, pulse, faults: 0, tunnels: Tunnels::default() };
+        let mut agent =
+            Agent { dialect, query, state: State::Fresh, pulse, faults: 0, unheard: Vec::new(), tunnels: Tunnels::default() };
         out.push(Effect::Timer(Some(settings.register_timeout)));
         match dialect {
             Dialect::Contract => {}
@@ -62,7 +68,7 @@ impl Agent {
             Event::Binary(bytes) => self.on_binary(bytes, now, settings, out),
             Event::Pong => self.pulse.answered(),
             Event::TimerFired => self.on_timer(now, settings, out),
-            Event::Registry(letter) => self.on_registry(letter, now, settings, out),
+            Event::Registry(letter) => self.on_registry(letter, conn, now, settings, out),
             Event::Tunnel { from, proxy, word } => {
                 self.tunnels.word(from, proxy, word, &mut line(self.dialect, now, settings, out));
             }
@@ -89,13 +95,28 @@ impl Agent {
                 self.hear(heard, conn, &mut line(self.dialect, now, settings, out));
             }
             (State::Registering | State::Online, Err(fault)) => self.on_fault(fault, out),
-            (State::Registering, Ok(_)) | (State::Over { .. }, _) => {}
+            (State::Registering, Ok(_)) => self.hear_later(text, out),
+            (State::Over { .. }, _) => {}
         }
     }
 
-    fn on_binary(&mut self, bytes: &[u8], now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    /// In the second dialect nothing says to an agent that it is known: so it may speak before.
+    fn hear_later(&mut self, text: &str, out: &mut Vec<Effect>) {
+        match self.dialect {
+            Dialect::Contract => {}
+            Dialect::Field => {
+                let bytes = self.unheard.iter().map(|text| text.len()).sum::<usize>() + text.len();
+                if bytes > UNHEARD_BYTES {
+                    return self.end(Farewell::TooMuch, out);
+                }
+                self.unheard.push(text.into());
+            }
+        }
+    }
+
+    fn on_binary(&mut self, message: Chunk, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         self.pulse.answered();
-        let frame = proxy_frames::read(bytes).filter(|_| self.dialect == Dialect::Contract);
+        let frame = proxy_frames::read(message.bytes()).filter(|_| self.dialect == Dialect::Contract);
         match (self.state, frame) {
             (State::Fresh, _) => self.end(Farewell::NotRegistered, out),
             (State::Registering | State::Online, None) => self.on_fault(Fault::Binary, out),
@@ -103,7 +124,9 @@ impl Agent {
                 self.faults = 0;
                 let line = &mut line(self.dialect, now, settings, out);
                 match frame {
-                    ProxyFrame::Data(id, bytes) => self.tunnels.data(Tunnel::Proxy(id), Chunk::copied(bytes), false, line),
+                    ProxyFrame::Data(id, _) => {
+                        self.tunnels.data(Tunnel::Proxy(id), message.without_first(HEADER_BYTES), false, line);
+                    }
                     ProxyFrame::Credit(id, bytes) => self.tunnels.credit(id, bytes, line),
                 }
             }
@@ -139,7 +162,7 @@ impl Agent {
     fn on_timer(&mut self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match self.state {
             State::Fresh => self.end(Farewell::NotRegistered, out),
-            State::Registering => self.end(Farewell::Unanswered, out),
+            State::Registering => self.turn_away(Farewell::Unanswered, Denial::Unavailable, out),
             State::Online => match self.pulse.beat(now.moment, settings) {
                 Beat::Rest(after) => out.push(Effect::Timer(Some(after))),
                 Beat::Ping(after) => {
@@ -153,25 +176,33 @@ impl Agent {
         }
     }
 
-    fn on_registry(&mut self, letter: FromRegistry, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_registry(&mut self, letter: FromRegistry, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match (letter, self.state) {
             (FromRegistry::Registered, State::Registering) => {
                 self.state = State::Online;
+                if self.is_held() {
+                    out.push(Effect::Accept);
+                }
                 self.pulse = Pulse::new(now.moment, settings);
                 out.push(Effect::Timer(Some(settings.ping_interval)));
+                for text in std::mem::take(&mut self.unheard) {
+                    self.on_text(&text, conn, now, settings, out);
+                }
             }
             (FromRegistry::Unknown, State::Registering) => {
-                self.end(Farewell::Unknown, out);
+                self.turn_away(Farewell::Unknown, Denial::NoAgent, out);
                 self.state = State::Over { was_told: false };
             }
-            (FromRegistry::Displaced, State::Registering | State::Online) => self.end(Farewell::Displaced, out),
-            (FromRegistry::Proxy { proxy, session, viewer, place: _ }, State::Online) => {
-                self.tunnels.open(proxy, session, viewer, &mut line(self.dialect, now, settings, out));
+            (FromRegistry::Displaced, State::Registering) => self.turn_away(Farewell::Displaced, Denial::Unavailable, out),
+            (FromRegistry::Displaced, State::Online) => self.end(Farewell::Displaced, out),
+            (FromRegistry::Proxy { proxy, session, viewer, request }, State::Online) => {
+                self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
             (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced, _) => {}
-            // A viewer's.
+            // A viewer's or a follower's.
             (FromRegistry::View { .. } | FromRegistry::Refused(_) | FromRegistry::ViewOver(_), _) => {}
+            (FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver, _) => {}
         }
     }
 
@@ -192,8 +223,26 @@ impl Agent {
         })
     }
 
+    /// Ends one that is not registered: before the upgrade, where that waits.
+    fn turn_away(&mut self, farewell: Farewell, denial: Denial, out: &mut Vec<Effect>) {
+        if !self.is_held() {
+            return self.end(farewell, out);
+        }
+        self.state = State::Over { was_told: self.is_told() };
+        out.push(Effect::Refuse(denial));
+    }
+
+    /// Whether the upgrade waits for the registration.
+    fn is_held(&self) -> bool {
+        match self.dialect {
+            Dialect::Contract => false,
+            Dialect::Field => true,
+        }
+    }
+
     fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
         self.state = State::Over { was_told: self.is_told() };
+        self.unheard = Vec::new();
         self.tunnels.gone(out);
         out.push(Effect::End(farewell));
     }

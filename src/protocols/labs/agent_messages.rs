@@ -102,15 +102,15 @@ pub struct Speaker<'a> {
 
 /// The fields of all messages of both dialects.
 #[derive(Deserialize)]
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     #[serde(borrow)]
     r#type: Option<&'a RawValue>,
     #[serde(alias = "agentId")]
-    agent_id: Option<&'a RawValue>,
-    platform: Option<&'a RawValue>,
-    region: Option<&'a RawValue>,
+    pub(super) agent_id: Option<&'a RawValue>,
+    pub(super) platform: Option<&'a RawValue>,
+    pub(super) region: Option<&'a RawValue>,
     capacity: Option<&'a RawValue>,
-    metadata: Option<&'a RawValue>,
+    pub(super) metadata: Option<&'a RawValue>,
     #[serde(alias = "commandId")]
     command_id: Option<&'a RawValue>,
     status: Option<&'a RawValue>,
@@ -246,7 +246,7 @@ fn register(said: &Fields<'_>, speaker: Speaker<'_>) -> Result<Heard, Fault> {
     })))
 }
 
-fn capacity(said: &Fields<'_>) -> Result<Capacity, Fault> {
+pub(super) fn capacity(said: &Fields<'_>) -> Result<Capacity, Fault> {
     let active = optional(said.active_sessions, "activeSessions", count)?;
     let Some(all) = optional(said.capacity, "capacity", |raw| serde_json::from_str::<Capacities<'_>>(raw).ok())? else {
         return Ok(Capacity { current_sessions: active, ..Capacity::default() });
@@ -346,11 +346,15 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-fn required<'a, T>(raw: Option<&'a RawValue>, name: &'static str, read: impl FnOnce(&'a str) -> Option<T>) -> Result<T, Fault> {
+pub(super) fn required<'a, T>(
+    raw: Option<&'a RawValue>,
+    name: &'static str,
+    read: impl FnOnce(&'a str) -> Option<T>,
+) -> Result<T, Fault> {
     optional(raw, name, read)?.ok_or(Fault::Missing(name))
 }
 
-fn optional<'a, T>(
+pub(super) fn optional<'a, T>(
     raw: Option<&'a RawValue>,
     name: &'static str,
     read: impl FnOnce(&'a str) -> Option<T>,
@@ -358,7 +362,7 @@ fn optional<'a, T>(
     raw.map(|raw| read(raw.get()).ok_or(Fault::Wrong(name))).transpose()
 }
 
-fn text(raw: &str) -> Option<Cow<'_, str>> {
+pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(raw).ok().map(|text| text.0)
 }
 
@@ -366,7 +370,12 @@ fn kept(raw: &str) -> Option<String> {
     text(raw).filter(|text| text.len() <= TEXT_BYTES).map(Cow::into_owned)
 }
 
-fn object(raw: &str) -> Option<Box<str>> {
+/// A text that may be a name.
+pub(super) fn name(raw: &str) -> Option<Cow<'_, str>> {
+    text(raw).filter(|text| is_name(text))
+}
+
+pub(super) fn object(raw: &str) -> Option<Box<str>> {
     (raw.starts_with('{') && raw.len() <= METADATA_BYTES).then(|| raw.into())
 }
 
@@ -384,10 +393,16 @@ fn count(raw: &str) -> Option<u32> {
     (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
 }
 
-/// Cores or GiB: a number, or a text such as `64` or `256Gi`.
+/// Cores or GiB: a number, or a text such as `64`, `64 cores`, `500m`, `256Gi` or `1Ti`.
 fn amount(raw: &str) -> Option<f64> {
-    let number: f64 = match text(raw) {
-        Some(text) => text.strip_suffix("Gi").unwrap_or(&text).trim().parse().ok()?,
+    const UNITS: [(&str, f64); 6] =
+        [("cores", 1.0), ("core", 1.0), ("m", 1e-3), ("Mi", 1.0 / 1024.0), ("Gi", 1.0), ("Ti", 1024.0)];
+    let number = match text(raw) {
+        Some(text) => {
+            let unit = UNITS.iter().find_map(|(unit, of)| Some((text.strip_suffix(unit)?, *of)));
+            let (number, of) = unit.unwrap_or((&text, 1.0));
+            number.trim().parse::<f64>().ok()? * of
+        }
         None => serde_json::from_str(raw).ok()?,
     };
     (number.is_finite() && number >= 0.0).then_some(number)

@@ -87,13 +87,15 @@ pub enum LimitKey {
     Address(u128),
 }
 
-/// The windows of the contract, each of a minute.
+/// The windows of a minute: those of the contract, and one for agents, of which it does not speak.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Window {
     /// `POST /auth/login`.
     Login,
     /// `POST /sessions`.
     Create,
+    /// Agents that register or say by HTTP that they live: apart from people who share an address with them.
+    Agent,
     /// All else.
     Other,
 }

@@ -4,13 +4,17 @@ use crate::websocket::frame::{Header, Opcode};
 use std::ops::Range;
 
 /// Before the payload there is room for the longest header of a frame (10 bytes) and ours ([`proxy_frames`](super::proxy_frames), 5).
-const HEADROOM: usize = 16;
+pub const HEADROOM: usize = 16;
 
 /// Bytes with room in front. Whoever sends them writes the header there, so that a frame leaves in one piece and nothing is moved.
 #[derive(Clone, Debug)]
-pub struct Chunk(Vec<u8>);
+pub struct Chunk {
+    buffer: Vec<u8>,
+    /// Where the bytes begin: at [`HEADROOM`] or behind it.
+    start: usize,
+}
 
-/// A whole frame that lies somewhere in a buffer: a [`Segment`](crate::realtime::outbox::Segment) is made of it without a copy.
+/// A whole frame, or several, that lie somewhere in a buffer: a [`Segment`](crate::realtime::outbox::Segment) is made of it without a copy.
 #[derive(Clone, Debug)]
 pub struct Wire {
     /// The buffer. What is in it outside of `range` is not to be sent.
@@ -20,12 +24,24 @@ pub struct Wire {
 }
 
 impl Chunk {
+    /// A buffer with room in front: the bytes begin at [`HEADROOM`].
+    pub fn received(buffer: Vec<u8>) -> Chunk {
+        debug_assert!(buffer.len() >= HEADROOM, "there is room in front");
+        Chunk { buffer, start: HEADROOM }
+    }
+
+    /// The same without the first `length` bytes, which are not moved: there is more room in front then.
+    pub fn without_first(self, length: usize) -> Chunk {
+        let start = (self.start + length).min(self.buffer.len());
+        Chunk { start, ..self }
+    }
+
     /// Copies bytes. They are below 4 GiB, as the limits of messages are.
     pub fn copied(bytes: &[u8]) -> Chunk {
         let mut buffer = Vec::with_capacity(HEADROOM + bytes.len());
         buffer.resize(HEADROOM, 0);
         buffer.extend_from_slice(bytes);
-        Chunk(buffer)
+        Chunk::received(buffer)
     }
 
     /// What `write` appends.
@@ -33,17 +49,17 @@ impl Chunk {
         let mut buffer = Vec::with_capacity(HEADROOM + capacity);
         buffer.resize(HEADROOM, 0);
         write(&mut buffer)?;
-        Ok(Chunk(buffer))
+        Ok(Chunk::received(buffer))
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.0.get(HEADROOM..).unwrap_or_default()
+        self.buffer.get(self.start..).unwrap_or_default()
     }
 
     /// How many bytes.
     pub fn len(&self) -> usize {
-        self.0.len().saturating_sub(HEADROOM)
+        self.buffer.len().saturating_sub(self.start)
     }
 
     /// Whether there are none.
@@ -53,16 +69,16 @@ impl Chunk {
 
     /// Puts more bytes behind.
     pub fn append(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// As a binary frame, with `prefix` (at most six bytes) before the bytes.
     pub fn framed(self, prefix: &[u8]) -> Wire {
-        let Chunk(mut buffer) = self;
-        let header = Header::new(Opcode::Binary, buffer.len() - HEADROOM + prefix.len());
-        let begin = HEADROOM - prefix.len() - header.len();
+        let Chunk { mut buffer, start } = self;
+        let header = Header::new(Opcode::Binary, buffer.len() - start + prefix.len());
+        let begin = start - prefix.len() - header.len();
         buffer[begin..begin + header.len()].copy_from_slice(&header);
-        buffer[HEADROOM - prefix.len()..HEADROOM].copy_from_slice(prefix);
+        buffer[start - prefix.len()..start].copy_from_slice(prefix);
         let end = buffer.len() as u32;
         Wire { buffer, range: begin as u32..end }
     }
@@ -118,6 +134,18 @@ mod tests {
                 assert_eq!(wire.bytes()[expected.len() - length..].as_ptr(), place);
             }
         }
+    }
+
+    #[test]
+    fn what_was_received_goes_on_without_its_own_header_and_is_not_moved() {
+        let received = [vec![0; HEADROOM], b"\x01\0\0\0\x07RFB".to_vec()].concat();
+        let place = received[HEADROOM + 5..].as_ptr();
+        let chunk = Chunk::received(received).without_first(5);
+        assert_eq!((chunk.bytes(), chunk.len()), (&b"RFB"[..], 3));
+        let wire = chunk.framed(&[]);
+        assert_eq!(wire.bytes(), b"\x82\x03RFB");
+        assert_eq!(wire.bytes()[2..].as_ptr(), place);
+        assert!(Chunk::copied(b"ab").without_first(5).is_empty());
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! What happens to the sockets of labs, and what they want done. The machines are [`Agent`](super::Agent) and [`Viewer`](super::Viewer).
+//! What happens to the sockets of labs, and what they want done. The machines are [`Agent`](super::Agent), [`Viewer`](super::Viewer) and
+//! [`Follower`](super::Follower).
 
 use super::{
     admission::Denial,
-    chunk::Wire,
+    chunk::{Chunk, Wire},
     letters::{FromRegistry, ToRegistry, TunnelWord},
     model::ProxyId,
 };
@@ -14,8 +15,8 @@ use std::time::Duration;
 pub enum Event<'a> {
     /// A whole text message.
     Text(&'a str),
-    /// A whole binary message.
-    Binary(&'a [u8]),
+    /// A whole binary message; of a viewer perhaps a piece of one.
+    Binary(Chunk),
     /// A Pong, whatever it carries.
     Pong,
     /// The time set by [`Effect::Timer`] has come.
@@ -104,13 +105,15 @@ pub enum Farewell {
     Broken,
     /// More bytes than the other end takes.
     TooMuch,
+    /// The session whose log was followed is over.
+    LogOver,
 }
 
 impl Farewell {
     /// The code of the Close (RFC 6455, section 7.4.1).
     pub fn code(self) -> u16 {
         match self {
-            Farewell::Over => 1000,
+            Farewell::Over | Farewell::LogOver => 1000,
             Farewell::Text => 1003,
             Farewell::NoPong
             | Farewell::NotRegistered
@@ -140,6 +143,7 @@ impl Farewell {
             Farewell::AgentGone => "the agent left",
             Farewell::Broken => "the agent could not show the screen",
             Farewell::TooMuch => "too many bytes wait",
+            Farewell::LogOver => "the session is over",
         }
     }
 }
@@ -150,12 +154,15 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
     match letter {
         FromRegistry::View { agent, proxy } => Some(Effect::Tunnel { to: *agent, proxy: *proxy, word: TunnelWord::Closed }),
         FromRegistry::Proxy { proxy, viewer, .. } => {
-            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word: TunnelWord::Closed })
+            Some(Effect::Tunnel { to: *viewer, proxy: *proxy, word: TunnelWord::agent_left() })
         }
         FromRegistry::Registered
         | FromRegistry::Unknown
         | FromRegistry::Displaced
         | FromRegistry::Refused(_)
-        | FromRegistry::ViewOver(_) => None,
+        | FromRegistry::ViewOver(_)
+        | FromRegistry::Following
+        | FromRegistry::Lines(_)
+        | FromRegistry::LogOver => None,
     }
 }

@@ -48,6 +48,8 @@ pub(super) enum Timer {
     Asking(Asking),
     /// An agent has not been heard of for too long.
     Silence(u32),
+    /// Somebody follows a session's log.
+    Follow(SessionId),
     /// A session's command has had no result for too long.
     Overdue(SessionId),
     /// A session that ends is to be stopped again.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 const SESSIONS_AT_MOST: usize = 256;
 /// How every stream of a screen begins (RFC 6143, section 7.1.1). By nothing else is it known that an agent has opened its tunnel again.
 const BANNER: &[u8] = b"RFB ";
+/// What a whole one looks like: a digit for each `0`.
+const WHOLE_BANNER: &[u8; 12] = b"RFB 000.000\n";
 
 /// See the file.
 #[derive(Default, Debug)]
@@ -22,6 +24,12 @@ enum Kept {
     Shut,
 }
 
+/// Whether bytes begin a stream, and are not in the middle of one: nobody but an agent that means it begins a message with a whole banner.
+pub(super) fn is_banner(bytes: &[u8]) -> bool {
+    let like = |(byte, model): (&u8, &u8)| if *model == b'0' { byte.is_ascii_digit() } else { byte == model };
+    bytes.len() >= WHOLE_BANNER.len() && bytes.iter().zip(WHOLE_BANNER).all(like)
+}
+
 impl Early {
     /// Whether bytes are of a stream that somebody may see. After a tunnel was closed the rest of its stream is not.
     pub(super) fn passes(&mut self, session: SessionId, bytes: &[u8]) -> bool {
@@ -35,6 +43,10 @@ impl Early {
 
     /// Keeps bytes that pass; whether they could be. If not, what was kept is of no use, and is kept no longer.
     pub(super) fn keep(&mut self, session: SessionId, chunk: Chunk, most: usize) -> bool {
+        if is_banner(chunk.bytes()) {
+            // What was kept is of a stream that nobody will go on with.
+            self.forget(session);
+        }
         let has_room = self.sessions.len() < SESSIONS_AT_MOST;
         match self.sessions.get_mut(&session) {
             Some(Kept::Bytes(kept)) if kept.len() + chunk.len() <= most => kept.append(chunk.bytes()),
@@ -99,6 +111,15 @@ mod tests {
         assert!(early.keep(ONE, chunk(b".008\n"), 12));
         assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\n")));
         assert_eq!(early.take(ONE), None);
+    }
+
+    #[test]
+    fn of_two_streams_the_second_is_kept() {
+        let mut early = Early::default();
+        assert!(early.keep(ONE, chunk(b"RFB 003.008\nthe first"), 40));
+        assert!(early.keep(ONE, chunk(b"RFB 003.008\n"), 40));
+        assert!(early.keep(ONE, chunk(b"the second"), 40));
+        assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\nthe second")));
     }
 
     #[test]

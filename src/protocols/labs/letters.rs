@@ -5,7 +5,7 @@ use super::{
     chunk::Chunk,
     model::{AgentName, Place, ProxyId, SessionId},
 };
-use crate::realtime::{ConnId, ShardId};
+use crate::realtime::{ConnId, Frame, ShardId};
 use std::sync::Arc;
 
 /// To the registry.
@@ -56,6 +56,26 @@ pub enum ToRegistry {
     /// A viewer did something since the last time.
     Activity {
         /// Where.
+        session: SessionId,
+    },
+    /// Somebody wants to follow a session's log. Answered with [`FromRegistry::Following`] or [`FromRegistry::Refused`].
+    Follow {
+        /// Who asks.
+        conn: ConnId,
+        /// Of which session.
+        session: SessionId,
+        /// Which user.
+        user: Arc<str>,
+        /// Whether they may see anyone's.
+        admin: bool,
+        /// How many lines of those that are there already, at most.
+        tail: u32,
+    },
+    /// A follower that asked is over. Sent once by each that was not refused.
+    FollowerGone {
+        /// Who.
+        conn: ConnId,
+        /// Of which session.
         session: SessionId,
     },
     /// A question from REST.
@@ -168,12 +188,17 @@ pub enum FromRegistry {
         /// The tunnel.
         proxy: ProxyId,
     },
-    /// The viewer may not.
+    /// The viewer or the follower may not.
     Refused(ViewRefused),
+    /// The follower may follow; lines come.
+    Following,
+    /// Lines of the log, oldest first.
+    Lines(Arc<[String]>),
+    /// The session is over; no more lines come.
+    LogOver,
     /// Another viewer of the same session took over, the session stopped, or its agent left.
     ViewOver(ViewOver),
-    /// To the agent's connection: a viewer comes. Its `vnc_proxy_request`, where the dialect has one, follows as a whole frame,
-    /// delivered by itself.
+    /// To the agent's connection: a viewer comes.
     Proxy {
         /// The tunnel.
         proxy: ProxyId,
@@ -181,8 +206,9 @@ pub enum FromRegistry {
         session: SessionId,
         /// Who views.
         viewer: ConnId,
-        /// `data` of `vnc_proxy_request`.
-        place: Box<Place>,
+        /// `vnc_proxy_request`, a whole frame, where the dialect has one. It is sent in the moment in which the tunnel is known: what
+        /// the agent answers, or the viewer says last, comes neither too early nor too late.
+        request: Option<Frame>,
     },
 }
 
@@ -225,4 +251,11 @@ pub enum TunnelWord {
     Credit(u32),
     /// This end is over.
     Closed,
+}
+
+impl TunnelWord {
+    /// The agent's connection is over: its streams broke, nobody ended them.
+    pub(super) fn agent_left() -> TunnelWord {
+        TunnelWord::Ready { error: Some("the agent left".into()) }
+    }
 }

@@ -11,7 +11,7 @@ use crate::realtime::{
 
 /// The windows that have their home on this shard.
 pub struct Limits {
-    allowed: [u32; 3],
+    allowed: [u32; 4],
     counts: Quota<(LimitKey, Window)>,
 }
 
@@ -24,7 +24,12 @@ impl Limits {
     /// Nobody has asked for anything. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: &Settings, seed: u64) -> Limits {
         Limits {
-            allowed: [settings.logins_a_minute, settings.creations_a_minute, settings.requests_a_minute],
+            allowed: [
+                settings.logins_a_minute,
+                settings.creations_a_minute,
+                settings.agent_requests_a_minute,
+                settings.requests_a_minute,
+            ],
             counts: Quota::new(seed),
         }
     }
@@ -34,7 +39,8 @@ impl Limits {
         let limit = self.allowed[match window {
             Window::Login => 0,
             Window::Create => 1,
-            Window::Other => 2,
+            Window::Agent => 2,
+            Window::Other => 3,
         }];
         let counted = self.counts.count((key, window), limit, now);
         Reply::Limit { limit, remaining: counted.remaining, reset: counted.reset }

@@ -3,7 +3,8 @@
 use super::{
     asks::{Caller, Reply},
     desk::{Turn, key_of, number_of},
-    dialect,
+    desktop::Desktop,
+    dialect, followers,
     model::{Session, SessionId, State},
     registry::{Outcome, Registry},
 };
@@ -17,27 +18,35 @@ impl Registry {
             Ok(row) => row.clone(),
             Err(refused) => return self.desk.refuse(asking, refused, t),
         };
-        let has_log = match row.state {
-            State::Running | State::Hibernating | State::Terminating | State::Failed => true,
-            State::Pending | State::Hibernated | State::Waking | State::Terminated => false,
-        };
-        let place = self.desktops.get(&id).and_then(|desktop| desktop.host).filter(|_| has_log);
-        let host = place.and_then(|place| self.hosts.get(place as usize));
         let events = Reply::Logs(last(events(&row), tail));
         let request = number_of(asking);
-        let asked = host.and_then(|host| {
-            let (speech, id) = (host.dialect, self.ids.next());
-            let frame = dialect::logs_request(speech, id, &row, &self.desk.settings.namespace, request, tail)?;
-            Some(Outcome::Deliver(host.online()?, frame))
-        });
-        let (Some(asked), Some(place)) = (asked, place) else { return self.desk.reply(asking, events, t) };
+        let Some((asked, place)) = self.log_question(id, request, tail) else { return self.desk.reply(asking, events, t) };
         t.out.push(asked);
         self.log_asks.insert(request, (place, tail));
         self.desk.wait(asking, self.desk.settings.logs_wait, Box::new(events), t);
     }
 
+    /// The question to a session's agent for the last lines of its log, and which agent that is; none: it has no log now, or its agent
+    /// cannot be asked.
+    pub(super) fn log_question(&mut self, id: SessionId, request: u64, tail: u32) -> Option<(Outcome, u32)> {
+        let Desktop { row, host: place, .. } = self.desktops.get(&id)?;
+        let has_log = match row.state {
+            State::Running | State::Hibernating | State::Terminating | State::Failed => true,
+            State::Pending | State::Hibernated | State::Waking | State::Terminated => false,
+        };
+        let place = place.filter(|_| has_log)?;
+        let host = self.hosts.get(place as usize)?;
+        let (conn, command) = (host.online()?, self.ids.next());
+        let namespace = &self.desk.settings.namespace;
+        let frame = dialect::logs_request(host.dialect, command, row, namespace, request, tail)?;
+        Some((Outcome::Deliver(conn, frame), place))
+    }
+
     /// An agent has sent lines.
     pub(super) fn logs_came(&mut self, place: u32, request: u64, lines: Vec<String>, t: &mut Turn<'_>) {
+        if followers::is_question(request) {
+            return self.lines_came(place, request, lines, t);
+        }
         if let Some(&(asked, tail)) = self.log_asks.get(&request)
             && asked == place
         {
@@ -48,7 +57,7 @@ impl Registry {
 }
 
 /// What the registry itself knows of a session, oldest first.
-fn events(row: &Session) -> Vec<String> {
+pub(super) fn events(row: &Session) -> Vec<String> {
     let level = if row.state == State::Failed { "ERROR" } else { "INFO" };
     vec![
         format!("{} [INFO] Session created", dialect::iso(row.created_at)),
@@ -56,7 +65,16 @@ fn events(row: &Session) -> Vec<String> {
     ]
 }
 
-fn last(mut lines: Vec<String>, tail: u32) -> Vec<String> {
+/// A line without the time that it begins with, if it does.
+pub fn stripped(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((first, rest)) if first.parse::<jiff::Timestamp>().is_ok() => rest,
+        Some(_) | None => line,
+    }
+}
+
+/// The last lines, at most so many.
+pub(super) fn last(mut lines: Vec<String>, tail: u32) -> Vec<String> {
     let too_many = lines.len().saturating_sub(tail as usize);
     lines.drain(..too_many);
     lines

@@ -59,6 +59,13 @@ pub struct Resources {
     pub storage: Option<String>,
 }
 
+impl Default for Resources {
+    /// Of a template that does not say.
+    fn default() -> Resources {
+        Resources { memory: "2Gi".to_owned(), cpu: "1000m".to_owned(), storage: None }
+    }
+}
+
 /// How a template shows its screen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vnc {
@@ -72,6 +79,13 @@ pub struct Vnc {
     /// Bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color_depth: Option<u8>,
+}
+
+impl Default for Vnc {
+    /// Of a template that does not say.
+    fn default() -> Vnc {
+        Vnc { enabled: true, port: 5900, resolution: None, color_depth: None }
+    }
 }
 
 /// What sessions are started from.
@@ -109,6 +123,13 @@ pub struct Template {
     pub updated_at: UnixMicros,
 }
 
+impl Template {
+    /// `category` of one that does not say.
+    pub const CATEGORY: &str = "Other";
+    /// `idle_timeout` of one that does not say.
+    pub const IDLE_TIMEOUT: &str = "30m";
+}
+
 /// Where a session stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -132,6 +153,32 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, each at its own number.
+    pub const ALL: [State; 8] = [
+        State::Pending,
+        State::Running,
+        State::Hibernating,
+        State::Hibernated,
+        State::Waking,
+        State::Terminating,
+        State::Terminated,
+        State::Failed,
+    ];
+
+    /// Its own name, for people who look after the server.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Hibernating => "hibernating",
+            State::Hibernated => "hibernated",
+            State::Waking => "waking",
+            State::Terminating => "terminating",
+            State::Terminated => "terminated",
+            State::Failed => "failed",
+        }
+    }
+
     /// Its name on the wire, which two states can have.
     pub fn on_wire(self) -> &'static str {
         match self {
@@ -275,4 +322,17 @@ pub struct Command {
     pub progress: Progress,
     /// Made.
     pub created_at: UnixMicros,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_is_at_its_number_and_has_a_name_of_its_own() {
+        for (number, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, number);
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+    }
 }

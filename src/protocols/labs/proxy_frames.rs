@@ -47,6 +47,19 @@ pub fn credit(proxy: ProxyId, bytes: u32) -> Wire {
     Chunk::copied(&bytes.to_be_bytes()).framed(&header(CREDIT, proxy))
 }
 
+/// What comes before the bytes of a tunnel, for an agent that writes its own frames.
+pub fn data_header(proxy: ProxyId) -> [u8; HEADER_BYTES] {
+    header(DATA, proxy)
+}
+
+/// The payload of a credit's frame, for an agent that writes its own frames.
+pub fn credit_payload(proxy: ProxyId, bytes: u32) -> [u8; HEADER_BYTES + 4] {
+    let mut payload = [0; HEADER_BYTES + 4];
+    payload[..HEADER_BYTES].copy_from_slice(&header(CREDIT, proxy));
+    payload[HEADER_BYTES..].copy_from_slice(&bytes.to_be_bytes());
+    payload
+}
+
 fn header(kind: u8, proxy: ProxyId) -> [u8; HEADER_BYTES] {
     let [a, b, c, d] = proxy.0.to_be_bytes();
     [kind, a, b, c, d]
@@ -73,6 +86,8 @@ mod tests {
                 assert_eq!(read(&wire.bytes()[2..]), Some(ProxyFrame::Data(proxy, bytes)));
             }
             assert_eq!(read(&credit(proxy, number).bytes()[2..]), Some(ProxyFrame::Credit(proxy, number)));
+            assert_eq!(credit(proxy, number).bytes()[2..], credit_payload(proxy, number));
+            assert_eq!(read(&data_header(proxy)), Some(ProxyFrame::Data(proxy, b"")));
         }
     }
 

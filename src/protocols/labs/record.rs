@@ -1,6 +1,9 @@
 //! What labs keep, and what they read back. The store fulfils it.
 
-use super::model::{Agent, AgentName, Command, Role, Session, SessionId, State, Template, User, UserId};
+use super::{
+    model::{Agent, AgentName, Command, Role, Session, SessionId, State, Template, User, UserId},
+    standing::Standing,
+};
 use crate::realtime::UnixMicros;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -82,7 +85,7 @@ pub enum Kept {
     Taken,
 }
 
-/// All that the registry must know at its beginning.
+/// All that the registry and the shards must know at their beginning.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Loaded {
     /// Every agent.
@@ -91,6 +94,8 @@ pub struct Loaded {
     pub sessions: Vec<Session>,
     /// Every command that is neither completed nor failed.
     pub commands: Vec<Command>,
+    /// Admins, and those who may not sign in, by id.
+    pub standings: Vec<Standing>,
 }
 
 /// What a list of sessions is sorted by; then by id.

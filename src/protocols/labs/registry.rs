@@ -1,16 +1,18 @@
 //! The registry of labs: the one writer of agents, sessions and commands. Letters in, outcomes out, and the times that it keeps.
 //!
 //! What it does is told by the files beside this one: `agents` that come, speak and go; `sessions` and what is asked of them; `results`,
-//! what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs`; the `beginning`.
+//! what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs` and their
+//! `followers`; the `beginning`.
 
 use super::{
     asks::{Ask, Refused, Reply},
     commands::{Errand, Ids},
     desk::{Desk, Timer, Turn, Whose, number_of},
     desktop::Desktop,
+    followers::Following,
     host::Host,
     letters::{FromRegistry, ToRegistry},
-    model::{AgentName, Session, SessionId},
+    model::{AgentName, Session, SessionId, State},
     record::{Kept, Loaded, Record},
     settings::Settings,
 };
@@ -54,12 +56,16 @@ pub struct Levels {
     pub online: usize,
     /// Sessions that are not terminated.
     pub sessions: usize,
+    /// Those of them whose row is on disk, in the order of [`State::ALL`].
+    pub states: [usize; State::ALL.len()],
     /// Those that have a place at an agent.
     pub places: usize,
     /// Commands that are neither completed nor failed.
     pub commands: usize,
     /// Viewers.
     pub viewers: usize,
+    /// Connections that follow a log.
+    pub followers: usize,
     /// REST asks that wait.
     pub waiting: usize,
     /// Records on their way to disk.
@@ -87,6 +93,12 @@ pub struct Registry {
     pub(super) errands: HashMap<SessionId, Errand, FixedState>,
     /// Which agent was asked for how many lines, by request.
     pub(super) log_asks: HashMap<u64, (u32, u32), FixedState>,
+    /// Who follows which log.
+    pub(super) follows: HashMap<SessionId, Following, FixedState>,
+    /// Of which session an agent was asked for lines, for those who follow.
+    pub(super) questions: HashMap<u64, SessionId, FixedState>,
+    /// How often.
+    pub(super) asked_for_lines: u64,
     /// Tunnels so far.
     pub(super) proxies: u32,
     fired: Vec<(Moment, Timer)>,
@@ -108,6 +120,9 @@ impl Registry {
             commands: HashMap::with_hasher(hasher()),
             errands: HashMap::with_hasher(hasher()),
             log_asks: HashMap::with_hasher(hasher()),
+            follows: HashMap::with_hasher(hasher()),
+            questions: HashMap::with_hasher(hasher()),
+            asked_for_lines: 0,
             proxies: 0,
             fired: Vec::new(),
             desk,
@@ -129,6 +144,8 @@ impl Registry {
             ToRegistry::View { conn, session, user, admin } => self.view_session(conn, session, &user, admin, t),
             ToRegistry::ViewerGone { conn, session } => self.viewer_gone(conn, session),
             ToRegistry::Activity { session } => self.activity(session, t),
+            ToRegistry::Follow { conn, session, user, admin, tail } => self.follow(conn, session, (&user, admin), tail, t),
+            ToRegistry::FollowerGone { conn, session } => self.follower_gone(conn, session),
             ToRegistry::Ask { asker, number, ask } => self.ask((asker, number), *ask, t),
         }
     }
@@ -166,13 +183,23 @@ impl Registry {
             agents: self.hosts.iter().filter(|(_, host)| host.known).count(),
             online: self.hosts.iter().filter(|(_, host)| host.online().is_some()).count(),
             sessions: self.desktops.len(),
+            states: self.states(),
             places: self.hosts.iter().map(|(_, host)| host.places as usize).sum(),
             commands: self.commands.len(),
             viewers: self.desktops.values().filter(|desktop| desktop.viewer.is_some()).count(),
+            followers: self.followers(),
             waiting: self.desk.waiting(),
             writing: self.desk.writing(),
             timers: self.desk.wheel.len(),
         }
+    }
+
+    fn states(&self) -> [usize; State::ALL.len()] {
+        let mut states = [0; State::ALL.len()];
+        for desktop in self.desktops.values().filter(|desktop| desktop.known) {
+            states[desktop.row.state as usize] += 1;
+        }
+        states
     }
 
     fn ask(&mut self, asker: (ShardId, u64), ask: Ask, t: &mut Turn<'_>) {
@@ -197,6 +224,7 @@ impl Registry {
                 self.desk.give_up(asking, t);
             }
             Timer::Silence(place) => self.silence(place, t),
+            Timer::Follow(id) => self.follow_on(id, t),
             Timer::Overdue(id) => self.overdue(id, t),
             Timer::StopAgain(id) => self.stop_again(id, t),
             Timer::Idle(id) => self.idle(id, t),

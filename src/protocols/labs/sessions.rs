@@ -76,9 +76,14 @@ impl Registry {
 
     /// The row of a session, if this caller may see it.
     pub(super) fn row_for(&self, id: SessionId, caller: &Caller) -> Result<&Session, Refused> {
-        let live = self.desktops.get(&id).filter(|desktop| desktop.known).map(|desktop| &desktop.row);
-        let row = live.or_else(|| self.ended.get(&id).map(|row| &**row)).ok_or(Refused::NoSession)?;
+        let row = self.row_of(id).ok_or(Refused::NoSession)?;
         if caller.admin || row.user == caller.name { Ok(row) } else { Err(Refused::NotYours) }
+    }
+
+    /// The row of a session that is known, over or not.
+    pub(super) fn row_of(&self, id: SessionId) -> Option<&Session> {
+        let live = self.desktops.get(&id).filter(|desktop| desktop.known).map(|desktop| &desktop.row);
+        live.or_else(|| self.ended.get(&id).map(|row| &**row))
     }
 
     /// Decides what waits at a session, until something has to be written.
@@ -300,6 +305,7 @@ impl Registry {
     /// Answers for a session that is over, and for those that still waited for it.
     pub(super) fn forget(&mut self, id: SessionId, t: &mut Turn<'_>) {
         self.hold_place(id, false);
+        self.end_follows(id, t);
         let Some(desktop) = self.desktops.remove(&id) else { return };
         self.names.remove(&desktop.row.name);
         if let Some(host) = desktop.host.and_then(|host| self.hosts.get_mut(host as usize)) {

@@ -15,6 +15,8 @@ pub struct Settings {
     pub command_wait: Duration,
     /// How long a request for logs waits for the agent.
     pub logs_wait: Duration,
+    /// How often an agent is asked for new lines of a log that somebody follows.
+    pub follow_interval: Duration,
     /// A command without a result after this long has failed.
     pub command_timeout: Duration,
     /// A session that ends is stopped again after this long without a result.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub logins_a_minute: u32,
     /// Sessions that a user may create in a minute.
     pub creations_a_minute: u32,
+    /// Times that agents behind one address may register or say that they live in a minute, both by HTTP.
+    pub agent_requests_a_minute: u32,
     /// Other requests that a user, or an address that is nobody's, may make in a minute.
     pub requests_a_minute: u32,
 }
@@ -51,6 +55,7 @@ impl Default for Settings {
             register_timeout: Duration::from_secs(10),
             command_wait: Duration::from_secs(10),
             logs_wait: Duration::from_secs(5),
+            follow_interval: Duration::from_secs(1),
             command_timeout: Duration::from_secs(600),
             stop_retry: Duration::from_secs(300),
             ping_interval: Duration::from_secs(54),
@@ -63,6 +68,8 @@ impl Default for Settings {
             max_agents: 10_000,
             logins_a_minute: 5,
             creations_a_minute: 10,
+            // A thousand agents behind one address, each with a heartbeat in 10 s.
+            agent_requests_a_minute: 6_000,
             requests_a_minute: 100,
         }
     }

@@ -7,22 +7,24 @@
 use super::{
     afloat::Afloat,
     agent_messages::{self, Tunnel},
-    chunk::Chunk,
+    chunk::{Chunk, Wire},
     connection::Effect,
-    early::Early,
+    early::{Early, is_banner},
     letters::{Dialect, TunnelWord},
     model::{ProxyId, SessionId},
     proxy_frames,
     settings::Settings,
     viewer::SMALL_BYTES,
 };
-use crate::realtime::{ConnId, UnixMicros};
+use crate::realtime::{ConnId, Frame, UnixMicros};
 use std::collections::{BTreeMap, VecDeque};
 
 /// So many bytes of tunnels may be with the socket: a command waits behind no more.
 pub(super) const SOCKET_BYTES: usize = 256 << 10;
 /// What a viewer is told of an agent that sent more than its credit.
 const TOO_MUCH: &str = "the agent sent more than the viewer took";
+/// What a viewer is told whose screen begins anew.
+const ANEW: &str = "the agent opened its tunnel again";
 
 /// What tunnels are run by.
 pub(super) struct Line<'a> {
@@ -41,6 +43,11 @@ pub(super) struct Tunnels {
     early: Early,
     /// Those that have something for the agent, and may say it.
     ready: VecDeque<ProxyId>,
+    /// The newest of all.
+    newest: Option<ProxyId>,
+    /// What viewers said of whom the registry's word has not come: theirs may be the shorter way. The registry counts tunnels, and tells
+    /// of them in order, so it is known which are still to come.
+    ahead: BTreeMap<ProxyId, Vec<(ConnId, TunnelWord)>>,
     afloat: Afloat<ProxyId>,
 }
 
@@ -52,6 +59,8 @@ struct Proxy {
     is_open: bool,
     /// Whether the agent is to hear bytes as text.
     base64: bool,
+    /// Whether the viewer was told anything.
+    has_begun: bool,
     /// What the agent may send still.
     allowed: usize,
     /// What the agent takes still; none: it does not say.
@@ -82,15 +91,24 @@ impl Proxy {
 }
 
 impl Tunnels {
-    /// A viewer comes. Whoever watched the session before is over.
-    pub(super) fn open(&mut self, proxy: ProxyId, session: SessionId, viewer: ConnId, line: &mut Line<'_>) {
+    /// A viewer comes, and the agent is asked for its end. Whoever watched the session before is over.
+    pub(super) fn open(
+        &mut self,
+        proxy: ProxyId,
+        (session, viewer): (SessionId, ConnId),
+        request: Option<Frame>,
+        line: &mut Line<'_>,
+    ) {
         let is_field = line.dialect == Dialect::Field;
         if let Some(older) = self.by_session.insert(session, proxy) {
             self.finish(older, line);
             self.by_session.insert(session, proxy);
         }
+        line.out.extend(request.map(|frame| Effect::Send(Wire::whole(frame.to_vec()))));
         let mut allowed = line.settings.tunnel_window;
-        if let Some(chunk) = self.early.take(session) {
+        let early = self.early.take(session);
+        let has_begun = early.is_some();
+        if let Some(chunk) = early {
             allowed = allowed.saturating_sub(chunk.len());
             line.out.push(Effect::Tunnel { to: viewer, proxy, word: TunnelWord::Bytes(chunk) });
         }
@@ -101,6 +119,7 @@ impl Tunnels {
                 viewer,
                 is_open: is_field,
                 base64: is_field,
+                has_begun,
                 allowed,
                 credit: None,
                 counts: false,
@@ -110,6 +129,11 @@ impl Tunnels {
                 leaving: Leaving::No,
             },
         );
+        self.newest = Some(proxy);
+        while let Some(said) = self.ahead.first_entry().filter(|said| *said.key() <= proxy) {
+            let (id, words) = said.remove_entry();
+            words.into_iter().for_each(|(from, word)| self.word(from, id, word, line));
+        }
     }
 
     /// The agent's end is open.
@@ -153,6 +177,13 @@ impl Tunnels {
             return;
         }
         let Some((id, proxy)) = self.find(tunnel) else { return self.keep(tunnel, chunk, line) };
+        let is_named = matches!(tunnel, Tunnel::Proxy(_));
+        if !is_named && proxy.has_begun && is_banner(chunk.bytes()) {
+            // Another stream has begun, which is nobody's yet: the tunnel was opened again.
+            self.end(id, Some(ANEW.into()), line);
+            return self.keep(tunnel, chunk, line);
+        }
+        proxy.has_begun = true;
         proxy.base64 = base64;
         if proxy.leaving != Leaving::No {
             return;
@@ -176,6 +207,9 @@ impl Tunnels {
 
     /// The viewer's end says something.
     pub(super) fn word(&mut self, from: ConnId, id: ProxyId, word: TunnelWord, line: &mut Line<'_>) {
+        if self.newest < Some(id) {
+            return self.ahead.entry(id).or_default().push((from, word));
+        }
         let Some(proxy) = self.proxies.get_mut(&id).filter(|proxy| proxy.viewer == from && proxy.leaving == Leaving::No) else {
             return;
         };
@@ -227,7 +261,7 @@ impl Tunnels {
     pub(super) fn gone(&mut self, out: &mut Vec<Effect>) {
         for (id, proxy) in std::mem::take(self).proxies {
             if proxy.leaving == Leaving::No {
-                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::Closed });
+                out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::agent_left() });
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::realtime::{ConnId, Moment, Now};
 use std::sync::Arc;
 
 /// What agents of the second dialect take at a time, before base64.
-const CHUNK_BYTES: usize = 32 << 10;
+pub const CHUNK_BYTES: usize = 32 << 10;
 /// Pieces that are smaller are put together while the socket is busy: a window of single bytes would take a hundred times its size.
 pub(super) const SMALL_BYTES: usize = 4 << 10;
 
@@ -105,19 +105,23 @@ impl Viewer {
         }
     }
 
-    fn on_bytes(&mut self, bytes: &[u8], now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_bytes(&mut self, chunk: Chunk, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         let State::Watching(to, proxy, ref mut pulse) = self.state else { return };
         pulse.answered();
-        let Some(allowed) = self.allowed.checked_sub(bytes.len()) else { return self.end(Farewell::TooMuch, out) };
+        let Some(allowed) = self.allowed.checked_sub(chunk.len()) else { return self.end(Farewell::TooMuch, out) };
         self.allowed = allowed;
-        for piece in bytes.chunks(CHUNK_BYTES) {
-            out.push(Effect::Tunnel { to, proxy, word: TunnelWord::Bytes(Chunk::copied(piece)) });
+        let is_activity = !chunk.is_empty();
+        if chunk.len() > CHUNK_BYTES {
+            let pieces = chunk.bytes().chunks(CHUNK_BYTES).map(Chunk::copied);
+            out.extend(pieces.map(|piece| Effect::Tunnel { to, proxy, word: TunnelWord::Bytes(piece) }));
+        } else if is_activity {
+            out.push(Effect::Tunnel { to, proxy, word: TunnelWord::Bytes(chunk) });
         }
         if !self.is_paused && self.allowed < settings.tunnel_window / 2 {
             self.is_paused = true;
             out.push(Effect::Pause);
         }
-        if !bytes.is_empty() {
+        if is_activity {
             let (Activity::Told(since) | Activity::Untold(since)) = self.activity;
             self.activity = Activity::Untold(since);
             self.tell_activity(now, settings, out);
@@ -160,8 +164,9 @@ impl Viewer {
                 (State::Asking, ViewOver::AgentGone) => self.refuse(Denial::View(ViewRefused::AgentOffline), out),
                 (State::Watching(..) | State::Ending(..) | State::Over, why) => self.end(farewell(why), out),
             },
-            // An agent's.
+            // An agent's or a follower's.
             FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced | FromRegistry::Proxy { .. } => {}
+            FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver => {}
         }
     }
 

@@ -33,10 +33,8 @@ impl Registry {
         if let Some(older) = desktop.viewer.replace(Viewer { conn, proxy }).filter(|older| older.conn != conn) {
             t.out.push(Outcome::Tell(older.conn, FromRegistry::ViewOver(ViewOver::Displaced)));
         }
-        let place = Box::new(desktop.row.place.clone());
-        t.out.push(Outcome::Tell(agent, FromRegistry::Proxy { proxy, session: id, viewer: conn, place }));
         let request = dialect::proxy_request(host.dialect, proxy, &desktop.row, &self.desk.settings.namespace);
-        t.out.extend(request.map(|frame| Outcome::Deliver(agent, frame)));
+        t.out.push(Outcome::Tell(agent, FromRegistry::Proxy { proxy, session: id, viewer: conn, request }));
         t.out.push(Outcome::Tell(conn, FromRegistry::View { agent, proxy }));
         self.activity(id, t);
         Ok(())

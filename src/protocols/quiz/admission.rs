@@ -5,7 +5,7 @@
 
 use super::{
     keys::Keys,
-    model::{AttemptId, OwnerId, QuizId, Role, owner_of},
+    model::{AttemptId, OwnerId, QuizId, Role},
 };
 use crate::{
     auth::{Authority, SessionKey},
@@ -74,6 +74,9 @@ impl Denial {
     }
 }
 
+/// What someone with a good credential is told who asks for no WebSocket: a JSON document, with status 426.
+pub const UPGRADE_WANTED: &str = r#"{"code":"REQ-001","message":"this path is for WebSocket upgrades"}"#;
+
 /// The credential in a query, which is what follows the question mark. Parameters are as forms write them: parted by `&`, percent-encoded,
 /// a plus is a space. Unknown ones are ignored, but must be well-formed as well.
 ///
@@ -111,7 +114,7 @@ pub fn owner(token: &str, authority: &Authority, keys: &Keys, now: UnixMicros) -
             Role::User => Err(Denial::Role),
         };
     }
-    authority.verify(token, now).map(|account| owner_of(&account)).map_err(|_| Denial::Credential)
+    keys.bearer(token, authority, now).map_err(|_| Denial::Credential)
 }
 
 /// Which attempt at which quiz a session token is for; its home is to say whether that still runs.

@@ -20,8 +20,10 @@ pub enum Ask {
         owner: OwnerId,
         /// How.
         edit: Edit,
+        /// The quiz's [`Quiz::updated_at`] when the edit was thought of; none: it holds whatever the quiz is now.
+        seen: Option<UnixMicros>,
     },
-    /// Begin an attempt.
+    /// Begin an attempt. One that the same entrant has begun under this id is shown as it is now.
     Start {
         /// At which quiz.
         quiz: QuizId,
@@ -181,6 +183,8 @@ pub struct End {
 pub enum Refused {
     /// There is no such quiz, attempt or question, or it is another's.
     NotFound,
+    /// The quiz is not what it was when the edit was thought of.
+    Changed,
     /// The quiz has running attempts: G-001.
     ActiveAttempts,
     /// The quiz is archived, and stays as it is.
@@ -205,7 +209,7 @@ pub enum Refused {
     WrongAnswer,
     /// The attempt has as many flags as it may.
     TooManyFlags,
-    /// Too many requests wait for this attempt or quiz.
+    /// Too many requests wait for this attempt or quiz, or as many attempts run as may.
     Crowded,
     /// The store did not do its part.
     Store(StoreFault),

@@ -42,7 +42,7 @@ pub enum Phase {
 /// What waits its turn.
 #[derive(PartialEq, Debug)]
 pub enum Item {
-    /// A request: a look, an answer, a submission or flags.
+    /// A request: a look, an answer, a submission, flags, or the beginning again.
     Ask {
         /// Who waits for it.
         asking: Asking,
@@ -312,6 +312,14 @@ impl Attempt {
         work.paused = true;
         work.pause = (work.pause * 2).clamp(RETRY_FIRST, RETRY_LONGEST);
         work.pause
+    }
+
+    /// The requests that wait, of one that never was.
+    pub fn into_waiting(self) -> impl Iterator<Item = Asking> {
+        self.work.into_iter().flat_map(|work| work.queue).filter_map(|item| match item {
+            Item::Ask { asking, .. } => Some(asking),
+            Item::Close(_) => None,
+        })
     }
 
     /// The pause is over.

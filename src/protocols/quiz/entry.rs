@@ -1,8 +1,8 @@
 //! How an attempt begins: who may, when, and how often.
 
 use super::{
-    asks::{Entrant, Pass, Refused},
-    attempt::{Attempt, Change, Write},
+    asks::{Ask, Entrant, Pass, Refused},
+    attempt::{Attempt, Change, Phase, Write},
     desk::{Asking, Circumstances},
     model::{AccessType, AttemptId, Availability, EventId, Quiz, Status},
     record::{Record, Started},
@@ -20,7 +20,10 @@ impl Sitting {
         asking: Asking,
         c: &mut Circumstances<'_>,
     ) {
-        if let Err(refused) = self.may_start(attempt, &entrant, pass, c.now.wall) {
+        if let Some(&place) = self.by_id.get(&attempt) {
+            return self.start_again(place, (entrant, event), pass, asking, c);
+        }
+        if let Err(refused) = self.may_start(&entrant, pass, c) {
             return c.refuse(asking, refused);
         }
         let started_at = c.now.wall;
@@ -38,18 +41,43 @@ impl Sitting {
         };
         let place = self.add(Attempt::new(&started));
         self.starting += 1;
-        // Nobody else can be told the session token later: who was sent away, and has begun all the same, could not get at his attempt.
+        // Few can ask again: most who were sent away, and have begun all the same, could not get at their attempt.
         c.desk.hold(asking);
         let write = Write { asking: Some(asking), change: Change::Start };
         self.keep(place, write, Record::Started(Box::new(started)), c);
     }
 
-    fn may_start(&self, attempt: AttemptId, entrant: &Entrant, pass: &Pass, at: UnixMicros) -> Result<(), Refused> {
+    /// It has begun, or is about to: the one who began it wants to hear of it again.
+    fn start_again(
+        &mut self,
+        place: u32,
+        (entrant, event): (Entrant, Option<EventId>),
+        pass: &Pass,
+        asking: Asking,
+        c: &mut Circumstances<'_>,
+    ) {
+        let who = &self.attempts[place as usize].who;
+        if (who.participant, who.event) != (entrant.participant, event) {
+            // Ids are dealt at random, or are those of one request: this can only be a fault of ours.
+            return c.refuse(asking, Refused::Store(StoreFault::Failed));
+        }
+        if !suits(&self.quiz, pass) {
+            return c.refuse(asking, Refused::NoPass(self.quiz.rules.access_type));
+        }
+        let (quiz, attempt) = (who.quiz, who.attempt);
+        if self.attempts[place as usize].phase() == Phase::Starting {
+            c.desk.hold(asking);
+        }
+        let ask = Ask::Start { quiz, attempt, entrant, event, pass: Pass::default() };
+        self.wait_turn(place, asking, Box::new(ask), c.now.wall, c);
+    }
+
+    fn may_start(&self, entrant: &Entrant, pass: &Pass, c: &Circumstances<'_>) -> Result<(), Refused> {
         let Quiz { owner, rules, .. } = &*self.quiz;
         if self.quiz.status != Status::Published {
             return Err(Refused::NotPublished);
         }
-        if !is_open(&self.quiz, at) {
+        if !is_open(&self.quiz, c.now.wall) {
             return Err(Refused::NotOpen);
         }
         if !suits(&self.quiz, pass) {
@@ -62,8 +90,10 @@ impl Sitting {
         if rules.max_attempts > 0 && tries >= rules.max_attempts {
             return Err(Refused::NoAttemptsLeft);
         }
-        // Ids are dealt at random: one that is there already can only be a fault of ours.
-        if self.by_id.contains_key(&attempt) { Err(Refused::Store(StoreFault::Failed)) } else { Ok(()) }
+        if self.running() + self.starting >= c.desk.settings.max_running {
+            return Err(Refused::Crowded);
+        }
+        Ok(())
     }
 }
 

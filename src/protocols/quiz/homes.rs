@@ -238,7 +238,8 @@ impl Homes {
         let change = match &record {
             Record::Key(key) => Some(KeyChange::Added(Box::new(key.clone()))),
             Record::Revoked { key, .. } => Some(KeyChange::Revoked(*key)),
-            Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => None,
+            Record::Owner(account) => Some(KeyChange::Password { name: account.name.clone(), set_at: account.at }),
+            Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) => None,
             Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => None,
         };
         let mut circumstances = Circumstances { desk: &mut self.desk, now, out };

@@ -1,10 +1,13 @@
-//! The API keys that are good, on every shard: who holds one speaks for its owner.
+//! What every shard must know to judge a credential: the API keys that are good, and since when each account has the password that it has.
 
 use super::{
-    model::{KeyId, OwnerId, Role},
+    model::{KeyId, OwnerId, Role, owner_of},
     record::Key,
 };
-use crate::auth::api_key;
+use crate::{
+    auth::{Authority, Refusal, api_key},
+    realtime::UnixMicros,
+};
 use hashbrown::HashMap;
 
 /// What a key says of its holder.
@@ -18,11 +21,12 @@ pub struct Holder {
     pub id: KeyId,
 }
 
-/// All good keys, by their hashes. An owner has few, so all of them are on every shard.
+/// All good keys, by their hashes, and the times of passwords. An owner has few of them, so all are on every shard.
 #[derive(Default, Debug)]
 pub struct Keys {
     holders: HashMap<[u8; 32], Holder>,
     hashes: HashMap<KeyId, [u8; 32]>,
+    passwords: HashMap<String, UnixMicros>,
 }
 
 impl Keys {
@@ -45,7 +49,22 @@ impl Keys {
         self.holders.get(&api_key::hash(key))
     }
 
-    /// How many there are.
+    /// The account of this name has the password that was set then, and no older one.
+    pub fn password(&mut self, name: &str, set_at: UnixMicros) {
+        self.passwords.insert(name.to_owned(), set_at);
+    }
+
+    /// Whose access token this is. One that was signed in for is good as long as the password is.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn bearer(&self, token: &str, authority: &Authority, now: UnixMicros) -> Result<OwnerId, Refusal> {
+        let (account, password) = authority.verify_with_password(token, now)?;
+        let is_good = password.is_none_or(|set_at| self.passwords.get(&account.subject) == Some(&set_at));
+        if is_good { Ok(owner_of(&account)) } else { Err(Refusal::Unauthenticated) }
+    }
+
+    /// How many keys there are.
     pub fn len(&self) -> usize {
         self.holders.len()
     }
@@ -59,7 +78,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::UnixMicros;
+    use crate::auth::{Algorithm, Claims, Issuer, Secret, SigningKey};
 
     fn key(number: u8, owner: &str, role: Role) -> Key {
         Key {
@@ -71,6 +90,27 @@ mod tests {
             hint: String::new(),
             created_at: UnixMicros(0),
         }
+    }
+
+    #[test]
+    fn a_token_that_was_signed_in_for_is_good_as_long_as_the_password() {
+        let (secret, now) = (Secret::new([5; 32]), UnixMicros(1_781_188_265_000_000));
+        let issuer =
+            Issuer { name: "i".into(), audiences: vec!["school".into()], algorithm: Algorithm::HS256, key: secret.clone() };
+        let authority = Authority::new([issuer]).unwrap();
+        let key = SigningKey::new(Algorithm::HS256, &secret).unwrap();
+        let claims = Claims { issuer: "i", audience: "school", subject: "ada", lifetime: None };
+        let signed_in = |set_at| key.issue_for_password(&claims, UnixMicros(set_at), now).unwrap();
+        let (old, new, plain) = (signed_in(1), signed_in(2), key.issue(&claims, now).unwrap());
+        let mut keys = Keys::default();
+        let good = |keys: &Keys| [&old, &new, &plain].map(|token| keys.bearer(token, &authority, now).is_ok());
+        assert_eq!(good(&keys), [false, false, true], "an operator's token is of no password");
+        keys.password("bob", UnixMicros(1));
+        keys.password("ada", UnixMicros(1));
+        assert_eq!(good(&keys), [true, false, true]);
+        keys.password("ada", UnixMicros(2));
+        assert_eq!(good(&keys), [false, true, true]);
+        assert_eq!(&*keys.bearer(&new, &authority, now).unwrap(), "school/ada");
     }
 
     #[test]

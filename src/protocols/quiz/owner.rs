@@ -15,6 +15,8 @@ use std::collections::{BTreeSet, VecDeque};
 /// The most messages that wait for the answer to one before them, and the most subscriptions that these name together.
 pub(super) const WAITING_MESSAGES: usize = 32;
 const WAITING_ITEMS: usize = 2 * BATCH_ITEMS;
+/// The most channels of a socket.
+pub(super) const CHANNELS: usize = 1_000;
 /// As much of a subscription's name as an error repeats.
 const KEY_CHARS: usize = 64;
 
@@ -70,6 +72,8 @@ enum Unfit {
     NotANumber,
     /// A number that no quiz has.
     NoQuiz,
+    /// The socket has as many as it may.
+    TooMany,
 }
 
 const NOT_FOUND: &str = "not found or not owned";
@@ -82,6 +86,7 @@ impl Unfit {
             Unfit::Notification => "only for the participant's own session",
             Unfit::NotANumber => "the id is not a number",
             Unfit::NoQuiz => NOT_FOUND,
+            Unfit::TooMany => "too many subscriptions",
         }
     }
 }
@@ -212,6 +217,7 @@ impl Owner {
     }
 
     fn subscribe(&mut self, mut items: Vec<Item>, conn: ConnId, out: &mut Vec<Effect>) {
+        let mut room = CHANNELS.saturating_sub(self.channels.len());
         for item in &mut items {
             let Item::Channel(quiz, channel, stand) = item else { continue };
             let (quiz, channel) = (*quiz, *channel);
@@ -219,6 +225,11 @@ impl Owner {
                 *stand = Stand::Held;
                 continue;
             }
+            if room == 0 {
+                *item = Item::Unfit(named(quiz, channel).into(), Unfit::TooMany);
+                continue;
+            }
+            room -= 1;
             *stand = Stand::Asked;
             let owner = (!self.owned.contains(&quiz)).then(|| self.id.clone());
             out.push(Effect::Home(ToQuiz::Watch { conn, quiz, channel, owner }));

@@ -220,13 +220,20 @@ pub struct Key {
     pub created_at: UnixMicros,
 }
 
-/// What every shard must hear of keys.
+/// What every shard must hear of keys and passwords.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeyChange {
     /// It is good.
     Added(Box<Key>),
     /// It is good no more.
     Revoked(KeyId),
+    /// An account has a password since then.
+    Password {
+        /// Its name.
+        name: String,
+        /// See [`Account::at`].
+        set_at: UnixMicros,
+    },
 }
 
 // --- what homes read at their beginning

@@ -289,7 +289,11 @@ pub fn refuse(letter: ToQuiz, unknown: bool, out: &mut Vec<Outcome>) {
 fn decide(sitting: &mut Sitting, waiting: Waiting, c: &mut Circumstances<'_>) -> Option<Box<Editing>> {
     let Waiting { asking, ask, at } = waiting;
     match *ask {
-        Ask::Edit { owner, edit, .. } => return self::edit(sitting, &owner, Editing { asking, edit, at: c.now.wall }, c),
+        Ask::Edit { owner, edit, seen, .. } => {
+            // Of no two states of a quiz the time is the same, so that it can be told which one somebody has seen.
+            let at = c.now.wall.max(UnixMicros(sitting.quiz.updated_at.0.saturating_add(1)));
+            return self::edit(sitting, (&owner, seen), Editing { asking, edit, at }, c);
+        }
         Ask::Start { attempt, entrant, event, pass, .. } => sitting.start((attempt, event), entrant, &pass, asking, c),
         Ask::Force { owner, .. } if owner != sitting.quiz.owner => c.refuse(asking, Refused::NotFound),
         Ask::Force { event, .. } => sitting.force(event, asking, at, c),
@@ -302,10 +306,19 @@ fn decide(sitting: &mut Sitting, waiting: Waiting, c: &mut Circumstances<'_>) ->
     None
 }
 
-fn edit(sitting: &Sitting, owner: &OwnerId, editing: Editing, c: &mut Circumstances<'_>) -> Option<Box<Editing>> {
+fn edit(
+    sitting: &Sitting,
+    (owner, seen): (&OwnerId, Option<UnixMicros>),
+    editing: Editing,
+    c: &mut Circumstances<'_>,
+) -> Option<Box<Editing>> {
     let quiz = &*sitting.quiz;
     if *owner != quiz.owner {
         c.refuse(editing.asking, Refused::NotFound);
+        return None;
+    }
+    if seen.is_some_and(|seen| seen != quiz.updated_at) {
+        c.refuse(editing.asking, Refused::Changed);
         return None;
     }
     let is_taken = sitting.running() > 0 || sitting.starting > 0;

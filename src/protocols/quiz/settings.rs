@@ -15,9 +15,10 @@ pub struct Settings {
     pub snapshot_rows: usize,
     /// How long after the end of an attempt its flags are still taken.
     pub flags_after_end: Duration,
+    /// How many attempts may run at one quiz at once.
+    pub max_running: usize,
     /// From `attempt_closed` to the Close of the participant's socket.
     pub goodbye: Duration,
-    /// How long a request waits for its turn and its row; then it is told that the store is busy. The beginning of an attempt waits for
     /// How long a request waits for its turn and its row; then it is told that the store is busy. The beginning of an attempt waits for
     /// its turn alone so long, and then for the store's own word; a request that ends all waits so long for each next end.
     pub keep_timeout: Duration,
@@ -33,6 +34,7 @@ impl Default for Settings {
             snapshot_interval: Duration::from_millis(200),
             snapshot_rows: 200,
             flags_after_end: Duration::from_secs(30),
+            max_running: 100_000,
             goodbye: Duration::from_secs(1),
             keep_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(60),

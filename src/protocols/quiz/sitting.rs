@@ -121,7 +121,7 @@ impl Sitting {
     }
 
     /// The attempt could not begin, and never was.
-    fn vanish(&mut self, place: u32) {
+    fn vanish(&mut self, place: u32) -> Attempt {
         let attempt = self.attempts.remove(place as usize);
         self.by_id.remove(&attempt.who.attempt);
         if let Some(tries) = self.tries.get_mut(&attempt.who.participant) {
@@ -130,6 +130,7 @@ impl Sitting {
                 self.tries.remove(&attempt.who.participant);
             }
         }
+        attempt
     }
 
     fn set_deadline(&mut self, place: u32, c: &mut Circumstances<'_>) {
@@ -219,7 +220,13 @@ impl Sitting {
 
     /// A request about one attempt: it waits its turn.
     pub fn ask(&mut self, attempt: AttemptId, asking: Asking, ask: Box<Ask>, at: UnixMicros, c: &mut Circumstances<'_>) {
-        let Some(place) = self.find(attempt) else { return c.refuse(asking, Refused::NotFound) };
+        match self.find(attempt) {
+            Some(place) => self.wait_turn(place, asking, ask, at, c),
+            None => c.refuse(asking, Refused::NotFound),
+        }
+    }
+
+    pub(super) fn wait_turn(&mut self, place: u32, asking: Asking, ask: Box<Ask>, at: UnixMicros, c: &mut Circumstances<'_>) {
         self.close_if_overdue(place, at);
         let desk = &c.desk;
         if self.attempt(place).queue(Item::Ask { asking, ask, at }, |asking| desk.is_waiting(asking)) {
@@ -274,8 +281,13 @@ impl Sitting {
             Ask::Answer { question, id, given, .. } => self.answer(place, asking, (question, id, given), at, c),
             Ask::Submit { .. } => self.submit(place, asking, at, c),
             Ask::Flag { flags, .. } => self.flag(place, asking, flags, at, c),
+            Ask::Start { .. } => {
+                let view = Box::new(self.view(place));
+                c.reply(asking, Reply::Started(view));
+                Ok(())
+            }
             // These concern no single attempt, and do not come here.
-            Ask::Keep(_) | Ask::Edit { .. } | Ask::Start { .. } | Ask::Force { .. } => Err(Refused::NotFound),
+            Ask::Keep(_) | Ask::Edit { .. } | Ask::Force { .. } => Err(Refused::NotFound),
         };
         if let Err(refused) = decided {
             c.refuse(asking, refused);
@@ -433,7 +445,7 @@ impl Sitting {
             }
             (_, Change::Start) => {
                 self.starting -= 1;
-                self.vanish(place);
+                self.vanish(place).into_waiting().for_each(|asking| c.refuse(asking, refused));
             }
             (_, Change::Answer { .. } | Change::Flag { .. } | Change::Close { .. }) => {}
         }

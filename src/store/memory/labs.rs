@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     protocols::labs::{
+        Standing,
         model::{Agent, Command, CommandId, Progress, Role, Session, SessionId, State, Template, User, UserId},
         record::{Change, Kept, Listed, Loaded, Login, Page, Record, SessionFilter, SortBy},
     },
@@ -116,9 +117,11 @@ impl Labs {
             agents: self.agents.values().cloned().collect(),
             sessions: self.sessions.values().filter(|session| session.state != State::Terminated).cloned().collect(),
             commands: self.commands.values().filter(|command| is_open(command)).cloned().collect(),
+            standings: self.users.values().filter_map(|login| Standing::of(&login.user)).collect(),
         };
         loaded.agents.sort_by(|a, b| a.name.cmp(&b.name));
         loaded.sessions.sort_by_key(|session| (session.created_at, session.id));
+        loaded.standings.sort_by_key(|standing| standing.user);
         loaded.commands.sort_by_key(|command| (command.created_at, command.id));
         loaded
     }

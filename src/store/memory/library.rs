@@ -5,12 +5,15 @@ use super::{
     MemoryStore,
     records::{Attempt, Records},
 };
-use crate::protocols::quiz::{
-    model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Status},
-    record::{
-        Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagCount, FlagRow, FlagSummary, Key, KeyRow, Listed, Loaded,
-        LoadedAttempt, Page, Participant, QuizRow,
+use crate::{
+    protocols::quiz::{
+        model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Status},
+        record::{
+            Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagCount, FlagRow, FlagSummary, Key, KeyRow, Listed, Loaded,
+            LoadedAttempt, Page, Participant, QuizRow,
+        },
     },
+    realtime::UnixMicros,
 };
 use std::{
     cmp::Reverse,
@@ -157,6 +160,10 @@ impl Library for MemoryStore {
 
     fn keys(&self) -> Read<Vec<Key>> {
         self.read(|records| records.keys.iter().filter(|row| row.revoked_at.is_none()).map(|row| row.key.clone()).collect())
+    }
+
+    fn accounts(&self) -> Read<Vec<(String, UnixMicros)>> {
+        self.read(|records| records.accounts.values().map(|account| (account.name.clone(), account.at)).collect())
     }
 
     fn account(&self, name: &str) -> Read<Option<Account>> {

@@ -161,6 +161,11 @@ const MISSING: Result<Kept, StoreFault> = Ok(Kept::Missing);
 const TAKEN: Result<Kept, StoreFault> = Ok(Kept::Taken);
 const FAILED: Result<Kept, StoreFault> = Err(StoreFault::Failed);
 
+/// An edit that changes nothing.
+fn edited(number: u128) -> Record {
+    Record::EditedUser { user: id(number), email: None, role: None, active: None, password_hash: None, last_login: None }
+}
+
 fn users_are_made_and_changed<S: Subject>() {
     let it = S::fresh(64);
     let made = keep(&it, [new_user(3, "ada"), new_user(4, "Ada"), new_user(5, "ada"), new_user(4, "zoe"), new_user(6, "bob")]);
@@ -168,14 +173,6 @@ fn users_are_made_and_changed<S: Subject>() {
     assert_eq!(it.store().login("ada"), Ok(Some(login(3, "ada"))));
     assert_eq!(it.store().login("ADA"), Ok(None));
     assert_eq!(it.store().user(id(4)), Ok(Some(user(4, "Ada"))));
-    let nothing = |number| Record::EditedUser {
-        user: id(number),
-        email: None,
-        role: None,
-        active: None,
-        password_hash: None,
-        last_login: None,
-    };
     let all = Record::EditedUser {
         user: id(4),
         email: Some("new".into()),
@@ -184,7 +181,7 @@ fn users_are_made_and_changed<S: Subject>() {
         password_hash: Some("other".into()),
         last_login: Some(at(77)),
     };
-    assert_eq!(keep(&it, [nothing(3), all, nothing(99)]), [DONE, DONE, MISSING]);
+    assert_eq!(keep(&it, [edited(3), all, edited(99)]), [DONE, DONE, MISSING]);
     assert_eq!(it.store().login("ada"), Ok(Some(login(3, "ada"))));
     let changed = User { email: "new".into(), role: Role::Admin, active: false, last_login: Some(at(77)), ..user(4, "Ada") };
     assert_eq!(it.store().login("Ada"), Ok(Some(Login { user: changed.clone(), password_hash: "other".into() })));
@@ -198,6 +195,14 @@ fn users_are_made_and_changed<S: Subject>() {
     assert_eq!(users(None, u32::MAX, 100).items, []);
     assert_eq!(names(&users(Some(Role::Admin), 1, 9).items), ["Ada", "ada", "bob"]);
     assert_eq!(users(Some(Role::User), 1, 9).total, 0);
+    let barred =
+        Record::EditedUser { user: id(8), email: None, role: None, active: Some(false), password_hash: None, last_login: None };
+    done(&it, [new_user(7, "eve"), new_user(8, "zoe"), barred]);
+    let standings = it.store().labs().expect("readable").standings;
+    let told: Vec<_> = standings.iter().map(|standing| (standing.user, standing.role, standing.active)).collect();
+    let row = |number, role, active| (id(number), Some(role), Some(active));
+    let expected = [row(3, Role::Admin, true), row(4, Role::Admin, false), row(6, Role::Admin, true), row(8, Role::User, false)];
+    assert_eq!(told, expected, "of the others there is nothing to remember");
 }
 
 fn templates_are_made_replaced_and_gone<S: Subject>() {
@@ -251,6 +256,7 @@ fn a_change_is_whole_or_nothing<S: Subject>() {
         agents: vec![Agent { draining: true, ..agent(50, "a1") }],
         sessions: vec![ran.clone()],
         commands: vec![command(70, 1, Progress::Pending)],
+        standings: Vec::new(),
     };
     assert_eq!(it.store().labs(), Ok(expected.clone()));
     let namesake = Session { name: ran.name.clone(), ..session(2) };

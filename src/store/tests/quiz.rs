@@ -211,6 +211,7 @@ fn owners_have_accounts_and_keys<S: Subject>() {
     assert_eq!(keep(&it, [Record::Owner(account("old", 1)), Record::Owner(account("new", 2))]), [DONE; 2]);
     assert_eq!(it.store().account("ada"), Ok(Some(account("new", 2))));
     assert_eq!(it.store().account("bob"), Ok(None));
+    assert_eq!(it.store().accounts(), Ok(vec![("ada".to_owned(), at(2))]));
     let twin = Key { id: id(9), ..key(1, ADA) };
     let revoked = |owner: &str, number, micros| Record::Revoked { owner: owner.into(), key: id(number), at: at(micros) };
     let answers = keep(

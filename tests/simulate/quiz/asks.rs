@@ -59,7 +59,7 @@ impl World {
             92..95 => {
                 let mut rules = self.quiz.rules(quiz);
                 rules.title = format!("title {}", self.dice.below(100));
-                Ask::Edit { quiz, owner: owner.into(), edit: Edit::Rules(Box::new(rules)) }
+                Ask::Edit { quiz, owner: owner.into(), edit: Edit::Rules(Box::new(rules)), seen: None }
             }
             95..97 if self.quiz.keys.len() < 10 => Ask::Keep(Record::Key(self.quiz.new_key(&owner))),
             97 => return self.end_of_key(),

@@ -143,6 +143,77 @@ impl<'a> From<&'a AgentView> for DrainedShape<'a> {
     }
 }
 
+/// What an agent holds, by the second dialect's names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CapacityInField {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sessions: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Amount>,
+}
+
+/// An agent that has registered by HTTP.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EnrolledShape<'a> {
+    id: Uuid,
+    agent_id: &'a str,
+    platform: &'a str,
+    region: &'a str,
+    status: Status,
+    capacity: CapacityInField,
+    last_heartbeat: Option<Iso>,
+    metadata: Option<&'a RawValue>,
+    created_at: Iso,
+    updated_at: Iso,
+}
+
+impl<'a> From<&'a AgentView> for EnrolledShape<'a> {
+    fn from(view: &'a AgentView) -> EnrolledShape<'a> {
+        let agent = &view.agent;
+        EnrolledShape {
+            id: agent.id,
+            agent_id: &agent.name,
+            platform: &agent.platform,
+            region: &agent.region,
+            status: Status::from(view),
+            capacity: CapacityInField {
+                max_sessions: agent.max_sessions,
+                cpu: agent.max_cpu.map(Amount),
+                memory: agent.max_memory.map(Amount),
+            },
+            last_heartbeat: agent.last_heartbeat.map(Iso),
+            metadata: serde_json::from_str(&agent.metadata).ok(),
+            created_at: Iso(agent.created_at),
+            updated_at: Iso(agent.updated_at),
+        }
+    }
+}
+
+/// An agent that said by HTTP that it lives.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PulseShape<'a> {
+    message: &'static str,
+    agent_id: &'a str,
+    status: Status,
+    last_heartbeat: Option<Iso>,
+}
+
+impl<'a> From<&'a AgentView> for PulseShape<'a> {
+    fn from(view: &'a AgentView) -> PulseShape<'a> {
+        PulseShape {
+            message: "Heartbeat updated",
+            agent_id: &view.agent.name,
+            status: Status::from(view),
+            last_heartbeat: view.agent.last_heartbeat.map(Iso),
+        }
+    }
+}
+
 #[derive(Serialize, Default)]
 struct TotalShape {
     max_sessions: u64,

@@ -5,7 +5,7 @@ mod sessions;
 mod templates;
 mod users;
 
-pub(super) use agents::{AgentDetails, AgentShape, DrainedShape, Statistics, Status};
+pub(super) use agents::{AgentDetails, AgentShape, DrainedShape, EnrolledShape, PulseShape, Statistics, Status};
 pub(super) use sessions::{MadeSession, MovedSession, SessionDetails, SessionShape};
 pub(super) use templates::{TemplateDetails, TemplateShape};
 pub(super) use users::{ListedUser, LoginShape, UserShape};

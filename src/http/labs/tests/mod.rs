@@ -4,6 +4,8 @@ mod access;
 mod agents;
 mod auth;
 mod creation;
+mod enrolment;
+mod internal;
 mod limits;
 mod logs;
 mod refusals;

@@ -9,7 +9,8 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
+use uuid::Uuid;
 
 const BEGIN: &str = "POST /api/v1/quizzes/42/attempts";
 
@@ -41,6 +42,45 @@ fn anyone_may_ask_to_begin_under_a_name() {
     assert_ne!(entrant.participant, attempt);
     let token = data.as_object_mut().unwrap().remove("session_token").unwrap();
     assert_eq!((status, token, data), (201, json!(format!("42.{attempt}")), shown(Value::Null)));
+}
+
+#[test]
+fn the_same_request_again_is_about_the_same_attempt() {
+    const REQUEST: Uuid = Uuid::from_u128(0x1c5c_3a50_2f35_4c38_8f3f_0123_4567_89ab);
+    let ids = |headers: &str, body: Value| {
+        let Ask::Start { attempt, entrant, .. } = begin(headers, &body.to_string()).0 else { panic!("no start") };
+        (attempt, entrant.participant)
+    };
+    let body = json!({"alias": "Alice", "request_id": REQUEST});
+    let (attempt, participant) = ids("", body.clone());
+    assert_eq!([attempt, participant].map(|id| id.get_version_num()), [8, 8]);
+    assert_ne!(attempt, participant);
+    let with_code = json!({"alias": "Alice", "request_id": REQUEST, "access_code": "CDEF"});
+    assert_eq!([ids("", body.clone()), ids("", with_code)], [(attempt, participant); 2], "a code is how, and not what");
+    let teacher = "\nauthorization: Bearer good";
+    assert_eq!(ids(teacher, body.clone()), ids("\nx-api-key: owner-key", body.clone()), "either is the teacher");
+    let others = [
+        ids(teacher, body),
+        ids(teacher, json!({"participant_id": PARTICIPANT, "request_id": REQUEST})),
+        ids("", json!({"alias": "Alic", "request_id": REQUEST})),
+        ids("", json!({"alias": "Alice", "event_id": EVENT, "request_id": REQUEST})),
+        ids("", json!({"alias": "Alice", "request_id": Uuid::from_u128(REQUEST.as_u128() + 1)})),
+        ids("", json!({"alias": "Alice", "request_id": null})),
+    ];
+    let all: BTreeSet<Uuid> = others.iter().map(|(attempt, _)| *attempt).chain([attempt]).collect();
+    assert_eq!((all.len(), others[1].1), (7, PARTICIPANT));
+    refuses(
+        BEGIN,
+        [json!("zzz"), json!(Uuid::nil()), json!(ATTEMPT)].map(|id| json!({"alias": "a", "request_id": id}).to_string()),
+    );
+}
+
+#[test]
+fn an_attempt_that_is_over_is_shown_whole_to_who_begins_it_again() {
+    let house = House::replying([Reply::Started(view(Some(end())))]);
+    let (status, data) = ask(&house, &format!("{BEGIN}\n\n{}", json!({"alias": "Alice"}))).good();
+    assert_eq!((status, &data["answered"]), (201, &json!([question(2)])));
+    assert_eq!(data["result"]["reason"], "submitted");
 }
 
 #[test]
@@ -93,6 +133,7 @@ fn one_begins_as_one_participant() {
             json!({"alias": "a", "participant_id": PARTICIPANT}),
             json!({"alias": ""}),
             json!({"alias": "x".repeat(101)}),
+            json!({"alias": "a\u{8}b"}),
             json!({"participant_id": "zzz"}),
             json!({"alias": "a", "event_id": "zzz"}),
             json!({"alias": "a", "access_code": 1}),

@@ -2,10 +2,10 @@
 
 use super::{NO_OBJECTS, refuses};
 use crate::{
-    http::quiz::fakes::{House, QUIZ, TEACHER, question, quiz, teacher},
+    http::quiz::fakes::{House, QUIZ, TEACHER, at, question, quiz, teacher},
     protocols::quiz::{
         asks::{Ask, Refused, Reply},
-        model::{Kind, Question},
+        model::{Kind, Question, Quiz},
         record::Edit,
     },
 };
@@ -27,7 +27,7 @@ fn make(body: &Value) -> (Question, (u16, Value)) {
     quiz.questions.push((*made).clone());
     let house = House::replying([Reply::Edited(Box::new(quiz))]);
     let told = teacher(&house, POST, &body.to_string()).good();
-    let asked = Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit: Edit::Question(made.clone()) };
+    let asked = Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit: Edit::Question(made.clone()), seen: None };
     assert_eq!(house.asked.take(), [asked]);
     (*made, told)
 }
@@ -141,7 +141,19 @@ fn a_question_gets_another_text_where_it_is() {
     let shown = json!({"id": question(2), "order": 2, "text": "2!", "points": 0.0, "type": "true_false", "correct": false});
     assert_eq!(teacher(&house, &put(2), &body.to_string()).good(), (200, shown));
     let edit = Edit::Question(Box::new(changed.questions[1].clone()));
-    assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit }]);
+    let seen = Some(quiz().updated_at);
+    assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit, seen }]);
+}
+
+#[test]
+fn a_question_that_is_taken_out_meanwhile_does_not_come_back() {
+    let house = House::replying([Reply::Refused(Refused::Changed)]);
+    let mut without = Quiz { updated_at: at(2), ..quiz() };
+    without.questions.remove(1);
+    house.shelf.borrow_mut().extend([quiz(), without]);
+    let body = r#"{"text":"t","points":1,"type":"true_false","correct":true}"#;
+    assert_eq!(teacher(&house, &put(2), body).refusal(), (404, "NF-001".into()));
+    assert_eq!(house.asked.take().len(), 1);
 }
 
 #[test]
@@ -159,7 +171,7 @@ fn questions_are_taken_out() {
     let request = put(1).replace("PUT", "DELETE");
     assert_eq!(teacher(&house, &request, "").good(), (200, json!({})));
     let edit = Edit::NoQuestion(question(1));
-    assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit }]);
+    assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit, seen: None }]);
     assert_eq!(teacher(&house, &request, "").refusal(), (404, "NF-001".into()));
     assert_eq!(teacher(&house, "DELETE /api/v1/quizzes/42/questions/zzz", "").refusal(), (404, "NF-001".into()));
 }
@@ -171,7 +183,8 @@ fn questions_are_ordered() {
     let house = House::replying([Reply::Edited(Box::new(quiz())), Reply::Refused(Refused::WrongOrder)]);
     let body = json!({"questions": order}).to_string();
     assert_eq!(teacher(&house, request, &body).good(), (200, json!({})));
-    assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit: Edit::Order(order) }]);
+    let edit = Edit::Order(order);
+    assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit, seen: None }]);
     assert_eq!(teacher(&house, request, &body).refusal(), (400, "VAL-001".into()));
     refuses(request, NO_OBJECTS);
     let long = json!({"questions": vec![question(1); 501]}).to_string();

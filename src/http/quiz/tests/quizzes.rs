@@ -4,11 +4,14 @@ use super::{NO_OBJECTS, refuses};
 use crate::{
     http::{
         fakes::NOW,
-        quiz::fakes::{EVENT, House, PARTICIPANT, QUIZ, TEACHER, at, question, quiz, rules, teacher},
+        quiz::{
+            fakes::{EVENT, House, PARTICIPANT, QUIZ, TEACHER, at, question, quiz, rules, teacher},
+            quizzes::TRIES,
+        },
     },
     protocols::quiz::{
         asks::{Ask, Refused, Reply},
-        model::{AccessType, Availability, QuizId, Rules, Status, SubmissionMode},
+        model::{AccessType, Availability, Quiz, QuizId, Rules, Status, SubmissionMode},
         record::{Edit, Kept, Page, Record},
     },
 };
@@ -153,8 +156,29 @@ fn a_change_leaves_the_rest_as_it_was() {
         let house = House::replying([Reply::Edited(Box::new(quiz()))]);
         assert_eq!(teacher(&house, "PATCH /api/v1/quizzes/42", body).good(), (200, shown()), "{body}");
         let edit = Edit::Rules(Box::new(expected));
-        assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit }], "{body}");
+        let seen = Some(quiz().updated_at);
+        assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit, seen }], "{body}");
     }
+}
+
+#[test]
+fn a_change_leaves_the_rest_as_another_has_made_it_meanwhile() {
+    let house = House::replying([Reply::Refused(Refused::Changed), Reply::Edited(Box::new(quiz()))]);
+    let anothers = Rules { max_attempts: 9, ..rules() };
+    house.shelf.borrow_mut().extend([quiz(), Quiz { rules: anothers.clone(), updated_at: at(2), ..quiz() }]);
+    assert_eq!(teacher(&house, "PATCH /api/v1/quizzes/42", r#"{"title":"Rivers"}"#).status, 200);
+    let asked = [(rules(), at(1)), (anothers, at(2))].map(|(old, seen)| {
+        let edit = Edit::Rules(Box::new(Rules { title: "Rivers".into(), ..old }));
+        Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit, seen: Some(seen) }
+    });
+    assert_eq!(house.asked.take(), asked);
+}
+
+#[test]
+fn a_quiz_that_changes_all_the_time_is_given_up() {
+    let house = House::replying(vec![Reply::Refused(Refused::Changed); TRIES]);
+    assert_eq!(teacher(&house, "PATCH /api/v1/quizzes/42", "{}").refusal(), (503, "SRV-001".into()));
+    assert_eq!(house.asked.take().len(), TRIES);
 }
 
 #[test]
@@ -162,7 +186,8 @@ fn a_quiz_is_published_and_archived() {
     for (verb, status) in [("publish", Status::Published), ("archive", Status::Archived)] {
         let house = House::replying([Reply::Edited(Box::new(quiz()))]);
         assert_eq!(teacher(&house, &format!("POST /api/v1/quizzes/42/{verb}"), "").good(), (200, shown()));
-        assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit: Edit::Status(status) }]);
+        let edit = Edit::Status(status);
+        assert_eq!(house.asked.take(), [Ask::Edit { quiz: QUIZ, owner: TEACHER.into(), edit, seen: None }]);
     }
 }
 
@@ -195,7 +220,9 @@ fn participants_are_made_and_shown() {
     let one = teacher(&house, &format!("GET /api/v1/participants/{PARTICIPANT}"), "").good();
     assert_eq!(one, (200, alice(PARTICIPANT)));
     refuses("POST /api/v1/participants", NO_OBJECTS);
-    refuses("POST /api/v1/participants", [json!({"alias": ""}), json!({"alias": "x".repeat(101)})].map(|body| body.to_string()));
+    let (long, controls) = ("x".repeat(101), ["\0", "a\nb", "\u{1b}[31m", "\u{7f}", "\u{85}"]);
+    let wrong = ["", &long].into_iter().chain(controls).map(|alias| json!({"alias": alias}).to_string());
+    refuses("POST /api/v1/participants", wrong);
 }
 
 #[test]

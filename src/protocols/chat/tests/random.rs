@@ -110,7 +110,7 @@ fn step(bench: &mut Bench, world: &mut World, dice: &mut Dice, n: &mut u128) {
                 bench.store(ticket)
             }
         }
-        6 | 7 | 8 if model.is_some() => model_says(bench, world, dice),
+        6..=8 if model.is_some() => model_says(bench, world, dice),
         9 if !world.working.is_empty() => {
             let (answer, call) = *world.working.iter().next().unwrap();
             world.working.remove(&(answer, call));

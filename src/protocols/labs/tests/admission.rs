@@ -2,7 +2,8 @@
 
 use crate::{
     protocols::labs::{
-        admission::{AgentQuery, Denial, agent, agent_in_field, subprotocol, viewer},
+        admission::{AgentQuery, Denial, agent, agent_in_field, follower, log_path, subprotocol, viewer},
+        follower::Wish,
         letters::ViewRefused,
     },
     realtime::UnixMicros,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 const SESSION: &str = "770e8400-e29b-41d4-a716-446655440002";
 
 fn seen(session: &str, query: Option<&str>) -> Result<(String, String), Denial> {
-    viewer(session, query).map(|query| (query.session.to_string(), query.token.into_owned()))
+    viewer(session, query, None).map(|query| (query.session.to_string(), query.token.into_owned()))
 }
 
 #[test]
@@ -23,6 +24,10 @@ fn viewers_bring_a_token_and_a_session() {
         assert_eq!(seen(SESSION, query), Err(Denial::NoToken));
         assert_eq!(seen("nonsense", query), Err(Denial::NoToken), "first who asks, then what");
     }
+    let with_header = |query| viewer(SESSION, query, Some("h")).map(|query| query.token.into_owned());
+    assert_eq!(with_header(None), Ok("h".into()));
+    assert_eq!(with_header(Some("token=")), Ok("h".into()));
+    assert_eq!(with_header(Some("token=a")), Ok("a".into()), "the query goes before the header");
     assert_eq!(seen("nonsense", Some("token=a")), Err(Denial::View(ViewRefused::NoSession)));
     for query in ["token=a&token=b", "token=%zz", "token=%ff", "token=%e9", "token=%4"] {
         assert_eq!(seen(SESSION, Some(query)), Err(Denial::Invalid("token")), "{query}");
@@ -91,4 +96,50 @@ fn refusals_have_the_contracts_form() {
         };
         assert_eq!(body["details"], field);
     }
+}
+
+#[test]
+fn followers_bring_a_token_in_the_header_or_in_the_query() {
+    assert_eq!(log_path("/api/v1/sessions/abc/logs"), Some("abc"));
+    for path in ["/api/v1/sessions/a/b/logs", "/api/v1/sessions/abc", "/api/v1/sessions/abc/logs/", "/sessions/abc/logs"] {
+        assert_eq!(log_path(path), None);
+    }
+    let token = |query, header| follower(SESSION, query, header).map(|query| query.token.into_owned());
+    assert_eq!(token(Some("token=q&follow=true"), None), Ok("q".into()));
+    assert_eq!(token(Some("token=q"), Some("bearer h")), Ok("h".into()));
+    for query in [None, Some("follow=true"), Some("token=")] {
+        assert_eq!(token(query, None), Err(Denial::NoToken));
+    }
+    for header in ["Basic h", "Bearer", "Bearer "] {
+        assert_eq!(token(Some("token=q"), Some(header)), Err(Denial::BadToken), "{header}");
+    }
+    assert_eq!(token(Some("token=q&tail=1&tail=2"), None), Err(Denial::Invalid("tail")));
+}
+
+#[test]
+fn followers_say_what_they_wish_to_see() {
+    let wish = |query: &str| {
+        let given = follower(SESSION, Some(query), Some("Bearer t")).ok().unwrap();
+        given.wish.map(|(session, Wish { tail, timestamps })| (session.to_string(), tail, timestamps))
+    };
+    for (query, tail, timestamps) in [
+        ("follow=true", 100, true),
+        ("follow=true&tail=&timestamps=", 100, true),
+        ("follow=true&tail=0&timestamps=false", 0, false),
+        ("follow=true&tail=99999999999", 10_000, true),
+    ] {
+        assert_eq!(wish(query), Ok((SESSION.into(), tail, timestamps)), "{query}");
+    }
+    for (query, name) in [
+        ("", "follow"),
+        ("follow=false", "follow"),
+        ("follow=yes", "follow"),
+        ("follow=true&tail=-1", "tail"),
+        ("follow=true&tail=all", "tail"),
+        ("follow=true&timestamps=no", "timestamps"),
+    ] {
+        assert_eq!(wish(query), Err(Denial::Invalid(name)), "{query}");
+    }
+    let nowhere = follower("nonsense", Some("follow=true&tail=x"), Some("Bearer t")).ok().unwrap();
+    assert_eq!(nowhere.wish, Err(Denial::View(ViewRefused::NoSession)));
 }

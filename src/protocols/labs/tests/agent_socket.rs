@@ -3,10 +3,10 @@
 use super::{speech::text, viewer_socket::chunk};
 use crate::{
     protocols::labs::{
-        Agent, Effect, Event, Farewell, FromRegistry, ProxyId, SessionId, Settings, ToRegistry, TunnelWord, Wire, admission,
+        Agent, Chunk, Effect, Event, Farewell, FromRegistry, ProxyId, SessionId, Settings, ToRegistry, TunnelWord, Wire,
+        admission::{self, Denial},
         connection::late,
         letters::{AgentWord, Dialect},
-        model::Place,
         proxy_frames,
     },
     realtime::{ConnId, Moment, Now, ShardId},
@@ -44,7 +44,9 @@ fn online(dialect: Dialect) -> Bench {
         bench.says(json!({"type": "register", "agent_id": "a"}));
     }
     let ping = bench.settings.ping_interval;
-    assert_eq!(bench.told(FromRegistry::Registered), [Effect::Timer(Some(ping))]);
+    let accepted = (dialect == Dialect::Field).then_some(Effect::Accept);
+    let expected: Vec<_> = accepted.into_iter().chain([Effect::Timer(Some(ping))]).collect();
+    assert_eq!(bench.told(FromRegistry::Registered), expected);
     bench
 }
 
@@ -55,7 +57,7 @@ fn watched(dialect: Dialect) -> Bench {
 }
 
 fn proxy(number: u32) -> FromRegistry {
-    FromRegistry::Proxy { proxy: ProxyId(number), session: ONE, viewer: VIEWER, place: Box::new(Place::default()) }
+    FromRegistry::Proxy { proxy: ProxyId(number), session: ONE, viewer: VIEWER, request: None }
 }
 
 fn to_viewer(number: u32, word: TunnelWord) -> Effect {
@@ -102,7 +104,7 @@ impl Bench {
     }
 
     fn sends(&mut self, number: u32, bytes: &[u8]) -> Vec<Effect> {
-        self.event(Event::Binary(&payload(proxy_frames::data(ProxyId(number), chunk(bytes)))))
+        self.event(Event::Binary(Chunk::copied(&payload(proxy_frames::data(ProxyId(number), chunk(bytes))))))
     }
 
     fn in_field(&mut self, kind: &str, data: &str) -> Vec<Effect> {
@@ -129,6 +131,60 @@ fn gone() -> Vec<Effect> {
 }
 
 #[test]
+fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
+    let (mut bench, _) = connected(Dialect::Field);
+    let status = json!({"type": "status", "payload": {"sessionId": ONE, "state": "running"}});
+    assert_eq!(bench.says(status), [], "nobody knows it yet");
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), []);
+    let heard = bench.told(FromRegistry::Registered);
+    let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
+    let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
+    assert_eq!(heard, [Effect::Accept, Effect::Timer(Some(bench.settings.ping_interval)), said]);
+    assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
+}
+
+#[test]
+fn who_is_not_known_yet_may_not_say_just_anything() {
+    let (mut bench, _) = connected(Dialect::Field);
+    let long = "x".repeat(30 << 10);
+    let heard: Vec<_> = (0..3).flat_map(|_| bench.in_field("vnc_data", &long)).collect();
+    assert_eq!(heard, [Effect::End(Farewell::TooMuch)]);
+    assert_eq!(bench.told(FromRegistry::Registered), []);
+}
+
+#[test]
+fn a_second_banner_is_the_beginning_of_another_stream() {
+    let mut bench = watched(Dialect::Field);
+    let banner = "UkZCIDAwMy4wMDgK";
+    assert_eq!(bench.in_field("vnc_data", banner), [bytes(7, b"RFB 003.008\n")]);
+    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), [bytes(7, b"RFB ")], "that is no banner");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
+    assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
+    assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+#[test]
+fn a_viewer_may_be_quicker_than_the_registrys_word_of_it() {
+    let request = crate::websocket::frame::text(br#"{"type":"vnc_proxy_request"}"#);
+    let asked = json!({"type": "vnc_proxy_request"});
+    let proxy = |number| match proxy(number) {
+        FromRegistry::Proxy { proxy, session, viewer, .. } => {
+            FromRegistry::Proxy { proxy, session, viewer, request: Some(request.clone()) }
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut bench = online(Dialect::Contract);
+    assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"hello"))), []);
+    assert_eq!(sent(&bench.told(proxy(7))), std::slice::from_ref(&asked));
+    assert_eq!(bench.ready(json!({})), [to_viewer(7, TunnelWord::Ready { error: None }), data(7, b"hello")]);
+    assert_eq!(bench.viewer(8, TunnelWord::Bytes(chunk(b"hello"))), []);
+    assert_eq!(bench.viewer(8, TunnelWord::Closed), []);
+    assert_eq!(sent(&bench.told(proxy(8))), [proxy_close(7), asked, proxy_close(8)], "it comes and goes, in this order");
+    assert_eq!(bench.viewer(8, TunnelWord::Closed), [], "that is over");
+    assert_eq!(bench.machine.levels(), (0, 0));
+}
+
+#[test]
 fn register_comes_first_and_in_time() {
     let (mut bench, out) = connected(Dialect::Contract);
     assert_eq!(out, [Effect::Timer(Some(10 * SECOND))]);
@@ -137,7 +193,7 @@ fn register_comes_first_and_in_time() {
     let (mut bench, _) = connected(Dialect::Contract);
     assert_eq!(bench.says(json!({"type": "heartbeat"})), [Effect::End(Farewell::NotRegistered)]);
     let (mut bench, _) = connected(Dialect::Contract);
-    assert_eq!(bench.event(Event::Binary(b"x")), [Effect::End(Farewell::NotRegistered)]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(b"x"))), [Effect::End(Farewell::NotRegistered)]);
     let (mut bench, _) = connected(Dialect::Contract);
     let refused = bench.says(json!({"type": "register", "agent_id": "another"}));
     assert_eq!(refused[1..], [Effect::End(Farewell::BadRegister)]);
@@ -157,8 +213,13 @@ fn an_agent_of_the_field_registers_by_coming() {
     let (mut bench, out) = connected(Dialect::Field);
     let [Effect::Timer(_), Effect::Registry(ToRegistry::Register { hello, .. })] = &out[..] else { panic!("{out:?}") };
     assert_eq!((hello.dialect, &*hello.platform), (Dialect::Field, ""));
-    assert_eq!(bench.told(FromRegistry::Unknown), [Effect::End(Farewell::Unknown)]);
+    assert_eq!(bench.told(FromRegistry::Unknown), [Effect::Refuse(Denial::NoAgent)], "before the upgrade");
     assert_eq!(bench.event(Event::Gone), [], "it was refused");
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.event(Event::TimerFired), [Effect::Refuse(Denial::Unavailable)]);
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.told(FromRegistry::Displaced), [Effect::Refuse(Denial::Unavailable)]);
+    assert!(matches!(bench.event(Event::Gone)[..], [Effect::Registry(ToRegistry::AgentGone { .. })]));
 }
 
 #[test]
@@ -184,7 +245,7 @@ fn a_hundred_senseless_messages_in_a_row_are_too_many() {
                 assert_eq!(bench.says(json!({"type": "pong"})), []);
             }
         }
-        assert_eq!(bench.event(Event::Binary(b"\x09")), [Effect::End(Farewell::Nonsense)]);
+        assert_eq!(bench.event(Event::Binary(Chunk::copied(b"\x09"))), [Effect::End(Farewell::Nonsense)]);
     }
 }
 
@@ -236,10 +297,10 @@ fn one_that_counts_is_given_credit_and_gives_it() {
     assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"five5"))), [data(7, b"five5")], "passes it by a part");
     assert_eq!(bench.viewer(7, TunnelWord::Bytes(chunk(b"wait"))), []);
     let credit = |bytes| payload(proxy_frames::credit(ProxyId(7), bytes));
-    assert_eq!(bench.event(Event::Binary(&credit(3))), []);
-    assert_eq!(bench.event(Event::Binary(&credit(1))), [data(7, b"wait")]);
-    assert_eq!(bench.event(Event::Binary(&credit(u32::MAX))), []);
-    assert_eq!(bench.event(Event::Binary(&credit(u32::MAX))), []);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(3)))), []);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(1)))), [data(7, b"wait")]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(u32::MAX)))), []);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&credit(u32::MAX)))), []);
 }
 
 #[test]
@@ -258,7 +319,7 @@ fn one_that_sends_text_is_sent_text() {
 #[test]
 fn too_much_ends_that_tunnel_alone() {
     let mut bench = watched(Dialect::Contract);
-    let other = FromRegistry::Proxy { proxy: ProxyId(8), session: Uuid::from_u128(2), viewer: VIEWER, place: Box::default() };
+    let other = FromRegistry::Proxy { proxy: ProxyId(8), session: Uuid::from_u128(2), viewer: VIEWER, request: None };
     bench.told(other);
     assert_eq!(bench.sends(7, &[0; 100]).len(), 1);
     let ended = bench.sends(7, &[0]);
@@ -282,11 +343,11 @@ fn the_agents_end_ends_the_viewer() {
         assert_eq!(bench.says(message), []);
     }
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.event(Event::Gone)[0], to_viewer(7, TunnelWord::Closed));
+    assert_eq!(bench.event(Event::Gone)[0], broken(7, "the agent left"));
     let mut bench = watched(Dialect::Contract);
-    assert_eq!(bench.told(FromRegistry::Displaced)[0], to_viewer(7, TunnelWord::Closed));
-    assert_eq!(bench.told(proxy(8)), [to_viewer(8, TunnelWord::Closed)], "it comes too late");
-    assert_eq!(late(&proxy(8)), Some(to_viewer(8, TunnelWord::Closed)));
+    assert_eq!(bench.told(FromRegistry::Displaced)[0], broken(7, "the agent left"));
+    assert_eq!(bench.told(proxy(8)), [broken(8, "the agent left")], "it comes too late");
+    assert_eq!(late(&proxy(8)), Some(broken(8, "the agent left")));
 }
 
 #[test]
@@ -304,7 +365,7 @@ fn what_a_viewer_said_last_is_told_before_its_end() {
     bench.viewer(7, TunnelWord::Bytes(chunk(b"last")));
     assert_eq!(bench.viewer(7, TunnelWord::Closed), []);
     assert_eq!(bench.sends(7, b"unseen"), []);
-    let told = bench.event(Event::Binary(&payload(proxy_frames::credit(ProxyId(7), 1))));
+    let told = bench.event(Event::Binary(Chunk::copied(&payload(proxy_frames::credit(ProxyId(7), 1)))));
     assert_eq!(told[0], data(7, b"last"));
     assert_eq!(sent(&told[1..]), [proxy_close(7)]);
     let mut bench = watched(Dialect::Contract);

@@ -7,6 +7,8 @@ mod beginnings;
 mod commands;
 mod dialect;
 mod ends;
+mod follower_socket;
+mod followers;
 mod idleness;
 mod moves;
 mod random;

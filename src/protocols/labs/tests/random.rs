@@ -331,7 +331,7 @@ impl Run {
             FromRegistry::ViewOver(_) => {
                 assert!(self.viewers.remove(&slot).is_some_and(|viewer| viewer.1.is_some()), "over before it was shown");
             }
-            FromRegistry::Proxy { .. } => {}
+            FromRegistry::Proxy { .. } | FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver => {}
         }
     }
 

@@ -57,6 +57,7 @@ impl Shelf {
             agents: self.agents.values().cloned().collect(),
             sessions: self.sessions.values().filter(|session| session.state != State::Terminated).cloned().collect(),
             commands: self.commands.values().filter(|command| is_open(command)).cloned().collect(),
+            standings: Vec::new(),
         }
     }
 }

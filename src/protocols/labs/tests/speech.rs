@@ -349,3 +349,21 @@ fn what_agents_are_told() {
         assert_eq!(heard(Dialect::Field, &text(wire.bytes()).to_string()), Ok(data));
     }
 }
+
+#[test]
+fn amounts_have_units() {
+    for (said, cpu) in [
+        ("64", 64.0),
+        (r#""64""#, 64.0),
+        (r#""64 cores""#, 64.0),
+        (r#""1 core""#, 1.0),
+        (r#""500m""#, 0.5),
+        (r#""1Ti""#, 1024.0),
+        (r#""512Mi""#, 0.5),
+    ] {
+        let amount: Value = serde_json::from_str(said).unwrap();
+        let capacity = Capacity { max_cpu: Some(cpu), ..Capacity::default() };
+        let heartbeat = field("heartbeat", json!({"capacity": {"cpu": amount}}));
+        assert_eq!(heartbeat, Ok(Heard::Word(AgentWord::Heartbeat(capacity))), "{said}");
+    }
+}

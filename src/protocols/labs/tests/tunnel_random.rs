@@ -4,10 +4,9 @@
 use super::{speech::text, viewer_socket::chunk};
 use crate::{
     protocols::labs::{
-        Agent, Effect, Event, FromRegistry, ProxyId, SessionId, Settings, TunnelWord, Viewer, Wire, admission,
+        Agent, Chunk, Effect, Event, FromRegistry, ProxyId, SessionId, Settings, TunnelWord, Viewer, Wire, admission,
         agent_messages::{self, Heard, Speaker},
         letters::Dialect,
-        model::Place,
         proxy_frames::{self, ProxyFrame},
     },
     realtime::{ConnId, Moment, Now, ShardId},
@@ -175,8 +174,7 @@ impl Run {
             let length = run.dice.below(EARLY as u64) as usize;
             run.agent_sends(length);
         }
-        let place = Box::new(Place::default());
-        run.at_agent(Event::Registry(FromRegistry::Proxy { proxy: PROXY, session: ONE, viewer: VIEWER, place }));
+        run.at_agent(Event::Registry(FromRegistry::Proxy { proxy: PROXY, session: ONE, viewer: VIEWER, request: None }));
         if run.dice.below(2) == 0 {
             run.at_viewer(Event::Registry(FromRegistry::View { agent: AGENT, proxy: PROXY }));
         }
@@ -206,6 +204,7 @@ impl Run {
                     self.to_viewer.push_back(word);
                 }
                 Effect::Ping | Effect::Timer(_) | Effect::Registry(_) => {}
+                Effect::Accept if self.manner == Manner::Field => {}
                 Effect::Accept | Effect::Refuse(_) | Effect::Pause | Effect::Resume | Effect::End(_) => panic!("{effect:?}"),
             }
         }
@@ -256,7 +255,7 @@ impl Run {
         };
         let payload = payload(wire.bytes());
         if wire.bytes()[0] == 0x82 {
-            self.at_agent(Event::Binary(payload));
+            self.at_agent(Event::Binary(Chunk::copied(payload)));
         } else {
             self.at_agent(Event::Text(std::str::from_utf8(payload).unwrap()));
         }
@@ -304,7 +303,7 @@ impl Run {
     fn agent_gives_credit(&mut self) {
         let bytes = std::mem::take(&mut self.owes) as u32;
         if matches!(self.manner, Manner::Counting | Manner::CountingText) {
-            self.at_agent(Event::Binary(payload(proxy_frames::credit(PROXY, bytes).bytes())));
+            self.at_agent(Event::Binary(Chunk::copied(payload(proxy_frames::credit(PROXY, bytes).bytes()))));
         }
     }
 
@@ -351,7 +350,7 @@ impl Run {
         if self.is_accepted && !self.is_paused && !self.is_viewer_done {
             let length = self.dice.below(MESSAGE) as usize;
             let bytes = self.down.next(length);
-            self.at_viewer(Event::Binary(&bytes));
+            self.at_viewer(Event::Binary(Chunk::copied(&bytes)));
         }
     }
 

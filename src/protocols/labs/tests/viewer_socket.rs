@@ -116,7 +116,7 @@ fn the_agents_end_may_be_faster_than_the_registry() {
 #[test]
 fn bytes_go_both_ways_in_binary_frames() {
     let mut bench = watching();
-    assert_eq!(bench.event(Event::Binary(b"key")), [to_agent(TunnelWord::Bytes(chunk(b"key")))]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(b"key"))), [to_agent(TunnelWord::Bytes(chunk(b"key")))]);
     let frame = chunk(b"RFB ").framed(&[]);
     assert_eq!(frame.bytes(), b"\x82\x04RFB ");
     assert_eq!(bench.agent(TunnelWord::Bytes(chunk(b"RFB "))), [Effect::Send(frame)]);
@@ -134,7 +134,7 @@ fn long_messages_are_cut_for_the_agent() {
     let mut out = Vec::new();
     bench.machine = Viewer::new((ONE, CONN), ("ann".into(), false), bench.now, &bench.settings, &mut out);
     bench.told(VIEW);
-    let said = bench.event(Event::Binary(&vec![7; 70_000]));
+    let said = bench.event(Event::Binary(Chunk::copied(&vec![7; 70_000])));
     let length = |effect: &Effect| match effect {
         Effect::Tunnel { word: TunnelWord::Bytes(chunk), .. } => chunk.len(),
         other => panic!("{other:?}"),
@@ -178,13 +178,13 @@ fn small_pieces_wait_together_for_a_busy_socket() {
 #[test]
 fn a_viewer_that_sends_too_fast_is_not_read() {
     let mut bench = watching();
-    assert_eq!(bench.event(Event::Binary(&[0; 50])).len(), 1);
-    assert_eq!(bench.event(Event::Binary(&[0; 1]))[1..], [Effect::Pause]);
-    assert_eq!(bench.event(Event::Binary(&[0; 9])).len(), 1, "it was read already");
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 50]))).len(), 1);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 1])))[1..], [Effect::Pause]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 9]))).len(), 1, "it was read already");
     assert_eq!(bench.agent(TunnelWord::Credit(9)), []);
     assert_eq!(bench.agent(TunnelWord::Credit(1)), [Effect::Resume]);
     assert_eq!(bench.agent(TunnelWord::Credit(u32::MAX)), []);
-    assert_eq!(bench.event(Event::Binary(&[0; 101])), [Effect::End(Farewell::TooMuch)]);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 101]))), [Effect::End(Farewell::TooMuch)]);
 }
 
 #[test]
@@ -192,14 +192,14 @@ fn activity_is_told_at_most_once_in_its_interval() {
     let mut bench = watching();
     let key = || vec![to_agent(TunnelWord::Bytes(chunk(b"k")))];
     let told = || key().into_iter().chain([activity()]).collect::<Vec<_>>();
-    assert_eq!(bench.at(29).event(Event::Binary(b"k")), key());
-    assert_eq!(bench.at(30).event(Event::Binary(b"k")), told());
-    assert_eq!(bench.at(59).event(Event::Binary(b"k")), key());
+    assert_eq!(bench.at(29).event(Event::Binary(Chunk::copied(b"k"))), key());
+    assert_eq!(bench.at(30).event(Event::Binary(Chunk::copied(b"k"))), told());
+    assert_eq!(bench.at(59).event(Event::Binary(Chunk::copied(b"k"))), key());
     let ping = || vec![Effect::Ping, Effect::Timer(Some(54 * SECOND))];
     assert_eq!(bench.at(60).event(Event::TimerFired), [Effect::Ping, Effect::Timer(Some(54 * SECOND)), activity()]);
     bench.event(Event::Pong);
     assert_eq!(bench.at(114).event(Event::TimerFired), ping());
-    assert_eq!(bench.event(Event::Binary(b"")), [], "nothing is no activity");
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(b""))), [], "nothing is no activity");
     assert_eq!(bench.event(Event::Gone), [to_agent(TunnelWord::Closed), gone()]);
 }
 

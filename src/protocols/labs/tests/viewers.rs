@@ -1,24 +1,27 @@
 //! Who watches.
 
-use super::world::{Said, World, ann, bob, conn, hello, id, place, root};
+use super::world::{Said, World, ann, bob, conn, hello, id, json, place, root};
 use crate::protocols::labs::{
     FromRegistry, ProxyId, ToRegistry,
     asks::Target,
     letters::{AgentWord, Dialect, Hello, ViewOver, ViewRefused},
 };
-use serde_json::json;
+use serde_json::json as value;
 
 #[test]
 fn the_agent_is_told_then_the_viewer() {
     let mut world = World::running();
     world.view(9, 1, &ann());
-    let request = json!({
+    let request = value!({
         "type": "vnc_proxy_request", "session_id": id(1), "proxy_id": "proxy-1",
         "data": {"pod_name": "pod-1", "namespace": "streamspace", "vnc_port": 5900},
     });
-    let proxy = FromRegistry::Proxy { proxy: ProxyId(1), session: id(1), viewer: conn(9), place: Box::new(place()) };
     let view = FromRegistry::View { agent: conn(1), proxy: ProxyId(1) };
-    assert_eq!(world.said, [Said::Told(conn(1), proxy), Said::Sent(conn(1), request), Said::Told(conn(9), view)]);
+    let [Said::Told(to, FromRegistry::Proxy { proxy, session, viewer, request: Some(frame) }), after] = &world.said[..] else {
+        panic!("{:?}", world.said)
+    };
+    assert_eq!((*to, *proxy, *session, *viewer, json(frame)), (conn(1), ProxyId(1), id(1), conn(9), request));
+    assert_eq!(*after, Said::Told(conn(9), view));
     assert_eq!(world.registry.levels().viewers, 1);
 }
 

@@ -115,6 +115,24 @@ fn removed(keys: &[&str]) -> Effect {
 }
 
 #[test]
+fn a_socket_has_so_many_channels_and_no_more() {
+    let keys: Vec<String> = (1..CHANNELS).map(|number| format!("quiz:{number}")).collect();
+    let mut bench = Bench::listening(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let asked = bench.subscribe(&["quiz:1", "leaderboard:1", "quiz:2000", "attempts:2000"]);
+    assert_eq!(asked, [watch("leaderboard:1", None)], "one of them is held, for one there is room");
+    let too_many = ["quiz:2000", "attempts:2000"].map(|key| format!("Subscription denied: {key}: too many subscriptions"));
+    let answered = [
+        listen("leaderboard:1"),
+        answer(Some(&["quiz:1", "leaderboard:1"]), &too_many.each_ref().map(String::as_str)),
+        snapshot("leaderboard:1"),
+    ];
+    assert_eq!(bench.watched("leaderboard:1", Verdict::Granted), answered);
+    assert_eq!(bench.subscribe(&["quiz:2000"]), [error(&too_many[0])]);
+    bench.unsubscribe(&["quiz:1"]);
+    assert_eq!(bench.subscribe(&["quiz:2000"]), [ask("quiz:2000")]);
+}
+
+#[test]
 fn a_batch_is_answered_when_every_home_has_answered_in_the_order_of_the_request() {
     let mut bench = owner();
     let asked = bench.subscribe(&["quiz:99", "leaderboard:42", "quiz:42", "attempts:7", "attempts:42"]);

@@ -2,11 +2,11 @@
 
 use super::{
     shelf::quiz,
-    world::{QUIZ, START, Said, World, answer, conn, force, id, look, refused, start},
+    world::{QUIZ, START, Said, World, answer, conn, force, id, look, refused, start, submit},
 };
 use crate::{
     protocols::quiz::{
-        Channel, FromQuiz, ToQuiz,
+        Channel, FromQuiz, Homes, Settings, ToQuiz,
         asks::{Ask, Refused, Reply},
         attempt,
         letters::Verdict,
@@ -14,7 +14,7 @@ use crate::{
         record::{Closed, Edit, LoadedAttempt},
         room, sitting, spare,
     },
-    realtime::StoreFault,
+    realtime::{Moment, StoreFault},
 };
 use std::time::Duration;
 
@@ -41,9 +41,23 @@ fn a_queue_of_an_attempt_has_its_bound() {
 }
 
 #[test]
+fn so_many_attempts_run_at_once_and_no_more() {
+    let mut world = World::new();
+    let settings = Settings { max_running: 2, ..Settings::default() };
+    world.homes = Homes::new(settings, 7, Moment(0));
+    assert!(matches!(world.get(start(QUIZ, 1)), Reply::Started(_)));
+    world.ask(start(QUIZ, 2));
+    assert_eq!(world.get_unkept(start(QUIZ, 3)), Some(Reply::Refused(Refused::Crowded)), "one of them is on its way");
+    world.settle();
+    assert_eq!(world.get(start(QUIZ, 3)), Reply::Refused(Refused::Crowded));
+    world.get(submit(QUIZ, 1));
+    assert!(matches!(world.get(start(QUIZ, 3)), Reply::Started(_)));
+}
+
+#[test]
 fn a_queue_of_a_quiz_has_its_bound() {
     let mut world = World::new();
-    world.ask(Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit: Edit::Status(Status::Archived) });
+    world.ask(Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit: Edit::Status(Status::Archived), seen: None });
     for _ in 1..room::WAITING {
         world.ask(look(QUIZ, 1));
     }

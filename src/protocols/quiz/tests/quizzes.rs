@@ -17,7 +17,7 @@ use crate::{
 use std::time::Duration;
 
 fn edit(edit: Edit) -> Ask {
-    Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit }
+    Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit, seen: None }
 }
 
 fn of(rules: Rules) -> World {
@@ -97,6 +97,47 @@ fn a_participant_is_of_the_quizs_owner_or_new() {
 }
 
 #[test]
+fn who_begins_again_what_has_begun_gets_it_as_it_is_now() {
+    let mut world = of(Rules { max_attempts: 1, access_type: AccessType::Shared, time_limit_seconds: 60, ..rules() });
+    let again = || start_with(1, None, Some("code"));
+    let (first, second) = (world.ask(again()), world.ask(again()));
+    world.load();
+    assert_eq!(world.pending.len(), 1, "one of them begins it");
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.hush(), [], "both wait for the store's own word");
+    world.keep();
+    assert!(matches!(world.reply(second), Some(Reply::Started(_))));
+    assert_eq!(world.reply(first), world.reply(second));
+    world.get(answer(QUIZ, 1, 0, true));
+    let Some(Reply::Started(view)) = world.get_unkept(again()) else { panic!() };
+    assert_eq!((view.attempt, &*view.answered), (id(1), &[question_id(0)][..]));
+    world.pass(Duration::from_secs(61));
+    let Reply::Started(view) = world.get(again()) else { panic!() };
+    assert!(view.end.is_some(), "also when it is over");
+    assert_eq!(world.shelf.journal.iter().filter(|record| matches!(record, Record::Started(_))).count(), 1);
+    let pass = Reply::Refused(Refused::NoPass(AccessType::Shared));
+    assert_eq!(world.get(start_with(1, None, Some("wrong"))), pass, "without the pass it is not told");
+    let mut after = World::new();
+    after.shelf = world.shelf.clone();
+    assert!(matches!(after.get(again()), Reply::Started(_)), "and after a restart");
+}
+
+#[test]
+fn who_begins_again_what_could_not_begin_hears_the_same() {
+    let mut world = World::new();
+    let (first, second) = (world.ask(start(QUIZ, 1)), world.ask(start(QUIZ, 1)));
+    world.load();
+    world.fail(StoreFault::Failed);
+    let mut said = world.hush();
+    said.sort_by_key(|said| matches!(said, Said::Replied(number, _) if *number == second));
+    assert_eq!(said, [first, second].map(|number| refused(number, Refused::Store(StoreFault::Failed))));
+    assert!(matches!(world.get(start(QUIZ, 1)), Reply::Started(_)));
+    world.get(submit(QUIZ, 1));
+    world.rest();
+    assert!(world.is_empty());
+}
+
+#[test]
 fn attempts_are_counted_with_those_on_their_way() {
     let mut world = of(Rules { max_attempts: 2, ..rules() });
     let over = Refused::NoAttemptsLeft;
@@ -149,7 +190,7 @@ fn an_edit_has_its_rules() {
         Reply::Refused(refused) => refused,
         reply => panic!("{reply:?}"),
     };
-    let strangers = Ask::Edit { quiz: QUIZ, owner: "another".into(), edit: rules_edit() };
+    let strangers = Ask::Edit { quiz: QUIZ, owner: "another".into(), edit: rules_edit(), seen: None };
     assert_eq!(World::new().get(strangers), Reply::Refused(Refused::NotFound));
     let archived = || Quiz { status: Status::Archived, ..quiz(42, 5) };
     for step in [rules_edit(), Edit::Status(Status::Published), Edit::Status(Status::Archived), Edit::NoQuestion(id(1))] {
@@ -165,6 +206,37 @@ fn an_edit_has_its_rules() {
     for wrong in [vec![0, 1], vec![0, 1, 1], vec![0, 1, 2, 3], vec![0, 1, 3]] {
         let order = wrong.into_iter().map(question_id).collect();
         assert_eq!(refusal(quiz(42, 3), Edit::Order(order)), Refused::WrongOrder);
+    }
+}
+
+#[test]
+fn an_edit_of_what_has_changed_since_is_refused() {
+    let mut world = World::new();
+    let step = |title: &str, seen| {
+        let edit = Edit::Rules(Box::new(Rules { title: title.into(), ..rules() }));
+        Ask::Edit { quiz: QUIZ, owner: "owner".into(), edit, seen }
+    };
+    let before = Some(world.quiz().updated_at);
+    let (first, second) = (world.ask(step("A", before)), world.ask(step("B", before)));
+    world.settle();
+    assert!(matches!(world.reply(first), Some(Reply::Edited(_))));
+    assert_eq!(world.reply(second), Some(Reply::Refused(Refused::Changed)));
+    let strangers = Ask::Edit { quiz: QUIZ, owner: "another".into(), edit: Edit::Status(Status::Archived), seen: before };
+    assert_eq!(world.get(strangers), Reply::Refused(Refused::NotFound), "what another's quiz is is not told");
+    let since = Some(world.quiz().updated_at);
+    assert!(matches!(world.get(step("B", since)), Reply::Edited(_)));
+    assert_eq!(world.get(step("C", since)), Reply::Refused(Refused::Changed));
+}
+
+#[test]
+fn no_two_edits_are_of_one_time_whatever_the_clock_says() {
+    let mut world = World::new();
+    let mut last = world.quiz().updated_at;
+    for back in [0, 0, 5_000_000, 0] {
+        world.now.wall.0 -= back;
+        let Reply::Edited(quiz) = world.get(edit(Edit::Rules(Box::new(rules())))) else { panic!() };
+        assert!(quiz.updated_at > last && *quiz == *world.quiz());
+        last = quiz.updated_at;
     }
 }
 

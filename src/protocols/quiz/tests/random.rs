@@ -44,6 +44,8 @@ struct Run {
     last_changed: BTreeMap<QuizId, AttemptId>,
     last_shown: BTreeMap<(QuizId, Channel), Moment>,
     attempts: u128,
+    /// Beginnings that may be asked for again.
+    begun: Vec<Ask>,
     slots: u32,
 }
 
@@ -66,6 +68,7 @@ impl Run {
             last_changed: BTreeMap::new(),
             last_shown: BTreeMap::new(),
             attempts: 0,
+            begun: Vec::new(),
             slots: 0,
         };
         run.film();
@@ -114,11 +117,18 @@ impl Run {
     }
 
     fn begin(&mut self) {
+        if self.dice.one_in(4)
+            && let Some(again) = self.begun.pop()
+        {
+            return self.ask(again);
+        }
         self.attempts += 1;
         let Ask::Start { quiz, attempt, mut entrant, event, pass } = start(self.quiz(), self.attempts) else { return };
         entrant.participant = id(7_000 + u128::from(self.dice.below(6)));
         entrant.known_to = Some("owner".into());
-        self.ask(Ask::Start { quiz, attempt, entrant, event, pass });
+        let ask = Ask::Start { quiz, attempt, entrant, event, pass };
+        self.begun.push(ask.clone());
+        self.ask(ask);
     }
 
     fn some_attempt(&mut self) -> (QuizId, u128) {
@@ -153,7 +163,8 @@ impl Run {
             2 => Edit::NoQuestion(questions[0].id),
             _ => Edit::Rules(Box::new(Rules { title: "Lakes".into(), ..self.known.quizzes[&quiz].quiz.rules.clone() })),
         };
-        self.ask(Ask::Edit { quiz, owner: "owner".into(), edit });
+        let seen = self.dice.one_in(2).then(|| self.known.quizzes[&quiz].quiz.updated_at);
+        self.ask(Ask::Edit { quiz, owner: "owner".into(), edit, seen });
     }
 
     fn listen(&mut self) {

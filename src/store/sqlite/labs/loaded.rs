@@ -5,6 +5,7 @@ use super::{
     sessions::{SESSION, a_session},
 };
 use crate::protocols::labs::{
+    Standing,
     model::{Agent, Command},
     record::Loaded,
 };
@@ -19,6 +20,9 @@ pub(super) fn sessions() -> String {
 pub(super) const COMMANDS: &str = "SELECT command_id, agent, session_id, action, data, progress, created_at FROM lab_command
     WHERE progress NOT IN ('completed', 'failed') ORDER BY created_at, command_id";
 
+/// Everyone of whom there is something to remember.
+const STANDINGS: &str = "SELECT user_id, role, active FROM lab_user WHERE role = 'admin' OR NOT active ORDER BY user_id";
+
 pub(super) fn loaded(conn: &Connection) -> rusqlite::Result<Loaded> {
     let mut agents = conn.prepare_cached(
         "SELECT agent_id, name, platform, region, draining, max_sessions, max_cpu, max_memory, metadata, created_at, updated_at,
@@ -29,7 +33,12 @@ pub(super) fn loaded(conn: &Connection) -> rusqlite::Result<Loaded> {
         agents: agents.query_map([], agent)?.collect::<rusqlite::Result<_>>()?,
         sessions: conn.prepare_cached(&sessions())?.query_map([], a_session)?.collect::<rusqlite::Result<_>>()?,
         commands: conn.prepare_cached(COMMANDS)?.query_map([], command)?.collect::<rusqlite::Result<_>>()?,
+        standings: conn.prepare_cached(STANDINGS)?.query_map([], standing)?.collect::<rusqlite::Result<_>>()?,
     })
+}
+
+fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    Ok(Standing { user: row.get::<_, Id>(0)?.0, role: Some(row.get(1)?), active: Some(row.get(2)?) })
 }
 
 fn agent(row: &Row<'_>) -> rusqlite::Result<Agent> {

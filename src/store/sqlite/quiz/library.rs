@@ -7,12 +7,15 @@ use super::{
     },
     lists, loaded, results,
 };
-use crate::protocols::quiz::{
-    model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Status},
-    record::{
-        Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, Key, KeyRow, Listed, Loaded, Page,
-        Participant, QuizRow,
+use crate::{
+    protocols::quiz::{
+        model::{AttemptId, EventId, OwnerId, ParticipantId, Quiz, QuizId, Status},
+        record::{
+            Account, AnswerRow, AttemptFilter, AttemptRow, Event, FlagRow, FlagSummary, Key, KeyRow, Listed, Loaded, Page,
+            Participant, QuizRow,
+        },
     },
+    realtime::UnixMicros,
 };
 
 impl Library for SqliteStore {
@@ -26,6 +29,10 @@ impl Library for SqliteStore {
 
     fn keys(&self) -> Read<Vec<Key>> {
         self.readers.view(lists::good_keys)
+    }
+
+    fn accounts(&self) -> Read<Vec<(String, UnixMicros)>> {
+        self.readers.view(lists::accounts)
     }
 
     fn account(&self, name: &str) -> Read<Option<Account>> {

@@ -41,6 +41,11 @@ pub(super) fn account(conn: &Connection, name: &str) -> rusqlite::Result<Option<
         .optional()
 }
 
+pub(super) fn accounts(conn: &Connection) -> rusqlite::Result<Vec<(String, UnixMicros)>> {
+    let mut accounts = conn.prepare_cached("SELECT name, changed_at FROM account ORDER BY name")?;
+    accounts.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
 pub(super) fn good_keys(conn: &Connection) -> rusqlite::Result<Vec<Key>> {
     let mut keys = conn.prepare_cached(
         "SELECT key_id, owner_id, label, role, hash, hint, created_at FROM api_key JOIN owner ON owner.id = api_key.owner

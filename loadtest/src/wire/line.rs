@@ -1,27 +1,25 @@
 //! One TCP connection: what it has not read to the end, and what is awaited on it.
 
-use crate::{
-    fault::Fault,
-    wire::socket::{read_stamped, send_all},
-};
+use super::socket::{read_stamped, send_all};
+use crate::fault::Fault;
 use rustix::{fd::OwnedFd, io::Errno};
 
 /// One connection, or the place for one.
 #[derive(Default)]
-pub(super) struct Line {
-    pub(super) socket: Option<OwnedFd>,
+pub(crate) struct Line {
+    pub(crate) socket: Option<OwnedFd>,
     /// TCP has not answered.
-    pub(super) dialling: bool,
+    pub(crate) dialling: bool,
     /// What must come in time.
-    pub(super) awaits: Option<&'static str>,
+    pub(crate) awaits: Option<&'static str>,
     /// Tells this wait from those before.
-    pub(super) serial: u32,
+    pub(crate) serial: u32,
     /// A message that is not whole yet. Empty, and mostly without memory, between messages.
-    pub(super) rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
 }
 
 /// What a read gave.
-pub(super) enum Filled {
+pub(crate) enum Filled {
     /// So many bytes, with those kept before; whether there may be more; when the last came in, where that is stamped.
     Bytes { count: usize, full: bool, stamp_ns: Option<u64> },
     /// Nothing is there.
@@ -32,19 +30,19 @@ pub(super) enum Filled {
 
 impl Line {
     /// Something must come in time from now on.
-    pub(super) fn await_next(&mut self, what: &'static str) -> u32 {
+    pub(crate) fn await_next(&mut self, what: &'static str) -> u32 {
         self.awaits = Some(what);
         self.serial = self.serial.wrapping_add(1);
         self.serial
     }
 
     /// It has come, or need not come any more.
-    pub(super) fn rest_assured(&mut self) {
+    pub(crate) fn rest_assured(&mut self) {
         self.awaits = None;
     }
 
     /// There is no connection any more.
-    pub(super) fn drop_socket(&mut self) {
+    pub(crate) fn drop_socket(&mut self) {
         self.socket = None;
         self.dialling = false;
         self.awaits = None;
@@ -52,13 +50,13 @@ impl Line {
     }
 
     /// Sends all of a small message.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         let socket = self.socket.as_ref().ok_or(Fault::Ended)?;
         Ok(send_all(socket, bytes)?)
     }
 
     /// Reads into `buffer`, behind what was kept.
-    pub(super) fn fill(&mut self, buffer: &mut [u8], stamped: bool) -> Filled {
+    pub(crate) fn fill(&mut self, buffer: &mut [u8], stamped: bool) -> Filled {
         let Some(socket) = &self.socket else { return Filled::Nothing };
         let before = self.rest.len();
         let read = if stamped {

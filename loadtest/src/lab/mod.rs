@@ -1,0 +1,406 @@
+//! The engine of a worker of a lab run: agents, their sessions and the viewers of these, on one thread, one epoll set and one read buffer.
+//!
+//! An agent acts by itself: it registers, lives, carries out every command at once, and lets viewers reach a screen that is not there. What
+//! goes through a tunnel is in `stream`, when it does in `pace`.
+
+mod agent;
+pub(crate) mod contract;
+pub(crate) mod order;
+mod pace;
+mod socket;
+mod stream;
+mod viewer;
+
+use crate::{
+    clock,
+    crew::{
+        letters::{Progress, Stage},
+        worker::{self, Engine},
+    },
+    fault::Fault,
+    order::mix,
+    tally::{Tally, When},
+    wire::{http::Upgrade, line::Filled, socket::Sources},
+};
+use agent::Agent;
+use order::{Between, LabOrder};
+use pace::Schedule;
+use rustix::{
+    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    fd::OwnedFd,
+    net::sockopt,
+};
+use socket::Socket;
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    net::{TcpListener, TcpStream},
+    num::NonZeroU64,
+    sync::Arc,
+};
+use stream::{Template, Wrap};
+use viewer::Session;
+
+/// So many operations are begun before the connections are looked at again.
+const BEGINS_PER_TURN: usize = 64;
+/// Viewers that connect at once.
+const AT_ONCE: u32 = 64;
+const EVENTS_PER_TURN: usize = 512;
+/// A read takes at most so much, behind what was kept.
+const READ_BYTES: usize = 256 << 10;
+const BUFFER_BYTES: usize = READ_BYTES + crate::wire::frames::LARGEST_FRAME_BYTES + 10;
+const BELL: u64 = u64::MAX;
+const LISTENER: u64 = u64::MAX - 1;
+
+/// Everything of one worker.
+pub(crate) struct Lab {
+    order: LabOrder,
+    upgrade: Upgrade,
+    sources: Sources,
+    epoll: OwnedFd,
+    bell: Arc<OwnedFd>,
+    listener: Option<TcpListener>,
+    events: Vec<Event>,
+    buffer: Vec<u8>,
+    request: Vec<u8>,
+    pattern: Vec<u8>,
+    /// Blocks of agents, and of viewers.
+    down: Template,
+    up: Template,
+    agents: Vec<Agent>,
+    /// In the order of their numbers: those with viewers are the first.
+    sessions: Vec<Session>,
+    by_number: HashMap<u32, u32>,
+    by_tunnel: HashMap<u32, u32>,
+    stage: Option<(Stage, u64)>,
+    schedule: Schedule,
+    deadlines: VecDeque<Deadline>,
+    /// Those who could send more, but others come first.
+    eager: VecDeque<Whose>,
+    beats: VecDeque<(u64, u32)>,
+    /// What this stage has begun: the next agent or viewer.
+    next: usize,
+    /// Sockets that are being opened.
+    under_way: u32,
+    /// Sockets that are not over.
+    open: u32,
+    faults: u64,
+    tally: Tally,
+}
+
+/// What is awaited must come by then. All waits have the same time, so the queue is in order.
+struct Deadline {
+    at_ns: u64,
+    whose: Whose,
+    serial: u32,
+}
+
+/// Whose a connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    Agent(u32),
+    /// Of the session in this place.
+    Viewer(u32),
+}
+
+impl Whose {
+    fn token(self) -> u64 {
+        match self {
+            Whose::Agent(place) => u64::from(place),
+            Whose::Viewer(place) => 1 << 32 | u64::from(place),
+        }
+    }
+
+    fn of(token: u64) -> Whose {
+        if token >> 32 == 0 { Whose::Agent(token as u32) } else { Whose::Viewer(token as u32) }
+    }
+
+    fn when(self) -> When {
+        match self {
+            Whose::Agent(_) => When::Serving,
+            Whose::Viewer(_) => When::Viewing,
+        }
+    }
+}
+
+impl Lab {
+    /// Makes everything that an order needs before its clock starts.
+    ///
+    /// # Errors
+    /// A sentence for the user: too few descriptors, a system that refuses.
+    pub(crate) fn new(order: LabOrder, bell: &Arc<OwnedFd>) -> Result<Lab, String> {
+        let (places, files) = (order.places(), worker::raise_open_files());
+        if places + worker::SPARE_FILES > files {
+            return Err(format!(
+                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
+            ));
+        }
+        let (epoll, listener) = set_up(&order, bell).map_err(|fault| fault.to_string())?;
+        let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
+        let (agents, sessions) = furnish(&order);
+        let pattern = stream::pattern(order.seed, order.chunk as usize);
+        let wrap = if listener.is_some() { Wrap::Raw } else { Wrap::Agent };
+        Ok(Lab {
+            upgrade: Upgrade::new(&order.target, nonce),
+            sources: Sources::new(order.sources.clone(), order.worker as usize),
+            epoll,
+            bell: Arc::clone(bell),
+            listener,
+            events: Vec::with_capacity(EVENTS_PER_TURN),
+            buffer: vec![0; BUFFER_BYTES],
+            request: Vec::new(),
+            down: Template::new(wrap, &pattern),
+            up: Template::new(Wrap::Viewer, &pattern),
+            pattern,
+            by_number: (0..).zip(&sessions).map(|(place, session)| (session.number, place)).collect(),
+            by_tunnel: HashMap::new(),
+            agents,
+            sessions,
+            stage: None,
+            schedule: Schedule::default(),
+            deadlines: VecDeque::new(),
+            eager: VecDeque::new(),
+            beats: VecDeque::new(),
+            next: 0,
+            under_way: 0,
+            open: 0,
+            faults: 0,
+            tally: Tally::default(),
+            order,
+        })
+    }
+
+    fn socket(&mut self, whose: Whose) -> &mut Socket {
+        match whose {
+            Whose::Agent(place) => &mut self.agents[place as usize].socket,
+            Whose::Viewer(place) => &mut self.sessions[place as usize].socket,
+        }
+    }
+
+    /// How many of this worker's sessions have a viewer.
+    fn viewers(&self) -> usize {
+        self.sessions.partition_point(|session| session.number < self.order.viewers)
+    }
+
+    /// Begins what is due; returns when the next thing is.
+    fn begin_due(&mut self) -> u64 {
+        let Some((stage, from_ns)) = self.stage else { return u64::MAX };
+        if clock::now_ns() < from_ns {
+            return from_ns;
+        }
+        match stage {
+            Stage::Join if self.listener.is_some() => u64::MAX,
+            Stage::Join => self.begin_each(self.agents.len(), |lab, place| lab.open(Whose::Agent(place))),
+            Stage::View => self.begin_each(self.viewers(), |lab, place| lab.open(Whose::Viewer(place))),
+            Stage::Stream => self.begin_traffic(),
+            Stage::Leave => self.begin_each(self.viewers(), |lab, place| lab.close(Whose::Viewer(place))),
+            Stage::Close => self.begin_each(self.agents.len(), |lab, place| lab.close(Whose::Agent(place))),
+            Stage::SignIn | Stage::Hold | Stage::Publish | Stage::Watch | Stage::Start => u64::MAX,
+            Stage::Answer | Stage::Submit | Stage::Prove => u64::MAX,
+        }
+    }
+
+    fn begin_each(&mut self, count: usize, begin: fn(&mut Lab, u32)) -> u64 {
+        for _ in 0..BEGINS_PER_TURN {
+            if self.next >= count || self.under_way >= AT_ONCE {
+                return u64::MAX;
+            }
+            self.next += 1;
+            begin(self, self.next as u32 - 1);
+        }
+        0
+    }
+
+    /// Something is awaited of a connection, and must come in time.
+    fn await_next(&mut self, whose: Whose, what: &'static str) {
+        let at_ns = clock::now_ns().saturating_add(clock::nanos(self.order.timeout));
+        let serial = self.socket(whose).line.await_next(what);
+        self.deadlines.push_back(Deadline { at_ns, whose, serial });
+    }
+
+    /// Ends what has not come in time; returns when to look again.
+    fn expire(&mut self) -> u64 {
+        while let Some(&Deadline { at_ns, whose, serial }) = self.deadlines.front() {
+            let line = &self.socket(whose).line;
+            match line.awaits.filter(|_| line.serial == serial) {
+                Some(_) if at_ns > clock::now_ns() => return at_ns,
+                Some(what) => {
+                    self.deadlines.pop_front();
+                    self.over(whose, Fault::Timeout(what));
+                }
+                None => drop(self.deadlines.pop_front()),
+            }
+        }
+        u64::MAX
+    }
+
+    /// A connection can be read or written.
+    fn ready(&mut self, whose: Whose, flags: EventFlags) {
+        let broken = EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP;
+        let mut done = Ok(());
+        if self.socket(whose).line.dialling {
+            if !flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP) {
+                return;
+            }
+            self.socket(whose).line.dialling = false;
+            done = self.connected(whose);
+        } else if flags.contains(EventFlags::OUT) {
+            done = self.pump(whose);
+        }
+        if done.is_ok() && flags.intersects(EventFlags::IN | broken) {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            done = self.read(whose, &mut buffer, flags.intersects(broken));
+            self.buffer = buffer;
+        }
+        if let Err(fault) = done {
+            self.over(whose, fault);
+        }
+    }
+
+    /// Reads all there is. A read that does not fill the buffer has emptied the socket, unless the peer has already ended.
+    fn read(&mut self, whose: Whose, buffer: &mut [u8], to_the_end: bool) -> Result<(), Fault> {
+        loop {
+            let line = &mut self.socket(whose).line;
+            let room = (line.rest.len() + READ_BYTES).min(buffer.len());
+            match line.fill(&mut buffer[..room], false) {
+                Filled::Nothing => return Ok(()),
+                Filled::Over(fault) => return Err(fault),
+                Filled::Bytes { count, full, .. } => {
+                    self.tally.lab.bytes_read += count as u64;
+                    self.hear(whose, &buffer[..count], clock::now_ns())?;
+                    if !full && !to_the_end {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn blame(&mut self, when: When, fault: &Fault) {
+        self.faults += 1;
+        self.tally.blame(when, fault);
+    }
+
+    /// Takes the connections that something between has made.
+    fn accept(&mut self) {
+        while let Some(Ok((stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
+            if let Err(fault) = self.seat(stream) {
+                self.blame(When::Serving, &fault);
+            }
+        }
+    }
+
+    fn seat(&mut self, stream: TcpStream) -> Result<(), Fault> {
+        let place = self.agents.iter().position(Agent::is_free).ok_or(Fault::Broken("a connection for no viewer"))? as u32;
+        let socket = OwnedFd::from(stream);
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, &socket, EventData::new_u64(Whose::Agent(place).token()), interest)?;
+        self.agents[place as usize].socket.taken(socket);
+        self.open += 1;
+        self.tally.lab.online += 1;
+        self.bind(place, place, None);
+        Ok(())
+    }
+}
+
+fn set_up(order: &LabOrder, bell: &Arc<OwnedFd>) -> io::Result<(OwnedFd, Option<TcpListener>)> {
+    // Timers that fire 50 µs late by default would show as lag of the schedule.
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
+    let Between::Tcp(address) = order.between else { return Ok((epoll, None)) };
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    Ok((epoll, Some(listener)))
+}
+
+/// The agents and sessions of an order.
+fn furnish(order: &LabOrder) -> (Vec<Agent>, Vec<Session>) {
+    let numbers: Vec<u32> = order.own_agents().collect();
+    let place = |number: u32| numbers.iter().position(|agent| agent % order.agents == number % order.agents).unwrap_or(0) as u32;
+    let mut sessions: Vec<Session> = order.own_sessions().map(|number| Session::new(number, place(number), order)).collect();
+    let agents = if let Between::Tcp(_) = order.between {
+        // One for each connection that comes, whosever it is.
+        (0..).zip(&mut sessions).for_each(|(place, session)| session.agent = place);
+        (0..sessions.len() as u32).map(|place| Agent::new(order, place)).collect()
+    } else {
+        numbers.iter().map(|number| Agent::new(order, *number)).collect()
+    };
+    (agents, sessions)
+}
+
+impl Engine for Lab {
+    fn enter(&mut self, stage: Stage, at_ns: u64) {
+        self.stage = Some((stage, at_ns));
+        self.next = 0;
+        if stage == Stage::Stream {
+            self.open_schedule(at_ns);
+        }
+    }
+
+    fn settled(&self) -> bool {
+        let Some((stage, _)) = self.stage else { return false };
+        let begun = |count: usize| self.next == count && self.under_way == 0;
+        match stage {
+            Stage::Hold => false,
+            Stage::Join => self.listener.is_some() || begun(self.agents.len()),
+            Stage::View => begun(self.viewers()),
+            Stage::Stream => self.is_all_heard(),
+            Stage::Leave => begun(self.viewers()) && self.sessions.iter().all(|session| session.socket.is_over()),
+            Stage::Close => begun(self.agents.len()) && self.open == 0,
+            Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove => true,
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let lab = &self.tally.lab;
+        Progress {
+            lost: lab.lost,
+            faults: self.faults,
+            closed: lab.viewers_closed + lab.agents_closed,
+            watching: lab.watching,
+            online: lab.online,
+            begun: lab.starts,
+            stopped: lab.stops,
+            streamed: lab.down_heard + lab.up_heard,
+            keys: lab.keys_heard,
+            ..Progress::default()
+        }
+    }
+
+    fn turn(&mut self, latest_ns: u64) -> io::Result<()> {
+        for _ in 0..self.eager.len() {
+            if let Some(whose) = self.eager.pop_front()
+                && let Err(fault) = self.pump(whose)
+            {
+                self.over(whose, fault);
+            }
+        }
+        let mut next_ns = self.begin_due().min(self.expire()).min(self.beat()).min(latest_ns);
+        if !self.eager.is_empty() {
+            next_ns = 0;
+        }
+        let mut events = std::mem::take(&mut self.events);
+        let wait = clock::until(next_ns, clock::now_ns());
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        for event in events.drain(..) {
+            match event.data.u64() {
+                BELL => drop(rustix::io::read(&self.bell, &mut [0; 8])),
+                LISTENER => self.accept(),
+                token => self.ready(Whose::of(token), event.flags),
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Tally {
+        self.tally
+    }
+}

@@ -1,0 +1,127 @@
+//! Labs, wired to the shard: its sockets, its registry on the one shard that is its home, the limits, and the rights that were taken away.
+
+mod admission;
+mod home;
+mod keeping;
+mod revocation;
+mod seat;
+mod sockets;
+mod unheard;
+
+use super::{Engine, Rules, asks::LabsAsks};
+use crate::{
+    engine::Birth,
+    protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, Standings, record::Loaded},
+    realtime::{Moment, Now, UnixMicros, hash_ring::HashRing, table::Key},
+};
+use keeping::Keeping;
+use revocation::Revocations;
+pub(super) use seat::{Machine, Seat};
+use smallvec::SmallVec;
+use sockets::Present;
+use std::{collections::HashMap, time::Duration};
+use uuid::Uuid;
+
+/// The one home of all that labs decide.
+const HOME: &[u8] = b"labs";
+/// The registry's levels are counted anew no more often.
+const LEVELS_EVERY: Duration = Duration::from_secs(1);
+
+/// What a shard has of labs.
+pub(super) struct Labs {
+    /// On its home alone.
+    registry: Option<Box<Registry>>,
+    limits: Limits,
+    pub(super) asks: LabsAsks,
+    keeping: Keeping,
+    revoked: Revoked,
+    standings: Standings,
+    revocations: Revocations,
+    /// Who is here by which token.
+    watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
+    present: Present,
+    /// Refusals so far, and what tells those of this start from those of another: both are in their ids.
+    denials: u64,
+    birth_seed: u64,
+    effects: Vec<Effect>,
+    outcomes: Vec<Outcome>,
+    levels_at: Moment,
+}
+
+impl Labs {
+    pub(super) fn new(birth: Birth, ring: &HashRing, rules: &Rules) -> Labs {
+        let registry = || Box::new(Registry::new(rules.labs.clone(), birth.seed, birth.start));
+        Labs {
+            registry: (ring.home(HOME) == birth.id).then(registry),
+            limits: Limits::new(&rules.labs, birth.seed),
+            asks: LabsAsks::default(),
+            keeping: Keeping::default(),
+            revoked: Revoked::default(),
+            standings: Standings::default(),
+            revocations: Revocations::default(),
+            watchers: HashMap::new(),
+            present: Present::default(),
+            denials: 0,
+            birth_seed: birth.seed,
+            effects: Vec::new(),
+            outcomes: Vec::new(),
+            levels_at: birth.start,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let registry = self.registry.as_ref().and_then(|registry| registry.next_deadline());
+        [registry, self.keeping.next_deadline()].into_iter().flatten().min()
+    }
+}
+
+impl Engine {
+    /// What of labs was kept when the process began: all that the registry must know, which the shard that is its home takes, and the
+    /// tokens that were revoked. To be called once on each shard, before the first turn.
+    pub fn begin_labs(&mut self, loaded: &Loaded, revoked: &[(Uuid, UnixMicros)], now: Now) {
+        loaded.standings.iter().for_each(|standing| self.labs.standings.set(*standing));
+        revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now.wall));
+        if self.labs.registry.is_some() {
+            self.with_registry(|registry, out| registry.begin(loaded.clone(), now, out));
+        }
+        self.settle(now);
+    }
+
+    /// Whether this shard is the registry's home.
+    pub fn has_registry(&self) -> bool {
+        self.labs.registry.is_some()
+    }
+
+    /// The users' tokens that are good no more, as this shard knows them.
+    pub fn revoked(&self) -> &Revoked {
+        &self.labs.revoked
+    }
+
+    /// Turns what labs keep times of.
+    pub(super) fn turn_labs(&mut self, now: Now) {
+        self.with_registry(|registry, out| registry.turn(now, out));
+        self.give_up_keeping(now);
+    }
+
+    pub(super) fn draw_labs_levels(&mut self, now: Now) {
+        let (labs, counters) = (&mut self.labs, &self.counters);
+        counters.labs_agents.set(labs.present.agents);
+        counters.labs_viewers.set(labs.present.viewers);
+        counters.labs_followers.set(labs.present.followers);
+        counters.labs_keeping.set(labs.keeping.len());
+        counters.labs_windows.set(labs.limits.len());
+        counters.labs_revoked.set(labs.revoked.len());
+        let Some(registry) = labs.registry.as_ref().filter(|_| now.moment >= labs.levels_at) else { return };
+        labs.levels_at = now.moment + LEVELS_EVERY;
+        let levels = registry.levels();
+        counters.registry_agents.set(levels.agents);
+        counters.registry_online.set(levels.online);
+        counters.registry_sessions.set(levels.sessions);
+        levels.states.iter().zip(&counters.registry_states).for_each(|(level, count)| count.set(*level));
+        counters.registry_places.set(levels.places);
+        counters.registry_commands.set(levels.commands);
+        counters.registry_viewers.set(levels.viewers);
+        counters.registry_waiting.set(levels.waiting);
+        counters.registry_writing.set(levels.writing);
+    }
+}

@@ -1,0 +1,143 @@
+//! An endpoint with every fault that one can have.
+
+use super::*;
+use crate::{
+    models::{Backend, Model, Stop},
+    services::stub::{answer, on_tokio, request, stub},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+const PATIENCE: Patience = Patience { first: Duration::from_secs(20), next: Duration::from_secs(20), attempts: 3, places: 8 };
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+fn prompt() -> Prompt {
+    let backend = Backend::Remote { model: "m".into() };
+    Prompt {
+        model: Arc::new(Model { name: "m".into(), backend, prompt_price: 0.0, completion_price: 0.0 }),
+        utterances: vec![Arc::new(Utterance::User { content: "hi".into(), attachments: Vec::new() })],
+        tools: Vec::new(),
+        temperature: None,
+        max_tokens: None,
+    }
+}
+
+fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
+
+fn delta(text: &str) -> String {
+    format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+}
+
+const END: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+fn whole() -> String {
+    // A word split over two chunks of the body.
+    let said = delta("Hello");
+    let (front, back) = said.split_at(20);
+    [CHUNKED, &chunk(front), &chunk(back), &chunk(END), "0\r\n\r\n"].concat()
+}
+
+fn asked(wires: &[(&str, bool)], patience: Patience) -> (Vec<Word>, Vec<String>) {
+    on_tokio(async {
+        let (url, serve) = stub(wires.iter().map(|(wire, hang)| ((*wire).to_owned(), *hang)).collect()).await;
+        let endpoint = Endpoint::new(&url, Some("secret"), patience).unwrap();
+        let ask = async {
+            let mut words = Vec::new();
+            endpoint.answer(&prompt(), |word| words.push(word)).await;
+            drop(endpoint);
+            words
+        };
+        tokio::join!(ask, serve)
+    })
+}
+
+fn fault(wires: &[(&str, bool)], patience: Patience) -> Fault {
+    match asked(wires, patience).0.pop() {
+        Some(Word::Failed(fault)) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn words_come_as_they_are_said() {
+    let (words, seen) = asked(&[(&whole(), false)], PATIENCE);
+    assert_eq!(words[0], Word::Delta("Hello".into()));
+    assert!(matches!(words[1], Word::Ended { stop: Stop::Done, .. }));
+    let (head, body) = seen[0].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{head}");
+    assert!(head.to_lowercase().contains("authorization: bearer secret"), "{head}");
+    assert!(body.contains(r#""stream":true"#), "{body}");
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let (busy, broken) = (answer("429 Too Many Requests", ""), answer("503 Service Unavailable", ""));
+    let (words, seen) = asked(&[(&busy, false), (&broken, false), (&whole(), false)], PATIENCE);
+    assert_eq!((words.len(), seen.len()), (2, 3));
+    assert_eq!(fault(&[(&busy, false), (&busy, false), (&busy, false)], PATIENCE), Fault::Busy);
+    assert_eq!(fault(&[(&broken, false), (&broken, false), (&broken, false)], PATIENCE), Fault::Unreachable);
+    let later = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(fault(&[(later, false)], PATIENCE), Fault::Busy);
+    let soon = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(asked(&[(soon, false), (&whole(), false)], PATIENCE).0.len(), 2);
+}
+
+#[test]
+fn what_is_refused_is_not_tried_again() {
+    assert_eq!(fault(&[(&answer("401 Unauthorized", "{}"), false)], PATIENCE), Fault::Refused(401));
+    assert_eq!(fault(&[(&answer("400 Bad Request", "{}"), false)], PATIENCE), Fault::Refused(400));
+}
+
+#[test]
+fn streams_that_break_off_or_mean_nothing() {
+    let cut = [CHUNKED, &chunk(&delta("a"))].concat();
+    let (words, _) = asked(&[(&cut, false)], PATIENCE);
+    assert_eq!(words, [Word::Delta("a".into()), Word::Failed(Fault::Cut)]);
+    let nonsense = [CHUNKED, &chunk("data: nonsense\n\n")].concat();
+    assert_eq!(fault(&[(&nonsense, true)], PATIENCE), Fault::Malformed);
+}
+
+#[test]
+fn silence_times_out() {
+    let short = Duration::from_millis(200);
+    assert_eq!(fault(&[("", true)], Patience { first: short, ..PATIENCE }), Fault::TimedOut);
+    let stalled = [CHUNKED, &chunk(&delta("a"))].concat();
+    let (words, _) = asked(&[(&stalled, true)], Patience { next: short, ..PATIENCE });
+    assert_eq!(words, [Word::Delta("a".into()), Word::Failed(Fault::TimedOut)]);
+}
+
+#[test]
+fn who_is_dropped_hangs_up() {
+    on_tokio(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, PATIENCE).unwrap();
+        let (sender, mut words) = tokio::sync::mpsc::unbounded_channel();
+        let asking = tokio::spawn(async move {
+            endpoint.answer(&prompt(), |word| sender.send(word).unwrap()).await;
+        });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        request(&mut stream).await;
+        stream.write_all([CHUNKED, &chunk(&delta("a"))].concat().as_bytes()).await.unwrap();
+        assert_eq!(words.recv().await, Some(Word::Delta("a".into())));
+        asking.abort();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the request is gone");
+    });
+}
+
+#[test]
+fn nobody_there_is_unreachable_and_a_bad_key_is_found_at_the_start() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = Endpoint::new(&format!("http://{nobody}/"), None, Patience { attempts: 1, ..PATIENCE }).unwrap();
+    let mut words = Vec::new();
+    on_tokio(endpoint.answer(&prompt(), |word| words.push(word)));
+    assert_eq!(words, [Word::Failed(Fault::Unreachable)]);
+    assert_eq!(Endpoint::new("http://a/", Some("a\nb"), PATIENCE).map(drop), Err(SetupFault::Secret));
+    assert_eq!(
+        format!("{:?}", Endpoint::new("http://u:p@host.example/x", Some("key"), PATIENCE).unwrap()),
+        "Endpoint(host.example)"
+    );
+}
