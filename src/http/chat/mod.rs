@@ -1,8 +1,8 @@
 //! The REST routes of chat: signing in, sessions, what is said, approvals. What the contract leaves open: `README.md` beside this file.
 //!
 //! Every request passes the [`gate`] first, which counts those that the contract limits. A handler then looks at the token, the path, the
-//! query or the body, in this order, and only then asks: the session's home for what is decided ([`rooms::Sessions`]), the store for what is
-//! only looked at ([`rooms::Library`]). A session that no home cares for is in the store as it is.
+//! query or the body, in this order, and only then asks: the session's home for what is decided ([`rooms::Sessions`]), the store for what
+//! is only looked at ([`rooms::Library`]). A session that no home cares for is in the store as it is.
 
 mod approvals;
 mod auth;

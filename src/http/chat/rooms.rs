@@ -20,8 +20,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 pub trait Sessions {
     /// Asks the session's home anything but [`Ask::Say`] and [`Ask::Leave`].
     async fn ask(&self, ask: Ask) -> Reply;
-    /// Asks it [`Ask::Say`]: each [`Told`](crate::protocols::chat::Told) goes into the pipe as it comes, and the pipe's end is dropped after
-    /// the last. A pipe that takes no more needs nothing done: whoever holds its other end calls [`Sessions::leave`].
+    /// Asks it [`Ask::Say`]: each [`Told`](crate::protocols::chat::Told) goes into a [`pipe`](super::pipe::pipe) as it comes, and its
+    /// [`Teller`](super::pipe::Teller) is dropped after the last. One that takes no more needs nothing done but to be dropped: whoever
+    /// listens calls [`Sessions::leave`].
     fn say(&self, ask: Ask) -> Tellings;
     /// Sends [`Ask::Leave`], which nobody answers.
     fn leave(&self, leave: Ask);

@@ -77,8 +77,5 @@ fn bodies_have_a_bound_which_is_larger_for_what_is_said() {
     let said = ask_as("user", &house, "POST /sessions/", &large);
     assert_eq!((said.flat(), said.header("connection")), ((413, "PAYLOAD_TOO_LARGE".into()), Some("close")));
     let most = json!({"content": "x".repeat(7 << 20)});
-    assert_eq!(
-        ask_as("user", &house, &format!("POST /sessions/{SESS}/chat"), &most).flat(),
-        (413, "PAYLOAD_TOO_LARGE".into())
-    );
+    assert_eq!(ask_as("user", &house, &format!("POST /sessions/{SESS}/chat"), &most).flat(), (413, "PAYLOAD_TOO_LARGE".into()));
 }
