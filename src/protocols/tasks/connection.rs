@@ -421,3 +421,6 @@ pub(super) fn error(code: &str, message: &str, echo: Option<Echo<'_>>, out: &mut
     let (request_type, request_data) = echo.map_or((None, None), |echo| (Some(echo.r#type), echo.data));
     send(&Message::Error { code, message, request_type, request_data }, out);
 }
+
+#[cfg(test)]
+mod tests;

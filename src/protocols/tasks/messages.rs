@@ -213,3 +213,115 @@ impl status::Status {
 pub fn raw(json: &str) -> &RawValue {
     serde_json::from_str(json).unwrap_or(RawValue::NULL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests, *};
+
+    const AT: UnixMicros = UnixMicros(1_740_830_550_999_999);
+
+    fn says(message: &Message<'_>, expected: &str) {
+        // As the contract has it, without what is only for the eye.
+        let compact: String = expected.lines().map(str::trim).collect();
+        assert_eq!(String::from_utf8(message.json()).unwrap(), compact);
+        let (mut appended, frame) = (Vec::new(), message.frame());
+        message.append(&mut appended);
+        assert_eq!(appended, *frame);
+    }
+
+    fn task(status: model::Status) -> Task {
+        Task { status, progress: 0.5, updated_at: AT, ..tests::task(0x123) }
+    }
+
+    #[test]
+    fn tasks_are_told_as_the_contract_has_it() {
+        says(
+            &task(model::Status::InProgress).message(),
+            r#"{"type":"task_update","data":{"task_id":"00000000-0000-0000-0000-000000000123",
+            "status":"in_progress","progress":0.5,"updated_at":"2025-03-01T12:02:30Z"}}"#,
+        );
+        let result = r#"{"code":"function hello() { return 'world'; }","language":"javascript"}"#;
+        let at = UnixMicros(1_740_830_700_000_000);
+        let done = Task { result: Some(result.into()), cost: 0.05, completed_at: Some(at), ..task(model::Status::Completed) };
+        says(
+            &done.message(),
+            r#"{"type":"task_completion","data":{"task_id":"00000000-0000-0000-0000-000000000123",
+            "status":"completed","progress":1.0,
+            "result":{"code":"function hello() { return 'world'; }","language":"javascript"},
+            "cost":0.05,"completed_at":"2025-03-01T12:05:00Z"}}"#,
+        );
+        let failed = Task { error: Some("Error message".into()), ..task(model::Status::Failed) };
+        says(
+            &failed.message(),
+            r#"{"type":"task_error","data":{"task_id":"00000000-0000-0000-0000-000000000123",
+            "status":"failed","error":"Error message","updated_at":"2025-03-01T12:02:30Z"}}"#,
+        );
+        says(
+            &Task { progress: 0.0, ..task(model::Status::Pending) }.message(),
+            r#"{"type":"task_update","data":{"task_id":"00000000-0000-0000-0000-000000000123",
+            "status":"pending","progress":0.0,"updated_at":"2025-03-01T12:02:30Z"}}"#,
+        );
+    }
+
+    #[test]
+    fn executions_and_the_system_are_told_as_the_contract_has_it() {
+        let execution = Execution {
+            status: model::Status::InProgress,
+            current_step: Some("step2".into()),
+            updated_at: AT,
+            ..tests::execution(0x123)
+        };
+        says(
+            &execution.message(),
+            r#"{"type":"workflow_execution_update","data":{"execution_id":"00000000-0000-0000-0000-000000000123",
+            "status":"in_progress","current_step_id":"step2","updated_at":"2025-03-01T12:02:30Z"}}"#,
+        );
+        let counts = status::Counts { active: 5, pending: 2 };
+        says(
+            &status::Status { counts, health: status::Health::default() }.message(UnixMicros(1_740_830_400_000_000)),
+            r#"{"type":"system_status_update","data":{"api_status":"operational","database_status":"operational",
+            "vector_db_status":"operational","model_service_status":"operational",
+            "active_tasks":5,"pending_tasks":2,"updated_at":"2025-03-01T12:00:00Z"}}"#,
+        );
+    }
+
+    #[test]
+    fn the_life_of_a_connection_is_told_as_the_contract_has_it() {
+        let at = At(UnixMicros(1_740_830_460_000_000));
+        says(
+            &Message::ConnectionEstablished { client_id: Client(Uuid::from_u128(0x123)), server_time: at },
+            r#"{"type":"connection_established","data":{"client_id":"client-00000000000000000000000000000123",
+            "server_time":"2025-03-01T12:01:00Z"}}"#,
+        );
+        says(&Message::Ping { timestamp: at }, r#"{"type":"ping","data":{"timestamp":"2025-03-01T12:01:00Z"}}"#);
+        says(
+            &Message::Pong { timestamp: raw(r#""2025-03-01T12:01:00Z""#) },
+            r#"{"type":"pong","data":{"timestamp":"2025-03-01T12:01:00Z"}}"#,
+        );
+        let message = "Session timed out after 30 minutes of inactivity";
+        says(
+            &Message::ConnectionClosed { reason: "session_timeout", message },
+            r#"{"type":"connection_closed","data":{"reason":"session_timeout",
+            "message":"Session timed out after 30 minutes of inactivity"}}"#,
+        );
+    }
+
+    #[test]
+    fn errors_repeat_what_was_asked() {
+        let message = "Invalid request format";
+        says(
+            &Message::Error { code: "invalid_request", message, request_type: None, request_data: None },
+            r#"{"type":"error","data":{"code":"invalid_request","message":"Invalid request format"}}"#,
+        );
+        says(
+            &Message::Error {
+                code: "invalid_subscription",
+                message: "Cannot subscribe to non-existent task",
+                request_type: Some("subscribe"),
+                request_data: Some(raw(r#"{"channel":"task","task_id":"non-existent-task"}"#)),
+            },
+            r#"{"type":"error","data":{"code":"invalid_subscription","message":"Cannot subscribe to non-existent task",
+            "request_type":"subscribe","request_data":{"channel":"task","task_id":"non-existent-task"}}}"#,
+        );
+    }
+}

@@ -37,3 +37,6 @@ pub use outcome::{Outcome, Piece};
 pub use settings::Settings;
 pub use status::{Counts, Health, Status};
 pub use workflow::{WorkflowFault, Workflows};
+
+#[cfg(test)]
+mod tests;

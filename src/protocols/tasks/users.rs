@@ -44,3 +44,33 @@ impl Users {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::ShardId;
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId { shard: ShardId((slot % 3) as u16), generation: 0, slot }
+    }
+
+    #[test]
+    fn one_is_too_many_until_another_goes() {
+        let mut users = Users::new(1);
+        let come = |users: &mut Users, slot| users.letter(ToUser::Come { conn: conn(slot), user: "a".into() }, 10).unwrap().1;
+        let refused: Vec<u32> = (0..12).filter(|slot| come(&mut users, *slot)).collect();
+        assert_eq!((refused, users.sockets()), (vec![10, 11], 10));
+        // One that was refused, and does not know yet, goes.
+        users.letter(ToUser::Go { conn: conn(11), user: "a".into() }, 10);
+        assert!(come(&mut users, 12));
+        users.letter(ToUser::Go { conn: conn(3), user: "a".into() }, 10);
+        assert!(!come(&mut users, 13));
+        let other = users.letter(ToUser::Come { conn: conn(14), user: "b".into() }, 10);
+        assert_eq!(other, Some((conn(14), false)));
+        for slot in 0..15 {
+            users.letter(ToUser::Go { conn: conn(slot), user: "a".into() }, 10);
+        }
+        users.letter(ToUser::Go { conn: conn(14), user: "b".into() }, 10);
+        assert_eq!((users.sockets(), users.sockets.len()), (0, 0), "nobody is remembered");
+    }
+}

@@ -123,3 +123,46 @@ fn value<'a>(name: &str, execution: &'a Execution) -> Option<&'a str> {
     }
     execution.results.iter().find(|result| *result.step == *name).map(|result| &*result.output)
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocols::tasks::tests::{execution, step, workflow};
+
+    #[test]
+    fn a_workflow_can_be_done() {
+        assert_eq!(workflow(&[("a", &[]), ("b", &["a"])]).check(), Ok(()));
+        assert_eq!(workflow(&[("b", &["a"]), ("a", &[])]).check(), Ok(()), "the order of the list is another");
+        assert_eq!(workflow(&[]).check(), Err(WorkflowFault::Empty));
+        assert_eq!(workflow(&[("a", &[]), ("a", &[])]).check(), Err(WorkflowFault::Twice("a".into())));
+        let unknown = WorkflowFault::Unknown { step: "a".into(), needs: "c".into() };
+        assert_eq!(workflow(&[("a", &["c"])]).check(), Err(unknown));
+        let circle = workflow(&[("a", &[]), ("b", &["c"]), ("c", &["b"])]).check();
+        assert_eq!(circle, Err(WorkflowFault::Circle("b".into())));
+        assert_eq!(circle.unwrap_err().to_string(), "b needs itself");
+    }
+
+    #[test]
+    fn steps_are_ready_when_what_they_need_is_done() {
+        let workflow = workflow(&[("a", &[]), ("b", &[]), ("c", &["a", "b"])]);
+        let result = |step: &str| StepResult { step: step.into(), output: "".into(), cost: 0.0 };
+        let ready = |results: &[StepResult]| workflow.ready(results).collect::<Vec<_>>();
+        assert_eq!(ready(&[]), [0, 1]);
+        assert_eq!(ready(&[result("b")]), [0]);
+        assert_eq!(workflow.current(&[result("a")]).as_deref(), Some("b"));
+        assert_eq!(ready(&[result("b"), result("a")]), [2]);
+        let all = [result("b"), result("a"), result("c")];
+        assert_eq!((ready(&all), workflow.current(&all).as_deref()), (vec![], Some("c")));
+    }
+
+    #[test]
+    fn names_in_braces_are_replaced_once() {
+        let mut execution = execution(1);
+        execution.input = r#"{"code":"{a}"}"#.into();
+        execution.results = vec![StepResult { step: "a".into(), output: "{input}".into(), cost: 0.0 }];
+        let told = |task: &str| Step { task: task.into(), ..step("b", &[]) }.told(&execution);
+        assert_eq!(told("Look at {input}: {a}."), r#"Look at {"code":"{a}"}: {input}."#);
+        assert_eq!(told("fn f() { x } {b} {{a}"), "fn f() { x } {b} {{input}");
+        assert_eq!(told("{"), "{");
+        assert_eq!(told(""), "");
+    }
+}
