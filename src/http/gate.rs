@@ -11,6 +11,16 @@ pub(super) type Voice = fn(Fault) -> Answer;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peer(pub IpAddr);
 
+impl Peer {
+    /// Its bits; an IPv4 address is mapped into IPv6.
+    pub fn mapped(self) -> u128 {
+        match self.0 {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => ip.to_bits(),
+        }
+    }
+}
+
 /// What the gate has to say of one request.
 pub struct Entry {
     /// The answer, where the request comes no further. Its body is not read.

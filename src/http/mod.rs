@@ -10,21 +10,27 @@
 
 pub mod answer;
 mod attendance;
+mod bearer;
 pub mod call;
+pub mod chat;
 pub mod console;
 mod connection;
 mod cors;
 pub mod fault;
+mod fields;
 pub mod gate;
 pub mod internal;
+mod iso;
 pub mod labs;
 pub mod limits;
 mod pace;
+mod params;
 pub mod presence;
 pub mod quiz;
 pub mod rooms;
 mod stop;
 pub mod table;
+pub mod tasks;
 mod wire;
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct Route<S> {
     face: Face,
     voice: Voice,
     handler: Handler<S>,
+    /// Bytes of a request's body, at most.
+    body: usize,
 }
 
 impl<S> Route<S> {
@@ -53,7 +55,7 @@ impl<S> Route<S> {
             let answer = handler(call);
             Box::pin(async move { answer.await.unwrap_or_else(E::into_answer) })
         });
-        Route { method, path, face: Face::Public, voice: |fault| E::from(fault).into_answer(), handler }
+        Route { method, path, face: Face::Public, voice: |fault| E::from(fault).into_answer(), handler, body: BODY_BYTES }
     }
 
     /// A route without leave for pages.
@@ -63,6 +65,12 @@ impl<S> Route<S> {
         E: Refusal,
     {
         Route { face: Face::Internal, ..Route::public(method, path, handler) }
+    }
+
+    /// The same with another bound of bodies, in bytes, than [`BODY_BYTES`]. It should be below
+    /// [`LINGER_BYTES`](super::limits::LINGER_BYTES), or whoever sends more may not hear why it is refused.
+    pub fn up_to(self, body: usize) -> Route<S> {
+        Route { body, ..self }
     }
 
     /// A page of ours, or a file of one: the same for all, and nothing comes of asking for it. Browsers say which page asks for a script,
@@ -246,21 +254,21 @@ where
     if route.face == Face::Internal && parts.headers.contains_key(header::ORIGIN) {
         return Err(Fault::Denied);
     }
-    let body = collected(body).await?;
+    let body = collected(body, route.body).await?;
     heard();
     Ok((route.handler)(Call { house: Rc::clone(house), parts, body, params }).await)
 }
 
 /// The whole body. One that is announced as too large is refused before any of it is read.
-async fn collected<B>(body: B) -> Result<Bytes, Fault>
+async fn collected<B>(body: B, most: usize) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    if body.size_hint().lower() > BODY_BYTES as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(Fault::TooLarge);
     }
-    match Limited::new(body, BODY_BYTES).collect().await {
+    match Limited::new(body, most).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
         Err(_) => Err(Fault::Unreadable("the body broke off")),
@@ -437,6 +445,15 @@ mod tests {
         assert_eq!(ask(&format!("POST /rooms/r\n\n{most}")).status, 200);
         let said = ask(&format!("POST /rooms/r\n\n{most}x"));
         assert_eq!((said.status, said.header("connection")), (413, Some("close")));
+    }
+
+    #[test]
+    fn a_route_may_have_a_bound_of_its_own() {
+        let routes = vec![Route::public(Method::POST, "/small", says).up_to(3), Route::public(Method::POST, "/large", says)];
+        let table = Table::default().with("", routes).unwrap();
+        for (request, status) in [("POST /small\n\nabc", 200), ("POST /small\n\nabcd", 413), ("POST /large\n\nabcd", 200)] {
+            assert_eq!(fakes::ask(&table, &Rc::new("h"), request).status, status, "{request}");
+        }
     }
 
     #[test]

@@ -68,6 +68,23 @@ async fn pieces(call: Call<House>) -> Result<Answer, Fault> {
     Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
 }
 
+/// Says so when nobody wants more of it.
+struct Endless(mpsc::Sender<()>);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+async fn endless(call: Call<House>) -> Result<Answer, Fault> {
+    let stream = futures_lite::stream::unfold(Endless(call.house.entered.clone()), |endless| async {
+        Timer::new(Duration::from_millis(5)).await;
+        Some((Ok(Bytes::from(": still here\n\n")), endless))
+    });
+    Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
+}
+
 async fn peer(call: Call<House>) -> Result<Answer, Fault> {
     Ok(answer::text(StatusCode::OK, format!("{:?}", call.parts.extensions.get::<Peer>())))
 }
@@ -103,6 +120,7 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
                 Route::public(Method::GET, "/slow", slow),
                 Route::public(Method::GET, "/large", large),
                 Route::public(Method::GET, "/stream", pieces),
+                Route::public(Method::GET, "/endless", endless),
             ],
         );
         let table = table.unwrap().with_gate("", vec![Route::public(Method::POST, "/closed", echo)], closed());
@@ -344,6 +362,17 @@ fn a_stream_leaves_piece_by_piece() {
         assert!(!text.contains("second"));
         client.gate.stop();
         assert!(rest(&mut client.socket).ends_with("second\r\n0\r\n\r\n"));
+    });
+}
+
+#[test]
+fn a_stream_is_dropped_when_its_client_has_gone() {
+    served(Limits::default(), b"GET /endless HTTP/1.1\r\nhost: h\r\n\r\n", |Client { mut socket, entered, .. }| {
+        let mut bytes = [0; 512];
+        assert!(socket.read(&mut bytes).unwrap() > 0);
+        assert!(entered.try_recv().is_err());
+        drop(socket);
+        entered.recv_timeout(PATIENCE).expect("somebody still streams");
     });
 }
 

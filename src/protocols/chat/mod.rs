@@ -13,6 +13,7 @@ pub mod homes;
 pub mod letters;
 pub mod messages;
 pub mod model;
+pub mod quotas;
 pub mod record;
 mod room;
 pub mod settings;
@@ -24,6 +25,7 @@ pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Levels, Outcome};
 pub use letters::{FromSession, ToSession};
 pub use model::{ApprovalId, MessageId, SessionId, UserId};
+pub use quotas::{Payer, Quotas, Row};
 pub use settings::Settings;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The times and sizes of chat, with the defaults that the contract and its page name.
 
+use crate::models::{Agent, Catalog};
 use std::{sync::Arc, time::Duration};
 
 /// How chat behaves. Durations are exact, sizes in bytes.
@@ -27,7 +28,7 @@ pub struct Settings {
     pub max_answer_bytes: usize,
     /// How long a request waits for its row.
     pub keep_timeout: Duration,
-    /// A comment is sent in a stream that was silent for so long.
+    /// A stream has a comment each so often.
     pub stream_comment: Duration,
     /// A socket's Pings.
     pub ping_interval: Duration,
@@ -49,6 +50,17 @@ pub struct Settings {
     pub looks_a_minute: u32,
     /// `GET /sessions/`.
     pub lists_a_minute: u32,
+}
+
+impl Settings {
+    /// Who answers in a session that asked for this agent. None: nobody, so that it is suspended.
+    pub fn agent<'a>(&self, asked: Option<&str>, catalog: &'a Catalog) -> Option<&'a Arc<Agent>> {
+        let default = || catalog.agents.get(&self.default_agent);
+        match asked {
+            None => default(),
+            Some(name) => catalog.agents.get(name).or_else(|| if self.any_agent { default() } else { None }),
+        }
+    }
 }
 
 impl Default for Settings {

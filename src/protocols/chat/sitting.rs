@@ -183,12 +183,7 @@ impl Sitting {
     }
 
     pub(super) fn agent(&self, c: &Circumstances<'_>) -> Option<Arc<Agent>> {
-        let default = || c.catalog.agents.get(&c.settings.default_agent);
-        let agent = match &self.session.agent {
-            None => default(),
-            Some(name) => c.catalog.agents.get(name).or_else(|| if c.settings.any_agent { default() } else { None }),
-        };
-        agent.cloned()
+        c.settings.agent(self.session.agent.as_deref(), c.catalog).cloned()
     }
 
     pub(super) fn may_say(&self, user: Option<UserId>, c: &Circumstances<'_>) -> Result<(), Refused> {

@@ -1,43 +1,23 @@
-//! Limits of requests: fixed windows of a minute, counted by the home of each key.
-//!
-//! A window begins with its first request and ends on a whole second, at most a minute later: so the second that a client is told is the
-//! very one at which it may come again.
+//! Limits of requests: how many each window of the contract lets through, counted by the home of each key.
 
 use super::{
     asks::{LimitKey, Reply, Window},
     settings::Settings,
 };
-use crate::realtime::{Moment, Now};
-use foldhash::fast::FixedState;
-use hashbrown::{HashMap, hash_map::Entry};
-use std::{collections::VecDeque, time::Duration};
-
-const WINDOW_SECONDS: i64 = 60;
-/// Windows that one shard counts at a time. Beyond it the one that ends first is forgotten early: some 60 MB at worst, and whoever comes
-/// from so many addresses within a minute is not held by a count.
-const WINDOWS_AT_MOST: usize = 1 << 19;
-
-struct Count {
-    requests: u32,
-    /// Number and moment of the same second.
-    reset: i64,
-    ends: Moment,
-}
+use crate::realtime::{
+    Now,
+    quota::{Quota, network},
+};
 
 /// The windows that have their home on this shard.
 pub struct Limits {
     allowed: [u32; 4],
-    counts: HashMap<(LimitKey, Window), Count, FixedState>,
-    /// In the order in which they end, but for leaps of the wall clock.
-    ends: VecDeque<(Moment, LimitKey, Window)>,
-    most: usize,
+    counts: Quota<(LimitKey, Window)>,
 }
 
-/// Whom a request without a user is counted by: an IPv4 address (mapped into IPv6), or the network of 64 bits that an IPv6 address is in,
-/// all of which is one subscriber's.
+/// Whom a request without a user is counted by.
 pub fn address(mapped: u128) -> LimitKey {
-    let is_ipv4 = mapped >> 32 == 0xffff;
-    LimitKey::Address(if is_ipv4 { mapped } else { mapped >> 64 << 64 })
+    LimitKey::Address(network(mapped))
 }
 
 impl Limits {
@@ -50,33 +30,20 @@ impl Limits {
                 settings.agent_requests_a_minute,
                 settings.requests_a_minute,
             ],
-            counts: HashMap::with_hasher(FixedState::with_seed(seed)),
-            ends: VecDeque::new(),
-            most: WINDOWS_AT_MOST,
+            counts: Quota::new(seed),
         }
     }
 
     /// One more request: always [`Reply::Limit`]. One that was too many does not lengthen its window.
     pub fn ask(&mut self, key: LimitKey, window: Window, now: Now) -> Reply {
-        self.forget(now.moment);
         let limit = self.allowed[match window {
             Window::Login => 0,
             Window::Create => 1,
             Window::Agent => 2,
             Window::Other => 3,
         }];
-        let count = match self.counts.entry((key, window)) {
-            Entry::Occupied(entry) if now.moment < entry.get().ends => entry.into_mut(),
-            entry => {
-                let reset = now.wall.seconds() + WINDOW_SECONDS;
-                let micros = reset.saturating_mul(1_000_000).saturating_sub(now.wall.0).unsigned_abs();
-                let ends = now.moment + Duration::from_micros(micros);
-                self.ends.push_back((ends, key, window));
-                entry.insert(Count { requests: 0, reset, ends }).into_mut()
-            }
-        };
-        count.requests = count.requests.saturating_add(1);
-        Reply::Limit { limit, remaining: limit.checked_sub(count.requests), reset: count.reset }
+        let counted = self.counts.count((key, window), limit, now);
+        Reply::Limit { limit, remaining: counted.remaining, reset: counted.reset }
     }
 
     /// How many windows are counted.
@@ -88,23 +55,12 @@ impl Limits {
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
-
-    fn forget(&mut self, now: Moment) {
-        while let Some(&(ends, key, window)) = self.ends.front()
-            && (ends <= now || self.ends.len() >= self.most)
-        {
-            self.ends.pop_front();
-            if self.counts.get(&(key, window)).is_some_and(|count| count.ends == ends) {
-                self.counts.remove(&(key, window));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::UnixMicros;
+    use crate::realtime::{Moment, UnixMicros};
     use uuid::Uuid;
 
     const WALL: i64 = 1_700_000_000;
@@ -168,27 +124,6 @@ mod tests {
             limits.ask(user(1), Window::Login, at(60_000_000)),
             Reply::Limit { limit: 5, remaining: Some(4), reset: WALL + 120 }
         );
-    }
-
-    #[test]
-    fn what_is_over_is_forgotten() {
-        let mut limits = Limits::new(&Settings::default(), 1);
-        for n in 0..1000 {
-            limits.ask(user(n), Window::Other, at(0));
-        }
-        limits.ask(user(7), Window::Other, at(70_000_000));
-        assert_eq!((limits.len(), limits.ends.len()), (1, 1));
-    }
-
-    #[test]
-    fn many_keys_take_no_more_than_there_is_room_for() {
-        let mut limits = Limits::new(&Settings::default(), 1);
-        limits.most = 100;
-        for n in 0..1000 {
-            limits.ask(user(n), Window::Other, at(n as u64));
-        }
-        assert_eq!((limits.len(), limits.ends.len()), (100, 100));
-        assert_eq!(left(&limits.ask(user(999), Window::Other, at(2000))), Some(98), "the newest are those that are kept");
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! What sockets and homes say to each other, across shards.
 
 use super::{
-    asks::Ask,
+    asks::{Ask, Refused},
     model::{Caller, Execution, ExecutionId, Task, TaskId, UserName},
 };
 use crate::realtime::{ConnId, Frame, ShardId};
-use std::sync::Arc;
 
 /// To the home of a user: how many sockets they have, over all shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,7 +16,7 @@ pub enum ToUser {
         /// Whose.
         user: UserName,
     },
-    /// One less. Sent once by each that came and was not refused.
+    /// One less. Sent once by each that came, unless it heard before that it was refused.
     Go {
         /// Which.
         conn: ConnId,
@@ -45,7 +44,7 @@ pub enum ToTask {
         /// As whom.
         caller: Caller,
     },
-    /// It fails with "Cancelled by user". Answered with [`FromHome::NotCancelled`], or by its end.
+    /// It fails with "Cancelled by user". Answered with [`FromHome::Cancelled`] or [`FromHome::NotCancelled`].
     Cancel {
         /// Which.
         conn: ConnId,
@@ -96,7 +95,7 @@ pub enum FromHome {
         /// Whether it is one too many.
         refused: bool,
     },
-    /// To [`ToTask::Create`]: it is on disk, and this socket hears of it. Its first `task_update` comes as a frame behind this.
+    /// To [`ToTask::Create`]: it is on disk, and this socket hears of it. Its first `task_update` comes as news behind this.
     Taken {
         /// Which.
         task: TaskId,
@@ -106,37 +105,40 @@ pub enum FromHome {
         /// Which.
         task: TaskId,
         /// Why.
-        why: super::asks::Refused,
+        why: Refused,
     },
     /// To [`ToTask::See`].
     Seen {
         /// Which.
         task: TaskId,
-        /// As it is now; none: there is none such, it is another's, or the store could not be read.
-        state: Option<Box<Task>>,
+        /// As it is now; [`Refused::NotFound`]: there is none such, or it is another's. What happens to it then comes as news behind this.
+        state: Result<Box<Task>, Refused>,
     },
     /// To [`ToExecution::See`].
     ExecutionSeen {
         /// Which.
         execution: ExecutionId,
         /// As [`FromHome::Seen`].
-        state: Option<Box<Execution>>,
+        state: Result<Box<Execution>, Refused>,
     },
+    /// To [`ToTask::Cancel`]: it has failed, and those who listen hear of it by news behind this. One that does not listen is told by this.
+    Cancelled(Box<Task>),
     /// To [`ToTask::Cancel`].
     NotCancelled {
         /// Which.
         task: TaskId,
         /// Why.
-        why: super::asks::Refused,
+        why: Refused,
     },
 }
 
-/// What a topic of tasks carries to the shards that have listeners: the frame, and what it is about, so that each connection can tell
-/// whether it subscribed to it.
+/// What a topic of tasks carries: the frame, and what it is about, so that each connection can tell whether it subscribed to it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct News {
     /// About what.
     pub about: About,
+    /// Whether nothing more will come about it.
+    pub is_last: bool,
     /// Encoded once.
     pub frame: Frame,
 }
@@ -161,17 +163,4 @@ pub enum Channel {
     All,
     /// `system_status`.
     Status,
-}
-
-/// What a system's parts are like, as the house says it to every shard when it changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Health {
-    /// `api_status`.
-    pub api: Arc<str>,
-    /// `database_status`.
-    pub database: Arc<str>,
-    /// `vector_db_status`.
-    pub vector_db: Arc<str>,
-    /// `model_service_status`.
-    pub model_service: Arc<str>,
 }

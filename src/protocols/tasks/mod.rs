@@ -6,12 +6,37 @@
 //! Contract: the socket at `/ws`; REST under `/api/v1` as the page has it.
 
 pub mod asks;
+mod circumstances;
+pub mod connection;
+mod edits;
+mod execution;
+pub mod homes;
 pub mod letters;
+pub mod messages;
 pub mod model;
+pub mod outcome;
+mod queue;
 pub mod record;
+mod requests;
+mod room;
+pub mod said;
 pub mod settings;
+pub mod status;
+mod subscriptions;
+mod task;
+mod users;
+pub mod work;
+pub mod workflow;
 
 pub use asks::{Ask, Reply};
-pub use letters::{FromHome, ToExecution, ToTask, ToUser};
+pub use connection::{Connection, Effect, Event, Farewell, Gate};
+pub use homes::{Homes, Levels};
+pub use letters::{FromHome, News, ToExecution, ToTask, ToUser};
 pub use model::{ExecutionId, TaskId, UserName};
+pub use outcome::{Outcome, Piece};
 pub use settings::Settings;
+pub use status::{Counts, Health, Status};
+pub use workflow::{WorkflowFault, Workflows};
+
+#[cfg(test)]
+mod tests;

@@ -116,6 +116,76 @@ pub struct Task {
     pub completed_at: Option<UnixMicros>,
 }
 
+impl Task {
+    /// A new one that waits: nobody does it yet, and all that can be left out is.
+    pub fn new(id: TaskId, owner: UserName, task: &str, now: UnixMicros) -> Task {
+        Task {
+            id,
+            owner,
+            title: title(task),
+            task: task.into(),
+            kind: Kind::default(),
+            priority: Priority::default(),
+            agent: None,
+            model: None,
+            parameters: "{}".into(),
+            status: Status::Pending,
+            progress: 0.0,
+            result: None,
+            error: None,
+            cost: 0.0,
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+        }
+    }
+}
+
+impl Kind {
+    /// What an agent of this name does: of `design-agent` it is `design`; of one that does not say so, `code`.
+    pub fn of(agent: &str) -> Kind {
+        match agent.strip_suffix("-agent") {
+            Some("design") => Kind::Design,
+            Some("test") => Kind::Test,
+            Some("security") => Kind::Security,
+            Some("analysis") => Kind::Analysis,
+            Some(_) | None => Kind::Code,
+        }
+    }
+}
+
+/// Characters of a task that become its title.
+const TITLE_CHARS: usize = 50;
+
+/// The beginning of a task.
+fn title(task: &str) -> Arc<str> {
+    let line = task.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}...", &line[..end]).into(),
+        None => line.into(),
+    }
+}
+
+impl Execution {
+    /// A new one, with nothing done. `input` is a JSON object.
+    pub fn new(id: ExecutionId, owner: UserName, workflow: Arc<str>, input: Arc<str>, now: UnixMicros) -> Execution {
+        Execution {
+            id,
+            owner,
+            workflow,
+            input,
+            status: Status::Pending,
+            current_step: None,
+            results: Vec::new(),
+            error: None,
+            cost: 0.0,
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+        }
+    }
+}
+
 /// A workflow as it is configured.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Workflow {

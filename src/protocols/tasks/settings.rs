@@ -23,12 +23,14 @@ pub struct Settings {
     pub status_interval: Duration,
     /// Between two updates of a task's progress.
     pub progress_interval: Duration,
-    /// Tasks that run at a time on one shard; the others wait, by priority.
+    /// Tasks and steps that run at a time on one shard; the others wait, by priority.
     pub max_running: usize,
-    /// Tasks of one shard that may wait.
+    /// Tasks and executions of one shard that may wait.
     pub max_waiting: usize,
     /// Bytes of `task`.
     pub max_task_bytes: usize,
+    /// Bytes of what an agent gives.
+    pub max_output_bytes: usize,
     /// Bytes of a message.
     pub max_message_bytes: usize,
     /// How long a request waits for its row.
@@ -50,6 +52,7 @@ impl Default for Settings {
             max_running: 1_000,
             max_waiting: 10_000,
             max_task_bytes: 64 << 10,
+            max_output_bytes: 256 << 10,
             max_message_bytes: 256 << 10,
             keep_timeout: Duration::from_secs(5),
         }

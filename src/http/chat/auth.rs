@@ -1,0 +1,24 @@
+//! Signing in.
+
+use super::{
+    Rooms,
+    fault::Fault,
+    shapes::{LoginShape, done},
+};
+use crate::http::{answer::Answer, call::Call, fields::Fields};
+
+/// POST /auth/login
+pub(super) async fn login<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
+    let fields = Fields::of(&call)?;
+    let (email, password) = (fields.needed("email")?, fields.needed("password")?);
+    let house = &*call.house;
+    let known = house.login(email).await?;
+    let hash = known.as_ref().map(|login| login.password_hash.clone());
+    // Whether there is such a user, that takes as long to say.
+    let is_right = house.check(password, hash).await?;
+    let user = known.filter(|_| is_right).ok_or(Fault::BadLogin)?.user;
+    if !user.active {
+        return Err(Fault::Disabled);
+    }
+    Ok(done(&LoginShape::from(&house.issue(&user)?)))
+}

@@ -1,0 +1,26 @@
+//! What the server is and how it is, for anybody.
+
+use super::{
+    Rooms,
+    fault::Fault,
+    shapes::{HealthShape, done},
+};
+use crate::http::{answer::Answer, call::Call};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Root {
+    name: &'static str,
+    version: &'static str,
+    status: &'static str,
+}
+
+/// GET /
+pub(super) async fn root<S: Rooms>(_: Call<S>) -> Result<Answer, Fault> {
+    Ok(done(&Root { name: "Homeroom", version: env!("CARGO_PKG_VERSION"), status: "running" }))
+}
+
+/// GET /health
+pub(super) async fn health<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
+    Ok(done(&HealthShape::from(&call.house.health())))
+}

@@ -1,0 +1,5 @@
+//! Every route, against a house in memory.
+
+mod executions;
+mod others;
+mod work;

@@ -1,0 +1,285 @@
+//! What a connection asks for, and what the homes answer.
+
+use super::{
+    asks::Refused,
+    connection::{Connection, Effect, Gate, error, send},
+    letters::{About, Channel, FromHome, ToExecution, ToTask},
+    messages::{Message, raw},
+    model::{Kind, Task, TaskId},
+    said::{Envelope, Execute, Nonsense, Said, Subject},
+    work::Parameters,
+};
+use crate::realtime::{ConnId, Now};
+use serde_json::value::RawValue;
+
+/// A request as an error repeats it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echo<'a> {
+    pub(super) r#type: &'a str,
+    pub(super) data: Option<&'a RawValue>,
+}
+
+impl<'a> Echo<'a> {
+    pub(super) fn of(envelope: &'a Envelope<'a>) -> Echo<'a> {
+        Echo { r#type: &envelope.r#type, data: envelope.data }
+    }
+}
+
+/// Something that a home was asked.
+#[derive(Debug)]
+pub(super) struct Owed {
+    question: Question,
+    r#type: Box<str>,
+    data: Box<str>,
+    /// Whether the answer still matters.
+    is_wanted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Question {
+    See(About),
+    Make(TaskId),
+    Cancel(TaskId),
+}
+
+impl Connection {
+    /// Does what a message asks for.
+    pub(super) fn asks(
+        &mut self,
+        said: Result<Said<'_>, Nonsense>,
+        echo: Echo<'_>,
+        conn: ConnId,
+        now: Now,
+        gate: &mut Gate<'_>,
+        out: &mut Vec<Effect>,
+    ) {
+        match said {
+            Ok(Said::Subscribe(subject)) => self.subscribe(subject, echo, conn, now, gate, out),
+            Ok(Said::Unsubscribe(subject)) => self.unsubscribe(subject, out),
+            Ok(Said::Execute(execute)) => self.execute(&execute, echo, conn, now, gate, out),
+            Ok(Said::Cancel(None)) => error("invalid_request", "Cannot cancel non-existent task", Some(echo), out),
+            Ok(Said::Cancel(Some(task))) => {
+                if self.owe(Question::Cancel(task), echo, gate, out) {
+                    out.push(Effect::Task(ToTask::Cancel { conn, task, caller: self.caller.clone() }));
+                }
+            }
+            Ok(Said::Ping(timestamp)) => send(&Message::Pong { timestamp }, out),
+            Ok(Said::Pong) => {}
+            Err(Nonsense::Format) => error("invalid_request", "Invalid request format", Some(echo), out),
+            Err(Nonsense::Type) => error("invalid_request", "Unknown message type", Some(echo), out),
+            Err(Nonsense::Channel) => error("invalid_subscription", "Unknown channel", Some(echo), out),
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        subject: Subject,
+        echo: Echo<'_>,
+        conn: ConnId,
+        now: Now,
+        gate: &mut Gate<'_>,
+        out: &mut Vec<Effect>,
+    ) {
+        let (about, is_new) = match subject {
+            Subject::Task(None) => return error("invalid_subscription", NO_TASK, Some(echo), out),
+            Subject::Execution(None) => return error("invalid_subscription", NO_EXECUTION, Some(echo), out),
+            Subject::Tasks => (None, !self.subscriptions.is_all()),
+            Subject::Status => (Some(About::Status), !self.subscriptions.has(About::Status)),
+            Subject::Task(Some(id)) => (Some(About::Task(id)), !self.subscriptions.has(About::Task(id))),
+            Subject::Execution(Some(id)) => (Some(About::Execution(id)), !self.subscriptions.has(About::Execution(id))),
+        };
+        let most = gate.settings.max_subscriptions;
+        if is_new && self.subscriptions.counted() >= most {
+            return self.exceed(&format!("Maximum {most} subscriptions per connection"), Some(echo), out);
+        }
+        let caller = self.caller.clone();
+        match about {
+            None => {
+                self.subscriptions.set_all(true);
+                self.tune(out);
+            }
+            Some(About::Status) => {
+                if self.subscriptions.set_status(true) {
+                    out.push(Effect::Listen(Channel::Status));
+                }
+                self.tell_status(now, gate, out);
+                self.set_timer(now, gate.settings, out);
+            }
+            Some(about) => {
+                if !self.owe(Question::See(about), echo, gate, out) {
+                    return;
+                }
+                self.subscriptions.add(about);
+                // What is published behind the answer is not to be missed.
+                self.tune(out);
+                out.extend(match about {
+                    About::Task(task) => Some(Effect::Task(ToTask::See { conn, task, caller })),
+                    About::Execution(execution) => Some(Effect::Execution(ToExecution::See { conn, execution, caller })),
+                    About::Status => None,
+                });
+            }
+        }
+    }
+
+    /// What it has not subscribed to, it has not to unsubscribe from.
+    fn unsubscribe(&mut self, subject: Subject, out: &mut Vec<Effect>) {
+        let about = match subject {
+            Subject::Task(None) | Subject::Execution(None) => return,
+            Subject::Tasks => {
+                self.subscriptions.set_all(false);
+                return self.tune(out);
+            }
+            Subject::Status => {
+                if self.subscriptions.set_status(false) {
+                    self.next_status = None;
+                    out.push(Effect::Unlisten(Channel::Status));
+                }
+                return;
+            }
+            Subject::Task(Some(id)) => About::Task(id),
+            Subject::Execution(Some(id)) => About::Execution(id),
+        };
+        self.subscriptions.remove(about);
+        let seen = self.owed.iter_mut().filter(|owed| owed.question == Question::See(about));
+        seen.for_each(|owed| owed.is_wanted = false);
+        self.tune(out);
+    }
+
+    fn execute(
+        &mut self,
+        execute: &Execute<'_>,
+        echo: Echo<'_>,
+        conn: ConnId,
+        now: Now,
+        gate: &mut Gate<'_>,
+        out: &mut Vec<Effect>,
+    ) {
+        let why = match gate.catalog.agents.get(&*execute.agent_id) {
+            None => "Unknown agent",
+            Some(agent) if agent.model_named(execute.model_id.as_deref()).is_none() => "Unknown model",
+            Some(_) if execute.task.trim().is_empty() => "The task is empty",
+            Some(_) if execute.task.len() > gate.settings.max_task_bytes => "The task is too long",
+            Some(_) if !Parameters::read(parameters(execute)).are_possible() => "The temperature must be between 0 and 2",
+            Some(agent) => {
+                let id = (gate.ids)();
+                let mut task = Box::new(Task::new(id, self.caller.user.clone(), &execute.task, now.wall));
+                task.kind = Kind::of(&agent.name);
+                task.agent = Some(agent.name.clone());
+                task.model = execute.model_id.as_deref().map(Into::into);
+                task.parameters = parameters(execute).into();
+                if self.owe(Question::Make(id), echo, gate, out) {
+                    self.subscriptions.follow(About::Task(id));
+                    self.tune(out);
+                    out.push(Effect::Task(ToTask::Create { conn, task }));
+                }
+                return;
+            }
+        };
+        error("invalid_request", why, Some(echo), out);
+    }
+
+    /// Remembers what a home is asked. Whether there is room for that.
+    fn owe(&mut self, question: Question, echo: Echo<'_>, gate: &Gate<'_>, out: &mut Vec<Effect>) -> bool {
+        let (r#type, data): (Box<str>, Box<str>) = (echo.r#type.into(), echo.data.map_or("", RawValue::get).into());
+        let owed: usize = self.owed.iter().map(|owed| owed.data.len()).sum();
+        let fits = owed + data.len() <= 2 * gate.settings.max_message_bytes;
+        match fits {
+            true => self.owed.push_back(Owed { question, r#type, data, is_wanted: true }),
+            false => error("service_unavailable", "Too many requests are not answered yet", Some(echo), out),
+        }
+        fits
+    }
+
+    /// What was owed longest of those that this answers: a home answers the same question in order.
+    fn paid(&mut self, question: Question) -> Option<Owed> {
+        let place = self.owed.iter().position(|owed| owed.question == question)?;
+        self.owed.remove(place)
+    }
+
+    /// A home answers.
+    pub(super) fn on_home(&mut self, letter: FromHome, out: &mut Vec<Effect>) {
+        match letter {
+            // It was counted once, and is.
+            FromHome::Counted { .. } => {}
+            FromHome::Taken { task } => {
+                self.paid(Question::Make(task));
+                self.subscriptions.hear(About::Task(task));
+            }
+            FromHome::NotTaken { task, why } => {
+                self.subscriptions.remove(About::Task(task));
+                self.tune(out);
+                let (code, message) = refused(why, "Cannot create the task");
+                self.fail(Question::Make(task), (code, message), out);
+            }
+            FromHome::Seen { task, state: Ok(state) } => self.seen(About::Task(task), &state.message(), out),
+            FromHome::ExecutionSeen { execution, state: Ok(state) } => {
+                self.seen(About::Execution(execution), &state.message(), out);
+            }
+            FromHome::Seen { task, state: Err(why) } => self.unseen(About::Task(task), why, out),
+            FromHome::ExecutionSeen { execution, state: Err(why) } => self.unseen(About::Execution(execution), why, out),
+            FromHome::Cancelled(task) => {
+                self.paid(Question::Cancel(task.id));
+                if !self.subscriptions.hears(About::Task(task.id)) {
+                    send(&task.message(), out);
+                }
+            }
+            FromHome::NotCancelled { task, why } => {
+                self.fail(Question::Cancel(task), refused(why, "Cannot cancel non-existent task"), out);
+            }
+        }
+    }
+
+    fn seen(&mut self, about: About, state: &Message<'_>, out: &mut Vec<Effect>) {
+        let is_wanted = self.paid(Question::See(about)).is_some_and(|owed| owed.is_wanted);
+        if is_wanted && self.subscriptions.hear(about) {
+            send(state, out);
+        }
+    }
+
+    fn unseen(&mut self, about: About, why: Refused, out: &mut Vec<Effect>) {
+        let Some(owed) = self.paid(Question::See(about)).filter(|owed| owed.is_wanted) else { return };
+        let (code, message) = match (why, about) {
+            (Refused::NotFound | Refused::NotHere, About::Task(_) | About::Status) => ("invalid_subscription", NO_TASK),
+            (Refused::NotFound | Refused::NotHere, About::Execution(_)) => ("invalid_subscription", NO_EXECUTION),
+            (why, _) => refused(why, NO_TASK),
+        };
+        match why {
+            Refused::NotFound | Refused::NotHere => self.subscriptions.remove(about),
+            Refused::Over | Refused::AtWork | Refused::NoSuchMove => self.subscriptions.remove_unheard(about),
+            Refused::Crowded | Refused::Stopping | Refused::Store(_) => self.subscriptions.remove_unheard(about),
+        }
+        self.tune(out);
+        owed.tell(code, message, out);
+    }
+
+    fn fail(&mut self, question: Question, (code, message): (&str, &str), out: &mut Vec<Effect>) {
+        if let Some(owed) = self.paid(question) {
+            owed.tell(code, message, out);
+        }
+    }
+}
+
+const NO_TASK: &str = "Cannot subscribe to non-existent task";
+const NO_EXECUTION: &str = "Cannot subscribe to non-existent workflow execution";
+
+impl Owed {
+    fn tell(&self, code: &str, message: &str, out: &mut Vec<Effect>) {
+        error(code, message, Some(Echo { r#type: &self.r#type, data: Some(raw(&self.data)) }), out);
+    }
+}
+
+fn parameters<'a>(execute: &Execute<'a>) -> &'a str {
+    execute.parameters.map_or("{}", RawValue::get)
+}
+
+/// The error's code and text; `unknown`: what is said where there is no such thing.
+fn refused(why: Refused, unknown: &'static str) -> (&'static str, &'static str) {
+    match why {
+        Refused::NotHere | Refused::NotFound => ("invalid_request", unknown),
+        Refused::Over => ("invalid_request", "The task is already finished"),
+        Refused::AtWork | Refused::NoSuchMove => ("invalid_request", "The task cannot be changed so"),
+        Refused::Crowded => ("service_unavailable", "Too many tasks are waiting"),
+        Refused::Stopping => ("service_unavailable", "The server is shutting down"),
+        Refused::Store(_) => ("service_unavailable", "The task could not be stored or read"),
+    }
+}
