@@ -4,7 +4,7 @@ use super::{
     letters::{About, Channel, FromHome, News, ToExecution, ToTask, ToUser},
     messages::{At, Client, Message},
     model::Caller,
-    requests::{Echo, Owed},
+    requests::{Echo, Owed, Request},
     said::{Envelope, Said},
     settings::Settings,
     status::Status,
@@ -47,8 +47,8 @@ pub enum Event<'a> {
     Home(FromHome),
     /// News of a channel that it listens to.
     News(&'a News),
-    /// It is to be closed for a reason that is not its own: the server stops, or what came is no WebSocket message. It says so to the client
-    /// and ends; not for a socket that cannot be written to.
+    /// It is to be closed for a reason that is not its own: the server stops, or what came is no WebSocket message. It says so to the
+    /// client and ends; not for a socket that cannot be written to.
     Close(Farewell),
     /// The socket is over, or is about to be closed for any reason, [`Effect::End`] included. Comes once, and nothing after it.
     Gone,
@@ -142,7 +142,7 @@ impl Farewell {
 /// For people: whole minutes as such, else seconds.
 fn time(time: Duration) -> String {
     let seconds = time.as_secs();
-    let (number, unit) = if seconds > 0 && seconds % 60 == 0 { (seconds / 60, "minute") } else { (seconds, "second") };
+    let (number, unit) = if seconds > 0 && seconds.is_multiple_of(60) { (seconds / 60, "minute") } else { (seconds, "second") };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -280,7 +280,7 @@ impl Connection {
             return;
         }
         match (envelope, said) {
-            (Some(envelope), Some(said)) => self.asks(said, Echo::of(&envelope), conn, now, gate, out),
+            (Some(envelope), Some(said)) => self.asks(said, Request { echo: Echo::of(&envelope), conn, now }, gate, out),
             (None, _) | (_, None) => error("invalid_request", "Invalid request format", None, out),
         }
     }

@@ -19,8 +19,8 @@ impl Status {
 }
 
 impl Task {
-    /// The task with the change. What an agent works at has only what is for people and its priority changed by hand; what is over, only its
-    /// title.
+    /// The task with the change. What an agent works at has only what is for people and its priority changed by hand; what is over, only
+    /// its title.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! An execution of a workflow in memory: its steps, those that are ready in parallel; what each gave is on disk before the steps that need it
-//! begin. One record is written at a time, and nothing is told before it is written.
+//! An execution of a workflow in memory: its steps, those that are ready in parallel; what each gave is on disk before the steps that need
+//! it begin. One record is written at a time, and nothing is told before it is written.
 
 use super::{
     asks::{Ask, Refused, Reply},

@@ -25,6 +25,14 @@ impl<'a> Echo<'a> {
     }
 }
 
+/// A message, by whom and when.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) echo: Echo<'a>,
+    pub(super) conn: ConnId,
+    pub(super) now: Now,
+}
+
 /// Something that a home was asked.
 #[derive(Debug)]
 pub(super) struct Owed {
@@ -47,16 +55,15 @@ impl Connection {
     pub(super) fn asks(
         &mut self,
         said: Result<Said<'_>, Nonsense>,
-        echo: Echo<'_>,
-        conn: ConnId,
-        now: Now,
+        request: Request<'_>,
         gate: &mut Gate<'_>,
         out: &mut Vec<Effect>,
     ) {
+        let Request { echo, conn, .. } = request;
         match said {
-            Ok(Said::Subscribe(subject)) => self.subscribe(subject, echo, conn, now, gate, out),
+            Ok(Said::Subscribe(subject)) => self.subscribe(subject, request, gate, out),
             Ok(Said::Unsubscribe(subject)) => self.unsubscribe(subject, out),
-            Ok(Said::Execute(execute)) => self.execute(&execute, echo, conn, now, gate, out),
+            Ok(Said::Execute(execute)) => self.execute(&execute, request, gate, out),
             Ok(Said::Cancel(None)) => error("invalid_request", "Cannot cancel non-existent task", Some(echo), out),
             Ok(Said::Cancel(Some(task))) => {
                 if self.owe(Question::Cancel(task), echo, gate, out) {
@@ -71,15 +78,8 @@ impl Connection {
         }
     }
 
-    fn subscribe(
-        &mut self,
-        subject: Subject,
-        echo: Echo<'_>,
-        conn: ConnId,
-        now: Now,
-        gate: &mut Gate<'_>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn subscribe(&mut self, subject: Subject, request: Request<'_>, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        let Request { echo, conn, now } = request;
         let (about, is_new) = match subject {
             Subject::Task(None) => return error("invalid_subscription", NO_TASK, Some(echo), out),
             Subject::Execution(None) => return error("invalid_subscription", NO_EXECUTION, Some(echo), out),
@@ -145,15 +145,8 @@ impl Connection {
         self.tune(out);
     }
 
-    fn execute(
-        &mut self,
-        execute: &Execute<'_>,
-        echo: Echo<'_>,
-        conn: ConnId,
-        now: Now,
-        gate: &mut Gate<'_>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn execute(&mut self, execute: &Execute<'_>, request: Request<'_>, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
+        let Request { echo, conn, now } = request;
         let why = match gate.catalog.agents.get(&*execute.agent_id) {
             None => "Unknown agent",
             Some(agent) if agent.model_named(execute.model_id.as_deref()).is_none() => "Unknown model",

@@ -1,5 +1,5 @@
-//! A task in memory: what is on its way to disk, who waits for that, and the agent that works. One record is written at a time, each made when
-//! its turn comes, and nothing is told before it is written; but for the progress of an agent, which is told and not written.
+//! A task in memory: what is on its way to disk, who waits for that, and the agent that works. One record is written at a time, each made
+//! when its turn comes, and nothing is told before it is written; but for the progress of an agent, which is told and not written.
 
 use super::{
     asks::{Ask, Edit, Refused, Reply},

@@ -297,6 +297,10 @@ impl School {
         }
     }
 
+    pub(super) fn heard_so_far(&self, conn: ConnId) -> Vec<(Value, bool)> {
+        self.clients[&conn].heard.clone()
+    }
+
     /// What a socket has heard since it was asked last.
     pub(super) fn heard(&mut self, conn: ConnId) -> Vec<Value> {
         let client = self.clients.get_mut(&conn).unwrap();
