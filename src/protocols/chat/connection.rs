@@ -200,7 +200,9 @@ impl Connection {
     }
 
     fn on_text(&mut self, text: &str, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
-        let Ok(Kind { r#type }) = serde_json::from_str(text) else {
+        // A list would be read as an object by the order of its items.
+        let object = Some(text).filter(|text| text.trim_start().starts_with('{'));
+        let Some(Kind { r#type }) = object.and_then(|object| serde_json::from_str(object).ok()) else {
             return error("WS_MESSAGE_INVALID", "a message is a JSON object with a type", out);
         };
         match &*r#type {
