@@ -91,7 +91,7 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
         process = start(tmp_path, *ports)
         try:
             await until_ready(f"http://127.0.0.1:{Embedded.internal_port}/readyz")
-            text = (tmp_path / "said").read_text()
+            text = await said_with(tmp_path, "Make a quiz:")
             found = re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", text)
             assert f"ws://127.0.0.1:{Embedded.presence_port}/ws" in text
             assert f"ws://127.0.0.1:{Embedded.quiz_port}/ws" in text
@@ -267,6 +267,16 @@ async def until_ready(url: str):
                 pass
             await asyncio.sleep(0.02)
     raise AssertionError(f"{url} is not ready within 10 s")
+
+
+async def said_with(folder, last: str) -> str:
+    """What a server said, once the line that begins so is whole."""
+    for _ in range(500):
+        text = (folder / "said").read_text()
+        if "\n" in text.partition(last)[2]:
+            return text
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{last} is not said within 10 s: {text}")
 
 
 def test_the_doctor_looks_at_the_machine():
