@@ -131,28 +131,6 @@ fn gone() -> Vec<Effect> {
 }
 
 #[test]
-fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
-    let (mut bench, _) = connected(Dialect::Field);
-    let status = json!({"type": "status", "payload": {"sessionId": ONE, "state": "running"}});
-    assert_eq!(bench.says(status), [], "nobody knows it yet");
-    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), []);
-    let heard = bench.told(FromRegistry::Registered);
-    let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
-    let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
-    assert_eq!(heard, [Effect::Accept, Effect::Timer(Some(bench.settings.ping_interval)), said]);
-    assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
-}
-
-#[test]
-fn who_is_not_known_yet_may_not_say_just_anything() {
-    let (mut bench, _) = connected(Dialect::Field);
-    let long = "x".repeat(30 << 10);
-    let heard: Vec<_> = (0..3).flat_map(|_| bench.in_field("vnc_data", &long)).collect();
-    assert_eq!(heard, [Effect::End(Farewell::TooMuch)]);
-    assert_eq!(bench.told(FromRegistry::Registered), []);
-}
-
-#[test]
 fn a_second_banner_is_the_beginning_of_another_stream() {
     let mut bench = watched(Dialect::Field);
     let banner = "UkZCIDAwMy4wMDgK";
