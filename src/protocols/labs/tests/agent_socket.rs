@@ -11,6 +11,7 @@ use crate::{
     },
     realtime::{ConnId, Moment, Now, ShardId},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
@@ -139,6 +140,25 @@ fn a_second_banner_is_the_beginning_of_another_stream() {
     assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
     assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
     assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+/// Whoever ended the stream: what of it was on its way is not the beginning of the next.
+#[test]
+fn the_rest_of_a_stream_of_which_there_was_too_much_is_nobodys() {
+    type End = fn(&mut Bench) -> Vec<Effect>;
+    let ends: [End; 2] = [
+        |bench| bench.in_field("vnc_data", &STANDARD.encode([0; 101])),
+        |bench| (0..2).flat_map(|_| bench.viewer(7, TunnelWord::Bytes(chunk(&[0; 1_000])))).collect(),
+    ];
+    for end in ends {
+        let mut bench = watched(Dialect::Field);
+        bench.in_field("vnc_data", "UkZCIDAwMy4wMDgK");
+        let ended = end(&mut bench);
+        assert!(ended.iter().any(|effect| matches!(effect, Effect::Tunnel { .. })), "{ended:?}");
+        assert_eq!(bench.in_field("vnc_data", "bGF0ZQ=="), []);
+        assert_eq!(bench.told(proxy(8)), [], "nothing was kept for the next viewer");
+        assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), [bytes(8, b"RFB ")], "another stream");
+    }
 }
 
 #[test]
