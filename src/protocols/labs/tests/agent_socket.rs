@@ -206,6 +206,18 @@ fn register_comes_first_and_in_time() {
     assert_eq!(bench.event(Event::Gone), gone());
 }
 
+/// A full disk is no word on the agent: it is told to come again.
+#[test]
+fn an_agent_that_cannot_be_written_down_comes_again() {
+    let (mut bench, _) = connected(Dialect::Contract);
+    bench.says(json!({"type": "register", "agent_id": "a"}));
+    assert_eq!(bench.told(FromRegistry::Unkept), [Effect::End(Farewell::Unanswered)]);
+    assert_eq!((Farewell::Unanswered.code(), bench.event(Event::Gone)), (1013, vec![]));
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.told(FromRegistry::Unkept), [Effect::Refuse(Denial::Unavailable)]);
+    assert_eq!((Denial::Unavailable.status(), bench.event(Event::Gone)), (503, vec![]));
+}
+
 #[test]
 fn an_agent_of_the_field_registers_by_coming() {
     let (mut bench, out) = connected(Dialect::Field);
