@@ -114,7 +114,7 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
         presence_port, two_shards = PORTS.free(), (0, 0)
 
     address = f"127.0.0.1:{Shared.presence_port}"
-    apis = ("presence", "quiz", "internal")
+    apis = ("presence", "quiz", "labs", "internal")
     flags = [f"--listen.{api}.{key}" for api in apis for key in (f"bind={address}", f"prefix=/{api}")]
     process = start(tmp_path, *flags)
     try:
@@ -133,9 +133,10 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
             listed = await http.get(f"http://{address}/quiz/api/v1/quizzes", headers={"authorization": f"Bearer {signed}"})
             assert listed.json()["data"] == {"items": [], "total": 0}
             assert (await http.get(f"http://{address}/quiz/ws")).status_code == 401
+            assert (await http.get(f"http://{address}/labs/api/v1/sessions")).json()["code"] == "AUTH_TOKEN_MISSING"
             made = run("owner", "mary", "--internal", f"http://{address}/internal", said=f"{secrets.token_hex(8)}\n")
             assert made.returncode == 0, made.stderr
-            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/api/v1/sessions", "/api/v1/owners"):
+            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/labs/healthz", "/api/v1/sessions", "/api/v1/owners"):
                 assert (await http.get(f"http://{address}{path}")).status_code == 404, path
     finally:
         process.send_signal(signal.SIGTERM)
