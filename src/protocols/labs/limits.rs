@@ -19,8 +19,7 @@ const WINDOWS_AT_MOST: usize = 1 << 19;
 
 struct Count {
     requests: u32,
-    /// Number and moment of the same second.
-    reset: i64,
+    /// A whole second by the wall clock of its beginning.
     ends: Moment,
 }
 
@@ -72,11 +71,11 @@ impl Limits {
                 let micros = reset.saturating_mul(1_000_000).saturating_sub(now.wall.0).unsigned_abs();
                 let ends = now.moment + Duration::from_micros(micros);
                 self.ends.push_back((ends, key, window));
-                entry.insert(Count { requests: 0, reset, ends }).into_mut()
+                entry.insert(Count { requests: 0, ends }).into_mut()
             }
         };
         count.requests = count.requests.saturating_add(1);
-        Reply::Limit { limit, remaining: limit.checked_sub(count.requests), reset: count.reset }
+        Reply::Limit { limit, remaining: limit.checked_sub(count.requests), reset: second(count.ends, now) }
     }
 
     /// How many windows are counted.
@@ -99,6 +98,12 @@ impl Limits {
             }
         }
     }
+}
+
+/// The second that is nearest to a moment to come, by the wall clock as it is now: that may have been set meanwhile.
+fn second(moment: Moment, now: Now) -> i64 {
+    let micros = i64::try_from(moment.0.saturating_sub(now.moment.0)).unwrap_or(i64::MAX);
+    now.wall.0.saturating_add(micros).saturating_add(500_000).div_euclid(1_000_000)
 }
 
 #[cfg(test)]
@@ -199,6 +204,17 @@ mod tests {
         }
         let back = Now { wall: UnixMicros(0), ..at(60_000_000) };
         assert_eq!(limits.ask(user(1), Window::Login, back), Reply::Limit { limit: 5, remaining: Some(4), reset: 60 });
+    }
+
+    #[test]
+    fn who_comes_again_when_told_finds_the_window_over_also_when_the_clock_was_set() {
+        for leap in [-3600, -1, 1, 3600] {
+            let mut limits = Limits::new(&Settings::default(), 1);
+            limits.ask(user(1), Window::Login, at(0));
+            let after = |micros: u64| Now { wall: UnixMicros(at(micros).wall.0 + leap * 1_000_000), ..at(micros) };
+            let Reply::Limit { reset, .. } = limits.ask(user(1), Window::Login, after(20_000_000)) else { panic!() };
+            assert_eq!(reset - after(20_000_000).wall.seconds(), 40, "{leap}");
+        }
     }
 
     #[test]
