@@ -32,7 +32,8 @@ pub struct Agent {
 enum State {
     /// It has not registered.
     Fresh,
-    /// The registry is to say whether it may. What it says until then is not heard; in the second dialect the upgrade waits, and all behind it.
+    /// The registry is to say whether it may. What it says until then is not heard; in the second dialect the upgrade waits, and all
+    /// that is behind it.
     Registering,
     /// It is known.
     Online,

@@ -12,7 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Debug)]
 pub enum ToRegistry {
     /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`], [`FromRegistry::Unknown`] or
-    /// [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the answer is not heard.
+    /// [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the
+    /// answer is not heard.
     Register {
         /// Its connection.
         conn: ConnId,
