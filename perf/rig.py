@@ -52,7 +52,8 @@ def free_port() -> int:
 
 
 def spawn(command: list, core: int | set, **more) -> subprocess.Popen:
-    """Starts a command on one core, or on several, in a process group of its own, with as many descriptors as are allowed. It dies with this process."""
+    """Starts a command on one core, or on several, in a process group of its own, with as many descriptors as are allowed. It dies with
+    this process."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
