@@ -13,7 +13,9 @@ use crate::{
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
 use serde_json::{Value, json};
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -105,7 +107,7 @@ impl Serving {
         let folder = &arguments.folder;
         fs::create_dir_all(folder).map_err(|error| Failure::Failed(format!("{}: {error}", folder.display())))?;
         let log = folder.join("server.log");
-        let output = File::create(&log).map_err(failed)?;
+        let output = for_us_alone(&log).map_err(failed)?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         let bind = |port: u16| format!("127.0.0.1:{port}");
         command.arg("serve").arg("--data-dir").arg(folder.join("server"));
@@ -144,6 +146,14 @@ impl Drop for Serving {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A new file that nobody else reads: what a server says at its start has tokens in it.
+fn for_us_alone(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // It may be there from before, and open to others.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 fn last_lines(log: &Path) -> String {
@@ -264,4 +274,20 @@ impl Labs {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("server.log");
+        fs::write(&log, "of an earlier demo").unwrap();
+        fs::set_permissions(&log, Permissions::from_mode(0o644)).unwrap();
+        let file = for_us_alone(&log).unwrap();
+        let about = file.metadata().unwrap();
+        assert_eq!((about.permissions().mode() & 0o777, about.len()), (0o600, 0));
+    }
 }

@@ -15,8 +15,7 @@ const WINDOWS_AT_MOST: usize = 1 << 19;
 
 struct Window {
     requests: u32,
-    /// Number and moment of the same second.
-    reset: i64,
+    /// A whole second by the wall clock of its beginning.
     ends: Moment,
 }
 
@@ -68,11 +67,11 @@ impl<K: Copy + Eq + Hash> Quota<K> {
                 let micros = reset.saturating_mul(1_000_000).saturating_sub(now.wall.0).unsigned_abs();
                 let ends = now.moment + Duration::from_micros(micros);
                 self.ends.push_back((ends, key));
-                entry.insert(Window { requests: 0, reset, ends }).into_mut()
+                entry.insert(Window { requests: 0, ends }).into_mut()
             }
         };
         window.requests = window.requests.saturating_add(1);
-        Counted { remaining: limit.checked_sub(window.requests), reset: window.reset }
+        Counted { remaining: limit.checked_sub(window.requests), reset: second(window.ends, now) }
     }
 
     /// How many windows are counted.
@@ -95,6 +94,12 @@ impl<K: Copy + Eq + Hash> Quota<K> {
             }
         }
     }
+}
+
+/// The second that is nearest to a moment to come, by the wall clock as it is now: that may have been set meanwhile.
+fn second(moment: Moment, now: Now) -> i64 {
+    let micros = i64::try_from(moment.0.saturating_sub(now.moment.0)).unwrap_or(i64::MAX);
+    now.wall.0.saturating_add(micros).saturating_add(500_000).div_euclid(1_000_000)
 }
 
 #[cfg(test)]

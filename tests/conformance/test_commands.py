@@ -91,7 +91,7 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
         process = start(tmp_path, *ports)
         try:
             await until_ready(f"http://127.0.0.1:{Embedded.internal_port}/readyz")
-            text = (tmp_path / "said").read_text()
+            text = await said_with(tmp_path, "Make a quiz:")
             found = re.search(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+", text)
             assert f"ws://127.0.0.1:{Embedded.presence_port}/ws" in text
             assert f"ws://127.0.0.1:{Embedded.quiz_port}/ws" in text
@@ -114,7 +114,7 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
         presence_port, two_shards = PORTS.free(), (0, 0)
 
     address = f"127.0.0.1:{Shared.presence_port}"
-    apis = ("presence", "quiz", "internal")
+    apis = ("presence", "quiz", "labs", "internal")
     flags = [f"--listen.{api}.{key}" for api in apis for key in (f"bind={address}", f"prefix=/{api}")]
     process = start(tmp_path, *flags)
     try:
@@ -133,9 +133,10 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
             listed = await http.get(f"http://{address}/quiz/api/v1/quizzes", headers={"authorization": f"Bearer {signed}"})
             assert listed.json()["data"] == {"items": [], "total": 0}
             assert (await http.get(f"http://{address}/quiz/ws")).status_code == 401
+            assert (await http.get(f"http://{address}/labs/api/v1/sessions")).json()["code"] == "AUTH_TOKEN_MISSING"
             made = run("owner", "mary", "--internal", f"http://{address}/internal", said=f"{secrets.token_hex(8)}\n")
             assert made.returncode == 0, made.stderr
-            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/api/v1/sessions", "/api/v1/owners"):
+            for path in ("/ws", "/healthz", "/presence/livez", "/internal/healthz", "/labs/healthz", "/api/v1/sessions", "/api/v1/owners"):
                 assert (await http.get(f"http://{address}{path}")).status_code == 404, path
     finally:
         process.send_signal(signal.SIGTERM)
@@ -267,6 +268,16 @@ async def until_ready(url: str):
                 pass
             await asyncio.sleep(0.02)
     raise AssertionError(f"{url} is not ready within 10 s")
+
+
+async def said_with(folder, last: str) -> str:
+    """What a server said, once the line that begins so is whole."""
+    for _ in range(500):
+        text = (folder / "said").read_text()
+        if "\n" in text.partition(last)[2]:
+            return text
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{last} is not said within 10 s: {text}")
 
 
 def test_the_doctor_looks_at_the_machine():

@@ -6,7 +6,7 @@ import json
 import pytest
 
 import labs_agent
-from labs import FIREFOX, NOBODY, seconds
+from labs import FIREFOX, NOBODY, counted, is_error, seconds
 from quiz import UPGRADE, knock
 
 
@@ -95,6 +95,14 @@ async def test_what_there_is_not(lab):
         answer = await lab.admin.ask(method, path)
         assert answer.status_code == 405 and answer.json()["code"] == "METHOD_NOT_ALLOWED" and answer.headers["allow"]
     await lab.nobody.refused("NOT_FOUND", "GET", "/sessions/x/y")
+
+
+@pytest.mark.parametrize("path", [f"/vnc-viewer/{NOBODY}", "/agent/ws", "/api/v1/agents/connect"])
+async def test_the_path_of_a_socket_says_that_it_is_one(lab, path):
+    answer = await lab.http.get(f"{lab.house.labs}{path}")
+    is_error(answer, "UPGRADE_REQUIRED")
+    counted(answer)
+    assert answer.headers["upgrade"] == "websocket"
 
 
 async def test_stats_are_no_agent(lab):

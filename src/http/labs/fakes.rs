@@ -335,9 +335,14 @@ impl Clock for House {
 /// Asks the routes from an address. `request` is as on the wire; `/api/v1` goes before its path.
 pub(super) fn ask_from(address: &str, house: &Rc<House>, request: &str) -> Said {
     let (method, rest) = request.split_once(' ').unwrap();
+    ask_whole(address, house, &format!("{method} /api/v1{rest}"))
+}
+
+/// The same with the whole path.
+pub(super) fn ask_whole(address: &str, house: &Rc<House>, request: &str) -> Said {
     let table = Table::default().with_gate("", routes(), gate()).unwrap();
     let peer = Peer(address.parse::<IpAddr>().unwrap());
-    fakes::ask_from(Some(peer), &table, house, &format!("{method} /api/v1{rest}"))
+    fakes::ask_from(Some(peer), &table, house, request)
 }
 
 pub(super) fn ask(house: &Rc<House>, request: &str) -> Said {

@@ -67,6 +67,8 @@ pub enum Fault {
     NoRoute,
     /// The route has no such method.
     NoMethod,
+    /// The path is a socket's, and the request asks for none.
+    NoUpgrade,
     /// The body has more than [`BODY_BYTES`](crate::http::limits::BODY_BYTES).
     TooLarge,
 }
@@ -173,6 +175,7 @@ impl Fault {
             Fault::NoMethod => {
                 telling(405, "METHOD_NOT_ALLOWED", "Method not allowed", "The route has no such method; see the header Allow")
             }
+            Fault::NoUpgrade => telling(426, "UPGRADE_REQUIRED", "Upgrade required", "This path is for WebSocket"),
             Fault::TooLarge => telling(413, "PAYLOAD_TOO_LARGE", "Payload too large", "A body has at most 1 MiB"),
         }
     }
@@ -229,6 +232,11 @@ impl Refusal for Fault {
         if told.status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 11.6.1: a 401 names the scheme.
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if told.status == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110, 15.5.22 and 7.8: what to upgrade to, for this hop.
+            answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         }
         if let Some(seconds) = told.retry_after {
             answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());

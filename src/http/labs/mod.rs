@@ -3,6 +3,7 @@
 //! Every request passes the [`gate`] first, which counts it and tells the limits with whatever is answered. A handler then looks at the
 //! credential, the role, the path, the query or the body, in this order, and only then asks: the registry for what is decided
 //! ([`rooms::Registry`]), the store for what is only looked at ([`rooms::Library`]).
+//! Upgrades at the paths of sockets never come here; whoever asks there for none is told so.
 
 mod agents;
 mod auth;
@@ -25,7 +26,7 @@ mod templates;
 mod tests;
 mod users;
 
-use super::{rooms::Clock, table::Route};
+use super::{answer::Answer, call::Call, rooms::Clock, table::Route};
 pub use fault::Fault;
 pub use gate::gate;
 use http::Method;
@@ -66,5 +67,13 @@ pub fn routes<S: Rooms>() -> Vec<Route<S>> {
         Route::public(Method::PATCH, "/api/v1/users/{user}", users::change),
         Route::public(delete(), "/api/v1/users/{user}", users::disable),
         Route::public(put(), "/api/v1/users/{user}/password", users::change_password),
+        Route::public(get(), "/vnc-viewer/{session}", upgrade),
+        Route::public(get(), "/agent/ws", upgrade),
+        Route::public(get(), "/api/v1/agents/connect", upgrade),
     ]
+}
+
+/// The path of a socket.
+async fn upgrade<S: Rooms>(_: Call<S>) -> Result<Answer, Fault> {
+    Err(Fault::NoUpgrade)
 }

@@ -15,8 +15,6 @@ use crate::realtime::{ConnId, Now};
 
 /// Messages that mean nothing, one after the other, that end a connection.
 const FAULTS_AT_MOST: u8 = 100;
-/// What an agent of the second dialect may say while nobody has said that it is known: banners, and how its sessions are.
-const UNHEARD_BYTES: usize = 64 << 10;
 
 /// The state machine of one agent's connection. In the second dialect the upgrade is to be held until [`Effect::Accept`] or
 /// [`Effect::Refuse`]. The register_ack, commands and requests are the registry's: the engine delivers them.
@@ -27,8 +25,6 @@ pub struct Agent {
     state: State,
     pulse: Pulse,
     faults: u8,
-    /// What an agent said that is never told when it is known, until it is.
-    unheard: Vec<Box<str>>,
     tunnels: Tunnels,
 }
 
@@ -36,7 +32,8 @@ pub struct Agent {
 enum State {
     /// It has not registered.
     Fresh,
-    /// The registry is to say whether it may. What it says until then is not heard, or in the second dialect later.
+    /// The registry is to say whether it may. What it says until then is not heard; in the second dialect the upgrade waits, and all
+    /// that is behind it.
     Registering,
     /// It is known.
     Online,
@@ -51,8 +48,7 @@ impl Agent {
     /// An agent whose upgrade has just been answered, or in the second dialect is to be: that is its registration.
     pub fn new(dialect: Dialect, query: AgentQuery, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> Agent {
         let pulse = Pulse::new(now.moment, settings);
-        let mut agent =
-            Agent { dialect, query, state: State::Fresh, pulse, faults: 0, unheard: Vec::new(), tunnels: Tunnels::default() };
+        let mut agent = Agent { dialect, query, state: State::Fresh, pulse, faults: 0, tunnels: Tunnels::default() };
         out.push(Effect::Timer(Some(settings.register_timeout)));
         match dialect {
             Dialect::Contract => {}
@@ -68,7 +64,7 @@ impl Agent {
             Event::Binary(bytes) => self.on_binary(bytes, now, settings, out),
             Event::Pong => self.pulse.answered(),
             Event::TimerFired => self.on_timer(now, settings, out),
-            Event::Registry(letter) => self.on_registry(letter, conn, now, settings, out),
+            Event::Registry(letter) => self.on_registry(letter, now, settings, out),
             Event::Tunnel { from, proxy, word } => {
                 self.tunnels.word(from, proxy, word, &mut line(self.dialect, now, settings, out));
             }
@@ -95,22 +91,7 @@ impl Agent {
                 self.hear(heard, conn, &mut line(self.dialect, now, settings, out));
             }
             (State::Registering | State::Online, Err(fault)) => self.on_fault(fault, out),
-            (State::Registering, Ok(_)) => self.hear_later(text, out),
-            (State::Over { .. }, _) => {}
-        }
-    }
-
-    /// In the second dialect nothing says to an agent that it is known: so it may speak before.
-    fn hear_later(&mut self, text: &str, out: &mut Vec<Effect>) {
-        match self.dialect {
-            Dialect::Contract => {}
-            Dialect::Field => {
-                let bytes = self.unheard.iter().map(|text| text.len()).sum::<usize>() + text.len();
-                if bytes > UNHEARD_BYTES {
-                    return self.end(Farewell::TooMuch, out);
-                }
-                self.unheard.push(text.into());
-            }
+            (State::Registering, Ok(_)) | (State::Over { .. }, _) => {}
         }
     }
 
@@ -176,7 +157,7 @@ impl Agent {
         }
     }
 
-    fn on_registry(&mut self, letter: FromRegistry, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_registry(&mut self, letter: FromRegistry, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match (letter, self.state) {
             (FromRegistry::Registered, State::Registering) => {
                 self.state = State::Online;
@@ -185,12 +166,13 @@ impl Agent {
                 }
                 self.pulse = Pulse::new(now.moment, settings);
                 out.push(Effect::Timer(Some(settings.ping_interval)));
-                for text in std::mem::take(&mut self.unheard) {
-                    self.on_text(&text, conn, now, settings, out);
-                }
             }
             (FromRegistry::Unknown, State::Registering) => {
                 self.turn_away(Farewell::Unknown, Denial::NoAgent, out);
+                self.state = State::Over { was_told: false };
+            }
+            (FromRegistry::Unkept, State::Registering) => {
+                self.turn_away(Farewell::Unanswered, Denial::Unavailable, out);
                 self.state = State::Over { was_told: false };
             }
             (FromRegistry::Displaced, State::Registering) => self.turn_away(Farewell::Displaced, Denial::Unavailable, out),
@@ -199,7 +181,7 @@ impl Agent {
                 self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
-            (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Displaced, _) => {}
+            (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Unkept | FromRegistry::Displaced, _) => {}
             // A viewer's or a follower's.
             (FromRegistry::View { .. } | FromRegistry::Refused(_) | FromRegistry::ViewOver(_), _) => {}
             (FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver, _) => {}
@@ -242,7 +224,6 @@ impl Agent {
 
     fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
         self.state = State::Over { was_told: self.is_told() };
-        self.unheard = Vec::new();
         self.tunnels.gone(out);
         out.push(Effect::End(farewell));
     }

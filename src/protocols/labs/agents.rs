@@ -236,7 +236,7 @@ impl Registry {
 
     fn host_unchanged(&mut self, job: Job, fault: StoreFault, t: &mut Turn<'_>) {
         match job {
-            Job::Register { conn: Some(conn), .. } => t.out.push(Outcome::Tell(conn, FromRegistry::Unknown)),
+            Job::Register { conn: Some(conn), .. } => t.out.push(Outcome::Tell(conn, FromRegistry::Unkept)),
             Job::Enrol { asking, .. } | Job::Drain { asking, .. } => self.desk.refuse(asking, Refused::Store(fault), t),
             Job::Register { conn: None, .. } | Job::Left => {}
         }

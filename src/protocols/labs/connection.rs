@@ -158,6 +158,7 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
         }
         FromRegistry::Registered
         | FromRegistry::Unknown
+        | FromRegistry::Unkept
         | FromRegistry::Displaced
         | FromRegistry::Refused(_)
         | FromRegistry::ViewOver(_)

@@ -11,8 +11,9 @@ use std::sync::Arc;
 /// To the registry.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ToRegistry {
-    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`] or [`FromRegistry::Unknown`]; an older
-    /// connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the answer is not heard.
+    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`], [`FromRegistry::Unknown`] or
+    /// [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the
+    /// answer is not heard.
     Register {
         /// Its connection.
         conn: ConnId,
@@ -179,6 +180,8 @@ pub enum FromRegistry {
     Registered,
     /// The agent may not register (it is not approved, or the key is another's).
     Unknown,
+    /// The agent's registration could not be written: it is to come again.
+    Unkept,
     /// Another connection of the same agent took over: close.
     Displaced,
     /// The viewer may see. The agent's connection gets [`FromRegistry::Proxy`] before this is sent.

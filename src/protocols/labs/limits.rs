@@ -137,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_again_when_told_finds_the_window_over_also_when_the_clock_was_set() {
+        for leap in [-3600, -1, 1, 3600] {
+            let mut limits = Limits::new(&Settings::default(), 1);
+            limits.ask(user(1), Window::Login, at(0));
+            let after = |micros: u64| Now { wall: UnixMicros(at(micros).wall.0 + leap * 1_000_000), ..at(micros) };
+            let Reply::Limit { reset, .. } = limits.ask(user(1), Window::Login, after(20_000_000)) else { panic!() };
+            assert_eq!(reset - after(20_000_000).wall.seconds(), 40, "{leap}");
+        }
+    }
+
+    #[test]
     fn an_ipv6_network_is_one() {
         assert_eq!(address(0xffff_0a00_0001), LimitKey::Address(0xffff_0a00_0001));
         assert_ne!(address(0xffff_0a00_0001), address(0xffff_0a00_0002));

@@ -189,9 +189,7 @@ impl Tunnels {
             return;
         }
         let Some(allowed) = proxy.allowed.checked_sub(chunk.len()) else {
-            let told = agent_messages::close(line.dialect, (id, proxy.session), line.wall);
-            line.out.push(Effect::Send(told));
-            return self.end(id, Some(TOO_MUCH.into()), line);
+            return self.cut(id, TOO_MUCH, line);
         };
         proxy.allowed = allowed;
         line.out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::Bytes(chunk) });
@@ -290,8 +288,7 @@ impl Tunnels {
             return;
         }
         if proxy.queued > line.settings.tunnel_window {
-            line.out.push(Effect::Send(agent_messages::close(line.dialect, (id, proxy.session), line.wall)));
-            return self.end(id, Some("the viewer sent more than the agent took".into()), line);
+            return self.cut(id, "the viewer sent more than the agent took", line);
         }
         match proxy.queue.back_mut() {
             Some(last) if last.len() + chunk.len() <= SMALL_BYTES => last.append(chunk.bytes()),
@@ -356,6 +353,16 @@ impl Tunnels {
         let Some(proxy) = self.remove(id).filter(|proxy| proxy.leaving == Leaving::No) else { return };
         let word = if error.is_some() { TunnelWord::Ready { error } } else { TunnelWord::Closed };
         line.out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word });
+    }
+
+    /// A tunnel is over for both its ends, whatever they were saying.
+    fn cut(&mut self, id: ProxyId, why: &str, line: &mut Line<'_>) {
+        let Some(session) = self.proxies.get(&id).map(|proxy| proxy.session) else { return };
+        if line.dialect == Dialect::Field {
+            self.early.shut(session);
+        }
+        line.out.push(Effect::Send(agent_messages::close(line.dialect, (id, session), line.wall)));
+        self.end(id, Some(why.into()), line);
     }
 
     fn remove(&mut self, id: ProxyId) -> Option<Proxy> {

@@ -153,9 +153,10 @@ impl Labs {
             // Or one that came before, on another shard, was heard of later.
             1008 => {
                 let is_late = waited >= Duration::from_secs(10) || agent.comings > 1;
-                assert!(!is_current || !known || faulty || is_late, "agent {which} is sent away");
+                assert!(!is_current || !known || is_late, "agent {which} is sent away");
             }
-            1013 => assert!(waited >= Duration::from_secs(10), "agent {which} was not answered"),
+            // Nobody answered; or the store could not take it.
+            1013 => assert!(faulty || waited >= Duration::from_secs(10), "agent {which} was not answered"),
             other => panic!("agent {which} is closed with {other}"),
         }
         self.count("agents sent away");

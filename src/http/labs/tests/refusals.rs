@@ -1,7 +1,7 @@
 //! The form of refusals, and codes that no other test has met.
 
 use super::super::{
-    fakes::{House, ask, ask_as},
+    fakes::{House, ask, ask_as, ask_whole},
     fault::Fault,
 };
 use crate::{
@@ -59,6 +59,15 @@ fn what_is_no_route_and_what_is_no_method() {
     assert_eq!((said.code(), said.header("allow")), ((405, "METHOD_NOT_ALLOWED".into()), Some("GET, HEAD, PATCH")));
     for path in ["/agents/a/b", "/sessions/", "/templates/a/b", "/users/a/b", "/auth", "/auth/refresh"] {
         assert_eq!(ask_as("admin", &Rc::default(), &format!("GET {path}"), "").code(), (404, "NOT_FOUND".into()), "{path}");
+    }
+}
+
+#[test]
+fn the_paths_of_sockets_say_what_they_are_for() {
+    for path in ["/vnc-viewer/1", "/agent/ws", "/api/v1/agents/connect"] {
+        let said = ask_whole("192.0.2.1", &Rc::default(), &format!("GET {path}"));
+        assert_eq!((said.code(), said.header("upgrade")), ((426, "UPGRADE_REQUIRED".into()), Some("websocket")), "{path}");
+        assert_eq!(said.header("x-ratelimit-limit"), Some("100"));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     },
     realtime::{ConnId, Moment, Now, ShardId},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
@@ -131,28 +132,6 @@ fn gone() -> Vec<Effect> {
 }
 
 #[test]
-fn who_is_never_told_that_it_is_known_is_heard_from_the_beginning() {
-    let (mut bench, _) = connected(Dialect::Field);
-    let status = json!({"type": "status", "payload": {"sessionId": ONE, "state": "running"}});
-    assert_eq!(bench.says(status), [], "nobody knows it yet");
-    assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), []);
-    let heard = bench.told(FromRegistry::Registered);
-    let word = AgentWord::Status { session: ONE, running: true, place: Box::default() };
-    let said = Effect::Registry(ToRegistry::Said { conn: CONN, agent: "a".into(), word });
-    assert_eq!(heard, [Effect::Accept, Effect::Timer(Some(bench.settings.ping_interval)), said]);
-    assert_eq!(bench.told(proxy(7)), [bytes(7, b"RFB ")], "the banner was kept");
-}
-
-#[test]
-fn who_is_not_known_yet_may_not_say_just_anything() {
-    let (mut bench, _) = connected(Dialect::Field);
-    let long = "x".repeat(30 << 10);
-    let heard: Vec<_> = (0..3).flat_map(|_| bench.in_field("vnc_data", &long)).collect();
-    assert_eq!(heard, [Effect::End(Farewell::TooMuch)]);
-    assert_eq!(bench.told(FromRegistry::Registered), []);
-}
-
-#[test]
 fn a_second_banner_is_the_beginning_of_another_stream() {
     let mut bench = watched(Dialect::Field);
     let banner = "UkZCIDAwMy4wMDgK";
@@ -161,6 +140,25 @@ fn a_second_banner_is_the_beginning_of_another_stream() {
     assert_eq!(bench.in_field("vnc_data", banner), [broken(7, "the agent opened its tunnel again")]);
     assert_eq!(bench.told(proxy(8)), [bytes(8, b"RFB 003.008\n")], "the next viewer sees it from the beginning");
     assert_eq!(bench.in_field("vnc_data", banner), [broken(8, "the agent opened its tunnel again")]);
+}
+
+/// Whoever ended the stream: what of it was on its way is not the beginning of the next.
+#[test]
+fn the_rest_of_a_stream_of_which_there_was_too_much_is_nobodys() {
+    type End = fn(&mut Bench) -> Vec<Effect>;
+    let ends: [End; 2] = [
+        |bench| bench.in_field("vnc_data", &STANDARD.encode([0; 101])),
+        |bench| (0..2).flat_map(|_| bench.viewer(7, TunnelWord::Bytes(chunk(&[0; 1_000])))).collect(),
+    ];
+    for end in ends {
+        let mut bench = watched(Dialect::Field);
+        bench.in_field("vnc_data", "UkZCIDAwMy4wMDgK");
+        let ended = end(&mut bench);
+        assert!(ended.iter().any(|effect| matches!(effect, Effect::Tunnel { .. })), "{ended:?}");
+        assert_eq!(bench.in_field("vnc_data", "bGF0ZQ=="), []);
+        assert_eq!(bench.told(proxy(8)), [], "nothing was kept for the next viewer");
+        assert_eq!(bench.in_field("vnc_data", "UkZCIA=="), [bytes(8, b"RFB ")], "another stream");
+    }
 }
 
 #[test]
@@ -206,6 +204,18 @@ fn register_comes_first_and_in_time() {
     assert_eq!(bench.says(json!({"type": "heartbeat"})), [], "not heard before the answer");
     assert_eq!(bench.event(Event::TimerFired), [Effect::End(Farewell::Unanswered)]);
     assert_eq!(bench.event(Event::Gone), gone());
+}
+
+/// A full disk is no word on the agent: it is told to come again.
+#[test]
+fn an_agent_that_cannot_be_written_down_comes_again() {
+    let (mut bench, _) = connected(Dialect::Contract);
+    bench.says(json!({"type": "register", "agent_id": "a"}));
+    assert_eq!(bench.told(FromRegistry::Unkept), [Effect::End(Farewell::Unanswered)]);
+    assert_eq!((Farewell::Unanswered.code(), bench.event(Event::Gone)), (1013, vec![]));
+    let (mut bench, _) = connected(Dialect::Field);
+    assert_eq!(bench.told(FromRegistry::Unkept), [Effect::Refuse(Denial::Unavailable)]);
+    assert_eq!((Denial::Unavailable.status(), bench.event(Event::Gone)), (503, vec![]));
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_row_that_fails_turns_the_agent_away_and_leaves_nothing() {
     world.prompt = false;
     world.register(1, hello("a", 5));
     world.store_fails(StoreFault::Failed);
-    assert_eq!(world.told(1), [FromRegistry::Unknown]);
+    assert_eq!(world.told(1), [FromRegistry::Unkept]);
     assert_eq!(world.agents(), []);
     world.register(2, hello("a", 5));
     world.store();

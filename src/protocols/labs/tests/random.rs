@@ -319,7 +319,7 @@ impl Run {
         let which = self.agents.iter().position(|agent| agent.slot == Some(slot));
         match word {
             FromRegistry::Registered => which.into_iter().for_each(|which| self.agents[which].registered = true),
-            FromRegistry::Unknown => which.into_iter().for_each(|which| self.agents[which].slot = None),
+            FromRegistry::Unknown | FromRegistry::Unkept => which.into_iter().for_each(|which| self.agents[which].slot = None),
             FromRegistry::Displaced => assert!(which.is_none(), "the newest is displaced"),
             FromRegistry::View { agent, .. } => {
                 let viewer = self.viewers.get_mut(&slot).expect("it asked");
