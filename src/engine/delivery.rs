@@ -19,7 +19,7 @@ use std::{mem, ops::Range, rc::Rc};
 /// What one send to a connection of labs gathers at most. So many bytes that the kernel has enough to do, and so few that those who give
 /// credit for what has left give it often.
 const GATHERED_SEGMENTS: usize = 64;
-const GATHERED_BYTES: usize = 256 << 10;
+const GATHERED_BYTES: usize = 512 << 10;
 
 /// The bytes of every notice, made once.
 pub(super) struct Notices {

@@ -36,7 +36,8 @@ pub struct RingSizes {
     pub buffers: u16,
     /// Bytes of a receive buffer.
     pub buffer_bytes: u32,
-    /// The same for connections from which much comes. They take no memory before the first of those.
+    /// The same for connections from which much comes. They take no memory before the first of those. So few that what is received is in
+    /// the processor's nearer memory from the last time: a connection that finds none waits for a turn.
     pub bulk_buffers: u16,
     /// Bytes of such a buffer.
     pub bulk_buffer_bytes: u32,
@@ -49,8 +50,8 @@ impl Default for RingSizes {
             completions: 8192,
             buffers: 256,
             buffer_bytes: 4096,
-            bulk_buffers: 64,
-            bulk_buffer_bytes: 64 << 10,
+            bulk_buffers: 4,
+            bulk_buffer_bytes: 512 << 10,
         }
     }
 }
@@ -67,6 +68,8 @@ const BULK: u16 = 1;
 pub(super) enum End {
     /// The peer will send no more.
     Finished,
+    /// It was for one buffer, and brought it.
+    Brought,
     /// No buffer was free, or the kernel wants to be asked again: arm another.
     Again,
     /// It was cancelled.
@@ -167,7 +170,7 @@ impl Ring {
         self.push(entry.user_data(data(Op::Receive, conn)));
     }
 
-    /// As [`Ring::receive`], into large buffers.
+    /// Receives one large buffer of what has come, or is still to come, and no more until this is called again.
     pub(super) fn receive_bulk(&mut self, conn: ConnId, socket: BorrowedFd<'_>) {
         if self.bulk.is_none() {
             let buffers = Buffers::new(BULK, self.sizes.bulk_buffers, self.sizes.bulk_buffer_bytes as usize);
@@ -177,7 +180,9 @@ impl Ring {
             }
             *self.bulk = Some(buffers);
         }
-        let entry = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), BULK).build();
+        // The kernel takes the address and the length from the buffer that it selects.
+        let entry = opcode::Recv::new(Fd(socket.as_raw_fd()), std::ptr::null_mut(), self.sizes.bulk_buffer_bytes).buf_group(BULK);
+        let entry = entry.build().flags(squeue::Flags::BUFFER_SELECT);
         self.push(entry.user_data(data(Op::ReceiveBulk, conn)));
     }
 
@@ -316,6 +321,7 @@ impl Ring {
         if !more {
             let end = match -result {
                 0 => End::Finished,
+                count if count < 0 && group == BULK => End::Brought,
                 libc::ENOBUFS | libc::EINTR | libc::EAGAIN => End::Again,
                 libc::ECANCELED => End::Cancelled,
                 fault if fault > 0 => End::Broken,

@@ -122,6 +122,9 @@ struct Pump<E: Shard> {
     /// Sends to connections that are no more; the engine is owed an answer for each.
     refused: Vec<ConnId>,
     handing: Vec<Handoff>,
+    /// Whose large receive found no buffer, and whose brought something: the next is armed at the turn's end, if it is wanted then.
+    hungry: Vec<ConnId>,
+    fed: Vec<ConnId>,
     events: Vec<Event>,
     output: Output,
     reactor_polled: Moment,
@@ -153,6 +156,8 @@ impl<E: Shard> Pump<E> {
             paused: Vec::new(),
             refused: Vec::new(),
             handing: Vec::new(),
+            hungry: Vec::new(),
+            fed: Vec::new(),
             events: Vec::new(),
             output: Output::default(),
             reactor_polled: Moment::default(),

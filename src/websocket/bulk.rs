@@ -52,6 +52,11 @@ struct Payload {
 }
 
 impl BulkSession {
+    /// Whether a message has come in part that is told only as a whole: one in fragments, or a text.
+    pub fn is_collecting(&self) -> bool {
+        self.session.is_partial()
+    }
+
     /// As [`Session::feed`]; binary messages in `pieces`.
     ///
     /// # Errors

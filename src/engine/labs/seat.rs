@@ -67,6 +67,17 @@ impl Seat {
         Pieces { headroom: HEADROOM, most }
     }
 
+    /// How many of the peer's bytes may be told to the machine at once: they may end a message, or a piece of one, that has come in part.
+    pub(super) fn room(&self) -> usize {
+        match &self.machine {
+            Machine::Agent(_) | Machine::Follower(_) => usize::MAX,
+            Machine::Viewer(viewer) => {
+                let held = if self.session.is_collecting() { self.limits.message } else { CHUNK_BYTES };
+                viewer.room().saturating_sub(held)
+            }
+        }
+    }
+
     /// Whether what comes is to be told to the machine at once.
     pub(super) fn hears(&self) -> bool {
         self.held.is_none() && !self.is_paused && self.unheard.is_empty()

@@ -30,7 +30,12 @@ impl Engine {
         }
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         if seat.hears() {
-            return self.hear(key, bytes, now);
+            let (first, rest) = bytes.split_at(seat.room().max(SLICE_BYTES).min(bytes.len()));
+            if !rest.is_empty() {
+                seat.unheard.push(rest);
+            }
+            self.hear(key, first, now);
+            return self.hear_unheard(key, now);
         }
         if seat.unheard.len() + bytes.len() > UNHEARD_AT_MOST {
             return self.cut(key, now);

@@ -196,6 +196,30 @@ fn a_viewer_is_read_as_fast_as_its_agent_takes() {
 }
 
 #[test]
+fn a_receive_of_more_than_there_is_credit_for_ends_nobody() {
+    on_one_and_two(|world, other| {
+        let (agent, viewer, proxy) = watched(world, other, Some(0));
+        told(world, agent);
+        let up = stream(3 << 20, 5);
+        let frames: Vec<u8> = up.chunks(20_000).flat_map(|piece| long(2, piece)).collect();
+        let (part, all) = frames.split_at(19_000);
+        let now = world.now;
+        for bytes in [part, all] {
+            world.engines[other].received(viewer, bytes, now);
+        }
+        world.run();
+        let mut taken = Vec::new();
+        for _ in 0..20 {
+            world.frame(agent, 2, &credit(proxy, 300_000));
+            taken.extend_from_slice(&told(world, agent).0);
+        }
+        assert!(taken == up, "{} of {}", taken.len(), up.len());
+        assert!(world.paused.is_empty());
+        world.leave_labs(&[viewer, agent]);
+    });
+}
+
+#[test]
 fn what_a_viewer_said_before_it_left_reaches_the_agent_although_it_was_paused() {
     for is_polite in [false, true] {
         on_one_and_two(|world, other| {

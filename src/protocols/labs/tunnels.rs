@@ -20,7 +20,7 @@ use crate::realtime::{ConnId, Frame, UnixMicros};
 use std::collections::{BTreeMap, VecDeque};
 
 /// So many bytes of tunnels may be with the socket: a command waits behind no more.
-pub(super) const SOCKET_BYTES: usize = 256 << 10;
+pub(super) const SOCKET_BYTES: usize = 512 << 10;
 /// What a viewer is told of an agent that sent more than its credit.
 const TOO_MUCH: &str = "the agent sent more than the viewer took";
 /// What a viewer is told whose screen begins anew.

@@ -105,6 +105,11 @@ impl Viewer {
         }
     }
 
+    /// How many bytes more it may be told before its credit is used up.
+    pub fn room(&self) -> usize {
+        self.allowed
+    }
+
     fn on_bytes(&mut self, chunk: Chunk, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         let State::Watching(to, proxy, ref mut pulse) = self.state else { return };
         pulse.answered();
@@ -117,7 +122,7 @@ impl Viewer {
         } else if is_activity {
             out.push(Effect::Tunnel { to, proxy, word: TunnelWord::Bytes(chunk) });
         }
-        if !self.is_paused && self.allowed < settings.tunnel_window / 2 {
+        if !self.is_paused && self.allowed < wanted_room(settings) {
             self.is_paused = true;
             out.push(Effect::Pause);
         }
@@ -194,7 +199,7 @@ impl Viewer {
             TunnelWord::Bytes(chunk) => self.show(chunk, out),
             TunnelWord::Credit(bytes) => {
                 self.allowed = self.allowed.saturating_add(bytes as usize).min(settings.tunnel_window);
-                if self.is_paused && self.allowed >= settings.tunnel_window / 2 {
+                if self.is_paused && self.allowed >= wanted_room(settings) {
                     self.is_paused = false;
                     out.push(Effect::Resume);
                 }
@@ -305,6 +310,11 @@ impl Viewer {
     pub(super) fn afloat(&self) -> usize {
         self.afloat.bytes() + self.gathered.as_ref().map_or(0, Chunk::len)
     }
+}
+
+/// Who has less is not read: a receive may end a message of half a window, and bring as much again of others.
+fn wanted_room(settings: &Settings) -> usize {
+    settings.tunnel_window / 4 * 3
 }
 
 fn farewell(why: ViewOver) -> Farewell {

@@ -37,9 +37,15 @@ impl<E: Shard> Pump<E> {
             // While it is paused too: what came before has been told.
             End::Finished | End::Broken => engine.ended(conn, now),
             End::Again => {
+                let is_bulk = socket.has(Mark::BULK_ARMED);
                 self.counts().receive_pauses.add(1);
-                self.receive(conn);
+                if is_bulk {
+                    self.hungry.push(conn);
+                } else {
+                    self.receive(conn);
+                }
             }
+            End::Brought => self.fed.push(conn),
             End::Cancelled => self.receive(conn),
         }
     }
@@ -90,7 +96,18 @@ impl<E: Shard> Pump<E> {
             // Where the last one is not over yet the next follows it.
             self.receive(conn);
         }
+        self.receive_bulk_again();
         busy
+    }
+
+    /// At the turn's end: by then it is known whether more is wanted, and all buffers have been given back.
+    fn receive_bulk_again(&mut self) {
+        // Who found no buffer is before those who had one, or these would have it again.
+        let (mut hungry, mut fed) = (std::mem::take(&mut self.hungry), std::mem::take(&mut self.fed));
+        for conn in hungry.drain(..).chain(fed.drain(..)) {
+            self.receive(conn);
+        }
+        (self.hungry, self.fed) = (hungry, fed);
     }
 
     fn mark(&mut self, conn: ConnId, mark: Mark) {
