@@ -7,6 +7,7 @@
 pub mod agent_key;
 pub mod api_key;
 pub mod authority;
+pub mod caller;
 pub mod key;
 pub mod permission;
 pub mod session;
@@ -18,6 +19,7 @@ mod hostile;
 
 pub use agent_key::{AgentKey, AgentKeyFault};
 pub use authority::{Account, Authority, Flaw, Issuer, MAX_TOKEN_BYTES, Refusal};
+pub use caller::{CALLER_TOKEN_LIFETIME, CallerClaims, CallerKey};
 pub use key::{Algorithm, KeyFault, KeyFlaw, Secret};
 pub use permission::{Action, Actions, Decision, Grants, PermissionQuestion, Permissions, Rule, ServiceId};
 pub use session::{SESSION_TOKEN_CHARS, SessionKey};

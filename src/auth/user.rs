@@ -93,13 +93,7 @@ impl UserKey {
             nbf: now.seconds(),
             exp: claims.expires_at.seconds(),
         };
-        // Texts and numbers alone, which serde_json never refuses.
-        let payload = serde_json::to_string(&payload).unwrap_or_default();
-        let mut token = [URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload)].join(".");
-        let signature = hmac::sign(&self.0, token.as_bytes());
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
-        token
+        sealed(&self.0, &payload)
     }
 
     /// What a token says, if it is good at `now`. `exp` is the first second at which it no longer is.
@@ -112,14 +106,7 @@ impl UserKey {
     }
 
     fn signed(&self, token: &str, now: UnixMicros) -> Option<UserClaims> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return None;
-        }
-        let parts = Parts::of(token)?;
-        check_header(parts.header, Algorithm::HS256).ok()?;
-        let signature = URL_SAFE_NO_PAD.decode(parts.signature).ok()?;
-        hmac::verify(&self.0, parts.signed.as_bytes(), &signature).ok()?;
-        let payload = URL_SAFE_NO_PAD.decode(parts.payload).ok()?;
+        let payload = opened(&self.0, token)?;
         let payload: Payload<'_> = object(&payload)?;
         let admin = match &*payload.role {
             ADMIN => true,
@@ -137,6 +124,29 @@ impl UserKey {
             expires_at,
         })
     }
+}
+
+/// A token (HS256) with this payload.
+pub(super) fn sealed(key: &hmac::Key, payload: &impl Serialize) -> String {
+    // Texts and numbers alone, which serde_json never refuses.
+    let payload = serde_json::to_string(payload).unwrap_or_default();
+    let mut token = [URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload)].join(".");
+    let signature = hmac::sign(key, token.as_bytes());
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
+    token
+}
+
+/// The payload of a token that this key signed, and of no other.
+pub(super) fn opened(key: &hmac::Key, token: &str) -> Option<Vec<u8>> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return None;
+    }
+    let parts = Parts::of(token)?;
+    check_header(parts.header, Algorithm::HS256).ok()?;
+    let signature = URL_SAFE_NO_PAD.decode(parts.signature).ok()?;
+    hmac::verify(key, parts.signed.as_bytes(), &signature).ok()?;
+    URL_SAFE_NO_PAD.decode(parts.payload).ok()
 }
 
 impl fmt::Debug for UserKey {

@@ -4,6 +4,7 @@
 pub mod bulk;
 pub mod close;
 pub mod frame;
+pub mod query;
 pub mod session;
 pub mod upgrade;
 
