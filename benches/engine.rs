@@ -4,9 +4,9 @@ mod brisk;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
-    auth::{Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey, UserKey},
+    auth::{Algorithm, Authority, CallerKey, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey, UserKey},
     engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi, Topic},
-    protocols::{labs, presence, quiz},
+    protocols::{chat, labs, presence, quiz},
     realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId, UnixMicros},
     websocket::frame,
 };
@@ -46,6 +46,9 @@ impl World {
             labs_users: UserKey::new(&secret).expect("32 bytes are enough"),
             labs_agents: None,
             labs: labs::Settings::default(),
+            callers: CallerKey::new(&secret).expect("32 bytes are enough"),
+            catalog: Arc::default(),
+            chat: chat::Settings::default(),
             show_shard: false,
         };
         let birth = Birth { id: ShardId(0), start: Moment(0), seed: 7 };

@@ -1,11 +1,13 @@
 //! What no key alone can tell: relations between settings, and what works but is odd.
 
 use super::{
-    Prefix, Settings,
+    Api, Prefix, Settings,
     issuer::{EMBEDDED_AUDIENCE, Issuer},
-    settings::Api,
 };
-use crate::protocols::labs::given;
+use crate::{
+    models::{BUILTIN_MODEL, HOME_TOOLS},
+    protocols::labs::given,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -43,6 +45,8 @@ pub(super) fn check(settings: &Settings) -> Findings {
     times(settings, &mut findings);
     sizes(settings, &mut findings);
     labs(settings, &mut findings);
+    chat(settings, &mut findings);
+    agents(settings, &mut findings);
     listeners(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);
@@ -58,7 +62,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(10);
 
 fn times(settings: &Settings, findings: &mut Findings) {
-    let Settings { stop, store, websocket, presence, quiz, labs, .. } = settings;
+    let Settings { stop, store, websocket, presence, quiz, labs, chat, .. } = settings;
     let bounded = [
         ("store.acquire_timeout", store.acquire_timeout),
         ("websocket.handshake_timeout", websocket.handshake_timeout),
@@ -82,6 +86,12 @@ fn times(settings: &Settings, findings: &mut Findings) {
         ("labs.ping_interval", labs.ping_interval),
         ("labs.pong_timeout", labs.pong_timeout),
         ("labs.activity_interval", labs.activity_interval),
+        ("chat.auth_timeout", chat.auth_timeout),
+        ("chat.session_expiry", chat.session_expiry),
+        ("chat.approval_expiry", chat.approval_expiry),
+        ("chat.stream_comment", chat.stream_comment),
+        ("chat.ping_interval", chat.ping_interval),
+        ("chat.pong_timeout", chat.pong_timeout),
     ];
     for (key, time) in bounded {
         if !(SHORTEST..=LONGEST).contains(&time) {
@@ -165,10 +175,72 @@ fn labs(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+fn chat(settings: &Settings, findings: &mut Findings) {
+    let own = &settings.chat;
+    let counts = [
+        ("chat.max_content", own.max_content),
+        ("chat.context_messages", own.context_messages),
+        ("chat.logins_a_minute", own.logins_a_minute as usize),
+        ("chat.creations_a_minute", own.creations_a_minute as usize),
+        ("chat.messages_a_minute", own.messages_a_minute as usize),
+        ("chat.streams_a_minute", own.streams_a_minute as usize),
+        ("chat.looks_a_minute", own.looks_a_minute as usize),
+        ("chat.lists_a_minute", own.lists_a_minute as usize),
+    ];
+    for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
+        findings.fault(&[key], "expected at least 1");
+    }
+    if own.max_content > 1_000_000 {
+        findings.fault(&["chat.max_content"], "expected at most 1000000");
+    }
+    if own.max_attachment.bytes() > 64 << 20 {
+        findings.fault(&["chat.max_attachment"], "expected at most 64MiB");
+    }
+    if !((1 << 10)..=(16 << 20)).contains(&own.max_answer.bytes()) {
+        findings.fault(&["chat.max_answer"], "expected a size from 1KiB to 16MiB");
+    }
+}
+
+fn agents(settings: &Settings, findings: &mut Findings) {
+    let Settings { models, tools, agents, chat, .. } = settings;
+    let mut names = BTreeSet::new();
+    for model in models.iter().filter(|model| !names.insert(model.name.as_str())) {
+        findings.fault(&["models"], format!("expected one model with the name {:?}", model.name));
+    }
+    names.insert(BUILTIN_MODEL);
+    let mut tool_names = BTreeSet::from(HOME_TOOLS);
+    for tool in tools {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if !(1..=64).contains(&tool.name.len()) || !tool.name.bytes().all(is_name) {
+            findings.fault(&["tools"], "expected names of 1 to 64 letters, digits, _ and -");
+        } else if HOME_TOOLS.contains(&tool.name.as_str()) {
+            findings.fault(&["tools"], format!("expected no tool with the name {:?}: it is there already", tool.name));
+        } else if !tool_names.insert(&tool.name) {
+            findings.fault(&["tools"], format!("expected one tool with the name {:?}", tool.name));
+        }
+    }
+    let mut agent_names = BTreeSet::new();
+    for agent in agents {
+        if !agent_names.insert(agent.name.as_str()) {
+            findings.fault(&["agents"], format!("expected one agent with the name {:?}", agent.name));
+        }
+        if [&agent.model].into_iter().chain(&agent.other_models).any(|model| !names.contains(model.as_str())) {
+            findings.fault(&["agents"], format!("the agent {:?} names a model that is not in [[models]]", agent.name));
+        }
+        if agent.tools.iter().any(|tool| !tool_names.contains(tool.as_str())) {
+            findings.fault(&["agents"], format!("the agent {:?} names a tool that is not in [[tools]]", agent.name));
+        }
+    }
+    if !agents.is_empty() && !agent_names.contains(chat.default_agent.as_str()) {
+        findings.fault(&["agents", "chat.default_agent"], "expected an agent with the name that chat.default_agent has");
+    }
+}
+
 fn keys_of(api: Api) -> [&'static str; 2] {
     match api {
         Api::Presence => ["listen.presence.bind", "listen.presence.prefix"],
         Api::Quiz => ["listen.quiz.bind", "listen.quiz.prefix"],
+        Api::Chat => ["listen.chat.bind", "listen.chat.prefix"],
         Api::Labs => ["listen.labs.bind", "listen.labs.prefix"],
         Api::Internal => ["listen.internal.bind", "listen.internal.prefix"],
     }

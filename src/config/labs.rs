@@ -227,16 +227,16 @@ mod tests {
             let listeners = settings(text).listeners();
             listeners.iter().map(|listener| listener.serves.iter().map(|(api, _)| *api).collect()).collect()
         };
-        let together = [vec![Api::Presence, Api::Labs], vec![Api::Quiz], vec![Api::Internal]];
+        let together = [vec![Api::Presence, Api::Labs], vec![Api::Quiz], vec![Api::Chat], vec![Api::Internal]];
         assert_eq!(served(""), together);
         assert_eq!(served("listen.presence.bind = \"0.0.0.0:8080\""), together);
         assert_eq!(served("listen.presence.bind = \"127.0.0.1:0\""), together, "one port for both");
         assert_eq!(served("listen.presence.prefix = \"/presence\""), together);
         assert_eq!(
             served("listen.labs.bind = \"127.0.0.1:8090\""),
-            [vec![Api::Presence], vec![Api::Quiz, Api::Labs], vec![Api::Internal]]
+            [vec![Api::Presence], vec![Api::Quiz, Api::Labs], vec![Api::Chat], vec![Api::Internal]]
         );
-        assert_eq!(served("listen.labs.bind = \"127.0.0.1:8081\"").len(), 4);
+        assert_eq!(served("listen.labs.bind = \"127.0.0.1:8081\"").len(), 5);
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn the_defaults_are_right() {
     let listeners = settings.listeners();
     assert_eq!(
         listeners.iter().map(|l| l.bind.to_string()).collect::<Vec<_>>(),
-        ["127.0.0.1:8080", "127.0.0.1:8090", "127.0.0.1:9090"]
+        ["127.0.0.1:8080", "127.0.0.1:8090", "127.0.0.1:8000", "127.0.0.1:9090"]
     );
 }
 
@@ -250,13 +250,13 @@ fn apis_with_one_address_share_a_listener_under_different_prefixes() {
     let shared = file("listen.internal.bind = \"127.0.0.1:8080\"\nlisten.internal.prefix = \"/internal\"\n");
     let loaded = Loaded::of(&shared).unwrap();
     let listeners = loaded.settings.listeners();
-    assert_eq!(listeners.len(), 2);
+    assert_eq!(listeners.len(), 3);
     let serves: Vec<(Api, &str)> = listeners[0].serves.iter().map(|(api, prefix): &(Api, Prefix)| (*api, &**prefix)).collect();
     assert_eq!(serves, [(Api::Presence, ""), (Api::Labs, ""), (Api::Internal, "/internal")]);
     assert_eq!(loaded.warnings.len(), 1, "internal routes beside public ones");
 
     let free = file("listen.internal.bind = \"127.0.0.1:0\"\nlisten.presence.bind = \"127.0.0.1:0\"\n");
-    assert_eq!(settings(free).listeners().len(), 3, "port 0 is never shared");
+    assert_eq!(settings(free).listeners().len(), 4, "port 0 is never shared");
 }
 
 #[test]

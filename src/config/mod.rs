@@ -5,24 +5,28 @@
 //! environment, else the file, else the default. Faults name their source (line, variable or flag) and what is expected; they
 //! never repeat the value, which may be a secret.
 
+mod agents;
 mod check;
 mod fault;
 mod issuer;
 mod key;
 mod labs;
 mod layers;
+mod listen;
 mod presence;
 mod print;
 mod setting;
 pub mod settings;
 
+pub use agents::{AgentSetting, BackendSetting, ModelSetting, RemoteSetting, SecretPlace, ToolSetting};
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
 pub use labs::{Beside, SeedTemplate, WebOrigin};
 pub use layers::{CONFIG_VARIABLE, Layers, Loaded};
+pub use listen::{Api, Listener};
 pub use presence::Permission;
 pub use print::print;
 pub(crate) use setting::duration;
 pub use setting::{Database, Filter, LogFormat, Prefix, Size};
-pub use settings::{Api, Listener, Log, Settings};
+pub use settings::{Log, Settings};

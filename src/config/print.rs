@@ -79,6 +79,7 @@ mod tests {
         assert!(loaded.settings.presence.issuers.contains_key("id.example.org"), "{examples}");
         assert!(loaded.settings.quiz.issuers.contains_key("id.example.org"), "{examples}");
         assert_eq!(loaded.settings.presence.permissions.len(), 3, "{examples}");
+        assert_eq!(loaded.settings.agents[0].model, loaded.settings.models[0].name, "{examples}");
         assert_eq!(loaded.settings.labs.templates[0].name(), "firefox-browser", "{examples}");
     }
 }

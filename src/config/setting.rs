@@ -150,6 +150,11 @@ impl Size {
         self.0
     }
 
+    /// So many bytes.
+    pub(super) const fn of(bytes: usize) -> Size {
+        Size(bytes)
+    }
+
     fn parse(given: &str) -> Option<Size> {
         let digits = given.len() - given.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = given.split_at(digits);

@@ -1,10 +1,11 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    Beside, Database, Filter, Issuer, LogFormat, Permission, Prefix, Section, SeedTemplate, Size, WebOrigin,
+    AgentSetting, Beside, Database, Filter, Issuer, LogFormat, ModelSetting, Permission, Prefix, Section, SeedTemplate, Size,
+    ToolSetting, WebOrigin,
     key::{Sectioned, section},
 };
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 section! {
     /// Homeroom's settings. Every key may also be given by environment and flag: auth_timeout in [presence] is
@@ -17,6 +18,53 @@ section! {
         shards: u16 = 0;
         /// Where records are kept: "sqlite", in the data folder.
         database: Database = "sqlite";
+        /// Language models: a table for each. One with a url is an endpoint for chat completions, as OpenAI publishes them and many
+        /// servers have them; its key is in a file or in an environment variable. Prices are for a million tokens. One without a url
+        /// is the built-in agent, which needs no language model, and says so; it is there as "builtin" anyway.
+        /// ```toml
+        /// [[models]]
+        /// name = "large"
+        /// url = "http://127.0.0.1:8001/v1/chat/completions"
+        /// model = "qwen3-32b"
+        /// key_file = "large.key"
+        /// prompt_price = 0.4
+        /// completion_price = 1.2
+        /// first_timeout = "30s"
+        /// next_timeout = "30s"
+        /// attempts = 3
+        /// places = 64
+        /// ```
+        models: Vec<ModelSetting> = [];
+        /// Tools behind HTTP, besides "calculator" and "search" that are always there: each is given its arguments as JSON by POST, and
+        /// answers with its result. Its parameters are a JSON Schema.
+        /// ```toml
+        /// [[tools]]
+        /// name = "send_email"
+        /// description = "Sends an email to a teacher"
+        /// url = "http://127.0.0.1:8002/send"
+        /// parameters = { type = "object", properties = { to = { type = "string" } }, required = ["to"] }
+        /// needs_approval = true
+        /// headers = { "X-School" = "example" }
+        /// key_variable = "SEND_EMAIL_KEY"
+        /// timeout = "30s"
+        /// max_answer = "64KiB"
+        /// ```
+        tools: Vec<ToolSetting> = [];
+        /// Whom one may talk to, and who does tasks: a model with instructions and tools. With none there is one, named as
+        /// chat.default_agent, of the first model and all tools.
+        /// ```toml
+        /// [[agents]]
+        /// name = "tutor"
+        /// description = "Explains"
+        /// instructions = "You are a patient tutor."
+        /// model = "large"
+        /// other_models = ["builtin"]
+        /// tools = ["calculator", "send_email"]
+        /// max_rounds = 10
+        /// time_limit = "2m"
+        /// max_tokens = 4000
+        /// ```
+        agents: Vec<AgentSetting> = [];
     }
     with {
         /// How the process stops.
@@ -35,6 +83,8 @@ section! {
         quiz: Quiz;
         /// Desktops for students.
         labs: Labs;
+        /// Sessions with agents.
+        chat: Chat;
         /// Switches for tests.
         test: Test;
     }
@@ -78,6 +128,8 @@ section! {
         quiz: ListenQuiz;
         /// Labs: the REST routes, `/agent/ws` and `/vnc-viewer/…`.
         labs: ListenLabs;
+        /// Chat: the REST routes and `/ws/sessions/…`.
+        chat: ListenChat;
         /// The internal routes, metrics, livez and readyz.
         internal: ListenInternal;
     }
@@ -120,6 +172,11 @@ section! {
         /// there.
         origin: Option<WebOrigin> = "";
     }
+}
+
+listen! {
+    /// Chat: the REST routes and `/ws/sessions/…`.
+    ListenChat at "listen.chat." = "127.0.0.1:8000"
 }
 
 listen! {
@@ -288,44 +345,57 @@ section! {
 }
 
 section! {
+    /// Sessions with agents. Who they are: [[agents]].
+    Chat at "chat." {
+        /// How long a client may take from the upgrade to its auth.
+        auth_timeout: Duration = "10s";
+        /// A session in which nobody speaks for so long has ended.
+        session_expiry: Duration = "1h";
+        /// How long somebody may take to say whether a tool may be called.
+        approval_expiry: Duration = "30m";
+        /// How many messages of a session may wait behind the answer that is given.
+        max_waiting: usize = 8;
+        /// The longest message, in characters.
+        max_content: usize = 100000;
+        /// How many files may come with a message.
+        max_attachments: usize = 8;
+        /// How large they may be together.
+        max_attachment: Size = "4MiB";
+        /// How many messages a model is shown, the newest.
+        context_messages: usize = 100;
+        /// How large these may be together, with what came with them.
+        context: Size = "8MiB";
+        /// The longest answer.
+        max_answer: Size = "1MiB";
+        /// How long a stream of an answer is silent before a comment is sent.
+        stream_comment: Duration = "15s";
+        /// The time from one Ping to the next.
+        ping_interval: Duration = "30s";
+        /// How long a Ping may stay unanswered; then the connection is ended.
+        pong_timeout: Duration = "60s";
+        /// Who answers in sessions that name no agent.
+        default_agent: String = "tutor";
+        /// How many logins an address may try in a minute.
+        logins_a_minute: u32 = 10;
+        /// How many sessions a user may create in a minute.
+        creations_a_minute: u32 = 10;
+        /// How many messages a user may send in a minute, streams not counted.
+        messages_a_minute: u32 = 60;
+        /// How many streamed answers a user may begin in a minute.
+        streams_a_minute: u32 = 30;
+        /// How often a user may look at a session in a minute.
+        looks_a_minute: u32 = 120;
+        /// How often a user may list sessions in a minute.
+        lists_a_minute: u32 = 30;
+    }
+}
+
+section! {
     /// Switches for tests, never for production.
     Test at "test." {
         /// Serve the echo WebSocket, and name the shard in a header of each answer.
         endpoints: bool = false;
     }
-}
-
-/// A published API, as listeners serve it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Api {
-    /// Who is in the classroom.
-    Presence,
-    /// Live attempts at quizzes.
-    Quiz,
-    /// Desktops for students.
-    Labs,
-    /// Internal routes, metrics, livez and readyz.
-    Internal,
-}
-
-impl fmt::Display for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Api::Presence => "presence",
-            Api::Quiz => "quiz",
-            Api::Labs => "labs",
-            Api::Internal => "internal",
-        })
-    }
-}
-
-/// A socket to listen on, and what is served there.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// Its address; port 0 is chosen by the kernel.
-    pub bind: SocketAddr,
-    /// The APIs with the prefix of each; no two have the same.
-    pub serves: Vec<(Api, Prefix)>,
 }
 
 impl Settings {
@@ -334,26 +404,6 @@ impl Settings {
         let mut sections = Vec::new();
         <Settings as Sectioned>::sections(&mut sections);
         sections
-    }
-
-    /// Each API's address and prefix.
-    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 4] {
-        let Listen { presence, quiz, labs, internal } = &self.listen;
-        let labs_bind = match labs.bind {
-            Beside::Presence => presence.bind,
-            Beside::Address(bind) => bind,
-        };
-        [
-            (Api::Presence, presence.bind, &presence.prefix),
-            (Api::Quiz, quiz.bind, &quiz.prefix),
-            (Api::Labs, labs_bind, &labs.prefix),
-            (Api::Internal, internal.bind, &internal.prefix),
-        ]
-    }
-
-    /// Whether an API goes wherever presence goes: also where the kernel chooses the port.
-    pub(super) fn follows_presence(&self, api: Api) -> bool {
-        api == Api::Labs && self.listen.labs.bind == Beside::Presence
     }
 
     /// The folder of the keys that Homeroom makes itself.
@@ -371,20 +421,9 @@ impl Settings {
         self.keys_dir().join("labs.hs256")
     }
 
-    /// The listeners, APIs with the same address together. An index into this list is what the engine calls a listener.
-    pub fn listeners(&self) -> Vec<Listener> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for (api, bind, prefix) in self.served() {
-            let follows = self.follows_presence(api);
-            let shared = listeners
-                .iter_mut()
-                .find(|listener| listener.bind == bind && (bind.port() != 0 || follows && listener.serves[0].0 == Api::Presence));
-            match shared {
-                Some(listener) => listener.serves.push((api, prefix.clone())),
-                None => listeners.push(Listener { bind, serves: vec![(api, prefix.clone())] }),
-            }
-        }
-        listeners
+    /// The key of the tokens of those who talk to agents: made at the first start, and nobody else's to have.
+    pub fn callers_key_file(&self) -> PathBuf {
+        self.keys_dir().join("chat.hs256")
     }
 }
 

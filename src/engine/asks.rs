@@ -42,7 +42,7 @@ impl<R> Default for Asks<R> {
 
 impl<R> Asks<R> {
     /// One more that waits, until its answer was taken or it is forgotten.
-    fn open(&mut self) -> u64 {
+    pub(super) fn open(&mut self) -> u64 {
         self.last += 1;
         self.waiting.insert(self.last, Waiting::Unpolled);
         self.last
@@ -57,7 +57,7 @@ impl<R> Asks<R> {
         }
     }
 
-    fn poll(&mut self, number: u64, waker: &Waker) -> Poll<R> {
+    pub(super) fn poll(&mut self, number: u64, waker: &Waker) -> Poll<R> {
         match self.waiting.remove(&number) {
             Some(Waiting::Answered(reply)) => Poll::Ready(reply),
             Some(Waiting::Unpolled | Waiting::Polled(_)) | None => {
@@ -67,7 +67,7 @@ impl<R> Asks<R> {
         }
     }
 
-    fn forget(&mut self, number: u64) {
+    pub(super) fn forget(&mut self, number: u64) {
         self.waiting.remove(&number);
     }
 }

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to the release of its socket.
 
-use super::{Limits, admission::Admitting, labs::Seat, port::Listener};
+use super::{Limits, admission::Admitting, chat, labs::Seat, port::Listener};
 use crate::{
     protocols::{presence, quiz},
     realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
@@ -56,6 +56,8 @@ pub(super) enum Phase {
     Quiz(Box<quiz::Connection>),
     /// Labs: an agent, or a viewer, whose upgrade may not be answered yet.
     Labs(Box<Seat>),
+    /// Chat.
+    Chat(Box<chat::Seat>),
     /// Its last bytes wait to be sent; FIN follows them, or the end when the peer is done too.
     Closing {
         /// Whether the peer will say no more (its Close or its FIN was read).
@@ -98,6 +100,7 @@ impl Connection {
                 quiz::Connection::Participant(_) => limits.outbox_bytes,
             },
             Phase::Labs(seat) => seat.bound,
+            Phase::Chat(_) => limits.chat_outbox_bytes,
             Phase::Head(_)
             | Phase::Echo
             | Phase::Presence(_)
@@ -111,7 +114,8 @@ impl Connection {
     /// Whether frames may still be queued for it.
     pub(super) fn is_open(&self) -> bool {
         match self.phase {
-            Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) | Phase::Labs(_) => true,
+            Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) => true,
+            Phase::Labs(_) | Phase::Chat(_) => true,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
         }
     }

@@ -128,6 +128,26 @@ pub struct Counters {
     pub registry_waiting: Count,
     /// Level: records on their way to disk.
     pub registry_writing: Count,
+    /// Messages that were said on sockets of chat.
+    pub chat_messages: Count,
+    /// Answers of agents that ended and were waited for over HTTP.
+    pub chat_ends: Count,
+    /// Level: sockets of chat.
+    pub chat_sockets: Count,
+    /// Level: REST asks that follow an answer.
+    pub chat_followers: Count,
+    /// Level: sessions with agents in memory whose home is here.
+    pub chat_sessions: Count,
+    /// Level: answers that run in those.
+    pub chat_answers: Count,
+    /// Level: approvals in those that nobody has decided.
+    pub chat_approvals: Count,
+    /// Level: changes of those on their way to disk.
+    pub chat_writing: Count,
+    /// Level: answers of the built-in agent that are played here.
+    pub models_played: Count,
+    /// Level: models and tools behind HTTP that were asked from here.
+    pub models_asked: Count,
     /// Level: timers set.
     pub timers: Count,
     /// Level: topics with listeners here.

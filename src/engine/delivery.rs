@@ -99,16 +99,22 @@ impl Engine {
     pub(super) fn deliver_one(&mut self, conn: ConnId, frame: &Frame) {
         let key = self.key(conn);
         self.counters.offered.one();
-        let Some(connection) = self.connections.at(key).filter(|connection| connection.is_open()) else {
+        if !self.connections.at(key).is_some_and(Connection::is_open) {
             return self.counters.dropped_gone.one();
-        };
-        for subscription in connection.subscriptions.clone() {
+        }
+        self.hear_topics(key);
+        if let Some(segment) = Segment::whole(frame.to_vec()) {
+            self.send(key, segment, 1);
+        }
+    }
+
+    /// Queues what this turn held for a connection so far.
+    pub(super) fn hear_topics(&mut self, key: Key) {
+        let subscriptions = self.connections.at(key).map(|connection| connection.subscriptions.clone());
+        for subscription in subscriptions.into_iter().flatten() {
             if let Some((segment, frames)) = self.topics.take(subscription) {
                 self.send(key, segment, frames);
             }
-        }
-        if let Some(segment) = Segment::whole(frame.to_vec()) {
-            self.send(key, segment, 1);
         }
     }
 
@@ -232,6 +238,7 @@ impl Engine {
                 | Phase::Presence(_)
                 | Phase::Admitting(_)
                 | Phase::Quiz(_)
+                | Phase::Chat(_)
                 | Phase::Closing { .. }
                 | Phase::Lingering
                 | Phase::Over => connection.outbox.collect(),

@@ -1,8 +1,11 @@
 //! What leaves a shard and what comes back: letters to other shards, questions to the store and the bridge, their answers.
 
+use super::models::RunId;
 use crate::{
     auth::PermissionQuestion,
+    models::{Prompt, ToolOutcome, Word},
     protocols::{
+        chat::{self, FromSession, Payer, Row, SessionId, ToSession, Told},
         labs::{self, FromRegistry, ProxyId, Revocation, ToRegistry, TunnelWord},
         presence::{
             self, FromHome, ToHome,
@@ -13,7 +16,7 @@ use crate::{
             record::{Kept, KeyChange, Loaded, Record},
         },
     },
-    realtime::{ClassroomId, ConnId, Frame, ShardId, StoreFault},
+    realtime::{ClassroomId, ConnId, Counted, Frame, ShardId, StoreFault},
 };
 use std::{
     hash::{Hash, Hasher},
@@ -27,13 +30,15 @@ pub enum Topic {
     Classroom(ClassroomId),
     /// One channel of a quiz.
     Quiz(QuizId, Channel),
+    /// What is said in a session with an agent.
+    Session(SessionId),
 }
 
 impl Topic {
     /// Whether each frame tells all there is, so that a newer one makes an older one needless.
     pub fn is_state(&self) -> bool {
         match self {
-            Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) => false,
+            Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) | Topic::Session(_) => false,
             Topic::Quiz(_, Channel::Attempts | Channel::Leaderboard) => true,
         }
     }
@@ -44,6 +49,7 @@ impl Hash for Topic {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Topic::Classroom(classroom) => classroom.hash(state),
+            Topic::Session(session) => session.hash(state),
             Topic::Quiz(quiz, channel) => state.write_i64(quiz.0 << 2 | *channel as i64),
         }
     }
@@ -145,6 +151,49 @@ pub enum Letter {
         /// Of the letter.
         telling: u64,
     },
+    /// To the home of a session.
+    ChatHome(ToSession),
+    /// From the home of a session to a connection.
+    ChatConnection(ConnId, FromSession),
+    /// To a REST ask of a session that waits on the shard that gets this.
+    ChatReply {
+        /// The ask's number.
+        number: u64,
+        /// The answer.
+        reply: Box<chat::Reply>,
+    },
+    /// To a REST ask that follows an answer on the shard that gets this.
+    ChatTold {
+        /// The ask's number.
+        number: u64,
+        /// A piece of the answer.
+        told: Box<Told>,
+    },
+    /// To the home of whoever a request is counted for. Answered with [`Letter::ChatCounted`].
+    ChatCount {
+        /// Who waits for it.
+        payee: Payee,
+        /// For whom.
+        payer: Payer,
+        /// What.
+        row: Row,
+    },
+    /// To [`Letter::ChatCount`].
+    ChatCounted {
+        /// Who waits for it.
+        payee: Payee,
+        /// How it was counted.
+        counted: Counted,
+    },
+}
+
+/// Who waits for a request to be counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Payee {
+    /// A REST ask of this shard, under this number.
+    Rest(ShardId, u64),
+    /// A connection.
+    Socket(ConnId),
 }
 
 /// From a shard to the store or the bridge. What is answered is answered with [`Answer`].
@@ -181,6 +230,36 @@ pub enum Question {
         conn: ConnId,
         /// What is asked.
         question: PermissionQuestion,
+    },
+    /// Write a change of a session; answered with [`Answer::ChatKept`].
+    KeepChat {
+        /// To be given back.
+        ticket: u64,
+        /// The change.
+        change: Box<chat::record::Change>,
+    },
+    /// Read a session; answered with [`Answer::SessionLoaded`].
+    LoadSession(chat::record::Load),
+    /// Ask a model behind HTTP; answered with [`Answer::Model`] until it is over.
+    Model {
+        /// To be given back.
+        run: RunId,
+        /// What is asked.
+        prompt: Box<Prompt>,
+    },
+    /// Call a tool behind HTTP; answered with [`Answer::Tool`].
+    Tool {
+        /// To be given back.
+        run: RunId,
+        /// Its name.
+        tool: Arc<str>,
+        /// A JSON object.
+        arguments: Arc<str>,
+    },
+    /// Nobody waits for an answer to this any more: end the request. What is on its way already may still be answered.
+    StopRun {
+        /// Of [`Question::Model`] or [`Question::Tool`].
+        run: RunId,
     },
 }
 
@@ -221,5 +300,33 @@ pub enum Answer {
         conn: ConnId,
         /// `None`: the service could not be asked.
         allowed: Option<bool>,
+    },
+    /// To [`Question::KeepChat`].
+    ChatKept {
+        /// Of the question.
+        ticket: u64,
+        /// Whether it is on disk.
+        result: Result<(), StoreFault>,
+    },
+    /// To [`Question::LoadSession`].
+    SessionLoaded {
+        /// Of the question.
+        session: SessionId,
+        /// `None`: there is no such session.
+        result: Result<Option<Box<chat::record::Loaded>>, StoreFault>,
+    },
+    /// To [`Question::Model`].
+    Model {
+        /// Of the question.
+        run: RunId,
+        /// What it says.
+        word: Word,
+    },
+    /// To [`Question::Tool`].
+    Tool {
+        /// Of the question.
+        run: RunId,
+        /// What came of it.
+        outcome: ToolOutcome,
     },
 }

@@ -1,8 +1,9 @@
 //! What bounds a shard and what it serves.
 
 use crate::{
-    auth::{AgentKey, Authority, Permissions, SessionKey, UserKey},
-    protocols::{labs, presence, quiz},
+    auth::{AgentKey, Authority, CallerKey, Permissions, SessionKey, UserKey},
+    models::Catalog,
+    protocols::{chat, labs, presence, quiz},
     websocket::session,
 };
 use std::{
@@ -18,6 +19,9 @@ pub const STANDING: usize = 32;
 
 /// The largest message of agents in the field.
 pub const AGENT_MESSAGE_BYTES: usize = 512 << 10;
+
+/// The largest message of chat by default: four mebibytes of files in base64, and 100,000 characters, escaped.
+pub const CHAT_MESSAGE_BYTES: usize = 7 << 20;
 
 /// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards
 /// share here: nothing waits.
@@ -83,6 +87,10 @@ pub struct Limits {
     pub websocket: session::Limits,
     /// What an agent of labs may send.
     pub agent_websocket: session::Limits,
+    /// What may wait for a socket of chat: what was said of an answer so far is told whole to one who comes late.
+    pub chat_outbox_bytes: usize,
+    /// What a user of chat may send, files with it.
+    pub chat_websocket: session::Limits,
 }
 
 impl Default for Limits {
@@ -96,6 +104,8 @@ impl Default for Limits {
             agent_outbox_bytes: 4 << 20,
             websocket: session::Limits { frame: 64 << 10, message: 64 << 10 },
             agent_websocket: session::Limits { frame: AGENT_MESSAGE_BYTES, message: AGENT_MESSAGE_BYTES },
+            chat_outbox_bytes: 2 << 20,
+            chat_websocket: session::Limits { frame: CHAT_MESSAGE_BYTES, message: CHAT_MESSAGE_BYTES },
         }
     }
 }
@@ -115,6 +125,8 @@ pub enum SocketApi {
     Viewer,
     /// One who follows the log of a session, named by the path, by `?token=` or the header `Authorization`.
     Follower,
+    /// A session with an agent, named by the path: by `?token=` or by its first message.
+    Chat,
     /// Says what it hears. Only under the test switch.
     Echo,
 }
@@ -151,6 +163,9 @@ pub const LABS_SOCKETS: [(&str, SocketApi); 4] = [
     ("/api/v1/sessions/{}/logs", SocketApi::Follower),
 ];
 
+/// The socket of chat and its path.
+pub const CHAT_SOCKET: (&str, SocketApi) = ("/ws/sessions/{}", SocketApi::Chat);
+
 fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let Some((before, after)) = pattern.split_once("{}") else { return (pattern == path).then_some("") };
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
@@ -179,6 +194,12 @@ pub struct Rules {
     pub labs_agents: Option<AgentKey>,
     /// Times and sizes of labs.
     pub labs: labs::Settings,
+    /// Signs the tokens of those who talk to agents.
+    pub callers: CallerKey,
+    /// Models, tools, agents.
+    pub catalog: Arc<Catalog>,
+    /// Times and sizes of chat.
+    pub chat: chat::Settings,
     /// Whether upgrades say which shard they reached (the test switch).
     pub show_shard: bool,
 }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod asks;
+mod chat;
 mod connection;
 pub mod counters;
 mod delivery;
@@ -12,14 +13,16 @@ mod keys;
 mod labs;
 mod letters;
 pub mod limits;
+mod models;
 pub mod port;
 mod presence;
 mod quiz;
 mod socket;
 
 pub use counters::Counters;
-pub use letters::{Answer, Letter, Question, Topic};
-pub use limits::{Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi};
+pub use letters::{Answer, Letter, Payee, Question, Topic};
+pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi};
+pub use models::RunId;
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{
@@ -38,11 +41,13 @@ use crate::{
 };
 use admission::Strays;
 use asks::{PresenceAsks, QuizAsks};
+use chat::Chat;
 use connection::{Connection, Phase};
 use delivery::{Notices, Owed};
 use foldhash::fast::FixedState;
 use keys::Tellings;
 use labs::Labs;
+use models::Models;
 use quiz::Present;
 use std::{collections::VecDeque, mem, sync::Arc};
 
@@ -84,6 +89,8 @@ pub struct Engine {
     quiz_asks: QuizAsks,
     tellings: Tellings,
     labs: Labs,
+    chat: Chat,
+    models: Models,
     notices: Notices,
     owed: Owed,
 
@@ -111,6 +118,8 @@ impl Engine {
         Engine {
             id: birth.id,
             labs: Labs::new(birth, &ring, &rules),
+            chat: Chat::new(birth, &rules),
+            models: Models::new(birth.start),
             quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
             keys: Keys::default(),
             phases: Phases::default(),
@@ -164,6 +173,12 @@ impl Engine {
             Answer::LabsKept { ticket, result } => self.labs_kept(ticket, result, now),
             Answer::Loaded { quiz, result } => self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out)),
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
+            Answer::ChatKept { ticket, result } => self.with_sessions(now, |homes, out| homes.kept(ticket, result, now, out)),
+            Answer::SessionLoaded { session, result } => {
+                self.with_sessions(now, |homes, out| homes.loaded(session, result, now, out));
+            }
+            Answer::Model { run, word } => self.model_said(run, word, now),
+            Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
         }
         self.settle(now);
     }
@@ -179,20 +194,26 @@ impl Engine {
         self.with_homes(|homes, out| homes.turn(now, out));
         self.with_quizzes(|homes, out| homes.turn(now, out));
         self.turn_labs(now);
+        self.turn_models(now);
+        self.with_sessions(now, |homes, out| homes.turn(now, out));
         self.settle(now);
     }
 
     /// No later than the next time that [`Engine::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let own = [self.wheel.next(), self.homes.next_deadline(), self.quizzes.next_deadline(), self.labs.next_deadline()];
-        own.into_iter().flatten().min()
+        let homes =
+            [self.homes.next_deadline(), self.quizzes.next_deadline(), self.labs.next_deadline(), self.chat.next_deadline()];
+        let own = [self.wheel.next(), self.models.next_deadline()];
+        own.into_iter().chain(homes).flatten().min()
     }
 
-    /// The process is about to stop: presence sessions are told `terminated`. All goes on being served.
+    /// The process is about to stop: presence sessions are told `terminated`, and answers of agents are broken
+    /// off. All else goes on being served.
     pub fn drain(&mut self, now: Now) {
         for key in self.connections.keys().collect::<Vec<_>>() {
             self.presence_stopping(key, now);
         }
+        self.with_sessions(now, |homes, out| homes.stop(now, out));
         self.settle(now);
     }
 
@@ -215,6 +236,7 @@ impl Engine {
         self.deliver(now);
         self.draw_levels();
         self.draw_labs_levels(now);
+        self.draw_chat_levels(now);
         mem::swap(&mut self.output, out);
     }
 
@@ -266,6 +288,12 @@ impl Engine {
             Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
             Letter::Revoked { from, telling, what } => self.revoked_hears((from, telling), what, now),
             Letter::RevokedHeard { telling } => self.revocation_heard(telling),
+            Letter::ChatHome(letter) => self.with_sessions(now, |homes, out| homes.letter(letter, now, out)),
+            Letter::ChatConnection(conn, letter) => self.session_says(conn, letter, now),
+            Letter::ChatReply { number, reply } => self.chat_replies(number, *reply),
+            Letter::ChatTold { number, told } => self.chat_tells(number, *told),
+            Letter::ChatCount { payee, payer, row } => self.count(payee, payer, row, now),
+            Letter::ChatCounted { payee, counted } => self.counted(payee, counted, now),
         }
     }
 
@@ -311,7 +339,7 @@ impl Engine {
         self.counters.rooms.set(rooms);
         self.counters.members.set(members);
         self.counters.entering.set(self.homes.entering());
-        self.counters.timers.set(self.wheel.len() + self.homes.timers() + self.quizzes.timers());
+        self.counters.timers.set(self.wheel.len() + self.homes.timers() + self.quizzes.timers() + self.chat.timers());
         self.counters.topics.set(self.topics.len());
         let (quizzes, attempts) = self.quizzes.population();
         self.counters.quizzes.set(quizzes);

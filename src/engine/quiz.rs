@@ -82,6 +82,7 @@ impl Engine {
         match phase {
             Phase::Quiz(machine) => *self.present.of(machine) -= 1,
             Phase::Labs(seat) => self.leaves_labs(key, seat),
+            Phase::Chat(seat) => self.leaves_chat(key, seat),
             Phase::Head(_)
             | Phase::Echo
             | Phase::Presence(_)
@@ -103,6 +104,7 @@ impl Engine {
                 | Phase::Echo
                 | Phase::Presence(_)
                 | Phase::Labs(_)
+                | Phase::Chat(_)
                 | Phase::Closing { .. }
                 | Phase::Lingering
                 | Phase::Over,

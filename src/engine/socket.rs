@@ -2,7 +2,7 @@
 
 use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
 use crate::{
-    protocols::{labs, presence, quiz},
+    protocols::{chat, labs, presence, quiz},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{
         close::CloseReason,
@@ -40,6 +40,7 @@ impl Engine {
             Some(Phase::Admitting(_)) => self.read_behind_head(key, bytes, now),
             Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => self.read_messages(key, bytes, now),
             Some(Phase::Labs(_)) => self.labs_received(key, bytes, now),
+            Some(Phase::Chat(_)) => self.chat_received(key, bytes, now),
             Some(Phase::Over) => self.read_behind_handoff(conn, bytes),
             Some(Phase::Closing { .. } | Phase::Lingering) | None => {}
         }
@@ -92,6 +93,7 @@ impl Engine {
             Phase::Presence(_) => self.presence_event(key, presence::Event::TimerFired, now),
             Phase::Quiz(_) => self.quiz_event(key, quiz::Event::TimerFired, now),
             Phase::Labs(_) => self.labs_event(key, labs::Event::TimerFired, now),
+            Phase::Chat(_) => self.chat_event(key, chat::Event::TimerFired, now),
             Phase::Admitting(_) => self.deny(key, quiz::Denial::Unavailable, now),
             Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
             Phase::Echo | Phase::Over => {}
@@ -111,7 +113,7 @@ impl Engine {
             Some(Phase::Head(_)) => self.cut(key, now),
             Some(Phase::Admitting(_)) => self.deny(key, quiz::Denial::Unavailable, now),
             Some(Phase::Labs(_)) => self.close_labs(key, now),
-            Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => {
+            Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_) | Phase::Chat(_)) => {
                 self.unlisten(key);
                 self.send_close(key, CloseReason::Restart);
                 self.part(key, false, now);
@@ -157,6 +159,7 @@ impl Engine {
             Some(Phase::Presence(_)) => self.presence_event(key, presence::Event::Gone, now),
             Some(Phase::Quiz(_)) => self.quiz_event(key, quiz::Event::Gone, now),
             Some(Phase::Labs(_)) => self.labs_event(key, labs::Event::Gone, now),
+            Some(Phase::Chat(_)) => self.chat_event(key, chat::Event::Gone, now),
             Some(Phase::Admitting(_)) => self.strays(key),
             Some(Phase::Head(_) | Phase::Echo | Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
         }
@@ -197,6 +200,7 @@ impl Engine {
                     Some(place @ (SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer | SocketApi::Follower, _)) => {
                         self.admit_to_labs(key, place, &request, bytes, now);
                     }
+                    Some((SocketApi::Chat, name)) => self.open_chat(key, name, &request, bytes, now),
                     Some((SocketApi::Presence, _)) => {
                         self.accept_upgrade(key, &request, None);
                         self.open_presence(key, now);
@@ -293,9 +297,8 @@ impl Engine {
                     Event::Close(_) => peer_closed = true,
                 }
             }),
-            Phase::Head(_) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Closing { .. } | Phase::Lingering | Phase::Over => {
-                return;
-            }
+            Phase::Head(_) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) => return,
+            Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
         };
         self.apply(key, now);
         self.apply_quiz(key, now);

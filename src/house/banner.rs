@@ -55,6 +55,10 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Show
                         "  labs       http://{place}/api/v1/sessions, …\n             ws://{place}/agent/ws, /vnc-viewer/…"
                     )
                 }
+                Api::Chat => {
+                    tries += &try_chat(&place);
+                    writeln!(text, "  chat       http://{place}/api/v1/sessions/, …\n             ws://{place}/ws/sessions/…")
+                }
                 Api::Internal => writeln!(text, "  internal   http://{place}/metrics, /livez, /readyz, /api/v1/…"),
             };
         }
@@ -92,6 +96,14 @@ fn try_labs(first: Option<&FirstPassword>, place: &str, program: &str, eyes: boo
         Some(_) => format!("\n  Labs' first admin:   {FIRST_ADMIN}; set its password: {program} user passwd {FIRST_ADMIN}\n"),
         None => format!("\n  Users of labs:       {program} user --help\n"),
     }
+}
+
+/// How to sign in to chat: with the address of a user of labs.
+fn try_chat(place: &str) -> String {
+    format!(
+        "\n  Talk to an agent:    curl http://{place}/api/v1/auth/login -d \
+         '{{\"email\":\"{FIRST_ADMIN}@localhost\",\"password\":\"…\"}}'\n"
+    )
 }
 
 /// A token of the house's own, where it believes itself.

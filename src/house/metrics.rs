@@ -70,6 +70,7 @@ impl Snapshot {
         snapshot.engines(engines);
         snapshot.quizzes(engines);
         snapshot.labs(engines);
+        snapshot.chat(engines);
         snapshot.shells(shells);
         snapshot.store(store);
         snapshot
@@ -187,6 +188,27 @@ impl Snapshot {
         each("homeroom_labs_keeping", "Requests that wait for a record of labs", Gauge, &|c| c.labs_keeping.read());
         each("homeroom_labs_windows", "Windows of limits that are counted", Gauge, &|c| c.labs_windows.read());
         self.registry(engines);
+    }
+
+    fn chat(&mut self, engines: &[Arc<Counters>]) {
+        use MetricType::{Counter, Gauge};
+        let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
+            self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
+        };
+        each("homeroom_chat_messages", "Messages said on sockets of chat", Counter, &|c| c.chat_messages.read());
+        each("homeroom_chat_http_answers", "Answers that ended and were waited for over HTTP", Counter, &|c| c.chat_ends.read());
+        each("homeroom_chat_sockets", "Sockets of chat", Gauge, &|c| c.chat_sockets.read());
+        each("homeroom_chat_followers", "Requests that wait for an answer", Gauge, &|c| c.chat_followers.read());
+        each("homeroom_chat_sessions", "Sessions in memory at home on the shard", Gauge, &|c| c.chat_sessions.read());
+        each("homeroom_chat_answers", "Answers that run in sessions at home on the shard", Gauge, &|c| c.chat_answers.read());
+        each("homeroom_chat_approvals", "Approvals that nobody has decided, at home on the shard", Gauge, &|c| {
+            c.chat_approvals.read()
+        });
+        each("homeroom_chat_writing", "Changes on their way to disk, of sessions at home on the shard", Gauge, &|c| {
+            c.chat_writing.read()
+        });
+        each("homeroom_models_played", "Answers of the built-in agent under way", Gauge, &|c| c.models_played.read());
+        each("homeroom_models_asked", "Requests to models and tools under way", Gauge, &|c| c.models_asked.read());
     }
 
     /// What the registry alone knows, on the shard that is its home: the others have nothing to add.

@@ -1,10 +1,12 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
+mod agents;
 pub mod banner;
 mod labs;
 mod metrics;
 mod rest;
 mod rules;
+mod runs;
 mod shift;
 mod sink;
 
@@ -16,6 +18,7 @@ use crate::{
     config::Settings,
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
+    protocols::chat::record::Sweep,
     realtime::StoreFault,
     runtime::{self, BootFault, Clock, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
@@ -42,6 +45,8 @@ pub enum HouseFault {
     Quizzes(StoreFault),
     /// The records were opened, but those of labs could not be read, or what they begin with not be written.
     Labs(StoreFault),
+    /// The records were opened, but what chat had not finished could not be ended.
+    Chat(StoreFault),
     /// The first admin has no password.
     Password(PasswordFault),
     /// Threads, sockets, rings.
@@ -66,6 +71,12 @@ impl fmt::Display for HouseFault {
             }
             HouseFault::Labs(StoreFault::Failed) => {
                 f.write_str("the records of labs cannot be read or written: is the disk full?")
+            }
+            HouseFault::Chat(StoreFault::Busy) => {
+                f.write_str("another process holds the records, so those of chat cannot be written")
+            }
+            HouseFault::Chat(StoreFault::Failed) => {
+                f.write_str("the records of chat cannot be read or written: is the disk full?")
             }
             HouseFault::Password(fault) => write!(f, "the first admin of labs: {fault}"),
             HouseFault::Boot(fault) => fault.fmt(f),
@@ -109,6 +120,10 @@ pub fn serve_until_stopped(
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
     let labs::Beginning { loaded, revoked, first_password } = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
+    let broken_off = store.sweep_chat(Sweep { at: Clock::started_now().now().wall }).map_err(HouseFault::Chat)?;
+    if broken_off > 0 {
+        tracing::info!(answers = broken_off, "answers that the last stop broke off are marked as incomplete");
+    }
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let shards = house.shards();
     let plan =
@@ -131,6 +146,7 @@ pub fn serve_until_stopped(
                 store: store.clone(),
                 bridge: bridge.clone(),
                 services: house.services.clone(),
+                outside: house.outside.clone(),
                 post: seat.post.clone(),
                 stopper: stopper.clone(),
             };
@@ -146,7 +162,7 @@ pub fn serve_until_stopped(
                 passwords: passwords.clone(),
                 labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
             };
-            let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener))).collect();
+            let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
             let (seats, rules) = (limits.seats.clone(), house.rules.clone());
             let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
@@ -176,12 +192,17 @@ pub fn serve_until_stopped(
 
 fn limits(settings: &Settings, connections: usize) -> Limits {
     let message = settings.websocket.max_message.bytes();
+    // Every character escaped as \u and four digits, files in base64, and what stands around them.
+    let said = settings.chat.max_content * 6 + settings.chat.max_attachment.bytes() / 3 * 4 + message;
     Limits {
         seats: crate::engine::Seats::new(connections),
         handshake_timeout: settings.websocket.handshake_timeout,
         close_timeout: settings.websocket.close_timeout,
         outbox_bytes: settings.websocket.outbox.bytes(),
         owner_outbox_bytes: settings.quiz.outbox.bytes(),
+        // An answer that runs is told whole to one who comes late, and may double as JSON.
+        chat_outbox_bytes: settings.websocket.outbox.bytes() + 2 * settings.chat.max_answer.bytes(),
+        chat_websocket: crate::websocket::Limits { frame: said, message: said },
         websocket: crate::websocket::Limits { frame: message, message },
         ..Limits::default()
     }

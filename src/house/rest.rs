@@ -1,5 +1,6 @@
 //! The contracts of REST, fulfilled: homes are asked by letters, records and services by the bridge.
 
+mod chat;
 mod console;
 mod labs;
 mod quiz;
@@ -35,7 +36,7 @@ pub(super) struct Rest {
 }
 
 /// The routes of one listener.
-pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
+pub(super) fn table(listener: &config::Listener, house: &House) -> Table<Rest> {
     let mut serves = listener.serves.clone();
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
@@ -43,6 +44,7 @@ pub(super) fn table(listener: &config::Listener) -> Table<Rest> {
         Api::Presence => table.with(prefix, presence::routes()),
         Api::Quiz => table.with(prefix, http::quiz::routes()),
         Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
+        Api::Chat => table.with_gate(prefix, http::chat::routes(&house.rules.chat), http::chat::gate()),
         Api::Internal => {
             [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes(), http::console::routes()]
                 .into_iter()

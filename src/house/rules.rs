@@ -1,13 +1,14 @@
 //! From settings to what the shards share: keys read, issuers and permission services made, routes laid out. Every fault at once.
 
+use super::agents::{self, Outside};
 use crate::{
     auth::{
-        Actions, AgentKey, Algorithm, Authority, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey, SigningKey,
-        UserKey,
+        Actions, AgentKey, Algorithm, Authority, CallerKey, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey,
+        SigningKey, UserKey,
     },
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
-    engine::{Counters, Entrance, LABS_SOCKETS, Rules, SocketApi},
-    protocols::{labs, presence, quiz},
+    engine::{CHAT_SOCKET, Counters, Entrance, LABS_SOCKETS, Rules, SocketApi},
+    protocols::{chat, labs, presence, quiz},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
@@ -16,6 +17,12 @@ use std::{collections::BTreeMap, fmt, sync::Arc, thread};
 /// Something that the settings name and that cannot be had.
 #[derive(Debug)]
 pub struct Fault(String);
+
+impl Fault {
+    pub(super) fn new(message: String) -> Fault {
+        Fault(message)
+    }
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,6 +40,7 @@ pub struct House {
     /// Signs the tokens of owners who sign in here: where the house believes only itself.
     pub(super) sign_in: Option<SigningKey>,
     pub(super) services: Arc<[PermissionService]>,
+    pub(super) outside: Outside,
     pub(super) ring: Arc<HashRing>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) seed: u64,
@@ -49,9 +57,11 @@ impl House {
         let labs_key = users_key(settings).map_err(|fault| faults.push(fault));
         let agent_key = agent_key(settings).map_err(|fault| faults.push(fault));
         let sign_in = own_key(&settings.quiz.issuers).map_err(|fault| faults.push(fault));
+        let callers = callers_key(settings).map_err(|fault| faults.push(fault));
+        let (catalog, outside) = agents::furnish(settings, &mut faults);
         let seed = seed().map_err(|fault| faults.push(fault));
-        let (Some(students), Some(owners), Ok(session), Ok(labs_key), Ok(agent_key), Ok(sign_in), Ok(seed), true) =
-            (students, owners, session, labs_key, agent_key, sign_in, seed, faults.is_empty())
+        let (Some(students), Some(owners), Ok(session), Ok(labs_key), Ok(agent_key), Ok(callers), Ok(sign_in), Ok(seed), true) =
+            (students, owners, session, labs_key, agent_key, callers, sign_in, seed, faults.is_empty())
         else {
             return Err(faults);
         };
@@ -68,6 +78,9 @@ impl House {
             labs_users: labs_key,
             labs_agents: agent_key,
             labs: labs_settings(settings),
+            callers,
+            catalog: Arc::new(catalog),
+            chat: chat_settings(settings),
             show_shard: settings.test.endpoints,
         };
         Ok(House {
@@ -76,6 +89,7 @@ impl House {
             rules: Arc::new(rules),
             sign_in,
             services: services.into(),
+            outside,
             ring: Arc::new(HashRing::new(shards)),
             counters: (0..shards).map(|_| Arc::default()).collect(),
             seed,
@@ -126,6 +140,12 @@ pub fn users_key(settings: &Settings) -> Result<UserKey, Fault> {
     let file = settings.users_key_file();
     let secret = keys::load_or_create(&file).map_err(|error| Fault(error.to_string()))?;
     UserKey::new(&secret).map_err(|flaw| Fault(format!("{}: {flaw}", file.display())))
+}
+
+fn callers_key(settings: &Settings) -> Result<CallerKey, Fault> {
+    let file = settings.callers_key_file();
+    let secret = keys::load_or_create(&file).map_err(|error| Fault(error.to_string()))?;
+    CallerKey::new(&secret).map_err(|flaw| Fault(format!("{}: {flaw}", file.display())))
 }
 
 fn agent_key(settings: &Settings) -> Result<Option<AgentKey>, Fault> {
@@ -197,6 +217,10 @@ fn entrance(listener: &config::Listener, test_endpoints: bool) -> Entrance {
             }
             Api::Quiz => sockets.push((format!("{prefix}/ws"), SocketApi::Quiz)),
             Api::Labs => sockets.extend(LABS_SOCKETS.map(|(path, api)| (format!("{prefix}{path}"), api))),
+            Api::Chat => {
+                let (path, api) = CHAT_SOCKET;
+                sockets.push((format!("{prefix}{path}"), api));
+            }
             Api::Internal => {}
         }
     }
@@ -258,6 +282,35 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
     }
 }
 
+fn chat_settings(settings: &Settings) -> chat::Settings {
+    let own = &settings.chat;
+    chat::Settings {
+        auth_timeout: own.auth_timeout,
+        session_expiry: own.session_expiry,
+        approval_expiry: own.approval_expiry,
+        max_waiting: own.max_waiting,
+        max_content_chars: own.max_content,
+        max_attachments: own.max_attachments,
+        max_attachment_bytes: own.max_attachment.bytes(),
+        context_messages: own.context_messages,
+        context_bytes: own.context.bytes(),
+        max_answer_bytes: own.max_answer.bytes(),
+        keep_timeout: settings.store.acquire_timeout,
+        stream_comment: own.stream_comment,
+        ping_interval: own.ping_interval,
+        pong_timeout: own.pong_timeout,
+        default_agent: own.default_agent.as_str().into(),
+        // Where nobody is configured, any name is as good as another.
+        any_agent: settings.agents.is_empty(),
+        logins_a_minute: own.logins_a_minute,
+        creations_a_minute: own.creations_a_minute,
+        messages_a_minute: own.messages_a_minute,
+        streams_a_minute: own.streams_a_minute,
+        looks_a_minute: own.looks_a_minute,
+        lists_a_minute: own.lists_a_minute,
+    }
+}
+
 fn shards(settings: &Settings) -> u16 {
     let cores = || thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
     if settings.shards == 0 { cores() } else { settings.shards }
@@ -285,6 +338,11 @@ mod tests {
     #[test]
     fn the_default_settings_of_labs_are_those_of_the_contract() {
         assert_eq!(labs_settings(&settings(Layers::default())), labs::Settings::default());
+    }
+
+    #[test]
+    fn the_default_settings_of_chat_are_those_of_the_contract() {
+        assert_eq!(chat_settings(&settings(Layers::default())), chat::Settings::default());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An engine at work: its questions go to the store and the bridge, and the shell drives it.
 
+use super::{agents::Outside, runs::Runs};
 use crate::{
     bridge::Bridge,
     engine::{Answer, Engine, Letter, Output, Question, port::Listener},
@@ -16,6 +17,7 @@ pub(super) struct Asked {
     pub(super) store: Arc<dyn Store>,
     pub(super) bridge: Bridge,
     pub(super) services: Arc<[PermissionService]>,
+    pub(super) outside: Outside,
     /// The way back from the bridge.
     pub(super) post: Post<Answer>,
     /// Told when the sockets are closed, so that REST ends too.
@@ -27,13 +29,15 @@ pub(super) struct Shift {
     pub(super) engine: Engine,
     id: ShardId,
     asked: Asked,
+    runs: Runs,
     /// Answers that were there at once: the store had no place.
     refusals: Vec<Answer>,
 }
 
 impl Shift {
     pub(super) fn new(engine: Engine, id: ShardId, asked: Asked) -> Shift {
-        Shift { engine, id, asked, refusals: Vec::new() }
+        let runs = Runs::new(id, asked.bridge.clone(), asked.post.clone(), asked.outside.clone());
+        Shift { engine, id, asked, runs, refusals: Vec::new() }
     }
 
     fn put(&mut self, question: Question) {
@@ -62,6 +66,23 @@ impl Shift {
                     post.post(id, [Answer::Loaded { quiz, result }]);
                 });
             }
+            Question::KeepChat { ticket, change } => {
+                if let Err(fault) = self.asked.store.keep_chat(Ticket { shard: self.id, token: ticket }, change) {
+                    self.refusals.push(Answer::ChatKept { ticket, result: Err(fault) });
+                }
+            }
+            Question::LoadSession(load) => {
+                let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
+                let bridge = self.asked.bridge.clone();
+                self.asked.bridge.run(async move {
+                    let session = load.session;
+                    let result = bridge.call_long(move || store.load_session(load)).await.unwrap_or(Err(StoreFault::Busy));
+                    post.post(id, [Answer::SessionLoaded { session, result }]);
+                });
+            }
+            Question::Model { run, prompt } => self.refusals.extend(self.runs.ask(run, prompt)),
+            Question::Tool { run, tool, arguments } => self.refusals.extend(self.runs.call(run, &tool, arguments)),
+            Question::StopRun { run } => self.runs.stop(run),
             Question::Permission { conn, question } => {
                 let Some(service) = self.asked.services.get(usize::from(question.service.0)).cloned() else {
                     return self.refusals.push(Answer::Permission { conn, allowed: None });
@@ -108,6 +129,7 @@ impl Shard for Shift {
     }
 
     fn answer(&mut self, answer: Answer, now: Now) {
+        self.runs.note(&answer);
         self.engine.answer(answer, now);
     }
 

@@ -28,8 +28,9 @@ impl Sink for ShardSink {
                 store::Answer::Entered(Entered { ticket, result }) => Some(Answer::Entered { ticket: ticket.token, result }),
                 store::Answer::Kept { ticket, result } => Some(Answer::Kept { ticket: ticket.token, result }),
                 store::Answer::LabsKept { ticket, result } => Some(Answer::LabsKept { ticket: ticket.token, result }),
+                store::Answer::ChatKept { ticket, result } => Some(Answer::ChatKept { ticket: ticket.token, result }),
                 // No shard asks for these yet.
-                store::Answer::ChatKept { .. } | store::Answer::TasksKept { .. } => None,
+                store::Answer::TasksKept { .. } => None,
             });
             post.post(batch[0].ticket().shard, answers);
         }

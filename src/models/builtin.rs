@@ -18,6 +18,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
+/// What the built-in agent is called where a model is named.
+pub const BUILTIN_MODEL: &str = "builtin";
+
 /// The most that `/count` counts to.
 pub const MAX_COUNT: u32 = 10_000;
 

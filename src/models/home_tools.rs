@@ -7,6 +7,9 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// What they are called.
+pub const HOME_TOOLS: [&str; 2] = ["calculator", "search"];
+
 /// What a search gives at most.
 pub const MAX_HITS: usize = 10;
 const EXCERPT_CHARS: usize = 200;

@@ -12,7 +12,9 @@ pub mod run;
 pub mod schema;
 pub mod talk;
 
+pub use builtin::BUILTIN_MODEL;
 pub use catalog::{Agent, Backend, Catalog, Model, Tool};
+pub use home_tools::HOME_TOOLS;
 pub use run::Run;
 pub use schema::Schema;
 pub use talk::{Fault, Prompt, Stop, ToolCall, ToolOutcome, Usage, Utterance, Word};

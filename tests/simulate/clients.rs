@@ -5,7 +5,7 @@ use crate::{
     quiz::{clients::Talk, sockets::Bearer},
 };
 use homeroom::{
-    auth::{Algorithm, Claims, Secret, SigningKey},
+    auth::{Algorithm, Claims, Secret, SigningKey, UserKey},
     realtime::{ClassroomId, UnixMicros},
 };
 use std::{
@@ -18,6 +18,11 @@ pub(crate) const EPOCH: UnixMicros = UnixMicros(1_700_000_000_000_000);
 pub(crate) const SUBJECTS: usize = 3;
 const AUDIENCES: [&str; 3] = ["school", "asked", "closed"];
 const LABELS: [&str; 2] = ["web", "app"];
+
+/// Signs the tokens of users of labs.
+pub(crate) fn user_key() -> UserKey {
+    UserKey::new(&Secret::new(SECRET)).expect("the secret is long enough")
+}
 
 /// One agent in one room: what can exist once.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -83,5 +83,11 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::LabsReply { number, reply } => Letter::LabsReply { number: *number, reply: reply.clone() },
         Letter::Revoked { from, telling, what } => Letter::Revoked { from: *from, telling: *telling, what: *what },
         Letter::RevokedHeard { telling } => Letter::RevokedHeard { telling: *telling },
+        Letter::ChatHome(letter) => Letter::ChatHome(letter.clone()),
+        Letter::ChatConnection(conn, letter) => Letter::ChatConnection(*conn, *letter),
+        Letter::ChatReply { number, reply } => Letter::ChatReply { number: *number, reply: reply.clone() },
+        Letter::ChatTold { number, told } => Letter::ChatTold { number: *number, told: told.clone() },
+        Letter::ChatCount { payee, payer, row } => Letter::ChatCount { payee: *payee, payer: *payer, row: *row },
+        Letter::ChatCounted { payee, counted } => Letter::ChatCounted { payee: *payee, counted: *counted },
     }
 }

@@ -91,6 +91,11 @@ impl World {
             }
             Question::Keep { ticket, record } => self.keep(shard, ticket, record),
             Question::KeepLabs { record, .. } => panic!("nobody is in the labs here, and {record:?} is to be kept"),
+            question @ (Question::KeepChat { .. }
+            | Question::LoadSession(_)
+            | Question::Model { .. }
+            | Question::Tool { .. }
+            | Question::StopRun { .. }) => panic!("nobody talks to agents here, and {question:?} is asked"),
             Question::Load(quiz) => self.load(shard, quiz),
             Question::Leave(leaving) => {
                 note!(self, "row {} leaves", leaving.session);

@@ -133,6 +133,8 @@ impl World {
             Letter::QuizReply { .. } | Letter::Key { .. } | Letter::KeyHeard { .. } => {}
             Letter::Registry(_) | Letter::LabsConnection(..) | Letter::Tunnel { .. } | Letter::LabsReply { .. } => {}
             Letter::Revoked { .. } | Letter::RevokedHeard { .. } => {}
+            Letter::ChatHome(_) | Letter::ChatConnection(..) | Letter::ChatReply { .. } => {}
+            Letter::ChatTold { .. } | Letter::ChatCount { .. } | Letter::ChatCounted { .. } => {}
         }
         let now = self.now;
         self.feed(to).letter(letter, now);

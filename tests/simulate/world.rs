@@ -1,7 +1,7 @@
 //! The world around the engines: what may happen in a run, when all must come to rest, and what must then be so. All of it obeys the dice.
 
 use crate::{
-    clients::{Client, EPOCH, SECRET},
+    clients::{Client, EPOCH, SECRET, user_key},
     dice::Dice,
     faults::Fault,
     model::{Model, Tally},
@@ -9,10 +9,10 @@ use crate::{
     quiz::{asks::QuizAsk, clients::session_key, sockets::Quizzes, store::Outside},
 };
 use homeroom::{
-    auth::{Algorithm, Authority, Issuer, Permissions, Rule, Secret, ServiceId, UserKey},
+    auth::{Algorithm, Authority, CallerKey, Issuer, Permissions, Rule, Secret, ServiceId},
     engine::{Birth, Counters, Engine, Entrance, Letter, Limits, Output, Rules, Seats, SocketApi},
     protocols::{
-        labs,
+        chat, labs,
         presence::{SessionError, Settings},
         quiz::{self, Denial, model::Reason},
     },
@@ -489,11 +489,9 @@ pub(crate) fn house(entrances: Vec<Entrance>) -> Rules {
         labs_users: user_key(),
         labs_agents: None,
         labs: labs::Settings::default(),
+        callers: CallerKey::new(&Secret::new(SECRET)).expect("the secret is long enough"),
         show_shard: false,
+        catalog: Arc::default(),
+        chat: chat::Settings::default(),
     }
-}
-
-/// Signs the tokens of users of labs.
-pub(crate) fn user_key() -> UserKey {
-    UserKey::new(&Secret::new(SECRET)).expect("the secret is long enough")
 }

@@ -11,7 +11,7 @@ mod unheard;
 use super::{Engine, Rules, asks::LabsAsks};
 use crate::{
     engine::Birth,
-    protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, Standings, record::Loaded},
+    protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, Standings, UserId, record::Loaded},
     realtime::{Moment, Now, UnixMicros, hash_ring::HashRing, table::Key},
 };
 use keeping::Keeping;
@@ -67,6 +67,12 @@ impl Labs {
             outcomes: Vec::new(),
             levels_at: birth.start,
         }
+    }
+
+    /// What the holder of a token is: whether an admin; none: they may nothing any more.
+    pub(super) fn standing(&self, token: Uuid, user: UserId) -> Option<bool> {
+        let may = !self.revoked.has(token) && !self.standings.is_barred(user);
+        may.then(|| self.standings.is_admin(user))
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {

@@ -47,6 +47,7 @@ impl Engine {
                 self.labs.standings.set(standing);
                 if standing.takes_away() {
                     self.end_sockets_of(standing.user, now);
+                    self.end_chats_of(standing.user, now);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Scripts: what clients say, what each of them must hear, in which order, and that nothing is left over.
 
+mod chat;
+mod chat_scripts;
 mod hostile;
 mod labs;
 mod labs_admission;

@@ -2,12 +2,15 @@
 
 use super::quizzes::{Library, session_key};
 use crate::{
-    auth::{AgentKey, Algorithm, Authority, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey},
+    auth::{
+        AgentKey, Algorithm, Authority, CallerKey, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey,
+    },
     engine::{
-        Answer, Birth, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Listener, Output, Question, Rules, SocketApi,
+        Answer, Birth, CHAT_SOCKET, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Listener, Output, Question, Rules,
+        RunId, SocketApi,
     },
     protocols::{
-        labs,
+        chat, labs,
         presence::{Settings, asks::Reply, record::StoreFault},
         quiz,
     },
@@ -24,6 +27,7 @@ pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
 pub(super) const LISTENER: Listener = Listener(0);
 pub(super) const QUIZ_LISTENER: Listener = Listener(1);
 pub(super) const LABS_LISTENER: Listener = Listener(2);
+pub(super) const CHAT_LISTENER: Listener = Listener(3);
 
 /// What a client hears, in words: "101", another status and its JSON,
 /// the text of a frame, "BINARY" with its length (the bytes are in [`World::streams`]), "PING",
@@ -53,6 +57,11 @@ pub(super) struct World {
     pub(super) labs: Vec<labs::record::Record>,
     /// What the store answers to that.
     pub(super) labs_fault: Option<StoreFault>,
+    /// What chat had written.
+    pub(super) sessions: super::chat::Shelf,
+    /// Models and tools behind HTTP that were asked, and which of these were stopped.
+    pub(super) runs: Vec<(usize, RunId)>,
+    pub(super) stopped: Vec<RunId>,
 }
 
 #[derive(Default)]
@@ -134,6 +143,7 @@ impl World {
                 Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
                 Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
                 Entrance { sockets: LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec() },
+                Entrance { sockets: vec![(CHAT_SOCKET.0.to_owned(), CHAT_SOCKET.1)] },
             ],
             authority: Authority::new([issuer.clone()]).unwrap(),
             permissions: Permissions::new([
@@ -147,6 +157,9 @@ impl World {
             labs_users: UserKey::new(&Secret::new(SECRET)).unwrap(),
             labs_agents,
             labs: labs::Settings::default(),
+            callers: CallerKey::new(&Secret::new(SECRET)).unwrap(),
+            catalog: super::chat::catalog(),
+            chat: chat::Settings::default(),
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
@@ -173,6 +186,9 @@ impl World {
             paused: Vec::new(),
             labs: Vec::new(),
             labs_fault: None,
+            sessions: super::chat::Shelf::default(),
+            runs: Vec::new(),
+            stopped: Vec::new(),
         }
     }
 
@@ -381,6 +397,18 @@ impl World {
                     let now = self.now;
                     self.engines[shard].answer(Answer::LabsKept { ticket, result }, now);
                 }
+                Question::KeepChat { ticket, change } => {
+                    moved = true;
+                    let (result, now) = (self.sessions.keep(*change), self.now);
+                    self.engines[shard].answer(Answer::ChatKept { ticket, result }, now);
+                }
+                Question::LoadSession(load) => {
+                    moved = true;
+                    let (result, now) = (Ok(self.sessions.load(load.session)), self.now);
+                    self.engines[shard].answer(Answer::SessionLoaded { session: load.session, result }, now);
+                }
+                Question::Model { run, .. } | Question::Tool { run, .. } => self.runs.push((shard, run)),
+                Question::StopRun { run } => self.stopped.push(run),
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
             }
         }

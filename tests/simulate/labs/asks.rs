@@ -2,8 +2,8 @@
 
 use super::{checks::OWNERS, world::Labs};
 use crate::{
-    clients::EPOCH,
-    world::{note, user_key},
+    clients::{EPOCH, user_key},
+    world::note,
 };
 use homeroom::{
     auth::UserClaims,

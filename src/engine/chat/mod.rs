@@ -1,0 +1,129 @@
+//! Chat, wired to the shard: its sockets, the sessions that have their home here, who waits for an answer over HTTP, and the limits.
+
+mod asks;
+mod home;
+mod seat;
+mod sockets;
+
+use super::{Birth, Engine, Rules, asks::Asks};
+use crate::{
+    protocols::chat::{Effect, Homes, Levels, MessageId, Outcome, Quotas, Reply, UserId, model::Caller},
+    realtime::{Counted, Moment, Now, UnixMicros, table::Key},
+};
+use asks::Followers;
+use home::Strays;
+use seat::Judge;
+pub(super) use seat::Seat;
+use smallvec::SmallVec;
+use std::{cell::Cell, collections::HashMap, time::Duration};
+use uuid::Builder;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// The homes' levels are counted anew no more often.
+const LEVELS_EVERY: Duration = Duration::from_secs(1);
+
+/// What a shard has of chat.
+pub(super) struct Chat {
+    homes: Homes,
+    quotas: Quotas,
+    asks: Asks<Reply>,
+    counts: Asks<Counted>,
+    followers: Followers,
+    strays: Strays,
+    ids: Ids,
+    /// Whose sockets are here.
+    watchers: HashMap<UserId, SmallVec<[Key; 2]>>,
+    sockets: usize,
+    effects: Vec<Effect>,
+    outcomes: Vec<Outcome>,
+    levels_at: Moment,
+}
+
+impl Chat {
+    pub(super) fn new(birth: Birth, rules: &Rules) -> Chat {
+        Chat {
+            homes: Homes::new(rules.chat.clone(), rules.catalog.clone(), birth.seed, birth.start),
+            quotas: Quotas::new(&rules.chat, birth.seed),
+            asks: Asks::default(),
+            counts: Asks::default(),
+            followers: Followers::default(),
+            strays: Strays::default(),
+            ids: Ids { seed: birth.seed, shard: birth.id.0, last: 0 },
+            watchers: HashMap::new(),
+            sockets: 0,
+            effects: Vec::new(),
+            outcomes: Vec::new(),
+            levels_at: birth.start,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.homes.next_deadline()
+    }
+
+    pub(super) fn timers(&self) -> usize {
+        self.homes.timers()
+    }
+}
+
+/// Ids of messages that are said on sockets. The seed is random, so no two starts and no two shards make the same.
+struct Ids {
+    seed: u64,
+    shard: u16,
+    last: u64,
+}
+
+impl Ids {
+    fn pair(&mut self) -> [MessageId; 2] {
+        [self.one(), self.one()]
+    }
+
+    fn one(&mut self) -> MessageId {
+        self.last += 1;
+        let mut name = [0; 10];
+        name[..2].copy_from_slice(&self.shard.to_be_bytes());
+        name[2..].copy_from_slice(&self.last.to_be_bytes());
+        Builder::from_random_bytes(xxh3_128_with_seed(&name, self.seed).to_be_bytes()).into_uuid()
+    }
+}
+
+impl Engine {
+    /// Whose token this is, if it is good at `now`.
+    pub fn caller(&self, token: &str, now: UnixMicros) -> Option<Caller> {
+        Judge { key: &self.rules.callers, labs: &self.labs, now, found: Cell::default() }.caller(token)
+    }
+
+    pub(super) fn draw_chat_levels(&mut self, now: Now) {
+        let (chat, counters) = (&mut self.chat, &self.counters);
+        counters.chat_sockets.set(chat.sockets);
+        counters.chat_followers.set(chat.followers.len());
+        counters.models_played.set(self.models.played());
+        counters.models_asked.set(self.models.asked());
+        if now.moment < chat.levels_at {
+            return;
+        }
+        chat.levels_at = now.moment + LEVELS_EVERY;
+        let Levels { sessions, answers, approvals, writing } = chat.homes.levels();
+        counters.chat_sessions.set(sessions);
+        counters.chat_answers.set(answers);
+        counters.chat_approvals.set(approvals);
+        counters.chat_writing.set(writing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_ids_are_alike() {
+        let ids = |seed, shard| {
+            let mut ids = Ids { seed, shard, last: 0 };
+            (0..500).flat_map(move |_| ids.pair()).collect::<Vec<_>>()
+        };
+        let all: Vec<MessageId> = [(1, 0), (1, 1), (2, 0)].into_iter().flat_map(|(seed, shard)| ids(seed, shard)).collect();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 3_000);
+        assert!(all.iter().all(|id| id.get_version_num() == 4));
+    }
+}
