@@ -127,7 +127,7 @@ class Homeroom(Server):
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
             "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
-            "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", *flags,
+            "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", "--listen.chat.bind", "127.0.0.1:0", *flags,
         ]
         self.log = data / "log"
         super().__init__(spawn(command, cores or run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))

@@ -44,7 +44,8 @@ impl Bridge {
         Ok((Bridge { errands: sender, long: Arc::new(Semaphore::new(LONG)) }, thread))
     }
 
-    /// Runs this there. Never blocks. Each waiting client has at most one errand, so their number is bounded by that of the connections.
+    /// Runs this there. Never blocks. Each waiting client has at most one errand, and each answer of an agent one besides its calls, so
+    /// that their number is bounded by those of connections and of sessions in memory.
     pub fn run(&self, errand: impl Future<Output = ()> + Send + 'static) {
         // A bridge that is gone means that the process ends.
         let _ = self.errands.send(Box::pin(errand));

@@ -112,7 +112,8 @@ impl Serving {
         let bind = |port: u16| format!("127.0.0.1:{port}");
         command.arg("serve").arg("--data-dir").arg(folder.join("server"));
         command.args(["--listen.presence.bind", &bind(arguments.port), "--listen.quiz.bind", &bind(0)]);
-        command.args(["--listen.internal.bind", &bind(arguments.internal_port), "--stop.drain", "0s"]);
+        command.args(["--listen.chat.bind", &bind(0), "--stop.drain", "0s"]);
+        command.args(["--listen.internal.bind", &bind(arguments.internal_port)]);
         let process =
             command.stdin(Stdio::null()).stdout(output.try_clone().map_err(failed)?).stderr(output).spawn().map_err(failed)?;
         Ok(Serving { process, log })

@@ -66,6 +66,7 @@ class House:
         self.shards = shards
         self.presence_port = PORTS.free()
         self.quiz_port = PORTS.free()
+        self.chat_port = PORTS.free()
         self.internal_port = PORTS.free()
         self.labs_port = self.presence_port  # as is the default
         self.process: subprocess.Popen | None = None
@@ -90,6 +91,7 @@ class House:
             "listen": {
                 "presence": {"bind": f"127.0.0.1:{self.presence_port}"},
                 "quiz": {"bind": f"127.0.0.1:{self.quiz_port}"},
+                "chat": {"bind": f"127.0.0.1:{self.chat_port}"},
                 "internal": {"bind": f"127.0.0.1:{self.internal_port}"},
             },
             "presence": {"issuers": issuers, "permissions": permissions},

@@ -34,6 +34,7 @@ def test_the_printed_settings_are_commented_valid_and_the_defaults(tmp_path):
     defaults = tomllib.loads(printed.stdout)
     assert defaults["listen"]["presence"]["bind"] == "127.0.0.1:8080"
     assert defaults["listen"]["quiz"]["bind"] == "127.0.0.1:8090"
+    assert defaults["listen"]["chat"]["bind"] == "127.0.0.1:8000"
     assert defaults["listen"]["internal"]["bind"] == "127.0.0.1:9090"
     assert defaults["presence"]["auth_timeout"] == "10s"
     config = tmp_path / "homeroom.toml"
@@ -84,9 +85,11 @@ async def test_tokens_are_made_one_a_line_and_let_in(build, room):
 
 async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp_path, room):
     class Embedded:
-        presence_port, quiz_port, internal_port, two_shards = PORTS.free(), PORTS.free(), PORTS.free(), (0, 0)
+        presence_port, quiz_port, chat_port, internal_port = (PORTS.free() for _ in range(4))
+        two_shards = (0, 0)
 
-    ports = [f"--listen.{api}.bind=127.0.0.1:{getattr(Embedded, f'{api}_port')}" for api in ("presence", "quiz", "internal")]
+    apis = ("presence", "quiz", "chat", "internal")
+    ports = [f"--listen.{api}.bind=127.0.0.1:{getattr(Embedded, f'{api}_port')}" for api in apis]
     for turn in range(2):  # the second start finds the keys of the first
         process = start(tmp_path, *ports)
         try:
