@@ -306,7 +306,7 @@ section! {
         pong_timeout: Duration = "2m";
         /// How often what a viewer does is written down as activity.
         activity_interval: Duration = "30s";
-        /// How much of a screen may wait for one viewer, and as much the other way. No message of a viewer is longer than half of it.
+        /// How much of a screen may wait for one viewer, and as much the other way. No message of a viewer is longer than a quarter of it.
         tunnel_window: Size = "1MiB";
         /// How much of a screen is kept for a viewer who is not there yet. No more than tunnel_window.
         early_bytes: Size = "64KiB";

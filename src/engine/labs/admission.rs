@@ -79,7 +79,7 @@ impl Engine {
         let conn = self.conn_id(key);
         let settings = &self.rules.labs;
         let machine = labs::Viewer::new((query.session, conn), user, now, settings, &mut self.labs.effects);
-        let message = settings.tunnel_window / 2;
+        let message = settings.tunnel_window / 4;
         // What an agent may have sent, what came before the viewer did, and their headers.
         let bound = settings.tunnel_window * 2 + settings.early_bytes + self.limits.outbox_bytes;
         let seat = Seat::new(Machine::Viewer(machine), session::Limits { frame: message, message }, bound);

@@ -251,13 +251,13 @@ fn what_a_viewer_said_before_it_left_reaches_the_agent_although_it_was_paused() 
 }
 
 #[test]
-fn a_viewers_message_is_bounded_by_half_a_window_and_an_agents_by_its_own() {
+fn a_viewers_message_is_bounded_by_a_quarter_of_a_window_and_an_agents_by_its_own() {
     let mut world = World::new(1);
     let (agent, viewer, proxy) = watched(&mut world, 0, None);
-    world.bytes(viewer, &long(2, &vec![7; WINDOW / 2]));
+    world.bytes(viewer, &long(2, &vec![7; WINDOW / 4]));
     world.run();
-    assert_eq!(told(&mut world, agent).0.len(), WINDOW / 2);
-    world.bytes(viewer, &long(2, &vec![7; WINDOW / 2 + 1])[..14]);
+    assert_eq!(told(&mut world, agent).0.len(), WINDOW / 4);
+    world.bytes(viewer, &long(2, &vec![7; WINDOW / 4 + 1])[..14]);
     assert_eq!(world.take_heard(viewer), ["CLOSE 1009", "FIN"]);
     world.bytes(agent, &long(2, &data(proxy, &vec![7; 512 << 10]))[..14]);
     let heard = world.take_heard(agent);

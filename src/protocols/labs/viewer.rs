@@ -18,7 +18,8 @@ pub const CHUNK_BYTES: usize = 32 << 10;
 /// Pieces that are smaller are put together while the socket is busy: a window of single bytes would take a hundred times its size.
 pub(super) const SMALL_BYTES: usize = 4 << 10;
 
-/// The state machine of one viewer's connection. Its messages must not be longer than half of [`Settings::tunnel_window`].
+/// The state machine of one viewer's connection. Its messages must not be longer than a quarter of
+/// [`Settings::tunnel_window`].
 #[derive(Debug)]
 pub struct Viewer {
     session: SessionId,
@@ -312,9 +313,9 @@ impl Viewer {
     }
 }
 
-/// Who has less is not read: a receive may end a message of half a window, and bring as much again of others.
+/// Who has less is not read: a receive may end a message of a quarter of a window, and bring as much again of others.
 fn wanted_room(settings: &Settings) -> usize {
-    settings.tunnel_window / 4 * 3
+    settings.tunnel_window / 2
 }
 
 fn farewell(why: ViewOver) -> Farewell {

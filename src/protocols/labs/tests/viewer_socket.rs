@@ -178,9 +178,9 @@ fn small_pieces_wait_together_for_a_busy_socket() {
 #[test]
 fn a_viewer_that_sends_too_fast_is_not_read() {
     let mut bench = watching();
-    assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 25]))).len(), 1);
+    assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 50]))).len(), 1);
     assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 1])))[1..], [Effect::Pause]);
-    assert_eq!(bench.machine.room(), 74);
+    assert_eq!(bench.machine.room(), 49);
     assert_eq!(bench.event(Event::Binary(Chunk::copied(&[0; 9]))).len(), 1, "it was read already");
     assert_eq!(bench.agent(TunnelWord::Credit(9)), []);
     assert_eq!(bench.agent(TunnelWord::Credit(1)), [Effect::Resume]);
