@@ -1,9 +1,11 @@
 //! Folders of sessions: home, log and sockets, each with the rights of whoever runs there.
 //!
-//!     data_dir/homes/<user>              a user's home, mode 0700
-//!     data_dir/sessions/<id>/home        a session's own home
-//!     data_dir/sessions/<id>/run         sockets, and the key to its X display
-//!     data_dir/sessions/<id>/log, log.1  what its processes print; the agent's
+//! ```text
+//! data_dir/homes/<user>              a user's home, mode 0700
+//! data_dir/sessions/<id>/home        a session's own home
+//! data_dir/sessions/<id>/run         sockets, and the key to its X display
+//! data_dir/sessions/<id>/log, log.1  what its processes print; the agent's
+//! ```
 
 use super::{machine::Account, settings::Settings};
 use crate::desks::Wanted;
