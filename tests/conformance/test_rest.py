@@ -34,7 +34,7 @@ async def test_ws_without_an_upgrade_is_refused_in_text(house, http):
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-UNKNOWN = ["/", "/nothing", "/api/v1/classrooms", "/api/v2/counters/agent", "/metrics", "/livez", "/api/v1/sessions"]
+UNKNOWN = ["/", "/nothing", "/api/v1/classrooms", "/api/v2/counters/agent", "/metrics", "/livez"]
 
 
 @pytest.mark.parametrize("path", UNKNOWN)
