@@ -139,7 +139,7 @@ fn a_saturating_broadcast_publishes_as_fast_as_it_is_heard() {
 #[test]
 fn one_lost_delivery_fails_a_broadcast() {
     let stub = Stub::start(Faults { drop_delivery_every: 250, ..Faults::default() });
-    let run = run("broadcast", stub.server(), "--students 30 --classrooms 3 --publish-rate 60 --for 500ms --timeout 1s");
+    let run = run("broadcast", stub.server(), "--students 30 --classrooms 3 --publish-rate 60 --for 500ms --timeout 4s");
     run.assert_failed();
     assert_eq!((run.count("owed"), run.count("delivered")), (300, 299), "{}", run.summary);
     assert!(run.broken_checks().contains(&"deliveries and what the server says it dropped"), "{}", run.summary);
