@@ -25,10 +25,7 @@ pub(super) type Known = (Caller, Option<Uuid>);
 impl Engine {
     /// Somebody asks for the socket of tasks, in a complete head.
     pub(in crate::engine) fn admit_to_tasks(&mut self, key: Key, request: &Upgrade<'_>, read: &[u8], now: Now) {
-        let known = match token(request.query, read) {
-            None => Err(Denial::NoToken),
-            Some(token) => self.known(&token, now.wall).ok_or(Denial::BadToken),
-        };
+        let known = token(request.query, read).and_then(|token| self.known(&token, now.wall).ok_or(Denial::BadToken));
         match known {
             Ok(known) => self.open_tasks(key, known, request, read, now),
             Err(denial) => self.refuse_to_tasks(key, denial, now),
@@ -61,9 +58,11 @@ fn guest(rules: &Rules, token: &str, now: UnixMicros) -> Option<Guest> {
 }
 
 /// That of the query; where there is none, that of the header.
-fn token<'a>(query: Option<&'a str>, head: &'a [u8]) -> Option<Cow<'a, str>> {
-    query::parameter(query, "token").or_else(|| {
-        let (scheme, token) = upgrade::header_of(head, AUTHORIZATION)?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case(SCHEME).then_some(Cow::Borrowed(token.trim()))
-    })
+fn token<'a>(query: Option<&'a str>, head: &'a [u8]) -> Result<Cow<'a, str>, Denial> {
+    if let Some(token) = query::parameter(query, "token") {
+        return Ok(token);
+    }
+    let shown = upgrade::header_of(head, AUTHORIZATION).ok_or(Denial::NoToken)?;
+    let (scheme, token) = shown.split_once(' ').ok_or(Denial::BadToken)?;
+    if scheme.eq_ignore_ascii_case(SCHEME) { Ok(token.trim().into()) } else { Err(Denial::BadToken) }
 }

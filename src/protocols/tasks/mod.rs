@@ -33,7 +33,7 @@ pub use admission::Denial;
 pub use asks::{Ask, Home, Reply};
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Levels};
-pub use letters::{FromHome, News, ToExecution, ToTask, ToUser};
+pub use letters::{About, Channel, FromHome, News, ToExecution, ToTask, ToUser};
 pub use model::{ExecutionId, TaskId, UserName};
 pub use outcome::{Outcome, Piece};
 pub use settings::Settings;
