@@ -166,6 +166,6 @@ pub struct Counters {
     pub models_asked: Count,
     /// Level: timers set.
     pub timers: Count,
-    /// Level: topics with listeners here.
+    /// Level: topics, and channels of tasks, with listeners here.
     pub topics: Count,
 }

@@ -366,7 +366,7 @@ impl Engine {
         self.counters.entering.set(self.homes.entering());
         let homes = self.homes.timers() + self.quizzes.timers() + self.chat.timers() + self.tasks.timers();
         self.counters.timers.set(self.wheel.len() + homes);
-        self.counters.topics.set(self.topics.len());
+        self.counters.topics.set(self.topics.len() + self.tasks.channels());
         let (quizzes, attempts) = self.quizzes.population();
         self.counters.quizzes.set(quizzes);
         self.counters.attempts.set(attempts);

@@ -15,6 +15,11 @@ impl Listeners {
         Listeners(HashMap::with_hasher(FixedState::with_seed(seed)))
     }
 
+    /// How many channels are listened to.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn add(&mut self, channel: Channel, slot: u32) {
         self.0.entry(channel).or_default().insert(slot);
     }
@@ -44,10 +49,10 @@ mod tests {
         let anna = || Channel::Of("anna".into());
         [(anna(), 7), (anna(), 3), (Channel::All, 5), (anna(), 7)].into_iter().for_each(|(to, slot)| listeners.add(to, slot));
         assert_eq!(listeners.of(&anna()).collect::<Vec<_>>(), [3, 7]);
-        assert_eq!(listeners.of(&Channel::Status).count(), 0);
+        assert_eq!((listeners.of(&Channel::Status).count(), listeners.len()), (0, 2));
         for (channel, slot) in [(anna(), 7), (Channel::All, 3), (anna(), 3), (Channel::Status, 1), (Channel::All, 5)] {
             listeners.remove(channel, slot);
         }
-        assert!(listeners.0.is_empty());
+        assert_eq!(listeners.len(), 0);
     }
 }

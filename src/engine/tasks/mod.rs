@@ -66,6 +66,11 @@ impl Tasks {
     pub(super) fn timers(&self) -> usize {
         self.homes.timers()
     }
+
+    /// Channels with listeners here.
+    pub(super) fn channels(&self) -> usize {
+        self.listeners.len()
+    }
 }
 
 impl Engine {
