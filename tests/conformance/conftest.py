@@ -8,7 +8,7 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium")
+pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "model_stub")
 
 import client  # noqa: E402
 import labs  # noqa: E402
