@@ -8,12 +8,14 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium")
+pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "chat", "chat_examples", "event_source", "model_stub")
 
+import chat  # noqa: E402
 import client  # noqa: E402
 import labs  # noqa: E402
 import quiz  # noqa: E402
 from house import BINARY, House  # noqa: E402
+from model_stub import ModelStub  # noqa: E402
 from permission import PermissionService  # noqa: E402
 
 _numbers = itertools.count()
@@ -76,6 +78,7 @@ def build(tmp_path_factory, shards, permissions):
         return house
 
     yield start
+    client.hang_up()
     for house in houses:
         house.stop()
 
@@ -141,3 +144,67 @@ async def build_lab(build, http, name):
     yield start
     for lab in started:
         await lab.close()
+
+
+@pytest.fixture(scope="session")
+def shared_stub():
+    """The endpoint of this worker's models."""
+    stub = ModelStub()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def stub(shared_stub):
+    """It, with nothing asked and nothing prepared, and with the tools of `agents`."""
+    shared_stub.forget()
+    chat.settings(shared_stub)
+    return shared_stub
+
+
+@pytest.fixture(scope="session")
+def shared_agents(tmp_path_factory, permissions, shared_stub):
+    """Servers with agents by every model and with tools, by their number of shards."""
+    houses: dict[int, House] = {}
+
+    def started(shards: int) -> House:
+        if shards not in houses or houses[shards].process.poll() is not None:
+            houses[shards] = House(tmp_path_factory.mktemp("agents"), shards, permissions.url, chat.settings(shared_stub))
+            houses[shards].start()
+        return houses[shards]
+
+    yield started
+    for house in houses.values():
+        house.stop()
+
+
+@pytest.fixture
+def agents(shared_agents, shards, stub):
+    """The shared server with agents, which must live through the test."""
+    shared = shared_agents(shards)
+    yield shared
+    assert shared.process.poll() is None, "the server died in this test"
+
+
+@pytest.fixture
+def person(http, name):
+    """Makes people of a server whom nobody else knows: `person(house, "boris")`."""
+    return lambda house, stem="anna": chat.Person(house, http, name(stem))
+
+
+@pytest.fixture
+def anna(house, person):
+    """One of the shared server, which has the default settings."""
+    return person(house)
+
+
+@pytest.fixture
+def boris(house, person):
+    """Another one."""
+    return person(house, "boris")
+
+
+@pytest.fixture
+def pupil(agents, person):
+    """One of the shared server with agents."""
+    return person(agents, "pupil")

@@ -42,11 +42,15 @@ class Ports:
 PORTS = Ports()
 
 
-def toml(value: dict, path: tuple = ()) -> str:
-    """A settings file of nested tables. Plain values come first, as TOML wants it; a JSON string, number or list is a TOML one."""
-    plain = [f"{name} = {json.dumps(item)}" for name, item in value.items() if not isinstance(item, dict)]
-    head = [f"[{'.'.join(json.dumps(part) for part in path)}]"] if path and plain else []
-    tables = [toml(item, (*path, name)) for name, item in value.items() if isinstance(item, dict)]
+def toml(value: dict, path: tuple = (), brackets: str = "[]") -> str:
+    """A settings file of nested tables. Plain values come first, as TOML wants it; a JSON string, number or list is a TOML one. A list of
+    tables has one after the other."""
+    lists = {name: item for name, item in value.items() if isinstance(item, list) and item and isinstance(item[0], dict)}
+    nested = {name: item for name, item in value.items() if isinstance(item, dict)}
+    plain = [f"{name} = {json.dumps(item)}" for name, item in value.items() if name not in lists | nested]
+    head = [brackets[0] + ".".join(json.dumps(part) for part in path) + brackets[1]] if path and (plain or brackets != "[]") else []
+    tables = [toml(item, (*path, name)) for name, item in nested.items()]
+    tables += [toml(item, (*path, name), ("[[", "]]")) for name, items in lists.items() for item in items]
     return "\n".join([*head, *plain, *tables]) + "\n"
 
 
@@ -114,6 +118,11 @@ class House:
     def labs(self) -> str:
         """The labs listener."""
         return f"http://127.0.0.1:{self.labs_port}"
+
+    @property
+    def chat(self) -> str:
+        """The chat listener."""
+        return f"http://127.0.0.1:{self.chat_port}"
 
     @property
     def internal(self) -> str:

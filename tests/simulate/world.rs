@@ -493,5 +493,8 @@ pub(crate) fn house(entrances: Vec<Entrance>) -> Rules {
         show_shard: false,
         catalog: Arc::default(),
         chat: chat::Settings::default(),
+        tasks: Default::default(),
+        workflows: Arc::default(),
+        guests: None,
     }
 }
