@@ -8,13 +8,18 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "model_stub", "tasks", "tasks_examples")
+pytest.register_assert_rewrite(
+    "client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "chat", "chat_examples", "event_source",
+    "model_stub", "tasks", "tasks_examples",
+)
 
+import chat  # noqa: E402
 import client  # noqa: E402
 import labs  # noqa: E402
 import quiz  # noqa: E402
 import tasks  # noqa: E402
 from house import BINARY, House  # noqa: E402
+from model_stub import ModelStub  # noqa: E402
 from permission import PermissionService  # noqa: E402
 
 _numbers = itertools.count()
@@ -150,6 +155,61 @@ async def build_lab(build, http, name):
 
 
 @pytest.fixture(scope="session")
+def shared_stub():
+    """The endpoint of this worker's models."""
+    stub = ModelStub()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def stub(shared_stub):
+    """It, with nothing asked and nothing prepared, and with the tools of `agents`."""
+    shared_stub.forget()
+    chat.settings(shared_stub)
+    return shared_stub
+
+
+@pytest.fixture(scope="session")
+def shared_agents(tmp_path_factory, permissions, shared_stub):
+    """The servers with agents by every model and with tools."""
+    settings = chat.settings(shared_stub)
+    yield from houses_by_shards(lambda shards: House(tmp_path_factory.mktemp("agents"), shards, permissions.url, settings))
+
+
+@pytest.fixture
+def agents(shared_agents, shards, stub):
+    """The shared server with agents, which must live through the test."""
+    shared = shared_agents(shards)
+    yield shared
+    assert shared.process.poll() is None, "the server died in this test"
+
+
+@pytest.fixture
+def person(http, name):
+    """Makes people of a server whom nobody else knows: `person(house, role="admin")`."""
+    return lambda house, stem="anna", role="user": chat.Person(house, http, name(stem), role)
+
+
+@pytest.fixture
+def anna(house, person):
+    """One of the shared server, which has the default settings."""
+    return person(house)
+
+
+@pytest.fixture
+def boris(house, person):
+    """Another one."""
+    return person(house, "boris")
+
+
+@pytest.fixture
+def pupil(agents, person):
+    """One of the shared server with agents."""
+    return person(agents, "pupil")
+
+
+@pytest.fixture(scope="session")
 def endpoint_of_all():
     """The endpoint of a language model of this worker."""
     stub = tasks.Stub()
@@ -180,7 +240,7 @@ def office(shared_offices, shards, http, endpoint):
 
 
 @pytest.fixture
-def person(office):
+def clerk(office):
     """One who has no tasks yet."""
     return office.person()
 

@@ -120,6 +120,11 @@ class House:
         return f"http://127.0.0.1:{self.labs_port}"
 
     @property
+    def chat(self) -> str:
+        """The chat listener."""
+        return f"http://127.0.0.1:{self.chat_port}"
+
+    @property
     def internal(self) -> str:
         """The internal listener."""
         return f"http://127.0.0.1:{self.internal_port}"

@@ -17,11 +17,11 @@ MADE = [
 ]
 
 
-def _blocks() -> list[tuple[str, str, str, str]]:
-    """Heading, label, language and text of each."""
+def blocks(text: str) -> list[tuple[str, str, str, str]]:
+    """Heading, label, language and text of each block of a contract."""
     found, heading, label = [], "", ""
     fence, body = None, []
-    for line in TEXT.split("\n"):
+    for line in text.split("\n"):
         if fence is not None:
             if line.startswith("```"):
                 found.append((heading, label, fence, "\n".join(body)))
@@ -32,12 +32,12 @@ def _blocks() -> list[tuple[str, str, str, str]]:
             fence = line[3:]
         elif line.startswith("#"):
             heading, label = line.lstrip("# "), ""
-        elif bold := re.match(r"\*\*(?:\d+\. )?(.*?)\*\*(?::? ?\(?(\d+))?", line):
+        elif bold := re.match(r"\*\*(?:\d+\. )?(.*?):?\*\*(?::? ?\(?(\d+))?", line):
             label = bold[2] or bold[1]
     return found
 
 
-BLOCKS = _blocks()
+BLOCKS = blocks(TEXT)
 JSON = {(heading, label): json.loads(text) for heading, label, language, text in BLOCKS if language == "json"}
 
 
@@ -64,39 +64,40 @@ def plain(value):
     return value
 
 
-def _laid(expected, over: dict):
+def laid(expected, over: dict):
     """`expected` with other values under some names, however deep. A type asks for any value of its own."""
     if isinstance(expected, dict):
-        return {name: over[name] if name in over else _laid(item, over) for name, item in expected.items()}
+        return {name: over[name] if name in over else laid(item, over) for name, item in expected.items()}
     if isinstance(expected, list):
-        return [_laid(item, over) for item in expected]
+        return [laid(item, over) for item in expected]
     return expected
 
 
-def _compare(said, expected, place: str):
+def differences(said, expected, place: str) -> list[str]:
+    """Where they differ; of a type any value will do."""
     if isinstance(expected, type):
         return [] if type(said) is expected else [f"{place}: {said!r} is no {expected.__name__}"]
     if isinstance(expected, dict) and isinstance(said, dict):
         faults = [f"{place}.{name}: only the example has it" for name in expected.keys() - said.keys()]
         faults += [f"{place}.{name}: the example has it not" for name in said.keys() - expected.keys()]
         both = expected.keys() & said.keys()
-        return faults + [fault for name in both for fault in _compare(said[name], expected[name], f"{place}.{name}")]
+        return faults + [fault for name in both for fault in differences(said[name], expected[name], f"{place}.{name}")]
     if isinstance(expected, list) and isinstance(said, list) and len(said) == len(expected):
-        return [fault for index, pair in enumerate(zip(said, expected)) for fault in _compare(*pair, f"{place}[{index}]")]
+        return [fault for index, pair in enumerate(zip(said, expected)) for fault in differences(*pair, f"{place}[{index}]")]
     is_same = type(said) is type(expected) and said == expected
     return [] if is_same else [f"{place}: {said!r}, in the example {expected!r}"]
 
 
 def like(said, heading: str, label: str, **over):
     """Equal to an example, but for what is made anew each time and for what `over` lays upon it."""
-    faults = _compare(plain(said), plain(_laid(example(heading, label), over)), "")
+    faults = differences(plain(said), plain(laid(example(heading, label), over)), "")
     assert not faults, "\n".join([f"{heading}, {label}:", *faults])
 
 
 def refused_like(said, heading: str, label: str, **over):
     """An error equal to an example, and with all keys that the contract's form of errors has."""
-    expected = _laid(example(heading, label), over)
+    expected = laid(example(heading, label), over)
     named = {name: said.get(name) for name in expected}
-    faults = _compare(plain(named), plain(expected), "")
+    faults = differences(plain(named), plain(expected), "")
     assert not faults, "\n".join([f"{heading}, {label}:", *faults])
     assert set(example("Error Response Format", "")) <= set(said)

@@ -27,15 +27,15 @@ def is_whole(messages: list[dict], task: str):
     assert course[-1]["type"] == "task_completion" and {message["data"]["task_id"] for message in course} == {task}
 
 
-async def began(person) -> str:
+async def began(clerk) -> str:
     """A task that runs for a while."""
-    return (await person.good("POST", "/agents/code-agent/execute", {"task": "/count 60 5"}))["id"]
+    return (await clerk.good("POST", "/agents/code-agent/execute", {"task": "/count 60 5"}))["id"]
 
 
-async def test_a_task_is_monitored_by_websockets(person):
-    async with connect(f"ws://127.0.0.1:{person.house.chat_port}/ws?token={person.token}", proxy=None) as socket:
+async def test_a_task_is_monitored_by_websockets(clerk):
+    async with connect(f"ws://127.0.0.1:{clerk.house.chat_port}/ws?token={clerk.token}", proxy=None) as socket:
         messages = [json.loads(await asyncio.wait_for(socket.recv(), SOON))]
-        task = await began(person)
+        task = await began(clerk)
         await socket.send(of(1, task))
         while messages[-1]["type"] != "task_completion":
             messages.append(json.loads(await asyncio.wait_for(socket.recv(), SOON)))
@@ -47,10 +47,10 @@ async def test_a_task_is_monitored_by_websockets(person):
 @pytest.mark.skipif(
     not (shutil.which("node") and (HERE / "node/node_modules/ws").is_dir()), reason="there is no node, or its `ws` is not installed"
 )
-async def test_a_task_is_monitored_by_node(person):
-    task = await began(person)
+async def test_a_task_is_monitored_by_node(clerk):
+    task = await began(clerk)
     process = await asyncio.create_subprocess_exec(
-        "node", "monitor.mjs", f"ws://127.0.0.1:{person.house.chat_port}/ws?token={person.token}", cwd=HERE / "node",
+        "node", "monitor.mjs", f"ws://127.0.0.1:{clerk.house.chat_port}/ws?token={clerk.token}", cwd=HERE / "node",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )
     try:

@@ -13,9 +13,9 @@ from tasks import NOBODY, SOON, Person, TaskSocket, checked
 MOST = 10
 
 
-async def tried(person: Person, shard: int | None = None) -> tuple[TaskSocket, bool]:
+async def tried(clerk: Person, shard: int | None = None) -> tuple[TaskSocket, bool]:
     """A connection and whether it was welcomed; one that was not has been told why, and has ended."""
-    made = TaskSocket(await person.opened(shard))
+    made = TaskSocket(await clerk.opened(shard))
     first = checked(await made.socket.json(SOON))
     if first["type"] == "connection_established":
         made.client_id = first["data"]["client_id"]
@@ -26,27 +26,27 @@ async def tried(person: Person, shard: int | None = None) -> tuple[TaskSocket, b
     return made, False
 
 
-async def at_once(person: Person, count: int) -> list[TaskSocket]:
+async def at_once(clerk: Person, count: int) -> list[TaskSocket]:
     """So many connections at the same time, over all shards; those that were welcomed."""
-    shards = [place % person.house.shards for place in range(count)]
-    made = await asyncio.gather(*(tried(person, shard) for shard in shards))
+    shards = [place % clerk.house.shards for place in range(count)]
+    made = await asyncio.gather(*(tried(clerk, shard) for shard in shards))
     return [socket for socket, is_welcome in made if is_welcome]
 
 
-async def one_more(person: Person) -> TaskSocket:
+async def one_more(clerk: Person) -> TaskSocket:
     """Exactly one more is taken, as soon as the server has seen that another has gone."""
 
     async def taken():
-        socket, is_welcome = await tried(person, random.randrange(person.house.shards))
+        socket, is_welcome = await tried(clerk, random.randrange(clerk.house.shards))
         return socket if is_welcome else None
 
     socket = await is_true_soon(taken, SOON)
-    assert await at_once(person, 2) == []
+    assert await at_once(clerk, 2) == []
     return socket
 
 
-async def test_of_eleven_connections_at_once_exactly_one_is_refused(office, person):
-    sockets = await at_once(person, MOST + 1)
+async def test_of_eleven_connections_at_once_exactly_one_is_refused(office, clerk):
+    sockets = await at_once(clerk, MOST + 1)
     assert len(sockets) == MOST
     assert len({socket.client_id for socket in sockets}) == MOST
     other = office.person()
@@ -55,18 +55,18 @@ async def test_of_eleven_connections_at_once_exactly_one_is_refused(office, pers
         assert await socket.waiting() == [], "who was there is not disturbed"
 
 
-async def test_tokens_do_not_matter_and_refused_ones_are_not_counted(office, person):
-    again = [office.person(person.user) for _ in range(3)]
+async def test_tokens_do_not_matter_and_refused_ones_are_not_counted(office, clerk):
+    again = [office.person(clerk.user) for _ in range(3)]
     sockets = [(await tried(again[number % 3]))[0] for number in range(MOST)]
-    assert await at_once(person, 5) == [] == await at_once(again[0], 5)
+    assert await at_once(clerk, 5) == [] == await at_once(again[0], 5)
     await sockets[3].socket.leave()
-    await one_more(person)
+    await one_more(clerk)
 
 
 @pytest.mark.parametrize("way", ["a Close", "the end of its TCP stream", "a reset", "a limit of its own", "rubbish"])
-async def test_who_goes_in_whatever_way_makes_room_for_exactly_one(person, way):
-    sockets = await at_once(person, MOST)
-    assert len(sockets) == MOST and await at_once(person, 1) == []
+async def test_who_goes_in_whatever_way_makes_room_for_exactly_one(clerk, way):
+    sockets = await at_once(clerk, MOST)
+    assert len(sockets) == MOST and await at_once(clerk, 1) == []
     leaver = sockets.pop(random.randrange(MOST))
     match way:
         case "a Close":
@@ -80,12 +80,12 @@ async def test_who_goes_in_whatever_way_makes_room_for_exactly_one(person, way):
                 leaver.say("ping", {"timestamp": 0})
         case "rubbish":
             leaver.socket.raw(b"\x83\x80\x00\x00\x00\x00")
-    sockets.append(await one_more(person))
+    sockets.append(await one_more(clerk))
     for socket in sockets:
         assert await socket.waiting() == []
 
 
-async def test_who_is_killed_makes_room_for_exactly_as_many(person):
+async def test_who_is_killed_makes_room_for_exactly_as_many(clerk):
     """A process with four connections dies by SIGKILL: its kernel alone says so."""
     program = """
 import asyncio, sys
@@ -99,11 +99,11 @@ async def main(host, port, path):
 kept = []
 asyncio.run(main(*sys.argv[1:]))
 """
-    where = ("127.0.0.1", str(person.house.chat_port), f"/ws?token={person.token}")
+    where = ("127.0.0.1", str(clerk.house.chat_port), f"/ws?token={clerk.token}")
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, *where)
     try:
         async def is_full():
-            sockets = await at_once(person, MOST - 4 + 1)
+            sockets = await at_once(clerk, MOST - 4 + 1)
             if len(sockets) == MOST - 4:
                 return sockets
             for socket in sockets:  # not all four have come
@@ -111,36 +111,36 @@ asyncio.run(main(*sys.argv[1:]))
             return None
 
         await is_true_soon(is_full, SOON)
-        assert await at_once(person, 3) == []
+        assert await at_once(clerk, 3) == []
     finally:
         process.kill()
         await process.wait()
     taken = []
 
     async def are_taken():
-        taken.extend(await at_once(person, 1))
+        taken.extend(await at_once(clerk, 1))
         return len(taken) == 4
 
     await is_true_soon(are_taken, SOON)
-    assert await at_once(person, 3) == []
+    assert await at_once(clerk, 3) == []
 
 
-async def test_however_many_come_and_go_ten_are_taken(person):
+async def test_however_many_come_and_go_ten_are_taken(clerk):
     """Thirty at a time, some of whom leave at once: nobody is counted who is gone, and nobody is here who is not counted."""
     here: list[TaskSocket] = []
     for _ in range(4):
-        here += await at_once(person, 30)
+        here += await at_once(clerk, 30)
         assert len(here) <= MOST
         for _ in range(random.randrange(len(here) + 1)):
             leaver = here.pop(random.randrange(len(here)))
             random.choice([leaver.socket.abort, leaver.reset, leaver.socket.say_close])()
 
     async def is_full():
-        here.extend(await at_once(person, 3))
+        here.extend(await at_once(clerk, 3))
         return len(here) == MOST
 
     await is_true_soon(is_full, SOON)
-    assert await at_once(person, 3) == []
+    assert await at_once(clerk, 3) == []
     for socket in here:
         assert await socket.waiting() == []
 
@@ -148,8 +148,8 @@ async def test_however_many_come_and_go_ten_are_taken(person):
 # --- messages
 
 
-async def test_a_hundred_messages_are_fine_and_the_next_is_too_many(person):
-    socket, other = await person.connect(), await person.connect()
+async def test_a_hundred_messages_are_fine_and_the_next_is_too_many(clerk):
+    socket, other = await clerk.connect(), await clerk.connect()
     for number in range(101):
         socket.say("ping", {"timestamp": number})
     for number in range(100):
@@ -158,8 +158,8 @@ async def test_a_hundred_messages_are_fine_and_the_next_is_too_many(person):
     assert await other.waiting() == [], "each connection is counted by itself"
 
 
-async def test_every_message_counts_but_pongs(person):
-    socket = await person.connect()
+async def test_every_message_counts_but_pongs(clerk):
+    socket = await clerk.connect()
     kinds = ['{"type":"dance"}', "rubbish", b"binary", '{"type":"unsubscribe","data":{"channel":"tasks"}}']
     for number in range(100):
         socket.socket.send(kinds[number % 4])
@@ -175,20 +175,20 @@ async def test_every_message_counts_but_pongs(person):
     assert [pong.data for pong in socket.socket.pongs] == [b"still here"]
 
 
-async def test_what_comes_behind_the_one_too_many_is_not_done(person):
-    socket = await person.connect()
+async def test_what_comes_behind_the_one_too_many_is_not_done(clerk):
+    socket = await clerk.connect()
     for _ in range(101):
         socket.say("ping", {"timestamp": 0})
     socket.say("execute_agent", {"agent_id": "code-agent", "task": "/count 1"})
     for _ in range(100):
         await socket.heard("pong")
     await socket.exceeded()
-    assert await person.listed("/tasks") == ([], 0)
+    assert await clerk.listed("/tasks") == ([], 0)
 
 
 @pytest.mark.long
-async def test_a_minute_later_a_hundred_more_are_fine(person):
-    socket = await person.connect()
+async def test_a_minute_later_a_hundred_more_are_fine(clerk):
+    socket = await clerk.connect()
     since = time.monotonic()
     for number in range(100):
         socket.say("ping", {"timestamp": number})
@@ -205,9 +205,9 @@ async def test_a_minute_later_a_hundred_more_are_fine(person):
 # --- subscriptions
 
 
-async def made(person: Person, count: int) -> list[str]:
+async def made(clerk: Person, count: int) -> list[str]:
     """The ids of so many tasks, which wait for people."""
-    return [task["id"] for task in await asyncio.gather(*(person.make() for _ in range(count)))]
+    return [task["id"] for task in await asyncio.gather(*(clerk.make() for _ in range(count)))]
 
 
 async def subscribed(socket: TaskSocket, tasks: list[str]):
@@ -222,13 +222,13 @@ async def subscribed(socket: TaskSocket, tasks: list[str]):
     assert sorted(heard) == sorted(tasks)
 
 
-async def test_fifty_subscriptions_are_fine_and_the_next_is_too_many(person):
-    tasks = await made(person, 51)
-    socket, other = await person.connect(), await person.connect()
+async def test_fifty_subscriptions_are_fine_and_the_next_is_too_many(clerk):
+    tasks = await made(clerk, 51)
+    socket, other = await clerk.connect(), await clerk.connect()
     await subscribed(socket, tasks[:50])
     await subscribed(socket, tasks[:3])
     await subscribed(other, tasks[50:])
-    await person.change(tasks[0], status="in_progress")
+    await clerk.change(tasks[0], status="in_progress")
     assert (await socket.heard("task_update"))["status"] == "in_progress", "it is all still there, and once"
     assert await socket.waiting() == []
     data = {"channel": "task", "task_id": tasks[50]}
@@ -237,11 +237,11 @@ async def test_fifty_subscriptions_are_fine_and_the_next_is_too_many(person):
     assert await other.waiting() == []
 
 
-async def test_every_channel_counts_and_what_was_given_back_does_not(office, person):
-    tasks = await made(person, 49)
-    execution = (await person.start("counting"))["id"]
-    await person.execution_becomes(execution, "completed")
-    socket = await person.connect()
+async def test_every_channel_counts_and_what_was_given_back_does_not(office, clerk):
+    tasks = await made(clerk, 49)
+    execution = (await clerk.start("counting"))["id"]
+    await clerk.execution_becomes(execution, "completed")
+    socket = await clerk.connect()
     await subscribed(socket, tasks[:47])
     socket.subscribe("tasks")
     socket.subscribe("tasks")
@@ -260,9 +260,9 @@ async def test_every_channel_counts_and_what_was_given_back_does_not(office, per
     await socket.closed("rate_limit_exceeded", 1008)
 
 
-async def test_what_was_refused_and_what_comes_by_itself_does_not_count(person):
-    tasks = await made(person, 50)
-    socket = await person.connect()
+async def test_what_was_refused_and_what_comes_by_itself_does_not_count(clerk):
+    tasks = await made(clerk, 50)
+    socket = await clerk.connect()
     for _ in range(5):
         socket.subscribe("task", task_id=NOBODY)
         socket.subscribe("workflow_execution", execution_id=NOBODY)
@@ -277,7 +277,7 @@ async def test_what_was_refused_and_what_comes_by_itself_does_not_count(person):
     heard = await socket.waiting()
     assert {message["data"]["task_id"] for message in heard} <= {slow}
     await subscribed(socket, tasks)
-    await person.good("POST", f"/tasks/{slow}/cancel")
+    await clerk.good("POST", f"/tasks/{slow}/cancel")
     data = {"channel": "task", "task_id": own}
     socket.say("subscribe", data)
     await socket.exceeded("subscribe", data)

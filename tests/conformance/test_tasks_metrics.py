@@ -14,8 +14,8 @@ async def test_levels_return_to_zero_and_show_nobody(build_office, http):
     office = build_office()
     before = of_tasks(await samples(office.house, http))
     assert before, "there are some"
-    person = office.person("wortdesschuelers")
-    socket = await person.connect()
+    clerk = office.person("wortdesschuelers")
+    socket = await clerk.connect()
     socket.subscribe("tasks")
     task = await socket.execute("/count 10000 50")
     await socket.heard("task_update")
@@ -26,7 +26,7 @@ async def test_levels_return_to_zero_and_show_nobody(build_office, http):
         return sum(of_tasks(page).values()) > sum(before.values())
 
     await is_true_soon(has_risen, SOON)
-    await person.good("POST", f"/tasks/{task}/cancel")
+    await clerk.good("POST", f"/tasks/{task}/cancel")
     await socket.course(task)
     await socket.socket.leave()
     levels = [name for name in before if not name.split("{")[0].endswith("_total")]

@@ -29,9 +29,9 @@ async def until(listener, wanted) -> dict:
 
 async def test_who_subscribes_is_told_at_once(build_office):
     office = build_office()
-    person = office.person()
+    clerk = office.person()
     for shard in office.house.two_shards:
-        listener = await person.connect(shard)
+        listener = await clerk.connect(shard)
         since = time.time()
         for _ in range(2):
             listener.subscribe("system_status")
@@ -48,7 +48,7 @@ async def test_the_counts_are_those_of_all_users_over_all_shards(build_office):
     listeners = [await first.connect(shard) for shard in office.house.two_shards]
     for listener in listeners:
         listener.subscribe("system_status")
-    tasks = [(await person.make())["id"] for person in (first, second) * 4]
+    tasks = [(await clerk.make())["id"] for clerk in (first, second) * 4]
     for listener in listeners:
         await until(listener, lambda said: counts(said) == (0, 8))
     owner = dict(zip(tasks, (first, second) * 4))
@@ -112,8 +112,8 @@ async def test_an_endpoint_that_dies_and_comes_back_shows(build_office):
     try:
         port = int(own.base.rsplit(":", 1)[1])
         office = build_office(models=[{"name": "gpt-4o"}, {"name": "gpt-4o-mini"}, own.model("large", attempts=1)])
-        person = office.person()
-        listener, worker = await person.connect(office.house.two_shards[1]), await person.connect()
+        clerk = office.person()
+        listener, worker = await clerk.connect(office.house.two_shards[1]), await clerk.connect()
         listener.subscribe("system_status")
         assert parts(await listener.heard("system_status_update")) == WELL
     finally:

@@ -81,17 +81,17 @@ async def test_no_token_at_all(office):
         await office.nobody.refused(401, method, path, headers={"authorization": "Basic YTpi"})
 
 
-async def test_the_token_may_stand_anywhere_in_the_query_and_be_escaped(office, person):
-    token = person.token.replace(".", "%2E")
-    for query in (f"token={token}", f"a=1&token={person.token}", f"token={person.token}&b="):
-        other = Person(office.house, office.http, token=person.token)
+async def test_the_token_may_stand_anywhere_in_the_query_and_be_escaped(office, clerk):
+    token = clerk.token.replace(".", "%2E")
+    for query in (f"token={token}", f"a=1&token={clerk.token}", f"token={clerk.token}&b="):
+        other = Person(office.house, office.http, token=clerk.token)
         other.token = query.split("token=", 1)[1]
         socket = await other.connect()
         assert await socket.waiting() == []
 
 
-async def test_a_bad_token_before_a_good_one_is_a_bad_token(office, person):
-    await upgrade_refused(office.house, f"/ws?token=rubbish&token={person.token}")
+async def test_a_bad_token_before_a_good_one_is_a_bad_token(office, clerk):
+    await upgrade_refused(office.house, f"/ws?token=rubbish&token={clerk.token}")
 
 
 async def test_a_login_of_chat_is_good_for_tasks(office, http, name):
@@ -105,12 +105,12 @@ async def test_a_login_of_chat_is_good_for_tasks(office, http, name):
     said = await office.nobody.good("POST", "/auth/login", {"email": body["email"], "password": PASSWORD})
     assert (said["token_type"], said["expires_in"]) == ("bearer", 3600)
     office.house.secrets.append(said["access_token"])
-    person = Person(office.house, http, made.json()["id"], said["access_token"])
-    socket = await person.connect()
+    clerk = Person(office.house, http, made.json()["id"], said["access_token"])
+    socket = await clerk.connect()
     task = await socket.execute("/count 1")
     await socket.course(task)
-    assert (await person.task(task))["user_id"] == person.user
-    assert await office.person(person.user).task(task)
+    assert (await clerk.task(task))["user_id"] == clerk.user
+    assert await office.person(clerk.user).task(task)
 
 
 async def test_who_may_not_sign_in_any_more_is_told_so_and_let_go(office, http, name):
@@ -118,26 +118,26 @@ async def test_who_may_not_sign_in_any_more_is_told_so_and_let_go(office, http, 
     username = name("leaver")
     body = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
     made = await http.post(f"{office.house.internal}/api/v1/labs/users", json=body)
-    person, other = office.person(made.json()["id"]), office.person()
-    sockets = [await person.connect(shard) for shard in office.house.two_shards]
+    clerk, other = office.person(made.json()["id"]), office.person()
+    sockets = [await clerk.connect(shard) for shard in office.house.two_shards]
     stays = await other.connect()
     answer = await http.patch(f"{office.house.internal}/api/v1/labs/users/{username}", json={"active": False})
     assert answer.status_code == 200, answer.text
     for socket in sockets:
         await socket.closed("token_revoked", 1008)
-    await upgrade_refused(office.house, f"/ws?token={person.token}")
-    await person.refused(401, "GET", "/tasks")
+    await upgrade_refused(office.house, f"/ws?token={clerk.token}")
+    await clerk.refused(401, "GET", "/tasks")
     assert await stays.waiting() == []
 
 
 async def test_a_token_that_expires_ends_nothing_that_was_begun(office):
     """It is looked at when a connection or a request comes."""
-    person = office.person(exp=int(time.time()) + 2)
-    socket = await person.connect()
-    while time.time() < jwt_end(person.token) + 0.1:
+    clerk = office.person(exp=int(time.time()) + 2)
+    socket = await clerk.connect()
+    while time.time() < jwt_end(clerk.token) + 0.1:
         await asyncio.sleep(0.1)
-    await upgrade_refused(office.house, f"/ws?token={person.token}")
-    await person.refused(401, "GET", "/tasks")
+    await upgrade_refused(office.house, f"/ws?token={clerk.token}")
+    await clerk.refused(401, "GET", "/tasks")
     assert await socket.waiting() == []
 
 
@@ -191,11 +191,11 @@ async def test_a_token_of_others_that_is_no_good(shared_secret):
         Person(office.house, office.http, token=unsigned({"sub": "ann", "exp": now + 60}, alg="none")),
         Person(office.house, office.http, token=unsigned({"sub": "ann", "exp": now + 60}, alg="HS256")),
     ]
-    for person in bad:
-        await upgrade_refused(office.house, f"/ws?token={person.token}")
-        await person.refused(401, "GET", "/tasks")
+    for clerk in bad:
+        await upgrade_refused(office.house, f"/ws?token={clerk.token}")
+        await clerk.refused(401, "GET", "/tasks")
     await (await of("x" * 128).connect()).waiting()
-    tokens.MINTED.extend(person.token for person in bad if not person.token.endswith("."))
+    tokens.MINTED.extend(clerk.token for clerk in bad if not clerk.token.endswith("."))
 
 
 async def test_an_admin_of_others_sees_everyones_tasks(shared_secret):

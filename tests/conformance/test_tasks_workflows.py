@@ -36,14 +36,14 @@ async def behind(socket: TaskSocket, execution: str) -> list[dict]:
     return waiting
 
 
-async def test_three_steps_one_after_the_other(office, person, endpoint):
+async def test_three_steps_one_after_the_other(office, clerk, endpoint):
     """Each is told the input and what came before, and is shown while it works; a second socket hears the same."""
     answers = [held("read"), held("criticised"), held("summed up")]
     endpoint.will(*answers)
-    run = await person.start(code="print(1)")
+    run = await clerk.start(code="print(1)")
     assert (run["status"], run["current_step_id"], run["workflow_id"]) == ("in_progress", "step1", "code-review-workflow")
-    assert (run["input"], run["results"], run["user_id"]) == ({"code": "print(1)"}, [], person.user)
-    sockets = [await person.connect(shard) for shard in office.house.two_shards]
+    assert (run["input"], run["results"], run["user_id"]) == ({"code": "print(1)"}, [], clerk.user)
+    sockets = [await clerk.connect(shard) for shard in office.house.two_shards]
     for socket in sockets:
         socket.subscribe("workflow_execution", execution_id=run["id"])
         state = await socket.heard("workflow_execution_update")
@@ -51,7 +51,7 @@ async def test_three_steps_one_after_the_other(office, person, endpoint):
     for number, answer in enumerate(answers):
         await endpoint.request(number, SOON)
         assert len(endpoint.asked) == number + 1, "no step begins before the one that it needs"
-        shown = await person.execution(run["id"])
+        shown = await clerk.execution(run["id"])
         assert (shown["status"], shown["current_step_id"], len(shown["results"])) == ("in_progress", f"step{number + 1}", number)
         answer.gate.set()
     heard = [await course(socket, run["id"]) for socket in sockets]
@@ -59,7 +59,7 @@ async def test_three_steps_one_after_the_other(office, person, endpoint):
     assert heard[0] == heard[1]
     assert endpoint.prompts()[0].replace(" ", "") == 'Read{"code":"print(1)"}'
     assert endpoint.prompts()[1:] == ["Criticise read", "Sum up read and criticised"]
-    shown = await person.execution(run["id"])
+    shown = await clerk.execution(run["id"])
     assert [(result["step_id"], result["output"]) for result in shown["results"]] == [
         ("step1", "read"), ("step2", "criticised"), ("step3", "summed up"),
     ]
@@ -69,17 +69,17 @@ async def test_three_steps_one_after_the_other(office, person, endpoint):
         assert await behind(socket, run["id"]) == []
 
 
-async def test_two_steps_at_a_time(person, endpoint):
+async def test_two_steps_at_a_time(clerk, endpoint):
     """Both sides are asked while neither has answered; the bottom waits for both. The first listed of those at work is shown."""
     sides, bottom = held("a side"), held("the bottom")
     endpoint.will(sides, sides, bottom)
-    run = (await person.start("diamond"))["id"]
-    socket = await person.connect()
+    run = (await clerk.start("diamond"))["id"]
+    socket = await clerk.connect()
     socket.subscribe("workflow_execution", execution_id=run)
     both = [await endpoint.request(number, SOON) for number in (0, 1)]
     assert all(asked.is_open for asked in both)
     assert sorted(endpoint.prompts()) == ["Left of 1 2 ", "Right of 1 2 "]
-    shown = await person.execution(run)
+    shown = await clerk.execution(run)
     assert (shown["current_step_id"], [result["step_id"] for result in shown["results"]]) == ("left", ["top"])
     sides.gate.set()
     await endpoint.request(2, SOON)
@@ -89,82 +89,82 @@ async def test_two_steps_at_a_time(person, endpoint):
     steps = [step for _, step in told(heard)]
     assert told(heard)[-2:] == [("in_progress", BOTTOM), ("completed", BOTTOM)]
     assert set(steps) <= {"top", "left", "right", BOTTOM} and steps == sorted(steps, key=["top", "left", "right", BOTTOM].index)
-    shown = await person.execution(run)
+    shown = await clerk.execution(run)
     order = [result["step_id"] for result in shown["results"]]
     assert (order[0], set(order[1:3]), order[3:]) == ("top", {"left", "right"}, [BOTTOM])
 
 
-async def test_a_workflow_that_needs_no_model(person):
-    run = (await person.start("counting", n=1))["id"]
-    shown = await person.execution_becomes(run, "completed")
+async def test_a_workflow_that_needs_no_model(clerk):
+    run = (await clerk.start("counting", n=1))["id"]
+    shown = await clerk.execution_becomes(run, "completed")
     assert [(result["step_id"], result["output"]) for result in shown["results"]] == [("one", "1 2 "), ("two", "1 2 3 ")]
     assert shown["current_step_id"] == "two" and shown["completed_at"] is not None
-    assert await person.listed("/tasks") == ([], 0), "steps are no tasks of their own"
+    assert await clerk.listed("/tasks") == ([], 0), "steps are no tasks of their own"
 
 
-async def test_a_step_that_fails_is_the_end_for_all(person, endpoint):
+async def test_a_step_that_fails_is_the_end_for_all(clerk, endpoint):
     """What works beside it is broken off, and what comes behind never begins."""
     endpoint.will(held("never"))
     endpoint.always = cut("half")  # of both sides, which come as they come, one waits and the other fails
-    run = (await person.start("diamond"))["id"]
-    socket = await person.connect()
+    run = (await clerk.start("diamond"))["id"]
+    socket = await clerk.connect()
     socket.subscribe("workflow_execution", execution_id=run)
     heard = await course(socket, run)
     assert heard[-1]["data"]["status"] == "failed" and await behind(socket, run) == []
     await endpoint.asked[0].gone(SOON)
-    shown = await person.execution(run)
+    shown = await clerk.execution(run)
     assert shown["error"].split(":")[0] in ("left", "right") and shown["completed_at"] is None
     assert [result["step_id"] for result in shown["results"]] == ["top"]
     assert len(endpoint.asked) == 2
-    await person.refused(400, "POST", f"/orchestration/executions/{run}/cancel")
+    await clerk.refused(400, "POST", f"/orchestration/executions/{run}/cancel")
 
 
-async def test_an_execution_is_cancelled_midway(office, person, endpoint):
+async def test_an_execution_is_cancelled_midway(office, clerk, endpoint):
     endpoint.will(said("read"), held("never"))
-    run = (await person.start())["id"]
-    sockets = [await person.connect(shard) for shard in office.house.two_shards]
+    run = (await clerk.start())["id"]
+    sockets = [await clerk.connect(shard) for shard in office.house.two_shards]
     asked = await endpoint.request(1, SOON)
     for socket in sockets:
         socket.subscribe("workflow_execution", execution_id=run)
         assert (await socket.heard("workflow_execution_update"))["current_step_id"] == "step2"
-    said_ = await person.good("POST", f"/orchestration/executions/{run}/cancel")
+    said_ = await clerk.good("POST", f"/orchestration/executions/{run}/cancel")
     assert (said_["id"], said_["status"], said_["error"]) == (run, "failed", "Cancelled by user")
     await asked.gone(SOON)
     for socket in sockets:
         (end,) = await course(socket, run)
         assert end["data"]["status"] == "failed"
         assert await behind(socket, run) == []
-    await person.refused(400, "POST", f"/orchestration/executions/{run}/cancel")
-    assert await person.execution(run) == said_
+    await clerk.refused(400, "POST", f"/orchestration/executions/{run}/cancel")
+    assert await clerk.execution(run) == said_
     assert len(endpoint.asked) == 2
 
 
-async def test_of_many_who_cancel_at_once_one_does_it(person, endpoint):
+async def test_of_many_who_cancel_at_once_one_does_it(clerk, endpoint):
     endpoint.will(held("never"))
-    run = (await person.start())["id"]
+    run = (await clerk.start())["id"]
     await endpoint.request(0, SOON)
-    answers = await asyncio.gather(*(person.ask("POST", f"/orchestration/executions/{run}/cancel") for _ in range(8)))
+    answers = await asyncio.gather(*(clerk.ask("POST", f"/orchestration/executions/{run}/cancel") for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
     await endpoint.asked[0].gone(SOON)
 
 
-async def test_executions_are_their_owners_alone(office, person):
-    run = (await person.start("counting"))["id"]
+async def test_executions_are_their_owners_alone(office, clerk):
+    run = (await clerk.start("counting"))["id"]
     stranger, boss = office.person(), await office.admin()
     for id in (run, NOBODY, "execution-123"):
         await stranger.refused(404, "GET", f"/orchestration/executions/{id}")
         await stranger.refused(404, "POST", f"/orchestration/executions/{id}/cancel")
     assert await stranger.listed("/orchestration/executions") == ([], 0)
-    assert (await boss.execution(run))["user_id"] == person.user
+    assert (await boss.execution(run))["user_id"] == clerk.user
     assert run in (await boss.listed("/orchestration/executions", limit=100))[0]
 
 
-async def test_workflows_are_as_they_are_configured(person):
-    listed = await person.get("/orchestration/workflows")
+async def test_workflows_are_as_they_are_configured(clerk):
+    listed = await clerk.get("/orchestration/workflows")
     assert [workflow["id"] for workflow in listed] == ["code-review-workflow", "counting", "diamond"]
     assert all(set(workflow) == WORKFLOW for workflow in listed)
     for configured in (REVIEW, DIAMOND):
-        shown = await person.get(f"/orchestration/workflows/{configured['id']}")
+        shown = await clerk.get(f"/orchestration/workflows/{configured['id']}")
         assert {name: shown[name] for name in ("id", "name", "description")} == {
             name: configured[name] for name in ("id", "name", "description")
         }
@@ -172,7 +172,7 @@ async def test_workflows_are_as_they_are_configured(person):
         assert [(step["id"], step["name"], step["agent_id"], step["task"], set(step["needs"])) for step in shown["steps"]] == [
             (step["id"], step["name"], step["agent"], step["task"], set(step["needs"])) for step in configured["steps"]
         ]
-    await person.refused(404, "GET", "/orchestration/workflows/nothing")
+    await clerk.refused(404, "GET", "/orchestration/workflows/nothing")
 
 
 @pytest.mark.parametrize(("body", "status", "field"), [
@@ -181,29 +181,29 @@ async def test_workflows_are_as_they_are_configured(person):
     ({"workflow_id": "counting", "input": [1]}, 422, "input"), ({"workflow_id": "counting", "input": {"a": "x" * 66_000}}, 422, "input"),
     ([], 422, ""), ("counting", 422, ""),
 ], ids=lambda given: repr(given)[:50])
-async def test_an_execution_that_cannot_be(person, body, status, field):
-    said_ = await person.refused(status, "POST", "/orchestration/executions", body)
+async def test_an_execution_that_cannot_be(clerk, body, status, field):
+    said_ = await clerk.refused(status, "POST", "/orchestration/executions", body)
     assert field in said_
-    assert await person.listed("/orchestration/executions") == ([], 0)
+    assert await clerk.listed("/orchestration/executions") == ([], 0)
 
 
-async def test_what_an_execution_is_given_is_given_back(person):
+async def test_what_an_execution_is_given_is_given_back(clerk):
     for given in ({"input": {"a": [1, 2.5, None, {"ü": "😀"}], "{step1}": "{input}"}}, {"input": {}}, {"input": None}, {}):
-        made = await person.good("POST", "/orchestration/executions", {"workflow_id": "counting", "other": 1} | given)
+        made = await clerk.good("POST", "/orchestration/executions", {"workflow_id": "counting", "other": 1} | given)
         assert made["input"] == (given.get("input") or {})
-        assert (await person.execution(made["id"]))["input"] == made["input"]
-        await person.execution_becomes(made["id"], "completed")
+        assert (await clerk.execution(made["id"]))["input"] == made["input"]
+        await clerk.execution_becomes(made["id"], "completed")
 
 
-async def test_executions_are_listed_newest_first(person):
+async def test_executions_are_listed_newest_first(clerk):
     """As tasks are: ten at a time unless told, at most a hundred, by their status."""
-    runs = [(await person.start("counting"))["id"] for _ in range(12)]
+    runs = [(await clerk.start("counting"))["id"] for _ in range(12)]
     for run in runs:
-        await person.execution_becomes(run, "completed")
+        await clerk.execution_becomes(run, "completed")
     newest = runs[::-1]
-    assert await person.listed("/orchestration/executions") == (newest[:10], 12)
-    assert await person.listed("/orchestration/executions/", limit=5, offset=4) == (newest[4:9], 12)
-    assert await person.listed("/orchestration/executions", limit=100, status="completed") == (newest, 12)
-    assert await person.listed("/orchestration/executions", status="failed") == ([], 0)
+    assert await clerk.listed("/orchestration/executions") == (newest[:10], 12)
+    assert await clerk.listed("/orchestration/executions/", limit=5, offset=4) == (newest[4:9], 12)
+    assert await clerk.listed("/orchestration/executions", limit=100, status="completed") == (newest, 12)
+    assert await clerk.listed("/orchestration/executions", status="failed") == ([], 0)
     for query in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"offset": -1}, {"status": "over"}):
-        assert next(iter(query)) in await person.refused(422, "GET", "/orchestration/executions", params=query)
+        assert next(iter(query)) in await clerk.refused(422, "GET", "/orchestration/executions", params=query)
