@@ -18,7 +18,7 @@ import httpx
 import jwt
 
 import tokens
-from client import Socket, open_socket
+from client import Socket, address_of, open_socket
 from contract import compact
 from model_stub import Answer, ModelStub
 from quiz import UPGRADE, is_true_soon, knock
@@ -346,8 +346,11 @@ class Person:
         return await is_true_soon(reached, SOON)
 
     async def opened(self, shard: int | None = None, **options) -> Socket:
-        """An upgraded connection, welcomed or not; on this shard, if that matters."""
-        return await open_socket(self.house, shard, f"/ws?token={self.token}", port=self.house.chat_port, **options)
+        """An upgraded connection, welcomed or not; on this shard, if that matters. There is one attempt, since each is counted: where to
+        come from is found out by a socket of chat, which takes whoever comes."""
+        port = self.house.chat_port
+        local = None if shard is None else await address_of(self.house, shard, "/ws/sessions/nothing", port)
+        return await open_socket(self.house, shard, f"/ws?token={self.token}", port=port, local=local, **options)
 
     async def connect(self, shard: int | None = None, **options) -> TaskSocket:
         """A connection that was welcomed."""
@@ -419,3 +422,7 @@ class Office:
         """Ends the process, by SIGKILL or by SIGTERM, and starts it again."""
         await asyncio.to_thread(self.house.kill if kill else self.house.stop)
         await asyncio.to_thread(self.house.start)
+
+    async def has_stopped(self):
+        """Waits for the end of a process that was told to stop."""
+        assert await asyncio.to_thread(self.house.process.wait, 30) == 0

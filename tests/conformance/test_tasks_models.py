@@ -113,7 +113,7 @@ async def test_a_key_and_the_words_of_a_user_are_in_no_log(build_office, endpoin
     models = [{"name": "gpt-4o"}, {"name": "gpt-4o-mini"}, endpoint.model("large", key_file=str(file))]
     office = build_office(models=models, log={"level": "info"})
     office.house.secrets += [key, "wortdesschuelers", SECRET, "wortdesmodells"]
-    clerk = office.person("wortdesschuelers")
+    clerk = office.person(username="wortdesschuelers", email="wortdesschuelers@example.com")
     endpoint.will(said("wortdesmodells"), failing(400), malformed("wortdesmodells"))
     for _ in range(3):
         await end_of(clerk, "wortdesschuelers")

@@ -204,7 +204,8 @@ async def test_what_an_agent_works_at_is_left_to_it(clerk):
 async def test_a_task_is_removed(office, clerk, endpoint):
     """One that runs is broken off: who listens hears its end, the request to its model is gone."""
     made = await clerk.make()
-    assert await clerk.good("DELETE", f"/tasks/{made['id']}") == made
+    done = await clerk.change(made["id"], status="completed")
+    assert await clerk.good("DELETE", f"/tasks/{made['id']}") == done
     for method, tail in (("GET", ""), ("DELETE", ""), ("POST", "/cancel")):
         await clerk.refused(404, method, f"/tasks/{made['id']}{tail}")
     await clerk.refused(404, "PATCH", f"/tasks/{made['id']}", {"title": "x"})
@@ -216,6 +217,11 @@ async def test_a_task_is_removed(office, clerk, endpoint):
     assert (gone["id"], gone["status"]) == (task, "failed")
     assert (await socket.course(task))[-1]["data"]["error"] == "Cancelled by user"
     await asked.gone(SOON)
+    waits = (await clerk.make())["id"]
+    socket.subscribe("task", task_id=waits)
+    await socket.heard("task_update")
+    assert is_task(await clerk.good("DELETE", f"/tasks/{waits}"))["error"] == "Cancelled by user", "what is removed has ended before"
+    assert (await socket.heard("task_error"))["task_id"] == waits
     assert await clerk.listed("/tasks") == ([], 0)
     data = {"channel": "task", "task_id": task}
     socket.say("subscribe", data)

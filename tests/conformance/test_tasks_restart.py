@@ -34,9 +34,10 @@ async def only_end(clerk, task: str) -> dict:
     socket = await clerk.connect()
     socket.subscribe("tasks")
     socket.subscribe("task", task_id=task)
-    end = await socket.hear()
+    heard = [message for message in await socket.behind(task) if message["data"]["task_id"] == task]
+    (end,) = heard
     assert end["type"] in ("task_completion", "task_error"), end
-    assert await socket.behind(task) == []
+    await socket.socket.leave()
     return end
 
 
@@ -214,7 +215,7 @@ async def test_while_it_stops_nothing_new_is_begun(build_office):
         pass  # it is gone
     assert {answer.status_code for answer in answers} <= {200, 503}
     await ended(socket, kill=False)
-    await asyncio.to_thread(office.house.stop)
+    await office.has_stopped()
     await asyncio.to_thread(office.house.start)
     for made in (answer.json()["id"] for answer in answers if answer.status_code == 200):
         async def is_over():

@@ -257,5 +257,6 @@ async def test_a_stop_is_told_before_the_close(build_office):
     office.house.signal()
     for socket in sockets:
         await socket.closed("server_shutdown", 1012)
+    await office.has_stopped()
 
 

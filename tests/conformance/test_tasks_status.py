@@ -111,7 +111,8 @@ async def test_an_endpoint_that_dies_and_comes_back_shows(build_office):
     own = Stub()
     try:
         port = int(own.base.rsplit(":", 1)[1])
-        office = build_office(models=[{"name": "gpt-4o"}, {"name": "gpt-4o-mini"}, own.model("large", attempts=1)])
+        models = [{"name": "gpt-4o"}, {"name": "gpt-4o-mini"}, own.model("large", attempts=1)]
+        office = build_office(models=models, tasks={"status_interval": "500ms"})
         clerk = office.person()
         listener, worker = await clerk.connect(office.house.two_shards[1]), await clerk.connect()
         listener.subscribe("system_status")
