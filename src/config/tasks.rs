@@ -42,8 +42,8 @@ section! {
         max_output: Size = "256KiB";
         /// The longest message of a socket.
         max_message: Size = "256KiB";
-        /// A secret of others who sign in users of tasks: a file with at least 32 bytes. Their tokens are JWTs (HS256), of which only sub is
-        /// needed; role "admin" makes an admin, exp and nbf hold where they are there. Without one only tokens of a login here are good.
+        /// A secret of others who sign in users of tasks: a file with at least 32 bytes. Their tokens are JWTs (HS256), of which only sub
+        /// is needed; role "admin" makes an admin, exp and nbf hold where they are there. Without one only tokens of a login here are good.
         secret_file: Option<PathBuf> = "";
     }
 }

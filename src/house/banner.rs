@@ -103,8 +103,8 @@ fn try_labs(first: Option<&FirstPassword>, place: &str, program: &str, eyes: boo
     }
 }
 
-/// How to sign in to chat and tasks: with the address of a user of labs. `first`: the first admin is there, perhaps with a password that may
-/// be shown.
+/// How to sign in to chat and tasks: with the address of a user of labs. `first`: the first admin is there, perhaps with a password that
+/// may be shown.
 fn try_chat(first: Option<Option<&FirstPassword>>, place: &str, program: &str) -> String {
     let Some(password) = first else {
         return format!("\n  Talk to an agent:    sign in with a user's email: {program} user --help\n");
