@@ -90,27 +90,21 @@ async def test_who_is_killed_makes_room_for_exactly_as_many(clerk):
 import asyncio, sys
 async def main(host, port, path):
     for _ in range(4):
-        _, writer = await asyncio.open_connection(host, int(port), local_addr=("127.0.0.77", 0))
+        reader, writer = await asyncio.open_connection(host, int(port), local_addr=("127.0.0.77", 0))
         writer.write((f"GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n"
                       "Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n").encode())
+        await reader.readuntil(b"connection_established")
         kept.append(writer)
+    print("here", flush=True)
     await asyncio.sleep(3600)
 kept = []
 asyncio.run(main(*sys.argv[1:]))
 """
     where = ("127.0.0.1", str(clerk.house.chat_port), f"/ws?token={clerk.token}")
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, *where)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, *where, stdout=asyncio.subprocess.PIPE)
     try:
-        async def is_full():
-            sockets = await at_once(clerk, MOST - 4 + 1)
-            if len(sockets) == MOST - 4:
-                return sockets
-            for socket in sockets:  # not all four have come
-                await socket.socket.leave()
-            return None
-
-        await is_true_soon(is_full, SOON)
-        assert await at_once(clerk, 3) == []
+        assert await asyncio.wait_for(process.stdout.readline(), SOON) == b"here\n"
+        assert len(await at_once(clerk, MOST - 4 + 3)) == MOST - 4
     finally:
         process.kill()
         await process.wait()
