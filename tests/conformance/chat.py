@@ -3,6 +3,7 @@
 Every REST request goes over a connection of its own, so that with two shards any of them may be asked.
 """
 
+import asyncio
 import calendar
 import json
 import random
@@ -16,7 +17,7 @@ import jwt
 import tokens
 from client import Socket, open_socket
 from event_source import EventSource
-from model_stub import ModelStub, until
+from model_stub import ModelStub
 
 # The contract's tables, and what the page has beside them.
 CODES = {
@@ -41,7 +42,7 @@ def seconds(text: str) -> int:
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
-def signed(house, sub: str, email: str, role: str = "user", lifetime_s: int = 3600, secret: bytes | None = None, **claims) -> str:
+def signed(house, sub: str | None, email: str, role: str = "user", lifetime_s: int = 3600, secret: bytes | None = None, **claims) -> str:
     """A token as a login gives it. A claim given as None is left out."""
     now = int(time.time())
     body = {"iss": "homeroom", "sub": sub, "username": email.split("@")[0], "email": email, "role": role}
@@ -65,10 +66,10 @@ def is_error(said: dict, status: int, codes: str | set[str]) -> dict:
 class Person:
     """Someone with a token, or with a bad one, or with none."""
 
-    def __init__(self, house, http: httpx.AsyncClient, name: str = "", role: str = "user", token: str | None = None):
+    def __init__(self, house, http: httpx.AsyncClient, name: str = "", token: str | None = None, id: str | None = None):
         self.house, self.http = house, http
-        self.id, self.email = str(uuid.uuid4()), f"{name}@example.com"
-        self.token = token if token is not None else signed(house, self.id, self.email, role) if name else None
+        self.id, self.email = id or str(uuid.uuid4()), f"{name}@example.com"
+        self.token = token if token is not None else signed(house, self.id, self.email) if name else None
         self.headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
 
     async def ask(self, method: str, path: str, body=None, **more) -> httpx.Response:
@@ -141,6 +142,14 @@ class Session:
     async def last(self) -> dict:
         """What was said last."""
         return (await self.messages())[-1]
+
+    async def settled(self, timeout: float = 10) -> dict:
+        """Waits until no answer runs; what was said last."""
+        deadline = time.monotonic() + timeout
+        while (last := await self.last()).get("status") == "streaming":
+            assert time.monotonic() < deadline, f"the answer still runs after {timeout} s"
+            await asyncio.sleep(0.02)
+        return last
 
     async def approvals(self) -> list[dict]:
         """Those that wait."""
@@ -280,6 +289,11 @@ async def user(house, http: httpx.AsyncClient, name: str, role: str = "user") ->
     return answer.json()
 
 
+async def admin(house, http: httpx.AsyncClient, name: str) -> Person:
+    """An admin. The records say who is one, whatever a token says."""
+    return Person(house, http, name, id=(await user(house, http, name, "admin"))["id"])
+
+
 async def login(house, email: object, password: object) -> httpx.Response:
     """The answer to a login, from an address that nobody else signs in from."""
     host = ".".join(["127", *(str(random.randint(1, 250)) for _ in range(3))])
@@ -289,14 +303,3 @@ async def login(house, email: object, password: object) -> httpx.Response:
     if answer.status_code == 200:
         house.secrets.append(answer.json()["access_token"])
     return answer
-
-
-async def nobody_answers(house, timeout: float = 5):
-    """Waits until no answer runs on any shard, and none is being written."""
-
-    def gauges() -> list[float]:
-        text = httpx.get(f"{house.internal}/metrics", trust_env=False, verify=False).text
-        return [float(value) for value in re.findall(r"^homeroom_chat_(?:answers|writing|followers)\{?.*? ([\d.]+)$", text, re.M)]
-
-    assert gauges()
-    await until(lambda: not any(gauges()), timeout, "an answer still runs")

@@ -1,6 +1,7 @@
 """A WebSocket client to see every frame with: the protocol is the `websockets` package's, only the socket and the notes are here."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -210,6 +211,13 @@ class Socket(asyncio.Protocol):
         while (await self.next()).kind != "end":
             pass
         self.transport.close()
+
+
+def hang_up():
+    """Every connection of this test is over for the server at once, though the loop may not run again before it is asked to stop."""
+    for opened in OPENED:
+        with contextlib.suppress(OSError):
+            opened.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 async def open_socket(

@@ -87,6 +87,7 @@ def build(tmp_path_factory, shards, permissions):
         return house
 
     yield start
+    client.hang_up()
     for house in houses:
         house.stop()
 
@@ -187,8 +188,8 @@ def agents(shared_agents, shards, stub):
 
 @pytest.fixture
 def person(http, name):
-    """Makes people of a server whom nobody else knows: `person(house, role="admin")`."""
-    return lambda house, stem="anna", role="user": chat.Person(house, http, name(stem), role)
+    """Makes people of a server whom nobody else knows: `person(house, "boris")`."""
+    return lambda house, stem="anna": chat.Person(house, http, name(stem))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chat import seconds, text, types
+from chat import admin, seconds, text, types
 from model_stub import Answer, called, said
 
 MAIL = {"to": "customer@example.com", "subject": "Order Update"}
@@ -85,8 +85,7 @@ async def test_nobody_decides_in_time(build, stub, person):
         await session.by.refused("APPROVAL_EXPIRED", "POST", session.approval(pending["id"], action))
     last = await session.last()
     assert (last["status"], last["tool_calls"][0]["status"]) == ("incomplete", "expired")
-    stub.will(said("Here."))
-    assert (await session.say("Are you there?"))["content"] == "Here."
+    assert (await session.say("Are you there?"))["content"] == "Sent."
 
 
 async def test_of_many_deciders_one_is_heard(session, stub):
@@ -102,17 +101,17 @@ async def test_of_many_deciders_one_is_heard(session, stub):
     assert (results[0] == {"sent": True}, len(stub.calls)) == (was_done, int(was_done))
 
 
-async def test_an_admin_may_decide_and_others_may_not(session, stub, person, agents):
+async def test_an_admin_may_decide_and_others_may_not(session, stub, person, agents, http, name):
     _, source, pending = await wants_to_mail(session, stub)
     stranger = person(agents, "boris")
     await stranger.refused("SESSION_NOT_FOUND", "GET", f"{session.path}/approvals")
     await stranger.refused("SESSION_NOT_FOUND", "POST", session.approval(pending["id"], "approve"))
     own = await session.by.session()
     await session.by.refused("APPROVAL_NOT_FOUND", "POST", own.approval(pending["id"], "approve"))
-    admin = session.of(person(agents, "head", "admin"))
-    assert [one["id"] for one in await admin.approvals()] == [pending["id"]]
-    answer = await admin.by.ask("POST", session.approval(pending["id"], "approve"))
-    assert (answer.status_code, answer.json()["approved_by"]) == (200, admin.by.email), "the body may be left away"
+    head = session.of(await admin(agents, http, name("head")))
+    assert [one["id"] for one in await head.approvals()] == [pending["id"]]
+    answer = await head.by.ask("POST", session.approval(pending["id"], "approve"))
+    assert (answer.status_code, answer.json()["approved_by"]) == (200, head.by.email), "the body may be left away"
     assert text(await source.rest()) == "Sent."
 
 
@@ -156,8 +155,12 @@ async def test_several_calls_are_decided_one_by_one(session, stub):
 
 
 @pytest.mark.parametrize("end", ["cancel", "end", "leave"])
-async def test_what_waits_for_leave_when_the_answer_ends(session, stub, end):
-    """By a cancel, by the session's end, or because the one who followed it is gone: nothing is called, and nobody decides any more."""
+async def test_what_waits_for_leave_when_the_answer_ends(build, stub, person, end):
+    """By a cancel, by the session's end, or because the one who followed it is gone, which a comment that does not reach him tells:
+    nothing is called, and nobody decides any more."""
+    tool = stub.tool("send_email", to="string", subject="string")
+    house = build(chat={"stream_comment": "100ms"}, models=[stub.model("large")], tools=[tool])
+    session = await person(house).session(require_approval=True)
     ears, source, pending = await wants_to_mail(session, stub)
     if end == "cancel":
         ears[0].cancel()
@@ -174,7 +177,8 @@ async def test_what_waits_for_leave_when_the_answer_ends(session, stub, end):
     for action in ("approve", "reject"):
         path = session.approval(pending["id"], action)
         await session.by.refused({"APPROVAL_EXPIRED", "APPROVAL_NOT_FOUND"}, "POST", path)
-    assert stub.calls == [] and (await session.last())["status"] == "incomplete"
+    last = await session.last()
+    assert stub.calls == [] and (last["status"], last["tool_calls"][0]["status"]) == ("incomplete", "dropped")
 
 
 async def test_a_second_message_waits_for_the_decision(session, stub):

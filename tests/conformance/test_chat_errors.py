@@ -37,7 +37,7 @@ async def test_without_a_good_token_every_route_is_closed(house, http, anna):
         "another's signature": Person(house, http, token=signed(house, anna.id, anna.email, secret=b"x" * 64)),
         "another issuer": Person(house, http, token=signed(house, anna.id, anna.email, iss="somebody")),
         "no role": Person(house, http, token=signed(house, anna.id, anna.email, role="teacher")),
-        "no subject": Person(house, http, token=signed(house, anna.id, anna.email, sub=None)),
+        "no subject": Person(house, http, token=signed(house, None, anna.email)),
     }
     for who in bad.values():
         for method, path in ROUTES:

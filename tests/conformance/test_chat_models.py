@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chat import nobody_answers, text, types
+from chat import text, types
 from model_stub import SECRET, Answer, busy, called, cut, failing, hanging, malformed, said, until
 
 TOO_LONG = {"retry_after": 3600}
@@ -245,8 +245,7 @@ async def test_a_cancel_ends_a_tools_request(session, stub):
     await until(lambda: stub.calls, 5, "the tool was not called")
     ear.cancel()
     assert types(await ear.answer())[-1] == "message_end"
-    await nobody_answers(session.by.house)
-    (call,) = (await session.last())["tool_calls"]
+    (call,) = (await session.settled())["tool_calls"]
     assert call["status"] == "dropped"
 
 

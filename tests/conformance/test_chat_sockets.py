@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import uuid
 
 import pytest
 
-from chat import LONG, NO_SESSION, PASSWORD, Person, Session, auth, counts_up, login, text, types, user
+from chat import LONG, NO_SESSION, PASSWORD, Person, Session, admin, auth, counts_up, login, signed, text, types, user
 from quiz import UPGRADE, knock
 
 
@@ -57,17 +58,19 @@ async def test_sessions_that_are_no_good(anna, boris):
     assert await foreign.of(boris).messages() == []
 
 
-async def test_an_admin_listens_and_says_nothing(anna, person, house):
+async def test_an_admin_listens_and_says_nothing(anna, house, http, name):
     session = await anna.session()
-    admin = session.of(person(house, "head", "admin"))
-    ear = await admin.listen()
+    pretender = session.of(Person(house, http, token=signed(house, str(uuid.uuid4()), "head@example.com", "admin")))
+    await pretender.by.refused({"SESSION_NOT_FOUND", "UNAUTHORIZED"}, "GET", session.path)
+    head = session.of(await admin(house, http, name("head")))
+    ear = await head.listen()
     ear.say("Hello")
     await ear.error("SESSION_NOT_FOUND")
-    await admin.refused("SESSION_NOT_FOUND")
-    await admin.by.refused("SESSION_NOT_FOUND", "POST", f"{session.path}/end")
+    await head.refused("SESSION_NOT_FOUND")
+    await head.by.refused("SESSION_NOT_FOUND", "POST", f"{session.path}/end")
     said = await session.say("2 + 2")
     assert text(await ear.answer()) == said["content"]
-    assert (await admin.look())["message_count"] == 2 and len(await admin.messages()) == 2
+    assert (await head.look())["message_count"] == 2 and len(await head.messages()) == 2
 
 
 async def test_who_may_not_any_more_is_sent_away_at_once(agents, http, name):

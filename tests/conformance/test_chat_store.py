@@ -127,7 +127,7 @@ async def test_sigterm_in_the_middle_of_answers_ends_them_for_everyone(build, st
         {"name": "tutor", "model": "builtin"}, {"name": "large", "model": "large"},
     ])
     anna = person(house)
-    watched, streamed, awaited = (await anna.session(agent_id=agent) for agent in ("large", "tutor", "tutor"))
+    watched, streamed, awaited = [await anna.session(agent_id=agent) for agent in ("large", "tutor", "tutor")]
     stub.will(hanging("Once", " upon"))
     ears = [await watched.listen(shard) for shard in house.two_shards]
     ears[0].say("Tell me a story")
