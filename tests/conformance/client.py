@@ -242,11 +242,11 @@ async def open_socket(
     raise AssertionError(f"no connection of 200 came to shard {shard}")
 
 
-async def address_of(house, shard: int) -> tuple[str, int]:
-    """An address from which connections to the presence listener come to this shard: for those that cannot be tried until they fit. The
-    one that finds it out ends by a reset, so that the address is free at once."""
+async def address_of(house, shard: int, path: str = "/ws", port: int | None = None) -> tuple[str, int]:
+    """An address from which connections to the presence listener (or to `port`) come to this shard: for those that cannot be tried until
+    they fit. The one that finds it out, which asks for `path`, ends by a reset, so that the address is free at once."""
     while True:
-        found = await open_socket(house)
+        found = await open_socket(house, path=path, port=port)
         address = found.transport.get_extra_info("sockname")
         found.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         found.abort()

@@ -8,12 +8,16 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "chat", "chat_examples", "event_source", "model_stub")
+pytest.register_assert_rewrite(
+    "client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "chat", "chat_examples", "event_source",
+    "model_stub", "tasks", "tasks_examples",
+)
 
 import chat  # noqa: E402
 import client  # noqa: E402
 import labs  # noqa: E402
 import quiz  # noqa: E402
+import tasks  # noqa: E402
 from house import BINARY, House  # noqa: E402
 from model_stub import ModelStub  # noqa: E402
 from permission import PermissionService  # noqa: E402
@@ -41,14 +45,13 @@ def shards(request):
     return request.param
 
 
-@pytest.fixture(scope="session")
-def shared_houses(tmp_path_factory, permissions):
-    """The servers with the default settings, by their number of shards: each started when it is first needed, stopped at the end."""
+def houses_by_shards(start):
+    """Servers by their number of shards: each started by `start` when it is first needed, stopped at the end."""
     houses: dict[int, House] = {}
 
     def started(shards: int) -> House:
         if shards not in houses or houses[shards].process.poll() is not None:  # one test's death is not the next one's
-            house = House(tmp_path_factory.mktemp("house"), shards, permissions.url)
+            house = start(shards)
             house.start()
             houses[shards] = house
         return houses[shards]
@@ -56,6 +59,12 @@ def shared_houses(tmp_path_factory, permissions):
     yield started
     for house in houses.values():
         house.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_houses(tmp_path_factory, permissions):
+    """The servers with the default settings."""
+    yield from houses_by_shards(lambda shards: House(tmp_path_factory.mktemp("house"), shards, permissions.url))
 
 
 @pytest.fixture
@@ -164,18 +173,9 @@ def stub(shared_stub):
 
 @pytest.fixture(scope="session")
 def shared_agents(tmp_path_factory, permissions, shared_stub):
-    """Servers with agents by every model and with tools, by their number of shards."""
-    houses: dict[int, House] = {}
-
-    def started(shards: int) -> House:
-        if shards not in houses or houses[shards].process.poll() is not None:
-            houses[shards] = House(tmp_path_factory.mktemp("agents"), shards, permissions.url, chat.settings(shared_stub))
-            houses[shards].start()
-        return houses[shards]
-
-    yield started
-    for house in houses.values():
-        house.stop()
+    """The servers with agents by every model and with tools."""
+    settings = chat.settings(shared_stub)
+    yield from houses_by_shards(lambda shards: House(tmp_path_factory.mktemp("agents"), shards, permissions.url, settings))
 
 
 @pytest.fixture
@@ -208,3 +208,45 @@ def boris(house, person):
 def pupil(agents, person):
     """One of the shared server with agents."""
     return person(agents, "pupil")
+
+
+@pytest.fixture(scope="session")
+def endpoint_of_all():
+    """The endpoint of a language model of this worker."""
+    stub = tasks.Stub()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def endpoint(endpoint_of_all):
+    """The same, which nobody has asked yet."""
+    endpoint_of_all.forget()
+    return endpoint_of_all
+
+
+@pytest.fixture(scope="session")
+def shared_offices(tmp_path_factory, permissions, endpoint_of_all):
+    """The servers with agents and workflows."""
+    settings = tasks.settings(endpoint_of_all)
+    yield from houses_by_shards(lambda shards: House(tmp_path_factory.mktemp("office"), shards, permissions.url, settings))
+
+
+@pytest.fixture
+def office(shared_offices, shards, http, endpoint):
+    """Tasks on the shared server, which must live through the test."""
+    shared = shared_offices(shards)
+    yield tasks.Office(shared, http, endpoint)
+    assert shared.process.poll() is None, "the server died in this test"
+
+
+@pytest.fixture
+def clerk(office):
+    """One who has no tasks yet."""
+    return office.person()
+
+
+@pytest.fixture
+def build_office(build, http, endpoint):
+    """Starts servers of a test's own with agents and workflows: `build_office(tasks={"ping_interval": "1s"})`."""
+    return lambda **settings: tasks.Office(build(**tasks.settings(endpoint, **settings)), http, endpoint)
