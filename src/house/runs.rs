@@ -2,7 +2,7 @@
 
 use super::agents::Outside;
 use crate::{
-    bridge::Bridge,
+    bridge::{Bridge, Gather},
     engine::{Answer, RunId},
     models::{Fault, Prompt, ToolOutcome, Word},
     realtime::ShardId,
@@ -16,6 +16,8 @@ pub(super) struct Runs {
     id: ShardId,
     bridge: Bridge,
     post: Post<Answer>,
+    /// Wakes the shard for what models have said: once for all words that came together, of however many answers.
+    knock: Gather,
     outside: Outside,
     /// Dropping one ends its request.
     under_way: HashMap<RunId, oneshot::Sender<()>>,
@@ -23,16 +25,23 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new(id: ShardId, bridge: Bridge, post: Post<Answer>, outside: Outside) -> Runs {
-        Runs { id, bridge, post, outside, under_way: HashMap::new() }
+        let knock = Gather::new({
+            let post = post.clone();
+            move || post.knock(id)
+        });
+        Runs { id, bridge, post, knock, outside, under_way: HashMap::new() }
     }
 
-    /// Asks a model. What it says is posted word by word; an answer that cannot be asked for is given back.
+    /// Asks a model. What it says is handed on word by word; an answer that cannot be asked for is given back.
     pub(super) fn ask(&mut self, run: RunId, prompt: Box<Prompt>) -> Option<Answer> {
         let Some(endpoint) = self.outside.models.get(&prompt.model.name).cloned() else {
             return Some(Answer::Model { run, word: Word::Failed(Fault::Unreachable) });
         };
-        let (post, id) = (self.post.clone(), self.id);
-        let tell = move |word| post.post(id, [Answer::Model { run, word }]);
+        let (post, knock, id) = (self.post.clone(), self.knock.clone(), self.id);
+        let tell = move |word| {
+            post.put(id, Answer::Model { run, word });
+            knock.ask();
+        };
         self.begin(run, async move { endpoint.answer(&prompt, tell).await });
         None
     }
