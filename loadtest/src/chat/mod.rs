@@ -1,5 +1,5 @@
-//! The engine of a worker of a chat run: sessions that ask for answers, and the connections that hear them, on one thread, one epoll set and
-//! one read buffer.
+//! The engine of a worker of a chat run: sessions that ask for answers, and the connections that hear them, on one thread, one epoll set
+//! and one read buffer.
 //!
 //! Each message is said at its own moment, whatever became of those before. What a connection hears is held against what must come next
 //! (`ear`); what the model counts for itself is compared when all is over.

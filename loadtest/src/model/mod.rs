@@ -1,7 +1,7 @@
 //! A language model that is none: an endpoint for streamed chat completions as OpenAI publishes it, in a worker of its own.
 //!
-//! Each answer is asked for by its name and given word by word, each at its moment, whatever the server does with the one before. A word says
-//! when it was sent. Who goes in the middle of an answer is noted with the moment at which that was seen.
+//! Each answer is asked for by its name and given word by word, each at its moment, whatever the server does with the one before. A word
+//! says when it was sent. Who goes in the middle of an answer is noted with the moment at which that was seen.
 
 mod request;
 

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
         url: args.url.clone(),
         students: args.sessions.into(),
         classrooms: args.sse,
-        rate: None,
+        rate: Some(f64::from(args.sessions) / args.every.as_secs_f64().max(1e-3)).filter(|_| args.messages > 1),
         in_flight: args.in_flight.into(),
         workers: count,
         sources: sources.len(),
