@@ -1,11 +1,15 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
+mod chat;
+
 use crate::{
     lab::order::{Between, Direction},
     quiz::contract::Channel,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+pub(crate) use chat::Chat;
 
 /// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
 ///
@@ -31,6 +35,8 @@ pub(crate) enum Command {
     Quiz(Quiz),
     /// Agents run sessions, viewers watch them; bytes are pushed and keys pressed.
     Lab(Lab),
+    /// People ask agents for answers, and hear them word by word.
+    Chat(Chat),
     /// Participants' sockets that are held and answer Pings, while nobody answers a question.
     Hold(Hold),
     /// A worker of a run, led over its standard input and output.

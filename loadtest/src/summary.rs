@@ -1,5 +1,6 @@
 //! The report as at most 25 lines of text.
 
+mod chat;
 mod lab;
 
 use crate::{
@@ -33,10 +34,11 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 fn head(out: &mut String, report: &Report) {
     let asked = &report.asked;
-    let [people, places] = match (&report.quiz, &report.lab) {
-        (Some(_), _) => ["participants", "quizzes"],
-        (None, Some(_)) => ["sessions", "agents"],
-        (None, None) => ["students", "classrooms"],
+    let [people, places] = match (&report.quiz, &report.lab, &report.chat) {
+        (Some(_), _, _) => ["participants", "quizzes"],
+        (None, Some(_), _) => ["sessions", "agents"],
+        (None, None, Some(_)) => ["sessions", "of them over HTTP"],
+        (None, None, None) => ["students", "classrooms"],
     };
     let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
     let _ = writeln!(
@@ -62,6 +64,9 @@ fn rates(out: &mut String, report: &Report) {
     }
     if let Some(lab) = &report.lab {
         return lab::rates(out, report, lab);
+    }
+    if let Some(chat) = &report.chat {
+        return chat::rates(out, report, chat);
     }
     let text = format!(
         "{} of {} in {:.2} s: {} a second",
@@ -108,7 +113,7 @@ fn quiz_rates(out: &mut String, report: &Report, quiz: &QuizCounts) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    let from = if report.quiz.is_some() || report.lab.is_some() {
+    let from = if report.quiz.is_some() || report.lab.is_some() || report.chat.is_some() {
         "from the intended moment"
     } else if report.asked.rate.is_some() {
         "sign-in: from its intended moment"
@@ -142,6 +147,13 @@ fn name(measure: Measure) -> &'static str {
         Measure::Create => "create",
         Measure::Watch => "watch",
         Measure::Key => "key to echo",
+        Measure::Word => "word",
+        Measure::FirstWord => "· the first",
+        Measure::Reply => "· from ask",
+        Measure::Gap => "gap off",
+        Measure::CancelWord => "cancel",
+        Measure::CancelEnd => "· to end",
+        Measure::CancelGone => "· gone",
         Measure::Jitter => "ping off",
         Measure::Lag => "own lag",
     }
@@ -153,6 +165,9 @@ fn events(report: &Report) -> String {
     }
     if let Some(lab) = &report.lab {
         return lab::events(lab);
+    }
+    if let Some(chat) = &report.chat {
+        return chat::events(chat);
     }
     let counts = &report.counts;
     let all = [
@@ -213,6 +228,7 @@ fn during(when: When) -> &'static str {
         When::Proving => "proving",
         When::Serving => "serving",
         When::Viewing => "viewing",
+        When::Talking => "talking",
     }
 }
 
@@ -232,6 +248,9 @@ fn server(report: &Report) -> String {
     }
     if let Some(us) = server.cpu_us_per_key {
         let _ = write!(text, ", {us:.1} µs CPU a key and its echo");
+    }
+    if let Some(us) = server.cpu_us_per_word {
+        let _ = write!(text, ", {us:.1} µs CPU a word");
     }
     if let Some(us) = server.cpu_us_per_answer {
         let _ = write!(text, ", {us:.1} µs CPU an answer");
@@ -260,7 +279,9 @@ fn generator(report: &Report) -> String {
                 Stage::Publish => (report.counts.delivered, "delivery", 3),
                 Stage::Start => (report.quiz.as_ref().map_or(0, |quiz| quiz.started), "start", 1),
                 Stage::Answer => (report.quiz.as_ref().map_or(0, |quiz| quiz.answered), "answer", 1),
-                Stage::Stream => return lab::generator(cost),
+                Stage::Stream => {
+                    return report.chat.as_ref().map_or_else(|| lab::generator(cost), |chat| chat::generator(cost, chat));
+                }
                 Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
                     (report.counts.attempted, "sign-in", 1)
                 }

@@ -1,5 +1,6 @@
 //! What a worker counts and measures, and how the counts of several become one without loss.
 
+use crate::chat::order::Name;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 use std::{collections::BTreeMap, time::Duration};
@@ -40,6 +41,20 @@ pub(crate) enum Measure {
     Create,
     /// From a key's intended moment until its echo is back at the viewer.
     Key,
+    /// From the moment at which the model sent a word, the first of an answer not counted, until a connection has it.
+    Word,
+    /// The same of the first word, with which the model's answer begins.
+    FirstWord,
+    /// From a message's intended moment to the first word of its answer.
+    Reply,
+    /// How far the distance between two words is from that at which they were sent.
+    Gap,
+    /// From a cancel to the last word of its answer; nothing where none came after it.
+    CancelWord,
+    /// From a cancel to the end of its answer.
+    CancelEnd,
+    /// From a cancel until the model's request was gone.
+    CancelGone,
     /// How far from its moment a Ping came: its distance from the one before, against what that should be.
     Jitter,
     /// How much later than intended the generator began an operation, where nothing but itself held it up.
@@ -48,13 +63,14 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 18] = {
+    pub(crate) const ALL: [Measure; 25] = {
         use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
         use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
+        use Measure::{CancelEnd, CancelGone, CancelWord, FirstWord, Gap, Reply, Word};
         use Measure::{Create, Jitter, Key, Watch};
         [
             SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Jitter, Lag,
+            Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Jitter, Lag,
         ]
     };
 }
@@ -149,6 +165,11 @@ macro_rules! counts {
         }
     };
 }
+
+mod chat;
+mod lab;
+pub(crate) use chat::ChatCounts;
+pub(crate) use lab::LabCounts;
 
 counts! { Counts:
     /// Sign-ins begun.
@@ -254,53 +275,6 @@ counts! { QuizCounts:
     bytes_read,
 }
 
-counts! { LabCounts:
-    /// Agents that the server has registered.
-    online,
-    /// Sessions asked for by REST, accepted, and seen running.
-    asked,
-    made,
-    running,
-    /// `start_session` and `stop_session` heard by agents.
-    starts,
-    stops,
-    /// Commands that were heard again.
-    doubled,
-    /// Viewers whose upgrade was answered with 101, and tunnels that their agents were asked for.
-    watching,
-    tunnels,
-    /// Tunnels whose end the agent was told, after the viewer had closed.
-    untied,
-    /// Bytes pushed by agents, and those that came to their viewers as they were sent.
-    down_sent,
-    down_heard,
-    /// Bytes pushed by viewers, and those that came to their agents as they were sent.
-    up_sent,
-    up_heard,
-    /// Streams in which something came that was not sent, or not there.
-    broken,
-    /// Keys sent, echoed by agents, and heard again by their viewers.
-    keys_sent,
-    keys_echoed,
-    keys_heard,
-    /// Blocks and keys that were due and waited for a full socket or for credit.
-    held_back,
-    /// Error messages that agents were sent.
-    reproached,
-    /// Sockets that ended before they should.
-    lost,
-    /// Sockets that ended as they should: viewers', agents'.
-    viewers_closed,
-    agents_closed,
-    /// Sessions deleted by REST, and seen terminated.
-    deleted,
-    terminated,
-    /// Pings answered.
-    pings,
-    /// Bytes read from sockets.
-    bytes_read,
-}
-
 /// When something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -329,6 +303,8 @@ pub(crate) enum When {
     Serving,
     /// A viewer.
     Viewing,
+    /// One who talks to an agent.
+    Talking,
 }
 
 /// A span of time, nanoseconds of CLOCK_MONOTONIC. Merged by taking both ends as far out as they go.
@@ -366,6 +342,11 @@ pub(crate) struct Tally {
     pub(crate) quiz: QuizCounts,
     /// Counts of labs.
     pub(crate) lab: LabCounts,
+    /// Counts of chat.
+    pub(crate) chat: ChatCounts,
+    /// When answers were cancelled, and when the model's requests for answers were gone: nanoseconds of CLOCK_MONOTONIC.
+    pub(crate) cancelled: Vec<(Name, u64)>,
+    pub(crate) gone: Vec<(Name, u64)>,
     /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
     pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
@@ -398,6 +379,16 @@ impl Tally {
         *self.faults.entry(when).or_default().entry(fault.to_string()).or_default() += 1;
     }
 
+    /// Measures how long after its cancel each request was gone: one worker knows the one, another the other.
+    pub(crate) fn match_cancels(&mut self) {
+        let gone: BTreeMap<Name, u64> = self.gone.iter().copied().collect();
+        for (name, at_ns) in std::mem::take(&mut self.cancelled) {
+            if let Some(gone_ns) = gone.get(&name) {
+                self.record(Measure::CancelGone, gone_ns.saturating_sub(at_ns));
+            }
+        }
+    }
+
     /// Adds another's.
     pub(crate) fn merge(&mut self, other: &Tally) {
         for (mine, theirs) in self.measures.iter_mut().zip(&other.measures) {
@@ -406,6 +397,9 @@ impl Tally {
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);
+        self.chat.add(&other.chat);
+        self.cancelled.extend_from_slice(&other.cancelled);
+        self.gone.extend_from_slice(&other.gone);
         self.pinged_at_ns.extend_from_slice(&other.pinged_at_ns);
         for (when, faults) in &other.faults {
             let mine = self.faults.entry(*when).or_default();

@@ -1,6 +1,10 @@
 //! The one Tokio thread: what the shards ask of the outside (permission services) and what may block (reading records) runs here,
 //! never on a shard.
 
+mod gather;
+
+pub use gather::Gather;
+
 use std::{
     future::Future,
     io,

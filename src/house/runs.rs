@@ -5,7 +5,7 @@ use super::{
     tally::{Fate, Tally},
 };
 use crate::{
-    bridge::Bridge,
+    bridge::{Bridge, Gather},
     engine::{Answer, RunId},
     models::{Fault, Prompt, ToolOutcome, Word},
     realtime::ShardId,
@@ -19,6 +19,8 @@ pub(super) struct Runs {
     id: ShardId,
     bridge: Bridge,
     post: Post<Answer>,
+    /// Wakes the shard for what models have said: once for all words that came together, of however many answers.
+    knock: Gather,
     outside: Outside,
     /// Dropping one of the senders ends its request.
     under_way: HashMap<RunId, (oneshot::Sender<()>, Arc<Tally>)>,
@@ -26,19 +28,24 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new(id: ShardId, bridge: Bridge, post: Post<Answer>, outside: Outside) -> Runs {
-        Runs { id, bridge, post, outside, under_way: HashMap::new() }
+        let knock = Gather::new({
+            let post = post.clone();
+            move || post.knock(id)
+        });
+        Runs { id, bridge, post, knock, outside, under_way: HashMap::new() }
     }
 
-    /// Asks a model. What it says is posted word by word; an answer that cannot be asked for is given back.
+    /// Asks a model. What it says is handed on word by word; an answer that cannot be asked for is given back.
     pub(super) fn ask(&mut self, run: RunId, prompt: Box<Prompt>) -> Option<Answer> {
         let Some((endpoint, tally)) = self.outside.models.get(&prompt.model.name).cloned() else {
             return Some(Answer::Model { run, word: Word::Failed(Fault::Unreachable) });
         };
-        let (post, id) = (self.post.clone(), self.id);
+        let (post, knock, id) = (self.post.clone(), self.knock.clone(), self.id);
         let counted = tally.clone();
         let tell = move |word| {
             Fate::of_word(&word).into_iter().for_each(|fate| counted.note(fate));
-            post.post(id, [Answer::Model { run, word }]);
+            post.put(id, Answer::Model { run, word });
+            knock.ask();
         };
         self.begin(run, tally, async move { endpoint.answer(&prompt, tell).await });
         None

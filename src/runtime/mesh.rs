@@ -170,8 +170,18 @@ impl<A> Post<A> {
     /// Hands the answers to the shard, in order, and wakes it once. Never blocks and never refuses: who asks bounds what can be answered.
     pub fn post(&self, shard: ShardId, answers: impl IntoIterator<Item = A>) {
         for answer in answers {
-            self.boxes[shard.index()].push(answer);
+            self.put(shard, answer);
         }
+        self.knock(shard);
+    }
+
+    /// Hands an answer to the shard, as [`Post::post`] does, but lets it sleep: whoever does this owes it a [`Post::knock`] soon.
+    pub fn put(&self, shard: ShardId, answer: A) {
+        self.boxes[shard.index()].push(answer);
+    }
+
+    /// Wakes the shard, if it sleeps, for all that was put before.
+    pub fn knock(&self, shard: ShardId) {
         self.doors[shard.index()].knock();
     }
 
@@ -193,7 +203,17 @@ impl<A> Post<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::{
+        event::{PollFd, PollFlags},
+        time::Timespec,
+    };
     use std::{cell::Cell, thread};
+
+    impl AsFd for EventBell {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.descriptor()
+        }
+    }
 
     #[derive(Default)]
     struct Rings(Cell<u32>);
@@ -293,6 +313,23 @@ mod tests {
         };
         let threads: Vec<_> = mesh::<u64>(&doors, 128).into_iter().map(|end| thread::spawn(shard(end))).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    #[test]
+    fn what_is_put_wakes_nobody_until_the_knock() {
+        let doors = doors(1).unwrap();
+        let post = Post::new(&doors);
+        doors[0].lie_down();
+        (0..3).for_each(|number| post.put(ShardId(0), number));
+        assert!(post.has_answers(ShardId(0)));
+        let rings =
+            || rustix::event::poll(&mut [PollFd::new(doors[0].bell(), PollFlags::IN)], Some(&Timespec::default())).unwrap();
+        assert_eq!(rings(), 0);
+        post.knock(ShardId(0));
+        assert_eq!(rings(), 1);
+        let mut came = Vec::new();
+        assert_eq!(post.take(ShardId(0), 9, |answer| came.push(answer)), 3);
+        assert_eq!(came, [0, 1, 2]);
     }
 
     #[test]

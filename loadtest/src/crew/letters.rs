@@ -1,6 +1,13 @@
 //! What boss and worker say to each other: JSON behind a length of four bytes, over any stream of bytes.
 
-use crate::{lab::order::LabOrder, order::Order, quiz::order::HallOrder, tally::Tally, usage::Usage};
+use crate::{
+    chat::order::{ChatOrder, ModelOrder},
+    lab::order::LabOrder,
+    order::Order,
+    quiz::order::HallOrder,
+    tally::Tally,
+    usage::Usage,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -27,9 +34,9 @@ pub(crate) enum Stage {
     Submit,
     /// Agents connect and register.
     Join,
-    /// Viewers connect to their sessions.
+    /// Viewers, or those who talk, connect to their sessions.
     View,
-    /// Bytes are pushed, keys pressed.
+    /// Bytes are pushed, keys pressed; answers are given.
     Stream,
     /// Viewers close.
     Leave,
@@ -48,6 +55,10 @@ pub(crate) enum Task {
     Quizzes(HallOrder),
     /// Agents run sessions, viewers watch them.
     Labs(LabOrder),
+    /// People talk to agents.
+    Chats(ChatOrder),
+    /// The endpoint that the server asks for answers.
+    Model(ModelOrder),
 }
 
 /// Boss to worker.

@@ -2,12 +2,14 @@
 
 pub(crate) mod bell;
 pub(crate) mod broadcast;
+pub(crate) mod chat;
 pub(crate) mod churn;
 mod crowd;
 mod desktops;
 pub(crate) mod hold;
 pub(crate) mod lab;
 mod papers;
+mod parlour;
 pub(crate) mod quiz;
 
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
     server::{Gauges, Server, ServerFigures},
-    tally::{LabCounts, QuizCounts, Tally},
+    tally::{ChatCounts, LabCounts, QuizCounts, Tally},
     wire::http::Target,
 };
 use std::{
@@ -150,6 +152,7 @@ impl Run {
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
         let mut tally = self.crew.dismiss()?;
         tally.merge(&self.own);
+        tally.match_cancels();
         let (mut checks, mut server) = (self.checks, self.figures);
         judge(&tally, &mut checks, &mut server);
         Ok(Report {
@@ -160,6 +163,7 @@ impl Run {
             latencies: LatencyFigures::all(&tally),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
+            chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
             pings: PingFigures::of(&tally.pinged_at_ns),
             counts: tally.counts,
             faults: tally.faults,
