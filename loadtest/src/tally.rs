@@ -1,63 +1,13 @@
 //! What a worker counts and measures, and how the counts of several become one without loss.
 
+mod measure;
+
+pub(crate) use measure::Measure;
+
 use hdrhistogram::Histogram;
+use measure::Measures;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 use std::{collections::BTreeMap, time::Duration};
-
-/// What is measured, each in its own histogram.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Measure {
-    /// From the intended moment to `connect_success`.
-    SignIn,
-    /// From `connect()` until the socket is writable.
-    Connect,
-    /// From the upgrade request to its complete answer.
-    Upgrade,
-    /// From the `connect_request` to `connect_success`.
-    Admission,
-    /// From our Close frame until the server ended the connection.
-    Close,
-    /// From a publish's intended moment to the answer of the internal route.
-    Publish,
-    /// From a publish's intended moment until one member has it.
-    Delivery,
-    /// From the intended moment to the answer of a begun attempt.
-    Start,
-    /// From an answer's intended moment to what REST says of it.
-    Answer,
-    /// From an answer's intended moment until one owner's screen has it.
-    Screen,
-    /// How much later than the participant one owner's screen heard of an answer; nothing when it was first.
-    Behind,
-    /// From the intended moment to the answer of a submitted attempt.
-    Submit,
-    /// From the intended moment of a submit until the participant's socket has `attempt_closed`.
-    Ending,
-    /// From a viewer's `connect()` until it watches: the 101, and the agent's end.
-    Watch,
-    /// From a REST request that creates a session to its answer.
-    Create,
-    /// From a key's intended moment until its echo is back at the viewer.
-    Key,
-    /// How far from its moment a Ping came: its distance from the one before, against what that should be.
-    Jitter,
-    /// How much later than intended the generator began an operation, where nothing but itself held it up.
-    Lag,
-}
-
-impl Measure {
-    /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 18] = {
-        use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
-        use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
-        use Measure::{Create, Jitter, Key, Watch};
-        [
-            SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Jitter, Lag,
-        ]
-    };
-}
 
 /// Nanoseconds from 1 to one hour at three significant digits. What is longer counts as one hour.
 #[derive(Clone, PartialEq, Debug)]
@@ -359,7 +309,7 @@ impl Span {
 /// All that a worker found out.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
-    measures: [Latencies; Measure::ALL.len()],
+    measures: Measures,
     /// Counts of classrooms.
     pub(crate) counts: Counts,
     /// Counts of quizzes.
@@ -385,12 +335,12 @@ pub(crate) struct Tally {
 impl Tally {
     /// Records one duration.
     pub(crate) fn record(&mut self, measure: Measure, ns: u64) {
-        self.measures[measure as usize].record(ns);
+        self.measures.record(measure, ns);
     }
 
     /// The histogram of a measure.
     pub(crate) fn measure(&self, measure: Measure) -> &Latencies {
-        &self.measures[measure as usize]
+        self.measures.of(measure)
     }
 
     /// Counts one fault.
@@ -400,9 +350,7 @@ impl Tally {
 
     /// Adds another's.
     pub(crate) fn merge(&mut self, other: &Tally) {
-        for (mine, theirs) in self.measures.iter_mut().zip(&other.measures) {
-            mine.merge(theirs);
-        }
+        self.measures.merge(&other.measures);
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);
