@@ -21,6 +21,7 @@ mod students;
 mod summary;
 mod swarm;
 mod tally;
+mod tasks;
 mod usage;
 mod wire;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.site.json.clone()),
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
         Command::Lab(lab) => (scenario::lab::run(lab), lab.site.json.clone()),
+        Command::Tasks(tasks) => (scenario::tasks::run(tasks), tasks.site.json.clone()),
         Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
     };
     match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {

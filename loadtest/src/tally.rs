@@ -100,6 +100,9 @@ macro_rules! counts {
     };
 }
 
+mod tasks;
+pub(crate) use tasks::TaskCounts;
+
 counts! { Counts:
     /// Sign-ins begun.
     attempted,
@@ -279,6 +282,12 @@ pub(crate) enum When {
     Serving,
     /// A viewer.
     Viewing,
+    /// A user asks for a task, or cancels it.
+    Asking,
+    /// Tasks are done.
+    Working,
+    /// A user looks at tasks by REST.
+    Looking,
 }
 
 /// A span of time, nanoseconds of CLOCK_MONOTONIC. Merged by taking both ends as far out as they go.
@@ -316,6 +325,8 @@ pub(crate) struct Tally {
     pub(crate) quiz: QuizCounts,
     /// Counts of labs.
     pub(crate) lab: LabCounts,
+    /// Counts of tasks.
+    pub(crate) tasks: TaskCounts,
     /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
     pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
@@ -330,6 +341,8 @@ pub(crate) struct Tally {
     pub(crate) starting: Span,
     /// From the first moment of a lab's traffic to the last byte of it.
     pub(crate) streaming: Span,
+    /// From the first moment of asking for tasks to the end of the last one.
+    pub(crate) working: Span,
 }
 
 impl Tally {
@@ -354,6 +367,7 @@ impl Tally {
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);
+        self.tasks.add(&other.tasks);
         self.pinged_at_ns.extend_from_slice(&other.pinged_at_ns);
         for (when, faults) in &other.faults {
             let mine = self.faults.entry(*when).or_default();
@@ -366,6 +380,7 @@ impl Tally {
         self.answering.merge(other.answering);
         self.starting.merge(other.starting);
         self.streaming.merge(other.streaming);
+        self.working.merge(other.working);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What boss and worker say to each other: JSON behind a length of four bytes, over any stream of bytes.
 
-use crate::{lab::order::LabOrder, order::Order, quiz::order::HallOrder, tally::Tally, usage::Usage};
+use crate::{lab::order::LabOrder, order::Order, quiz::order::HallOrder, tally::Tally, tasks::order::OfficeOrder, usage::Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -17,7 +17,7 @@ pub(crate) enum Stage {
     Hold,
     /// Publishes, at the pace of the order.
     Publish,
-    /// Owners' screens connect and subscribe.
+    /// Owners' screens, or users' sockets, connect and subscribe.
     Watch,
     /// Attempts begin, at the rate of the order.
     Start,
@@ -25,6 +25,8 @@ pub(crate) enum Stage {
     Answer,
     /// What was not submitted is.
     Submit,
+    /// Tasks are asked for, at the rate of the order, until all are over.
+    Ask,
     /// Agents connect and register.
     Join,
     /// Viewers connect to their sessions.
@@ -48,6 +50,8 @@ pub(crate) enum Task {
     Quizzes(HallOrder),
     /// Agents run sessions, viewers watch them.
     Labs(LabOrder),
+    /// Users have agents do tasks.
+    Tasks(OfficeOrder),
 }
 
 /// Boss to worker.
@@ -96,7 +100,7 @@ pub(crate) struct Progress {
     pub(crate) listening: u64,
     /// Answers accepted.
     pub(crate) answered: u64,
-    /// Events that screens and participants must hear of what was done so far.
+    /// Events that screens, participants and users must hear of what was done so far.
     pub(crate) owed: u64,
     /// Those that they have heard.
     pub(crate) heard: u64,
@@ -109,6 +113,8 @@ pub(crate) struct Progress {
     pub(crate) streamed: u64,
     /// Keys whose echo came back.
     pub(crate) keys: u64,
+    /// Tasks and executions that are over.
+    pub(crate) ended: u64,
 }
 
 impl Progress {
@@ -130,6 +136,7 @@ impl Progress {
         self.stopped += other.stopped;
         self.streamed += other.streamed;
         self.keys += other.keys;
+        self.ended += other.ended;
     }
 }
 

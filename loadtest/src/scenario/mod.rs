@@ -9,6 +9,7 @@ pub(crate) mod hold;
 pub(crate) mod lab;
 mod papers;
 pub(crate) mod quiz;
+pub(crate) mod tasks;
 
 use crate::{
     args::{Addresses, Site},
@@ -23,7 +24,7 @@ use crate::{
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
     server::{Gauges, Server, ServerFigures},
-    tally::{LabCounts, QuizCounts, Tally},
+    tally::{LabCounts, QuizCounts, Tally, TaskCounts},
     wire::http::Target,
 };
 use std::{
@@ -160,6 +161,7 @@ impl Run {
             latencies: LatencyFigures::all(&tally),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
+            tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
             pings: PingFigures::of(&tally.pinged_at_ns),
             counts: tally.counts,
             faults: tally.faults,

@@ -39,6 +39,24 @@ pub(crate) enum Measure {
     Create,
     /// From a key's intended moment until its echo is back at the viewer.
     Key,
+    /// From a task's intended moment until the first of its user's sockets has `pending`.
+    Pending,
+    /// The same of its first progress.
+    Begun,
+    /// The same of its completion.
+    Ended,
+    /// From an execution's intended moment to its completion at the socket that asked for it.
+    Execution,
+    /// How much later than the first of its user's sockets another one heard of a task.
+    FanOut,
+    /// How much later than the first of its user's sockets an admin's heard of a task; nothing when it was first.
+    AtAdmins,
+    /// From a cancellation's intended moment to the task's error at the socket that cancelled it.
+    Cancel,
+    /// From the intended moment to REST's list of tasks.
+    List,
+    /// From the intended moment to REST's one task.
+    Look,
     /// How far from its moment a Ping came: its distance from the one before, against what that should be.
     Jitter,
     /// How much later than intended the generator began an operation, where nothing but itself held it up.
@@ -47,13 +65,14 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 18] = {
+    pub(crate) const ALL: [Measure; 27] = {
         use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
         use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
+        use Measure::{AtAdmins, Begun, Cancel, Ended, Execution, FanOut, List, Look, Pending};
         use Measure::{Create, Jitter, Key, Watch};
         [
             SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Jitter, Lag,
+            Watch, Key, Pending, Begun, Ended, Execution, FanOut, AtAdmins, Cancel, List, Look, Jitter, Lag,
         ]
     };
 }
