@@ -120,14 +120,14 @@ class Homeroom(Server):
     """Homeroom with one shard and its default settings, but for the flags given."""
 
     def __init__(self, run: "Run", *flags, cores: set | None = None):
-        self.port, self.internal_port, self.quiz_port = free_port(), free_port(), free_port()
+        self.port, self.internal_port, self.quiz_port, self.chat_port = (free_port() for _ in range(4))
         SCRATCH.mkdir(parents=True, exist_ok=True)
         self.folder = tempfile.TemporaryDirectory(dir=SCRATCH)
         data = Path(self.folder.name)
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
             "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
-            "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", "--listen.chat.bind", "127.0.0.1:0", *flags,
+            "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", "--listen.chat.bind", f"127.0.0.1:{self.chat_port}", *flags,
         ]
         self.log = data / "log"
         super().__init__(spawn(command, cores or run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))
@@ -135,6 +135,8 @@ class Homeroom(Server):
         self.url, self.internal = f"ws://127.0.0.1:{self.port}/ws", f"http://127.0.0.1:{self.internal_port}"
         self.quiz_url = f"ws://127.0.0.1:{self.quiz_port}/ws"
         self.key, self.quiz_key = data / "data/keys/presence.hs256", data / "data/keys/quiz.hs256"
+        # Of those who ask for tasks: nobody, unless a secret is configured.
+        self.tasks_key = None
         try:
             wait_for("the server's start", 20, self.ready)
         except Fault as fault:
@@ -145,6 +147,10 @@ class Homeroom(Server):
         internal = ["--internal", self.internal]
         if scenario == "lab":
             return ["--url", f"http://127.0.0.1:{self.port}", "--user", ADMIN, "--password", self.admin(), *internal]
+        if scenario == "chat":
+            return ["--url", f"http://127.0.0.1:{self.chat_port}", "--key", self.key.with_name("chat.hs256"), *internal]
+        if scenario == "tasks":
+            return ["--url", f"ws://127.0.0.1:{self.chat_port}/ws", "--key", self.tasks_key, *internal]
         url, key = (self.quiz_url, self.quiz_key) if scenario in ("quiz", "hold") else (self.url, self.key)
         return ["--url", url, "--key", key, *internal]
 

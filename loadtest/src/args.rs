@@ -1,8 +1,7 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
+mod chat;
 mod tasks;
-
-pub(crate) use tasks::Tasks;
 
 use crate::{
     lab::order::{Between, Direction},
@@ -10,6 +9,9 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+pub(crate) use chat::Chat;
+pub(crate) use tasks::Tasks;
 
 /// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
 ///
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Quiz(Quiz),
     /// Agents run sessions, viewers watch them; bytes are pushed and keys pressed.
     Lab(Lab),
+    /// People ask agents for answers, and hear them word by word.
+    Chat(Chat),
     /// Users have agents do tasks, and hear how far they are.
     Tasks(Tasks),
     /// Participants' sockets that are held and answer Pings, while nobody answers a question.

@@ -4,12 +4,14 @@
 //! `report` the one record from which every view is drawn. One file a scenario.
 
 mod args;
+mod chat;
 mod clock;
 mod contract;
 mod crew;
 mod fault;
 mod host;
 mod lab;
+mod model;
 mod order;
 mod pings;
 mod progress;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.site.json.clone()),
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
         Command::Lab(lab) => (scenario::lab::run(lab), lab.site.json.clone()),
+        Command::Chat(chat) => (scenario::chat::run(chat), chat.site.json.clone()),
         Command::Tasks(tasks) => (scenario::tasks::run(tasks), tasks.site.json.clone()),
         Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
     };

@@ -5,7 +5,7 @@ use crate::{
     host::Environment,
     pings::PingFigures,
     server::ServerFigures,
-    tally::{Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, TaskCounts, When},
+    tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, TaskCounts, When},
     usage::Usage,
 };
 use serde::Serialize;
@@ -37,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) quiz: Option<QuizCounts>,
     /// Counts of labs, in their scenario.
     pub(crate) lab: Option<LabCounts>,
+    /// Counts of chat, in its scenario.
+    pub(crate) chat: Option<ChatCounts>,
     /// Counts of tasks, in their scenario.
     pub(crate) tasks: Option<TaskCounts>,
     /// How Pings came, where they were held.
@@ -120,12 +122,14 @@ pub(crate) struct Rates {
     pub(crate) answering_s: f64,
     /// Answers accepted a second.
     pub(crate) answers_per_s: f64,
-    /// How long the traffic of a lab took, seconds.
+    /// How long the traffic of a lab, or the answers of chat, took, seconds.
     pub(crate) streaming_s: f64,
     /// Bytes a second that came through tunnels, both ways together.
     pub(crate) bytes_per_s: f64,
     /// Keys echoed a second.
     pub(crate) keys_per_s: f64,
+    /// Words of answers heard a second.
+    pub(crate) words_per_s: f64,
     /// How long tasks took, from the first moment of asking to the last end, seconds.
     pub(crate) working_s: f64,
     /// Tasks and executions that ended a second.
@@ -155,6 +159,7 @@ impl Rates {
             streaming_s,
             bytes_per_s: per(tally.lab.down_heard + tally.lab.up_heard, streaming_s),
             keys_per_s: per(tally.lab.keys_heard, streaming_s),
+            words_per_s: per(tally.chat.words_heard + tally.chat.words_of_cancelled, streaming_s),
             working_s,
             tasks_per_s: per(tasks.ended(), working_s),
             messages_per_s: per(tasks.users_heard + tasks.admins_heard, working_s),

@@ -20,6 +20,12 @@ pub(crate) const PARTICIPANTS: &str = "homeroom_quiz_participants";
 pub(crate) const ATTEMPTS: &str = "homeroom_quiz_attempts";
 /// Answers of participants that were taken.
 pub(crate) const ANSWERS: &str = "homeroom_quiz_answers_total";
+/// Sockets of chat.
+pub(crate) const CHAT_SOCKETS: &str = "homeroom_chat_sockets";
+/// Answers that are being given in sessions of chat.
+pub(crate) const CHAT_ANSWERS: &str = "homeroom_chat_answers";
+/// Requests to models and tools that are under way.
+pub(crate) const MODELS_ASKED: &str = "homeroom_models_asked";
 
 /// What can be watched of the server.
 pub(crate) struct Server {
@@ -50,6 +56,8 @@ pub(crate) struct ServerFigures {
     pub(crate) cpu_us_per_task: Option<f64>,
     /// CPU time of one key and its echo, microseconds.
     pub(crate) cpu_us_per_key: Option<f64>,
+    /// CPU time of one word of an answer, with all that belongs to the answer, microseconds.
+    pub(crate) cpu_us_per_word: Option<f64>,
     /// The share of a core that the held connections took, 0 to 1.
     pub(crate) cpu_share_held: Option<f64>,
     /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.

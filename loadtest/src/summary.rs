@@ -1,5 +1,6 @@
 //! The report as at most 25 lines of text.
 
+mod chat;
 mod lab;
 mod tasks;
 
@@ -36,11 +37,12 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 fn head(out: &mut String, report: &Report) {
     let asked = &report.asked;
-    let [people, places] = match (&report.quiz, &report.lab, &report.tasks) {
+    let [people, places] = match (&report.quiz, &report.lab, &report.chat, &report.tasks) {
         (Some(_), ..) => ["participants", "quizzes"],
-        (None, Some(_), _) => ["sessions", "agents"],
-        (None, None, Some(_)) => ["users", "sockets each"],
-        (None, None, None) => ["students", "classrooms"],
+        (None, Some(_), ..) => ["sessions", "agents"],
+        (None, None, Some(_), _) => ["sessions", "of them over HTTP"],
+        (None, None, None, Some(_)) => ["users", "sockets each"],
+        (None, None, None, None) => ["students", "classrooms"],
     };
     let in_flight = match asked.in_flight {
         0 => String::new(),
@@ -72,6 +74,9 @@ fn rates(out: &mut String, report: &Report) {
     }
     if let Some(tasks) = &report.tasks {
         return tasks::rates(out, report, tasks);
+    }
+    if let Some(chat) = &report.chat {
+        return chat::rates(out, report, chat);
     }
     let text = format!(
         "{} of {} in {:.2} s: {} a second",
@@ -118,7 +123,8 @@ fn quiz_rates(out: &mut String, report: &Report, quiz: &QuizCounts) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    let from = if report.quiz.is_some() || report.lab.is_some() || report.tasks.is_some() {
+    let others = report.lab.is_some() || report.chat.is_some() || report.tasks.is_some();
+    let from = if report.quiz.is_some() || others {
         "from the intended moment"
     } else if report.asked.rate.is_some() {
         "sign-in: from its intended moment"
@@ -152,6 +158,13 @@ fn name(measure: Measure) -> &'static str {
         Measure::Create => "create",
         Measure::Watch => "watch",
         Measure::Key => "key to echo",
+        Measure::Word => "word",
+        Measure::FirstWord => "· the first",
+        Measure::Reply => "· from ask",
+        Measure::Gap => "gap off",
+        Measure::CancelWord => "cancel",
+        Measure::CancelEnd => "· to end",
+        Measure::CancelGone => "· gone",
         Measure::Pending => "pending",
         Measure::Begun => "· progress",
         Measure::Ended => "· completed",
@@ -175,6 +188,9 @@ fn events(report: &Report) -> String {
     }
     if let Some(tasks) = &report.tasks {
         return tasks::events(tasks);
+    }
+    if let Some(chat) = &report.chat {
+        return chat::events(chat);
     }
     let counts = &report.counts;
     let all = [
@@ -236,6 +252,7 @@ fn during(when: When) -> &'static str {
         When::Proving => "proving",
         When::Serving => "serving",
         When::Viewing => "viewing",
+        When::Talking => "talking",
         When::Asking => "asking",
         When::Working => "working",
         When::Looking => "looking",
@@ -261,6 +278,9 @@ fn server(report: &Report) -> String {
     }
     if let Some(us) = server.cpu_us_per_task {
         let _ = write!(text, ", {us:.1} µs CPU a task");
+    }
+    if let Some(us) = server.cpu_us_per_word {
+        let _ = write!(text, ", {us:.1} µs CPU a word");
     }
     if let Some(us) = server.cpu_us_per_answer {
         let _ = write!(text, ", {us:.1} µs CPU an answer");
@@ -289,7 +309,9 @@ fn generator(report: &Report) -> String {
                 Stage::Publish => (report.counts.delivered, "delivery", 3),
                 Stage::Start => (report.quiz.as_ref().map_or(0, |quiz| quiz.started), "start", 1),
                 Stage::Answer => (report.quiz.as_ref().map_or(0, |quiz| quiz.answered), "answer", 1),
-                Stage::Stream => return lab::generator(cost),
+                Stage::Stream => {
+                    return report.chat.as_ref().map_or_else(|| lab::generator(cost), |chat| chat::generator(cost, chat));
+                }
                 Stage::Ask => return tasks::generator(cost, report.tasks.as_ref().unwrap_or(&TaskCounts::default())),
                 Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
                     (report.counts.attempted, "sign-in", 1)

@@ -4,6 +4,7 @@ mod measure;
 
 pub(crate) use measure::Measure;
 
+use crate::chat::order::Name;
 use hdrhistogram::Histogram;
 use measure::Measures;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
@@ -100,7 +101,11 @@ macro_rules! counts {
     };
 }
 
+mod chat;
+mod lab;
 mod tasks;
+pub(crate) use chat::ChatCounts;
+pub(crate) use lab::LabCounts;
 pub(crate) use tasks::TaskCounts;
 
 counts! { Counts:
@@ -207,53 +212,6 @@ counts! { QuizCounts:
     bytes_read,
 }
 
-counts! { LabCounts:
-    /// Agents that the server has registered.
-    online,
-    /// Sessions asked for by REST, accepted, and seen running.
-    asked,
-    made,
-    running,
-    /// `start_session` and `stop_session` heard by agents.
-    starts,
-    stops,
-    /// Commands that were heard again.
-    doubled,
-    /// Viewers whose upgrade was answered with 101, and tunnels that their agents were asked for.
-    watching,
-    tunnels,
-    /// Tunnels whose end the agent was told, after the viewer had closed.
-    untied,
-    /// Bytes pushed by agents, and those that came to their viewers as they were sent.
-    down_sent,
-    down_heard,
-    /// Bytes pushed by viewers, and those that came to their agents as they were sent.
-    up_sent,
-    up_heard,
-    /// Streams in which something came that was not sent, or not there.
-    broken,
-    /// Keys sent, echoed by agents, and heard again by their viewers.
-    keys_sent,
-    keys_echoed,
-    keys_heard,
-    /// Blocks and keys that were due and waited for a full socket or for credit.
-    held_back,
-    /// Error messages that agents were sent.
-    reproached,
-    /// Sockets that ended before they should.
-    lost,
-    /// Sockets that ended as they should: viewers', agents'.
-    viewers_closed,
-    agents_closed,
-    /// Sessions deleted by REST, and seen terminated.
-    deleted,
-    terminated,
-    /// Pings answered.
-    pings,
-    /// Bytes read from sockets.
-    bytes_read,
-}
-
 /// When something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -282,6 +240,8 @@ pub(crate) enum When {
     Serving,
     /// A viewer.
     Viewing,
+    /// One who talks to an agent.
+    Talking,
     /// A user asks for a task, or cancels it.
     Asking,
     /// Tasks are done.
@@ -325,6 +285,11 @@ pub(crate) struct Tally {
     pub(crate) quiz: QuizCounts,
     /// Counts of labs.
     pub(crate) lab: LabCounts,
+    /// Counts of chat.
+    pub(crate) chat: ChatCounts,
+    /// When answers were cancelled, and when the model's requests for answers were gone: nanoseconds of CLOCK_MONOTONIC.
+    pub(crate) cancelled: Vec<(Name, u64)>,
+    pub(crate) gone: Vec<(Name, u64)>,
     /// Counts of tasks.
     pub(crate) tasks: TaskCounts,
     /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
@@ -361,12 +326,25 @@ impl Tally {
         *self.faults.entry(when).or_default().entry(fault.to_string()).or_default() += 1;
     }
 
+    /// Measures how long after its cancel each request was gone: one worker knows the one, another the other.
+    pub(crate) fn match_cancels(&mut self) {
+        let gone: BTreeMap<Name, u64> = self.gone.iter().copied().collect();
+        for (name, at_ns) in std::mem::take(&mut self.cancelled) {
+            if let Some(gone_ns) = gone.get(&name) {
+                self.record(Measure::CancelGone, gone_ns.saturating_sub(at_ns));
+            }
+        }
+    }
+
     /// Adds another's.
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.measures.merge(&other.measures);
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);
+        self.chat.add(&other.chat);
+        self.cancelled.extend_from_slice(&other.cancelled);
+        self.gone.extend_from_slice(&other.gone);
         self.tasks.add(&other.tasks);
         self.pinged_at_ns.extend_from_slice(&other.pinged_at_ns);
         for (when, faults) in &other.faults {

@@ -1,6 +1,14 @@
 //! What boss and worker say to each other: JSON behind a length of four bytes, over any stream of bytes.
 
-use crate::{lab::order::LabOrder, order::Order, quiz::order::HallOrder, tally::Tally, tasks::order::OfficeOrder, usage::Usage};
+use crate::{
+    chat::order::{ChatOrder, ModelOrder},
+    lab::order::LabOrder,
+    order::Order,
+    quiz::order::HallOrder,
+    tally::Tally,
+    tasks::order::OfficeOrder,
+    usage::Usage,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -29,9 +37,9 @@ pub(crate) enum Stage {
     Ask,
     /// Agents connect and register.
     Join,
-    /// Viewers connect to their sessions.
+    /// Viewers, or those who talk, connect to their sessions.
     View,
-    /// Bytes are pushed, keys pressed.
+    /// Bytes are pushed, keys pressed; answers are given.
     Stream,
     /// Viewers close.
     Leave,
@@ -50,6 +58,10 @@ pub(crate) enum Task {
     Quizzes(HallOrder),
     /// Agents run sessions, viewers watch them.
     Labs(LabOrder),
+    /// People talk to agents.
+    Chats(ChatOrder),
+    /// The endpoint that the server asks for answers.
+    Model(ModelOrder),
     /// Users have agents do tasks.
     Tasks(OfficeOrder),
 }

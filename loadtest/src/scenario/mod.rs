@@ -2,12 +2,14 @@
 
 pub(crate) mod bell;
 pub(crate) mod broadcast;
+pub(crate) mod chat;
 pub(crate) mod churn;
 mod crowd;
 mod desktops;
 pub(crate) mod hold;
 pub(crate) mod lab;
 mod papers;
+mod parlour;
 pub(crate) mod quiz;
 pub(crate) mod tasks;
 
@@ -24,7 +26,7 @@ use crate::{
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
     server::{Gauges, Server, ServerFigures},
-    tally::{LabCounts, QuizCounts, Tally, TaskCounts},
+    tally::{ChatCounts, LabCounts, QuizCounts, Tally, TaskCounts},
     wire::http::Target,
 };
 use std::{
@@ -151,6 +153,7 @@ impl Run {
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
         let mut tally = self.crew.dismiss()?;
         tally.merge(&self.own);
+        tally.match_cancels();
         let (mut checks, mut server) = (self.checks, self.figures);
         judge(&tally, &mut checks, &mut server);
         Ok(Report {
@@ -161,6 +164,7 @@ impl Run {
             latencies: LatencyFigures::all(&tally),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
+            chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
             tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
             pings: PingFigures::of(&tally.pinged_at_ns),
             counts: tally.counts,

@@ -312,7 +312,7 @@ impl Swarm {
                 }
             }
             When::Publishing | When::Watching | When::Starting | When::Answering => {}
-            When::Submitting | When::Listening | When::Proving | When::Serving | When::Viewing => {}
+            When::Submitting | When::Listening | When::Proving | When::Serving | When::Viewing | When::Talking => {}
             When::Asking | When::Working | When::Looking => {}
         }
         match fault {

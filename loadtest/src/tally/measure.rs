@@ -39,6 +39,20 @@ pub(crate) enum Measure {
     Create,
     /// From a key's intended moment until its echo is back at the viewer.
     Key,
+    /// From the moment at which the model sent a word, the first of an answer not counted, until a connection has it.
+    Word,
+    /// The same of the first word, with which the model's answer begins.
+    FirstWord,
+    /// From a message's intended moment to the first word of its answer.
+    Reply,
+    /// How far the distance between two words is from that at which they were sent.
+    Gap,
+    /// From a cancel to the last word of its answer; nothing where none came after it.
+    CancelWord,
+    /// From a cancel to the end of its answer.
+    CancelEnd,
+    /// From a cancel until the model's request was gone.
+    CancelGone,
     /// From a task's intended moment until the first of its user's sockets has `pending`.
     Pending,
     /// The same of its first progress.
@@ -65,14 +79,15 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 27] = {
+    pub(crate) const ALL: [Measure; 34] = {
         use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
         use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
         use Measure::{AtAdmins, Begun, Cancel, Ended, Execution, FanOut, List, Look, Pending};
+        use Measure::{CancelEnd, CancelGone, CancelWord, FirstWord, Gap, Reply, Word};
         use Measure::{Create, Jitter, Key, Watch};
         [
             SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Pending, Begun, Ended, Execution, FanOut, AtAdmins, Cancel, List, Look, Jitter, Lag,
+            Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Pending, Begun, Ended, Execution, FanOut, AtAdmins, Cancel, List, Look, Jitter, Lag,
         ]
     };
 }
