@@ -135,6 +135,8 @@ class Homeroom(Server):
         self.url, self.internal = f"ws://127.0.0.1:{self.port}/ws", f"http://127.0.0.1:{self.internal_port}"
         self.quiz_url = f"ws://127.0.0.1:{self.quiz_port}/ws"
         self.key, self.quiz_key = data / "data/keys/presence.hs256", data / "data/keys/quiz.hs256"
+        # Of those who ask for tasks: nobody, unless a secret is configured.
+        self.tasks_key = None
         try:
             wait_for("the server's start", 20, self.ready)
         except Fault as fault:
@@ -147,6 +149,8 @@ class Homeroom(Server):
             return ["--url", f"http://127.0.0.1:{self.port}", "--user", ADMIN, "--password", self.admin(), *internal]
         if scenario == "chat":
             return ["--url", f"http://127.0.0.1:{self.chat_port}", "--key", self.key.with_name("chat.hs256"), *internal]
+        if scenario == "tasks":
+            return ["--url", f"ws://127.0.0.1:{self.chat_port}/ws", "--key", self.tasks_key, *internal]
         url, key = (self.quiz_url, self.quiz_key) if scenario in ("quiz", "hold") else (self.url, self.key)
         return ["--url", url, "--key", key, *internal]
 

@@ -1,6 +1,7 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
 mod chat;
+mod tasks;
 
 use crate::{
     lab::order::{Between, Direction},
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chat::Chat;
+pub(crate) use tasks::Tasks;
 
 /// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
 ///
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Lab(Lab),
     /// People ask agents for answers, and hear them word by word.
     Chat(Chat),
+    /// Users have agents do tasks, and hear how far they are.
+    Tasks(Tasks),
     /// Participants' sockets that are held and answer Pings, while nobody answers a question.
     Hold(Hold),
     /// A worker of a run, led over its standard input and output.
@@ -262,11 +266,11 @@ pub(crate) struct Sitting {
 /// What people sign in with.
 #[derive(Args, Debug)]
 pub(crate) struct Signing {
-    /// A file with one token a line, as many as students or owners.
+    /// A file with one token a line, as many as students, owners or users.
     #[arg(long, required_unless_present = "key", conflicts_with = "key", value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
-    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256 or quiz.hs256; a line end behind it is no
-    /// part of it.
+    /// A file with the HS256 secret of which tokens are made, such as data/keys/presence.hs256 or quiz.hs256, or that of
+    /// tasks.secret_file; a line end behind it is no part of it.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// `iss` of the tokens made.
@@ -286,7 +290,7 @@ pub(crate) struct Site {
     /// Processes [default: as many as the limit of open files asks for].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Option<u32>,
-    /// For one sign-in, one close, one publish, one answer.
+    /// For one sign-in, one close, one publish, one answer, one task.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// Fixes ids, subjects and the order of things.

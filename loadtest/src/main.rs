@@ -23,6 +23,7 @@ mod students;
 mod summary;
 mod swarm;
 mod tally;
+mod tasks;
 mod usage;
 mod wire;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
         Command::Lab(lab) => (scenario::lab::run(lab), lab.site.json.clone()),
         Command::Chat(chat) => (scenario::chat::run(chat), chat.site.json.clone()),
+        Command::Tasks(tasks) => (scenario::tasks::run(tasks), tasks.site.json.clone()),
         Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
     };
     match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {

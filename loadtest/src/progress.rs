@@ -57,7 +57,7 @@ impl Drop for Teller {
 }
 
 fn told(progress: Progress) -> String {
-    let Progress { faults, published, delivered, answered, heard, streamed, keys, .. } = progress;
+    let Progress { faults, published, delivered, answered, heard, streamed, keys, ended, .. } = progress;
     let mut text = String::new();
     if published > 0 {
         text = format!("{} published, {} delivered ", grouped(published), grouped(delivered));
@@ -67,6 +67,9 @@ fn told(progress: Progress) -> String {
     }
     if streamed > 0 || keys > 0 {
         text = format!("{} MiB, {} keys ", grouped(streamed >> 20), grouped(keys));
+    }
+    if ended > 0 {
+        text = format!("{} ended, {} messages heard ", grouped(ended), grouped(heard));
     }
     if faults > 0 {
         text += &format!("{} faults", grouped(faults));

@@ -5,7 +5,7 @@ use crate::{
     host::Environment,
     pings::PingFigures,
     server::ServerFigures,
-    tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, When},
+    tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, TaskCounts, When},
     usage::Usage,
 };
 use serde::Serialize;
@@ -39,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) lab: Option<LabCounts>,
     /// Counts of chat, in its scenario.
     pub(crate) chat: Option<ChatCounts>,
+    /// Counts of tasks, in their scenario.
+    pub(crate) tasks: Option<TaskCounts>,
     /// How Pings came, where they were held.
     pub(crate) pings: Option<PingFigures>,
     /// What went wrong, by when and kind.
@@ -81,11 +83,11 @@ pub(crate) struct Asked {
     pub(crate) scenario: &'static str,
     /// The WebSocket route.
     pub(crate) url: String,
-    /// Sign-ins, participants or sessions.
+    /// Sign-ins, participants, sessions or users.
     pub(crate) students: u64,
-    /// Rooms, quizzes or agents.
+    /// Rooms, quizzes, agents or sockets of a user.
     pub(crate) classrooms: u32,
-    /// Sign-ins or starts a second; none: as fast as it goes.
+    /// Sign-ins, starts or tasks a second; none: as fast as it goes.
     pub(crate) rate: Option<f64>,
     /// Sign-ins in flight at once, all workers together.
     pub(crate) in_flight: u64,
@@ -128,6 +130,12 @@ pub(crate) struct Rates {
     pub(crate) keys_per_s: f64,
     /// Words of answers heard a second.
     pub(crate) words_per_s: f64,
+    /// How long tasks took, from the first moment of asking to the last end, seconds.
+    pub(crate) working_s: f64,
+    /// Tasks and executions that ended a second.
+    pub(crate) tasks_per_s: f64,
+    /// Messages about tasks heard a second.
+    pub(crate) messages_per_s: f64,
 }
 
 impl Rates {
@@ -136,6 +144,7 @@ impl Rates {
         let (signing_in_s, delivering_s) = (tally.signing_in.length().as_secs_f64(), tally.delivering.length().as_secs_f64());
         let (starting_s, answering_s) = (tally.starting.length().as_secs_f64(), tally.answering.length().as_secs_f64());
         let streaming_s = tally.streaming.length().as_secs_f64();
+        let (tasks, working_s) = (&tally.tasks, tally.working.length().as_secs_f64());
         let per = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         Rates {
             signing_in_s,
@@ -151,6 +160,9 @@ impl Rates {
             bytes_per_s: per(tally.lab.down_heard + tally.lab.up_heard, streaming_s),
             keys_per_s: per(tally.lab.keys_heard, streaming_s),
             words_per_s: per(tally.chat.words_heard + tally.chat.words_of_cancelled, streaming_s),
+            working_s,
+            tasks_per_s: per(tasks.ended(), working_s),
+            messages_per_s: per(tasks.users_heard + tasks.admins_heard, working_s),
         }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct ServerFigures {
     pub(crate) cpu_us_per_answer: Option<f64>,
     /// Bytes that came through tunnels, for each second of CPU time.
     pub(crate) bytes_per_cpu_second: Option<f64>,
+    /// CPU time of one task, with all that was told of it, microseconds.
+    pub(crate) cpu_us_per_task: Option<f64>,
     /// CPU time of one key and its echo, microseconds.
     pub(crate) cpu_us_per_key: Option<f64>,
     /// CPU time of one word of an answer, with all that belongs to the answer, microseconds.
@@ -66,7 +68,7 @@ pub(crate) struct ServerFigures {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Seen {
     /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `started`, `holding`, `answering`, `answered`, `streaming`,
-    /// `streamed`, `closed`.
+    /// `streamed`, `working`, `worked`, `closed`.
     pub(crate) at: &'static str,
     /// What it used until then.
     #[serde(flatten)]

@@ -2,17 +2,20 @@
 
 mod chat;
 mod lab;
+mod tasks;
 
 use crate::{
     crew::letters::Stage,
     pings::Spread,
     report::{LatencyFigures, Outcome, Report},
-    tally::{Measure, QuizCounts, When},
+    tally::{Measure, QuizCounts, TaskCounts, When},
 };
 use std::fmt::Write;
 
 /// More kinds of errors than these are told as a sum.
 const MOST_FAULTS: usize = 5;
+/// The same where many latencies are told.
+const FEW_FAULTS: usize = 1;
 
 /// Draws the summary.
 pub(crate) fn draw(report: &Report) -> String {
@@ -34,22 +37,26 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 fn head(out: &mut String, report: &Report) {
     let asked = &report.asked;
-    let [people, places] = match (&report.quiz, &report.lab, &report.chat) {
-        (Some(_), _, _) => ["participants", "quizzes"],
-        (None, Some(_), _) => ["sessions", "agents"],
-        (None, None, Some(_)) => ["sessions", "of them over HTTP"],
-        (None, None, None) => ["students", "classrooms"],
+    let [people, places] = match (&report.quiz, &report.lab, &report.chat, &report.tasks) {
+        (Some(_), ..) => ["participants", "quizzes"],
+        (None, Some(_), ..) => ["sessions", "agents"],
+        (None, None, Some(_), _) => ["sessions", "of them over HTTP"],
+        (None, None, None, Some(_)) => ["users", "sockets each"],
+        (None, None, None, None) => ["students", "classrooms"],
+    };
+    let in_flight = match asked.in_flight {
+        0 => String::new(),
+        some => format!(", at most {} in flight", grouped(some)),
     };
     let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
     let _ = writeln!(
         out,
-        "{}: {} {}, {} {}, {pace}, at most {} in flight; {}",
+        "{}: {} {}, {} {}, {pace}{in_flight}; {}",
         asked.scenario,
         grouped(asked.students),
         people,
         grouped(asked.classrooms.into()),
         places,
-        grouped(asked.in_flight),
         asked.then
     );
     let sources = if asked.sources == 0 { "1".to_owned() } else { asked.sources.to_string() };
@@ -64,6 +71,9 @@ fn rates(out: &mut String, report: &Report) {
     }
     if let Some(lab) = &report.lab {
         return lab::rates(out, report, lab);
+    }
+    if let Some(tasks) = &report.tasks {
+        return tasks::rates(out, report, tasks);
     }
     if let Some(chat) = &report.chat {
         return chat::rates(out, report, chat);
@@ -113,7 +123,8 @@ fn quiz_rates(out: &mut String, report: &Report, quiz: &QuizCounts) {
 }
 
 fn latencies(out: &mut String, report: &Report) {
-    let from = if report.quiz.is_some() || report.lab.is_some() || report.chat.is_some() {
+    let others = report.lab.is_some() || report.chat.is_some() || report.tasks.is_some();
+    let from = if report.quiz.is_some() || others {
         "from the intended moment"
     } else if report.asked.rate.is_some() {
         "sign-in: from its intended moment"
@@ -154,6 +165,15 @@ fn name(measure: Measure) -> &'static str {
         Measure::CancelWord => "cancel",
         Measure::CancelEnd => "· to end",
         Measure::CancelGone => "· gone",
+        Measure::Pending => "pending",
+        Measure::Begun => "· progress",
+        Measure::Ended => "· completed",
+        Measure::Execution => "execution",
+        Measure::FanOut => "fan-out",
+        Measure::AtAdmins => "· at admins",
+        Measure::Cancel => "cancel",
+        Measure::List => "list",
+        Measure::Look => "one task",
         Measure::Jitter => "ping off",
         Measure::Lag => "own lag",
     }
@@ -165,6 +185,9 @@ fn events(report: &Report) -> String {
     }
     if let Some(lab) = &report.lab {
         return lab::events(lab);
+    }
+    if let Some(tasks) = &report.tasks {
+        return tasks::events(tasks);
     }
     if let Some(chat) = &report.chat {
         return chat::events(chat);
@@ -206,11 +229,12 @@ fn faults(out: &mut String, report: &Report) {
     if all.is_empty() {
         return row(out, "errors", "none");
     }
-    for (place, (count, kind)) in all.iter().take(MOST_FAULTS).enumerate() {
+    let most = if report.tasks.is_some() { FEW_FAULTS } else { MOST_FAULTS };
+    for (place, (count, kind)) in all.iter().take(most).enumerate() {
         row(out, if place == 0 { "errors" } else { "" }, &format!("{} {kind}", grouped(*count)));
     }
-    if let rest @ 1.. = all.iter().skip(MOST_FAULTS).map(|(count, _)| count).sum::<u64>() {
-        row(out, "", &format!("{} of {} other kinds (see --json)", grouped(rest), all.len() - MOST_FAULTS));
+    if let rest @ 1.. = all.iter().skip(most).map(|(count, _)| count).sum::<u64>() {
+        row(out, "", &format!("{} of {} other kinds (see --json)", grouped(rest), all.len() - most));
     }
 }
 
@@ -229,6 +253,9 @@ fn during(when: When) -> &'static str {
         When::Serving => "serving",
         When::Viewing => "viewing",
         When::Talking => "talking",
+        When::Asking => "asking",
+        When::Working => "working",
+        When::Looking => "looking",
     }
 }
 
@@ -248,6 +275,9 @@ fn server(report: &Report) -> String {
     }
     if let Some(us) = server.cpu_us_per_key {
         let _ = write!(text, ", {us:.1} µs CPU a key and its echo");
+    }
+    if let Some(us) = server.cpu_us_per_task {
+        let _ = write!(text, ", {us:.1} µs CPU a task");
     }
     if let Some(us) = server.cpu_us_per_word {
         let _ = write!(text, ", {us:.1} µs CPU a word");
@@ -282,6 +312,7 @@ fn generator(report: &Report) -> String {
                 Stage::Stream => {
                     return report.chat.as_ref().map_or_else(|| lab::generator(cost), |chat| chat::generator(cost, chat));
                 }
+                Stage::Ask => return tasks::generator(cost, report.tasks.as_ref().unwrap_or(&TaskCounts::default())),
                 Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
                     (report.counts.attempted, "sign-in", 1)
                 }

@@ -1,79 +1,14 @@
 //! What a worker counts and measures, and how the counts of several become one without loss.
 
+mod measure;
+
+pub(crate) use measure::Measure;
+
 use crate::chat::order::Name;
 use hdrhistogram::Histogram;
+use measure::Measures;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 use std::{collections::BTreeMap, time::Duration};
-
-/// What is measured, each in its own histogram.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Measure {
-    /// From the intended moment to `connect_success`.
-    SignIn,
-    /// From `connect()` until the socket is writable.
-    Connect,
-    /// From the upgrade request to its complete answer.
-    Upgrade,
-    /// From the `connect_request` to `connect_success`.
-    Admission,
-    /// From our Close frame until the server ended the connection.
-    Close,
-    /// From a publish's intended moment to the answer of the internal route.
-    Publish,
-    /// From a publish's intended moment until one member has it.
-    Delivery,
-    /// From the intended moment to the answer of a begun attempt.
-    Start,
-    /// From an answer's intended moment to what REST says of it.
-    Answer,
-    /// From an answer's intended moment until one owner's screen has it.
-    Screen,
-    /// How much later than the participant one owner's screen heard of an answer; nothing when it was first.
-    Behind,
-    /// From the intended moment to the answer of a submitted attempt.
-    Submit,
-    /// From the intended moment of a submit until the participant's socket has `attempt_closed`.
-    Ending,
-    /// From a viewer's `connect()` until it watches: the 101, and the agent's end.
-    Watch,
-    /// From a REST request that creates a session to its answer.
-    Create,
-    /// From a key's intended moment until its echo is back at the viewer.
-    Key,
-    /// From the moment at which the model sent a word, the first of an answer not counted, until a connection has it.
-    Word,
-    /// The same of the first word, with which the model's answer begins.
-    FirstWord,
-    /// From a message's intended moment to the first word of its answer.
-    Reply,
-    /// How far the distance between two words is from that at which they were sent.
-    Gap,
-    /// From a cancel to the last word of its answer; nothing where none came after it.
-    CancelWord,
-    /// From a cancel to the end of its answer.
-    CancelEnd,
-    /// From a cancel until the model's request was gone.
-    CancelGone,
-    /// How far from its moment a Ping came: its distance from the one before, against what that should be.
-    Jitter,
-    /// How much later than intended the generator began an operation, where nothing but itself held it up.
-    Lag,
-}
-
-impl Measure {
-    /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 25] = {
-        use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
-        use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
-        use Measure::{CancelEnd, CancelGone, CancelWord, FirstWord, Gap, Reply, Word};
-        use Measure::{Create, Jitter, Key, Watch};
-        [
-            SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Jitter, Lag,
-        ]
-    };
-}
 
 /// Nanoseconds from 1 to one hour at three significant digits. What is longer counts as one hour.
 #[derive(Clone, PartialEq, Debug)]
@@ -168,8 +103,10 @@ macro_rules! counts {
 
 mod chat;
 mod lab;
+mod tasks;
 pub(crate) use chat::ChatCounts;
 pub(crate) use lab::LabCounts;
+pub(crate) use tasks::TaskCounts;
 
 counts! { Counts:
     /// Sign-ins begun.
@@ -305,6 +242,12 @@ pub(crate) enum When {
     Viewing,
     /// One who talks to an agent.
     Talking,
+    /// A user asks for a task, or cancels it.
+    Asking,
+    /// Tasks are done.
+    Working,
+    /// A user looks at tasks by REST.
+    Looking,
 }
 
 /// A span of time, nanoseconds of CLOCK_MONOTONIC. Merged by taking both ends as far out as they go.
@@ -335,7 +278,7 @@ impl Span {
 /// All that a worker found out.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
-    measures: [Latencies; Measure::ALL.len()],
+    measures: Measures,
     /// Counts of classrooms.
     pub(crate) counts: Counts,
     /// Counts of quizzes.
@@ -347,6 +290,8 @@ pub(crate) struct Tally {
     /// When answers were cancelled, and when the model's requests for answers were gone: nanoseconds of CLOCK_MONOTONIC.
     pub(crate) cancelled: Vec<(Name, u64)>,
     pub(crate) gone: Vec<(Name, u64)>,
+    /// Counts of tasks.
+    pub(crate) tasks: TaskCounts,
     /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
     pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
@@ -361,17 +306,19 @@ pub(crate) struct Tally {
     pub(crate) starting: Span,
     /// From the first moment of a lab's traffic to the last byte of it.
     pub(crate) streaming: Span,
+    /// From the first moment of asking for tasks to the end of the last one.
+    pub(crate) working: Span,
 }
 
 impl Tally {
     /// Records one duration.
     pub(crate) fn record(&mut self, measure: Measure, ns: u64) {
-        self.measures[measure as usize].record(ns);
+        self.measures.record(measure, ns);
     }
 
     /// The histogram of a measure.
     pub(crate) fn measure(&self, measure: Measure) -> &Latencies {
-        &self.measures[measure as usize]
+        self.measures.of(measure)
     }
 
     /// Counts one fault.
@@ -391,15 +338,14 @@ impl Tally {
 
     /// Adds another's.
     pub(crate) fn merge(&mut self, other: &Tally) {
-        for (mine, theirs) in self.measures.iter_mut().zip(&other.measures) {
-            mine.merge(theirs);
-        }
+        self.measures.merge(&other.measures);
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);
         self.chat.add(&other.chat);
         self.cancelled.extend_from_slice(&other.cancelled);
         self.gone.extend_from_slice(&other.gone);
+        self.tasks.add(&other.tasks);
         self.pinged_at_ns.extend_from_slice(&other.pinged_at_ns);
         for (when, faults) in &other.faults {
             let mine = self.faults.entry(*when).or_default();
@@ -412,6 +358,7 @@ impl Tally {
         self.answering.merge(other.answering);
         self.starting.merge(other.starting);
         self.streaming.merge(other.streaming);
+        self.working.merge(other.working);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     order::Order,
     quiz::order::HallOrder,
     tally::Tally,
+    tasks::order::OfficeOrder,
     usage::Usage,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,7 +25,7 @@ pub(crate) enum Stage {
     Hold,
     /// Publishes, at the pace of the order.
     Publish,
-    /// Owners' screens connect and subscribe.
+    /// Owners' screens, or users' sockets, connect and subscribe.
     Watch,
     /// Attempts begin, at the rate of the order.
     Start,
@@ -32,6 +33,8 @@ pub(crate) enum Stage {
     Answer,
     /// What was not submitted is.
     Submit,
+    /// Tasks are asked for, at the rate of the order, until all are over.
+    Ask,
     /// Agents connect and register.
     Join,
     /// Viewers, or those who talk, connect to their sessions.
@@ -59,6 +62,8 @@ pub(crate) enum Task {
     Chats(ChatOrder),
     /// The endpoint that the server asks for answers.
     Model(ModelOrder),
+    /// Users have agents do tasks.
+    Tasks(OfficeOrder),
 }
 
 /// Boss to worker.
@@ -107,7 +112,7 @@ pub(crate) struct Progress {
     pub(crate) listening: u64,
     /// Answers accepted.
     pub(crate) answered: u64,
-    /// Events that screens and participants must hear of what was done so far.
+    /// Events that screens, participants and users must hear of what was done so far.
     pub(crate) owed: u64,
     /// Those that they have heard.
     pub(crate) heard: u64,
@@ -120,6 +125,8 @@ pub(crate) struct Progress {
     pub(crate) streamed: u64,
     /// Keys whose echo came back.
     pub(crate) keys: u64,
+    /// Tasks and executions that are over.
+    pub(crate) ended: u64,
 }
 
 impl Progress {
@@ -141,6 +148,7 @@ impl Progress {
         self.stopped += other.stopped;
         self.streamed += other.streamed;
         self.keys += other.keys;
+        self.ended += other.ended;
     }
 }
 

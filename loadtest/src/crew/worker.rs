@@ -1,7 +1,9 @@
 //! The worker's side: one thread that does the work, one that waits for letters.
 
 use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
-use crate::{chat::Chats, clock, lab::Lab, model::Model, order::Order, quiz::Hall, swarm::Swarm, tally::Tally, usage::Reading};
+use crate::{
+    chat::Chats, clock, lab::Lab, model::Model, order::Order, quiz::Hall, swarm::Swarm, tally::Tally, tasks::Office, usage::Reading,
+};
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::OwnedFd,
@@ -51,6 +53,7 @@ pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write) ->
         Task::Labs(order) => Lab::new(order, &bell).map(|lab| Box::new(lab) as Box<dyn Engine>),
         Task::Chats(order) => Chats::new(order, &bell).map(|chats| Box::new(chats) as Box<dyn Engine>),
         Task::Model(order) => Model::new(order, &bell).map(|model| Box::new(model) as Box<dyn Engine>),
+        Task::Tasks(order) => Office::new(order, &bell).map(|office| Box::new(office) as Box<dyn Engine>),
     };
     let engine = match made {
         Ok(engine) => engine,

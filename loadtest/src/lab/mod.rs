@@ -196,7 +196,7 @@ impl Lab {
             Stage::Leave => self.begin_each(self.viewers(), |lab, place| lab.close(Whose::Viewer(place))),
             Stage::Close => self.begin_each(self.agents.len(), |lab, place| lab.close(Whose::Agent(place))),
             Stage::SignIn | Stage::Hold | Stage::Publish | Stage::Watch | Stage::Start => u64::MAX,
-            Stage::Answer | Stage::Submit | Stage::Prove => u64::MAX,
+            Stage::Answer | Stage::Submit | Stage::Prove | Stage::Ask => u64::MAX,
         }
     }
 
@@ -351,7 +351,8 @@ impl Engine for Lab {
             Stage::Stream => self.is_all_heard(),
             Stage::Leave => begun(self.viewers()) && self.sessions.iter().all(|session| session.socket.is_over()),
             Stage::Close => begun(self.agents.len()) && self.open == 0,
-            Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove => true,
+            Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer => true,
+            Stage::Submit | Stage::Prove | Stage::Ask => true,
         }
     }
 

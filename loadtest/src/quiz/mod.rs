@@ -211,7 +211,7 @@ impl Hall {
             Stage::Close => self.begin_closes(),
             Stage::Prove => self.prove(),
             Stage::SignIn | Stage::Publish | Stage::Hold => u64::MAX,
-            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => u64::MAX,
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => u64::MAX,
         }
     }
 
@@ -398,7 +398,7 @@ impl Engine for Hall {
             Stage::Answer => self.open_schedule(at_ns),
             Stage::Prove => self.proof = Some(Proof::default()),
             Stage::SignIn | Stage::Publish | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close => {}
-            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => {}
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => {}
         }
     }
 
@@ -413,7 +413,7 @@ impl Engine for Hall {
             Stage::Close => self.open_sockets == 0 && self.next == self.screens.len() + self.desks.len(),
             Stage::Prove => self.proof.is_none(),
             Stage::SignIn | Stage::Publish => true,
-            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => true,
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => true,
         }
     }
 

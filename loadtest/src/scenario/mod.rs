@@ -11,6 +11,7 @@ pub(crate) mod lab;
 mod papers;
 mod parlour;
 pub(crate) mod quiz;
+pub(crate) mod tasks;
 
 use crate::{
     args::{Addresses, Site},
@@ -25,7 +26,7 @@ use crate::{
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
     server::{Gauges, Server, ServerFigures},
-    tally::{ChatCounts, LabCounts, QuizCounts, Tally},
+    tally::{ChatCounts, LabCounts, QuizCounts, Tally, TaskCounts},
     wire::http::Target,
 };
 use std::{
@@ -164,6 +165,7 @@ impl Run {
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
             chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
+            tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
             pings: PingFigures::of(&tally.pinged_at_ns),
             counts: tally.counts,
             faults: tally.faults,

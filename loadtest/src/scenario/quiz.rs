@@ -98,8 +98,8 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until screens and participants have heard what they must, but not for ever.
-    fn let_all_be_heard(&mut self, last_words: Duration) -> Result<(), Stop> {
+    /// Waits until all who listen have heard what they must, but not for ever.
+    pub(super) fn let_all_be_heard(&mut self, last_words: Duration) -> Result<(), Stop> {
         let start = Instant::now();
         let mut progress = self.crew.progress();
         while progress.heard < progress.owed && start.elapsed() < HEARD_WITHIN {

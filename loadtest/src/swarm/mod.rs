@@ -137,7 +137,7 @@ impl Swarm {
             },
             Some((Stage::Close, from_ns)) => self.begin_closes(from_ns),
             Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => u64::MAX,
-            Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave, _)) => u64::MAX,
+            Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask, _)) => u64::MAX,
         }
     }
 
@@ -313,6 +313,7 @@ impl Swarm {
             }
             When::Publishing | When::Watching | When::Starting | When::Answering => {}
             When::Submitting | When::Listening | When::Proving | When::Serving | When::Viewing | When::Talking => {}
+            When::Asking | When::Working | When::Looking => {}
         }
         match fault {
             Some(fault) => {
@@ -350,7 +351,7 @@ impl Engine for Swarm {
             }
             Stage::Close => self.to_close = self.members.len() as u32,
             Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove => {}
-            Stage::Join | Stage::View | Stage::Stream | Stage::Leave => {}
+            Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => {}
         }
     }
 
@@ -361,7 +362,7 @@ impl Engine for Swarm {
             Some((Stage::Publish, _)) => self.publisher.as_ref().is_none_or(Publisher::settled),
             Some((Stage::Close, _)) => self.to_close == 0 && self.closing == 0,
             Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => true,
-            Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave, _)) => true,
+            Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask, _)) => true,
         }
     }
 

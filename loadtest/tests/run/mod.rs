@@ -9,6 +9,9 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+/// The key that the tokens of a run are made of.
+pub(crate) const KEY: &str = "a secret of a test, long enough for HS256\n";
+
 /// Where a stub listens.
 #[derive(Clone, Copy)]
 pub(crate) struct Server {
@@ -64,7 +67,7 @@ pub(crate) fn command(scenario: &str, arguments: &str) -> Command {
 
 pub(crate) fn start(folder: &tempfile::TempDir, scenario: &str, to: Server, arguments: &str) -> Child {
     let key = folder.path().join("key");
-    fs::write(&key, "a secret of a test, long enough for HS256\n").unwrap();
+    fs::write(&key, KEY).unwrap();
     command(scenario, arguments)
         .args(["--url", &format!("ws://{}/ws", to.public), "--internal", &format!("http://{}", to.internal)])
         .args(["--issuer", "issuer.example", "--aud", "school.example", "--key"])
