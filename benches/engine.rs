@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
     auth::{Algorithm, Authority, CallerKey, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey, UserKey},
     engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi, Topic},
-    protocols::{chat, labs, presence, quiz},
+    protocols::{chat, labs, presence, quiz, tasks},
     realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId, UnixMicros},
     websocket::frame,
 };
@@ -49,6 +49,9 @@ impl World {
             callers: CallerKey::new(&secret).expect("32 bytes are enough"),
             catalog: Arc::default(),
             chat: chat::Settings::default(),
+            tasks: tasks::Settings::default(),
+            workflows: Arc::default(),
+            guests: None,
             show_shard: false,
         };
         let birth = Birth { id: ShardId(0), start: Moment(0), seed: 7 };

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to the release of its socket.
 
-use super::{Limits, admission::Admitting, chat, labs::Seat, port::Listener};
+use super::{Limits, admission::Admitting, chat, labs::Seat, port::Listener, tasks};
 use crate::{
     protocols::{presence, quiz},
     realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
@@ -58,6 +58,8 @@ pub(super) enum Phase {
     Labs(Box<Seat>),
     /// Chat.
     Chat(Box<chat::Seat>),
+    /// Tasks.
+    Tasks(Box<tasks::Seat>),
     /// Its last bytes wait to be sent; FIN follows them, or the end when the peer is done too.
     Closing {
         /// Whether the peer will say no more (its Close or its FIN was read).
@@ -101,6 +103,7 @@ impl Connection {
             },
             Phase::Labs(seat) => seat.bound,
             Phase::Chat(_) => limits.chat_outbox_bytes,
+            Phase::Tasks(_) => limits.tasks_outbox_bytes,
             Phase::Head(_)
             | Phase::Echo
             | Phase::Presence(_)
@@ -115,7 +118,7 @@ impl Connection {
     pub(super) fn is_open(&self) -> bool {
         match self.phase {
             Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) => true,
-            Phase::Labs(_) | Phase::Chat(_) => true,
+            Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => true,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
         }
     }

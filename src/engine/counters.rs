@@ -144,6 +144,22 @@ pub struct Counters {
     pub chat_approvals: Count,
     /// Level: changes of those on their way to disk.
     pub chat_writing: Count,
+    /// Requests for a socket of tasks that were refused before the upgrade.
+    pub tasks_denials: Count,
+    /// Level: sockets of tasks.
+    pub tasks_sockets: Count,
+    /// Level: sockets of tasks, on any shard, of the users whose home is here.
+    pub tasks_counted: Count,
+    /// Level: tasks in memory whose home is here.
+    pub tasks_known: Count,
+    /// Level: executions of workflows in memory whose home is here.
+    pub tasks_executions: Count,
+    /// Level: tasks and steps of those that run.
+    pub tasks_running: Count,
+    /// Level: tasks and steps of those that wait for their turn.
+    pub tasks_waiting: Count,
+    /// Level: changes of those on their way to disk.
+    pub tasks_writing: Count,
     /// Level: answers of the built-in agent that are played here.
     pub models_played: Count,
     /// Level: models and tools behind HTTP that were asked from here.

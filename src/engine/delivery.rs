@@ -239,6 +239,7 @@ impl Engine {
                 | Phase::Admitting(_)
                 | Phase::Quiz(_)
                 | Phase::Chat(_)
+                | Phase::Tasks(_)
                 | Phase::Closing { .. }
                 | Phase::Lingering
                 | Phase::Over => connection.outbox.collect(),

@@ -15,6 +15,7 @@ use crate::{
             self, Channel, FromQuiz, QuizId, ToQuiz,
             record::{Kept, KeyChange, Loaded, Record},
         },
+        tasks::{self, ExecutionId, Health, News, TaskId, ToExecution, ToTask, ToUser, model::UserName, status::Counts},
     },
     realtime::{ClassroomId, ConnId, Counted, Frame, ShardId, StoreFault},
 };
@@ -185,6 +186,37 @@ pub enum Letter {
         /// How it was counted.
         counted: Counted,
     },
+    /// To the home of a user of tasks.
+    TasksUser(ToUser),
+    /// To the home of a task.
+    TaskHome(ToTask),
+    /// To the home of an execution.
+    ExecutionHome(ToExecution),
+    /// From one of these homes to a connection.
+    TasksConnection(ConnId, tasks::FromHome),
+    /// To all who listen to the tasks of this owner, or to everyone's, on the shard that gets this.
+    TasksNews {
+        /// Whose.
+        owner: UserName,
+        /// What.
+        news: News,
+    },
+    /// To the shard that sums: how many tasks are at home elsewhere.
+    TasksCounts {
+        /// Where.
+        from: ShardId,
+        /// How many.
+        counts: Counts,
+    },
+    /// From the shard that sums: how many there are.
+    TasksTotals(Counts),
+    /// To a REST ask of tasks that waits on the shard that gets this.
+    TasksReply {
+        /// The ask's number.
+        number: u64,
+        /// The answer.
+        reply: Box<tasks::Reply>,
+    },
 }
 
 /// Who waits for a request to be counted.
@@ -240,6 +272,17 @@ pub enum Question {
     },
     /// Read a session; answered with [`Answer::SessionLoaded`].
     LoadSession(chat::record::Load),
+    /// Write a change of a task or an execution; answered with [`Answer::TasksKept`].
+    KeepTasks {
+        /// To be given back.
+        ticket: u64,
+        /// The change.
+        record: tasks::record::Record,
+    },
+    /// Read a task; answered with [`Answer::TaskLoaded`].
+    LoadTask(TaskId),
+    /// Read an execution; answered with [`Answer::ExecutionLoaded`].
+    LoadExecution(ExecutionId),
     /// Ask a model behind HTTP; answered with [`Answer::Model`] until it is over.
     Model {
         /// To be given back.
@@ -263,7 +306,7 @@ pub enum Question {
     },
 }
 
-/// From the store or the bridge to the shard that asked.
+/// From the store or the bridge to the shard that asked; and what the house tells each shard by itself.
 #[derive(Debug)]
 pub enum Answer {
     /// To [`Question::Enter`].
@@ -315,6 +358,29 @@ pub enum Answer {
         /// `None`: there is no such session.
         result: Result<Option<Box<chat::record::Loaded>>, StoreFault>,
     },
+    /// To [`Question::KeepTasks`].
+    TasksKept {
+        /// Of the question.
+        ticket: u64,
+        /// Whether it is on disk.
+        result: Result<(), StoreFault>,
+    },
+    /// To [`Question::LoadTask`].
+    TaskLoaded {
+        /// Of the question.
+        task: TaskId,
+        /// `None`: there is no such task.
+        result: Result<Option<Box<tasks::model::Task>>, StoreFault>,
+    },
+    /// To [`Question::LoadExecution`].
+    ExecutionLoaded {
+        /// Of the question.
+        execution: ExecutionId,
+        /// `None`: there is no such execution.
+        result: Result<Option<Box<tasks::model::Execution>>, StoreFault>,
+    },
+    /// Nobody asked: how the parts of the system are from now on. Each shard is told.
+    Health(Health),
     /// To [`Question::Model`].
     Model {
         /// Of the question.

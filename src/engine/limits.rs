@@ -1,9 +1,9 @@
 //! What bounds a shard and what it serves.
 
 use crate::{
-    auth::{AgentKey, Authority, CallerKey, Permissions, SessionKey, UserKey},
+    auth::{AgentKey, Authority, CallerKey, GuestKey, Permissions, SessionKey, UserKey},
     models::Catalog,
-    protocols::{chat, labs, presence, quiz},
+    protocols::{chat, labs, presence, quiz, tasks},
     websocket::session,
 };
 use std::{
@@ -22,6 +22,9 @@ pub const AGENT_MESSAGE_BYTES: usize = 512 << 10;
 
 /// The largest message of chat by default: four mebibytes of files in base64, and 100,000 characters, escaped.
 pub const CHAT_MESSAGE_BYTES: usize = 7 << 20;
+
+/// The largest message of tasks by default.
+pub const TASKS_MESSAGE_BYTES: usize = 256 << 10;
 
 /// The places for connections, shared by all shards of the process, so that the limit is one limit. Counting is all that shards
 /// share here: nothing waits.
@@ -91,6 +94,10 @@ pub struct Limits {
     pub chat_outbox_bytes: usize,
     /// What a user of chat may send, files with it.
     pub chat_websocket: session::Limits,
+    /// What may wait for a socket of tasks: several may come to their results at once.
+    pub tasks_outbox_bytes: usize,
+    /// What a user of tasks may send.
+    pub tasks_websocket: session::Limits,
 }
 
 impl Default for Limits {
@@ -106,6 +113,8 @@ impl Default for Limits {
             agent_websocket: session::Limits { frame: AGENT_MESSAGE_BYTES, message: AGENT_MESSAGE_BYTES },
             chat_outbox_bytes: 2 << 20,
             chat_websocket: session::Limits { frame: CHAT_MESSAGE_BYTES, message: CHAT_MESSAGE_BYTES },
+            tasks_outbox_bytes: 2 << 20,
+            tasks_websocket: session::Limits { frame: TASKS_MESSAGE_BYTES, message: TASKS_MESSAGE_BYTES },
         }
     }
 }
@@ -127,6 +136,8 @@ pub enum SocketApi {
     Follower,
     /// A session with an agent, named by the path: by `?token=` or by its first message.
     Chat,
+    /// Tasks and workflows, by `?token=` or the header `Authorization`.
+    Tasks,
     /// Says what it hears. Only under the test switch.
     Echo,
 }
@@ -166,6 +177,9 @@ pub const LABS_SOCKETS: [(&str, SocketApi); 4] = [
 /// The socket of chat and its path.
 pub const CHAT_SOCKET: (&str, SocketApi) = ("/ws/sessions/{}", SocketApi::Chat);
 
+/// The socket of tasks and its path.
+pub const TASKS_SOCKET: (&str, SocketApi) = ("/ws", SocketApi::Tasks);
+
 fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let Some((before, after)) = pattern.split_once("{}") else { return (pattern == path).then_some("") };
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
@@ -200,6 +214,12 @@ pub struct Rules {
     pub catalog: Arc<Catalog>,
     /// Times and sizes of chat.
     pub chat: chat::Settings,
+    /// Times and sizes of tasks.
+    pub tasks: tasks::Settings,
+    /// What can be executed; each is checked.
+    pub workflows: Arc<tasks::Workflows>,
+    /// Checks the tokens of those whom another service knows, where tasks believe one.
+    pub guests: Option<GuestKey>,
     /// Whether upgrades say which shard they reached (the test switch).
     pub show_shard: bool,
 }

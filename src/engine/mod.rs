@@ -9,6 +9,7 @@ mod chat;
 mod connection;
 pub mod counters;
 mod delivery;
+mod ids;
 mod keys;
 mod labs;
 mod letters;
@@ -18,10 +19,11 @@ pub mod port;
 mod presence;
 mod quiz;
 mod socket;
+mod tasks;
 
 pub use counters::Counters;
 pub use letters::{Answer, Letter, Payee, Question, Topic};
-pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi};
+pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi, TASKS_SOCKET};
 pub use models::RunId;
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
@@ -29,6 +31,7 @@ use crate::{
     protocols::{
         presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
         quiz::{Effect as QuizEffect, Homes as Quizzes, Keys, Outcome as QuizOutcome, Parser as QuizParser, Phases, QuizId},
+        tasks::Event as TasksEvent,
     },
     realtime::{
         ClassroomId, ConnId, Moment, Now, ShardId,
@@ -50,6 +53,7 @@ use labs::Labs;
 use models::Models;
 use quiz::Present;
 use std::{collections::VecDeque, mem, sync::Arc};
+use tasks::Tasks;
 
 /// What makes one shard differ from another.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +94,7 @@ pub struct Engine {
     tellings: Tellings,
     labs: Labs,
     chat: Chat,
+    tasks: Tasks,
     models: Models,
     notices: Notices,
     owed: Owed,
@@ -119,6 +124,7 @@ impl Engine {
             id: birth.id,
             labs: Labs::new(birth, &ring, &rules),
             chat: Chat::new(birth, &rules),
+            tasks: Tasks::new(birth, &rules),
             models: Models::new(birth.start),
             quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
             keys: Keys::default(),
@@ -177,6 +183,14 @@ impl Engine {
             Answer::SessionLoaded { session, result } => {
                 self.with_sessions(now, |homes, out| homes.loaded(session, result, now, out));
             }
+            Answer::TasksKept { ticket, result } => self.with_tasks(now, |homes, out| homes.kept(ticket, result, now, out)),
+            Answer::TaskLoaded { task, result } => {
+                self.with_tasks(now, |homes, out| homes.loaded_task(task, result, now, out));
+            }
+            Answer::ExecutionLoaded { execution, result } => {
+                self.with_tasks(now, |homes, out| homes.loaded_execution(execution, result, now, out));
+            }
+            Answer::Health(health) => self.set_health(health, now),
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
         }
@@ -196,6 +210,7 @@ impl Engine {
         self.turn_labs(now);
         self.turn_models(now);
         self.with_sessions(now, |homes, out| homes.turn(now, out));
+        self.with_tasks(now, |homes, out| homes.turn(now, out));
         self.settle(now);
     }
 
@@ -203,17 +218,18 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Moment> {
         let homes =
             [self.homes.next_deadline(), self.quizzes.next_deadline(), self.labs.next_deadline(), self.chat.next_deadline()];
-        let own = [self.wheel.next(), self.models.next_deadline()];
+        let own = [self.wheel.next(), self.models.next_deadline(), self.tasks.next_deadline()];
         own.into_iter().chain(homes).flatten().min()
     }
 
-    /// The process is about to stop: presence sessions are told `terminated`, and answers of agents are broken
-    /// off. All else goes on being served.
+    /// The process is about to stop: presence sessions are told `terminated`, answers of agents are broken off, tasks that run fail, and
+    /// what waits goes on after the next start. All else goes on being served.
     pub fn drain(&mut self, now: Now) {
         for key in self.connections.keys().collect::<Vec<_>>() {
             self.presence_stopping(key, now);
         }
         self.with_sessions(now, |homes, out| homes.stop(now, out));
+        self.with_tasks(now, |homes, out| homes.stop(now, out));
         self.settle(now);
     }
 
@@ -237,6 +253,7 @@ impl Engine {
         self.draw_levels();
         self.draw_labs_levels(now);
         self.draw_chat_levels(now);
+        self.draw_tasks_levels(now);
         mem::swap(&mut self.output, out);
     }
 
@@ -294,6 +311,14 @@ impl Engine {
             Letter::ChatTold { number, told } => self.chat_tells(number, *told),
             Letter::ChatCount { payee, payer, row } => self.count(payee, payer, row, now),
             Letter::ChatCounted { payee, counted } => self.counted(payee, counted, now),
+            Letter::TasksUser(letter) => self.with_tasks(now, |homes, out| homes.user(letter, out)),
+            Letter::TaskHome(letter) => self.with_tasks(now, |homes, out| homes.task(letter, now, out)),
+            Letter::ExecutionHome(letter) => self.with_tasks(now, |homes, out| homes.execution(letter, now, out)),
+            Letter::TasksConnection(conn, letter) => self.tasks_event(self.key(conn), TasksEvent::Home(letter), now),
+            Letter::TasksNews { owner, news } => self.tasks_news(owner, &news, now),
+            Letter::TasksCounts { from, counts } => self.with_tasks(now, |homes, out| homes.counts(from, counts, now, out)),
+            Letter::TasksTotals(counts) => self.with_tasks(now, |homes, out| homes.totals(counts, now, out)),
+            Letter::TasksReply { number, reply } => self.tasks_reply(number, *reply),
         }
     }
 
@@ -339,7 +364,7 @@ impl Engine {
         self.counters.rooms.set(rooms);
         self.counters.members.set(members);
         self.counters.entering.set(self.homes.entering());
-        self.counters.timers.set(self.wheel.len() + self.homes.timers() + self.quizzes.timers() + self.chat.timers());
+        self.counters.timers.set(self.wheel.len() + self.homes.timers() + self.quizzes.timers() + self.chat.timers() + self.tasks.timers());
         self.counters.topics.set(self.topics.len());
         let (quizzes, attempts) = self.quizzes.population();
         self.counters.quizzes.set(quizzes);

@@ -6,7 +6,10 @@
 use super::{Engine, Question};
 use crate::{
     models::{Backend, Prompt, Tool, ToolOutcome, Word, builtin::Script},
-    protocols::chat::{MessageId, SessionId},
+    protocols::{
+        chat::{MessageId, SessionId},
+        tasks::Piece,
+    },
     realtime::{Moment, Now, TimerId, Wheel},
 };
 use std::{collections::HashMap, mem, sync::Arc};
@@ -23,6 +26,8 @@ pub struct RunId(pub u64);
 pub(super) enum Client {
     /// An answer in a session.
     Chat(SessionId, MessageId),
+    /// A task, or a step of an execution.
+    Tasks(Piece),
 }
 
 /// What is waited for.
@@ -192,6 +197,7 @@ impl Engine {
             Client::Chat(session, answer) => {
                 self.with_sessions(now, |homes, out| homes.tool((session, answer), call, outcome, now, out));
             }
+            Client::Tasks(piece) => self.with_tasks(now, |homes, out| homes.tool(piece, call, outcome, now, out)),
         }
     }
 
@@ -218,6 +224,7 @@ impl Engine {
             Client::Chat(session, answer) => {
                 self.with_sessions(now, |homes, out| homes.word((session, answer), word, now, out));
             }
+            Client::Tasks(piece) => self.with_tasks(now, |homes, out| homes.word(piece, word, now, out)),
         }
     }
 }

@@ -83,6 +83,7 @@ impl Engine {
             Phase::Quiz(machine) => *self.present.of(machine) -= 1,
             Phase::Labs(seat) => self.leaves_labs(key, seat),
             Phase::Chat(seat) => self.leaves_chat(key, seat),
+            Phase::Tasks(seat) => self.leaves_tasks(key, seat),
             Phase::Head(_)
             | Phase::Echo
             | Phase::Presence(_)
@@ -105,6 +106,7 @@ impl Engine {
                 | Phase::Presence(_)
                 | Phase::Labs(_)
                 | Phase::Chat(_)
+                | Phase::Tasks(_)
                 | Phase::Closing { .. }
                 | Phase::Lingering
                 | Phase::Over,

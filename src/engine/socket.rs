@@ -2,7 +2,7 @@
 
 use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
 use crate::{
-    protocols::{chat, labs, presence, quiz},
+    protocols::{chat, labs, presence, quiz, tasks},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{
         close::CloseReason,
@@ -41,6 +41,7 @@ impl Engine {
             Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => self.read_messages(key, bytes, now),
             Some(Phase::Labs(_)) => self.labs_received(key, bytes, now),
             Some(Phase::Chat(_)) => self.chat_received(key, bytes, now),
+            Some(Phase::Tasks(_)) => self.tasks_received(key, bytes, now),
             Some(Phase::Over) => self.read_behind_handoff(conn, bytes),
             Some(Phase::Closing { .. } | Phase::Lingering) | None => {}
         }
@@ -94,6 +95,7 @@ impl Engine {
             Phase::Quiz(_) => self.quiz_event(key, quiz::Event::TimerFired, now),
             Phase::Labs(_) => self.labs_event(key, labs::Event::TimerFired, now),
             Phase::Chat(_) => self.chat_event(key, chat::Event::TimerFired, now),
+            Phase::Tasks(_) => self.tasks_event(key, tasks::Event::TimerFired, now),
             Phase::Admitting(_) => self.deny(key, quiz::Denial::Unavailable, now),
             Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
             Phase::Echo | Phase::Over => {}
@@ -113,6 +115,7 @@ impl Engine {
             Some(Phase::Head(_)) => self.cut(key, now),
             Some(Phase::Admitting(_)) => self.deny(key, quiz::Denial::Unavailable, now),
             Some(Phase::Labs(_)) => self.close_labs(key, now),
+            Some(Phase::Tasks(_)) => self.tasks_event(key, tasks::Event::Close(tasks::Farewell::Stopping), now),
             Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_) | Phase::Chat(_)) => {
                 self.unlisten(key);
                 self.send_close(key, CloseReason::Restart);
@@ -160,6 +163,7 @@ impl Engine {
             Some(Phase::Quiz(_)) => self.quiz_event(key, quiz::Event::Gone, now),
             Some(Phase::Labs(_)) => self.labs_event(key, labs::Event::Gone, now),
             Some(Phase::Chat(_)) => self.chat_event(key, chat::Event::Gone, now),
+            Some(Phase::Tasks(_)) => self.tasks_event(key, tasks::Event::Gone, now),
             Some(Phase::Admitting(_)) => self.strays(key),
             Some(Phase::Head(_) | Phase::Echo | Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
         }
@@ -201,6 +205,7 @@ impl Engine {
                         self.admit_to_labs(key, place, &request, bytes, now);
                     }
                     Some((SocketApi::Chat, name)) => self.open_chat(key, name, &request, bytes, now),
+                    Some((SocketApi::Tasks, _)) => self.admit_to_tasks(key, &request, bytes, now),
                     Some((SocketApi::Presence, _)) => {
                         self.accept_upgrade(key, &request, None);
                         self.open_presence(key, now);
@@ -297,7 +302,7 @@ impl Engine {
                     Event::Close(_) => peer_closed = true,
                 }
             }),
-            Phase::Head(_) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) => return,
+            Phase::Head(_) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => return,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
         };
         self.apply(key, now);

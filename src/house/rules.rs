@@ -7,8 +7,8 @@ use crate::{
         SigningKey, UserKey,
     },
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
-    engine::{CHAT_SOCKET, Counters, Entrance, LABS_SOCKETS, Rules, SocketApi},
-    protocols::{chat, labs, presence, quiz},
+    engine::{CHAT_SOCKET, Counters, Entrance, LABS_SOCKETS, Rules, SocketApi, TASKS_SOCKET},
+    protocols::{chat, labs, presence, quiz, tasks},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
@@ -81,6 +81,9 @@ impl House {
             callers,
             catalog: Arc::new(catalog),
             chat: chat_settings(settings),
+            tasks: tasks::Settings::default(),
+            workflows: Arc::default(),
+            guests: None,
             show_shard: settings.test.endpoints,
         };
         Ok(House {
@@ -217,10 +220,7 @@ fn entrance(listener: &config::Listener, test_endpoints: bool) -> Entrance {
             }
             Api::Quiz => sockets.push((format!("{prefix}/ws"), SocketApi::Quiz)),
             Api::Labs => sockets.extend(LABS_SOCKETS.map(|(path, api)| (format!("{prefix}{path}"), api))),
-            Api::Chat => {
-                let (path, api) = CHAT_SOCKET;
-                sockets.push((format!("{prefix}{path}"), api));
-            }
+            Api::Chat => sockets.extend([CHAT_SOCKET, TASKS_SOCKET].map(|(path, api)| (format!("{prefix}{path}"), api))),
             Api::Internal => {}
         }
     }

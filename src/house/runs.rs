@@ -62,6 +62,7 @@ impl Runs {
             Answer::Model { word: Word::Delta(_) | Word::Call(_), .. } => {}
             Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
+            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } | Answer::Health(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     realtime::{ConnId, Moment, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
-    store::{Store, Ticket},
+    store::{Read, Store, Ticket},
 };
 use std::sync::Arc;
 
@@ -58,28 +58,29 @@ impl Shift {
                     self.refusals.push(Answer::LabsKept { ticket, result: Err(fault) });
                 }
             }
-            Question::Load(quiz) => {
-                let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
-                let bridge = self.asked.bridge.clone();
-                self.asked.bridge.run(async move {
-                    let result = bridge.call_long(move || store.quiz(quiz)).await.unwrap_or(Err(StoreFault::Busy));
-                    post.post(id, [Answer::Loaded { quiz, result }]);
-                });
-            }
+            Question::Load(quiz) => self.look(move |store| store.quiz(quiz), move |result| Answer::Loaded { quiz, result }),
             Question::KeepChat { ticket, change } => {
                 if let Err(fault) = self.asked.store.keep_chat(Ticket { shard: self.id, token: ticket }, change) {
                     self.refusals.push(Answer::ChatKept { ticket, result: Err(fault) });
                 }
             }
             Question::LoadSession(load) => {
-                let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
-                let bridge = self.asked.bridge.clone();
-                self.asked.bridge.run(async move {
-                    let session = load.session;
-                    let result = bridge.call_long(move || store.load_session(load)).await.unwrap_or(Err(StoreFault::Busy));
-                    post.post(id, [Answer::SessionLoaded { session, result }]);
-                });
+                let session = load.session;
+                self.look(move |store| store.load_session(load), move |result| Answer::SessionLoaded { session, result });
             }
+            Question::KeepTasks { ticket, record } => {
+                if let Err(fault) = self.asked.store.keep_tasks(Ticket { shard: self.id, token: ticket }, record) {
+                    self.refusals.push(Answer::TasksKept { ticket, result: Err(fault) });
+                }
+            }
+            Question::LoadTask(task) => self.look(
+                move |store| store.task(task).map(|found| found.map(Box::new)),
+                move |result| Answer::TaskLoaded { task, result },
+            ),
+            Question::LoadExecution(execution) => self.look(
+                move |store| store.execution(execution).map(|found| found.map(Box::new)),
+                move |result| Answer::ExecutionLoaded { execution, result },
+            ),
             Question::Model { run, prompt } => self.refusals.extend(self.runs.ask(run, prompt)),
             Question::Tool { run, tool, arguments } => self.refusals.extend(self.runs.call(run, &tool, arguments)),
             Question::StopRun { run } => self.runs.stop(run),
@@ -97,6 +98,20 @@ impl Shift {
                 });
             }
         }
+    }
+
+    /// Reads for a home that begins, on a thread that may wait long.
+    fn look<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Read<T> + Send + 'static,
+        answer: impl FnOnce(Read<T>) -> Answer + Send + 'static,
+    ) {
+        let (store, post, id) = (self.asked.store.clone(), self.asked.post.clone(), self.id);
+        let bridge = self.asked.bridge.clone();
+        self.asked.bridge.run(async move {
+            let result = bridge.call_long(move || read(&*store)).await.unwrap_or(Err(StoreFault::Busy));
+            post.post(id, [answer(result)]);
+        });
     }
 }
 

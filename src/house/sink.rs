@@ -24,13 +24,12 @@ impl Sink for ShardSink {
         // Stable: the answers of each shard stay in the order of its questions.
         answers.sort_by_key(|answer| answer.ticket().shard);
         for batch in answers.chunk_by(|one, other| one.ticket().shard == other.ticket().shard) {
-            let answers = batch.iter().filter_map(|answer| match *answer {
-                store::Answer::Entered(Entered { ticket, result }) => Some(Answer::Entered { ticket: ticket.token, result }),
-                store::Answer::Kept { ticket, result } => Some(Answer::Kept { ticket: ticket.token, result }),
-                store::Answer::LabsKept { ticket, result } => Some(Answer::LabsKept { ticket: ticket.token, result }),
-                store::Answer::ChatKept { ticket, result } => Some(Answer::ChatKept { ticket: ticket.token, result }),
-                // No shard asks for these yet.
-                store::Answer::TasksKept { .. } => None,
+            let answers = batch.iter().map(|answer| match *answer {
+                store::Answer::Entered(Entered { ticket, result }) => Answer::Entered { ticket: ticket.token, result },
+                store::Answer::Kept { ticket, result } => Answer::Kept { ticket: ticket.token, result },
+                store::Answer::LabsKept { ticket, result } => Answer::LabsKept { ticket: ticket.token, result },
+                store::Answer::ChatKept { ticket, result } => Answer::ChatKept { ticket: ticket.token, result },
+                store::Answer::TasksKept { ticket, result } => Answer::TasksKept { ticket: ticket.token, result },
             });
             post.post(batch[0].ticket().shard, answers);
         }

@@ -93,6 +93,9 @@ impl World {
             Question::KeepLabs { record, .. } => panic!("nobody is in the labs here, and {record:?} is to be kept"),
             question @ (Question::KeepChat { .. }
             | Question::LoadSession(_)
+            | Question::KeepTasks { .. }
+            | Question::LoadTask(_)
+            | Question::LoadExecution(_)
             | Question::Model { .. }
             | Question::Tool { .. }
             | Question::StopRun { .. }) => panic!("nobody talks to agents here, and {question:?} is asked"),

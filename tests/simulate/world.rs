@@ -15,6 +15,7 @@ use homeroom::{
         chat, labs,
         presence::{SessionError, Settings},
         quiz::{self, Denial, model::Reason},
+        tasks,
     },
     realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId},
 };
@@ -493,5 +494,8 @@ pub(crate) fn house(entrances: Vec<Entrance>) -> Rules {
         show_shard: false,
         catalog: Arc::default(),
         chat: chat::Settings::default(),
+        tasks: tasks::Settings::default(),
+        workflows: Arc::default(),
+        guests: None,
     }
 }

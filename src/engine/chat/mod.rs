@@ -5,9 +5,13 @@ mod home;
 mod seat;
 mod sockets;
 
-use super::{Birth, Engine, Rules, asks::Asks};
+use super::{
+    Birth, Engine, Rules,
+    asks::Asks,
+    ids::{Ids, Kind},
+};
 use crate::{
-    protocols::chat::{Effect, Homes, Levels, MessageId, Outcome, Quotas, Reply, UserId, model::Caller},
+    protocols::chat::{Effect, Homes, Levels, Outcome, Quotas, Reply, UserId, model::Caller},
     realtime::{Counted, Moment, Now, UnixMicros, table::Key},
 };
 use asks::Followers;
@@ -16,8 +20,6 @@ use seat::Judge;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;
 use std::{cell::Cell, collections::HashMap, time::Duration};
-use uuid::Builder;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The homes' levels are counted anew no more often.
 const LEVELS_EVERY: Duration = Duration::from_secs(1);
@@ -48,7 +50,7 @@ impl Chat {
             counts: Asks::default(),
             followers: Followers::default(),
             strays: Strays::default(),
-            ids: Ids { seed: birth.seed, shard: birth.id.0, last: 0 },
+            ids: Ids::new(birth, Kind::Chat),
             watchers: HashMap::new(),
             sockets: 0,
             effects: Vec::new(),
@@ -63,27 +65,6 @@ impl Chat {
 
     pub(super) fn timers(&self) -> usize {
         self.homes.timers()
-    }
-}
-
-/// Ids of messages that are said on sockets. The seed is random, so no two starts and no two shards make the same.
-struct Ids {
-    seed: u64,
-    shard: u16,
-    last: u64,
-}
-
-impl Ids {
-    fn pair(&mut self) -> [MessageId; 2] {
-        [self.one(), self.one()]
-    }
-
-    fn one(&mut self) -> MessageId {
-        self.last += 1;
-        let mut name = [0; 10];
-        name[..2].copy_from_slice(&self.shard.to_be_bytes());
-        name[2..].copy_from_slice(&self.last.to_be_bytes());
-        Builder::from_random_bytes(xxh3_128_with_seed(&name, self.seed).to_be_bytes()).into_uuid()
     }
 }
 
@@ -108,22 +89,5 @@ impl Engine {
         counters.chat_answers.set(answers);
         counters.chat_approvals.set(approvals);
         counters.chat_writing.set(writing);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn no_two_ids_are_alike() {
-        let ids = |seed, shard| {
-            let mut ids = Ids { seed, shard, last: 0 };
-            (0..500).flat_map(move |_| ids.pair()).collect::<Vec<_>>()
-        };
-        let all: Vec<MessageId> = [(1, 0), (1, 1), (2, 0)].into_iter().flat_map(|(seed, shard)| ids(seed, shard)).collect();
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 3_000);
-        assert!(all.iter().all(|id| id.get_version_num() == 4));
     }
 }

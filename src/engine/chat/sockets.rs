@@ -163,7 +163,8 @@ impl Engine {
         self.say_goodbye(key, farewell.code(), farewell.reason(), now);
     }
 
-    fn say_goodbye(&mut self, key: Key, code: u16, reason: &str, now: Now) {
+    /// The last word of a connection, behind all that it was to hear.
+    pub(in crate::engine) fn say_goodbye(&mut self, key: Key, code: u16, reason: &str, now: Now) {
         // What was published in this turn may be why it ends.
         self.hear_topics(key);
         let mut bytes = Vec::new();

@@ -50,7 +50,7 @@ impl Engine {
             }),
             SocketApi::Viewer => self.admit_viewer(key, name, request.query, read, now),
             SocketApi::Follower => self.admit_follower(key, name, request.query, read, now),
-            SocketApi::Presence | SocketApi::Quiz | SocketApi::Chat | SocketApi::Echo => return,
+            SocketApi::Presence | SocketApi::Quiz | SocketApi::Chat | SocketApi::Tasks | SocketApi::Echo => return,
         };
         if let Err(denial) = admitted {
             self.refuse_to_labs(key, denial, now);

@@ -48,6 +48,7 @@ impl Engine {
                 if standing.takes_away() {
                     self.end_sockets_of(standing.user, now);
                     self.end_chats_of(standing.user, now);
+                    self.end_tasks_of(standing.user, now);
                 }
             }
         }

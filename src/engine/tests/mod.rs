@@ -2,6 +2,7 @@
 
 mod chat;
 mod chat_scripts;
+mod heard;
 mod hostile;
 mod labs;
 mod labs_admission;
@@ -14,4 +15,7 @@ mod quiz_slow;
 mod quizzes;
 mod scripts;
 mod slow;
+mod tasks;
+mod tasks_ends;
+mod tasks_scripts;
 mod world;

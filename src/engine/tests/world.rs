@@ -1,18 +1,21 @@
 //! Some shards, a store, and clients who write down what they hear. Time stands still unless a script moves it.
 
-use super::quizzes::{Library, session_key};
+use super::{
+    heard::words,
+    quizzes::{Library, session_key},
+};
 use crate::{
     auth::{
-        AgentKey, Algorithm, Authority, CallerKey, Claims, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey,
+        AgentKey, Algorithm, Authority, CallerKey, Claims, GuestKey, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey,
     },
     engine::{
         Answer, Birth, CHAT_SOCKET, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Listener, Output, Question, Rules,
-        RunId, SocketApi,
+        RunId, SocketApi, TASKS_SOCKET,
     },
     protocols::{
         chat, labs,
         presence::{Settings, asks::Reply, record::StoreFault},
-        quiz,
+        quiz, tasks,
     },
     realtime::{ClassroomId, ConnId, Moment, Now, ShardId, UnixMicros, hash_ring::HashRing},
 };
@@ -24,6 +27,7 @@ use std::{
 };
 
 pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
+pub(super) const GUEST_SECRET: &[u8] = b"another secret of thirty-two bytes";
 pub(super) const LISTENER: Listener = Listener(0);
 pub(super) const QUIZ_LISTENER: Listener = Listener(1);
 pub(super) const LABS_LISTENER: Listener = Listener(2);
@@ -59,6 +63,8 @@ pub(super) struct World {
     pub(super) labs_fault: Option<StoreFault>,
     /// What chat had written.
     pub(super) sessions: super::chat::Shelf,
+    /// What tasks had written.
+    pub(super) tasks: super::tasks::Shelf,
     /// Models and tools behind HTTP that were asked, and which of these were stopped.
     pub(super) runs: Vec<(usize, RunId)>,
     pub(super) stopped: Vec<RunId>,
@@ -143,7 +149,7 @@ impl World {
                 Entrance { sockets: vec![("/ws".into(), SocketApi::Presence), ("/echo".into(), SocketApi::Echo)] },
                 Entrance { sockets: vec![("/ws".into(), SocketApi::Quiz)] },
                 Entrance { sockets: LABS_SOCKETS.map(|(path, api)| (path.to_owned(), api)).to_vec() },
-                Entrance { sockets: vec![(CHAT_SOCKET.0.to_owned(), CHAT_SOCKET.1)] },
+                Entrance { sockets: [CHAT_SOCKET, TASKS_SOCKET].map(|(path, api)| (path.to_owned(), api)).to_vec() },
             ],
             authority: Authority::new([issuer.clone()]).unwrap(),
             permissions: Permissions::new([
@@ -160,6 +166,9 @@ impl World {
             callers: CallerKey::new(&Secret::new(SECRET)).unwrap(),
             catalog: super::chat::catalog(),
             chat: chat::Settings::default(),
+            tasks: tasks::Settings::default(),
+            workflows: super::tasks::workflows(),
+            guests: Some(GuestKey::new(&Secret::new(GUEST_SECRET)).unwrap()),
             show_shard: false,
         });
         let ring = Arc::new(HashRing::new(shards));
@@ -187,6 +196,7 @@ impl World {
             labs: Vec::new(),
             labs_fault: None,
             sessions: super::chat::Shelf::default(),
+            tasks: super::tasks::Shelf::default(),
             runs: Vec::new(),
             stopped: Vec::new(),
         }
@@ -407,6 +417,21 @@ impl World {
                     let (result, now) = (Ok(self.sessions.load(load.session)), self.now);
                     self.engines[shard].answer(Answer::SessionLoaded { session: load.session, result }, now);
                 }
+                Question::KeepTasks { ticket, record } => {
+                    moved = true;
+                    let (result, now) = (self.tasks.keep(record), self.now);
+                    self.engines[shard].answer(Answer::TasksKept { ticket, result }, now);
+                }
+                Question::LoadTask(task) => {
+                    moved = true;
+                    let (result, now) = (self.tasks.task(task), self.now);
+                    self.engines[shard].answer(Answer::TaskLoaded { task, result }, now);
+                }
+                Question::LoadExecution(execution) => {
+                    moved = true;
+                    let (result, now) = (self.tasks.execution(execution), self.now);
+                    self.engines[shard].answer(Answer::ExecutionLoaded { execution, result }, now);
+                }
                 Question::Model { run, .. } | Question::Tool { run, .. } => self.runs.push((shard, run)),
                 Question::StopRun { run } => self.stopped.push(run),
                 question @ Question::Permission { .. } => self.questions.push_back((shard, question)),
@@ -458,31 +483,4 @@ impl Store {
         self.rows.push((self.last, agent_id));
         Ok(self.last)
     }
-}
-
-/// What the first frame (or HTTP head) says, and how long it is.
-fn words(bytes: &[u8]) -> (String, usize) {
-    if bytes.starts_with(b"HTTP/1.1 ") {
-        let text = String::from_utf8_lossy(bytes);
-        let end = text.find("\r\n\r\n").unwrap() + 4;
-        let (status, body) = (&text[9..12], &text[end..]);
-        let words = if body.starts_with('{') { format!("{status} {body}") } else { status.to_owned() };
-        return if status == "101" { (status.to_owned(), end) } else { (words, bytes.len()) };
-    }
-    let (header, length) = match bytes[1] {
-        126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
-        127 => (10, u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize),
-        short => (2, usize::from(short)),
-    };
-    let payload = &bytes[header..header + length];
-    let words = match bytes[0] {
-        0x81 => String::from_utf8(payload.to_vec()).unwrap(),
-        0x82 => format!("BINARY {length}"),
-        0x88 if length == 0 => "CLOSE".into(),
-        0x88 => format!("CLOSE {}", u16::from_be_bytes([payload[0], payload[1]])),
-        0x89 => "PING".into(),
-        0x8a => "PONG".into(),
-        other => panic!("a server sends no frame that begins with {other:#x}"),
-    };
-    (words, header + length)
 }

@@ -3,8 +3,9 @@
 use super::model::{Caller, Execution, ExecutionId, Kind, Priority, Status, Task, TaskId};
 use crate::realtime::StoreFault;
 use std::sync::Arc;
+use uuid::Uuid;
 
-/// A question to the home of a task, an execution, or (the status) to any shard.
+/// A question to the home of a task or an execution.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Ask {
     /// A new task; its id is random, so it is new. One with an agent runs at once.
@@ -55,6 +56,38 @@ pub enum Ask {
         /// Who asks.
         caller: Caller,
     },
+}
+
+/// Where an [`Ask`] is answered: at the ring's home of the id's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    /// Of a task.
+    Task(TaskId),
+    /// Of an execution.
+    Execution(ExecutionId),
+}
+
+impl Home {
+    /// The id.
+    pub fn place(self) -> Uuid {
+        match self {
+            Home::Task(id) | Home::Execution(id) => id,
+        }
+    }
+}
+
+impl Ask {
+    /// Which home it is for.
+    pub fn home(&self) -> Home {
+        match self {
+            Ask::Create(task) => Home::Task(task.id),
+            Ask::Look { task, .. } | Ask::Edit { task, .. } | Ask::Remove { task, .. } | Ask::Cancel { task, .. } => {
+                Home::Task(*task)
+            }
+            Ask::Execute(execution) => Home::Execution(execution.id),
+            Ask::LookExecution { execution, .. } | Ask::CancelExecution { execution, .. } => Home::Execution(*execution),
+        }
+    }
 }
 
 /// What may be changed by hand; what is none stays.

@@ -87,6 +87,36 @@ pub enum ToExecution {
     },
 }
 
+impl ToTask {
+    /// The id of whose bytes the ring's home is meant.
+    pub fn place(&self) -> TaskId {
+        match self {
+            ToTask::Create { task, .. } => task.id,
+            ToTask::See { task, .. } | ToTask::Cancel { task, .. } => *task,
+            ToTask::Ask { ask, .. } => ask.home().place(),
+        }
+    }
+}
+
+impl ToExecution {
+    /// As [`ToTask::place`].
+    pub fn place(&self) -> ExecutionId {
+        match self {
+            ToExecution::See { execution, .. } => *execution,
+            ToExecution::Ask { ask, .. } => ask.home().place(),
+        }
+    }
+}
+
+impl ToUser {
+    /// Whose home is meant: the ring's, of the name's bytes.
+    pub fn user(&self) -> &UserName {
+        match self {
+            ToUser::Come { user, .. } | ToUser::Go { user, .. } => user,
+        }
+    }
+}
+
 /// From a home to one socket.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FromHome {

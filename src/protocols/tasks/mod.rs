@@ -5,6 +5,7 @@
 //! connection listens to one of the two at most and lets through what it subscribed to, so nobody hears anything twice.
 //! Contract: the socket at `/ws`; REST under `/api/v1` as the page has it.
 
+pub mod admission;
 pub mod asks;
 mod circumstances;
 pub mod connection;
@@ -28,10 +29,11 @@ mod users;
 pub mod work;
 pub mod workflow;
 
-pub use asks::{Ask, Reply};
+pub use admission::Denial;
+pub use asks::{Ask, Home, Reply};
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Levels};
-pub use letters::{FromHome, News, ToExecution, ToTask, ToUser};
+pub use letters::{About, Channel, FromHome, News, ToExecution, ToTask, ToUser};
 pub use model::{ExecutionId, TaskId, UserName};
 pub use outcome::{Outcome, Piece};
 pub use settings::Settings;

@@ -1,7 +1,7 @@
 //! A task or an execution in memory: what comes while it is being read waits. And what letters are about.
 
 use super::{
-    asks::{Ask, Refused},
+    asks::{Ask, Home, Refused},
     circumstances::{Asker, Circumstances, From},
     execution::Course,
     letters::{FromHome, ToExecution, ToTask},
@@ -93,10 +93,9 @@ pub(super) fn task_of(letter: &ToTask) -> Option<TaskId> {
     match letter {
         ToTask::Create { task, .. } => Some(task.id),
         ToTask::See { task, .. } | ToTask::Cancel { task, .. } => Some(*task),
-        ToTask::Ask { ask, .. } => match &**ask {
-            Ask::Create(task) => Some(task.id),
-            Ask::Look { task, .. } | Ask::Edit { task, .. } | Ask::Remove { task, .. } | Ask::Cancel { task, .. } => Some(*task),
-            Ask::Execute(_) | Ask::LookExecution { .. } | Ask::CancelExecution { .. } => None,
+        ToTask::Ask { ask, .. } => match ask.home() {
+            Home::Task(task) => Some(task),
+            Home::Execution(_) => None,
         },
     }
 }
@@ -105,10 +104,9 @@ pub(super) fn task_of(letter: &ToTask) -> Option<TaskId> {
 pub(super) fn execution_of(letter: &ToExecution) -> Option<ExecutionId> {
     match letter {
         ToExecution::See { execution, .. } => Some(*execution),
-        ToExecution::Ask { ask, .. } => match &**ask {
-            Ask::Execute(execution) => Some(execution.id),
-            Ask::LookExecution { execution, .. } | Ask::CancelExecution { execution, .. } => Some(*execution),
-            Ask::Create(_) | Ask::Look { .. } | Ask::Edit { .. } | Ask::Remove { .. } | Ask::Cancel { .. } => None,
+        ToExecution::Ask { ask, .. } => match ask.home() {
+            Home::Execution(execution) => Some(execution),
+            Home::Task(_) => None,
         },
     }
 }

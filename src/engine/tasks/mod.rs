@@ -1,0 +1,110 @@
+//! Tasks, wired to the shard: its sockets and what they listen to, the tasks, executions and users that have their home here, and who waits
+//! for an answer over HTTP.
+
+mod admission;
+mod asks;
+mod home;
+mod listeners;
+mod seat;
+mod sockets;
+
+use super::{
+    Birth, Engine, Rules,
+    asks::Asks,
+    ids::{Ids, Kind},
+};
+use crate::{
+    protocols::tasks::{Effect, Health, Homes, Levels, Outcome, Reply, Status, record::Loaded},
+    realtime::{Moment, Now, outbox::Segment, table::Key},
+};
+use listeners::Listeners;
+pub(super) use seat::Seat;
+use smallvec::SmallVec;
+use std::{collections::HashMap, time::Duration};
+use uuid::Uuid;
+
+/// The homes' levels are counted anew no more often.
+const LEVELS_EVERY: Duration = Duration::from_secs(1);
+
+/// What a shard has of tasks.
+pub(super) struct Tasks {
+    homes: Homes,
+    asks: Asks<Reply>,
+    ids: Ids,
+    listeners: Listeners,
+    /// The sockets of those who have signed in here, by their id.
+    watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
+    sockets: usize,
+    /// What is being told to listeners, made once for all of them.
+    spreading: Option<Segment>,
+    effects: Vec<Effect>,
+    outcomes: Vec<Outcome>,
+    levels_at: Moment,
+}
+
+impl Tasks {
+    pub(super) fn new(birth: Birth, rules: &Rules) -> Tasks {
+        let (settings, catalog, workflows) = (rules.tasks.clone(), rules.catalog.clone(), rules.workflows.clone());
+        Tasks {
+            homes: Homes::new(settings, catalog, workflows, birth.seed, birth.start),
+            asks: Asks::default(),
+            ids: Ids::new(birth, Kind::Tasks),
+            listeners: Listeners::new(birth.seed),
+            watchers: HashMap::new(),
+            sockets: 0,
+            spreading: None,
+            effects: Vec::new(),
+            outcomes: Vec::new(),
+            levels_at: birth.start,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.homes.next_deadline()
+    }
+
+    pub(super) fn timers(&self) -> usize {
+        self.homes.timers()
+    }
+}
+
+impl Engine {
+    /// What of tasks was not over when the process began, of which each shard takes its own. To be called once on each shard, before the
+    /// first turn.
+    pub fn begin_tasks(&mut self, loaded: &Loaded, now: Now) {
+        let is_here = |id: &Uuid| self.ring.home(id.as_bytes()) == self.id;
+        let own = Loaded {
+            tasks: loaded.tasks.iter().filter(|task| is_here(&task.id)).cloned().collect(),
+            executions: loaded.executions.iter().filter(|execution| is_here(&execution.id)).cloned().collect(),
+        };
+        self.with_tasks(now, |homes, out| homes.begin(own, now, out));
+        self.settle(now);
+    }
+
+    /// How the system is, as this shard knows it.
+    pub fn system_status(&self) -> &Status {
+        self.tasks.homes.status()
+    }
+
+    /// How the parts of the system are from now on. To be said to each shard.
+    pub fn set_health(&mut self, health: Health, now: Now) {
+        self.with_tasks(now, |homes, out| homes.health(health, now, out));
+        self.settle(now);
+    }
+
+    pub(super) fn draw_tasks_levels(&mut self, now: Now) {
+        let (tasks, counters) = (&mut self.tasks, &self.counters);
+        counters.tasks_sockets.set(tasks.sockets);
+        if now.moment < tasks.levels_at {
+            return;
+        }
+        tasks.levels_at = now.moment + LEVELS_EVERY;
+        let Levels { tasks: known, executions, running, waiting, sockets, writing } = tasks.homes.levels();
+        counters.tasks_known.set(known);
+        counters.tasks_executions.set(executions);
+        counters.tasks_running.set(running);
+        counters.tasks_waiting.set(waiting);
+        counters.tasks_counted.set(sockets);
+        counters.tasks_writing.set(writing);
+    }
+}
