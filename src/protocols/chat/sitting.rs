@@ -61,6 +61,8 @@ pub(super) enum From {
     Rest { asker: (ShardId, u64), streamed: bool },
     /// Nobody any more.
     Nobody,
+    /// Nobody any more, and the answer is broken off as it begins.
+    Unwanted,
 }
 
 /// See the file.
@@ -259,6 +261,12 @@ impl Sitting {
 
     fn leave(&mut self, answer: MessageId, c: &mut Circumstances<'_>) {
         self.waiting.retain(|said| said.ids[1] != answer);
+        if let Some((Job::Begin(said), _)) = &mut self.writing
+            && said.ids[1] == answer
+            && let From::Rest { streamed, .. } = said.from
+        {
+            said.from = if streamed { From::Unwanted } else { From::Nobody };
+        }
         if let Some(running) = self.answer.as_mut().filter(|running| running.id() == answer)
             && let From::Rest { streamed, .. } = running.waiter()
         {
@@ -281,7 +289,7 @@ impl Sitting {
             match from {
                 From::Conn(conn) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
                 From::Rest { asker, .. } => c.told(asker, Told::Refused(why)),
-                From::Nobody => {}
+                From::Nobody | From::Unwanted => {}
             }
         }
     }
