@@ -34,6 +34,8 @@ mod outside;
 mod shell;
 #[path = "simulate/stage.rs"]
 mod stage;
+#[path = "simulate/tasks/mod.rs"]
+mod tasks;
 #[path = "simulate/wire.rs"]
 mod wire;
 #[path = "simulate/world.rs"]
@@ -52,6 +54,7 @@ use std::{
     sync::Once,
     thread,
 };
+use tasks::world::Tasks;
 use world::World;
 
 const SEEDS: u64 = 3_000;
@@ -59,12 +62,16 @@ const SEEDS: u64 = 3_000;
 const LABS_SEEDS: u64 = 400;
 /// Of chat.
 const CHAT_SEEDS: u64 = 300;
+/// Of tasks.
+const TASKS_SEEDS: u64 = 300;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
 const LABS_SEEDS_TO_FIND: u64 = 500;
 /// As many of chat.
 const CHAT_SEEDS_TO_FIND: u64 = 300;
+/// As many of tasks.
+const TASKS_SEEDS_TO_FIND: u64 = 300;
 /// The first seed where there is no commit to take it from.
 const FALLBACK: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -127,6 +134,26 @@ impl Play for Chat {
 
     fn begin(seed: u64, fault: Option<chat::faults::Fault>) -> Chat {
         Chat::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.stage.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
+impl Play for Tasks {
+    type Fault = tasks::faults::Fault;
+
+    fn begin(seed: u64, fault: Option<tasks::faults::Fault>) -> Tasks {
+        Tasks::new(seed, fault)
     }
 
     fn story(&mut self) -> &mut Option<VecDeque<String>> {
@@ -268,4 +295,14 @@ fn what_must_hold_of_chat_holds() {
 #[test]
 fn faults_planted_in_chat_are_found() {
     find::<Chat>(&chat::faults::Fault::ALL, CHAT_SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_tasks_holds() {
+    hold::<Tasks>(TASKS_SEEDS, "what_must_hold_of_tasks_holds");
+}
+
+#[test]
+fn faults_planted_in_tasks_are_found() {
+    find::<Tasks>(&tasks::faults::Fault::ALL, TASKS_SEEDS_TO_FIND);
 }

@@ -89,5 +89,13 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::ChatTold { number, told } => Letter::ChatTold { number: *number, told: told.clone() },
         Letter::ChatCount { payee, payer, row } => Letter::ChatCount { payee: *payee, payer: *payer, row: *row },
         Letter::ChatCounted { payee, counted } => Letter::ChatCounted { payee: *payee, counted: *counted },
+        Letter::TasksUser(letter) => Letter::TasksUser(letter.clone()),
+        Letter::TaskHome(letter) => Letter::TaskHome(letter.clone()),
+        Letter::ExecutionHome(letter) => Letter::ExecutionHome(letter.clone()),
+        Letter::TasksConnection(conn, letter) => Letter::TasksConnection(*conn, letter.clone()),
+        Letter::TasksNews { owner, news } => Letter::TasksNews { owner: owner.clone(), news: news.clone() },
+        Letter::TasksCounts { from, counts } => Letter::TasksCounts { from: *from, counts: *counts },
+        Letter::TasksTotals(counts) => Letter::TasksTotals(*counts),
+        Letter::TasksReply { number, reply } => Letter::TasksReply { number: *number, reply: reply.clone() },
     }
 }

@@ -135,6 +135,8 @@ impl World {
             Letter::Revoked { .. } | Letter::RevokedHeard { .. } => {}
             Letter::ChatHome(_) | Letter::ChatConnection(..) | Letter::ChatReply { .. } => {}
             Letter::ChatTold { .. } | Letter::ChatCount { .. } | Letter::ChatCounted { .. } => {}
+            Letter::TasksUser(_) | Letter::TaskHome(_) | Letter::ExecutionHome(_) | Letter::TasksConnection(..) => {}
+            Letter::TasksNews { .. } | Letter::TasksCounts { .. } | Letter::TasksTotals(_) | Letter::TasksReply { .. } => {}
         }
         let now = self.now;
         self.feed(to).letter(letter, now);

@@ -29,6 +29,8 @@ pub(crate) struct Hearing {
     results: Vec<String>,
     /// The code of the error that was told of it.
     pub(crate) fault: Option<String>,
+    /// It was told that the server stops, which may be of this or of what it said.
+    is_stopped: bool,
     /// It was told that the answer could not be stored yet.
     is_unkept: bool,
 }
@@ -140,7 +142,7 @@ impl Ear {
             return Err(format!("number {} comes behind number {last}", answer.number));
         }
         let (text, results) = (String::new(), Vec::new());
-        self.open = Some(Hearing { answer: id, text, calls: 0, results, fault: None, is_unkept: false });
+        self.open = Some(Hearing { answer: id, text, calls: 0, results, fault: None, is_stopped: false, is_unkept: false });
         Ok(News::Began)
     }
 
@@ -150,7 +152,9 @@ impl Ear {
         self.error = Some(code.to_owned());
         match (code, &mut self.open) {
             // As well for an answer as for a message.
-            ("AGENT_UNAVAILABLE", _) if message.contains("stopping") => {}
+            ("AGENT_UNAVAILABLE", open) if message.contains("stopping") => {
+                open.iter_mut().for_each(|open| open.is_stopped = true);
+            }
             ("MESSAGE_SEND_FAILED", Some(open)) if message.contains("yet") => open.is_unkept = true,
             ("AGENT_UNAVAILABLE" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "TOOL_APPROVAL_EXPIRED", Some(open)) => {
                 open.fault = Some(code.to_owned());
@@ -198,7 +202,10 @@ impl Hearing {
             }
             "message_end" => {
                 let answer = &book.messages[&self.answer];
-                if answer.completeness == Completeness::Streaming && !self.is_unkept {
+                let is_there = answer.completeness != Completeness::Streaming;
+                // One that has failed is told why it has, and not that this could not be stored.
+                self.is_unkept |= !is_there && (self.fault.is_some() || self.is_stopped);
+                if !is_there && !self.is_unkept {
                     return Err("its end is not on disk".into());
                 }
             }
