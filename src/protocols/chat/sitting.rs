@@ -180,8 +180,9 @@ impl Sitting {
     pub(super) fn has_ended(&self, settings: &Settings, now: UnixMicros) -> bool {
         let silent = now.0.saturating_sub(self.session.updated_at.0);
         let expiry = i64::try_from(settings.session_expiry.as_micros()).unwrap_or(i64::MAX);
-        // An answer that runs, or waits for leave, is no silence.
-        self.session.status == Status::Ended || self.answer.is_none() && silent > expiry
+        // An answer that runs, or waits for leave, is no silence; nor is a message that is being written.
+        let is_spoken_in = self.answer.is_some() || matches!(self.writing, Some((Job::Begin(_), _)));
+        self.session.status == Status::Ended || !is_spoken_in && silent > expiry
     }
 
     pub(super) fn agent(&self, c: &Circumstances<'_>) -> Option<Arc<Agent>> {
