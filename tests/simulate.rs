@@ -61,9 +61,9 @@ const SEEDS: u64 = 3_000;
 /// Of labs: a run of theirs is longer.
 const LABS_SEEDS: u64 = 400;
 /// Of chat.
-const CHAT_SEEDS: u64 = 300;
+const CHAT_SEEDS: u64 = 800;
 /// Of tasks.
-const TASKS_SEEDS: u64 = 300;
+const TASKS_SEEDS: u64 = 800;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.

@@ -322,6 +322,11 @@ impl Stage {
         self.shards.iter().map(|shard| read(&shard.counters)).sum()
     }
 
+    /// Whether all that the engine wants done with a socket has been done.
+    pub(crate) fn is_settled(&self, conn: ConnId) -> bool {
+        !self.fed[conn.shard.index()] && self.plugs.get(&conn).is_some_and(|plug| plug.flight.is_none())
+    }
+
     pub(crate) fn live(&self) -> Vec<ConnId> {
         self.plugs.iter().filter(|(_, plug)| plug.is_live()).map(|(conn, _)| *conn).collect()
     }

@@ -22,6 +22,8 @@ pub(crate) struct Book {
     /// What users said, by their words: no two say the same.
     by_words: BTreeMap<String, MessageId>,
     pub(crate) approvals: BTreeMap<ApprovalId, Approval>,
+    /// How often something was written.
+    pub(crate) changes: u64,
 }
 
 /// What was called, by the number in its arguments: no two calls have the same.
@@ -33,6 +35,7 @@ pub(crate) fn number(arguments: &str) -> Option<u64> {
 impl Book {
     /// A change is on disk from now on. What users said by it.
     pub(crate) fn write(&mut self, change: &Change) -> Vec<MessageId> {
+        self.changes += 1;
         let Change { session, messages, approvals } = change.clone();
         let begun = messages.iter().filter(|message| message.author == Author::User).map(|message| message.id).collect();
         for message in messages {

@@ -336,13 +336,28 @@ impl Chat {
         (0..self.stage.shards.len()).for_each(|shard| self.turn(shard));
     }
 
+    /// Lets time pass until nothing has happened for longer than a level is old.
+    fn settle(&mut self, with_models: bool) {
+        for _ in 0..200 {
+            let before = self.book.changes;
+            self.pass_quietly(MOMENT, with_models);
+            let played = self.stage.level(|counters| counters.models_played.read());
+            if (self.book.changes, played) == (before, 0) {
+                return;
+            }
+        }
+        panic!("something happens for ever");
+    }
+
     /// Models say their last, or are silent for so long that nobody waits for them any more; then all must add up.
     fn come_to_rest(&mut self) {
         note!(self.stage, "all comes to rest");
         if self.stage.dice.percent(60) {
             self.pass_quietly(SHORT, true);
+            self.settle(true);
         } else {
             self.pass_quietly(self.plan.long(), false);
+            self.settle(false);
             self.check_over();
         }
         self.check_rest();
@@ -365,6 +380,7 @@ impl Chat {
         }
         let with_models = self.stage.dice.percent(50);
         self.pass_quietly(self.plan.long(), with_models);
+        self.settle(with_models);
         self.check_rest();
         self.check_empty();
         self.check_disk();

@@ -13,12 +13,13 @@ impl Tasks {
         }
     }
 
-    /// The sockets of a user that were welcomed and are there.
+    /// The sockets of a user that were welcomed and are there: of those that may be on their way out nobody knows.
     fn places_of(&self, user: usize) -> usize {
         let live = self.stage.plugs.iter().filter(|(_, plug)| plug.is_live());
         let is_own = |conn: &ConnId| {
             let ear = &self.ears[conn];
-            ear.is_welcome && ear.who.is_some_and(|who| who.id.to_string() == name(user))
+            let is_there = ear.is_welcome && !ear.says_goodbye && self.stage.is_settled(*conn);
+            is_there && ear.who.is_some_and(|who| who.id.to_string() == name(user))
         };
         live.filter(|(conn, _)| is_own(conn)).count()
     }

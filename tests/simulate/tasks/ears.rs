@@ -256,7 +256,7 @@ impl Ear {
         for (id, task) in book.tasks.iter().filter(|(_, task)| self.sees(&task.owner)) {
             let is_news = self.settled.as_ref().is_some_and(|settled| settled.get(id) != Some(&task.status));
             let heard = self.tasks.get(id).map(|heard| heard.status);
-            let is_own = self.made.contains(&*task.task) && !self.unwanted.contains(id);
+            let is_own = self.made.contains(&*task.task) && !self.unwanted.contains(id) && !self.doubtful.contains(id);
             let wants = is_own || self.wants.contains(id) || is_news;
             assert!(!wants || heard == Some(task.status), "it heard {heard:?} of {task:?}");
         }

@@ -186,7 +186,7 @@ impl Tasks {
             ear.may_be_shown(id);
             let is_told = self.book.told.contains(&id);
             let is_seen = is_told && self.book.tasks.get(&id).is_some_and(|task| ear.sees(&task.owner));
-            if is_seen && ear.is_welcome && ear.messages <= self.plan.messages {
+            if is_seen && ear.is_welcome && !ear.says_goodbye && ear.messages <= self.plan.messages {
                 self.cancelled.insert(id);
             }
             self.count("cancels");

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// What may wait for a socket that does not read.
-const OUTBOX_BYTES: usize = 8_000;
+const OUTBOX_BYTES: usize = 2_000;
 /// Longer than the built-in agent takes for what may wait, and than a level is old.
 const QUIET: Duration = Duration::from_secs(45);
 /// Longer than what could not be written waits to be tried again.
