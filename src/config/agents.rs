@@ -125,7 +125,8 @@ impl Setting for Price {
 }
 
 /// A text that may be empty.
-struct Words(String);
+#[derive(Default)]
+pub(super) struct Words(pub(super) String);
 
 impl Setting for Words {
     const EXPECTED: &'static str = "a text";
@@ -237,6 +238,19 @@ impl Setting for ToolSetting {
         (faults.len() == before).then_some(tool)
     }
 }
+
+/// Who does tasks where no agents are configured: names, what they are for, and what their model is told.
+pub const DEFAULT_AGENTS: [(&str, &str, &str); 3] = [
+    (
+        "code-agent",
+        "Writes and reviews code",
+        "You write and review code. Give code in one fenced block, and say briefly what it does.",
+    ),
+    ("design-agent", "Designs software", "You design software: its parts, what they say to each other, and why."),
+    ("test-agent", "Writes and judges tests", "You write tests, and say what they show and what they leave open."),
+];
+/// What they may be asked for where no models are configured either: the names that the contract's examples use.
+pub const STAND_INS: [&str; 2] = ["gpt-4o", "gpt-4o-mini"];
 
 impl AgentSetting {
     /// Between two pieces of the built-in agent's answer, where nothing else is said.

@@ -1,7 +1,7 @@
 //! What no key alone can tell: relations between settings, and what works but is odd.
 
 use super::{
-    Api, Prefix, Settings,
+    Api, DEFAULT_AGENTS, Prefix, Settings, WorkflowSetting,
     issuer::{EMBEDDED_AUDIENCE, Issuer},
 };
 use crate::{
@@ -47,6 +47,8 @@ pub(super) fn check(settings: &Settings) -> Findings {
     labs(settings, &mut findings);
     chat(settings, &mut findings);
     agents(settings, &mut findings);
+    tasks(settings, &mut findings);
+    workflows(settings, &mut findings);
     listeners(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);
@@ -62,7 +64,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(10);
 
 fn times(settings: &Settings, findings: &mut Findings) {
-    let Settings { stop, store, websocket, presence, quiz, labs, chat, .. } = settings;
+    let Settings { stop, store, websocket, presence, quiz, labs, chat, tasks, .. } = settings;
     let bounded = [
         ("store.acquire_timeout", store.acquire_timeout),
         ("websocket.handshake_timeout", websocket.handshake_timeout),
@@ -92,6 +94,10 @@ fn times(settings: &Settings, findings: &mut Findings) {
         ("chat.stream_comment", chat.stream_comment),
         ("chat.ping_interval", chat.ping_interval),
         ("chat.pong_timeout", chat.pong_timeout),
+        ("tasks.ping_interval", tasks.ping_interval),
+        ("tasks.inactivity_timeout", tasks.inactivity_timeout),
+        ("tasks.status_interval", tasks.status_interval),
+        ("tasks.progress_interval", tasks.progress_interval),
     ];
     for (key, time) in bounded {
         if !(SHORTEST..=LONGEST).contains(&time) {
@@ -233,6 +239,48 @@ fn agents(settings: &Settings, findings: &mut Findings) {
     }
     if !agents.is_empty() && !agent_names.contains(chat.default_agent.as_str()) {
         findings.fault(&["agents", "chat.default_agent"], "expected an agent with the name that chat.default_agent has");
+    }
+}
+
+fn tasks(settings: &Settings, findings: &mut Findings) {
+    let own = &settings.tasks;
+    let counts = [
+        ("tasks.max_connections", own.max_connections as usize),
+        ("tasks.messages_a_minute", own.messages_a_minute as usize),
+        ("tasks.max_subscriptions", own.max_subscriptions),
+        ("tasks.max_running", own.max_running),
+    ];
+    for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
+        findings.fault(&[key], "expected at least 1");
+    }
+    if !(1..=(1 << 20)).contains(&own.max_task.bytes()) {
+        findings.fault(&["tasks.max_task"], "expected a size from 1B to 1MiB");
+    }
+    if !((1 << 10)..=(4 << 20)).contains(&own.max_output.bytes()) {
+        findings.fault(&["tasks.max_output"], "expected a size from 1KiB to 4MiB");
+    }
+    if own.max_message.bytes() > 16 << 20 {
+        findings.fault(&["tasks.max_message"], "expected at most 16MiB");
+    } else if own.max_message < own.max_task && own.max_task.bytes() <= 1 << 20 {
+        findings.fault(&["tasks.max_message", "tasks.max_task"], "expected max_message to hold a task of max_task");
+    }
+}
+
+fn workflows(settings: &Settings, findings: &mut Findings) {
+    let Settings { agents, chat, workflows, .. } = settings;
+    let defaults = DEFAULT_AGENTS.iter().map(|(name, _, _)| *name).chain([chat.default_agent.as_str()]);
+    let names: BTreeSet<&str> = match agents.as_slice() {
+        [] => defaults.collect(),
+        agents => agents.iter().map(|agent| agent.name.as_str()).collect(),
+    };
+    let mut ids = BTreeSet::new();
+    for workflow in workflows.iter().map(WorkflowSetting::workflow) {
+        if !ids.insert(&workflow.id) {
+            findings.fault(&["workflows"], format!("expected one workflow with the id {:?}", workflow.id));
+        }
+        if workflow.steps.iter().any(|step| !names.contains(&*step.agent)) {
+            findings.fault(&["workflows", "agents"], format!("a step of {:?} names an agent that is not there", workflow.id));
+        }
     }
 }
 

@@ -98,17 +98,19 @@ pub(super) fn embed(settings: &mut Settings) {
 impl Loaded {
     /// The key files that cannot be read, of those that Homeroom does not make itself. Looks at the disk.
     pub fn unreadable_keys(&self) -> Vec<Fault> {
-        let Settings { presence, quiz, labs, .. } = &self.settings;
+        let Settings { presence, quiz, labs, tasks, .. } = &self.settings;
         let sections = [("presence.issuers", &presence.issuers), ("quiz.issuers", &quiz.issuers)];
         let issuers = sections.into_iter().flat_map(|(key, issuers)| self.unreadable(key, issuers));
-        issuers.chain(labs.agent_key_file.iter().filter_map(|file| self.unreadable_agent_key(file))).collect()
+        let files = [("labs.agent_key_file", &labs.agent_key_file), ("tasks.secret_file", &tasks.secret_file)];
+        let files = files.into_iter().filter_map(|(key, file)| self.unreadable_file(key, file.as_deref()?));
+        issuers.chain(files).collect()
     }
 
-    fn unreadable_agent_key(&self, file: &Path) -> Option<Fault> {
+    fn unreadable_file(&self, key: &'static str, file: &Path) -> Option<Fault> {
         let error = File::open(file).err()?;
         Some(Fault {
-            source: self.sources.get("labs.agent_key_file").cloned().unwrap_or(Source::Default),
-            key: "labs.agent_key_file".to_owned(),
+            source: self.sources.get(key).cloned().unwrap_or(Source::Default),
+            key: key.to_owned(),
             message: format!("{} cannot be read: {error}", file.display()),
         })
     }

@@ -17,8 +17,11 @@ mod presence;
 mod print;
 mod setting;
 pub mod settings;
+mod tasks;
 
-pub use agents::{AgentSetting, BackendSetting, ModelSetting, RemoteSetting, SecretPlace, ToolSetting};
+pub use agents::{
+    AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, ToolSetting,
+};
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
@@ -30,3 +33,4 @@ pub use print::print;
 pub(crate) use setting::duration;
 pub use setting::{Database, Filter, LogFormat, Prefix, Size};
 pub use settings::{Log, Settings};
+pub use tasks::{Tasks, WorkflowSetting};

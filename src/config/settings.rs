@@ -2,7 +2,7 @@
 
 use super::{
     AgentSetting, Beside, Database, Filter, Issuer, LogFormat, ModelSetting, Permission, Prefix, Section, SeedTemplate, Size,
-    ToolSetting, WebOrigin,
+    Tasks, ToolSetting, WebOrigin, WorkflowSetting,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -51,7 +51,8 @@ section! {
         /// ```
         tools: Vec<ToolSetting> = [];
         /// Whom one may talk to, and who does tasks: a model with instructions and tools. With none there is one, named as
-        /// chat.default_agent, of the first model and all tools.
+        /// chat.default_agent, of the first model and all tools, and "code-agent", "design-agent" and "test-agent", of that model or any
+        /// other, without tools. With no models either, these three answer as "gpt-4o" and "gpt-4o-mini" too, built in.
         /// ```toml
         /// [[agents]]
         /// name = "tutor"
@@ -65,6 +66,26 @@ section! {
         /// max_tokens = 4000
         /// ```
         agents: Vec<AgentSetting> = [];
+        /// What agents do in several steps. In the task of a step {input} stands for the input of the execution, {step1} for what the step
+        /// step1 gave, which it then needs; needs may name more that must be done before. Steps that need nothing of each other are
+        /// done at the same time. With none there is "code-review-workflow".
+        /// ```toml
+        /// [[workflows]]
+        /// id = "homework-workflow"
+        /// name = "Homework"
+        /// description = "Explains a task and checks the explanation"
+        /// [[workflows.steps]]
+        /// id = "step1"
+        /// name = "Explanation"
+        /// agent = "tutor"
+        /// task = "Explain this to a student: {input}"
+        /// [[workflows.steps]]
+        /// id = "step2"
+        /// agent = "tutor"
+        /// task = "Is this right, and is it simple enough? {step1}"
+        /// needs = ["step1"]
+        /// ```
+        workflows: Vec<WorkflowSetting> = [];
     }
     with {
         /// How the process stops.
@@ -85,6 +106,8 @@ section! {
         labs: Labs;
         /// Sessions with agents.
         chat: Chat;
+        /// What agents are told to do.
+        tasks: Tasks;
         /// Switches for tests.
         test: Test;
     }
@@ -128,7 +151,7 @@ section! {
         quiz: ListenQuiz;
         /// Labs: the REST routes, `/agent/ws` and `/vnc-viewer/…`.
         labs: ListenLabs;
-        /// Chat: the REST routes and `/ws/sessions/…`.
+        /// Chat and tasks: the REST routes, `/ws/sessions/…` and `/ws`.
         chat: ListenChat;
         /// The internal routes, metrics, livez and readyz.
         internal: ListenInternal;
@@ -175,7 +198,7 @@ section! {
 }
 
 listen! {
-    /// Chat: the REST routes and `/ws/sessions/…`.
+    /// Chat and tasks: the REST routes, `/ws/sessions/…` and `/ws`.
     ListenChat at "listen.chat." = "127.0.0.1:8000"
 }
 

@@ -1,18 +1,25 @@
 //! Models, tools and agents as the settings have them: the catalog that the pure rooms know, and the endpoints that only the bridge knows.
 
-use super::rules::Fault;
+use super::{rules::Fault, tally::Tally};
 use crate::{
-    config::{AgentSetting, BackendSetting, ModelSetting, RemoteSetting, SecretPlace, Settings, ToolSetting},
+    config::{
+        AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, Settings, ToolSetting,
+        WorkflowSetting,
+    },
     models::{Agent, BUILTIN_MODEL, Backend, Catalog, Model, Schema, Tool, catalog::Work, home_tools},
+    protocols::tasks::{
+        Workflows,
+        model::{Step, Workflow},
+    },
     services::{Endpoint, HttpTool, SetupFault, keys, models::Patience},
 };
 use std::{collections::BTreeMap, env, sync::Arc};
 
-/// What is behind HTTP, by name. Cheap to clone: pools of connections are shared.
+/// What is behind HTTP, by name, with what became of the requests to it. Cheap to clone: pools of connections are shared.
 #[derive(Clone, Default)]
 pub(super) struct Outside {
-    pub(super) models: Arc<BTreeMap<Arc<str>, Endpoint>>,
-    pub(super) tools: Arc<BTreeMap<Arc<str>, HttpTool>>,
+    pub(super) models: Arc<BTreeMap<Arc<str>, (Endpoint, Arc<Tally>)>>,
+    pub(super) tools: Arc<BTreeMap<Arc<str>, (HttpTool, Arc<Tally>)>>,
 }
 
 /// Makes both; every fault is told.
@@ -22,14 +29,14 @@ pub(super) fn furnish(settings: &Settings, faults: &mut Vec<Fault>) -> (Catalog,
     for model in &settings.models {
         if let BackendSetting::Remote(remote) = &model.backend {
             match endpoint(remote) {
-                Ok(endpoint) => drop(endpoints.insert(model.name.as_str().into(), endpoint)),
+                Ok(endpoint) => drop(endpoints.insert(model.name.as_str().into(), (endpoint, Arc::new(Tally::new())))),
                 Err(why) => faults.push(Fault::new(format!("models {:?}: {why}", model.name))),
             }
         }
     }
     for tool in &settings.tools {
         match http_tool(tool) {
-            Ok(made) => drop(http_tools.insert(tool.name.as_str().into(), made)),
+            Ok(made) => drop(http_tools.insert(tool.name.as_str().into(), (made, Arc::new(Tally::new())))),
             Err(why) => faults.push(Fault::new(format!("tools {:?}: {why}", tool.name))),
         }
     }
@@ -73,35 +80,89 @@ fn secret(place: &SecretPlace) -> Result<String, String> {
     }
 }
 
-/// What is configured, with what is there anyway, and the one agent where none is.
+/// What is configured, with what is there anyway, and some agents where none are.
 fn catalog(settings: &Settings) -> Catalog {
-    let builtin = ModelSetting {
-        name: BUILTIN_MODEL.to_owned(),
-        backend: BackendSetting::Builtin { pace: AgentSetting::PACE },
-        prompt_price: 0.0,
-        completion_price: 0.0,
-    };
+    let there: Vec<ModelSetting> = stand_ins(settings).chain([BUILTIN_MODEL]).map(builtin).collect();
     // What is configured goes before what is there anyway.
     let models: BTreeMap<Arc<str>, Arc<Model>> =
-        [&builtin].into_iter().chain(&settings.models).map(model).map(|model| (model.name.clone(), Arc::new(model))).collect();
+        there.iter().chain(&settings.models).map(model).map(|model| (model.name.clone(), Arc::new(model))).collect();
     let tools: BTreeMap<Arc<str>, Arc<Tool>> =
         home().into_iter().chain(settings.tools.iter().map(tool)).map(|tool| (tool.name.clone(), Arc::new(tool))).collect();
-    let only = AgentSetting {
-        name: settings.chat.default_agent.clone(),
-        description: "The agent of this school".to_owned(),
-        instructions: String::new(),
+    let defaults = if settings.agents.is_empty() { default_agents(settings, &tools) } else { Vec::new() };
+    let given = defaults.iter().chain(&settings.agents);
+    // The settings' check has seen to it that every name is there.
+    let agents = given.filter_map(|given| agent(given, &models, &tools)).map(|agent| (agent.name.clone(), Arc::new(agent)));
+    Catalog { agents: agents.collect(), models, tools }
+}
+
+/// The models that the built-in agent stands in for: only where nothing else is configured.
+fn stand_ins(settings: &Settings) -> impl Iterator<Item = &'static str> {
+    let is_bare = settings.models.is_empty() && settings.agents.is_empty();
+    STAND_INS.into_iter().filter(move |_| is_bare)
+}
+
+fn builtin(name: &str) -> ModelSetting {
+    let backend = BackendSetting::Builtin { pace: AgentSetting::PACE };
+    ModelSetting { name: name.to_owned(), backend, prompt_price: 0.0, completion_price: 0.0 }
+}
+
+/// Whom one may talk to, and those who do tasks. The latter have no tools: what one of them gives may name a tool, and is the next
+/// one's task.
+fn default_agents(settings: &Settings, tools: &BTreeMap<Arc<str>, Arc<Tool>>) -> Vec<AgentSetting> {
+    let agent = |name: &str, description: &str, instructions: &str| AgentSetting {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        instructions: instructions.to_owned(),
         model: settings.models.first().map_or(BUILTIN_MODEL, |first| &first.name).to_owned(),
         other_models: Vec::new(),
-        tools: tools.keys().map(|name| name.to_string()).collect(),
+        tools: Vec::new(),
         max_rounds: AgentSetting::MAX_ROUNDS,
         time_limit: AgentSetting::TIME_LIMIT,
         max_tokens: 0,
     };
-    let given = if settings.agents.is_empty() { std::slice::from_ref(&only) } else { &settings.agents };
-    // The settings' check has seen to it that every name is there.
-    let agents =
-        given.iter().filter_map(|given| agent(given, &models, &tools)).map(|agent| (agent.name.clone(), Arc::new(agent)));
-    Catalog { agents: agents.collect(), models, tools }
+    let others: Vec<String> =
+        stand_ins(settings).map(str::to_owned).chain(settings.models.iter().skip(1).map(|model| model.name.clone())).collect();
+    let tools = tools.keys().map(|name| name.to_string()).collect();
+    let talker = AgentSetting { tools, ..agent(&settings.chat.default_agent, "The agent of this school", "") };
+    let doers =
+        DEFAULT_AGENTS.into_iter().filter(|(name, _, _)| *name != talker.name).map(|(name, description, instructions)| {
+            AgentSetting { other_models: others.clone(), ..agent(name, description, instructions) }
+        });
+    let doers = doers.collect::<Vec<_>>();
+    [talker].into_iter().chain(doers).collect()
+}
+
+/// The workflows that are configured, and the one that is there where none are.
+pub(super) fn workflows(settings: &Settings) -> Workflows {
+    let given = settings.workflows.iter().map(WorkflowSetting::workflow).cloned();
+    let all: Workflows = given.map(|workflow| (workflow.id.clone(), workflow)).collect();
+    if !all.is_empty() {
+        return all;
+    }
+    let review = code_review(settings);
+    Workflows::from([(review.id.clone(), Arc::new(review))])
+}
+
+/// The one that the contract's page names. Agents that are not there are stood in for by the one whom everybody may talk to.
+fn code_review(settings: &Settings) -> Workflow {
+    let is_there = |name: &str| settings.agents.is_empty() || settings.agents.iter().any(|agent| agent.name == name);
+    let step = |id: &str, name: &str, agent: &str, task: &str, needs: &[&str]| Step {
+        id: id.into(),
+        name: name.into(),
+        agent: if is_there(agent) { agent } else { &settings.chat.default_agent }.into(),
+        task: task.into(),
+        needs: needs.iter().map(|id| Arc::from(*id)).collect(),
+    };
+    Workflow {
+        id: "code-review-workflow".into(),
+        name: "Code review".into(),
+        description: "Reviews code, says which tests it needs, and sums up".into(),
+        steps: vec![
+            step("step1", "Review", "code-agent", "Review this code: what does it do, and what is wrong with it? {input}", &[]),
+            step("step2", "Tests", "test-agent", "Which tests does this code need? {input}\n\nIts review: {step1}", &["step1"]),
+            step("step3", "Summary", "code-agent", "Sum up for the author.\n\n{step1}\n\n{step2}", &["step1", "step2"]),
+        ],
+    }
 }
 
 fn model(setting: &ModelSetting) -> Model {
@@ -171,7 +232,7 @@ mod tests {
     const REMOTE: &str = "[[models]]\nname = \"large\"\nurl = \"http://127.0.0.1:1/v1/chat/completions\"\nmodel = \"x\"\n";
 
     #[test]
-    fn with_nothing_configured_there_is_one_agent_with_all_that_is_there() {
+    fn with_nothing_configured_one_talks_to_one_agent_with_all_that_is_there() {
         let mut faults = Vec::new();
         let (catalog, outside) = furnish(&settings(""), &mut faults);
         assert!(faults.is_empty() && outside.models.is_empty() && outside.tools.is_empty());
@@ -185,6 +246,50 @@ mod tests {
         let (catalog, outside) = furnish(&settings(REMOTE), &mut Vec::new());
         assert_eq!(&*catalog.agents["tutor"].model.name, "large");
         assert!(outside.models.contains_key("large"));
+    }
+
+    fn names(models: &[Arc<Model>]) -> Vec<&str> {
+        models.iter().map(|model| &*model.name).collect()
+    }
+
+    #[test]
+    fn those_who_do_tasks_are_there_until_others_are_named() {
+        let (catalog, _) = furnish(&settings(""), &mut Vec::new());
+        assert_eq!(
+            catalog.agents.keys().map(|name| &**name).collect::<Vec<_>>(),
+            ["code-agent", "design-agent", "test-agent", "tutor"]
+        );
+        let coder = &catalog.agents["code-agent"];
+        assert_eq!(
+            (&*coder.model.name, names(&coder.others), coder.tools.len()),
+            (BUILTIN_MODEL, vec!["gpt-4o", "gpt-4o-mini"], 0)
+        );
+        assert!(coder.others.iter().all(|model| matches!(model.backend, Backend::Builtin { .. })));
+        let (catalog, _) = furnish(&settings(&[REMOTE, &REMOTE.replace("large", "small")].concat()), &mut Vec::new());
+        let coder = &catalog.agents["code-agent"];
+        assert_eq!((&*coder.model.name, names(&coder.others)), ("large", vec!["small"]), "nothing is stood in for");
+        let agent = "[[agents]]\nname = \"tutor\"\nmodel = \"builtin\"\n";
+        let (catalog, _) = furnish(&settings(agent), &mut Vec::new());
+        assert_eq!((catalog.agents.len(), catalog.models.len()), (1, 1));
+        let (catalog, _) = furnish(&settings("chat.default_agent = \"code-agent\"\n"), &mut Vec::new());
+        assert_eq!((catalog.agents.len(), catalog.agents["code-agent"].tools.len()), (3, 2), "one of them may be talked to");
+    }
+
+    #[test]
+    fn one_workflow_is_there_until_others_are_named_and_its_agents_are() {
+        let agent = "[[agents]]\nname = \"tutor\"\nmodel = \"builtin\"\n";
+        let other = "[[workflows]]\nid = \"w\"\nsteps = [{ id = \"a\", agent = \"tutor\", task = \"x\" }]\n";
+        for (text, ids) in [("", ["code-review-workflow"]), (agent, ["code-review-workflow"]), (other, ["w"])] {
+            let settings = settings(text);
+            let (catalog, all) = (catalog(&settings), workflows(&settings));
+            assert_eq!(all.keys().map(|id| &**id).collect::<Vec<_>>(), ids);
+            for workflow in all.values() {
+                assert_eq!(workflow.check(), Ok(()));
+                assert!(workflow.steps.iter().all(|step| catalog.agents.contains_key(&step.agent)), "{text}");
+            }
+        }
+        let review = code_review(&settings(""));
+        assert_eq!(review.steps.iter().map(|step| &*step.id).collect::<Vec<_>>(), ["step1", "step2", "step3"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     Opened,
-    labs::{FIRST_ADMIN, FirstPassword},
+    labs::{FIRST_ADMIN, FirstPassword, first_address},
     rules,
 };
 use crate::{
@@ -26,7 +26,7 @@ pub struct Shown {
 
 /// The text. `program` is how the reader started it.
 pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Shown) -> String {
-    let Opened { house, addresses, first_password } = opened;
+    let Opened { house, addresses, first_password, has_first_admin } = opened;
     let now = shown.tokens;
     let mut text = format!(
         "\n  Homeroom {} on {} shards, records in {}\n\n",
@@ -56,8 +56,13 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Show
                     )
                 }
                 Api::Chat => {
-                    tries += &try_chat(&place);
-                    writeln!(text, "  chat       http://{place}/api/v1/sessions/, …\n             ws://{place}/ws/sessions/…")
+                    let first = has_first_admin.then_some(first_password.as_ref().filter(|_| shown.password));
+                    tries += &try_chat(first, &place, program);
+                    writeln!(
+                        text,
+                        "  chat       http://{place}/api/v1/sessions/, …\n             ws://{place}/ws/sessions/…\n  \
+                         tasks      http://{place}/api/v1/tasks, …\n             ws://{place}/ws"
+                    )
                 }
                 Api::Internal => writeln!(text, "  internal   http://{place}/metrics, /livez, /readyz, /api/v1/…"),
             };
@@ -98,11 +103,17 @@ fn try_labs(first: Option<&FirstPassword>, place: &str, program: &str, eyes: boo
     }
 }
 
-/// How to sign in to chat: with the address of a user of labs.
-fn try_chat(place: &str) -> String {
+/// How to sign in to chat and tasks: with the address of a user of labs. `first`: the first admin is there, perhaps with a password that
+/// may be shown.
+fn try_chat(first: Option<Option<&FirstPassword>>, place: &str, program: &str) -> String {
+    let Some(password) = first else {
+        return format!("\n  Talk to an agent:    sign in with a user's email: {program} user --help\n");
+    };
+    let password = password.map_or("…", |FirstPassword(password)| password);
+    let email = first_address();
     format!(
         "\n  Talk to an agent:    curl http://{place}/api/v1/auth/login -d \
-         '{{\"email\":\"{FIRST_ADMIN}@localhost\",\"password\":\"…\"}}'\n"
+         '{{\"email\":\"{email}\",\"password\":\"{password}\"}}'\n"
     )
 }
 
@@ -111,4 +122,18 @@ fn token(issuers: &BTreeMap<String, Issuer>, subject: &str, now: Option<UnixMicr
     let (issuer, audience) = rules::EMBEDDED;
     let key = rules::own_key(issuers).ok()??;
     key.issue(&Claims { issuer, audience, subject, lifetime: Some(TOKEN_LIFETIME) }, now?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chat_names_the_first_admin_only_where_he_may_sign_in() {
+        let said = |first| try_chat(first, "127.0.0.1:8000", "homeroom");
+        let password = FirstPassword("abc".to_owned());
+        assert!(said(Some(Some(&password))).contains(r#"'{"email":"admin@localhost","password":"abc"}'"#));
+        assert!(said(Some(None)).contains(r#"'{"email":"admin@localhost","password":"…"}'"#));
+        assert!(!said(None).contains("admin") && said(None).contains("homeroom user --help"));
+    }
 }

@@ -22,6 +22,11 @@ const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 80 bits.
 const PASSWORD_LETTERS: usize = 16;
 
+/// The email that the first admin begins with.
+pub(super) fn first_address() -> String {
+    format!("{FIRST_ADMIN}@localhost")
+}
+
 /// A password that was made just now, to be shown once. It has no `Debug`.
 pub struct FirstPassword(pub String);
 
@@ -31,6 +36,8 @@ pub(super) struct Beginning {
     pub(super) revoked: Arc<[(Uuid, UnixMicros)]>,
     /// The admin's, when this start made it.
     pub(super) first_password: Option<FirstPassword>,
+    /// Whether one may sign in with [`first_address`].
+    pub(super) has_first_admin: bool,
 }
 
 /// Seeds the records and reads them. Blocks.
@@ -40,7 +47,9 @@ pub(super) fn begin(store: &dyn Store, settings: &Settings, now: UnixMicros) -> 
     let first = first_admin(store, now)?;
     let (login, password) = first.map_or((None, None), |(login, password)| (Some(login), Some(password)));
     let was_made = store.seed(templates, login).map_err(HouseFault::Labs)?;
+    let known = store.login_by_email(&first_address()).map_err(HouseFault::Labs)?;
     Ok(Beginning {
+        has_first_admin: known.is_some_and(|login| login.user.active),
         loaded: store.labs().map_err(HouseFault::Labs)?.into(),
         revoked: store.revoked(now).map_err(HouseFault::Labs)?.into(),
         first_password: password.filter(|_| was_made),
@@ -58,7 +67,7 @@ fn first_admin(store: &dyn Store, now: UnixMicros) -> Result<Option<(Login, Firs
     let user = User {
         id: random_id()?,
         username: FIRST_ADMIN.to_owned(),
-        email: format!("{FIRST_ADMIN}@localhost"),
+        email: first_address(),
         role: Role::Admin,
         active: true,
         created_at: now,
@@ -119,6 +128,20 @@ mod tests {
         assert!(!login.password_hash.contains(&first.0));
         assert!(begin(&kept, &settings(""), NOW).unwrap().first_password.is_none());
         assert_eq!(kept.login(FIRST_ADMIN).unwrap().unwrap(), login, "the second start changes nothing");
+    }
+
+    #[test]
+    fn the_first_admins_email_is_known_only_where_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = store(folder.path());
+        assert!(begin(&kept, &settings(""), NOW).unwrap().has_first_admin);
+        assert!(begin(&kept, &settings(""), NOW).unwrap().has_first_admin, "at the next start as well");
+        let folder = tempfile::tempdir().unwrap();
+        let kept = store(folder.path());
+        let (Login { user, password_hash }, _) = first_admin(&kept, NOW).unwrap().unwrap();
+        let other = User { username: "head".to_owned(), email: "head@school.example".to_owned(), ..user };
+        kept.seed(Vec::new(), Some(Login { user: other, password_hash })).unwrap();
+        assert!(!begin(&kept, &settings(""), NOW).unwrap().has_first_admin);
     }
 
     #[test]

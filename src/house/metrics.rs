@@ -1,5 +1,9 @@
 //! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
 
+use super::{
+    agents::Outside,
+    tally::{Fate, Tally},
+};
 use crate::{
     engine::Counters,
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
@@ -18,9 +22,9 @@ use std::{
 };
 
 /// Everything, drawn once.
-pub(super) fn text(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health) -> String {
+pub(super) fn text(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health, outside: &Outside) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot::take(engines, shells, store)));
+    registry.register_collector(Box::new(Snapshot::take(engines, shells, store, outside)));
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -64,13 +68,15 @@ fn write(encoder: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::
 }
 
 impl Snapshot {
-    fn take(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health) -> Snapshot {
+    fn take(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health, outside: &Outside) -> Snapshot {
         let mut snapshot = Snapshot(Vec::new());
         snapshot.presence(engines);
         snapshot.engines(engines);
         snapshot.quizzes(engines);
         snapshot.labs(engines);
         snapshot.chat(engines);
+        snapshot.tasks(engines);
+        snapshot.outside(outside);
         snapshot.shells(shells);
         snapshot.store(store);
         snapshot
@@ -211,6 +217,56 @@ impl Snapshot {
         each("homeroom_models_asked", "Requests to models and tools under way", Gauge, &|c| c.models_asked.read());
     }
 
+    fn tasks(&mut self, engines: &[Arc<Counters>]) {
+        use MetricType::{Counter, Gauge};
+        let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
+            self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
+        };
+        each("homeroom_tasks_refused", "Requests for a socket of tasks that were refused before the upgrade", Counter, &|c| {
+            c.tasks_denials.read()
+        });
+        each("homeroom_tasks_sockets", "Sockets of tasks", Gauge, &|c| c.tasks_sockets.read());
+        each("homeroom_tasks", "Tasks in memory at home on the shard", Gauge, &|c| c.tasks_known.read());
+        each("homeroom_tasks_executions", "Executions of workflows in memory at home on the shard", Gauge, &|c| {
+            c.tasks_executions.read()
+        });
+        each("homeroom_tasks_running", "Tasks and steps that run, at home on the shard", Gauge, &|c| c.tasks_running.read());
+        each("homeroom_tasks_waiting", "Tasks and steps that wait for their turn, at home on the shard", Gauge, &|c| {
+            c.tasks_waiting.read()
+        });
+        each("homeroom_tasks_writing", "Changes of tasks and executions on their way to disk", Gauge, &|c| {
+            c.tasks_writing.read()
+        });
+    }
+
+    /// What became of requests to models and tools behind HTTP: by their names in the settings.
+    fn outside(&mut self, outside: &Outside) {
+        let models = outside.models.iter().map(|(name, (_, tally))| (name, tally));
+        let tools = outside.tools.iter().map(|(name, (_, tally))| (name, tally));
+        self.fates(
+            "homeroom_model_requests",
+            "Requests to models behind HTTP that have ended",
+            ("model", models),
+            &Fate::OF_MODELS,
+        );
+        self.fates("homeroom_tool_calls", "Calls of tools behind HTTP that have ended", ("tool", tools), &Fate::OF_TOOLS);
+    }
+
+    fn fates<'a>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        (label, asked): (&'static str, impl Iterator<Item = (&'a Arc<str>, &'a Arc<Tally>)>),
+        fates: &[Fate],
+    ) {
+        let samples = asked.flat_map(|(asked, tally)| {
+            let labels = move |fate: &Fate| vec![(label, asked.to_string()), ("outcome", fate.label().to_owned())];
+            fates.iter().map(move |fate| (labels(fate), tally.count(*fate)))
+        });
+        let samples = samples.collect();
+        self.0.push(Metric { name, help, kind: MetricType::Counter, unit: None, samples });
+    }
+
     /// What the registry alone knows, on the shard that is its home: the others have nothing to add.
     fn registry(&mut self, engines: &[Arc<Counters>]) {
         let sum = |read: fn(&Counters) -> u64| engines.iter().map(|counters| read(counters)).sum::<u64>();
@@ -324,6 +380,16 @@ fn reason(denial: Denial) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::{Endpoint, models::Patience};
+    use std::time::Duration;
+
+    /// One whose only request was not answered in time.
+    fn model() -> (Endpoint, Arc<Tally>) {
+        let patience = Patience { first: Duration::ZERO, next: Duration::ZERO, attempts: 1, places: 1 };
+        let tally = Tally::new();
+        tally.note(Fate::TimedOut);
+        (Endpoint::new("http://127.0.0.1:1/", None, patience).unwrap(), Arc::new(tally))
+    }
 
     #[test]
     fn the_names_of_the_page_and_the_sum_over_shards() {
@@ -339,10 +405,12 @@ mod tests {
             counters.labs_revoked.set(2);
         }
         // The registry's home is one of them.
+        engines[1].tasks_running.set(6);
         engines[1].registry_agents.set(5);
         engines[1].registry_online.set(3);
         engines[1].registry_states[State::Waking as usize].set(4);
-        let text = text(&engines, &[], &Health::default());
+        let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
+        let text = text(&engines, &[], &Health::default(), &outside);
         let expected = [
             "ws_connection{status=\"success\"} 3",
             "ws_connection{status=\"replaced\"} 2",
@@ -358,6 +426,9 @@ mod tests {
             "homeroom_labs_sessions{state=\"waking\"} 4",
             "homeroom_labs_sessions{state=\"running\"} 0",
             "homeroom_labs_revoked 2",
+            "homeroom_tasks_running{shard=\"1\"} 6",
+            "homeroom_model_requests_total{model=\"large\",outcome=\"timed_out\"} 1",
+            "homeroom_model_requests_total{model=\"large\",outcome=\"answered\"} 0",
             "# EOF",
         ];
         for line in expected {

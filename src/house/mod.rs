@@ -9,6 +9,8 @@ mod rules;
 mod runs;
 mod shift;
 mod sink;
+mod tally;
+mod vitals;
 
 pub use labs::FirstPassword;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
@@ -18,8 +20,8 @@ use crate::{
     config::Settings,
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
-    protocols::chat::record::Sweep,
-    realtime::StoreFault,
+    protocols::{chat::record::Sweep, tasks::Health},
+    realtime::{ShardId, StoreFault},
     runtime::{self, BootFault, Clock, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
     store::{SqliteStore, Store, sqlite},
@@ -28,6 +30,7 @@ use rest::Rest;
 use shift::{Asked, Shift};
 use sink::ShardSink;
 use std::{cell::RefCell, fmt, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use vitals::Vitals;
 
 /// For the goodbyes to leave after the drain.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -47,6 +50,8 @@ pub enum HouseFault {
     Labs(StoreFault),
     /// The records were opened, but what chat had not finished could not be ended.
     Chat(StoreFault),
+    /// The records were opened, but those of tasks could not be read.
+    Tasks(StoreFault),
     /// The first admin has no password.
     Password(PasswordFault),
     /// Threads, sockets, rings.
@@ -78,6 +83,8 @@ impl fmt::Display for HouseFault {
             HouseFault::Chat(StoreFault::Failed) => {
                 f.write_str("the records of chat cannot be read or written: is the disk full?")
             }
+            HouseFault::Tasks(StoreFault::Busy) => f.write_str("another process holds the records, so the tasks cannot be read"),
+            HouseFault::Tasks(StoreFault::Failed) => f.write_str("the records of tasks cannot be read"),
             HouseFault::Password(fault) => write!(f, "the first admin of labs: {fault}"),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
@@ -98,6 +105,8 @@ pub struct Opened<'a> {
     pub addresses: &'a [SocketAddr],
     /// The password of labs' first admin, when this start made it. Nothing else has it.
     pub first_password: Option<FirstPassword>,
+    /// Whether one may sign in with the first admin's email.
+    pub has_first_admin: bool,
 }
 
 /// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is called once everything listens.
@@ -119,11 +128,14 @@ pub fn serve_until_stopped(
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
-    let labs::Beginning { loaded, revoked, first_password } = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
+    let beginning = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
+    let labs::Beginning { loaded, revoked, first_password, has_first_admin } = beginning;
     let broken_off = store.sweep_chat(Sweep { at: Clock::started_now().now().wall }).map_err(HouseFault::Chat)?;
     if broken_off > 0 {
         tracing::info!(answers = broken_off, "answers that the last stop broke off are marked as incomplete");
     }
+    let unfinished = store.load_tasks().map_err(HouseFault::Tasks)?;
+    let vitals = Arc::new(Vitals::new(store.clone(), &house.rules.catalog, &house.outside));
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let shards = house.shards();
     let plan =
@@ -131,6 +143,7 @@ pub fn serve_until_stopped(
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
+    let status_interval = settings.tasks.status_interval;
     let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
@@ -142,6 +155,10 @@ pub fn serve_until_stopped(
             engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             engine.begin_labs(&loaded, &revoked, seat.clock.now());
+            engine.begin_tasks(&unfinished, seat.clock.now());
+            if seat.id == ShardId(0) {
+                bridge.run(watch(&vitals, &seat, status_interval));
+            }
             let asked = Asked {
                 store: store.clone(),
                 bridge: bridge.clone(),
@@ -160,6 +177,7 @@ pub fn serve_until_stopped(
                 store: store.clone(),
                 bridge: bridge.clone(),
                 passwords: passwords.clone(),
+                vitals: vitals.clone(),
                 labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
@@ -183,17 +201,27 @@ pub fn serve_until_stopped(
     let running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
-    opened(Opened { house: &house, addresses: running.addresses(), first_password });
+    opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin });
     let ended = running.join().map_err(HouseFault::Boot);
     let flushed = store.stop(LAST_FLUSH).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
     ended.and(flushed)
 }
 
+/// Watches how the house is, and tells every shard what has changed.
+fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
+    let (vitals, stage, post, shards) = (vitals.clone(), seat.stage.clone(), seat.post.clone(), seat.shards);
+    let tell = move |health: Health| {
+        (0..shards).for_each(|shard| post.post(ShardId(shard), [Answer::Health(health.clone())]));
+    };
+    vitals::watch(vitals, move || stage.phase(), every, tell)
+}
+
 fn limits(settings: &Settings, connections: usize) -> Limits {
     let message = settings.websocket.max_message.bytes();
     // Every character escaped as \u and four digits, files in base64, and what stands around them.
     let said = settings.chat.max_content * 6 + settings.chat.max_attachment.bytes() / 3 * 4 + message;
+    let asked = settings.tasks.max_message.bytes();
     Limits {
         seats: crate::engine::Seats::new(connections),
         handshake_timeout: settings.websocket.handshake_timeout,
@@ -203,6 +231,9 @@ fn limits(settings: &Settings, connections: usize) -> Limits {
         // An answer that runs is told whole to one who comes late, and may double as JSON.
         chat_outbox_bytes: settings.websocket.outbox.bytes() + 2 * settings.chat.max_answer.bytes(),
         chat_websocket: crate::websocket::Limits { frame: said, message: said },
+        // As JSON a result may be six times as long, and what else happens comes behind it.
+        tasks_outbox_bytes: settings.websocket.outbox.bytes() + 8 * settings.tasks.max_output.bytes(),
+        tasks_websocket: crate::websocket::Limits { frame: asked, message: asked },
         websocket: crate::websocket::Limits { frame: message, message },
         ..Limits::default()
     }

@@ -4,8 +4,9 @@ mod chat;
 mod console;
 mod labs;
 mod quiz;
+mod tasks;
 
-use super::{House, metrics, shift::Shift};
+use super::{House, metrics, shift::Shift, vitals::Vitals};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
@@ -32,6 +33,7 @@ pub(super) struct Rest {
     pub(super) store: Arc<dyn Store>,
     pub(super) bridge: Bridge,
     pub(super) passwords: Passwords,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) labs_place: LabsPlace,
 }
 
@@ -44,7 +46,10 @@ pub(super) fn table(listener: &config::Listener, house: &House) -> Table<Rest> {
         Api::Presence => table.with(prefix, presence::routes()),
         Api::Quiz => table.with(prefix, http::quiz::routes()),
         Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
-        Api::Chat => table.with_gate(prefix, http::chat::routes(&house.rules.chat), http::chat::gate()),
+        // What chat minds it answers, whether a route is there or not; all else is of tasks.
+        Api::Chat => table
+            .with_gate(prefix, http::chat::routes(&house.rules.chat), http::chat::gate())
+            .and_then(|table| table.with(prefix, http::tasks::routes(&house.rules.tasks))),
         Api::Internal => {
             [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes(), http::console::routes()]
                 .into_iter()
@@ -148,7 +153,7 @@ impl rooms::Clock for Rest {
 
 impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
-        metrics::text(&self.house.counters, self.stage.all_counts(), self.store.health())
+        metrics::text(&self.house.counters, self.stage.all_counts(), self.store.health(), &self.house.outside)
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

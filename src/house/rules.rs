@@ -3,8 +3,8 @@
 use super::agents::{self, Outside};
 use crate::{
     auth::{
-        Actions, AgentKey, Algorithm, Authority, CallerKey, Grants, Issuer, Permissions, Rule, Secret, ServiceId, SessionKey,
-        SigningKey, UserKey,
+        Actions, AgentKey, Algorithm, Authority, CallerKey, Grants, GuestKey, Issuer, Permissions, Rule, Secret, ServiceId,
+        SessionKey, SigningKey, UserKey,
     },
     config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
     engine::{CHAT_SOCKET, Counters, Entrance, LABS_SOCKETS, Rules, SocketApi, TASKS_SOCKET},
@@ -58,10 +58,21 @@ impl House {
         let agent_key = agent_key(settings).map_err(|fault| faults.push(fault));
         let sign_in = own_key(&settings.quiz.issuers).map_err(|fault| faults.push(fault));
         let callers = callers_key(settings).map_err(|fault| faults.push(fault));
+        let guests = guest_key(settings).map_err(|fault| faults.push(fault));
         let (catalog, outside) = agents::furnish(settings, &mut faults);
         let seed = seed().map_err(|fault| faults.push(fault));
-        let (Some(students), Some(owners), Ok(session), Ok(labs_key), Ok(agent_key), Ok(callers), Ok(sign_in), Ok(seed), true) =
-            (students, owners, session, labs_key, agent_key, callers, sign_in, seed, faults.is_empty())
+        let (
+            Some(students),
+            Some(owners),
+            Ok(session),
+            Ok(labs_key),
+            Ok(agent_key),
+            Ok(callers),
+            Ok(guests),
+            Ok(sign_in),
+            Ok(seed),
+            true,
+        ) = (students, owners, session, labs_key, agent_key, callers, guests, sign_in, seed, faults.is_empty())
         else {
             return Err(faults);
         };
@@ -81,9 +92,9 @@ impl House {
             callers,
             catalog: Arc::new(catalog),
             chat: chat_settings(settings),
-            tasks: tasks::Settings::default(),
-            workflows: Arc::default(),
-            guests: None,
+            tasks: tasks_settings(settings),
+            workflows: Arc::new(agents::workflows(settings)),
+            guests,
             show_shard: settings.test.endpoints,
         };
         Ok(House {
@@ -149,6 +160,13 @@ fn callers_key(settings: &Settings) -> Result<CallerKey, Fault> {
     let file = settings.callers_key_file();
     let secret = keys::load_or_create(&file).map_err(|error| Fault(error.to_string()))?;
     CallerKey::new(&secret).map_err(|flaw| Fault(format!("{}: {flaw}", file.display())))
+}
+
+/// What others sign the tokens of users of tasks with.
+fn guest_key(settings: &Settings) -> Result<Option<GuestKey>, Fault> {
+    let Some(file) = &settings.tasks.secret_file else { return Ok(None) };
+    let secret = keys::load(file).map_err(|error| Fault(format!("tasks.secret_file: {error}")))?;
+    GuestKey::new(&secret).map(Some).map_err(|flaw| Fault(format!("tasks.secret_file: {}: {flaw}", file.display())))
 }
 
 fn agent_key(settings: &Settings) -> Result<Option<AgentKey>, Fault> {
@@ -311,6 +329,27 @@ fn chat_settings(settings: &Settings) -> chat::Settings {
     }
 }
 
+fn tasks_settings(settings: &Settings) -> tasks::Settings {
+    let own = &settings.tasks;
+    tasks::Settings {
+        max_connections: own.max_connections,
+        messages_a_minute: own.messages_a_minute,
+        max_subscriptions: own.max_subscriptions,
+        ping_interval: own.ping_interval,
+        pings_missed: own.pings_missed,
+        inactivity_timeout: own.inactivity_timeout,
+        pong_is_activity: own.pong_is_activity,
+        status_interval: own.status_interval,
+        progress_interval: own.progress_interval,
+        max_running: own.max_running,
+        max_waiting: own.max_waiting,
+        max_task_bytes: own.max_task.bytes(),
+        max_output_bytes: own.max_output.bytes(),
+        max_message_bytes: own.max_message.bytes(),
+        keep_timeout: settings.store.acquire_timeout,
+    }
+}
+
 fn shards(settings: &Settings) -> u16 {
     let cores = || thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
     if settings.shards == 0 { cores() } else { settings.shards }
@@ -343,6 +382,24 @@ mod tests {
     #[test]
     fn the_default_settings_of_chat_are_those_of_the_contract() {
         assert_eq!(chat_settings(&settings(Layers::default())), chat::Settings::default());
+    }
+
+    #[test]
+    fn the_default_settings_of_tasks_are_those_of_the_contract() {
+        assert_eq!(tasks_settings(&settings(Layers::default())), tasks::Settings::default());
+    }
+
+    #[test]
+    fn a_secret_of_others_is_long_enough_or_a_fault_that_does_not_show_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("others");
+        let given = || settings(Layers::default().flag("tasks.secret_file", file.display().to_string()));
+        assert!(guest_key(&settings(Layers::default())).unwrap().is_none());
+        fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+        assert!(guest_key(&given()).unwrap().is_some());
+        fs::write(&file, "too short a secret").unwrap();
+        let told = guest_key(&given()).unwrap_err().to_string();
+        assert!(told.contains("tasks.secret_file: ") && told.contains("others") && !told.contains("too short a"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Questions to models and tools behind HTTP, on their way: asked on the bridge, answered to the shard, ended when nobody waits any more.
 
-use super::agents::Outside;
+use super::{
+    agents::Outside,
+    tally::{Fate, Tally},
+};
 use crate::{
     bridge::Bridge,
     engine::{Answer, RunId},
@@ -17,8 +20,8 @@ pub(super) struct Runs {
     bridge: Bridge,
     post: Post<Answer>,
     outside: Outside,
-    /// Dropping one ends its request.
-    under_way: HashMap<RunId, oneshot::Sender<()>>,
+    /// Dropping one of the senders ends its request.
+    under_way: HashMap<RunId, (oneshot::Sender<()>, Arc<Tally>)>,
 }
 
 impl Runs {
@@ -28,23 +31,28 @@ impl Runs {
 
     /// Asks a model. What it says is posted word by word; an answer that cannot be asked for is given back.
     pub(super) fn ask(&mut self, run: RunId, prompt: Box<Prompt>) -> Option<Answer> {
-        let Some(endpoint) = self.outside.models.get(&prompt.model.name).cloned() else {
+        let Some((endpoint, tally)) = self.outside.models.get(&prompt.model.name).cloned() else {
             return Some(Answer::Model { run, word: Word::Failed(Fault::Unreachable) });
         };
         let (post, id) = (self.post.clone(), self.id);
-        let tell = move |word| post.post(id, [Answer::Model { run, word }]);
-        self.begin(run, async move { endpoint.answer(&prompt, tell).await });
+        let counted = tally.clone();
+        let tell = move |word| {
+            Fate::of_word(&word).into_iter().for_each(|fate| counted.note(fate));
+            post.post(id, [Answer::Model { run, word }]);
+        };
+        self.begin(run, tally, async move { endpoint.answer(&prompt, tell).await });
         None
     }
 
     /// Calls a tool.
     pub(super) fn call(&mut self, run: RunId, tool: &str, arguments: Arc<str>) -> Option<Answer> {
-        let Some(tool) = self.outside.tools.get(tool).cloned() else {
+        let Some((tool, tally)) = self.outside.tools.get(tool).cloned() else {
             return Some(Answer::Tool { run, outcome: ToolOutcome::NotFound });
         };
-        let (post, id) = (self.post.clone(), self.id);
-        self.begin(run, async move {
+        let (post, id, counted) = (self.post.clone(), self.id, tally.clone());
+        self.begin(run, tally, async move {
             let outcome = tool.call(&arguments).await;
+            counted.note(Fate::of_call(&outcome));
             post.post(id, [Answer::Tool { run, outcome }]);
         });
         None
@@ -52,13 +60,17 @@ impl Runs {
 
     /// Nobody waits for it any more: its connection is closed.
     pub(super) fn stop(&mut self, run: RunId) {
-        self.under_way.remove(&run);
+        if let Some((_, tally)) = self.under_way.remove(&run) {
+            tally.note(Fate::Stopped);
+        }
     }
 
     /// An answer passes on its way to the engine: what is over is forgotten.
     pub(super) fn note(&mut self, answer: &Answer) {
         match answer {
-            Answer::Model { run, word: Word::Ended { .. } | Word::Failed(_) } | Answer::Tool { run, .. } => self.stop(*run),
+            Answer::Model { run, word: Word::Ended { .. } | Word::Failed(_) } | Answer::Tool { run, .. } => {
+                drop(self.under_way.remove(run))
+            }
             Answer::Model { word: Word::Delta(_) | Word::Call(_), .. } => {}
             Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
@@ -66,9 +78,9 @@ impl Runs {
         }
     }
 
-    fn begin(&mut self, run: RunId, errand: impl Future<Output = ()> + Send + 'static) {
+    fn begin(&mut self, run: RunId, tally: Arc<Tally>, errand: impl Future<Output = ()> + Send + 'static) {
         let (stop, stopped) = oneshot::channel();
-        self.under_way.insert(run, stop);
+        self.under_way.insert(run, (stop, tally));
         self.bridge.run(async move {
             tokio::select! {
                 biased;

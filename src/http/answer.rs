@@ -73,6 +73,16 @@ impl Body for Payload {
     }
 }
 
+/// Says that a WebSocket is here, which a plain request does not get (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
+pub fn upgrade_wanted(mut answer: Answer) -> Answer {
+    *answer.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    let headers = answer.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    answer
+}
+
 /// No body.
 pub fn empty(status: StatusCode) -> Answer {
     let mut answer = Answer::default();

@@ -140,7 +140,7 @@ pub struct Ending {
     pub end: End,
     /// All that was said.
     pub text: Arc<str>,
-    /// The sum over the rounds.
+    /// The sum over the rounds. One that was broken off in the middle of its words is estimated ([`Usage::estimated`]).
     pub usage: Usage,
     /// In the currency of the model's prices.
     pub cost: f64,
@@ -324,6 +324,7 @@ impl Run {
             }
             Word::Ended { stop, usage } => self.on_round(stop, usage, now, out),
             Word::Failed(fault) => {
+                self.count_unsaid();
                 self.stage = Stage::Calling;
                 self.finish(End::Failed(fault), out);
             }
@@ -331,9 +332,7 @@ impl Run {
     }
 
     fn on_round(&mut self, stop: Stop, usage: Usage, now: Moment, out: &mut Vec<Effect>) {
-        self.usage.prompt_tokens = self.usage.prompt_tokens.saturating_add(usage.prompt_tokens);
-        self.usage.completion_tokens = self.usage.completion_tokens.saturating_add(usage.completion_tokens);
-        self.cost += usage.cost(&self.start.model);
+        self.count(usage);
         self.stage = Stage::Calling;
         if self.calls.is_empty() || self.rounds > self.start.agent.max_rounds {
             return self.finish(
@@ -348,6 +347,22 @@ impl Run {
             self.begin_call(index, out);
         }
         self.go_on(now, out);
+    }
+
+    fn count(&mut self, usage: Usage) {
+        self.usage.prompt_tokens = self.usage.prompt_tokens.saturating_add(usage.prompt_tokens);
+        self.usage.completion_tokens = self.usage.completion_tokens.saturating_add(usage.completion_tokens);
+        self.cost += usage.cost(&self.start.model);
+    }
+
+    /// What a round took that was broken off before its model said so, as far as one can tell: of one that said nothing, nothing.
+    fn count_unsaid(&mut self) {
+        let called: usize = self.calls.iter().map(|call| call.what.tool.len() + call.what.arguments.len()).sum();
+        let said = self.text.len() - self.round_from + called;
+        if said > 0 {
+            let told: usize = self.start.utterances.iter().map(|utterance| utterance.length()).sum();
+            self.count(Usage::estimated(self.start.agent.instructions.len() + told, said));
+        }
     }
 
     fn begin_call(&mut self, index: usize, out: &mut Vec<Effect>) {
@@ -430,6 +445,7 @@ impl Run {
 
     fn finish(&mut self, end: End, out: &mut Vec<Effect>) {
         if self.stage == Stage::Asked {
+            self.count_unsaid();
             out.push(Effect::Stop);
         }
         for (index, call) in self.calls.iter().enumerate() {

@@ -48,6 +48,16 @@ pub enum Utterance {
     },
 }
 
+impl Utterance {
+    /// Bytes of its text.
+    pub fn length(&self) -> usize {
+        match self {
+            Utterance::Instructions(content) | Utterance::User { content, .. } => content.len(),
+            Utterance::Assistant { content, .. } | Utterance::Tool { content, .. } => content.len(),
+        }
+    }
+}
+
 /// A file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attached {
@@ -111,6 +121,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What is reckoned with where a model does not say what it took: a token for each 4 bytes.
+    pub fn estimated(prompt_bytes: usize, said_bytes: usize) -> Usage {
+        let tokens = |bytes: usize| u32::try_from(bytes.div_ceil(4)).unwrap_or(u32::MAX);
+        Usage { prompt_tokens: tokens(prompt_bytes), completion_tokens: tokens(said_bytes) }
+    }
+
     /// Both.
     pub fn total(self) -> u32 {
         self.prompt_tokens.saturating_add(self.completion_tokens)

@@ -2,7 +2,7 @@
 
 use super::outbound::{self, SetupFault};
 use crate::models::{
-    Fault, Prompt, Utterance, Word,
+    Fault, Prompt, Word,
     openai::{Reading, body},
 };
 use reqwest::{
@@ -11,6 +11,7 @@ use reqwest::{
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
+    net::TcpStream,
     sync::Semaphore,
     time::{sleep, timeout},
 };
@@ -58,6 +59,22 @@ impl Endpoint {
         Ok(Endpoint { url, client, key: key.transpose()?, patience, places })
     }
 
+    /// Whether a connection can be made to it in time. Nothing is asked of it.
+    pub async fn is_reachable(&self, within: Duration) -> bool {
+        let (Some(host), Some(port)) = (self.url.host_str(), self.url.port_or_known_default()) else { return false };
+        // An address of IPv6 stands in brackets in a URL alone.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        matches!(timeout(within, TcpStream::connect((host, port))).await, Ok(Ok(_)))
+    }
+
+    /// Whether it answers in time, whatever it is asked, and not with a fault of its own. It is asked for nothing, and not told the key.
+    pub async fn says_something(&self, within: Duration) -> bool {
+        let answer = timeout(within, self.client.get(self.url.clone()).send()).await;
+        let Ok(Ok(answer)) = answer else { return false };
+        // That it does not know this method is an answer as well.
+        answer.status() == StatusCode::NOT_IMPLEMENTED || !answer.status().is_server_error()
+    }
+
     /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. Whoever drops the future ends the request:
     /// its connection is closed. Runs in any Tokio runtime with time and network.
     pub async fn answer(&self, prompt: &Prompt, mut tell: impl FnMut(Word)) {
@@ -99,7 +116,7 @@ impl Endpoint {
     }
 
     async fn read(&self, mut response: Response, prompt: &Prompt, tell: &mut impl FnMut(Word)) {
-        let mut reading = Reading::new(prompt.utterances.iter().map(|utterance| length(utterance)).sum());
+        let mut reading = Reading::new(prompt.utterances.iter().map(|utterance| utterance.length()).sum());
         let mut words = Vec::new();
         while !reading.is_over() {
             match timeout(self.patience.next, response.chunk()).await {
@@ -130,13 +147,6 @@ fn fault_of(status: StatusCode) -> Fault {
 /// Whole seconds; the other form, a date, is not used by these endpoints.
 fn retry_after(response: &Response) -> Option<Duration> {
     response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn length(utterance: &Utterance) -> usize {
-    match utterance {
-        Utterance::Instructions(content) | Utterance::User { content, .. } => content.len(),
-        Utterance::Assistant { content, .. } | Utterance::Tool { content, .. } => content.len(),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
     seat::Judge,
 };
 use crate::{
-    protocols::chat::{self, Effect, Event, Farewell, FromSession, Gate, Payer, Row, SessionId, ToSession, UserId, messages},
+    protocols::chat::{self, Effect, Event, Farewell, FromSession, Gate, Payer, Row, ToSession, UserId, messages},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{CloseReason, frame, query, session, upgrade::Upgrade},
 };
@@ -17,8 +17,7 @@ impl Engine {
     pub(in crate::engine) fn open_chat(&mut self, key: Key, name: &str, request: &Upgrade<'_>, read: &[u8], now: Now) {
         self.accept_upgrade(key, request, None);
         let token = query::parameter(request.query, "token");
-        // A name that is none is that of no session.
-        let name = messages::read("sess_", name).unwrap_or(SessionId::nil());
+        let named = messages::read("sess_", name);
         self.set_timer(key, None, now);
         let conn = self.conn_id(key);
         let Engine { connections, rules, chat, labs, .. } = self;
@@ -27,7 +26,7 @@ impl Engine {
         let (judged, mut pair) = (|token: &str| judge.caller(token), || ids.pair());
         let gate = &mut Gate { settings: &rules.chat, judge: &judged, ids: &mut pair };
         let Some(connection) = connections.at_mut(key) else { return };
-        let machine = chat::Connection::new(name, token.as_deref(), conn, gate, effects);
+        let machine = chat::Connection::new(named, token.as_deref(), conn, gate, effects);
         connection.phase = Phase::Chat(Box::new(Seat::new(machine)));
         chat.sockets += 1;
         let found = judge.found.get();

@@ -168,7 +168,10 @@ fn who_shows_no_good_token_or_no_session_is_told_and_closed() {
         closed(&world.take_heard(bad), "WS_AUTH_FAILED", "CLOSE 1008");
         for (session, owner) in [("nothing", "anna"), ("sess_00000000000000000000000000005e56", "anna"), (name, "bert")] {
             let conn = world.chat_socket(other, session, &format!("?token={}", ticket(owner)));
-            closed(&world.take_heard(conn), "WS_SESSION_INVALID", "CLOSE 1008");
+            let heard = world.take_heard(conn);
+            closed(&heard, "WS_SESSION_INVALID", "CLOSE 1008");
+            let welcomed = heard.iter().any(|line| line.contains("auth_success"));
+            assert_eq!(welcomed, session != "nothing", "{heard:?}");
             world.eof(conn);
         }
         let early = world.chat_socket(other, name, "");

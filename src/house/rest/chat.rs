@@ -8,6 +8,7 @@ use crate::{
             pipe::{Tellings, pipe},
             rooms::{Chance, Credentials, Issued, Library, Pauses, Sessions},
         },
+        labs::rooms::Registry,
         rooms::Clock,
     },
     models::Catalog,
@@ -18,8 +19,9 @@ use crate::{
             record::{History, Listed, Page, Part, SessionFilter},
         },
         labs::{
-            model::{Role, User},
-            record::Login,
+            asks::{Ask as LabsAsk, Refused, Reply as Kept},
+            model::{Role, User, UserId},
+            record::{Login, Record},
         },
     },
     realtime::{Counted, StoreFault, UnixMicros},
@@ -123,6 +125,17 @@ impl Credentials for Rest {
             expires_at: UnixMicros((now.seconds() + CALLER_TOKEN_LIFETIME.as_secs() as i64) * 1_000_000),
         };
         Ok(Issued { token: self.house.rules.callers.issue(&claims, now), expires_in: CALLER_TOKEN_LIFETIME })
+    }
+
+    async fn signed_in(&self, user: UserId) -> Result<(), StoreFault> {
+        let last_login = Some(self.now());
+        let record = Record::EditedUser { user, email: None, role: None, active: None, password_hash: None, last_login };
+        match Registry::ask(self, LabsAsk::Keep(record)).await {
+            Kept::Kept(_) => Ok(()),
+            Kept::Refused(Refused::Store(fault)) => Err(fault),
+            Kept::Refused(_) | Kept::Limit { .. } | Kept::Session(_) | Kept::Logs(_) => Err(StoreFault::Failed),
+            Kept::Agents(_) | Kept::Agent(_) | Kept::Enrolled { .. } => Err(StoreFault::Failed),
+        }
     }
 
     async fn check(&self, password: String, known: Option<Arc<str>>) -> Result<bool, StoreFault> {

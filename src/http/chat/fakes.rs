@@ -21,7 +21,7 @@ use crate::{
             record::{History, Listed, Page, Part, SessionFilter},
         },
         labs::{
-            model::{Role, User},
+            model::{Role, User, UserId},
             record::Login,
         },
     },
@@ -79,6 +79,9 @@ pub(super) struct House {
     pub(super) history: RefCell<Vec<History>>,
     pub(super) part: RefCell<Option<Part>>,
     pub(super) checked: RefCell<Vec<(String, Option<Arc<str>>)>>,
+    pub(super) signed_in: RefCell<Vec<UserId>>,
+    /// Whether nothing can be written.
+    pub(super) is_full: Cell<bool>,
     dice: Cell<u8>,
 }
 
@@ -106,6 +109,8 @@ impl Default for House {
             history: RefCell::default(),
             part: RefCell::default(),
             checked: RefCell::default(),
+            signed_in: RefCell::default(),
+            is_full: Cell::default(),
             dice: Cell::new(1),
         }
     }
@@ -292,6 +297,11 @@ impl Credentials for House {
 
     fn issue(&self, user: &User) -> Result<Issued, StoreFault> {
         Ok(Issued { token: format!("head.{}.sign", user.username), expires_in: Duration::from_secs(3600) })
+    }
+
+    async fn signed_in(&self, user: UserId) -> Result<(), StoreFault> {
+        self.signed_in.borrow_mut().push(user);
+        if self.is_full.get() { Err(StoreFault::Failed) } else { Ok(()) }
     }
 
     async fn check(&self, password: String, known: Option<Arc<str>>) -> Result<bool, StoreFault> {

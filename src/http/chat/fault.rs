@@ -72,6 +72,8 @@ pub enum Fault {
     NoMethod,
     /// The body is larger than its route takes.
     TooLarge,
+    /// A WebSocket is here, and none was asked for.
+    NoUpgrade,
 }
 
 /// The body is not JSON.
@@ -154,6 +156,7 @@ impl Fault {
             Fault::NoRoute => (404, "NOT_FOUND", "there is no such route".into()),
             Fault::NoMethod => (405, "METHOD_NOT_ALLOWED", "the route has no such method; see the header Allow".into()),
             Fault::TooLarge => (413, "PAYLOAD_TOO_LARGE", "the body is too large".into()),
+            Fault::NoUpgrade => (426, "UPGRADE_REQUIRED", "a WebSocket is here".into()),
         }
     }
 }
@@ -185,6 +188,9 @@ impl Refusal for Fault {
         }
         if let Some(seconds) = retry_after {
             answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self == Fault::NoUpgrade {
+            return answer::upgrade_wanted(answer);
         }
         if self == Fault::TooLarge { closing(answer) } else { answer }
     }

@@ -17,6 +17,7 @@ pub mod rooms;
 mod say;
 mod sessions;
 mod shapes;
+mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub fn routes<S: Rooms>(settings: &Settings) -> Vec<Route<S>> {
         Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/approve", approvals::approve),
         Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/reject", approvals::reject),
         Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/{action}", approvals::other),
+        Route::public(get(), "/ws/sessions/{session}", socket::plain),
     ]
 }
 

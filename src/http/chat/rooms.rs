@@ -9,7 +9,10 @@ use crate::{
             model::{Caller, Session},
             record::{History, Listed, Page, Part, SessionFilter},
         },
-        labs::{model::User, record::Login},
+        labs::{
+            model::{User, UserId},
+            record::Login,
+        },
     },
     realtime::{Counted, StoreFault},
 };
@@ -54,6 +57,8 @@ pub trait Credentials {
     fn caller(&self, token: &str) -> Option<Caller>;
     /// A new token for a user.
     fn issue(&self, user: &User) -> Result<Issued, StoreFault>;
+    /// Has it written down that a user has signed in now.
+    async fn signed_in(&self, user: UserId) -> Result<(), StoreFault>;
     /// Whether the password is the one behind `known`, a PHC string; without one it is not, which takes as long to say. On a thread that
     /// may wait. [`StoreFault::Busy`]: too many are being checked.
     async fn check(&self, password: String, known: Option<Arc<str>>) -> Result<bool, StoreFault>;

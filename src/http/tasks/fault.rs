@@ -42,6 +42,8 @@ pub enum Fault {
     Unreadable(&'static str),
     /// The body is larger than its route takes.
     TooLarge,
+    /// A WebSocket is here, and none was asked for.
+    NoUpgrade,
 }
 
 impl From<fault::Fault> for Fault {
@@ -98,6 +100,7 @@ impl Fault {
             Fault::NoMethod => (405, "Method Not Allowed".into()),
             Fault::Unreadable(expected) => (400, expected.into()),
             Fault::TooLarge => (413, "The body is too large".into()),
+            Fault::NoUpgrade => (426, "A WebSocket is here".into()),
         }
     }
 }
@@ -128,6 +131,9 @@ impl Refusal for Fault {
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 11.6.1: a 401 names the scheme.
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self == Fault::NoUpgrade {
+            return answer::upgrade_wanted(answer);
         }
         if self == Fault::TooLarge { closing(answer) } else { answer }
     }

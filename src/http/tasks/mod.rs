@@ -39,6 +39,7 @@ pub fn routes<S: Rooms>(settings: &Settings) -> Vec<Route<S>> {
     vec![
         Route::public(get(), "/", status::root),
         Route::public(get(), "/health", status::health),
+        Route::public(get(), "/ws", status::socket),
         Route::public(post(), "/api/v1/tasks", work::make).up_to(told),
         Route::public(post(), "/api/v1/tasks/", work::make).up_to(told),
         Route::public(get(), "/api/v1/tasks", work::all),

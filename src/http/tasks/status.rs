@@ -1,4 +1,4 @@
-//! What the server is and how it is, for anybody.
+//! What the server is and how it is, for anybody; and the socket's path, for those who ask for no WebSocket.
 
 use super::{
     Rooms,
@@ -23,4 +23,9 @@ pub(super) async fn root<S: Rooms>(_: Call<S>) -> Result<Answer, Fault> {
 /// GET /health
 pub(super) async fn health<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     Ok(done(&HealthShape::from(&call.house.health())))
+}
+
+/// GET /ws. The engine takes those who ask for a WebSocket.
+pub(super) async fn socket<S>(_: Call<S>) -> Result<Answer, Fault> {
+    Err(Fault::NoUpgrade)
 }

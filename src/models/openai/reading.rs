@@ -22,7 +22,7 @@ pub struct Reading {
     calls: Vec<Partial>,
     stop: Option<Stop>,
     usage: Option<Usage>,
-    estimate: Usage,
+    prompt_bytes: usize,
     said_bytes: usize,
     is_over: bool,
 }
@@ -88,8 +88,8 @@ struct Tokens {
 }
 
 impl Reading {
-    /// Nothing has come. `prompt_bytes` is how long the texts of the prompt are: where the endpoint does not say what it took, a token is
-    /// estimated as 4 bytes.
+    /// Nothing has come. `prompt_bytes` is how long the texts of the prompt are: where the endpoint does not say what it took, it is
+    /// [`Usage::estimated`].
     pub fn new(prompt_bytes: usize) -> Reading {
         Reading {
             line: Vec::new(),
@@ -99,7 +99,7 @@ impl Reading {
             calls: Vec::new(),
             stop: None,
             usage: None,
-            estimate: Usage { prompt_tokens: tokens(prompt_bytes), completion_tokens: 0 },
+            prompt_bytes,
             said_bytes: 0,
             is_over: false,
         }
@@ -228,7 +228,7 @@ impl Reading {
         for (index, call) in calls.into_iter().enumerate() {
             out.push(Word::Call(call.whole(index)));
         }
-        let estimate = Usage { completion_tokens: tokens(self.said_bytes + called), ..self.estimate };
+        let estimate = Usage::estimated(self.prompt_bytes, self.said_bytes + called);
         out.push(Word::Ended { stop, usage: self.usage.unwrap_or(estimate) });
     }
 
@@ -252,8 +252,4 @@ impl Partial {
         };
         ToolCall { id: id.into(), tool: self.name.into(), arguments }
     }
-}
-
-fn tokens(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(4)).unwrap_or(u32::MAX)
 }

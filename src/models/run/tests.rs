@@ -225,6 +225,26 @@ fn whatever_is_under_way_is_stopped() {
 }
 
 #[test]
+fn what_was_heard_of_a_round_that_is_broken_off_is_counted() {
+    // "Teach." and "hi" are 8 bytes: 2 tokens.
+    let estimated = |prompt_tokens, completion_tokens| Usage { prompt_tokens, completion_tokens };
+    for event in [Event::Cancel, Event::TimerFired, Event::Model(Word::Failed(Fault::Cut))] {
+        let mut script = Script::new(false);
+        script.word(Word::Delta("abcde".into()));
+        let over = ending(&script.say(event.clone())).clone();
+        assert_eq!(over.usage, estimated(2, 2), "{event:?}");
+        assert!((over.cost - 20e-6).abs() < 1e-12, "{}", over.cost);
+        let mut script = Script::new(false);
+        assert_eq!(ending(&script.say(event.clone())).usage, Usage::default(), "{event:?}: nothing was heard");
+    }
+    let mut script = Script::new(false);
+    script.call("look");
+    script.ended(Stop::Calls);
+    script.done(0);
+    assert_eq!(ending(&script.say(Event::Cancel)).usage.total(), 750_000, "the second round had said nothing");
+}
+
+#[test]
 fn answers_and_calls_have_bounds() {
     let mut script = Script::new(false);
     script.word(Word::Delta("0123456789".into()));

@@ -3,7 +3,7 @@
 use super::{
     attachments,
     letters::{FromSession, ToSession},
-    messages::{Message, read, session},
+    messages::{self, Message, read},
     model::{Caller, MessageId, SessionId, UserId},
     settings::Settings,
 };
@@ -110,7 +110,8 @@ impl Farewell {
 /// The state machine of one connection.
 #[derive(Debug)]
 pub struct Connection {
-    session: SessionId,
+    /// What the path names; none: it is no session's id.
+    named: Option<SessionId>,
     state: State,
     waiting: VecDeque<Wish>,
     /// The first that waits is being counted.
@@ -124,13 +125,20 @@ enum State {
     /// No token yet.
     Stranger,
     /// The home is asked.
-    Joining(Caller),
+    Joining(Member),
     /// It listens.
-    Joined(Caller),
-    /// It ends; the home knows it, or does not.
-    Ending { is_known: bool },
+    Joined(Member),
+    /// It ends; the home of this session knows it, or none does.
+    Ending { known: Option<SessionId> },
     /// It is over.
     Over,
+}
+
+/// Somebody in a session.
+#[derive(Clone, Debug)]
+struct Member {
+    session: SessionId,
+    caller: Caller,
 }
 
 /// Something that is to be done once the home knows the connection, in order.
@@ -167,10 +175,17 @@ struct Cancel<'a> {
 }
 
 impl Connection {
-    /// One whose upgrade has just been answered, with the token of its query, if it has one.
-    pub fn new(session: SessionId, token: Option<&str>, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) -> Connection {
+    /// One whose upgrade has just been answered, with the session that its path names (none: what stands there is no session's id) and the
+    /// token of its query, if it has one.
+    pub fn new(
+        named: Option<SessionId>,
+        token: Option<&str>,
+        conn: ConnId,
+        gate: &mut Gate<'_>,
+        out: &mut Vec<Effect>,
+    ) -> Connection {
         let (state, waiting) = (State::Stranger, VecDeque::new());
-        let mut machine = Connection { session, state, waiting, is_counting: false, pinged: None };
+        let mut machine = Connection { named, state, waiting, is_counting: false, pinged: None };
         match token {
             Some(token) => machine.auth(token, conn, gate, out),
             None => out.push(Effect::Timer(Some(gate.settings.auth_timeout))),
@@ -235,10 +250,16 @@ impl Connection {
 
     fn auth(&mut self, token: &str, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         let Some(caller) = (gate.judge)(token) else { return self.refuse_auth(out) };
-        send(&Message::AuthSuccess { session_id: session(self.session) }, out);
-        out.push(Effect::Home(ToSession::Join { conn, session: self.session, caller: caller.clone() }));
+        let Some(session) = self.named else { return self.refuse_session(out) };
+        send(&Message::AuthSuccess { session_id: messages::session(session) }, out);
+        out.push(Effect::Home(ToSession::Join { conn, session, caller: caller.clone() }));
         out.push(Effect::Timer(Some(gate.settings.ping_interval)));
-        self.state = State::Joining(caller);
+        self.state = State::Joining(Member { session, caller });
+    }
+
+    fn refuse_session(&mut self, out: &mut Vec<Effect>) {
+        error("WS_SESSION_INVALID", "there is no such session", out);
+        self.end(Farewell::NoSession, out);
     }
 
     fn refuse_auth(&mut self, out: &mut Vec<Effect>) {
@@ -248,8 +269,8 @@ impl Connection {
 
     fn want(&mut self, wish: Wish, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         // A cancel does not wait for its place behind messages that were not begun.
-        if let (State::Joined(_), Wish::Cancel(answer)) = (&self.state, &wish) {
-            return out.push(Effect::Home(ToSession::Cancel { conn, session: self.session, answer: *answer }));
+        if let (State::Joined(Member { session, .. }), Wish::Cancel(answer)) = (&self.state, &wish) {
+            return out.push(Effect::Home(ToSession::Cancel { conn, session: *session, answer: *answer }));
         }
         if self.waiting.len() >= WAITING_AT_MOST {
             error("RATE_LIMITED", "too many messages at once", out);
@@ -261,7 +282,7 @@ impl Connection {
 
     /// Takes up the next thing that waits.
     fn go_on(&mut self, conn: ConnId, _: &mut Gate<'_>, out: &mut Vec<Effect>) {
-        let State::Joined(caller) = &self.state else { return };
+        let State::Joined(Member { session, caller }) = &self.state else { return };
         while !self.is_counting
             && let Some(next) = self.waiting.front()
         {
@@ -271,7 +292,7 @@ impl Connection {
                     out.push(Effect::Limit(caller.id));
                 }
                 Wish::Cancel(answer) => {
-                    out.push(Effect::Home(ToSession::Cancel { conn, session: self.session, answer: *answer }));
+                    out.push(Effect::Home(ToSession::Cancel { conn, session: *session, answer: *answer }));
                     self.waiting.pop_front();
                 }
             }
@@ -280,11 +301,12 @@ impl Connection {
 
     fn on_limit(&mut self, wait: Option<u32>, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         self.is_counting = false;
+        let State::Joined(Member { session, .. }) = self.state else { return };
         let Some(Wish::Say(content, attachments)) = self.waiting.pop_front() else { return };
         match wait {
             Some(seconds) => error("RATE_LIMITED", &format!("too many requests: try again in {seconds} s"), out),
             None => {
-                let (session, ids) = (self.session, (gate.ids)());
+                let ids = (gate.ids)();
                 out.push(Effect::Home(ToSession::Say { conn, session, ids, content, attachments }));
             }
         }
@@ -307,20 +329,19 @@ impl Connection {
 
     fn on_home(&mut self, letter: &FromSession, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match (letter, self.state.clone()) {
-            (FromSession::Joined, State::Joining(caller)) => {
-                self.state = State::Joined(caller);
-                out.push(Effect::Listen(self.session));
+            (FromSession::Joined, State::Joining(member)) => {
+                out.push(Effect::Listen(member.session));
+                self.state = State::Joined(member);
                 self.go_on(conn, gate, out);
             }
             // It had been ended before the answer came: nobody else takes it back.
-            (FromSession::Joined, State::Ending { .. } | State::Over) => out.extend(late(letter, conn, self.session)),
+            (FromSession::Joined, State::Ending { .. } | State::Over) => {
+                out.extend(self.named.and_then(|session| late(letter, conn, session)));
+            }
             (FromSession::Refused { invalid }, State::Joining(_)) => {
                 self.state = State::Stranger;
                 match invalid {
-                    true => {
-                        error("WS_SESSION_INVALID", "there is no such session", out);
-                        self.end(Farewell::NoSession, out);
-                    }
+                    true => self.refuse_session(out),
                     false => {
                         error("WS_CONNECTION_CLOSED", "the session could not be read", out);
                         self.end(Farewell::Unavailable, out);
@@ -338,22 +359,23 @@ impl Connection {
     }
 
     fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
-        let is_known = matches!(self.state, State::Joined(_));
-        self.state = State::Ending { is_known };
+        let known = match &self.state {
+            State::Joined(Member { session, .. }) => Some(*session),
+            State::Stranger | State::Joining(_) | State::Ending { .. } | State::Over => None,
+        };
+        self.state = State::Ending { known };
         self.waiting.clear();
         out.push(Effect::End(farewell));
     }
 
     fn leave(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
-        let is_known = match &self.state {
-            State::Joined(_) => true,
-            State::Ending { is_known } => *is_known,
+        let known = match &self.state {
+            State::Joined(Member { session, .. }) => Some(*session),
+            State::Ending { known } => *known,
             // Who is asked and has not answered is answered late.
-            State::Stranger | State::Joining(_) | State::Over => false,
+            State::Stranger | State::Joining(_) | State::Over => None,
         };
-        if is_known {
-            out.push(Effect::Home(ToSession::Part { conn, session: self.session }));
-        }
+        out.extend(known.map(|session| Effect::Home(ToSession::Part { conn, session })));
         self.state = State::Over;
         self.waiting.clear();
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    models::{Backend, Model, Stop},
+    models::{Backend, Model, Stop, Utterance},
     services::stub::{answer, on_tokio, request, stub},
 };
 use tokio::{

@@ -1,11 +1,11 @@
 //! Signing in, tokens, and what no handler is asked.
 
-use super::super::fakes::{House, SESS, ask, ask_as};
-use crate::realtime::StoreFault;
+use super::super::fakes::{House, SESS, USER, ask, ask_as, table};
+use crate::{http::fakes, protocols::labs::model::UserId, realtime::StoreFault};
 use serde_json::json;
 use std::rc::Rc;
 
-fn login(house: &Rc<House>, body: impl ToString) -> crate::http::fakes::Said {
+fn login(house: &Rc<House>, body: impl ToString) -> fakes::Said {
     ask(house, &format!("POST /auth/login\ncontent-type: application/json\n\n{}", body.to_string()))
 }
 
@@ -14,6 +14,19 @@ fn the_example_of_a_login() {
     let house = Rc::new(House::default());
     let expected = json!({"access_token": "head.user.sign", "token_type": "bearer", "expires_in": 3600});
     assert_eq!(login(&house, json!({"email": "user@example.com", "password": "your_password"})).chat(), (200, expected));
+}
+
+#[test]
+fn the_time_of_a_login_is_written_down_and_keeps_nobody_out() {
+    let house = Rc::new(House::default());
+    let right = json!({"email": "user@example.com", "password": "your_password"});
+    login(&house, json!({"email": "user@example.com", "password": "guess"}));
+    login(&house, json!({"email": "gone@example.com", "password": "your_password"}));
+    assert_eq!(house.signed_in.take(), Vec::<UserId>::new(), "who was not let in has not signed in");
+    assert_eq!(login(&house, &right).status, 200);
+    assert_eq!(house.signed_in.take(), [USER]);
+    house.is_full.set(true);
+    assert_eq!(login(&house, &right).status, 200);
 }
 
 #[test]
@@ -103,6 +116,17 @@ fn what_is_no_route_and_what_is_no_method() {
     }
     let said = ask_as("user", &Rc::default(), "GET /others", "");
     assert_eq!((said.status, said.body.as_str()), (404, ""), "not of chat");
+}
+
+#[test]
+fn a_plain_request_for_the_socket_is_told_to_upgrade() {
+    let house = Rc::new(House::default());
+    let said = fakes::ask(&table(&house), &house, &format!("GET /ws/sessions/{SESS}"));
+    assert_eq!(said.flat(), (426, "UPGRADE_REQUIRED".into()));
+    let headers = ["upgrade", "connection", "sec-websocket-version"].map(|name| said.header(name).unwrap_or_default());
+    assert_eq!(headers, ["websocket", "Upgrade", "13"]);
+    assert!(house.counted.borrow().is_empty());
+    assert_eq!(fakes::ask(&table(&house), &house, "GET /ws/sessions/").status, 404);
 }
 
 #[test]

@@ -54,6 +54,15 @@ fn anybody_may_look_how_the_server_is() {
 }
 
 #[test]
+fn a_plain_request_for_the_socket_is_told_to_upgrade() {
+    let said = ask(&Rc::default(), "GET /ws?token=x");
+    assert_eq!(said.detail(), (426, "A WebSocket is here".into()));
+    let headers = ["upgrade", "connection", "sec-websocket-version"].map(|name| said.header(name).unwrap_or_default());
+    assert_eq!(headers, ["websocket", "Upgrade", "13"]);
+    assert_eq!(ask(&Rc::default(), "POST /ws").header("allow"), Some("GET, HEAD"));
+}
+
+#[test]
 fn every_other_route_wants_a_token() {
     for request in [
         "POST /tasks".to_owned(),

@@ -32,8 +32,12 @@ fn with_gate<T>(ids: &mut u128, act: impl FnOnce(&mut Gate<'_>) -> T) -> T {
 
 impl Bench {
     fn new(token: Option<&str>) -> Bench {
+        Bench::at(Some(SESSION), token)
+    }
+
+    fn at(named: Option<SessionId>, token: Option<&str>) -> Bench {
         let (mut begun, mut ids) = (Vec::new(), 0);
-        let machine = with_gate(&mut ids, |gate| Connection::new(SESSION, token, CONN, gate, &mut begun));
+        let machine = with_gate(&mut ids, |gate| Connection::new(named, token, CONN, gate, &mut begun));
         Bench { machine, now: Now { moment: Moment(1_000_000), ..Now::default() }, begun, ids }
     }
 
@@ -99,6 +103,21 @@ fn a_bad_token_is_told_and_closed() {
     assert_eq!((codes(&told), ended(&told)), (vec!["WS_AUTH_FAILED".into()], Some(Farewell::NoAuth)));
     assert_eq!(bench.text(r#"{"type":"ping"}"#), []);
     assert_eq!(bench.happens(Event::Gone), []);
+}
+
+#[test]
+fn a_path_that_names_no_session_is_told_to_those_who_may_ask() {
+    let refused = (vec!["WS_SESSION_INVALID".to_owned()], Some(Farewell::NoSession));
+    let bench = Bench::at(None, Some("good"));
+    assert_eq!((codes(&bench.begun), ended(&bench.begun)), refused);
+    let mut bench = Bench::at(None, None);
+    assert_eq!(bench.begun, [Effect::Timer(Some(10 * SECOND))]);
+    let told = bench.text(r#"{"type":"auth","token":"good"}"#);
+    assert_eq!((codes(&told), ended(&told)), refused);
+    assert_eq!(bench.text(r#"{"type":"message","content":"hi"}"#), []);
+    assert_eq!(bench.happens(Event::Gone), [], "no home knows it");
+    let bench = Bench::at(None, Some("bad"));
+    assert_eq!(codes(&bench.begun), ["WS_AUTH_FAILED"], "strangers are told nothing of paths");
 }
 
 #[test]
