@@ -339,10 +339,10 @@ impl Chat {
     /// Lets time pass until nothing has happened for longer than a level is old.
     fn settle(&mut self, with_models: bool) {
         for _ in 0..200 {
-            let before = self.book.changes;
+            let before = (self.book.changes, self.stage.plugs.len(), self.stage.live().len());
             self.pass_quietly(MOMENT, with_models);
             let played = self.stage.level(|counters| counters.models_played.read());
-            if (self.book.changes, played) == (before, 0) {
+            if before == (self.book.changes, self.stage.plugs.len(), self.stage.live().len()) && played == 0 {
                 return;
             }
         }

@@ -26,6 +26,8 @@ pub(crate) struct Book {
     pub(crate) workflows: Arc<Workflows>,
     /// Tasks and executions that somebody was told of: until then nobody may see them.
     pub(crate) told: BTreeSet<Uuid>,
+    /// How often something was written.
+    pub(crate) changes: u64,
 }
 
 /// Where something stands on its way; both ends are one.
@@ -50,6 +52,7 @@ impl Book {
             by_input: BTreeMap::new(),
             workflows,
             told: BTreeSet::new(),
+            changes: 0,
         }
     }
 
@@ -60,6 +63,7 @@ impl Book {
 
     /// A record is on disk from now on.
     pub(crate) fn write(&mut self, record: &Record) {
+        self.changes += 1;
         match record {
             Record::Task(task) => self.write_task(task),
             Record::NoTask(id) => {

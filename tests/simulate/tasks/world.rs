@@ -310,6 +310,20 @@ impl Tasks {
         (0..self.stage.shards.len()).for_each(|shard| self.turn(shard));
     }
 
+    /// All say their last, and then nothing happens for longer than a level is old.
+    fn rest(&mut self) {
+        self.pass_quietly(QUIET, true);
+        for _ in 0..200 {
+            let before = (self.book.changes, self.stage.plugs.len(), self.stage.live().len());
+            self.pass_quietly(MOMENT, true);
+            let played = self.stage.level(|counters| counters.models_played.read());
+            if before == (self.book.changes, self.stage.plugs.len(), self.stage.live().len()) && played == 0 {
+                return;
+            }
+        }
+        panic!("something happens for ever");
+    }
+
     /// Models fall silent for so long that nobody waits for them any more, or say their last; then all must add up.
     fn come_to_rest(&mut self) {
         note!(self.stage, "all comes to rest");
@@ -317,7 +331,7 @@ impl Tasks {
             let time = self.stage.dice.between(1, 60);
             self.pass_quietly(Duration::from_secs(time as u64), false);
         }
-        self.pass_quietly(QUIET, true);
+        self.rest();
         self.check_rest();
         self.check_disk();
         if self.stage.dice.percent(50) {
@@ -334,12 +348,12 @@ impl Tasks {
         }
         note!(self.stage, "all go");
         self.all_leave();
-        self.pass_quietly(QUIET, true);
+        self.rest();
         self.check_rest();
         self.check_empty();
         self.check_disk();
         self.crash();
-        self.pass_quietly(QUIET, true);
+        self.rest();
         self.check_rest();
     }
 
