@@ -10,6 +10,8 @@
 //!
 //! A failure prints its seed and what happened before it.
 
+#[path = "simulate/chat/mod.rs"]
+mod chat;
 #[path = "simulate/clients.rs"]
 mod clients;
 #[path = "simulate/conn.rs"]
@@ -30,11 +32,16 @@ mod quiz;
 mod outside;
 #[path = "simulate/shell.rs"]
 mod shell;
+#[path = "simulate/stage.rs"]
+mod stage;
+#[path = "simulate/tasks/mod.rs"]
+mod tasks;
 #[path = "simulate/wire.rs"]
 mod wire;
 #[path = "simulate/world.rs"]
 mod world;
 
+use chat::world::Chat;
 use labs::world::Labs;
 use std::{
     any::Any,
@@ -47,15 +54,24 @@ use std::{
     sync::Once,
     thread,
 };
+use tasks::world::Tasks;
 use world::World;
 
 const SEEDS: u64 = 3_000;
 /// Of labs: a run of theirs is longer.
 const LABS_SEEDS: u64 = 400;
+/// Of chat.
+const CHAT_SEEDS: u64 = 800;
+/// Of tasks.
+const TASKS_SEEDS: u64 = 800;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
 const LABS_SEEDS_TO_FIND: u64 = 500;
+/// As many of chat.
+const CHAT_SEEDS_TO_FIND: u64 = 300;
+/// As many of tasks.
+const TASKS_SEEDS_TO_FIND: u64 = 300;
 /// The first seed where there is no commit to take it from.
 const FALLBACK: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -102,6 +118,46 @@ impl Play for Labs {
 
     fn story(&mut self) -> &mut Option<VecDeque<String>> {
         &mut self.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
+impl Play for Chat {
+    type Fault = chat::faults::Fault;
+
+    fn begin(seed: u64, fault: Option<chat::faults::Fault>) -> Chat {
+        Chat::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.stage.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
+impl Play for Tasks {
+    type Fault = tasks::faults::Fault;
+
+    fn begin(seed: u64, fault: Option<tasks::faults::Fault>) -> Tasks {
+        Tasks::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.stage.story
     }
 
     fn play(&mut self) {
@@ -229,4 +285,24 @@ fn what_must_hold_of_labs_holds() {
 #[test]
 fn faults_planted_in_labs_are_found() {
     find::<Labs>(&labs::faults::Fault::ALL, LABS_SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_chat_holds() {
+    hold::<Chat>(CHAT_SEEDS, "what_must_hold_of_chat_holds");
+}
+
+#[test]
+fn faults_planted_in_chat_are_found() {
+    find::<Chat>(&chat::faults::Fault::ALL, CHAT_SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_tasks_holds() {
+    hold::<Tasks>(TASKS_SEEDS, "what_must_hold_of_tasks_holds");
+}
+
+#[test]
+fn faults_planted_in_tasks_are_found() {
+    find::<Tasks>(&tasks::faults::Fault::ALL, TASKS_SEEDS_TO_FIND);
 }

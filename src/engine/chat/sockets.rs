@@ -134,7 +134,11 @@ impl Engine {
         let mut effects = mem::take(&mut self.chat.effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Send(frames) => self.send_wire(key, frames),
+                Effect::Send(frames) => {
+                    // What was published before it stands before it.
+                    self.hear_topics(key);
+                    self.send_wire(key, frames);
+                }
                 Effect::Ping => self.send(key, self.ping.clone(), 0),
                 Effect::Timer(after) => self.set_timer(key, after, now),
                 Effect::Home(letter) => {

@@ -145,6 +145,22 @@ fn a_model_elsewhere_calls_a_tool_elsewhere_and_goes_on() {
 }
 
 #[test]
+fn what_a_socket_is_told_alone_stands_behind_what_all_were_told_before() {
+    let mut world = World::new(1);
+    world.open("far");
+    let conn = world.listener(0, "anna");
+    world.text(conn, &said("hello"));
+    world.texts(conn);
+    let ((shard, run), now) = (world.run_asked(), world.now);
+    // In one turn.
+    world.engines[shard].answer(Answer::Model { run, word: Word::Delta("Hel".into()) }, now);
+    world.text(conn, r#"{"type":"ping"}"#);
+    assert_eq!(world.texts(conn), [delta("Hel"), r#"{"type":"pong"}"#.to_owned()]);
+    world.text(conn, CANCEL);
+    world.leave_chat(&[conn]);
+}
+
+#[test]
 fn one_who_cannot_be_reached_ends_the_answer_with_an_error() {
     let mut world = World::new(1);
     world.open("far");

@@ -173,6 +173,8 @@ impl Sitting {
         self.carry_out(Box::new(answer), effects, c);
         if c.is_stopping {
             self.break_off(Broken::Stopping, c);
+        } else if said.from == From::Unwanted {
+            self.break_off(Broken::Cancelled, c);
         }
     }
 

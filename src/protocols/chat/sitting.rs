@@ -61,6 +61,8 @@ pub(super) enum From {
     Rest { asker: (ShardId, u64), streamed: bool },
     /// Nobody any more.
     Nobody,
+    /// Nobody any more, and the answer is broken off as it begins.
+    Unwanted,
 }
 
 /// See the file.
@@ -178,8 +180,9 @@ impl Sitting {
     pub(super) fn has_ended(&self, settings: &Settings, now: UnixMicros) -> bool {
         let silent = now.0.saturating_sub(self.session.updated_at.0);
         let expiry = i64::try_from(settings.session_expiry.as_micros()).unwrap_or(i64::MAX);
-        // An answer that runs, or waits for leave, is no silence.
-        self.session.status == Status::Ended || self.answer.is_none() && silent > expiry
+        // An answer that runs, or waits for leave, is no silence; nor is a message that is being written.
+        let is_spoken_in = self.answer.is_some() || matches!(self.writing, Some((Job::Begin(_), _)));
+        self.session.status == Status::Ended || !is_spoken_in && silent > expiry
     }
 
     pub(super) fn agent(&self, c: &Circumstances<'_>) -> Option<Arc<Agent>> {
@@ -259,6 +262,12 @@ impl Sitting {
 
     fn leave(&mut self, answer: MessageId, c: &mut Circumstances<'_>) {
         self.waiting.retain(|said| said.ids[1] != answer);
+        if let Some((Job::Begin(said), _)) = &mut self.writing
+            && said.ids[1] == answer
+            && let From::Rest { streamed, .. } = said.from
+        {
+            said.from = if streamed { From::Unwanted } else { From::Nobody };
+        }
         if let Some(running) = self.answer.as_mut().filter(|running| running.id() == answer)
             && let From::Rest { streamed, .. } = running.waiter()
         {
@@ -281,7 +290,7 @@ impl Sitting {
             match from {
                 From::Conn(conn) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
                 From::Rest { asker, .. } => c.told(asker, Told::Refused(why)),
-                From::Nobody => {}
+                From::Nobody | From::Unwanted => {}
             }
         }
     }

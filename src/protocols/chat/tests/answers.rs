@@ -88,6 +88,23 @@ fn a_stream_that_nobody_reads_any_more_is_broken_off() {
 }
 
 #[test]
+fn a_stream_that_nobody_waits_for_before_it_begins_is_broken_off_as_it_does() {
+    for (streamed, ends) in [(true, true), (false, false)] {
+        let mut bench = Bench::new();
+        bench.say_by_rest(1, streamed);
+        let said = bench.load(session());
+        assert_eq!(bench.ask(Ask::Leave { session: SESSION, answer: message_ids(1)[1] }), []);
+        let begun = bench.store(kept_in(&said).0);
+        assert!(told(&begun).is_empty());
+        let is_over = begun.iter().any(|outcome| matches!(outcome, Outcome::StopModel { .. }));
+        assert_eq!(is_over, ends, "what is not streamed is answered all the same");
+        let ticket = if ends { kept_in(&begun).0 } else { kept_in(&bench.ended(1, Stop::Done)).0 };
+        assert!(told(&bench.store(ticket)).is_empty());
+        assert_eq!((bench.homes.levels().sessions, bench.homes.timers()), (0, 0));
+    }
+}
+
+#[test]
 fn a_cancelled_answer_says_no_more_and_ends() {
     let mut bench = Bench::joined();
     bench.begun(1);

@@ -52,6 +52,16 @@ fn everyone_hears_and_who_comes_late_hears_what_was_said() {
 }
 
 #[test]
+fn a_session_in_which_a_message_is_being_written_is_not_silent() {
+    let mut bench = Bench::joined();
+    bench.pass(3_590 * SECOND);
+    let said = bench.say(1);
+    bench.pass(20 * SECOND);
+    assert_eq!(bench.join(conn(3), 1), [Outcome::Tell(conn(3), FromSession::Joined)]);
+    assert_eq!(types(&bench.store(kept_in(&said).0)), ["message_start"]);
+}
+
+#[test]
 fn admins_listen_and_do_not_speak() {
     let mut bench = Bench::joined();
     bench.join(conn(3), 9);
