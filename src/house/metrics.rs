@@ -248,6 +248,9 @@ impl Snapshot {
         for (name, help, read) in levels {
             self.single(name, help, MetricType::Gauge, sum(read));
         }
+        let turned_away = sum(|c| c.registry_turned_away.read());
+        let help = "Agents turned away: as many are known as may be";
+        self.single("homeroom_labs_agents_turned_away", help, MetricType::Counter, turned_away);
         // The same on each shard.
         let revoked = engines.first().map_or(0, |counters| counters.labs_revoked.read());
         self.single("homeroom_labs_revoked", "Tokens that were revoked and have not expired", MetricType::Gauge, revoked);
@@ -341,6 +344,7 @@ mod tests {
         // The registry's home is one of them.
         engines[1].registry_agents.set(5);
         engines[1].registry_online.set(3);
+        engines[1].registry_turned_away.set(6);
         engines[1].registry_states[State::Waking as usize].set(4);
         let text = text(&engines, &[], &Health::default());
         let expected = [
@@ -355,6 +359,7 @@ mod tests {
             "homeroom_labs_tunnel_bytes_total{shard=\"1\"} 11",
             "homeroom_labs_agents{status=\"online\"} 3",
             "homeroom_labs_agents{status=\"offline\"} 2",
+            "homeroom_labs_agents_turned_away_total 6",
             "homeroom_labs_sessions{state=\"waking\"} 4",
             "homeroom_labs_sessions{state=\"running\"} 0",
             "homeroom_labs_revoked 2",

@@ -129,5 +129,6 @@ impl Engine {
         counters.registry_viewers.set(levels.viewers);
         counters.registry_waiting.set(levels.waiting);
         counters.registry_writing.set(levels.writing);
+        counters.registry_turned_away.set(levels.turned_away);
     }
 }

@@ -214,6 +214,10 @@ fn refusal(refused: Refused) -> Telling {
         Refused::Full => {
             telling(503, "AGENT_CAPACITY_EXCEEDED", "Agent capacity exceeded", "All agents that are online are full")
         }
+        Refused::AgentInUse => telling(409, "AGENT_IN_USE", "Agent in use", "The agent is connected, or has sessions"),
+        Refused::TooManyAgents => {
+            telling(503, "AGENT_LIMIT_REACHED", "Too many agents", "As many agents are known as may be; remove one that is gone")
+        }
         Refused::AgentOffline => telling(503, "AGENT_OFFLINE", "Agent offline", "The agent of the session is offline"),
         Refused::NoSuchMove(from) => Fault::Transition(from, "that state").telling(),
         Refused::Terminating => telling(409, "SESSION_TERMINATING", "Session is terminating", "The session is being terminated"),

@@ -161,7 +161,8 @@ impl Labs {
             78..80 => Some(Ask::Agents),
             80..83 => Some(Ask::Drain { agent: name.into(), draining: self.dice.percent(25) }),
             83 => return self.agent_enrols(which),
-            84..87 => return self.log_out(),
+            84 => Some(Ask::Forget { agent: name.into() }),
+            85..87 => return self.log_out(),
             87 => return self.bar_or_let_in(),
             _ => {
                 let user = Uuid::from_u128(self.dice.below(3) as u128);
@@ -303,11 +304,15 @@ impl Labs {
             (Ask::Look { .. }, Reply::Session(row)) => self.check_row(row, None),
             (Ask::Logs { .. }, Reply::Logs(lines)) => assert!(lines.len() <= 2),
             (Ask::Agents, Reply::Agents(_)) | (Ask::Pulse { .. }, Reply::Agent(_)) => {}
+            (Ask::Forget { agent }, Reply::Agent(view)) => assert_eq!(view.agent.name, *agent),
+            (Ask::Forget { .. }, Reply::Refused(Refused::AgentInUse | Refused::NoAgent | Refused::Store(_))) => {}
             (Ask::Drain { draining, .. }, Reply::Agent(view)) => assert_eq!(view.agent.draining, *draining),
             (Ask::Enrol(hello), Reply::Enrolled { agent, .. }) => {
                 assert_eq!(agent.agent.name, hello.name);
                 let which = self.agents.iter_mut().find(|agent| *agent.name == *hello.name);
-                which.into_iter().for_each(|agent| agent.is_enrolled = true);
+                // It may have been forgotten since.
+                let is_enrolled = self.book.has_agent(&hello.name);
+                which.into_iter().for_each(|agent| agent.is_enrolled = is_enrolled);
             }
             (Ask::Keep(Record::Revoked { token, .. }), Reply::Kept(Kept::Done)) => self.confirm(*token),
             (Ask::Keep(Record::EditedUser { .. }), Reply::Kept(Kept::Done) | Reply::Refused(Refused::Store(_))) => {}
@@ -374,7 +379,8 @@ fn session_of(ask: &Ask) -> Option<Uuid> {
         | Ask::Agents
         | Ask::Enrol(_)
         | Ask::Pulse { .. }
-        | Ask::Drain { .. } => None,
+        | Ask::Drain { .. }
+        | Ask::Forget { .. } => None,
     }
 }
 

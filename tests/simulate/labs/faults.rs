@@ -9,6 +9,8 @@ pub(crate) enum Fault {
     LostCommand,
     /// The store says that something is written, and it is not: what was acknowledged is gone after a crash.
     ForgottenWrite,
+    /// The store says that an agent is forgotten, and it is not.
+    KeptAgent,
     /// An answer of the store never arrives.
     LostRecord,
     /// An answer to REST never arrives.
@@ -44,10 +46,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 19] = [
+    pub(crate) const ALL: [Fault; 20] = [
         Fault::StoppedClock,
         Fault::LostCommand,
         Fault::ForgottenWrite,
+        Fault::KeptAgent,
         Fault::LostRecord,
         Fault::LostReply,
         Fault::DoubledReply,

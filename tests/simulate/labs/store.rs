@@ -67,6 +67,7 @@ fn spoiled(fault: Option<Fault>, record: &Record) -> Option<Record> {
         (Some(Fault::LostCommand), Record::Change(change)) if change.session.is_some() => {
             Some(Record::Change(Box::new(Change { command: None, ..(**change).clone() })))
         }
+        (Some(Fault::KeptAgent), Record::NoAgent { .. }) => None,
         _ => Some(record.clone()),
     }
 }
@@ -76,7 +77,7 @@ impl Labs {
         note!(self, "store: keep {ticket} of {shard}: {}", brief(&record));
         let strikes = self.dice.percent(8);
         let Some(written) = spoiled(self.fault.filter(|_| strikes), &record) else {
-            self.book.write(&record);
+            self.write_down(&record);
             return self.outside.posts[shard].push_back(Post { ticket, result: Ok(Kept::Done) });
         };
         let id = ShardId(shard as u16);
@@ -104,9 +105,21 @@ impl Labs {
             let well = !matches!(mood, Mood::Busy | Mood::Failing);
             assert!(result.is_ok() || !well, "the store refuses {record:?}");
             if result == Ok(Kept::Done) {
-                self.book.write(&record);
+                self.write_down(&record);
             }
             self.outside.posts[ticket.shard.index()].push_back(Post { ticket: ticket.token, result });
+        }
+    }
+
+    /// A record is on disk from now on.
+    fn write_down(&mut self, record: &Record) {
+        self.book.write(record);
+        if let Record::NoAgent { .. } = record {
+            self.count("agents forgotten");
+            let book = &self.book;
+            for agent in self.agents.iter_mut().filter(|agent| !book.has_agent(agent.name)) {
+                (agent.is_enrolled, agent.came_enrolled) = (false, false);
+            }
         }
     }
 
@@ -154,9 +167,8 @@ impl Labs {
             assert_eq!(kept.as_ref(), Some(row), "session {id} on disk");
         }
         let loaded = self.outside.store.labs().expect("the store can be read");
-        for name in &self.book.agents {
-            assert!(loaded.agents.iter().any(|agent| agent.name == *name), "{name} is not on disk");
-        }
+        let agents = loaded.agents.iter().map(|agent| (agent.id, agent.name.clone()));
+        assert_eq!(agents.collect::<BTreeMap<_, _>>(), self.book.agents, "agents on disk");
         let revoked = self.outside.store.revoked(self.now.wall).expect("the store can be read");
         for token in &self.book.revoked {
             assert!(revoked.iter().any(|(other, _)| other == token), "a revoked token is not on disk");

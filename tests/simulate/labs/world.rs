@@ -123,6 +123,7 @@ impl Labs {
         let settings = Settings {
             command_timeout: COMMAND_TIMEOUT,
             stop_retry: Duration::from_secs(25),
+            forget_agents_after: Duration::from_secs(30),
             tunnel_window: WINDOW,
             early_bytes: EARLY,
             agent_requests_a_minute: LIMITS[2] as u32,
