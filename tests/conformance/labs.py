@@ -200,6 +200,7 @@ async def upgrade_refused(house, codes: str | set[str], target: str, *headers: s
     said = json.loads(answer.body)
     assert set(said) == ERROR and said["code"] in ({codes} if isinstance(codes, str) else codes), told
     assert answer.status_code in CODES[said["code"]], told
+    assert all(answer.headers.get(f"x-ratelimit-{name}", "").isdigit() for name in ("limit", "remaining", "reset")), answer.headers
     return answer.status_code
 
 

@@ -40,7 +40,7 @@ pub(super) struct Labs {
     /// Who is here by which token.
     watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
     present: Present,
-    /// Refusals so far, and what tells those of this start from those of another: both are in their ids.
+    /// Refusals at the stop so far, and what tells those of this start from those of another: both are in their ids.
     denials: u64,
     birth_seed: u64,
     effects: Vec<Effect>,

@@ -173,7 +173,15 @@ impl Labs {
         let now = self.now;
         let mut output = Output::default();
         self.shards[shard].engine.finish(now, &mut output);
-        assert!(output.handoffs.is_empty(), "nobody asks for plain HTTP");
+        for handoff in output.handoffs {
+            let denial = handoff.refused.expect("nobody asks for plain HTTP");
+            note!(self, "{:?} is refused: {denial:?}", handoff.conn);
+            let socket = self.sockets.get_mut(&handoff.conn).expect("only what there is is refused");
+            assert!(socket.status.replace(denial.status()).is_none(), "{:?} is answered twice", handoff.conn);
+            assert!(socket.flight.is_none(), "{:?} is given away before all was sent", handoff.conn);
+            socket.inbox.push_back(Heard::Http(denial.status()));
+            socket.is_over = true;
+        }
         self.sockets.iter_mut().filter(|(conn, _)| conn.shard.index() == shard).for_each(|(_, socket)| socket.said = 0);
         for Send { conn, segment, more } in output.sends {
             let parts: Vec<&[u8]> = std::iter::once(&segment).chain(&more).map(|segment| segment.bytes()).collect();
