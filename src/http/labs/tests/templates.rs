@@ -131,6 +131,7 @@ fn templates_that_are_none() {
             (with("vnc", json!({"port": 65536})), wrong, "vnc.port"),
             (with("vnc", json!({"resolution": "big"})), wrong, "vnc.resolution"),
             (with("vnc", json!({"color_depth": 33})), wrong, "vnc.color_depth"),
+            (with("icon_url", json!("javascript:alert(1)")), wrong, "icon_url"),
             (with("vnc", json!({"enabled": 1})), wrong, "vnc.enabled"),
             (with("environment", json!({"A": 1})), wrong, "environment"),
             (with("environment", json!({"A=B": "1"})), wrong, "environment"),
