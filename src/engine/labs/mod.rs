@@ -86,7 +86,7 @@ impl Engine {
     /// tokens that were revoked. To be called once on each shard, before the first turn.
     pub fn begin_labs(&mut self, loaded: &Loaded, revoked: &[(Uuid, UnixMicros)], now: Now) {
         loaded.standings.iter().for_each(|standing| self.labs.standings.set(*standing));
-        revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now.wall));
+        revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now));
         if self.labs.registry.is_some() {
             self.with_registry(|registry, out| registry.begin(loaded.clone(), now, out));
         }
