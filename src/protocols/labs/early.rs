@@ -14,14 +14,16 @@ const WHOLE_BANNER: &[u8; 12] = b"RFB 000.000\n";
 #[derive(Default, Debug)]
 pub(super) struct Early {
     sessions: BTreeMap<SessionId, Kept>,
+    /// How many tunnels were closed so far.
+    closed: u64,
 }
 
 #[derive(Debug)]
 enum Kept {
     /// From the beginning of a stream.
     Bytes(Chunk),
-    /// The tunnel was closed; what still comes is the end of a stream.
-    Shut,
+    /// The tunnel was closed, after so many others; what still comes is the end of a stream.
+    Shut(u64),
 }
 
 /// Whether bytes begin a stream, and are not in the middle of one: nobody but an agent that means it begins a message with a whole banner.
@@ -33,7 +35,7 @@ pub(super) fn is_banner(bytes: &[u8]) -> bool {
 impl Early {
     /// Whether bytes are of a stream that somebody may see. After a tunnel was closed the rest of its stream is not.
     pub(super) fn passes(&mut self, session: SessionId, bytes: &[u8]) -> bool {
-        let is_shut = matches!(self.sessions.get(&session), Some(Kept::Shut));
+        let is_shut = matches!(self.sessions.get(&session), Some(Kept::Shut(_)));
         let passes = !is_shut || bytes.starts_with(BANNER);
         if is_shut && passes {
             self.forget(session);
@@ -47,13 +49,13 @@ impl Early {
             // What was kept is of a stream that nobody will go on with.
             self.forget(session);
         }
-        let has_room = self.sessions.len() < SESSIONS_AT_MOST;
+        let has_room = self.has_room(session);
         match self.sessions.get_mut(&session) {
             Some(Kept::Bytes(kept)) if kept.len() + chunk.len() <= most => kept.append(chunk.bytes()),
             None if chunk.len() <= most && has_room => {
                 self.sessions.insert(session, Kept::Bytes(chunk));
             }
-            Some(Kept::Bytes(_) | Kept::Shut) | None => {
+            Some(Kept::Bytes(_) | Kept::Shut(_)) | None => {
                 self.shut(session);
                 return false;
             }
@@ -65,11 +67,11 @@ impl Early {
     pub(super) fn take(&mut self, session: SessionId) -> Option<Chunk> {
         match self.sessions.get(&session)? {
             Kept::Bytes(_) => {}
-            Kept::Shut => return None,
+            Kept::Shut(_) => return None,
         }
         match self.sessions.remove(&session)? {
             Kept::Bytes(chunk) => Some(chunk),
-            Kept::Shut => None,
+            Kept::Shut(_) => None,
         }
     }
 
@@ -80,16 +82,29 @@ impl Early {
 
     /// The tunnel is open: whatever comes now is the beginning of a stream, or follows what was kept.
     pub(super) fn renew(&mut self, session: SessionId) {
-        if matches!(self.sessions.get(&session), Some(Kept::Shut)) {
+        if matches!(self.sessions.get(&session), Some(Kept::Shut(_))) {
             self.forget(session);
         }
     }
 
     /// The agent was told to close the tunnel.
     pub(super) fn shut(&mut self, session: SessionId) {
-        if self.sessions.len() < SESSIONS_AT_MOST || self.sessions.contains_key(&session) {
-            self.sessions.insert(session, Kept::Shut);
+        if self.has_room(session) {
+            self.closed += 1;
+            self.sessions.insert(session, Kept::Shut(self.closed));
         }
+    }
+
+    /// Whether something of this session may be kept. Of a tunnel that was closed longest ago nothing comes any more: it makes room.
+    fn has_room(&mut self, session: SessionId) -> bool {
+        if self.sessions.len() < SESSIONS_AT_MOST || self.sessions.contains_key(&session) {
+            return true;
+        }
+        let shut = self.sessions.iter().filter_map(|(id, kept)| match kept {
+            Kept::Shut(closed) => Some((*closed, *id)),
+            Kept::Bytes(_) => None,
+        });
+        shut.min().is_some_and(|(_, oldest)| self.sessions.remove(&oldest).is_some())
     }
 }
 
@@ -145,6 +160,20 @@ mod tests {
         assert!(early.keep(ONE, chunk(b"kept"), 8));
         early.renew(ONE);
         assert_eq!(early.take(ONE), Some(chunk(b"kept")));
+    }
+
+    #[test]
+    fn sessions_that_are_over_take_nothing_from_those_that_begin() {
+        let mut early = Early::default();
+        let session = |n: usize| Uuid::from_u128(10_000 - n as u128);
+        for n in 0..SESSIONS_AT_MOST * 4 {
+            assert!(early.keep(session(n), chunk(b"RFB 1"), 8), "{n}");
+            assert_eq!(early.take(session(n)), Some(chunk(b"RFB 1")));
+            early.shut(session(n));
+            assert!(!early.passes(session(n), b"late"));
+        }
+        assert_eq!(early.sessions.len(), SESSIONS_AT_MOST);
+        assert!(!early.passes(session(SESSIONS_AT_MOST * 4 - 200), b"late"), "only those of long ago are forgotten");
     }
 
     #[test]
