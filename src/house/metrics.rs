@@ -185,6 +185,7 @@ impl Snapshot {
         });
         each("homeroom_labs_agent_sockets", "Sockets of agents", Gauge, &|c| c.labs_agents.read());
         each("homeroom_labs_viewer_sockets", "Sockets of viewers", Gauge, &|c| c.labs_viewers.read());
+        each("homeroom_labs_follower_sockets", "Sockets that follow a log", Gauge, &|c| c.labs_followers.read());
         each("homeroom_labs_keeping", "Requests that wait for a record of labs", Gauge, &|c| c.labs_keeping.read());
         each("homeroom_labs_windows", "Windows of limits that are counted", Gauge, &|c| c.labs_windows.read());
         self.registry(engines);
@@ -340,6 +341,7 @@ mod tests {
             counters.quiz_answers.add(9);
             counters.labs_bytes.add(11);
             counters.labs_revoked.set(2);
+            counters.labs_followers.set(3);
         }
         // The registry's home is one of them.
         engines[1].registry_agents.set(5);
@@ -363,6 +365,7 @@ mod tests {
             "homeroom_labs_sessions{state=\"waking\"} 4",
             "homeroom_labs_sessions{state=\"running\"} 0",
             "homeroom_labs_revoked 2",
+            "homeroom_labs_follower_sockets{shard=\"1\"} 3",
             "# EOF",
         ];
         for line in expected {
