@@ -85,7 +85,10 @@ impl Labs {
     fn check_followers_farewell(&mut self, conn: ConnId, code: u16) {
         let Some(session) = self.sockets[&conn].follower().map(|follower| follower.session) else { return };
         assert!([1000, 1008].contains(&code), "{conn:?} follows a log, and is closed with {code}");
-        assert!(code != 1000 || self.book.state(session) == Some(State::Terminated), "{conn:?} is told the end of a log that goes on");
+        assert!(
+            code != 1000 || self.book.state(session) == Some(State::Terminated),
+            "{conn:?} is told the end of a log that goes on"
+        );
         self.count(if code == 1000 { "ends of logs" } else { "followers sent away" });
     }
 
@@ -98,7 +101,7 @@ impl Labs {
             let row = &self.book.sessions[&follower.session];
             assert_ne!(row.state, State::Terminated, "{conn:?} follows what is over");
             let agent = self.agents.iter().position(|agent| row.agent.as_deref() == Some(agent.name)).expect("one of ours");
-            let is_well = self.agents[agent].is_registered && !self.is_silent(agent);
+            let is_well = self.is_well(agent);
             let agent = &self.agents[agent];
             let count = agent.logs.get(&follower.session).copied().unwrap_or_default();
             let is_told = is_well && agent.dialect == Dialect::Contract && row.state == State::Running && count > 0;

@@ -6,6 +6,7 @@ use homeroom::{
     engine::Answer,
     protocols::labs::{
         UserId,
+        model::{Agent, User},
         record::{Change, Kept, Record},
     },
     realtime::{ShardId, StoreFault},
@@ -47,12 +48,12 @@ impl Outside {
         self.posts.iter_mut().for_each(VecDeque::clear);
     }
 
-    /// Whether a user may sign in, as the store has it.
-    pub(crate) fn may_sign_in(&self, user: UserId) -> bool {
+    /// A user as the store has it.
+    pub(crate) fn user(&self, user: UserId) -> User {
         self.store.be(Mood::Prompt);
         let row = LabsLibrary::user(&self.store, user).expect("the store can be read").expect("it has every user");
         self.hang();
-        row.active
+        row
     }
 
     pub(crate) fn hang(&self) {
@@ -67,6 +68,10 @@ fn spoiled(fault: Option<Fault>, record: &Record) -> Option<Record> {
         (Some(Fault::LostCommand), Record::Change(change)) if change.session.is_some() => {
             Some(Record::Change(Box::new(Change { command: None, ..(**change).clone() })))
         }
+        (Some(Fault::ForgottenDrain), Record::Change(change)) => {
+            let agent = change.agent.clone().map(|agent| Agent { draining: false, ..agent });
+            Some(Record::Change(Box::new(Change { agent, ..(**change).clone() })))
+        }
         (Some(Fault::KeptAgent), Record::NoAgent { .. }) => None,
         _ => Some(record.clone()),
     }
@@ -76,6 +81,15 @@ impl Labs {
     pub(crate) fn keep(&mut self, shard: usize, ticket: u64, record: Record) {
         note!(self, "store: keep {ticket} of {shard}: {}", brief(&record));
         let strikes = self.dice.percent(8);
+        // What these are for is rare.
+        let often = match &record {
+            Record::NoAgent { .. } => self.strikes(Fault::KeptAgent, 60),
+            Record::Change(change) => {
+                change.agent.as_ref().is_some_and(|agent| agent.draining) && self.strikes(Fault::ForgottenDrain, 60)
+            }
+            _ => false,
+        };
+        let strikes = strikes || often;
         let Some(written) = spoiled(self.fault.filter(|_| strikes), &record) else {
             self.write_down(&record);
             return self.outside.posts[shard].push_back(Post { ticket, result: Ok(Kept::Done) });
@@ -116,6 +130,8 @@ impl Labs {
         self.book.write(record);
         if let Record::NoAgent { .. } = record {
             self.count("agents forgotten");
+            let gone = super::world::NAMES.into_iter().filter(|name| !self.book.has_agent(name)).collect::<Vec<_>>();
+            gone.into_iter().for_each(|name| drop(self.may_drain(name)));
             let book = &self.book;
             for agent in self.agents.iter_mut().filter(|agent| !book.has_agent(agent.name)) {
                 (agent.is_enrolled, agent.came_enrolled) = (false, false);
