@@ -115,7 +115,7 @@ pub struct Hello {
     /// What it can hold.
     pub capacity: Capacity,
     /// A JSON object.
-    pub metadata: Box<str>,
+    pub metadata: Arc<str>,
 }
 
 /// What an agent can hold, as far as it said.
