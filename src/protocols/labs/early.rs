@@ -43,15 +43,16 @@ impl Early {
         passes
     }
 
-    /// Keeps bytes that pass; whether they could be. If not, what was kept is of no use, and is kept no longer.
-    pub(super) fn keep(&mut self, session: SessionId, chunk: Chunk, most: usize) -> bool {
+    /// Keeps bytes that pass: at most so many of a session, and of all together. Whether they could be. If not, what was kept is of no use,
+    /// and is kept no longer.
+    pub(super) fn keep(&mut self, session: SessionId, chunk: Chunk, (most, together): (usize, usize)) -> bool {
         if is_banner(chunk.bytes()) {
             // What was kept is of a stream that nobody will go on with.
             self.forget(session);
         }
-        let has_room = self.has_room(session);
+        let has_room = self.has_room(session) && self.bytes() + chunk.len() <= together;
         match self.sessions.get_mut(&session) {
-            Some(Kept::Bytes(kept)) if kept.len() + chunk.len() <= most => kept.append(chunk.bytes()),
+            Some(Kept::Bytes(kept)) if has_room && kept.len() + chunk.len() <= most => kept.append(chunk.bytes()),
             None if chunk.len() <= most && has_room => {
                 self.sessions.insert(session, Kept::Bytes(chunk));
             }
@@ -95,6 +96,15 @@ impl Early {
         }
     }
 
+    /// How many bytes are kept.
+    fn bytes(&self) -> usize {
+        let of = |kept: &Kept| match kept {
+            Kept::Bytes(chunk) => chunk.len(),
+            Kept::Shut(_) => 0,
+        };
+        self.sessions.values().map(of).sum()
+    }
+
     /// Whether something of this session may be kept. Of a tunnel that was closed longest ago nothing comes any more: it makes room.
     fn has_room(&mut self, session: SessionId) -> bool {
         if self.sessions.len() < SESSIONS_AT_MOST || self.sessions.contains_key(&session) {
@@ -114,6 +124,7 @@ mod tests {
     use uuid::Uuid;
 
     const ONE: SessionId = Uuid::from_u128(1);
+    const ALL: usize = 1 << 20;
 
     fn chunk(bytes: &[u8]) -> Chunk {
         Chunk::copied(bytes)
@@ -122,8 +133,8 @@ mod tests {
     #[test]
     fn bytes_are_kept_in_order_for_the_first() {
         let mut early = Early::default();
-        assert!(early.keep(ONE, chunk(b"RFB 003"), 12));
-        assert!(early.keep(ONE, chunk(b".008\n"), 12));
+        assert!(early.keep(ONE, chunk(b"RFB 003"), (12, ALL)));
+        assert!(early.keep(ONE, chunk(b".008\n"), (12, ALL)));
         assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\n")));
         assert_eq!(early.take(ONE), None);
     }
@@ -131,21 +142,21 @@ mod tests {
     #[test]
     fn of_two_streams_the_second_is_kept() {
         let mut early = Early::default();
-        assert!(early.keep(ONE, chunk(b"RFB 003.008\nthe first"), 40));
-        assert!(early.keep(ONE, chunk(b"RFB 003.008\n"), 40));
-        assert!(early.keep(ONE, chunk(b"the second"), 40));
+        assert!(early.keep(ONE, chunk(b"RFB 003.008\nthe first"), (40, ALL)));
+        assert!(early.keep(ONE, chunk(b"RFB 003.008\n"), (40, ALL)));
+        assert!(early.keep(ONE, chunk(b"the second"), (40, ALL)));
         assert_eq!(early.take(ONE), Some(chunk(b"RFB 003.008\nthe second")));
     }
 
     #[test]
     fn too_much_is_not_kept_at_all() {
         let mut early = Early::default();
-        assert!(early.keep(ONE, chunk(b"RFB 003"), 8));
-        assert!(!early.keep(ONE, chunk(b".008\n"), 8));
+        assert!(early.keep(ONE, chunk(b"RFB 003"), (8, ALL)));
+        assert!(!early.keep(ONE, chunk(b".008\n"), (8, ALL)));
         assert!(!early.passes(ONE, b"more of it"));
         assert_eq!(early.take(ONE), None);
         assert!(early.passes(ONE, b"RFB 1"));
-        assert!(!early.keep(ONE, chunk(b"123456789"), 8));
+        assert!(!early.keep(ONE, chunk(b"123456789"), (8, ALL)));
     }
 
     #[test]
@@ -157,7 +168,7 @@ mod tests {
         early.shut(ONE);
         early.renew(ONE);
         assert!(early.passes(ONE, b"anything"));
-        assert!(early.keep(ONE, chunk(b"kept"), 8));
+        assert!(early.keep(ONE, chunk(b"kept"), (8, ALL)));
         early.renew(ONE);
         assert_eq!(early.take(ONE), Some(chunk(b"kept")));
     }
@@ -167,7 +178,7 @@ mod tests {
         let mut early = Early::default();
         let session = |n: usize| Uuid::from_u128(10_000 - n as u128);
         for n in 0..SESSIONS_AT_MOST * 4 {
-            assert!(early.keep(session(n), chunk(b"RFB 1"), 8), "{n}");
+            assert!(early.keep(session(n), chunk(b"RFB 1"), (8, ALL)), "{n}");
             assert_eq!(early.take(session(n)), Some(chunk(b"RFB 1")));
             early.shut(session(n));
             assert!(!early.passes(session(n), b"late"));
@@ -177,14 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_of_all_sessions_is_bounded_as_well() {
+        let mut early = Early::default();
+        let kept = |early: &mut Early, n| early.keep(Uuid::from_u128(n), chunk(b"12345678"), (8, 20));
+        assert!(kept(&mut early, 1) && kept(&mut early, 2) && !kept(&mut early, 3));
+        assert_eq!(early.bytes(), 16);
+        early.take(Uuid::from_u128(1));
+        assert!(kept(&mut early, 4));
+    }
+
+    #[test]
     fn so_many_sessions_and_no_more() {
         let mut early = Early::default();
         for n in 0..1_000 {
-            assert_eq!(early.keep(Uuid::from_u128(n), chunk(b"x"), 8), n < SESSIONS_AT_MOST as u128);
+            assert_eq!(early.keep(Uuid::from_u128(n), chunk(b"x"), (8, ALL)), n < SESSIONS_AT_MOST as u128);
         }
         early.shut(Uuid::from_u128(5_000));
         assert_eq!(early.sessions.len(), SESSIONS_AT_MOST);
         early.forget(ONE);
-        assert!(early.keep(Uuid::from_u128(700), chunk(b"x"), 8));
+        assert!(early.keep(Uuid::from_u128(700), chunk(b"x"), (8, ALL)));
     }
 }
