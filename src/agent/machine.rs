@@ -10,6 +10,9 @@ pub(super) const AGENT_VARIABLE: &str = "HOMEROOM_AGENT";
 /// What the program on a screen has besides.
 pub(super) const PROGRAM_VARIABLE: &str = "HOMEROOM_PROGRAM";
 
+/// Accounts with smaller numbers are the system's own (`UID_MIN` of login.defs).
+const FIRST_PERSON: u32 = 1000;
+
 /// What the machine is called.
 pub(super) fn name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -87,6 +90,15 @@ pub(super) fn account(name: &str) -> Option<Account> {
     find_account(&fs::read_to_string("/etc/passwd").ok()?, |fields| fields[0] == name)
 }
 
+/// The account of one who asks for a session, by their name. None of the system's own is theirs, whatever they are called.
+pub(super) fn persons_account(name: &str) -> Option<Account> {
+    account(name).filter(is_persons)
+}
+
+fn is_persons(account: &Account) -> bool {
+    account.uid >= FIRST_PERSON
+}
+
 /// The account that this process runs as.
 pub(super) fn own_account() -> Option<Account> {
     let uid = rustix::process::getuid().as_raw().to_string();
@@ -133,6 +145,9 @@ mod tests {
         let ann = find_account(passwd, |fields| fields[0] == "ann").unwrap();
         assert_eq!((ann.uid, ann.gid, &*ann.shell), (1001, 1002, "/bin/sh"));
         assert!(find_account(passwd, |fields| fields[0] == "bob").is_none());
+        let root = find_account(passwd, |fields| fields[0] == "root").unwrap();
+        assert!(is_persons(&ann) && !is_persons(&root));
+        assert!(account("root").is_some() && persons_account("root").is_none(), "nobody is root because they are called so");
     }
 
     #[test]

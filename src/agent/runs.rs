@@ -146,10 +146,17 @@ impl Runs {
             session: name.clone(),
             geometry: settings.geometry.clone(),
         };
-        let mut plan = plan::plan(&settings.template(wanted), wanted, &words);
+        let template = settings.template(wanted);
+        // What the control plane's users are called chooses among people, and not the operator's own choice.
+        let find = if template.user.as_ref().is_some_and(|user| user.contains('{')) {
+            machine::persons_account
+        } else {
+            machine::account
+        };
+        let mut plan = plan::plan(&template, wanted, &words);
         plan.env.insert(SESSION_VARIABLE.to_owned(), name.clone());
         plan.env.insert(AGENT_VARIABLE.to_owned(), self.rules.agent.clone());
-        let account = plan.user.as_deref().map(|user| machine::account(user).ok_or_else(|| no_account(user))).transpose()?;
+        let account = plan.user.as_deref().map(|user| find(user).ok_or_else(|| no_account(user))).transpose()?;
         homes::prepare(settings, &name, wanted, account.as_ref(), words.display())
             .map_err(|error| Fault::new("START_FAILED", format!("The session's folder: {error}")))?;
         let (rules, events, display) = (Arc::clone(&self.rules), self.events.clone(), words.display());

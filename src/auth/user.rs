@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, time::Duration};
 use uuid::Uuid;
 
-const ISSUER: &str = "homeroom";
+pub(super) const ISSUER: &str = "homeroom";
 /// How long a token of one who signs in is good.
 pub const USER_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-const ADMIN: &str = "admin";
-const USER: &str = "user";
+pub(super) const ADMIN: &str = "admin";
+pub(super) const USER: &str = "user";
 
 /// What a token says of its holder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserClaims {
-    /// `user_id`.
+    /// The user's id.
     pub user: Uuid,
-    /// `username` and `sub`: the name when it was issued.
+    /// `username`: the name when it was issued.
     pub name: String,
     /// `email`, when it was issued.
     pub email: String,
@@ -56,6 +56,7 @@ struct Payload<'a> {
     iss: Cow<'a, str>,
     #[serde(borrow)]
     sub: Cow<'a, str>,
+    /// The user; `sub` is the name.
     user_id: Uuid,
     #[serde(borrow)]
     username: Cow<'a, str>,
@@ -156,17 +157,17 @@ impl fmt::Debug for UserKey {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const NOW: UnixMicros = UnixMicros(1_700_000_000_000_000);
-    const END: UnixMicros = UnixMicros(1_700_086_400_000_000);
+    pub(in crate::auth) const NOW: UnixMicros = UnixMicros(1_700_000_000_000_000);
+    pub(in crate::auth) const END: UnixMicros = UnixMicros(1_700_086_400_000_000);
 
     fn key(byte: u8) -> UserKey {
         UserKey::new(&Secret::new([byte; 32])).unwrap()
     }
 
-    fn claims(admin: bool) -> UserClaims {
+    pub(in crate::auth) fn claims(admin: bool) -> UserClaims {
         let (user, token) = (Uuid::from_u128(1), Uuid::from_u128(2));
         UserClaims { user, name: "anna".into(), email: "anna@school.example".into(), admin, token, expires_at: END }
     }

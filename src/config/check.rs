@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     models::{BUILTIN_MODEL, HOME_TOOLS},
-    protocols::labs::given,
+    protocols::labs::{given, idle},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -103,6 +103,9 @@ fn times(settings: &Settings, findings: &mut Findings) {
         if !(SHORTEST..=LONGEST).contains(&time) {
             findings.fault(&[key], "expected a duration from 10ms to 24h");
         }
+    }
+    if !(SHORTEST..=idle::LONGEST).contains(&labs.forget_agents_after) {
+        findings.fault(&["labs.forget_agents_after"], "expected a duration from 10ms to 8784h");
     }
     for (key, time) in [("stop.drain", stop.drain), ("quiz.flags_after_end", quiz.flags_after_end)] {
         if time > LONGEST {

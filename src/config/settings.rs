@@ -335,8 +335,10 @@ section! {
         early_bytes: Size = "64KiB";
         /// The namespace that sessions are shown in, and that agents are told.
         namespace: String = "streamspace";
-        /// How many agents may ever be known.
+        /// How many agents may be known at a time.
         max_agents: usize = 10000;
+        /// An agent that is not connected, has no sessions and was not heard of for so long is forgotten.
+        forget_agents_after: Duration = "168h";
         /// How many logins an address may try in a minute.
         logins_a_minute: u32 = 5;
         /// How many sessions a user may create in a minute.

@@ -128,6 +128,8 @@ pub struct Counters {
     pub registry_waiting: Count,
     /// Level: records on their way to disk.
     pub registry_writing: Count,
+    /// Agents that were turned away, since as many are known as may be.
+    pub registry_turned_away: Count,
     /// Messages that were said on sockets of chat.
     pub chat_messages: Count,
     /// Answers of agents that ended and were waited for over HTTP.

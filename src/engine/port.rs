@@ -9,10 +9,10 @@
 //!    [`Output::closes`] (shut both ways, even with a send in flight). When no operation of the shell's is left on the socket it
 //!    closes the descriptor and says
 //!    `released(conn)`; only then may the slot be used again.
-//! 5. [`Output::handoffs`]: plain HTTP. The shell stops receiving, gives the descriptor with the bytes read so far to REST and
-//!    says `released`.
+//! 5. [`Output::handoffs`]: plain HTTP, and whom labs let have no socket. The shell stops receiving, gives the descriptor with the bytes
+//!    read so far to REST and says `released`.
 
-use crate::realtime::ConnId;
+use crate::{protocols::labs::admission::Denial, realtime::ConnId};
 use std::fmt;
 
 pub use crate::realtime::outbox::Segment;
@@ -32,7 +32,7 @@ pub struct Send {
     pub more: Vec<Segment>,
 }
 
-/// A connection that turned out to be plain HTTP. `Debug` does not show the head: it may hold a credential.
+/// A connection that turned out to be plain HTTP, or is to be refused as such. `Debug` does not show the head: it may hold a credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Handoff {
     /// Which.
@@ -41,6 +41,8 @@ pub struct Handoff {
     pub listener: Listener,
     /// What was read from it and not yet understood.
     pub head: Vec<u8>,
+    /// Why it has not the socket of labs that it asks for, which REST is to tell; none: it asks for none.
+    pub refused: Option<Denial>,
 }
 
 impl fmt::Debug for Handoff {
@@ -50,6 +52,7 @@ impl fmt::Debug for Handoff {
             .field("conn", &self.conn)
             .field("listener", &self.listener)
             .field("head_bytes", &head_bytes)
+            .field("refused", &self.refused)
             .finish()
     }
 }

@@ -2,7 +2,11 @@
 
 use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
 use crate::{
-    protocols::{chat, labs, presence, quiz, tasks},
+    protocols::{
+        chat,
+        labs::{self, admission::Denial},
+        presence, quiz, tasks,
+    },
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{
         close::CloseReason,
@@ -188,7 +192,7 @@ impl Engine {
             Head::Incomplete => connection.phase = Phase::Head(bytes.into()),
             Head::Http => match self.plain_quiz(listener, bytes) {
                 Some(query) => self.admit(key, bytes, query, now),
-                None => self.hand_off(key, bytes, now),
+                None => self.hand_off(key, bytes, None, now),
             },
             Head::Refused(refusal) => {
                 let mut answer = Vec::new();
@@ -199,7 +203,7 @@ impl Engine {
             Head::Upgrade(request) => {
                 let entrance = self.rules.entrances.get(usize::from(listener.0));
                 match entrance.and_then(|entrance| entrance.find(request.path)) {
-                    None => self.hand_off(key, bytes, now),
+                    None => self.hand_off(key, bytes, None, now),
                     Some((SocketApi::Quiz, _)) => self.admit(key, bytes, request.query, now),
                     Some(place @ (SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer | SocketApi::Follower, _)) => {
                         self.admit_to_labs(key, place, &request, bytes, now);
@@ -244,14 +248,17 @@ impl Engine {
         }
     }
 
-    fn hand_off(&mut self, key: Key, head: &[u8], now: Now) {
+    /// Gives a connection to REST, with all that was read of it: plain HTTP, or one that is refused.
+    pub(super) fn hand_off(&mut self, key: Key, read: &[u8], refused: Option<Denial>, now: Now) {
+        self.gone(key, now);
         self.set_timer(key, None, now);
         let conn = self.conn_id(key);
         let Some(connection) = self.connections.at_mut(key) else { return };
-        connection.phase = Phase::Over;
+        let left = mem::replace(&mut connection.phase, Phase::Over);
         let listener = connection.listener;
+        self.leaves(key, &left);
         self.counters.handed_off.one();
-        self.output.handoffs.push(Handoff { conn, listener, head: head.to_vec() });
+        self.output.handoffs.push(Handoff { conn, listener, head: read.to_vec(), refused });
     }
 
     /// Bytes that came in the turn that gave the connection away: they belong to REST as well. Later ones the shell adds itself.

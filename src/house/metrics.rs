@@ -191,6 +191,7 @@ impl Snapshot {
         });
         each("homeroom_labs_agent_sockets", "Sockets of agents", Gauge, &|c| c.labs_agents.read());
         each("homeroom_labs_viewer_sockets", "Sockets of viewers", Gauge, &|c| c.labs_viewers.read());
+        each("homeroom_labs_follower_sockets", "Sockets that follow a log", Gauge, &|c| c.labs_followers.read());
         each("homeroom_labs_keeping", "Requests that wait for a record of labs", Gauge, &|c| c.labs_keeping.read());
         each("homeroom_labs_windows", "Windows of limits that are counted", Gauge, &|c| c.labs_windows.read());
         self.registry(engines);
@@ -304,6 +305,9 @@ impl Snapshot {
         for (name, help, read) in levels {
             self.single(name, help, MetricType::Gauge, sum(read));
         }
+        let turned_away = sum(|c| c.registry_turned_away.read());
+        let help = "Agents turned away: as many are known as may be";
+        self.single("homeroom_labs_agents_turned_away", help, MetricType::Counter, turned_away);
         // The same on each shard.
         let revoked = engines.first().map_or(0, |counters| counters.labs_revoked.read());
         self.single("homeroom_labs_revoked", "Tokens that were revoked and have not expired", MetricType::Gauge, revoked);
@@ -403,11 +407,13 @@ mod tests {
             counters.quiz_answers.add(9);
             counters.labs_bytes.add(11);
             counters.labs_revoked.set(2);
+            counters.labs_followers.set(3);
         }
         // The registry's home is one of them.
         engines[1].tasks_running.set(6);
         engines[1].registry_agents.set(5);
         engines[1].registry_online.set(3);
+        engines[1].registry_turned_away.set(6);
         engines[1].registry_states[State::Waking as usize].set(4);
         let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
         let text = text(&engines, &[], &Health::default(), &outside);
@@ -423,9 +429,11 @@ mod tests {
             "homeroom_labs_tunnel_bytes_total{shard=\"1\"} 11",
             "homeroom_labs_agents{status=\"online\"} 3",
             "homeroom_labs_agents{status=\"offline\"} 2",
+            "homeroom_labs_agents_turned_away_total 6",
             "homeroom_labs_sessions{state=\"waking\"} 4",
             "homeroom_labs_sessions{state=\"running\"} 0",
             "homeroom_labs_revoked 2",
+            "homeroom_labs_follower_sockets{shard=\"1\"} 3",
             "homeroom_tasks_running{shard=\"1\"} 6",
             "homeroom_model_requests_total{model=\"large\",outcome=\"timed_out\"} 1",
             "homeroom_model_requests_total{model=\"large\",outcome=\"answered\"} 0",

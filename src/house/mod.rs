@@ -187,7 +187,10 @@ pub fn serve_until_stopped(
                 let Listener(index) = handoff.listener;
                 // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
                 let seat = rules.entrances.get(usize::from(index)).and_then(|entrance| seats.hold(entrance));
-                let served = seat.is_some().then(|| serve(stream, handoff.head, tables[usize::from(index)].clone(), app.clone()));
+                let mut known = http::Extensions::new();
+                handoff.refused.and_then(|denial| known.insert(denial));
+                let table = || tables[usize::from(index)].clone();
+                let served = seat.is_some().then(|| serve(stream, handoff.head, known, table(), app.clone()));
                 Box::pin(async move {
                     let _seat = seat;
                     if let Some(served) = served {

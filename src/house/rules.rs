@@ -293,6 +293,7 @@ fn labs_settings(settings: &Settings) -> labs::Settings {
         namespace: own.namespace.clone(),
         keep_timeout: settings.store.acquire_timeout,
         max_agents: own.max_agents,
+        forget_agents_after: own.forget_agents_after,
         logins_a_minute: own.logins_a_minute,
         creations_a_minute: own.creations_a_minute,
         requests_a_minute: own.requests_a_minute,

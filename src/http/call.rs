@@ -18,7 +18,7 @@ pub struct Call<S> {
     pub parts: Parts,
     /// The whole body.
     pub body: Bytes,
-    /// What stood in the braces of the route's path, in their order, as sent.
+    /// What stood in the braces of the route's path, in their order, decoded.
     pub(super) params: Vec<(String, String)>,
 }
 
@@ -32,7 +32,7 @@ pub struct Caller {
 }
 
 impl<S> Call<S> {
-    /// What stood in `{name}`, as sent.
+    /// What stood in `{name}`, decoded.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

@@ -15,13 +15,14 @@ use futures_lite::{
     io::{AsyncReadExt, AsyncWrite},
 };
 use glommio::{net::TcpStream, timer::Timer};
-use http::{HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderValue, Request, Response, header};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
     service::Service,
 };
 use std::{
+    cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
     io,
@@ -47,13 +48,14 @@ pub struct App<S> {
     pub stop: Stop,
 }
 
-/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. Runs on a glommio
+/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. What is `known` of its
+/// first request is among the extensions of that. Runs on a glommio
 /// executor; errors of the connection end it and nothing else. A panic of a handler passes through.
-pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, table: Rc<Table<S>>, app: Rc<App<S>>) {
+pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, known: Extensions, table: Rc<Table<S>>, app: Rc<App<S>>) {
     let pace = Rc::new(Pace::new(app.limits));
     let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
     let wire = Wire::new(stream, head, Rc::clone(&pace));
-    let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace), peer };
+    let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace), peer, known: Cell::new(known) };
     let mut connection = speaker().serve_connection(wire, exchange);
     let end = drive(&mut connection, &pace, app.stop.clone()).await;
     let mut stream = connection.into_parts().io.stream;
@@ -178,6 +180,8 @@ struct Exchange<S> {
     pace: Rc<Pace>,
     /// None: it has gone already.
     peer: Option<Peer>,
+    /// Of the first request.
+    known: Cell<Extensions>,
 }
 
 impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
@@ -186,6 +190,7 @@ impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Paced>, Infallible>>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().extend(self.known.take());
         self.peer.and_then(|peer| request.extensions_mut().insert(peer));
         let (table, app, pace) = (Rc::clone(&self.table), Rc::clone(&self.app), Rc::clone(&self.pace));
         Box::pin(async move {

@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_lite::future::block_on;
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use std::{
     cell::{Cell, RefCell},
@@ -145,13 +145,18 @@ pub(super) fn ask<S: 'static>(table: &Table<S>, house: &Rc<S>, request: &str) ->
 
 /// As [`ask`], from an address.
 pub(super) fn ask_from<S: 'static>(peer: Option<Peer>, table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
+    let mut known = Extensions::new();
+    peer.and_then(|peer| known.insert(peer));
+    ask_known(known, table, house, request)
+}
+
+/// As [`ask`], where this is known of the request.
+pub(super) fn ask_known<S: 'static>(known: Extensions, table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let mut lines = head.lines();
     let (method, uri) = lines.next().unwrap().split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(uri);
-    if let Some(peer) = peer {
-        request = request.extension(peer);
-    }
+    request.extensions_mut().into_iter().for_each(|own| own.extend(known.clone()));
     for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
         request = request.header(name, value);
     }

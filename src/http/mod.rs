@@ -28,6 +28,7 @@ mod params;
 pub mod presence;
 pub mod quiz;
 pub mod rooms;
+mod segment;
 mod stop;
 pub mod table;
 pub mod tasks;

@@ -7,6 +7,7 @@ use super::{
     fault::{Fault, Refusal},
     gate::{Gate, Voice},
     limits::BODY_BYTES,
+    segment::decoded,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header, request::Parts};
@@ -16,7 +17,8 @@ use std::{collections::HashMap, error::Error, fmt::Write, future::Future, pin::P
 use uuid::Uuid;
 
 type Pending = Pin<Box<dyn Future<Output = Answer>>>;
-type Params = Vec<(String, String)>;
+/// What stood in the braces of a path, decoded; none: it is badly escaped.
+type Params = Option<Vec<(String, String)>>;
 type Handler<S> = Box<dyn Fn(Call<S>) -> Pending>;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -220,7 +222,7 @@ impl<S> Table<S> {
 
     fn find(&self, parts: &Parts) -> Option<(&Place<S>, Params)> {
         let matched = self.at.at(parts.uri.path()).ok()?;
-        let params = matched.params.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let params = matched.params.iter().map(|(key, value)| Some((key.to_owned(), decoded(value)?)));
         Some((&self.places[*matched.value], params.collect()))
     }
 
@@ -242,7 +244,7 @@ async fn answered<S, B>(
     route: &Route<S>,
     house: &Rc<S>,
     parts: Parts,
-    params: Vec<(String, String)>,
+    params: Params,
     body: B,
     heard: impl FnOnce(),
 ) -> Result<Answer, Fault>
@@ -254,6 +256,7 @@ where
     if route.face == Face::Internal && parts.headers.contains_key(header::ORIGIN) {
         return Err(Fault::Denied);
     }
+    let params = params.ok_or(Fault::Unreadable("the path is badly escaped"))?;
     let body = collected(body, route.body).await?;
     heard();
     Ok((route.handler)(Call { house: Rc::clone(house), parts, body, params }).await)
@@ -325,6 +328,20 @@ mod tests {
         assert_eq!(ask("GET /deep/er/a").body, "h0");
         assert_eq!(ask("POST /rooms/r1\n\nxyz").body, "hr13");
         assert_eq!(ask("GET http://host.example/a").body, "h0");
+    }
+
+    #[test]
+    fn what_stands_in_a_path_is_decoded_once_and_a_bad_escape_is_the_apis_to_refuse() {
+        for (path, room) in [("r%201", "r 1"), ("%C3%A9", "é"), ("a%2Fb", "a/b"), ("%2541", "%41"), ("a+b", "a+b")] {
+            assert_eq!(ask(&format!("POST /rooms/{path}")).body, format!("h{room}0"));
+        }
+        for path in ["%", "%2", "%zz", "%ff"] {
+            assert_eq!(ask(&format!("POST /rooms/{path}")).status, 400, "{path}");
+            assert_eq!(ask(&format!("GET /rooms/{path}")).status, 405, "{path}");
+        }
+        let loud = Table::default().with("", vec![Route::public(Method::GET, "/b/{room}", fails)]).unwrap();
+        let said = fakes::ask(&loud, &Rc::new("h"), "GET /b/%zz");
+        assert_eq!((said.status, said.body.starts_with("Unreadable")), (400, true));
     }
 
     #[test]

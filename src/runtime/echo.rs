@@ -153,7 +153,7 @@ impl Shard for Echo {
         }
         if std::mem::take(&mut slot.first) && bytes.starts_with(b"GET") {
             slot.handed = true;
-            return self.handoffs.push(Handoff { conn, listener, head: bytes.to_vec() });
+            return self.handoffs.push(Handoff { conn, listener, head: bytes.to_vec(), refused: None });
         }
         slot.publisher |= bytes.starts_with(b"PUB");
         if slot.publisher {

@@ -28,7 +28,7 @@ CODES = {
     "TEMPLATE_NOT_FOUND": {400, 404}, "TEMPLATE_INVALID": {400}, "VALIDATION_FAILED": {400}, "INVALID_PARAMETER": {400},
     "MISSING_REQUIRED_FIELD": {400}, "RATE_LIMIT_EXCEEDED": {429}, "NOT_FOUND": {404}, "METHOD_NOT_ALLOWED": {405},
     "USER_NOT_FOUND": {404}, "USER_ALREADY_EXISTS": {409}, "TEMPLATE_ALREADY_EXISTS": {409}, "PAYLOAD_TOO_LARGE": {413},
-    "UPGRADE_REQUIRED": {426},
+    "UPGRADE_REQUIRED": {426}, "AGENT_IN_USE": {409}, "AGENT_LIMIT_REACHED": {503}, "SERVICE_UNAVAILABLE": {503},
 }
 ERROR = set(example("Error Response Format", ""))
 NOBODY = "01936400-bbbb-7def-8000-000000000002"  # an id that nothing has
@@ -200,6 +200,7 @@ async def upgrade_refused(house, codes: str | set[str], target: str, *headers: s
     said = json.loads(answer.body)
     assert set(said) == ERROR and said["code"] in ({codes} if isinstance(codes, str) else codes), told
     assert answer.status_code in CODES[said["code"]], told
+    assert all(answer.headers.get(f"x-ratelimit-{name}", "").isdigit() for name in ("limit", "remaining", "reset")), answer.headers
     return answer.status_code
 
 

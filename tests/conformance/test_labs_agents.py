@@ -7,8 +7,9 @@ import time
 import pytest
 
 import labs_agent
-from labs import seconds, upgrade_refused
+from labs import is_error, seconds, upgrade_refused
 from quiz import UPGRADE, knock
+from test_metrics import samples
 
 FAULTS = [
     ("not json", "VALIDATION_FAILED", None), ("[]", "VALIDATION_FAILED", None), ("{}", "MISSING_REQUIRED_FIELD", "type"),
@@ -251,6 +252,60 @@ async def test_a_status_that_nobody_can_set(lab):
     ):
         await lab.admin.refused(code, "PATCH", f"/agents/{agent.name}", body)
     await lab.admin.refused("AGENT_NOT_FOUND", "PATCH", f"/agents/{lab.fresh()}", {"status": "online"})
+
+
+# --- the end of agents
+
+
+async def test_an_admin_removes_an_agent_that_has_nothing_to_do_any_more(lab):
+    agent, student = await lab.joined(), await lab.person()
+    path = f"/agents/{agent.name}"
+    before = (await lab.admin.agent(agent.name))["id"]
+    await student.refused("AUTH_INSUFFICIENT_PERMISSIONS", "DELETE", path)
+    await lab.admin.refused("AGENT_IN_USE", "DELETE", path)
+    session = await lab.admin.running(user="x", platform=agent.platform)
+    await agent.leave()
+    await lab.admin.agent_is(agent.name, "offline")
+    await lab.admin.refused("AGENT_IN_USE", "DELETE", path)
+    await agent.join()
+    await lab.admin.good("DELETE", f"/sessions/{session['id']}", status=204)
+    await lab.admin.becomes(session["id"], "Terminated")
+    await lab.admin.good("PATCH", path, {"status": "draining"})
+    await agent.leave()
+    await lab.admin.agent_is(agent.name, "offline")
+    await lab.admin.good("DELETE", path, status=204)
+    for method in ("GET", "DELETE"):
+        await lab.admin.refused("AGENT_NOT_FOUND", method, path)
+    assert (await lab.admin.session(session["id"]))["agent_id"] == agent.name, "what is over names it still"
+    await agent.join()
+    said = await lab.admin.agent(agent.name)
+    assert said["id"] != before and said["status"] == "online", "who comes again is new"
+
+
+async def test_agents_that_stay_away_are_forgotten_for_good_and_make_room(build_lab, http):
+    lab = await build_lab(labs={"forget_agents_after": "600ms", "max_agents": 2})
+    stays, leaves = await lab.joined(), await lab.joined()
+    full = lab.agent()
+    await full.connect()
+    await full.register()
+    assert await ended(full) == 1013
+    is_error(await lab.in_field().enrol(), "AGENT_LIMIT_REACHED")
+
+    async def counted():
+        return (await samples(lab.house, http))["homeroom_labs_agents_turned_away_total"] == 2
+
+    await labs_agent.is_true_soon(counted)
+    await leaves.leave()
+
+    async def forgotten():
+        return (await lab.admin.ask("GET", f"/agents/{leaves.name}")).status_code == 404
+
+    await labs_agent.is_true_soon(forgotten)
+    await lab.joined()
+    assert (await lab.admin.agent(stays.name))["status"] == "online", "who is connected stays"
+    lab.house.kill()
+    lab.house.start()
+    await lab.admin.refused("AGENT_NOT_FOUND", "GET", f"/agents/{leaves.name}")
 
 
 # --- the choice

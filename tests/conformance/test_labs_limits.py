@@ -1,12 +1,14 @@
 """Rate limits: each window exact, whichever connection and shard a request comes by, and told with every answer."""
 
 import asyncio
+import json
 import time
 
 import httpx
 import pytest
 
 from labs import NOBODY, is_error
+from quiz import UPGRADE, knock
 from test_metrics import samples
 
 # As the contract has them; the tests' own servers allow more.
@@ -100,6 +102,19 @@ async def test_a_hundred_requests_of_a_user_over_eight_connections(build_lab, cr
     await student.renewed(student.user).refused("RATE_LIMIT_EXCEEDED", "GET", "/templates")
     assert rates(await other.ask("GET", "/sessions")) == (100, 99), "nobody else is counted with them"
     await student.refused("NO_AGENTS_AVAILABLE", "POST", "/sessions", {"user": student.name, "template": "firefox-browser"})
+
+
+async def test_upgrades_that_are_refused_are_counted_with_requests(build_lab):
+    lab = await build_lab(labs=CONTRACT)
+    student = await lab.person()
+    before = rates(await student.ask("GET", "/sessions"))
+    assert await student.view_refused("SESSION_NOT_FOUND", NOBODY) == 404
+    assert rates(await student.ask("GET", "/sessions")) == (100, before[1] - 2)
+    for _ in range(before[1] - 2):
+        assert await student.view_refused("SESSION_NOT_FOUND", NOBODY) == 404
+    said = await knock(lab.house, f"/vnc-viewer/{NOBODY}?token={student.token}", *UPGRADE, port=lab.house.labs_port)
+    assert (said.status_code, json.loads(said.body)["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert said.headers["retry-after"].isdigit() and said.headers["x-ratelimit-remaining"] == "0"
 
 
 async def test_ten_sessions_over_eight_connections_and_lists_all_the_same(build_lab, crowd):

@@ -127,6 +127,18 @@ pub(crate) fn raise_open_files() -> u64 {
     reached.unwrap_or(u64::MAX)
 }
 
+/// Makes room for so many connections of one worker, and for what it has open beside them.
+///
+/// # Errors
+/// A sentence for the user: they are more than the system lets it have.
+pub(crate) fn room_for(places: u64) -> Result<(), String> {
+    let files = raise_open_files();
+    if places + SPARE_FILES > files {
+        return Err(format!("{places} connections in one worker, but only {files} open files are allowed: give more --workers"));
+    }
+    Ok(())
+}
+
 /// What an order needs beside its sockets: pipes, epoll, publish connections, the libraries' own.
 pub(crate) const SPARE_FILES: u64 = 128;
 

@@ -129,12 +129,7 @@ impl Lab {
     /// # Errors
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: LabOrder, bell: &Arc<OwnedFd>) -> Result<Lab, String> {
-        let (places, files) = (order.places(), worker::raise_open_files());
-        if places + worker::SPARE_FILES > files {
-            return Err(format!(
-                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
-            ));
-        }
+        worker::room_for(order.places())?;
         let (epoll, listener) = set_up(&order, bell).map_err(|fault| fault.to_string())?;
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         let (agents, sessions) = furnish(&order);

@@ -139,12 +139,7 @@ impl Hall {
     /// # Errors
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: HallOrder, bell: &Arc<OwnedFd>) -> Result<Hall, String> {
-        let (places, files) = (order.places(), worker::raise_open_files());
-        if places + worker::SPARE_FILES > files {
-            return Err(format!(
-                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
-            ));
-        }
+        worker::room_for(order.places())?;
         let set_up = || -> rustix::io::Result<OwnedFd> {
             // Timers that fire 50 µs late by default would show as lag of the schedule.
             rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;

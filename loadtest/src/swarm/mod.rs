@@ -85,12 +85,7 @@ impl Swarm {
     /// A sentence for the user: too few tokens, too few descriptors, a system that refuses.
     pub(crate) fn new(order: Order, bell: &Arc<OwnedFd>) -> Result<Swarm, String> {
         let places = worker::places(&order);
-        let files = worker::raise_open_files();
-        if places + worker::SPARE_FILES > files {
-            return Err(format!(
-                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
-            ));
-        }
+        worker::room_for(places)?;
         let set_up = || -> rustix::io::Result<OwnedFd> {
             // Timers that fire 50 µs late by default would show as lag of the schedule.
             rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;

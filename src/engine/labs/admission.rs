@@ -53,7 +53,8 @@ impl Engine {
             SocketApi::Presence | SocketApi::Quiz | SocketApi::Chat | SocketApi::Tasks | SocketApi::Echo => return,
         };
         if let Err(denial) = admitted {
-            self.refuse_to_labs(key, denial, now);
+            self.counters.labs_denials.one();
+            self.hand_off(key, read, Some(denial), now);
         }
     }
 
@@ -173,13 +174,22 @@ impl Engine {
         self.accept_upgrade(key, &request, protocol);
     }
 
-    /// Refuses one who has not been upgraded.
-    pub(super) fn refuse_to_labs(&mut self, key: Key, denial: Denial, now: Now) {
+    /// Refuses one whose upgrade was held. REST tells it: there the request is counted, and its answer tells the limits.
+    pub(super) fn refuse_held(&mut self, key: Key, denial: Denial, now: Now) {
+        let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
+        let Some(read) = seat.held.take() else { return };
+        self.counters.labs_denials.one();
+        self.hand_off(key, &read, Some(denial), now);
+    }
+
+    /// Refuses one whose upgrade was held, because the process stops: nothing is counted any more.
+    pub(super) fn refuse_at_stop(&mut self, key: Key, now: Now) {
         self.counters.labs_denials.one();
         self.labs.denials += 1;
         let number = self.labs.denials;
         let request_id = format!("{:08x}-{}-{number}", self.labs.birth_seed as u32, self.id);
         let mut answer = Vec::new();
+        let denial = Denial::Unavailable;
         upgrade::refuse(denial.status(), Body::Json(&denial.body(now.wall, &request_id)), &mut answer);
         self.send_wire(key, answer);
         self.part(key, false, now);

@@ -69,7 +69,8 @@ impl Engine {
             | Ask::Agents
             | Ask::Enrol(_)
             | Ask::Pulse { .. }
-            | Ask::Drain { .. } => self.ring.home(HOME),
+            | Ask::Drain { .. }
+            | Ask::Forget { .. } => self.ring.home(HOME),
         }
     }
 
@@ -80,6 +81,7 @@ impl Engine {
             Record::NewUser { user, .. } => self.ring.home(user.id.as_bytes()),
             Record::EditedUser { user, .. } => self.ring.home(user.as_bytes()),
             Record::Change(_)
+            | Record::NoAgent { .. }
             | Record::Activity { .. }
             | Record::Template { .. }
             | Record::NoTemplate { .. }

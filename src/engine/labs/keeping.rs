@@ -80,7 +80,8 @@ impl Engine {
             Record::EditedUser { user, role, active, .. } => {
                 Some(Revocation::User(Standing { user: *user, role: *role, active: *active }))
             }
-            Record::Change(_) | Record::Activity { .. } | Record::Template { .. } | Record::NoTemplate { .. } => None,
+            Record::Change(_) | Record::NoAgent { .. } | Record::Activity { .. } => None,
+            Record::Template { .. } | Record::NoTemplate { .. } => None,
         };
         keeping.waiting.insert(ticket, Waiting { asker, number, revokes, is_answered: false });
         keeping.due.push_back((now.moment + self.rules.labs.keep_timeout, ticket));

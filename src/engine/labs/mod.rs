@@ -40,7 +40,7 @@ pub(super) struct Labs {
     /// Who is here by which token.
     watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
     present: Present,
-    /// Refusals so far, and what tells those of this start from those of another: both are in their ids.
+    /// Refusals at the stop so far, and what tells those of this start from those of another: both are in their ids.
     denials: u64,
     birth_seed: u64,
     effects: Vec<Effect>,
@@ -86,7 +86,7 @@ impl Engine {
     /// tokens that were revoked. To be called once on each shard, before the first turn.
     pub fn begin_labs(&mut self, loaded: &Loaded, revoked: &[(Uuid, UnixMicros)], now: Now) {
         loaded.standings.iter().for_each(|standing| self.labs.standings.set(*standing));
-        revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now.wall));
+        revoked.iter().for_each(|(token, expires_at)| self.labs.revoked.add(*token, *expires_at, now));
         if self.labs.registry.is_some() {
             self.with_registry(|registry, out| registry.begin(loaded.clone(), now, out));
         }
@@ -129,5 +129,6 @@ impl Engine {
         counters.registry_viewers.set(levels.viewers);
         counters.registry_waiting.set(levels.waiting);
         counters.registry_writing.set(levels.writing);
+        counters.registry_turned_away.set(levels.turned_away);
     }
 }

@@ -40,7 +40,7 @@ impl Engine {
     pub(in crate::engine) fn revoked_hears(&mut self, (from, telling): (ShardId, u64), what: Revocation, now: Now) {
         match what {
             Revocation::Token { token, expires_at } => {
-                self.labs.revoked.add(token, expires_at, now.wall);
+                self.labs.revoked.add(token, expires_at, now);
                 self.end_watchers(token, now);
             }
             Revocation::User(standing) => {

@@ -2,7 +2,7 @@
 
 use super::super::{Connection, Engine, Letter, Phase};
 use crate::{
-    protocols::labs::{Effect, Event, Farewell, FromRegistry, ProxyId, TunnelWord, Wire, admission::Denial, connection::late},
+    protocols::labs::{Effect, Event, Farewell, FromRegistry, ProxyId, TunnelWord, Wire, connection::late},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
     websocket::{Said, frame},
 };
@@ -120,7 +120,7 @@ impl Engine {
     pub(in crate::engine) fn close_labs(&mut self, key: Key, now: Now) {
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at(key) else { return };
         if seat.held.is_some() {
-            return self.refuse_to_labs(key, Denial::Unavailable, now);
+            return self.refuse_at_stop(key, now);
         }
         self.send_close(key, crate::websocket::CloseReason::Restart);
         self.part(key, false, now);
@@ -160,7 +160,7 @@ impl Engine {
                 Effect::Registry(letter) => self.post_to_registry(letter),
                 Effect::Tunnel { to, proxy, word } => self.post(to.shard, Letter::Tunnel { to, from: conn, proxy, word }),
                 Effect::Accept => self.accept_held(key),
-                Effect::Refuse(denial) => self.refuse_to_labs(key, denial, now),
+                Effect::Refuse(denial) => self.refuse_held(key, denial, now),
                 Effect::Pause => self.set_paused(key, true),
                 Effect::Resume => self.set_paused(key, false),
                 Effect::End(farewell) => self.end_labs(key, farewell, now),

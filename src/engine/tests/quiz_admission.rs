@@ -110,8 +110,9 @@ fn nothing_that_was_read_is_shown_of_a_connection() {
         engine.received(conn, b"\r\n", now);
         let read = head.len() + 2;
         assert_eq!(shown(engine), format!("Admitting(Admitting {{ who: (QuizId(2), {attempt}), read: {read} bytes }})"));
-        let handoff = Handoff { conn, listener: QUIZ_LISTENER, head: head.into() };
-        let expected = format!("Handoff {{ conn: {conn:?}, listener: {QUIZ_LISTENER:?}, head_bytes: {} }}", read - 2);
+        let handoff = Handoff { conn, listener: QUIZ_LISTENER, head: head.into(), refused: None };
+        let expected =
+            format!("Handoff {{ conn: {conn:?}, listener: {QUIZ_LISTENER:?}, head_bytes: {}, refused: None }}", read - 2);
         assert_eq!(format!("{handoff:?}"), expected);
         world.run();
         refused(world, conn, 401, "Invalid session");

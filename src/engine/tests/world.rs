@@ -358,7 +358,11 @@ impl World {
             self.engines[shard].released(conn);
         }
         for handoff in out.handoffs {
-            self.heard.push((handoff.conn, format!("HTTP {}", handoff.head.len())));
+            let words = match handoff.refused {
+                Some(denial) => format!("{} {}", denial.status(), denial.code()),
+                None => format!("HTTP {}", handoff.head.len()),
+            };
+            self.heard.push((handoff.conn, words));
             self.engines[shard].released(handoff.conn);
         }
         for (to, letter) in std::mem::take(self.engines[shard].letters()) {

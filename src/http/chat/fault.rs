@@ -200,38 +200,28 @@ impl Refusal for Fault {
 mod tests {
     use super::*;
 
-    /// Code by code as the contract's tables have it, beside the table above.
+    /// Status by status, counted from the contract's tables.
     #[test]
     fn every_code_has_its_status() {
-        for (code, expected) in [
-            ("SESSION_NOT_FOUND", 404),
-            ("SESSION_ENDED", 409),
-            ("SESSION_SUSPENDED", 409),
-            ("SESSION_CREATE_FAILED", 500),
-            ("SESSION_UPDATE_FAILED", 500),
-            ("MESSAGE_EMPTY", 400),
-            ("MESSAGE_TOO_LONG", 400),
-            ("MESSAGE_INVALID", 400),
-            ("MESSAGE_SEND_FAILED", 500),
-            ("AGENT_NOT_FOUND", 404),
-            ("AGENT_UNAVAILABLE", 503),
-            ("AGENT_ERROR", 500),
-            ("AGENT_TIMEOUT", 504),
-            ("TOOL_NOT_FOUND", 404),
-            ("TOOL_EXEC_FAILED", 500),
-            ("TOOL_TIMEOUT", 504),
-            ("TOOL_APPROVAL_REQUIRED", 403),
-            ("TOOL_APPROVAL_DENIED", 403),
-            ("TOOL_APPROVAL_EXPIRED", 410),
-            ("APPROVAL_NOT_FOUND", 404),
-            ("APPROVAL_EXPIRED", 410),
-            ("APPROVAL_ALREADY_PROCESSED", 409),
-            ("APPROVAL_INVALID", 400),
+        let mut known = 0;
+        for (expected, codes) in [
+            (400, "MESSAGE_EMPTY MESSAGE_TOO_LONG MESSAGE_INVALID APPROVAL_INVALID"),
+            (403, "TOOL_APPROVAL_REQUIRED TOOL_APPROVAL_DENIED"),
+            (404, "SESSION_NOT_FOUND AGENT_NOT_FOUND TOOL_NOT_FOUND APPROVAL_NOT_FOUND"),
+            (409, "SESSION_ENDED SESSION_SUSPENDED APPROVAL_ALREADY_PROCESSED"),
+            (410, "TOOL_APPROVAL_EXPIRED APPROVAL_EXPIRED"),
+            (429, "RATE_LIMITED"),
+            (500, "SESSION_CREATE_FAILED SESSION_UPDATE_FAILED MESSAGE_SEND_FAILED AGENT_ERROR TOOL_EXEC_FAILED"),
+            (503, "AGENT_UNAVAILABLE"),
+            (504, "AGENT_TIMEOUT TOOL_TIMEOUT"),
         ] {
-            let answer = Fault::Code(code, "text").into_answer();
-            assert_eq!(answer.status().as_u16(), expected, "{code}");
+            for code in codes.split(' ') {
+                let (code, _) = *CODES.iter().find(|(own, _)| *own == code).unwrap();
+                assert_eq!(Fault::Code(code, "text").into_answer().status().as_u16(), expected, "{code}");
+                known += 1;
+            }
         }
-        assert_eq!(CODES.len(), 24);
+        assert_eq!(CODES.len(), known);
     }
 
     #[test]

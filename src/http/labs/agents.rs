@@ -1,4 +1,4 @@
-//! Agents: listed, counted, shown, drained.
+//! Agents: listed, counted, shown, drained, forgotten.
 
 use super::{
     Rooms,
@@ -8,7 +8,7 @@ use super::{
     fields::Fields,
     params,
     rooms::Registry,
-    shapes::{AgentDetails, AgentShape, DrainedShape, Statistics, Status, done, list},
+    shapes::{AgentDetails, AgentShape, DrainedShape, Statistics, Status, done, list, nothing},
 };
 use crate::{
     http::{answer::Answer, call::Call},
@@ -63,6 +63,17 @@ pub(super) async fn change<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let name = path(&call, "agent");
     match call.house.ask(Ask::Drain { agent: name.into(), draining }).await {
         Reply::Agent(view) => Ok(done(&DrainedShape::from(&*view))),
+        Reply::Refused(Refused::NoAgent) => Err(Fault::NoAgent(name.to_owned())),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// DELETE /agents/{agent}
+pub(super) async fn forget<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
+    admin(&call).await?;
+    let name = path(&call, "agent");
+    match call.house.ask(Ask::Forget { agent: name.into() }).await {
+        Reply::Agent(_) => Ok(nothing()),
         Reply::Refused(Refused::NoAgent) => Err(Fault::NoAgent(name.to_owned())),
         other => Err(unexpected(other)),
     }

@@ -18,7 +18,6 @@ use crate::{
         asks::{Ask, Refused, Reply},
         enrolment,
     },
-    realtime::StoreFault,
 };
 use http::{HeaderName, StatusCode};
 
@@ -33,8 +32,6 @@ pub(super) async fn register<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
             let status = if new { StatusCode::CREATED } else { StatusCode::OK };
             Ok(answer::json(status, &EnrolledShape::from(&*agent)))
         }
-        // As many are known as may ever be.
-        Reply::Refused(Refused::NoAgent) => Err(Fault::Store(StoreFault::Busy)),
         other => Err(unexpected(other)),
     }
 }

@@ -14,12 +14,14 @@ use crate::{
         table::Table,
     },
     protocols::labs::{
+        admission::Denial,
         asks::{AgentView, Ask, LimitKey, Reply, Window},
         model::{Agent, Place, Resources, Role, Session, SessionId, State, Template, User, UserId, Vnc},
         record::{Listed, Login, Page, SessionFilter},
     },
     realtime::{StoreFault, UnixMicros},
 };
+use http::Extensions;
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
@@ -343,6 +345,15 @@ pub(super) fn ask_whole(address: &str, house: &Rc<House>, request: &str) -> Said
     let table = Table::default().with_gate("", routes(), gate()).unwrap();
     let peer = Peer(address.parse::<IpAddr>().unwrap());
     fakes::ask_from(Some(peer), &table, house, request)
+}
+
+/// The same of one who is not given a socket.
+pub(super) fn ask_refused(denial: Denial, house: &Rc<House>, request: &str) -> Said {
+    let table = Table::default().with_gate("", routes(), gate()).unwrap();
+    let mut known = Extensions::new();
+    known.insert(Peer("192.0.2.1".parse().unwrap()));
+    known.insert(denial);
+    fakes::ask_known(known, &table, house, request)
 }
 
 pub(super) fn ask(house: &Rc<House>, request: &str) -> Said {

@@ -8,7 +8,7 @@ use crate::{
         answer::{self, Answer},
         fault::{self, Refusal, closing},
     },
-    protocols::labs::{asks::Refused, model::State},
+    protocols::labs::{admission::Denial, asks::Refused, model::State},
     realtime::StoreFault,
 };
 use http::{HeaderValue, StatusCode, header};
@@ -69,6 +69,8 @@ pub enum Fault {
     NoMethod,
     /// The path is a socket's, and the request asks for none.
     NoUpgrade,
+    /// The request asks for a socket, and does not get it.
+    NoSocket(Denial),
     /// The body has more than [`BODY_BYTES`](crate::http::limits::BODY_BYTES).
     TooLarge,
 }
@@ -176,6 +178,10 @@ impl Fault {
                 telling(405, "METHOD_NOT_ALLOWED", "Method not allowed", "The route has no such method; see the header Allow")
             }
             Fault::NoUpgrade => telling(426, "UPGRADE_REQUIRED", "Upgrade required", "This path is for WebSocket"),
+            Fault::NoSocket(denial) => {
+                let (error, message) = denial.texts();
+                Telling { field: denial.field(), ..telling(denial.status(), denial.code(), error, message) }
+            }
             Fault::TooLarge => telling(413, "PAYLOAD_TOO_LARGE", "Payload too large", "A body has at most 1 MiB"),
         }
     }
@@ -214,6 +220,10 @@ fn refusal(refused: Refused) -> Telling {
         Refused::Full => {
             telling(503, "AGENT_CAPACITY_EXCEEDED", "Agent capacity exceeded", "All agents that are online are full")
         }
+        Refused::AgentInUse => telling(409, "AGENT_IN_USE", "Agent in use", "The agent is connected, or has sessions"),
+        Refused::TooManyAgents => {
+            telling(503, "AGENT_LIMIT_REACHED", "Too many agents", "As many agents are known as may be; remove one that is gone")
+        }
         Refused::AgentOffline => telling(503, "AGENT_OFFLINE", "Agent offline", "The agent of the session is offline"),
         Refused::NoSuchMove(from) => Fault::Transition(from, "that state").telling(),
         Refused::Terminating => telling(409, "SESSION_TERMINATING", "Session is terminating", "The session is being terminated"),
@@ -226,7 +236,8 @@ fn refusal(refused: Refused) -> Telling {
 impl Refusal for Fault {
     /// The answer without its body, which the gate writes.
     fn into_answer(self) -> Answer {
-        let closes = self == Fault::TooLarge;
+        // What is behind a request for a socket is no other request.
+        let closes = matches!(self, Fault::TooLarge | Fault::NoSocket(_));
         let told = self.telling();
         let mut answer = answer::empty(told.status);
         if told.status == StatusCode::UNAUTHORIZED {

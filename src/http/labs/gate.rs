@@ -13,6 +13,7 @@ use crate::{
         rooms::Clock,
     },
     protocols::labs::{
+        admission::Denial,
         asks::{Ask, LimitKey, Reply, Window},
         dialect::iso,
         limits,
@@ -45,20 +46,27 @@ struct Asker {
     window: Window,
     token: Option<String>,
     peer: Option<Peer>,
+    /// Why it does not get the socket that it asks for.
+    refused: Option<Denial>,
 }
 
 impl Asker {
     fn of(parts: &Parts) -> Asker {
         let is = |end: &str| parts.method == Method::POST && parts.uri.path().ends_with(end);
+        let refused = parts.extensions.get().copied();
         let window = match () {
             () if is("/api/v1/auth/login") => Window::Login,
             () if is("/api/v1/sessions") => Window::Create,
-            () if is("/api/v1/agents/register") || is_heartbeat(parts) => Window::Agent,
+            () if is("/api/v1/agents/register") || is_heartbeat(parts) || (refused.is_some() && is_agents_socket(parts)) => {
+                Window::Agent
+            }
             () => Window::Other,
         };
         let by_address = matches!(window, Window::Login | Window::Agent);
-        let token = bearer(&parts.headers).ok().filter(|_| !by_address).map(str::to_owned);
-        Asker { window, token, peer: parts.extensions.get().copied() }
+        let by_header = bearer(&parts.headers).ok().map(str::to_owned);
+        // Pages of browsers can show their token for a socket nowhere else.
+        let token = by_header.or_else(|| refused.and_then(|_: Denial| token_of_query(parts)));
+        Asker { window, token: token.filter(|_| !by_address), peer: parts.extensions.get().copied(), refused }
     }
 
     /// The user of a good token, or else the address.
@@ -72,6 +80,15 @@ impl Asker {
 fn is_heartbeat(parts: &Parts) -> bool {
     let agent = parts.uri.path().strip_suffix("/heartbeat").and_then(|path| path.split_once("/api/v1/agents/"));
     parts.method == Method::POST && agent.is_some_and(|(_, name)| !name.contains('/'))
+}
+
+fn is_agents_socket(parts: &Parts) -> bool {
+    ["/agent/ws", "/api/v1/agents/connect"].into_iter().any(|path| parts.uri.path().ends_with(path))
+}
+
+fn token_of_query(parts: &Parts) -> Option<String> {
+    let mut query = form_urlencoded::parse(parts.uri.query()?.as_bytes());
+    query.find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
 }
 
 fn address(peer: Option<Peer>) -> LimitKey {
@@ -91,11 +108,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
 }
 
 async fn enter<S: Registry + Credentials + Clock + 'static>(house: Rc<S>, asker: Asker, id: HeaderValue) -> Entry {
-    let (key, window) = (asker.key(&*house), asker.window);
+    let (key, window, refused) = (asker.key(&*house), asker.window, asker.refused);
     let (count, fault) = match house.ask(Ask::Limit { key, window }).await {
         Reply::Limit { limit, remaining, reset } => {
             let seconds = (reset - house.now().seconds()).max(1);
-            (Some((limit, remaining.unwrap_or(0), reset)), remaining.is_none().then_some(Fault::TooMany(seconds)))
+            let fault = if remaining.is_some() { refused.map(Fault::NoSocket) } else { Some(Fault::TooMany(seconds)) };
+            (Some((limit, remaining.unwrap_or(0), reset)), fault)
         }
         // Who counts cannot: nobody is let through uncounted.
         Reply::Refused(_)

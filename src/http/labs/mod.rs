@@ -48,6 +48,7 @@ pub fn routes<S: Rooms>() -> Vec<Route<S>> {
         Route::public(get(), "/api/v1/agents/stats", agents::stats),
         Route::public(get(), "/api/v1/agents/{agent}", agents::one),
         Route::public(Method::PATCH, "/api/v1/agents/{agent}", agents::change),
+        Route::public(delete(), "/api/v1/agents/{agent}", agents::forget),
         Route::public(post(), "/api/v1/agents/register", enrolment::register),
         Route::public(post(), "/api/v1/agents/{agent}/heartbeat", enrolment::heartbeat),
         Route::public(post(), "/api/v1/sessions", sessions::make),

@@ -73,7 +73,7 @@ impl Denial {
     }
 
     /// `error` and `message` of the body.
-    fn texts(self) -> (&'static str, Cow<'static, str>) {
+    pub fn texts(self) -> (&'static str, Cow<'static, str>) {
         match self {
             Denial::NoToken => ("Authentication required", "The query needs 'token'".into()),
             Denial::BadToken => ("Authentication failed", "The token is not valid".into()),
@@ -88,6 +88,21 @@ impl Denial {
             Denial::View(ViewRefused::NotRunning) => ("Session not running", "The session has no screen now".into()),
             Denial::View(ViewRefused::AgentOffline) => ("Agent offline", "The session's agent is not connected".into()),
             Denial::Unavailable => ("Service unavailable", "The request was not answered in time".into()),
+        }
+    }
+
+    /// The parameter of the query that is to blame.
+    pub fn field(self) -> Option<&'static str> {
+        match self {
+            Denial::Missing(field) | Denial::Invalid(field) => Some(field),
+            Denial::NoToken
+            | Denial::BadToken
+            | Denial::OldToken
+            | Denial::NoKey
+            | Denial::BadKey
+            | Denial::NoAgent
+            | Denial::View(_)
+            | Denial::Unavailable => None,
         }
     }
 
@@ -108,17 +123,7 @@ impl Denial {
             field: Option<&'static str>,
         }
         let (error, message) = self.texts();
-        let field = match self {
-            Denial::Missing(field) | Denial::Invalid(field) => Some(field),
-            Denial::NoToken
-            | Denial::BadToken
-            | Denial::OldToken
-            | Denial::NoKey
-            | Denial::BadKey
-            | Denial::NoAgent
-            | Denial::View(_)
-            | Denial::Unavailable => None,
-        };
+        let field = self.field();
         let (details, timestamp) = (Details { field }, iso(now));
         let body = Body { error, message: &message, code: self.code(), details, timestamp, request_id };
         // Texts alone, which serde_json never refuses.

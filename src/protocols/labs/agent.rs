@@ -171,6 +171,10 @@ impl Agent {
                 self.turn_away(Farewell::Unknown, Denial::NoAgent, out);
                 self.state = State::Over { was_told: false };
             }
+            (FromRegistry::Full, State::Registering) => {
+                self.turn_away(Farewell::Full, Denial::Unavailable, out);
+                self.state = State::Over { was_told: false };
+            }
             (FromRegistry::Unkept, State::Registering) => {
                 self.turn_away(Farewell::Unanswered, Denial::Unavailable, out);
                 self.state = State::Over { was_told: false };
@@ -181,7 +185,8 @@ impl Agent {
                 self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
-            (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Unkept | FromRegistry::Displaced, _) => {}
+            (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Full, _) => {}
+            (FromRegistry::Unkept | FromRegistry::Displaced, _) => {}
             // A viewer's or a follower's.
             (FromRegistry::View { .. } | FromRegistry::Refused(_) | FromRegistry::ViewOver(_), _) => {}
             (FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver, _) => {}

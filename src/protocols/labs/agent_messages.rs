@@ -242,7 +242,7 @@ fn register(said: &Fields<'_>, speaker: Speaker<'_>) -> Result<Heard, Fault> {
         platform: platform.into(),
         region: region.into(),
         capacity: capacity(said)?,
-        metadata: optional(said.metadata, "metadata", object)?.unwrap_or_else(|| "{}".into()),
+        metadata: optional(said.metadata, "metadata", object)?.unwrap_or_else(|| "{}".into()).into(),
     })))
 }
 

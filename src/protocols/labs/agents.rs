@@ -13,14 +13,24 @@ use super::{
 use crate::realtime::{ConnId, ShardId, StoreFault};
 use std::{mem, sync::Arc};
 
+/// Why there is no place for an agent.
+enum NoHost {
+    /// It would have to be known.
+    Unknown,
+    /// As many are known as may be.
+    Full,
+}
+
 /// Changes of one agent that wait for the one that is on its way to disk.
 const QUEUED_AT_MOST: usize = 16;
 
 impl Registry {
     /// An agent registers on a connection.
     pub(super) fn register(&mut self, conn: ConnId, hello: Box<Hello>, t: &mut Turn<'_>) {
-        let Some(place) = self.host_for(&hello, t) else {
-            return t.out.push(Outcome::Tell(conn, FromRegistry::Unknown));
+        let place = match self.host_for(&hello, t) {
+            Ok(place) => place,
+            Err(NoHost::Unknown) => return t.out.push(Outcome::Tell(conn, FromRegistry::Unknown)),
+            Err(NoHost::Full) => return t.out.push(Outcome::Tell(conn, FromRegistry::Full)),
         };
         let host = &mut self.hosts[place as usize];
         if let Some(older) = host.withdraw(|_| true).filter(|older| *older != conn) {
@@ -40,6 +50,7 @@ impl Registry {
             return;
         }
         host.link = None;
+        host.kept_until = t.now.moment + self.desk.settings.forget_agents_after;
         host.row.updated_at = t.now.wall;
         let silence = host.silence.take();
         if !host.queue.contains(&Job::Left) {
@@ -47,6 +58,7 @@ impl Registry {
         }
         self.desk.cancel(silence);
         self.end_views(place, t);
+        self.watch_absence(place, t);
         self.change_host(place, t);
     }
 
@@ -71,8 +83,9 @@ impl Registry {
     pub(super) fn enrol(&mut self, (asker, number): (ShardId, u64), hello: Box<Hello>, t: &mut Turn<'_>) {
         let Some(asking) = self.desk.receive(asker, number, t) else { return };
         match self.host_for(&hello, t) {
-            Some(place) => self.change_host_by(place, asking, Job::Enrol { asking, hello }, t),
-            None => self.desk.refuse(asking, Refused::NoAgent, t),
+            Ok(place) => self.change_host_by(place, asking, Job::Enrol { asking, hello }, t),
+            Err(NoHost::Unknown) => self.desk.refuse(asking, Refused::NoAgent, t),
+            Err(NoHost::Full) => self.desk.refuse(asking, Refused::TooManyAgents, t),
         }
     }
 
@@ -127,6 +140,7 @@ impl Registry {
         let Some((row, job)) = host.writing.take() else { return };
         let fault = match result {
             Ok(Kept::Done) => None,
+            Ok(Kept::Missing) if matches!(job, Job::Forget { .. }) => None,
             Ok(Kept::Missing | Kept::Taken) => Some(StoreFault::Failed),
             Err(fault) => Some(fault),
         };
@@ -136,15 +150,10 @@ impl Registry {
                 host.apply(*row, &job);
                 self.host_changed(place, job, new, t);
             }
-            Some(fault) => self.host_unchanged(job, fault, t),
+            Some(fault) => self.host_unchanged(place, job, fault, t),
         }
         self.change_host(place, t);
-        let Some(host) = self.hosts.get(place as usize) else { return };
-        if !host.known && host.writing.is_none() {
-            let name = Arc::clone(&host.row.name);
-            self.by_name.remove(&name);
-            self.hosts.remove(place as usize);
-        }
+        self.drop_unknown(place);
     }
 
     /// An agent as REST shows it.
@@ -162,26 +171,30 @@ impl Registry {
         self.desk.settings.heartbeat_interval * self.desk.settings.heartbeats_missed.max(1)
     }
 
-    fn known_host(&self, name: &AgentName) -> Option<u32> {
+    pub(super) fn known_host(&self, name: &AgentName) -> Option<u32> {
         self.by_name.get(name).copied().filter(|place| self.hosts[*place as usize].known)
     }
 
-    /// The agent that says this of itself, known or new; none: it would have to be known, or there are too many.
-    fn host_for(&mut self, hello: &Hello, t: &Turn<'_>) -> Option<u32> {
-        if let Some(&place) = self.by_name.get(&hello.name) {
-            return (self.hosts[place as usize].known || !hello.platform.is_empty()).then_some(place);
+    /// The agent that says this of itself, known or new.
+    fn host_for(&mut self, hello: &Hello, t: &Turn<'_>) -> Result<u32, NoHost> {
+        let has_enrolled = hello.platform.is_empty();
+        match self.by_name.get(&hello.name) {
+            Some(&place) if self.hosts[place as usize].known || !has_enrolled => return Ok(place),
+            None if !has_enrolled => {}
+            Some(_) | None => return Err(NoHost::Unknown),
         }
-        if hello.platform.is_empty() || self.hosts.len() >= self.desk.settings.max_agents {
-            return None;
+        if self.hosts.len() >= self.desk.settings.max_agents {
+            self.turned_away += 1;
+            return Err(NoHost::Full);
         }
         let row = first_row(self.ids.next(), Arc::clone(&hello.name), t.now.wall);
         let place = self.hosts.insert(Host::new(row, false)) as u32;
         self.by_name.insert(Arc::clone(&hello.name), place);
-        Some(place)
+        Ok(place)
     }
 
     /// Changes an agent because somebody asks it.
-    fn change_host_by(&mut self, place: u32, asking: Asking, job: Job, t: &mut Turn<'_>) {
+    pub(super) fn change_host_by(&mut self, place: u32, asking: Asking, job: Job, t: &mut Turn<'_>) {
         let queue = &mut self.hosts[place as usize].queue;
         if queue.len() >= QUEUED_AT_MOST {
             return self.desk.refuse(asking, Refused::Store(StoreFault::Busy), t);
@@ -191,14 +204,23 @@ impl Registry {
     }
 
     /// Makes the changes that wait, until one has to be written.
-    fn change_host(&mut self, place: u32, t: &mut Turn<'_>) {
+    pub(super) fn change_host(&mut self, place: u32, t: &mut Turn<'_>) {
         while let Some(host) = self.hosts.get_mut(place as usize)
             && host.writing.is_none()
             && let Some(job) = host.queue.pop_front()
         {
             let changed = match &job {
                 Job::Register { conn: None, .. } => continue,
-                Job::Enrol { asking, .. } | Job::Drain { asking, .. } if !self.desk.is_waiting(*asking) => continue,
+                Job::Enrol { asking, .. } | Job::Drain { asking, .. } | Job::Forget { asking: Some(asking) }
+                    if !self.desk.is_waiting(*asking) =>
+                {
+                    continue;
+                }
+                Job::Forget { asking } => {
+                    let asking = *asking;
+                    self.begin_forgetting(place, asking, t);
+                    continue;
+                }
                 Job::Register { hello, .. } | Job::Enrol { hello, .. } => host.told(hello, t.now.wall),
                 Job::Drain { draining, .. } => (host.row.draining != *draining).then(|| {
                     let mut row = Box::new(host.row.clone());
@@ -223,6 +245,7 @@ impl Registry {
         match job {
             Job::Register { conn: Some(conn), hello } => self.seat(place, conn, &hello, t),
             Job::Enrol { asking, .. } => {
+                self.stayed(place, t);
                 let agent = Box::new(self.view(place));
                 self.desk.reply(asking, Reply::Enrolled { new, agent }, t);
             }
@@ -230,14 +253,17 @@ impl Registry {
                 let agent = Box::new(self.view(place));
                 self.desk.reply(asking, Reply::Agent(agent), t);
             }
-            Job::Register { conn: None, .. } | Job::Left => {}
+            Job::Forget { asking } => self.forgotten(place, asking, t),
+            Job::Register { conn: None, .. } => self.stayed(place, t),
+            Job::Left => {}
         }
     }
 
-    fn host_unchanged(&mut self, job: Job, fault: StoreFault, t: &mut Turn<'_>) {
+    fn host_unchanged(&mut self, place: u32, job: Job, fault: StoreFault, t: &mut Turn<'_>) {
         match job {
             Job::Register { conn: Some(conn), .. } => t.out.push(Outcome::Tell(conn, FromRegistry::Unkept)),
             Job::Enrol { asking, .. } | Job::Drain { asking, .. } => self.desk.refuse(asking, Refused::Store(fault), t),
+            Job::Forget { asking } => self.not_forgotten(place, asking, fault, t),
             Job::Register { conn: None, .. } | Job::Left => {}
         }
     }
@@ -250,7 +276,9 @@ impl Registry {
         host.row.updated_at = t.now.wall;
         host.row.last_heartbeat = Some(t.now.wall);
         host.heard = t.now.moment;
+        let absence = host.absence.take();
         let ack = dialect::register_ack(host.dialect, &host.row.name, self.desk.settings.heartbeat_interval);
+        self.desk.cancel(absence);
         if let Some(older) = older.filter(|older| older.conn != conn) {
             t.out.push(Outcome::Tell(older.conn, FromRegistry::Displaced));
             self.end_views(place, t);
@@ -264,6 +292,7 @@ impl Registry {
     fn heard(&mut self, place: u32, t: &mut Turn<'_>) {
         let host = &mut self.hosts[place as usize];
         host.heard = t.now.moment;
+        host.kept_until = t.now.moment + self.desk.settings.forget_agents_after;
         host.row.last_heartbeat = Some(t.now.wall);
         if let Some(link) = &mut host.link
             && mem::take(&mut link.silent)

@@ -65,6 +65,11 @@ pub enum Ask {
         /// True: no.
         draining: bool,
     },
+    /// An agent is to be forgotten.
+    Forget {
+        /// Which.
+        agent: AgentName,
+    },
 }
 
 /// Who asks.
@@ -160,7 +165,7 @@ pub enum Reply {
     Logs(Vec<String>),
     /// To [`Ask::Agents`].
     Agents(Vec<AgentView>),
-    /// To [`Ask::Drain`] and [`Ask::Pulse`].
+    /// To [`Ask::Drain`] and [`Ask::Pulse`]; to [`Ask::Forget`] as it was last.
     Agent(Box<AgentView>),
     /// To [`Ask::Enrol`].
     Enrolled {
@@ -198,6 +203,10 @@ pub enum Refused {
     NotYours,
     /// AGENT_NOT_FOUND.
     NoAgent,
+    /// AGENT_IN_USE: it is connected, has sessions, or owes the end of one.
+    AgentInUse,
+    /// AGENT_LIMIT_REACHED: as many agents are known as may be.
+    TooManyAgents,
     /// NO_AGENTS_AVAILABLE: none is online for the platform, or all that are drain.
     NoAgents,
     /// AGENT_CAPACITY_EXCEEDED: all that are online are full.

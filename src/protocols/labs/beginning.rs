@@ -15,10 +15,12 @@ use std::{sync::Arc, time::Duration};
 
 impl Registry {
     pub(super) fn load(&mut self, loaded: Loaded, t: &mut Turn<'_>) {
+        let mut absences = Vec::new();
         for row in loaded.agents {
-            let name = Arc::clone(&row.name);
+            let (name, heard) = (Arc::clone(&row.name), row.last_heartbeat.unwrap_or(row.updated_at));
             let place = self.hosts.insert(Host::new(row, true)) as u32;
             self.by_name.insert(name, place);
+            absences.push((place, since(heard, t)));
         }
         let ids: Vec<_> = loaded.sessions.iter().map(|session| session.id).collect();
         for row in loaded.sessions {
@@ -34,6 +36,9 @@ impl Registry {
         }
         for id in ids {
             self.resume(id, t);
+        }
+        for (place, absent) in absences {
+            self.keep_on(place, absent, t);
         }
     }
 
@@ -97,5 +102,10 @@ impl Registry {
 
 /// A moment of the wall clock on the other clock; no earlier than its beginning.
 fn earlier(at: UnixMicros, t: &Turn<'_>) -> Moment {
-    t.now.moment - Duration::from_micros(u64::try_from(t.now.wall.0.saturating_sub(at.0)).unwrap_or(0))
+    t.now.moment - since(at, t)
+}
+
+/// How long ago that was, by the wall clock.
+fn since(at: UnixMicros, t: &Turn<'_>) -> Duration {
+    Duration::from_micros(u64::try_from(t.now.wall.0.saturating_sub(at.0)).unwrap_or(0))
 }

@@ -103,7 +103,7 @@ impl Registry {
 
     /// Sends an owed stop, if its agent is online.
     pub(super) fn send_errand(&self, id: SessionId, t: &mut Turn<'_>) {
-        let Some(errand) = self.errands.get(&id) else { return };
+        let Some(errand) = self.errands.get(&id).filter(|errand| errand.ended.is_none()) else { return };
         let host = &self.hosts[errand.host as usize];
         let Some(conn) = host.online() else { return };
         t.out.push(Outcome::Deliver(conn, dialect::command(host.dialect, &errand.command, t.now.wall)));
@@ -130,7 +130,9 @@ impl Registry {
     /// The store answered to the end of an errand. Until it is on disk there is no other for the session.
     pub(super) fn errand_kept(&mut self, id: SessionId, is_kept: bool, t: &mut Turn<'_>) {
         if is_kept {
-            self.errands.remove(&id);
+            let Some(Errand { host, .. }) = self.errands.remove(&id) else { return };
+            self.hosts[host as usize].errands.remove(&id);
+            self.watch_absence(host, t);
         } else if let Some(errand) = self.errands.get_mut(&id) {
             errand.timer = Some(self.desk.after(RETRY, Timer::Errand(id), t));
         }
@@ -141,7 +143,6 @@ impl Registry {
         errand.ended = Some(progress);
         let timer = errand.timer.take();
         self.commands.remove(&dialect::command_number(errand.command.id));
-        self.hosts[errand.host as usize].errands.remove(&id);
         let change = Change { command: Some(Command { progress, ..errand.command.clone() }), ..Change::default() };
         self.desk.cancel(timer);
         self.desk.keep(Whose::Errand(id), Record::Change(Box::new(change)), t);

@@ -89,6 +89,8 @@ pub enum Farewell {
     BadRegister,
     /// The registry does not take the agent.
     Unknown,
+    /// The registry has no room for the agent.
+    Full,
     /// The registry does not answer.
     Unanswered,
     /// Another connection took over.
@@ -123,7 +125,7 @@ impl Farewell {
             | Farewell::Revoked
             | Farewell::Nonsense => 1008,
             Farewell::AgentGone | Farewell::Broken => 1011,
-            Farewell::TooMuch | Farewell::Unanswered => 1013,
+            Farewell::TooMuch | Farewell::Unanswered | Farewell::Full => 1013,
         }
     }
 
@@ -136,6 +138,7 @@ impl Farewell {
             Farewell::NotRegistered => "register first, and in time",
             Farewell::BadRegister => "register does not fit the query, or is malformed",
             Farewell::Unknown => "this agent may not register",
+            Farewell::Full => "as many agents are known as may be",
             Farewell::Unanswered => "the server is busy",
             Farewell::Displaced => "a newer connection took over",
             Farewell::Revoked => "the token was revoked",
@@ -158,6 +161,7 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
         }
         FromRegistry::Registered
         | FromRegistry::Unknown
+        | FromRegistry::Full
         | FromRegistry::Unkept
         | FromRegistry::Displaced
         | FromRegistry::Refused(_)

@@ -48,6 +48,8 @@ pub(super) enum Timer {
     Asking(Asking),
     /// An agent has not been heard of for too long.
     Silence(u32),
+    /// An agent has stayed away for so long that it may be forgotten.
+    Absence(u32),
     /// Somebody follows a session's log.
     Follow(SessionId),
     /// A session's command has had no result for too long.

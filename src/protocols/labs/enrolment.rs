@@ -23,7 +23,7 @@ pub fn enrolment(body: &[u8]) -> Result<Hello, Fault> {
         platform: platform.into(),
         region: region.unwrap_or_default().into(),
         capacity: capacity(&said)?,
-        metadata: messages::optional(said.metadata, "metadata", messages::object)?.unwrap_or_else(|| "{}".into()),
+        metadata: messages::optional(said.metadata, "metadata", messages::object)?.unwrap_or_else(|| "{}".into()).into(),
     })
 }
 

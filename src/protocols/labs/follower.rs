@@ -123,6 +123,7 @@ impl Follower {
             | FromRegistry::ViewOver(_)
             | FromRegistry::Registered
             | FromRegistry::Unknown
+            | FromRegistry::Full
             | FromRegistry::Unkept
             | FromRegistry::Displaced
             | FromRegistry::Proxy { .. } => {}

@@ -14,6 +14,8 @@ pub const CPU: &str = "Expected a quantity such as 1000m or 2";
 pub const TAGS: &str = "Expected at most 32 texts of 1 to 64 characters without commas";
 /// What is expected of an address.
 pub const EMAIL: &str = "Expected an address such as name@example.com";
+/// What is expected of the address of a picture.
+pub const PICTURE: &str = "Expected at most 2000 characters without spaces: an http or https address, or one without a scheme";
 /// What is expected of a password.
 pub const PASSWORD: &str = "Expected 8 to 200 characters";
 
@@ -57,6 +59,15 @@ pub fn is_email(text: &str) -> bool {
     plain && text.len() <= 254 && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
 }
 
+/// Where a page may take a picture from: nothing that a browser would run. An address without a scheme is of the page's own.
+pub fn is_picture(url: &str) -> bool {
+    let is_plain = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    // A scheme ends at the first colon, unless the path, the query or the fragment has begun (RFC 3986, 4.2).
+    let scheme = url.split(['/', '?', '#']).next().and_then(|start| start.split_once(':')).map(|(scheme, _)| scheme);
+    let is_known = scheme.is_none_or(|scheme| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    has_chars(url, 0, 2000) && url.chars().all(is_plain) && is_known
+}
+
 /// Long enough, and no longer than anyone types.
 pub fn is_password(text: &str) -> bool {
     has_chars(text, 8, 200)
@@ -81,7 +92,7 @@ pub fn template_flaw(template: &Template) -> Option<(&'static str, &'static str)
         ("display_name", has_chars(&template.display_name, 0, 200), TEXT),
         ("category", has_chars(&template.category, 0, 100), TEXT),
         ("description", has_chars(&template.description, 0, 4000), TEXT),
-        ("icon_url", template.icon_url.as_ref().is_none_or(|url| has_chars(url, 0, 2000)), TEXT),
+        ("icon_url", template.icon_url.as_deref().is_none_or(is_picture), PICTURE),
         ("default_resources.memory", is_memory(&resources.memory), MEMORY),
         ("default_resources.cpu", is_cpu(&resources.cpu), CPU),
         ("default_resources.storage", resources.storage.as_deref().is_none_or(is_memory), MEMORY),
@@ -125,6 +136,37 @@ mod tests {
         holds(is_email, &["a@b", "john.doe@example.com"], &["", "a", "@b", "a@", "a b@c", "a@b\n"]);
         holds(is_password, &["password", "pässwört"], &["", "passwor", "ööööööö", &"x".repeat(201)]);
         holds(is_idle, &["30m", "1h30m", "90s"], &["", "30", "soon"]);
+    }
+
+    #[test]
+    fn a_picture_is_nothing_that_runs() {
+        let most = "x".repeat(2000);
+        let good = [
+            "https://cdn.example/a.svg",
+            "HTTP://x:80/y?z:1#q",
+            "/icons/a.png",
+            "//cdn.example/a",
+            "icons/a:b.png",
+            "?a:b",
+            "a.png",
+            "",
+            &most,
+        ];
+        let bad = [
+            "javascript:alert(1)",
+            "JavaScript:x",
+            "data:image/svg+xml,x",
+            "java\tscript:x",
+            " https://x",
+            "ftp://x",
+            ":x",
+            "file:///x",
+            "https ://x",
+            "a\u{1}b",
+            "vbscript:x",
+            &"x".repeat(2001),
+        ];
+        holds(is_picture, &good, &bad);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) enum Job {
     Drain { asking: Asking, draining: bool },
     /// It left: when it was heard of is written down.
     Left,
+    /// It is to be forgotten; none: nobody asks for it, it has stayed away for too long.
+    Forget { asking: Option<Asking> },
 }
 
 /// See the file.
@@ -44,6 +46,9 @@ pub(super) struct Host {
     pub(super) link: Option<Link>,
     pub(super) heard: Moment,
     pub(super) silence: Option<TimerId>,
+    /// Until when it is remembered though it is not connected.
+    pub(super) kept_until: Moment,
+    pub(super) absence: Option<TimerId>,
     /// Places that are taken or promised.
     pub(super) places: u32,
     /// Sessions that are not over and are its own.
@@ -65,6 +70,8 @@ impl Host {
             link: None,
             heard: Moment::default(),
             silence: None,
+            kept_until: Moment::default(),
+            absence: None,
             places: 0,
             sessions: BTreeSet::new(),
             errands: BTreeSet::new(),
@@ -119,8 +126,13 @@ impl Host {
                 self.row = Agent { last_heartbeat: heartbeat, ..row };
             }
             Job::Drain { .. } => (self.row.draining, self.row.updated_at) = (row.draining, row.updated_at),
-            Job::Left => {}
+            Job::Left | Job::Forget { .. } => {}
         }
+    }
+
+    /// Whether it is connected, or something that is not over is its own.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.link.is_some() || !self.sessions.is_empty() || !self.errands.is_empty()
     }
 
     /// Forgets that a connection wanted to register, and says which.
@@ -128,7 +140,7 @@ impl Host {
         let jobs = self.writing.iter_mut().map(|(_, job)| job).chain(&mut self.queue);
         let conns = jobs.filter_map(|job| match job {
             Job::Register { conn, .. } => Some(conn),
-            Job::Enrol { .. } | Job::Drain { .. } | Job::Left => None,
+            Job::Enrol { .. } | Job::Drain { .. } | Job::Left | Job::Forget { .. } => None,
         });
         let mut conns = conns.filter(|conn| conn.is_some_and(&unwanted));
         conns.next().and_then(Option::take)

@@ -11,9 +11,9 @@ use std::sync::Arc;
 /// To the registry.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ToRegistry {
-    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`], [`FromRegistry::Unknown`] or
-    /// [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an agent says before the
-    /// answer is not heard.
+    /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`], [`FromRegistry::Unknown`],
+    /// [`FromRegistry::Full`] or [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an
+    /// agent says before the answer is not heard.
     Register {
         /// Its connection.
         conn: ConnId,
@@ -115,7 +115,7 @@ pub struct Hello {
     /// What it can hold.
     pub capacity: Capacity,
     /// A JSON object.
-    pub metadata: Box<str>,
+    pub metadata: Arc<str>,
 }
 
 /// What an agent can hold, as far as it said.
@@ -178,8 +178,10 @@ pub enum AgentWord {
 pub enum FromRegistry {
     /// The agent is known. Its `register_ack` and its commands follow as whole frames, delivered by themselves.
     Registered,
-    /// The agent may not register (it is not approved, or the key is another's).
+    /// Nobody enrolled the agent.
     Unknown,
+    /// As many agents are known as may be, and it is not one of them: it is to come again.
+    Full,
     /// The agent's registration could not be written: it is to come again.
     Unkept,
     /// Another connection of the same agent took over: close.

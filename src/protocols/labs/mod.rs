@@ -6,6 +6,7 @@
 //! Contract: REST under `/api/v1`, the agents' socket, the viewers' socket.
 
 pub mod admission;
+mod absence;
 mod afloat;
 pub mod agent;
 pub mod agent_messages;

@@ -265,8 +265,8 @@ pub struct Agent {
     pub max_cpu: Option<f64>,
     /// GiB.
     pub max_memory: Option<f64>,
-    /// A JSON object, its own words.
-    pub metadata: Box<str>,
+    /// A JSON object, its own words. Shared: whoever looks at agents gets all of them.
+    pub metadata: Arc<str>,
     /// Made.
     pub created_at: UnixMicros,
     /// Changed.

@@ -13,6 +13,11 @@ use uuid::Uuid;
 pub enum Record {
     /// What the registry changed, all of it or nothing. Each row is whole: it is new or takes the place of the one with its id.
     Change(Box<Change>),
+    /// An agent less.
+    NoAgent {
+        /// Its own id.
+        agent: Uuid,
+    },
     /// Viewers did something.
     Activity {
         /// Where.

@@ -1,8 +1,8 @@
 //! The registry of labs: the one writer of agents, sessions and commands. Letters in, outcomes out, and the times that it keeps.
 //!
-//! What it does is told by the files beside this one: `agents` that come, speak and go; `sessions` and what is asked of them; `results`,
-//! what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`; `logs` and their
-//! `followers`; the `beginning`.
+//! What it does is told by the files beside this one: `agents` that come, speak and go, and their `absence`; `sessions` and what is asked
+//! of them; `results`, what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`;
+//! `logs` and their `followers`; the `beginning`.
 
 use super::{
     asks::{Ask, Refused, Reply},
@@ -72,6 +72,8 @@ pub struct Levels {
     pub writing: usize,
     /// Timers that run.
     pub timers: usize,
+    /// Agents that were turned away so far, since as many are known as may be.
+    pub turned_away: usize,
 }
 
 /// See the file.
@@ -101,6 +103,8 @@ pub struct Registry {
     pub(super) asked_for_lines: u64,
     /// Tunnels so far.
     pub(super) proxies: u32,
+    /// Agents for whom there was no room so far.
+    pub(super) turned_away: usize,
     fired: Vec<(Moment, Timer)>,
 }
 
@@ -124,6 +128,7 @@ impl Registry {
             questions: HashMap::with_hasher(hasher()),
             asked_for_lines: 0,
             proxies: 0,
+            turned_away: 0,
             fired: Vec::new(),
             desk,
         }
@@ -191,6 +196,7 @@ impl Registry {
             waiting: self.desk.waiting(),
             writing: self.desk.writing(),
             timers: self.desk.wheel.len(),
+            turned_away: self.turned_away,
         }
     }
 
@@ -212,6 +218,7 @@ impl Registry {
             Ask::Enrol(hello) => self.enrol(asker, hello, t),
             Ask::Pulse { agent, capacity } => self.pulse(asker, &agent, capacity, t),
             Ask::Drain { agent, draining } => self.drain(asker, &agent, draining, t),
+            Ask::Forget { agent } => self.forget_agent(asker, &agent, t),
             // These are answered elsewhere; whoever brings them here has no answer from the store.
             Ask::Keep(_) | Ask::Limit { .. } => reply(asker, Reply::Refused(Refused::Store(StoreFault::Failed)), t),
         }
@@ -224,6 +231,7 @@ impl Registry {
                 self.desk.give_up(asking, t);
             }
             Timer::Silence(place) => self.silence(place, t),
+            Timer::Absence(place) => self.absence(place, t),
             Timer::Follow(id) => self.follow_on(id, t),
             Timer::Overdue(id) => self.overdue(id, t),
             Timer::StopAgain(id) => self.stop_again(id, t),

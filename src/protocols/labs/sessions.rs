@@ -311,6 +311,7 @@ impl Registry {
         if let Some(host) = desktop.host.and_then(|host| self.hosts.get_mut(host as usize)) {
             host.sessions.remove(&id);
         }
+        desktop.host.into_iter().for_each(|host| self.watch_absence(host, t));
         let timers = desktop.timers;
         for timer in [timers.idle, timers.overdue, timers.stop_again, timers.retry] {
             self.desk.cancel(timer);

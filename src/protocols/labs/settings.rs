@@ -35,8 +35,10 @@ pub struct Settings {
     pub namespace: String,
     /// How long a request waits for its row.
     pub keep_timeout: Duration,
-    /// Agents that may ever be known.
+    /// Agents that may be known at a time.
     pub max_agents: usize,
+    /// An agent that is not connected, has no sessions and was not heard of for so long is forgotten.
+    pub forget_agents_after: Duration,
     /// Logins that an address may try in a minute.
     pub logins_a_minute: u32,
     /// Sessions that a user may create in a minute.
@@ -66,6 +68,7 @@ impl Default for Settings {
             namespace: "streamspace".to_owned(),
             keep_timeout: Duration::from_secs(5),
             max_agents: 10_000,
+            forget_agents_after: Duration::from_secs(7 * 24 * 3600),
             logins_a_minute: 5,
             creations_a_minute: 10,
             // A thousand agents behind one address, each with a heartbeat in 10 s.

@@ -276,7 +276,8 @@ impl Tunnels {
     fn keep(&mut self, tunnel: Tunnel, chunk: Chunk, line: &mut Line<'_>) {
         let Tunnel::Session(session) = tunnel else { return };
         let most = line.settings.early_bytes.min(line.settings.tunnel_window);
-        if !self.early.keep(session, chunk, most) {
+        // Nobody watches, and nobody has asked for these: one agent has no more of them here than of one viewer's.
+        if !self.early.keep(session, chunk, (most, line.settings.tunnel_window)) {
             line.out.push(Effect::Send(agent_messages::close(line.dialect, (ProxyId(0), session), line.wall)));
         }
     }

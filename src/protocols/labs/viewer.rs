@@ -171,7 +171,8 @@ impl Viewer {
                 (State::Watching(..) | State::Ending(..) | State::Over, why) => self.end(farewell(why), out),
             },
             // An agent's or a follower's.
-            FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Unkept | FromRegistry::Displaced => {}
+            FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Full => {}
+            FromRegistry::Unkept | FromRegistry::Displaced => {}
             FromRegistry::Proxy { .. } | FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver => {}
         }
     }

@@ -30,6 +30,7 @@ impl Labs {
     pub(super) fn keep(&mut self, record: Record) -> Result<Kept, StoreFault> {
         match record {
             Record::Change(change) => self.change(*change),
+            Record::NoAgent { agent } => Ok(self.agents.remove(&agent).map_or(Kept::Missing, |_| Kept::Done)),
             Record::Activity { session, at } => {
                 let Some(session) = self.sessions.get_mut(&session) else { return Ok(Kept::Missing) };
                 session.last_activity = session.last_activity.max(Some(at));

@@ -259,6 +259,7 @@ fn a_change_is_whole_or_nothing<S: Subject>() {
         standings: Vec::new(),
     };
     assert_eq!(it.store().labs(), Ok(expected.clone()));
+    assert_eq!(keep(&it, [Record::NoAgent { agent: id(51) }]), [MISSING]);
     let namesake = Session { name: ran.name.clone(), ..session(2) };
     let refused = [
         Change { agent: Some(agent(50, "other")), session: Some(namesake), command: None },
@@ -475,11 +476,12 @@ fn both_stores_keep_the_same() {
             ..session(number)
         };
         let (agent_number, command_number, session_number) = (u128::from(draw(5)), u128::from(draw(40)), u128::from(draw(20)));
-        let record = match draw(12) {
+        let record = match draw(13) {
             0 => new_user(number, &format!("user-{}", draw(20))),
             1 => kept_template(template(number, &format!("template-{}", draw(20))), draw(2) == 0),
             2 => Record::NoTemplate { name: format!("template-{}", draw(20)) },
             3 => Record::Activity { session: id(number), at: at(step) },
+            4 => Record::NoAgent { agent: id(agent_number) },
             _ => Record::Change(Box::new(Change {
                 agent: (draw(3) == 0).then(|| agent(agent_number, &format!("agent-{}", draw(5)))),
                 session: (draw(3) > 0).then_some(some),

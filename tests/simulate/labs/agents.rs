@@ -40,6 +40,7 @@ pub(crate) struct Order {
     kind: String,
     session: SessionId,
     request: u64,
+    tail: usize,
 }
 
 /// One agent.
@@ -70,6 +71,8 @@ pub(crate) struct Agent {
     newest: BTreeMap<SessionId, String>,
     outdated: BTreeSet<String>,
     pub(crate) lines: Vec<Line>,
+    /// How many lines the log of each session has.
+    pub(crate) logs: BTreeMap<SessionId, usize>,
     /// Of the second dialect: tunnels that it is to open.
     pub(crate) to_open: BTreeSet<SessionId>,
     pub(crate) silent_until: Option<Moment>,
@@ -101,6 +104,7 @@ impl Agent {
             newest: BTreeMap::new(),
             outdated: BTreeSet::new(),
             lines: Vec::new(),
+            logs: BTreeMap::new(),
             to_open: BTreeSet::new(),
             silent_until: None,
             is_away: false,
@@ -148,10 +152,9 @@ impl Agent {
 
     /// Does a command, or says again what became of it.
     fn work(&mut self, order: Order, fails: bool) {
-        let Order { command, kind, session, request } = order;
+        let Order { command, kind, session, request, tail } = order;
         if kind == "get_logs" {
-            let lines = ["one", "two", "three"];
-            return self.outbox.push_back(self.message("logs", "logs", json!({"request": request, "lines": lines})));
+            return self.tell_lines(session, request, tail);
         }
         let named = |agent: &Agent| match agent.dialect {
             Dialect::Contract => json!({"command_id": command}),
@@ -223,8 +226,9 @@ impl Labs {
         match self.dice.below(100) {
             0..15 => self.agent_works(which),
             15..50 => (0..self.dice.between(1, 4)).for_each(|_| _ = self.agent_speaks(which)),
-            50..91 => (0..self.dice.between(1, 4)).for_each(|_| self.agent_tunnels(which)),
-            91..93 => self.agent_says(which, Agent::heartbeat),
+            50..89 => (0..self.dice.between(1, 4)).for_each(|_| self.agent_tunnels(which)),
+            89 => self.agent_says(which, Agent::heartbeat),
+            90..93 => self.a_log_grows(which),
             93 => self.agent_repeats(which),
             94 => self.a_session_dies(which),
             95 if self.dice.percent(30) => self.agent_comes(which),
@@ -400,7 +404,7 @@ impl Labs {
         match text["type"].as_str().unwrap_or_default() {
             "register_ack" => agent.greet(),
             "command" if agent.dialect == Dialect::Contract => {
-                let order = order(&text["command_type"], &text["command_id"], &text["session_id"], &text["data"]["request"]);
+                let order = order(&text["command_type"], &text["command_id"], &text["session_id"], &text["data"]);
                 self.agent_is_told(which, order);
             }
             "command" => {
@@ -484,12 +488,13 @@ impl Labs {
     }
 }
 
-fn order(kind: &Value, command: &Value, session: &Value, request: &Value) -> Order {
+fn order(kind: &Value, command: &Value, session: &Value, data: &Value) -> Order {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     Order {
         command: text(command),
         kind: text(kind),
         session: text(session).parse().expect("a UUID"),
-        request: request.as_u64().unwrap_or_default(),
+        request: data["request"].as_u64().unwrap_or_default(),
+        tail: data["tail"].as_u64().unwrap_or_default() as usize,
     }
 }

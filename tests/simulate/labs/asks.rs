@@ -1,6 +1,10 @@
 //! Those who ask over REST: they create, move, look, read logs, drain, sign out, and are counted.
 
-use super::{checks::OWNERS, world::Labs};
+use super::{
+    checks::OWNERS,
+    drains::Drains,
+    world::{Labs, NAMES},
+};
 use crate::{
     clients::{EPOCH, user_key},
     world::note,
@@ -54,6 +58,7 @@ pub(crate) struct Pending {
     pub(crate) number: u64,
     pub(crate) ask: Ask,
     at: Moment,
+    drains: Drains,
     /// Whether somebody had been told of its session when it was asked.
     is_known: bool,
 }
@@ -100,7 +105,8 @@ pub(crate) fn users() -> impl Iterator<Item = Record> {
     })
 }
 
-fn caller(user: usize) -> Caller {
+/// As they begin.
+pub(crate) fn caller(user: usize) -> Caller {
     Caller { id: Uuid::from_u128(0xA00 + user as u128), name: OWNERS[user].into(), admin: user == 2 }
 }
 
@@ -124,12 +130,14 @@ impl Labs {
         let shard = self.dice.below(self.shards.len());
         note!(self, "ask at {shard}: {}", brief(&ask));
         let now = self.now;
+        let drains = self.drains_of(&ask);
         let number = self.feed(shard).ask_labs(ask.clone());
-        if self.dice.percent(5) && !matches!(ask, Ask::Limit { .. } | Ask::Keep(_)) {
+        let is_awaited = matches!(ask, Ask::Limit { .. } | Ask::Keep(_) | Ask::Drain { .. } | Ask::Forget { .. });
+        if self.dice.percent(5) && !is_awaited {
             self.shards[shard].engine.forget_labs_ask(number);
         } else {
             let is_known = session_of(&ask).is_some_and(|session| self.acknowledged.contains(&session));
-            self.asks.push(Pending { shard, number, ask, at: now.moment, is_known });
+            self.asks.push(Pending { shard, number, ask, at: now.moment, drains, is_known });
         }
         self.turn(shard);
     }
@@ -155,13 +163,17 @@ impl Labs {
         let caller = caller(user);
         let ask = match self.dice.below(100) {
             0..30 => return self.create(),
-            30..66 => return self.ask_move(caller),
-            66..74 => self.some_session(State::Running).map(|session| Ask::Look { session, caller }),
+            30..63 => return self.ask_move(caller),
+            63..66 => return self.change_role(),
+            66..72 => self.some_session(State::Running).map(|session| Ask::Look { session, caller }),
+            72..74 => return self.log_out(),
             74..78 => self.some_session(State::Running).map(|session| Ask::Logs { session, caller, tail: 2 }),
             78..80 => Some(Ask::Agents),
             80..83 => Some(Ask::Drain { agent: name.into(), draining: self.dice.percent(25) }),
             83 => return self.agent_enrols(which),
-            84..87 => return self.log_out(),
+            84 => Some(Ask::Forget { agent: name.into() }),
+            85 => return self.log_out(),
+            86 => return self.change_role(),
             87 => return self.bar_or_let_in(),
             _ => {
                 let user = Uuid::from_u128(self.dice.below(3) as u128);
@@ -241,8 +253,9 @@ impl Labs {
 
     /// When all is quiet every shard has it as the store does.
     pub(crate) fn confirm_users(&mut self) {
+        self.confirm_roles();
         for user in 0..self.barred.len() {
-            let is_in = self.outside.may_sign_in(caller(user).id);
+            let is_in = self.outside.user(caller(user).id).active;
             self.barred[user] = match self.barred[user] {
                 Validity::Bad(since) if !is_in => Validity::Bad(since),
                 _ if is_in => Validity::Good,
@@ -285,6 +298,7 @@ impl Labs {
             (Ask::Create(creation), Reply::Session(row)) => {
                 assert_eq!((row.id, row.state), (creation.session, State::Pending));
                 self.check_row(row, None);
+                self.check_new_session(row, &pending.drains);
                 self.acknowledged.insert(row.id);
                 self.count("sessions");
             }
@@ -303,14 +317,28 @@ impl Labs {
             (Ask::Look { .. }, Reply::Session(row)) => self.check_row(row, None),
             (Ask::Logs { .. }, Reply::Logs(lines)) => assert!(lines.len() <= 2),
             (Ask::Agents, Reply::Agents(_)) | (Ask::Pulse { .. }, Reply::Agent(_)) => {}
-            (Ask::Drain { draining, .. }, Reply::Agent(view)) => assert_eq!(view.agent.draining, *draining),
+            (Ask::Forget { agent }, Reply::Agent(view)) => assert_eq!(view.agent.name, *agent),
+            (Ask::Forget { .. }, Reply::Refused(Refused::AgentInUse | Refused::NoAgent | Refused::Store(_))) => {}
+            (Ask::Drain { agent, draining }, Reply::Agent(view)) => {
+                assert_eq!(view.agent.draining, *draining);
+                // One that was asked before, elsewhere, may come later.
+                let others = self.asks.iter().flat_map(|other| &other.drains).any(|(which, _)| NAMES[*which] == &**agent);
+                if *draining && !others {
+                    self.drains_now(&pending.drains);
+                }
+            }
             (Ask::Enrol(hello), Reply::Enrolled { agent, .. }) => {
                 assert_eq!(agent.agent.name, hello.name);
                 let which = self.agents.iter_mut().find(|agent| *agent.name == *hello.name);
-                which.into_iter().for_each(|agent| agent.is_enrolled = true);
+                // It may have been forgotten since.
+                let is_enrolled = self.book.has_agent(&hello.name);
+                which.into_iter().for_each(|agent| agent.is_enrolled = is_enrolled);
             }
             (Ask::Keep(Record::Revoked { token, .. }), Reply::Kept(Kept::Done)) => self.confirm(*token),
-            (Ask::Keep(Record::EditedUser { .. }), Reply::Kept(Kept::Done) | Reply::Refused(Refused::Store(_))) => {}
+            (Ask::Keep(Record::EditedUser { user, role, .. }), Reply::Kept(Kept::Done)) => {
+                self.role_changed(*user, *role, pending.at);
+            }
+            (Ask::Keep(Record::EditedUser { .. }), Reply::Refused(Refused::Store(_))) => {}
             // It may be revoked all the same.
             (Ask::Keep(Record::Revoked { .. }), Reply::Refused(Refused::Store(_))) => {}
             (Ask::Limit { key, window }, Reply::Limit { limit, remaining, reset }) => {
@@ -374,7 +402,8 @@ fn session_of(ask: &Ask) -> Option<Uuid> {
         | Ask::Agents
         | Ask::Enrol(_)
         | Ask::Pulse { .. }
-        | Ask::Drain { .. } => None,
+        | Ask::Drain { .. }
+        | Ask::Forget { .. } => None,
     }
 }
 

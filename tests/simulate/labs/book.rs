@@ -20,7 +20,7 @@ pub(crate) struct Book {
     pub(crate) history: BTreeMap<SessionId, Vec<(State, UnixMicros)>>,
     pub(crate) commands: BTreeMap<CommandId, Command>,
     pub(crate) by_name: BTreeMap<String, CommandId>,
-    pub(crate) agents: BTreeSet<AgentName>,
+    pub(crate) agents: BTreeMap<Uuid, AgentName>,
     pub(crate) revoked: BTreeSet<Uuid>,
     /// The places of each agent, by name.
     pub(crate) places: BTreeMap<&'static str, usize>,
@@ -54,6 +54,7 @@ impl Book {
     pub(crate) fn write(&mut self, record: &Record) {
         match record {
             Record::Change(change) => self.change(change),
+            Record::NoAgent { agent } => self.no_agent(*agent),
             Record::Revoked { token, .. } => _ = self.revoked.insert(*token),
             Record::Activity { session, at } => {
                 if let Some(row) = self.sessions.get_mut(session) {
@@ -64,9 +65,21 @@ impl Book {
         }
     }
 
+    /// An agent is forgotten: nothing that is not over is its own.
+    fn no_agent(&mut self, agent: Uuid) {
+        let Some(name) = self.agents.remove(&agent) else { return };
+        let mut left = self.sessions.values().filter(|row| row.state != State::Terminated && row.agent.as_ref() == Some(&name));
+        assert!(left.next().is_none(), "{name} is forgotten, and has sessions");
+    }
+
+    /// Whether an agent is in the records.
+    pub(crate) fn has_agent(&self, name: &str) -> bool {
+        self.agents.values().any(|own| **own == *name)
+    }
+
     fn change(&mut self, change: &Change) {
         let Change { agent, session, command } = change.clone();
-        self.agents.extend(agent.map(|agent| agent.name));
+        self.agents.extend(agent.map(|agent| (agent.id, agent.name)));
         if let Some(command) = command {
             self.by_name.insert(command_name(command.id), command.id);
             let before = self.commands.insert(command.id, command.clone());

@@ -70,37 +70,51 @@ impl Labs {
     /// A revoked token's sockets are gone, unless a send to them hangs.
     pub(crate) fn check_revoked(&self) {
         for (conn, socket) in self.sockets.iter().filter(|(_, own)| own.flight.is_none() && own.is_live()) {
-            let Some(viewer) = socket.viewer() else { continue };
-            if let Validity::Bad(since) = self.validity(viewer.token) {
+            let Some((_, _, token)) = socket.wish() else { continue };
+            if let Validity::Bad(since) = self.validity(token) {
                 let time = self.now.moment.since(since);
                 assert!(time <= REVOKED, "{conn:?} watches {time:?} after its token was revoked");
+            }
+            let lowered = self.standings[self.tokens[token].user].lowered;
+            if let Some((asked_at, done_at)) = lowered.filter(|(asked_at, _)| socket.came_at < *asked_at) {
+                let time = self.now.moment.since(done_at);
+                assert!(time <= REVOKED, "{conn:?} watches {time:?} after its user was made to see less, asked at {asked_at:?}");
             }
         }
     }
 
-    /// How a viewer's upgrade was answered.
+    /// How the upgrade of a viewer, or of one who follows a log, was answered.
     pub(crate) fn check_admission(&mut self, conn: ConnId, status: u16) {
         let socket = &self.sockets[&conn];
-        let Some(viewer) = socket.viewer() else { return };
-        let (token, row) = (&self.tokens[viewer.token], self.book.sessions.get(&viewer.session));
-        let may = row.is_some_and(|row| token.user == 2 || *row.user == *OWNERS[token.user]);
-        let validity = self.validity(viewer.token);
+        let Some((session, is_known, token)) = socket.wish() else { return };
+        let (user, row) = (self.tokens[token].user, self.book.sessions.get(&session));
+        let owns = row.is_some_and(|row| *row.user == *OWNERS[user]);
+        // None: that is not certain.
+        let may = if owns || row.is_none() { Some(owns) } else { self.sees_all(user, socket.came_at) };
+        let (may, may_not) = (may != Some(false), may != Some(true));
+        let validity = self.validity(token);
         let was_bad = matches!(validity, Validity::Bad(since) if since < socket.came_at);
         match status {
             101 => assert!(may && !was_bad, "{conn:?} may see what is another's, or with a revoked token"),
-            401 => assert_ne!(validity, Validity::Good, "{conn:?} is refused with a good token"),
-            403 => assert!(!may, "{conn:?} is refused what is its own"),
+            401 => {
+                // Whoever is made to see less while they ask has to come again.
+                let is_lowered = self.sees_all(user, socket.came_at).is_none();
+                assert!(validity != Validity::Good || is_lowered, "{conn:?} is refused with a good token");
+            }
+            403 => assert!(may_not, "{conn:?} is refused what is its own"),
             404 => {
                 assert!(
-                    !viewer.is_known || row.is_none_or(|row| row.state == State::Terminated),
+                    !is_known || row.is_none_or(|row| row.state == State::Terminated),
                     "{conn:?} is told that nothing is there"
                 );
             }
-            409 => assert!(may && !was_bad),
+            409 => assert!(may && !was_bad && socket.viewer().is_some()),
             503 => assert!(!was_bad),
             other => panic!("{conn:?} is refused with {other}"),
         }
+        let follows = socket.follower().is_some();
         self.count(match status {
+            101 if follows => "followers",
             101 => "viewers",
             401 => "viewers with revoked tokens",
             403 => "strangers",
@@ -196,16 +210,23 @@ impl Labs {
         assert!(self.asks.is_empty(), "asks were never answered: {:?}", self.asks);
         self.check_limits();
         self.check_gone();
-        for view in self.views() {
+        let views = self.views();
+        self.check_agents(&views);
+        for view in views {
             let which = self.agents.iter().position(|agent| *agent.name == *view.agent.name).expect("one of ours");
-            let agent = &self.agents[which];
-            // One that has just ended its silence has not been heard of yet.
-            let well = agent.is_registered && agent.silent_until.is_none_or(|until| until + SILENT / 2 < self.now.moment);
+            let (agent, well) = (&self.agents[which], self.is_well(which));
             assert!(view.connection.is_some() || !well, "{} is well, and not online", agent.name);
             let ids: BTreeSet<_> = view.sessions.iter().map(|placed| placed.0).collect();
             assert!(ids.len() <= agent.places, "{} has more sessions than places", agent.name);
         }
         self.check_viewers();
+        self.check_followers();
+    }
+
+    /// Whether an agent is there and speaks. One that has just ended its silence has not been heard of yet.
+    pub(crate) fn is_well(&self, which: usize) -> bool {
+        let agent = &self.agents[which];
+        agent.is_registered && agent.silent_until.is_none_or(|until| until + SILENT / 2 < self.now.moment)
     }
 
     fn check_viewers(&mut self) {

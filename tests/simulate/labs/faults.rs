@@ -9,6 +9,8 @@ pub(crate) enum Fault {
     LostCommand,
     /// The store says that something is written, and it is not: what was acknowledged is gone after a crash.
     ForgottenWrite,
+    /// The store says that an agent is forgotten, and it is not.
+    KeptAgent,
     /// An answer of the store never arrives.
     LostRecord,
     /// An answer to REST never arrives.
@@ -39,15 +41,26 @@ pub(crate) enum Fault {
     DeafPause,
     /// A shard that is told of a revoked token forgets which.
     ForgottenToken,
+    /// A shard that is told what a user may from now on forgets it.
+    ForgottenRole,
+    /// The store forgets that an agent drains.
+    ForgottenDrain,
+    /// Lines for one who follows a log are lost on their way.
+    LostLines,
+    /// Such lines come twice.
+    DoubledLines,
+    /// One who follows a log never hears that it is over.
+    LostLogOver,
     /// A request under a limit is counted by a shard that is not its key's home.
     StrayLimit,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 19] = [
+    pub(crate) const ALL: [Fault; 25] = [
         Fault::StoppedClock,
         Fault::LostCommand,
         Fault::ForgottenWrite,
+        Fault::KeptAgent,
         Fault::LostRecord,
         Fault::LostReply,
         Fault::DoubledReply,
@@ -63,6 +76,11 @@ impl Fault {
         Fault::InflatedCredit,
         Fault::DeafPause,
         Fault::ForgottenToken,
+        Fault::ForgottenRole,
+        Fault::ForgottenDrain,
+        Fault::LostLines,
+        Fault::DoubledLines,
+        Fault::LostLogOver,
         Fault::StrayLimit,
     ];
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use homeroom::{
     engine::{Engine, Letter, Listener, Output, Question, Send},
-    protocols::labs::{FromRegistry, Revocation, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
+    protocols::labs::{FromRegistry, Revocation, Standing, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
     realtime::ConnId,
 };
 use std::time::Duration;
@@ -124,6 +124,11 @@ impl Labs {
                 let at = self.mesh[queue].len().saturating_sub(1);
                 return self.mesh[queue].insert(at, letter);
             }
+            (_, Letter::LabsConnection(_, FromRegistry::Lines(_))) if self.strikes(Fault::LostLines, 50) => return,
+            (_, Letter::LabsConnection(_, FromRegistry::Lines(_))) if self.strikes(Fault::DoubledLines, 50) => {
+                self.mesh[queue].push_back(double(&letter));
+            }
+            (_, Letter::LabsConnection(_, FromRegistry::LogOver)) if self.strikes(Fault::LostLogOver, 60) => return,
             (_, Letter::Deliver(..)) if self.strikes(Fault::SwappedOrders, 40) => {
                 let at = self.mesh[queue].iter().rposition(|other| matches!(other, Letter::Deliver(..)));
                 let at = at.unwrap_or(self.mesh[queue].len());
@@ -159,6 +164,10 @@ impl Labs {
             {
                 Letter::Revoked { from, telling, what: Revocation::Token { token: Uuid::nil(), expires_at } }
             }
+            Letter::Revoked { from, telling, what: Revocation::User(standing) } if self.strikes(Fault::ForgottenRole, 80) => {
+                let what = Revocation::User(Standing { role: None, ..standing });
+                Letter::Revoked { from, telling, what }
+            }
             Letter::Registry(ToRegistry::Register { conn, mut hello }) if self.strikes(Fault::InflatedCapacity, 50) => {
                 hello.capacity.max_sessions = hello.capacity.max_sessions.map(|most| most + 3);
                 Letter::Registry(ToRegistry::Register { conn, hello })
@@ -173,7 +182,15 @@ impl Labs {
         let now = self.now;
         let mut output = Output::default();
         self.shards[shard].engine.finish(now, &mut output);
-        assert!(output.handoffs.is_empty(), "nobody asks for plain HTTP");
+        for handoff in output.handoffs {
+            let denial = handoff.refused.expect("nobody asks for plain HTTP");
+            note!(self, "{:?} is refused: {denial:?}", handoff.conn);
+            let socket = self.sockets.get_mut(&handoff.conn).expect("only what there is is refused");
+            assert!(socket.status.replace(denial.status()).is_none(), "{:?} is answered twice", handoff.conn);
+            assert!(socket.flight.is_none(), "{:?} is given away before all was sent", handoff.conn);
+            socket.inbox.push_back(Heard::Http(denial.status()));
+            socket.is_over = true;
+        }
         self.sockets.iter_mut().filter(|(conn, _)| conn.shard.index() == shard).for_each(|(_, socket)| socket.said = 0);
         for Send { conn, segment, more } in output.sends {
             let parts: Vec<&[u8]> = std::iter::once(&segment).chain(&more).map(|segment| segment.bytes()).collect();
@@ -251,13 +268,14 @@ impl Labs {
         while let Some(socket) = self.sockets.get_mut(&conn)
             && let Some(frame) = socket.inbox.pop_front()
         {
-            let pongs = socket.pongs;
+            let (pongs, follows) = (socket.pongs, socket.follower().is_some());
             let agent = if let Who::Agent(which) = socket.who { Some(which) } else { None };
             match frame {
                 Heard::Ping if pongs && agent.is_none_or(|which| !self.is_silent(which)) => _ = self.say(conn, &Speech::Pong),
                 Heard::Ping => {}
                 frame => match agent {
                     Some(which) => self.agent_hears(which, conn, frame),
+                    None if follows => self.follower_hears(conn, frame),
                     None => self.viewer_hears(conn, frame),
                 },
             }

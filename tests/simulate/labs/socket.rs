@@ -1,6 +1,6 @@
 //! One socket of labs as its peer sees it, and what goes over it.
 
-use super::streams::StreamId;
+use super::{followers::Follower, streams::StreamId};
 use homeroom::{protocols::labs::SessionId, realtime::Moment};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -41,7 +41,8 @@ pub(crate) fn heard(mut bytes: &[u8]) -> Vec<Heard> {
         };
         let payload = bytes.get(header..header + length).expect("a send is made of whole frames");
         all.push(match bytes[0] {
-            0x81 => Heard::Text(serde_json::from_slice(payload).expect("every text is JSON")),
+            // Lines of logs are texts, all others are JSON.
+            0x81 => Heard::Text(serde_json::from_slice(payload).unwrap_or_else(|_| String::from_utf8_lossy(payload).into())),
             0x82 => Heard::Binary(payload.to_vec()),
             0x88 => Heard::Close(payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))),
             0x89 => Heard::Ping,
@@ -71,6 +72,7 @@ pub(crate) enum Who {
     /// Of one of the agents.
     Agent(usize),
     Viewer(Viewer),
+    Follower(Follower),
 }
 
 /// One socket.
@@ -129,6 +131,22 @@ impl Socket {
     pub(crate) fn viewer(&self) -> Option<&Viewer> {
         match &self.who {
             Who::Viewer(viewer) => Some(viewer),
+            Who::Agent(_) | Who::Follower(_) => None,
+        }
+    }
+
+    pub(crate) fn follower(&self) -> Option<&Follower> {
+        match &self.who {
+            Who::Follower(follower) => Some(follower),
+            Who::Agent(_) | Who::Viewer(_) => None,
+        }
+    }
+
+    /// What somebody with a token wants to see, whether that was known, and by which token.
+    pub(crate) fn wish(&self) -> Option<(SessionId, bool, usize)> {
+        match &self.who {
+            Who::Viewer(viewer) => Some((viewer.session, viewer.is_known, viewer.token)),
+            Who::Follower(follower) => Some((follower.session, follower.is_known, follower.token)),
             Who::Agent(_) => None,
         }
     }

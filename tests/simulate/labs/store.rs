@@ -6,6 +6,7 @@ use homeroom::{
     engine::Answer,
     protocols::labs::{
         UserId,
+        model::{Agent, User},
         record::{Change, Kept, Record},
     },
     realtime::{ShardId, StoreFault},
@@ -47,12 +48,12 @@ impl Outside {
         self.posts.iter_mut().for_each(VecDeque::clear);
     }
 
-    /// Whether a user may sign in, as the store has it.
-    pub(crate) fn may_sign_in(&self, user: UserId) -> bool {
+    /// A user as the store has it.
+    pub(crate) fn user(&self, user: UserId) -> User {
         self.store.be(Mood::Prompt);
         let row = LabsLibrary::user(&self.store, user).expect("the store can be read").expect("it has every user");
         self.hang();
-        row.active
+        row
     }
 
     pub(crate) fn hang(&self) {
@@ -67,6 +68,11 @@ fn spoiled(fault: Option<Fault>, record: &Record) -> Option<Record> {
         (Some(Fault::LostCommand), Record::Change(change)) if change.session.is_some() => {
             Some(Record::Change(Box::new(Change { command: None, ..(**change).clone() })))
         }
+        (Some(Fault::ForgottenDrain), Record::Change(change)) => {
+            let agent = change.agent.clone().map(|agent| Agent { draining: false, ..agent });
+            Some(Record::Change(Box::new(Change { agent, ..(**change).clone() })))
+        }
+        (Some(Fault::KeptAgent), Record::NoAgent { .. }) => None,
         _ => Some(record.clone()),
     }
 }
@@ -75,8 +81,17 @@ impl Labs {
     pub(crate) fn keep(&mut self, shard: usize, ticket: u64, record: Record) {
         note!(self, "store: keep {ticket} of {shard}: {}", brief(&record));
         let strikes = self.dice.percent(8);
+        // What these are for is rare.
+        let often = match &record {
+            Record::NoAgent { .. } => self.strikes(Fault::KeptAgent, 60),
+            Record::Change(change) => {
+                change.agent.as_ref().is_some_and(|agent| agent.draining) && self.strikes(Fault::ForgottenDrain, 60)
+            }
+            _ => false,
+        };
+        let strikes = strikes || often;
         let Some(written) = spoiled(self.fault.filter(|_| strikes), &record) else {
-            self.book.write(&record);
+            self.write_down(&record);
             return self.outside.posts[shard].push_back(Post { ticket, result: Ok(Kept::Done) });
         };
         let id = ShardId(shard as u16);
@@ -104,9 +119,23 @@ impl Labs {
             let well = !matches!(mood, Mood::Busy | Mood::Failing);
             assert!(result.is_ok() || !well, "the store refuses {record:?}");
             if result == Ok(Kept::Done) {
-                self.book.write(&record);
+                self.write_down(&record);
             }
             self.outside.posts[ticket.shard.index()].push_back(Post { ticket: ticket.token, result });
+        }
+    }
+
+    /// A record is on disk from now on.
+    fn write_down(&mut self, record: &Record) {
+        self.book.write(record);
+        if let Record::NoAgent { .. } = record {
+            self.count("agents forgotten");
+            let gone = super::world::NAMES.into_iter().filter(|name| !self.book.has_agent(name)).collect::<Vec<_>>();
+            gone.into_iter().for_each(|name| drop(self.may_drain(name)));
+            let book = &self.book;
+            for agent in self.agents.iter_mut().filter(|agent| !book.has_agent(agent.name)) {
+                (agent.is_enrolled, agent.came_enrolled) = (false, false);
+            }
         }
     }
 
@@ -154,9 +183,8 @@ impl Labs {
             assert_eq!(kept.as_ref(), Some(row), "session {id} on disk");
         }
         let loaded = self.outside.store.labs().expect("the store can be read");
-        for name in &self.book.agents {
-            assert!(loaded.agents.iter().any(|agent| agent.name == *name), "{name} is not on disk");
-        }
+        let agents = loaded.agents.iter().map(|agent| (agent.id, agent.name.clone()));
+        assert_eq!(agents.collect::<BTreeMap<_, _>>(), self.book.agents, "agents on disk");
         let revoked = self.outside.store.revoked(self.now.wall).expect("the store can be read");
         for token in &self.book.revoked {
             assert!(revoked.iter().any(|(other, _)| other == token), "a revoked token is not on disk");

@@ -20,6 +20,9 @@ impl Labs {
         if self.sockets.len() >= self.plan.sockets {
             return;
         }
+        if self.dice.percent(15) {
+            return self.follower_comes();
+        }
         let Some(session) = self.some_session(State::Running) else { return };
         let token = self.some_token();
         let path = format!("/vnc-viewer/{session}?token={}", self.tokens[token].text);

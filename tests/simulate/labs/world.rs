@@ -4,7 +4,10 @@ use super::{
     agents::{Agent, Manner},
     asks::{LIMITS, Pending, Token, Validity},
     book::Book,
+    checks::OWNERS,
+    drains::Drain,
     faults::Fault,
+    roles::Standing,
     socket::Socket,
     store::Outside,
     streams::Streams,
@@ -59,7 +62,7 @@ pub(crate) struct Plan {
 impl Plan {
     fn new(dice: &mut Dice) -> Plan {
         let faulty = dice.percent(40);
-        let usual = [80, 50, 50, 8, 16, 3, 30, 40, 1];
+        let usual = [80, 50, 50, 10, 16, 3, 30, 40, 1];
         Plan {
             sockets: dice.between(8, 24),
             sessions: dice.between(4, 40) as u128,
@@ -100,6 +103,9 @@ pub(crate) struct Labs {
     pub(crate) tokens: Vec<Token>,
     /// Whether those who own sessions may sign in.
     pub(crate) barred: [Validity; 2],
+    pub(crate) standings: [Standing; OWNERS.len()],
+    /// Of each agent.
+    pub(crate) drains: [Drain; NAMES.len()],
     pub(crate) asks: Vec<Pending>,
     /// What was answered under each limit, window by window.
     pub(crate) limits: BTreeMap<(u128, u8, i64), Vec<Option<u32>>>,
@@ -123,6 +129,7 @@ impl Labs {
         let settings = Settings {
             command_timeout: COMMAND_TIMEOUT,
             stop_retry: Duration::from_secs(25),
+            forget_agents_after: Duration::from_secs(30),
             tunnel_window: WINDOW,
             early_bytes: EARLY,
             agent_requests_a_minute: LIMITS[2] as u32,
@@ -150,6 +157,8 @@ impl Labs {
             streams: Streams::default(),
             tokens: Vec::new(),
             barred: [Validity::Good; 2],
+            standings: Standing::first(),
+            drains: Default::default(),
             asks: Vec::new(),
             limits: BTreeMap::new(),
             crossed: None,

@@ -206,6 +206,21 @@ fn the_example_of_a_drained_agent() {
 }
 
 #[test]
+fn an_admin_removes_an_agent() {
+    let remove = |reply| ask_as("admin", &House::replying([reply]), "DELETE /agents/k8s-prod-us-east-1", "");
+    let house = House::replying([Reply::Agent(Box::new(named("k8s-prod-us-east-1", true, false)))]);
+    let said = ask_as("admin", &house, "DELETE /agents/k8s-prod-us-east-1", "");
+    assert_eq!((said.status, said.body.as_str(), said.header("x-ratelimit-remaining")), (204, "", Some("99")));
+    assert_eq!(house.asked.take(), [Ask::Forget { agent: "k8s-prod-us-east-1".into() }]);
+    assert_eq!(remove(Reply::Refused(Refused::AgentInUse)).code(), (409, "AGENT_IN_USE".into()));
+    let (status, body) = remove(Reply::Refused(Refused::NoAgent)).refused();
+    assert_eq!((status, &body["message"]), (404, &json!("No agent with ID 'k8s-prod-us-east-1' exists")));
+    let house = House::replying([]);
+    let said = ask_as("john", &house, "DELETE /agents/k8s-prod-us-east-1", "");
+    assert_eq!((said.code(), house.asked.take()), ((403, "AUTH_INSUFFICIENT_PERMISSIONS".into()), vec![]));
+}
+
+#[test]
 fn nobody_is_offline_by_order() {
     refuses(
         "PATCH /agents/a",

@@ -140,7 +140,7 @@ fn agents_take_nothing_from_people_at_the_same_address() {
 #[test]
 fn what_the_registry_cannot_do_is_told() {
     for (refused, expected) in
-        [(Refused::NoAgent, (503, "SERVICE_UNAVAILABLE")), (Refused::Store(StoreFault::Failed), (500, "INTERNAL_ERROR"))]
+        [(Refused::TooManyAgents, (503, "AGENT_LIMIT_REACHED")), (Refused::Store(StoreFault::Failed), (500, "INTERNAL_ERROR"))]
     {
         let house = House::replying([Reply::Refused(refused)]);
         assert_eq!(says(&house, REGISTER, None, body()).code(), (expected.0, expected.1.into()));

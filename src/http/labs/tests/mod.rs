@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod refusals;
 mod sessions;
+mod sockets;
 mod templates;
 mod users;
 

@@ -63,11 +63,13 @@ fn example() -> Value {
 #[test]
 fn the_example_of_one_template() {
     assert_eq!(ask_as("john", &Rc::default(), "GET /templates/firefox-browser", "").told(), (200, example()));
-    for name in ["zzz", "a%20b"] {
-        let (status, body) = ask_as("john", &Rc::default(), &format!("GET /templates/{name}"), "").refused();
+    assert_eq!(ask_as("john", &Rc::default(), "GET /templates/firefox%2Dbrowser", "").told(), (200, example()));
+    for (path, name) in [("zzz", "zzz"), ("a%20b", "a b")] {
+        let (status, body) = ask_as("john", &Rc::default(), &format!("GET /templates/{path}"), "").refused();
         assert_eq!((status, &body["code"]), (404, &json!("TEMPLATE_NOT_FOUND")));
         assert_eq!(body["message"], format!("No template with name '{name}' exists"));
     }
+    assert_eq!(ask_as("john", &Rc::default(), "GET /templates/%zz", "").code(), (400, "VALIDATION_FAILED".into()));
 }
 
 fn kept(house: &House) -> (Template, bool) {
@@ -129,6 +131,7 @@ fn templates_that_are_none() {
             (with("vnc", json!({"port": 65536})), wrong, "vnc.port"),
             (with("vnc", json!({"resolution": "big"})), wrong, "vnc.resolution"),
             (with("vnc", json!({"color_depth": 33})), wrong, "vnc.color_depth"),
+            (with("icon_url", json!("javascript:alert(1)")), wrong, "icon_url"),
             (with("vnc", json!({"enabled": 1})), wrong, "vnc.enabled"),
             (with("environment", json!({"A": 1})), wrong, "environment"),
             (with("environment", json!({"A=B": "1"})), wrong, "environment"),

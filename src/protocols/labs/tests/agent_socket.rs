@@ -218,6 +218,15 @@ fn an_agent_that_cannot_be_written_down_comes_again() {
     assert_eq!((Denial::Unavailable.status(), bench.event(Event::Gone)), (503, vec![]));
 }
 
+/// Others may be forgotten meanwhile.
+#[test]
+fn an_agent_for_which_there_is_no_room_comes_again() {
+    let (mut bench, _) = connected(Dialect::Contract);
+    bench.says(json!({"type": "register", "agent_id": "a"}));
+    assert_eq!(bench.told(FromRegistry::Full), [Effect::End(Farewell::Full)]);
+    assert_eq!((Farewell::Full.code(), bench.event(Event::Gone)), (1013, vec![]));
+}
+
 #[test]
 fn an_agent_of_the_field_registers_by_coming() {
     let (mut bench, out) = connected(Dialect::Field);

@@ -100,7 +100,7 @@ fn offline_at_once_when_the_socket_ends_and_it_is_written_down() {
     let row = world.shelf.agents.values().next().unwrap();
     assert_eq!(row.last_heartbeat, Some(UnixMicros(START.0 + 4_000_000)));
     assert_eq!(row.updated_at, UnixMicros(START.0 + 5_000_000));
-    assert_eq!(world.registry.levels().timers, 0);
+    assert_eq!(world.registry.levels().timers, 1, "it is not forgotten at once");
 }
 
 #[test]
@@ -219,11 +219,11 @@ fn there_is_an_end_to_new_agents() {
     for (slot, name) in [(1, "a"), (2, "b"), (3, "c")] {
         world.register(slot, hello(name, 1));
     }
-    assert_eq!(world.told(3), [FromRegistry::Unknown]);
+    assert_eq!(world.told(3), [FromRegistry::Full]);
     world.register(4, hello("a", 1));
     assert_eq!(world.told(4), [FromRegistry::Registered]);
     let number = world.ask(Ask::Enrol(Box::new(hello("d", 1))));
-    assert_eq!(world.refusal(number), Refused::NoAgent);
+    assert_eq!(world.refusal(number), Refused::TooManyAgents);
 }
 
 #[test]

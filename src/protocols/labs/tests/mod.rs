@@ -1,5 +1,6 @@
 //! The registry beside a store and agents that the tests are.
 
+mod absence;
 mod admission;
 mod agent_socket;
 mod agents;

@@ -72,7 +72,12 @@ struct Run {
 }
 
 fn settings() -> Settings {
-    Settings { command_timeout: Duration::from_secs(60), stop_retry: Duration::from_secs(25), ..Settings::default() }
+    Settings {
+        command_timeout: Duration::from_secs(60),
+        stop_retry: Duration::from_secs(25),
+        forget_agents_after: Duration::from_secs(15),
+        ..Settings::default()
+    }
 }
 
 impl Run {
@@ -238,10 +243,11 @@ impl Run {
     fn other_ask(&mut self) {
         let (session, caller) = (self.some_session(), root());
         let which = self.dice.below(3) as usize;
-        let ask = match self.dice.below(4) {
+        let ask = match self.dice.below(5) {
             0 => Ask::Look { session, caller },
             1 => Ask::Logs { session, caller, tail: 3 },
             2 => Ask::Drain { agent: NAMES[which].into(), draining: self.dice.one_in(4) },
+            3 => Ask::Forget { agent: NAMES[which].into() },
             _ => Ask::Enrol(Box::new(hello(NAMES[which], PLACES[which]))),
         };
         let number = self.world.ask(ask);
@@ -319,7 +325,9 @@ impl Run {
         let which = self.agents.iter().position(|agent| agent.slot == Some(slot));
         match word {
             FromRegistry::Registered => which.into_iter().for_each(|which| self.agents[which].registered = true),
-            FromRegistry::Unknown | FromRegistry::Unkept => which.into_iter().for_each(|which| self.agents[which].slot = None),
+            FromRegistry::Unknown | FromRegistry::Full | FromRegistry::Unkept => {
+                which.into_iter().for_each(|which| self.agents[which].slot = None)
+            }
             FromRegistry::Displaced => assert!(which.is_none(), "the newest is displaced"),
             FromRegistry::View { agent, .. } => {
                 let viewer = self.viewers.get_mut(&slot).expect("it asked");

@@ -22,6 +22,15 @@ impl Shelf {
     pub(super) fn keep(&mut self, record: &Record) -> Kept {
         match record {
             Record::Change(change) => self.change(change),
+            Record::NoAgent { agent } => match self.agents.remove(agent) {
+                Some(row) => {
+                    let is_left =
+                        |session: &Session| session.state != State::Terminated && session.agent.as_ref() == Some(&row.name);
+                    assert!(!self.sessions.values().any(is_left), "a session without its agent: {}", row.name);
+                    Kept::Done
+                }
+                None => Kept::Missing,
+            },
             Record::Activity { session, at } => match self.sessions.get_mut(session) {
                 Some(row) => {
                     row.last_activity = row.last_activity.max(Some(*at));

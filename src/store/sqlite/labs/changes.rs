@@ -12,6 +12,7 @@ use crate::{
     realtime::UnixMicros,
 };
 use rusqlite::{Connection, OptionalExtension, named_params, params};
+use uuid::Uuid;
 
 /// Whether a name is another's; then nothing is to be written.
 pub(super) fn is_taken(conn: &Connection, change: &Change) -> rusqlite::Result<bool> {
@@ -32,6 +33,10 @@ pub(super) fn write(conn: &Connection, change: &Change) -> rusqlite::Result<()> 
     change.agent.as_ref().map_or(Ok(()), |new| agent(conn, new))?;
     change.session.as_ref().map_or(Ok(()), |new| session(conn, new))?;
     change.command.as_ref().map_or(Ok(()), |new| command(conn, new))
+}
+
+pub(super) fn no_agent(conn: &Connection, agent: Uuid) -> rusqlite::Result<Kept> {
+    Ok(done(conn.prepare_cached("DELETE FROM lab_agent WHERE agent_id = ?1")?.execute([Id(agent)])?))
 }
 
 pub(super) fn activity(conn: &Connection, session: SessionId, at: UnixMicros) -> rusqlite::Result<Kept> {

@@ -26,6 +26,7 @@ use rusqlite::Connection;
 pub(super) fn keep(conn: &Connection, record: &Record) -> rusqlite::Result<Kept> {
     match record {
         Record::Change(new) => change(conn, new),
+        Record::NoAgent { agent } => changes::no_agent(conn, *agent),
         Record::Activity { session, at } => changes::activity(conn, *session, *at),
         Record::NewUser { user, password_hash } => people::new_user(conn, user, password_hash),
         Record::EditedUser { user, email, role, active, password_hash, last_login } => {
