@@ -2,11 +2,14 @@
 
 import asyncio
 import random
+import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 
+from house import BINARY
 from quiz import is_true_soon
 from tasks import NOBODY, SOON, Person, TaskSocket, checked
 
@@ -136,6 +139,16 @@ async def test_however_many_come_and_go_ten_are_taken(clerk):
     assert await at_once(clerk, 3) == []
     for socket in here:
         assert await socket.waiting() == []
+
+
+def test_the_limits_are_the_contracts_where_nothing_else_is_set(tmp_path):
+    """The tests of time have others; those of number are against these."""
+    said = subprocess.run([BINARY, "print-config"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    own = tomllib.loads(said)["tasks"]
+    expected = {
+        "max_connections": 10, "messages_a_minute": 100, "max_subscriptions": 50, "ping_interval": "30s", "inactivity_timeout": "30m",
+    }
+    assert {name: own[name] for name in expected} == expected
 
 
 # --- messages
