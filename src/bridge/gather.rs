@@ -49,7 +49,9 @@ mod tests {
         let done = Arc::new(AtomicU32::new(0));
         let gather = Gather::new({
             let done = done.clone();
-            move || drop(done.fetch_add(1, Ordering::Relaxed))
+            move || {
+                done.fetch_add(1, Ordering::Relaxed);
+            }
         });
         for round in 1..=3 {
             let errands = {
