@@ -26,6 +26,12 @@ pub(crate) const CHAT_SOCKETS: &str = "homeroom_chat_sockets";
 pub(crate) const CHAT_ANSWERS: &str = "homeroom_chat_answers";
 /// Requests to models and tools that are under way.
 pub(crate) const MODELS_ASKED: &str = "homeroom_models_asked";
+/// Sockets of tasks.
+pub(crate) const TASK_SOCKETS: &str = "homeroom_tasks_sockets";
+/// Tasks and steps that run.
+pub(crate) const TASKS_RUNNING: &str = "homeroom_tasks_running";
+/// Tasks and steps that wait for their turn.
+pub(crate) const TASKS_WAITING: &str = "homeroom_tasks_waiting";
 
 /// What can be watched of the server.
 pub(crate) struct Server {

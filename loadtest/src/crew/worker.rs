@@ -2,7 +2,8 @@
 
 use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
 use crate::{
-    chat::Chats, clock, lab::Lab, model::Model, order::Order, quiz::Hall, swarm::Swarm, tally::Tally, tasks::Office, usage::Reading,
+    chat::Chats, clock, lab::Lab, model::Model, order::Order, quiz::Hall, swarm::Swarm, tally::Tally, tasks::Office,
+    usage::Reading,
 };
 use rustix::{
     event::{EventfdFlags, eventfd},

@@ -340,7 +340,9 @@ impl Engine for Model {
         match self.stage {
             None | Some(Stage::Hold) => false,
             Some(Stage::Stream) => is_over || clock::now_ns() >= self.give_up_ns,
-            Some(Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Ask) => true,
+            Some(Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Ask) => {
+                true
+            }
             Some(Stage::Join | Stage::View | Stage::Leave | Stage::Close | Stage::Prove) => true,
         }
     }

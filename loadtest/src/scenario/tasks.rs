@@ -10,7 +10,7 @@ use crate::{
     progress::Teller,
     quiz::order::Secret,
     report::{Asked, Check, Report},
-    server::ServerFigures,
+    server::{ServerFigures, TASK_SOCKETS, TASKS_RUNNING, TASKS_WAITING},
     summary::grouped,
     tally::TaskCounts,
     tasks::{
@@ -50,12 +50,17 @@ pub(crate) fn run(args: &Tasks) -> Result<Report, Stop> {
     let mut run = Run::begin(&args.site, &target, orders.into_iter().map(Task::Tasks).collect(), asked)?;
     let sockets = u64::from(args.sockets) * u64::from(args.users + args.admins);
     run.stage(Stage::Watch, false, Teller::new("subscribing", sockets), |progress| progress.watching)?;
+    let listening = run.crew.progress().watching;
+    run.check_level("the server's sockets while they listen", TASK_SOCKETS, listening)?;
     run.sample("working");
     run.stage(Stage::Ask, true, Teller::new("working", plan.asks), |progress| progress.ended)?;
     run.sample("worked");
     run.let_all_be_heard(BEHIND)?;
     run.stage(Stage::Close, false, Teller::new("closing", sockets), |progress| progress.closed)?;
     run.sample("closed");
+    run.check_level("the server's sockets after the close", TASK_SOCKETS, 0)?;
+    run.check_level("tasks that the server says run when all is over", TASKS_RUNNING, 0)?;
+    run.check_level("tasks that the server says wait when all is over", TASKS_WAITING, 0)?;
     run.stage(Stage::Prove, false, Teller::new("proving", 0), |_| 0)?;
     Ok(run.finish(|tally, checks, server| {
         checks.extend(checks_of(args, plan, &tally.tasks));

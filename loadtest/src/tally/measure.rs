@@ -87,7 +87,8 @@ impl Measure {
         use Measure::{Create, Jitter, Key, Watch};
         [
             SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Pending, Begun, Ended, Execution, FanOut, AtAdmins, Cancel, List, Look, Jitter, Lag,
+            Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Pending, Begun, Ended, Execution, FanOut,
+            AtAdmins, Cancel, List, Look, Jitter, Lag,
         ]
     };
 }

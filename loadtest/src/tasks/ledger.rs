@@ -111,16 +111,18 @@ impl Ledger {
             self.places[place].states -= 1;
             return Heard::State;
         }
+        // Others have heard what comes before it, and this socket has not.
+        let missed = ahead.iter().take_while(|told| said.follows(&told.said)).count();
         let is_over = last.is_some_and(|last| last.status.is_over());
         match last {
             _ if is_over && said.status.is_over() => Heard::EndedAgain,
             _ if is_over => Heard::Late,
             Some(last) if last == said => Heard::Again,
             Some(last) if !said.follows(&last) => Heard::Backwards,
-            _ if ahead.first().is_some_and(|other| !other.said.follows(&said)) => Heard::Contradiction,
+            _ if ahead.get(missed).is_some_and(|other| !other.said.follows(&said)) => Heard::Contradiction,
             _ => {
-                let passed = self.insert(next, said);
-                self.next(place, next, passed, now_ns)
+                let passed = self.insert(next + missed, said);
+                self.next(place, next + missed, passed + missed as u64, now_ns)
             }
         }
     }
@@ -245,6 +247,15 @@ mod tests {
         assert_eq!((ledger.count(), ledger.unheard(0..2), ledger.unheard(2..3)), (4, 0, 1));
         let missing = hears(&mut ledger, ADMIN, &[at(0.2), done()]);
         assert_eq!((missing[1], ledger.unheard(0..2)), (first(0), 2));
+    }
+
+    #[test]
+    fn who_misses_something_may_be_the_first_to_hear_what_follows() {
+        let mut ledger = ledger();
+        hears(&mut ledger, 0, &[pending(), at(0.1)]);
+        assert_eq!(hears(&mut ledger, 1, &[at(0.2), done()]), [first(2), first(0)]);
+        assert_eq!(hears(&mut ledger, 0, &[at(0.2), done()]), [behind(0), behind(0)]);
+        assert_eq!((ledger.count(), ledger.unheard(0..2)), (4, 0));
     }
 
     #[test]
