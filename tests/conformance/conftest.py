@@ -8,7 +8,10 @@ import uuid
 import httpx
 import pytest
 
-pytest.register_assert_rewrite("client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "chat", "chat_examples", "event_source", "model_stub")
+pytest.register_assert_rewrite(
+    "chat", "chat_examples", "chromium", "client", "contract", "event_source", "house", "labs", "labs_agent", "labs_examples", "model_stub",
+    "quiz",
+)
 
 import chat  # noqa: E402
 import client  # noqa: E402
