@@ -364,7 +364,8 @@ impl Engine {
         self.counters.rooms.set(rooms);
         self.counters.members.set(members);
         self.counters.entering.set(self.homes.entering());
-        self.counters.timers.set(self.wheel.len() + self.homes.timers() + self.quizzes.timers() + self.chat.timers() + self.tasks.timers());
+        let homes = self.homes.timers() + self.quizzes.timers() + self.chat.timers() + self.tasks.timers();
+        self.counters.timers.set(self.wheel.len() + homes);
         self.counters.topics.set(self.topics.len());
         let (quizzes, attempts) = self.quizzes.population();
         self.counters.quizzes.set(quizzes);

@@ -15,11 +15,14 @@ use crate::{
 };
 use std::{collections::BTreeMap, env, sync::Arc};
 
-/// What is behind HTTP, by name, with what became of the requests to it. Cheap to clone: pools of connections are shared.
+/// Ways out, by name, with what became of the requests to each.
+type ByName<T> = Arc<BTreeMap<Arc<str>, (T, Arc<Tally>)>>;
+
+/// What is behind HTTP. Cheap to clone: pools of connections are shared.
 #[derive(Clone, Default)]
 pub(super) struct Outside {
-    pub(super) models: Arc<BTreeMap<Arc<str>, (Endpoint, Arc<Tally>)>>,
-    pub(super) tools: Arc<BTreeMap<Arc<str>, (HttpTool, Arc<Tally>)>>,
+    pub(super) models: ByName<Endpoint>,
+    pub(super) tools: ByName<HttpTool>,
 }
 
 /// Makes both; every fault is told.

@@ -146,7 +146,8 @@ impl Vitals {
     /// Looks for all endpoints at a time.
     async fn look(&self, silent: Duration, is_due: bool) {
         let mut looks = JoinSet::new();
-        for vital in self.endpoints.iter().cloned() {
+        for vital in &self.endpoints {
+            let vital = vital.clone();
             looks.spawn(async move { vital.look(silent, is_due).await });
         }
         while looks.join_next().await.is_some() {}
@@ -283,7 +284,7 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
-                stream.read(&mut [0; 1024]).await.unwrap();
+                assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "it was asked");
             };
             outside.models["a"].1.note(Fate::Unreachable);
             tokio::join!(vitals.look(MINUTE, false), says("503 Busy"));

@@ -15,7 +15,6 @@ use homeroom::{
         chat, labs,
         presence::{SessionError, Settings},
         quiz::{self, Denial, model::Reason},
-        tasks,
     },
     realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId},
 };
@@ -494,7 +493,7 @@ pub(crate) fn house(entrances: Vec<Entrance>) -> Rules {
         show_shard: false,
         catalog: Arc::default(),
         chat: chat::Settings::default(),
-        tasks: tasks::Settings::default(),
+        tasks: Default::default(),
         workflows: Arc::default(),
         guests: None,
     }

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     auth::{
-        AgentKey, Algorithm, Authority, CallerKey, Claims, GuestKey, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey, UserKey,
+        AgentKey, Algorithm, Authority, CallerKey, Claims, GuestKey, Issuer, Permissions, Rule, Secret, ServiceId, SigningKey,
+        UserKey,
     },
     engine::{
         Answer, Birth, CHAT_SOCKET, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Listener, Output, Question, Rules,
