@@ -351,6 +351,7 @@ impl Connection {
         if now.moment.since(self.active) >= settings.inactivity_timeout {
             return self.close(Farewell::Silent, settings, out);
         }
+        self.give_up(now, out);
         if now.moment >= self.next_ping {
             if settings.pings_missed > 0 && self.pinged >= settings.pings_missed {
                 return self.close(Farewell::NoPong, settings, out);
@@ -376,7 +377,7 @@ impl Connection {
     /// For what comes next. What was put off since is found when it fires.
     pub(super) fn set_timer(&self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         let silent = self.active + settings.inactivity_timeout;
-        let next = self.next_status.into_iter().fold(self.next_ping.min(silent), Moment::min);
+        let next = self.next_status.into_iter().chain(self.next_due()).fold(self.next_ping.min(silent), Moment::min);
         out.push(Effect::Timer(Some(next.since(now.moment))));
     }
 
