@@ -2,7 +2,10 @@
 
 use super::{Connection, Engine, Phase, Send, Topic};
 use crate::{
-    protocols::presence::{Notice, SessionError},
+    protocols::{
+        presence::{Notice, SessionError},
+        tasks,
+    },
     realtime::{
         ConnId, Frame, Now,
         outbox::{Pushed, Segment},
@@ -274,6 +277,9 @@ impl Engine {
         }
         self.discard(key);
         self.counters.slow_readers.one();
+        if matches!(self.connections.at(key).map(|connection| &connection.phase), Some(Phase::Tasks(_))) {
+            return self.tasks_event(key, tasks::Event::Close(tasks::Farewell::Slow), now);
+        }
         self.unlisten(key);
         self.send_close(key, CloseReason::TryLater);
         self.part(key, false, now);

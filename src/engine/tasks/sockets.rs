@@ -115,10 +115,19 @@ impl Engine {
                 Effect::Execution(letter) => self.post_to_execution(letter),
                 Effect::Listen(channel) => self.hear_tasks(key, channel),
                 Effect::Unlisten(channel) => self.unhear_tasks(key, &channel),
-                Effect::End(farewell) => self.say_goodbye(key, farewell.code(), farewell.reason(), now),
+                Effect::End(farewell, words) => self.end_tasks(key, farewell, words, now),
             }
         }
         self.tasks.effects = effects;
+    }
+
+    /// The last words of a connection and its Close: in one piece, so that who hears of the end hears why.
+    fn end_tasks(&mut self, key: Key, farewell: Farewell, mut words: Vec<u8>, now: Now) {
+        frame::close(&mut words, Some(farewell.code()), farewell.reason());
+        if let Some(segment) = Segment::whole(words) {
+            self.send_last(key, segment);
+        }
+        self.part(key, false, now);
     }
 
     /// Queues news, of which all who hear them share the bytes.

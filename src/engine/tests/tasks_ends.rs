@@ -113,9 +113,26 @@ fn one_who_does_not_read_is_cut_and_the_others_miss_nothing() {
     assert_eq!(world.engines[1].counters().slow_readers.read(), 1);
     read_on(&mut world);
     let told = world.told(slow);
-    assert_eq!(types(&told)[1..], ["CLOSE 1013", "FIN"], "what was in flight, and that it may come again");
-    assert_eq!(told[0], heard[0]);
+    assert_eq!(types(&told)[1..], ["connection_closed", "CLOSE 1013", "FIN"], "what was in flight, and that it may come again");
+    assert_eq!((&told[0], &told[1]["data"]["reason"]), (&heard[0], &json!("slow_consumer")));
     world.leave_tasks(&[maker, slow, quick]);
+}
+
+#[test]
+fn one_who_does_not_read_and_says_too_much_hears_why_it_is_closed() {
+    let mut world = with_outbox(1, 2_000);
+    let conn = world.guest(0, "anna");
+    world.stalled.push(conn);
+    let long = json!({"timestamp": "x".repeat(1_500)});
+    world.says(conn, "ping", &long);
+    // In one turn: what fills the outbox, and what is too much.
+    let ping = json!({"type": "ping", "data": long}).to_string();
+    world.bytes(conn, &labs::long(1, ping.as_bytes()).repeat(101));
+    read_on(&mut world);
+    let told = world.told(conn);
+    assert_eq!(types(&told), ["pong", "error", "connection_closed", "CLOSE 1008", "FIN"]);
+    assert_eq!(told[2]["data"]["message"], "Maximum 100 messages per minute per connection");
+    world.leave_tasks(&[conn]);
 }
 
 #[test]

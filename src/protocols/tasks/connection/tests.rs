@@ -94,10 +94,10 @@ fn about(n: u128) -> About {
 
 fn sent(effects: &[Effect]) -> Vec<Value> {
     let frames = effects.iter().filter_map(|effect| match effect {
-        Effect::Send(frame) => Some(frame),
+        Effect::Send(frame) | Effect::End(_, frame) => Some(&frame[..]),
         _ => None,
     });
-    frames.map(|frame| tests::text(frame)).collect()
+    frames.flat_map(tests::texts).collect()
 }
 
 fn types(effects: &[Effect]) -> Vec<String> {
@@ -116,7 +116,7 @@ fn done(mut effects: Vec<Effect>) -> Vec<Effect> {
 
 fn ended(effects: &[Effect]) -> Option<Farewell> {
     match effects.last() {
-        Some(Effect::End(farewell)) => Some(*farewell),
+        Some(Effect::End(farewell, _)) => Some(*farewell),
         _ => None,
     }
 }
@@ -461,7 +461,9 @@ fn rubbish_is_told_and_it_stays() {
     assert_eq!(codes(&bench.happens(Event::Text(r#"{"type":"subscribe"}"#))), ["invalid_request"]);
     let pong = bench.says("ping", json!({"timestamp": "2025-03-01T12:01:00Z"}));
     assert_eq!(sent(&pong)[0], json!({"type": "pong", "data": {"timestamp": "2025-03-01T12:01:00Z"}}));
-    for (farewell, code) in [(Farewell::TooBig, 1009), (Farewell::Protocol, 1002), (Farewell::NotUtf8, 1007)] {
+    for (farewell, code) in
+        [(Farewell::TooBig, 1009), (Farewell::Protocol, 1002), (Farewell::NotUtf8, 1007), (Farewell::Slow, 1013)]
+    {
         let mut bench = Bench::new();
         let closed = bench.happens(Event::Close(farewell));
         assert_eq!((types(&closed), ended(&closed), farewell.code()), (vec!["connection_closed".into()], Some(farewell), code));

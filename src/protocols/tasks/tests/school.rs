@@ -138,7 +138,8 @@ impl School {
                     assert!(client.listens.contains(&channel));
                     client.listens.retain(|known| *known != channel);
                 }
-                Effect::End(farewell) => {
+                Effect::End(farewell, frames) => {
+                    client.heard.extend(texts(&frames).into_iter().map(|text| (text, false)));
                     client.ended = Some(farewell);
                     client.listens.clear();
                 }
