@@ -146,8 +146,19 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::publish_state`], for one connection. For one that keeps up it stands in its place among all that it is sent.
+    pub(super) fn send_state(&mut self, key: Key, topic: Topic, segment: Segment) {
+        let Some(connection) = self.connections.at(key) else { return };
+        if connection.outbox.is_sending() {
+            self.supersede(key, topic);
+            self.owed.entry(key.slot).or_default().push((topic, segment));
+        } else {
+            self.send(key, segment, 1);
+        }
+    }
+
     /// A state that waits for this connection is not the newest any more, or not wanted.
-    fn supersede(&mut self, key: Key, topic: Topic) {
+    pub(super) fn supersede(&mut self, key: Key, topic: Topic) {
         let Some(owed) = self.owed.get_mut(&key.slot) else { return };
         let before = owed.len();
         owed.retain(|(own, _)| *own != topic);
@@ -163,7 +174,7 @@ impl Engine {
     /// Ends all that a connection listens to; what this turn held for it counts as dropped.
     pub(super) fn unlisten(&mut self, key: Key) {
         let is_quiz = self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Quiz(_)));
-        if is_quiz && let Some(owed) = self.owed.remove(&key.slot) {
+        if let Some(owed) = self.connections.at(key).and_then(|_| self.owed.remove(&key.slot)) {
             self.counters.dropped_gone.add(owed.len() as u64);
         }
         while let Some(subscription) = self.connections.at_mut(key).and_then(|connection| connection.subscriptions.pop()) {

@@ -149,6 +149,44 @@ fn one_who_is_slow_and_within_the_bound_hears_all_in_order() {
 }
 
 #[test]
+fn one_who_does_not_read_gets_only_the_newest_status_of_the_system() {
+    let mut world = with_outbox(2, 2_000);
+    let [maker, slow] = [0, 1].map(|shard| world.guest(shard, "anna"));
+    let data = json!({"channel": "system_status"});
+    world.says(slow, "subscribe", &data);
+    world.told(slow);
+    world.stalled.push(slow);
+    for n in 0..60 {
+        world.ask_tasks(0, Ask::Create(Box::new(by_hand(n + 1, "anna"))));
+        world.pass(Duration::from_millis(300));
+    }
+    assert_eq!(world.engines[1].counters().slow_readers.read(), 0, "states are no reason to be cut off");
+    read_on(&mut world);
+    let heard = world.told(slow);
+    assert_eq!((types(&heard), &heard[1]["data"]["pending_tasks"]), (vec!["system_status_update"; 2], &json!(60)));
+    assert!(world.engines[1].counters().superseded.read() > 20);
+    // What waits is not wanted any more, or by nobody.
+    for says in [Some("unsubscribe"), None] {
+        world.says(slow, "subscribe", &data);
+        read_on(&mut world);
+        world.told(slow);
+        world.stalled.push(slow);
+        world.says(slow, "ping", &json!({"timestamp": 1}));
+        world.says(slow, "subscribe", &data);
+        says.into_iter().for_each(|says| world.says(slow, says, &data));
+        if says.is_some() {
+            read_on(&mut world);
+            assert_eq!(types(&world.told(slow)), ["pong"]);
+        }
+    }
+    world.eof(slow);
+    let next = world.guest(1, "bert");
+    world.says(next, "ping", &json!({"timestamp": 1}));
+    assert_eq!(types(&world.told(next)), ["pong"], "nothing of another's");
+    world.leave_tasks(&[maker, slow, next]);
+}
+
+#[test]
 fn one_who_leaves_before_it_is_counted_is_given_back() {
     let mut world = World::new(2);
     let home = world.engines[0].ring.home(b"anna");

@@ -61,6 +61,8 @@ pub enum Effect {
     Send(Vec<u8>),
     /// Send this to the client; many are sent the same.
     Share(Frame),
+    /// Send this to the client: how the system is. What it was sent before of that, and has not left yet, is needless.
+    Status(Frame),
     /// Replace the connection's one timer; `None` cancels it.
     Timer(Option<Duration>),
     /// To the home of its user.
@@ -374,7 +376,7 @@ impl Connection {
 
     /// How the system is, now and again after the interval.
     pub(super) fn tell_status(&mut self, now: Now, gate: &Gate<'_>, out: &mut Vec<Effect>) {
-        send(&gate.status.message(now.wall), out);
+        out.push(Effect::Status(gate.status.message(now.wall).frame()));
         self.next_status = Some(now.moment + gate.settings.status_interval);
     }
 
@@ -389,10 +391,11 @@ impl Connection {
         if !self.subscriptions.hears(news.about) {
             return;
         }
-        out.push(Effect::Share(news.frame.clone()));
         if news.about == About::Status {
             self.next_status = Some(now.moment + settings.status_interval);
+            return out.push(Effect::Status(news.frame.clone()));
         }
+        out.push(Effect::Share(news.frame.clone()));
         if news.is_last {
             self.subscriptions.ended(news.about);
             self.tune(out);

@@ -128,7 +128,7 @@ impl School {
             assert!(client.ended.is_none() || is_last, "nothing comes after the end: {effect:?}");
             match effect {
                 Effect::Send(frame) => client.heard.push((text(&frame), false)),
-                Effect::Share(frame) => client.heard.push((text(&frame), true)),
+                Effect::Share(frame) | Effect::Status(frame) => client.heard.push((text(&frame), true)),
                 Effect::Timer(after) => client.timer = after.map(|after| self.now.moment + after),
                 Effect::Listen(channel) => {
                     assert!(!client.listens.contains(&channel), "once");
