@@ -6,6 +6,7 @@ mod tasks;
 use crate::{
     lab::order::{Between, Direction},
     quiz::contract::Channel,
+    require::Requirement,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -305,6 +306,10 @@ pub(crate) struct Site {
     /// Write the whole report as JSON, raw histograms included.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// What the run must reach, by the names of --json: delivery.p99<20ms, sign_in.max<=1s, counts.lost=0, rates.sign_ins_per_s>2000.
+    /// May be given several times; what is not reached fails the run.
+    #[arg(long, value_name = "NAME<BOUND", value_parser = Requirement::parse)]
+    pub(crate) require: Vec<Requirement>,
 }
 
 /// Source addresses.

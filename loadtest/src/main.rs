@@ -17,6 +17,7 @@ mod pings;
 mod progress;
 mod quiz;
 mod report;
+mod require;
 mod scenario;
 mod server;
 mod students;
@@ -25,17 +26,14 @@ mod swarm;
 mod tally;
 mod tasks;
 mod usage;
+mod watch;
 mod wire;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Site};
 use clap::Parser;
 use report::{Outcome, Report};
 use scenario::Stop;
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, io, path::Path, process::ExitCode};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,18 +43,19 @@ const USAGE: u8 = 2;
 const NOT_BELIEVED: u8 = 3;
 
 fn main() -> ExitCode {
-    let (outcome, json) = match &Cli::parse().command {
+    let command = Cli::parse().command;
+    let (outcome, site) = match &command {
         Command::Worker => return work(),
-        Command::Bell(bell) => (scenario::bell::run(bell), bell.crowd.site.json.clone()),
-        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), broadcast.crowd.site.json.clone()),
-        Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.site.json.clone()),
-        Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
-        Command::Lab(lab) => (scenario::lab::run(lab), lab.site.json.clone()),
-        Command::Chat(chat) => (scenario::chat::run(chat), chat.site.json.clone()),
-        Command::Tasks(tasks) => (scenario::tasks::run(tasks), tasks.site.json.clone()),
-        Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
+        Command::Bell(bell) => (scenario::bell::run(bell), &bell.crowd.site),
+        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
+        Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),
+        Command::Quiz(quiz) => (scenario::quiz::run(quiz), &quiz.sitting.site),
+        Command::Lab(lab) => (scenario::lab::run(lab), &lab.site),
+        Command::Chat(chat) => (scenario::chat::run(chat), &chat.site),
+        Command::Tasks(tasks) => (scenario::tasks::run(tasks), &tasks.site),
+        Command::Hold(hold) => (scenario::hold::run(hold), &hold.sitting.site),
     };
-    match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {
+    match outcome.and_then(|report| tell(&report, site).map_err(Stop::Broken)) {
         Ok(code) => code,
         Err(Stop::Usage(reason)) => complain(&reason, USAGE),
         Err(Stop::Broken(fault)) => complain(&fault.to_string(), FAILED),
@@ -75,10 +74,10 @@ fn complain(reason: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn tell(report: &Report, json: Option<PathBuf>) -> io::Result<ExitCode> {
+fn tell(report: &Report, site: &Site) -> io::Result<ExitCode> {
     print!("{}", summary::draw(report));
-    if let Some(path) = json {
-        write_json(report, &path)?;
+    if let Some(path) = &site.json {
+        write_json(report, path)?;
     }
     Ok(ExitCode::from(match report.verdict.outcome {
         Outcome::Passed => 0,
