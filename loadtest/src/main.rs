@@ -6,6 +6,7 @@
 mod args;
 mod chat;
 mod clock;
+mod compare;
 mod contract;
 mod crew;
 mod fault;
@@ -13,6 +14,7 @@ mod host;
 mod lab;
 mod model;
 mod order;
+mod page;
 mod pings;
 mod progress;
 mod quiz;
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let (outcome, site) = match &command {
         Command::Worker => return work(),
+        Command::Compare(compare) => {
+            return compare::run(compare).map_or_else(|fault| complain(&fault.to_string(), USAGE), |()| ExitCode::SUCCESS);
+        }
         Command::Bell(bell) => (scenario::bell::run(bell), &bell.crowd.site),
         Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
         Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),
@@ -77,7 +82,13 @@ fn complain(reason: &str, code: u8) -> ExitCode {
 fn tell(report: &Report, site: &Site) -> io::Result<ExitCode> {
     print!("{}", summary::draw(report));
     if let Some(path) = &site.json {
-        write_json(report, path)?;
+        write(path, &serde_json::to_vec_pretty(report)?)?;
+    }
+    if let Some(path) = &site.html {
+        let json = serde_json::to_string(report)?;
+        let name = format!("{}.json", report.asked.scenario);
+        let record = serde_json::from_str(&json)?;
+        write(path, page::of_run(&page::Source { name, record, json }).as_bytes())?;
     }
     Ok(ExitCode::from(match report.verdict.outcome {
         Outcome::Passed => 0,
@@ -86,6 +97,6 @@ fn tell(report: &Report, site: &Site) -> io::Result<ExitCode> {
     }))
 }
 
-fn write_json(report: &Report, path: &Path) -> io::Result<()> {
-    fs::write(path, serde_json::to_vec_pretty(report)?).map_err(|fault| io::Error::other(format!("{}: {fault}", path.display())))
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::write(path, bytes).map_err(|fault| io::Error::other(format!("{}: {fault}", path.display())))
 }
