@@ -22,7 +22,7 @@ use crate::{
     http::{App, Stopper, serve},
     protocols::{chat::record::Sweep, tasks::Health},
     realtime::{ShardId, StoreFault},
-    runtime::{self, BootFault, Clock, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
     store::{SqliteStore, Store, sqlite},
 };
@@ -216,7 +216,11 @@ pub fn serve_until_stopped(
 /// Watches how the house is, and tells every shard what has changed.
 fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
     let (vitals, stage, post, shards) = (vitals.clone(), seat.stage.clone(), seat.post.clone(), seat.shards);
+    let serving = stage.clone();
     let tell = move |health: Health| {
+        if serving.phase() == Phase::Serving {
+            vitals::log(&health);
+        }
         (0..shards).for_each(|shard| post.post(ShardId(shard), [Answer::Health(health.clone())]));
     };
     vitals::watch(vitals, move || stage.phase(), every, tell)
