@@ -51,7 +51,7 @@ pub enum Command {
     Agent(agent::AgentArguments),
     /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
     LabDemo(lab_demo::LabDemoArguments),
-    /// The users of labs: add, list, passwd, disable, enable. Works while the server runs and while it does not.
+    /// The users of labs, chat and tasks: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.
     Token(TokenApi),

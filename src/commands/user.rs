@@ -1,4 +1,4 @@
-//! `homeroom user`: the users of labs, whether the server runs or not.
+//! `homeroom user`: the users of labs, chat and tasks, whether the server runs or not.
 
 use super::{
     Failure,

@@ -1,22 +1,16 @@
 //! Models, tools and the agents that are made of them: lists of tables.
 
 use super::{
+    check::{LONGEST, SHORTEST},
     fault::Fault,
+    presence::Url,
+    secret::SecretSetting,
     setting::{Fields, Place, Setting, Size},
 };
 use crate::models::Schema;
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 use toml::{Spanned, de::DeValue};
-
-/// Where a secret is: never in the settings themselves.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SecretPlace {
-    /// The text of this file, without the white space at its end.
-    File(PathBuf),
-    /// The value of this environment variable.
-    Variable(String),
-}
 
 /// A language model, as it is configured.
 #[derive(Clone, PartialEq, Debug)]
@@ -51,7 +45,7 @@ pub struct RemoteSetting {
     /// `model` of the requests.
     pub model: String,
     /// What is sent as a bearer token.
-    pub key: Option<SecretPlace>,
+    pub key: Option<SecretSetting>,
     /// From the request to the first byte of the answer.
     pub first_timeout: Duration,
     /// From one piece to the next.
@@ -78,7 +72,7 @@ pub struct ToolSetting {
     /// What is sent with each call besides.
     pub headers: BTreeMap<String, String>,
     /// What is sent as a bearer token.
-    pub key: Option<SecretPlace>,
+    pub key: Option<SecretSetting>,
     /// For the whole of a call.
     pub timeout: Duration,
     /// The longest answer.
@@ -124,6 +118,34 @@ impl Setting for Price {
     }
 }
 
+/// A number of which there must be one at least.
+struct Count(u32);
+
+impl Setting for Count {
+    const EXPECTED: &'static str = "a whole number, 1 or greater";
+    const PLAIN: bool = false;
+    fn scalar(value: &DeValue<'_>) -> Result<Count, &'static str> {
+        u32::scalar(value).ok().filter(|count| *count > 0).map(Count).ok_or(Self::EXPECTED)
+    }
+}
+
+/// How long something else may take.
+struct Patience(Duration);
+
+impl Setting for Patience {
+    const EXPECTED: &'static str = "a duration from 10ms to 24h, such as \"30s\"";
+    fn scalar(value: &DeValue<'_>) -> Result<Patience, &'static str> {
+        Duration::scalar(value).ok().filter(|time| (SHORTEST..=LONGEST).contains(time)).map(Patience).ok_or(Self::EXPECTED)
+    }
+}
+
+impl Patience {
+    /// The field of this name, or what it is where nothing else is said.
+    fn read_from(fields: &mut Fields<'_, '_>, name: &'static str, unless: Duration, faults: &mut Vec<Fault>) -> Duration {
+        fields.optional(name, faults).map_or(unless, |Patience(time)| time)
+    }
+}
+
 /// A text that may be empty.
 #[derive(Default)]
 pub(super) struct Words(pub(super) String);
@@ -163,20 +185,6 @@ fn json(value: &DeValue<'_>) -> Option<Value> {
     })
 }
 
-fn secret(
-    fields: &mut Fields<'_, '_>,
-    value: &Spanned<DeValue<'_>>,
-    place: &Place,
-    faults: &mut Vec<Fault>,
-) -> Option<SecretPlace> {
-    let file = fields.optional("key_file", faults).map(SecretPlace::File);
-    let variable = fields.optional("key_variable", faults).map(SecretPlace::Variable);
-    if file.is_some() && variable.is_some() {
-        faults.push(place.inside("key_variable").fault(value, "expected either key_file or key_variable"));
-    }
-    file.or(variable)
-}
-
 impl Setting for ModelSetting {
     const EXPECTED: &'static str = "a table with name, url and what else a model has";
 
@@ -191,20 +199,21 @@ impl Setting for ModelSetting {
         let mut price = |name, faults: &mut _| fields.optional(name, faults).map_or(0.0, |Price(price)| price);
         let prompt_price = price("prompt_price", faults);
         let completion_price = price("completion_price", faults);
-        let url = fields.optional::<String>("url", faults);
-        let backend = match url {
-            None => {
+        let is_remote = value.get_ref().get("url").is_some();
+        let url = fields.optional::<Url>("url", faults);
+        let backend = match is_remote {
+            false => {
                 let pace = fields.optional("pace", faults).unwrap_or(AgentSetting::PACE);
                 BackendSetting::Builtin { pace }
             }
-            Some(url) => BackendSetting::Remote(Box::new(RemoteSetting {
-                url,
+            true => BackendSetting::Remote(Box::new(RemoteSetting {
+                url: url.map(|Url(url)| url).unwrap_or_default(),
                 model: fields.required("model", faults).unwrap_or_default(),
-                key: secret(&mut fields, value, place, faults),
-                first_timeout: fields.optional("first_timeout", faults).unwrap_or(Duration::from_secs(30)),
-                next_timeout: fields.optional("next_timeout", faults).unwrap_or(Duration::from_secs(30)),
-                attempts: fields.optional("attempts", faults).unwrap_or(3),
-                places: fields.optional("places", faults).unwrap_or(64),
+                key: SecretSetting::read(&mut fields, value, place, faults),
+                first_timeout: Patience::read_from(&mut fields, "first_timeout", TIMEOUT, faults),
+                next_timeout: Patience::read_from(&mut fields, "next_timeout", TIMEOUT, faults),
+                attempts: fields.optional("attempts", faults).map_or(3, |Count(attempts)| attempts),
+                places: fields.optional("places", faults).map_or(64, |Count(places)| places as usize),
             })),
         };
         fields.refuse_others(faults);
@@ -225,15 +234,15 @@ impl Setting for ToolSetting {
         let mut fields = Fields::of(value, place, faults);
         let name = fields.required::<String>("name", faults);
         let description = fields.required::<String>("description", faults);
-        let url = fields.required::<String>("url", faults);
+        let url = fields.required::<Url>("url", faults);
         let parameters = fields.required::<Schema>("parameters", faults);
         let needs_approval = fields.optional("needs_approval", faults).unwrap_or(false);
         let headers = fields.optional("headers", faults).unwrap_or_default();
-        let key = secret(&mut fields, value, place, faults);
-        let timeout = fields.optional("timeout", faults).unwrap_or(Duration::from_secs(30));
+        let key = SecretSetting::read(&mut fields, value, place, faults);
+        let timeout = Patience::read_from(&mut fields, "timeout", TIMEOUT, faults);
         let max_answer = fields.optional("max_answer", faults).unwrap_or(AgentSetting::ANSWER);
         fields.refuse_others(faults);
-        let (name, description, url, parameters) = (name?, description?, url?, parameters?);
+        let (name, description, Url(url), parameters) = (name?, description?, url?, parameters?);
         let tool = ToolSetting { name, description, parameters, needs_approval, url, headers, key, timeout, max_answer };
         (faults.len() == before).then_some(tool)
     }
@@ -251,6 +260,9 @@ pub const DEFAULT_AGENTS: [(&str, &str, &str); 3] = [
 ];
 /// What they may be asked for where no models are configured either: the names that the contract's examples use.
 pub const STAND_INS: [&str; 2] = ["gpt-4o", "gpt-4o-mini"];
+
+/// How long an endpoint or a tool may take, where nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl AgentSetting {
     /// Between two pieces of the built-in agent's answer, where nothing else is said.
@@ -281,7 +293,7 @@ impl Setting for AgentSetting {
         let other_models = fields.optional("other_models", faults).unwrap_or_default();
         let tools = fields.optional("tools", faults).unwrap_or_default();
         let max_rounds = fields.optional("max_rounds", faults).unwrap_or(Self::MAX_ROUNDS);
-        let time_limit = fields.optional("time_limit", faults).unwrap_or(Self::TIME_LIMIT);
+        let time_limit = Patience::read_from(&mut fields, "time_limit", Self::TIME_LIMIT, faults);
         let max_tokens = fields.optional("max_tokens", faults).unwrap_or(0);
         fields.refuse_others(faults);
         let (name, model) = (name?, model?);
@@ -294,7 +306,7 @@ impl Setting for AgentSetting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layers, Loaded, Settings};
+    use crate::config::{Layers, Loaded, SecretPlace, Settings};
 
     fn loaded(text: &str) -> Result<Settings, Vec<String>> {
         let loaded = Loaded::of(&Layers::default().file("homeroom.toml", text));
@@ -314,7 +326,8 @@ mod tests {
         let model = &settings.models[0];
         assert_eq!((model.prompt_price, model.completion_price), (3.0, 1.5));
         let BackendSetting::Remote(remote) = &model.backend else { panic!("it has a url") };
-        assert_eq!((remote.attempts, &remote.key), (3, &Some(SecretPlace::Variable("KEY".to_owned()))));
+        let place = remote.key.as_ref().map(|key| &key.place);
+        assert_eq!((remote.attempts, place), (3, Some(&SecretPlace::Variable("KEY".to_owned()))));
         assert_eq!(settings.tools[0].parameters.check(r#"{"to":"a"}"#), Ok(()));
         assert!(settings.tools[0].parameters.check("{}").is_err());
         assert_eq!((settings.agents[0].max_rounds, settings.agents[0].max_tokens), (10, 5));
@@ -329,6 +342,12 @@ mod tests {
             (format!("{MODEL}prompt_price = -1\n"), "homeroom.toml:5: models.prompt_price: expected a number, 0 or greater"),
             (format!("{MODEL}key_file = \"a\"\nkey_variable = \"B\"\n"), "homeroom.toml:1: models.key_variable: expected either"),
             (format!("{MODEL}pace = \"1s\"\n"), "homeroom.toml:5: models.pace: is unknown here"),
+            (MODEL.replace("http:", "ftp:"), "homeroom.toml:3: models.url: expected an http or https address"),
+            (TOOL.replace("http://127.0.0.1:1", "mail"), "homeroom.toml:4: tools.url: expected an http or https address"),
+            (format!("{MODEL}attempts = 0\n"), "homeroom.toml:5: models.attempts: expected a whole number, 1 or greater"),
+            (format!("{MODEL}places = 0\n"), "homeroom.toml:5: models.places: expected a whole number, 1 or greater"),
+            (format!("{MODEL}first_timeout = \"0s\"\n"), "homeroom.toml:5: models.first_timeout: expected a duration from 10ms"),
+            (format!("{TOOL}timeout = \"25h\"\n"), "homeroom.toml:6: tools.timeout: expected a duration from 10ms to 24h"),
             (format!("{MODEL}{MODEL}"), "homeroom.toml:1: models: expected one model with the name \"m\""),
             (
                 TOOL.replace("type = \"object\"", "type = \"nothing\""),
@@ -352,5 +371,17 @@ mod tests {
             let told = loaded(&text).expect_err(&text);
             assert!(told.len() == 1 && told[0].starts_with(begins), "{text}: {told:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_had_is_told_with_its_place() {
+        let file = format!("{MODEL}key_file = \"/nonexistent/key\"\n");
+        let variable = format!("{TOOL}key_variable = \"HOMEROOM_NOBODY_SETS_THIS\"\n");
+        let loaded = Loaded::of(&Layers::default().file("homeroom.toml", [file, variable].concat())).unwrap();
+        let told: Vec<String> = loaded.unreadable_keys().iter().map(ToString::to_string).collect();
+        let [model, tool] = told.as_slice() else { panic!("{told:?}") };
+        assert!(model.starts_with("homeroom.toml:5: models.key_file: /nonexistent/key cannot be read"), "{model}");
+        let expected = "homeroom.toml:11: tools.key_variable: the environment variable HOMEROOM_NOBODY_SETS_THIS is not set";
+        assert_eq!(tool, expected);
     }
 }

@@ -59,9 +59,9 @@ pub(super) fn check(settings: &Settings) -> Findings {
 }
 
 /// Longer than this is a slip of the unit, and beyond what the timers are made for.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A shard's own timer does not turn faster.
-const SHORTEST: Duration = Duration::from_millis(10);
+pub(super) const SHORTEST: Duration = Duration::from_millis(10);
 
 fn times(settings: &Settings, findings: &mut Findings) {
     let Settings { stop, store, websocket, presence, quiz, labs, chat, tasks, .. } = settings;

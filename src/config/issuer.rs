@@ -1,14 +1,15 @@
 //! Issuers: those whose tokens are believed, a table whose names are free, for each API that takes tokens.
 
 use super::{
-    Loaded, Permission, Settings, Source,
+    BackendSetting, Loaded, Permission, SecretSetting, Settings, Source,
     fault::Fault,
     setting::{Fields, Place, Setting},
 };
+use crate::auth::key::MIN_SECRET_BYTES;
 use std::{
     collections::BTreeMap,
     fs::File,
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 use toml::{Spanned, de::DeValue};
@@ -96,23 +97,35 @@ pub(super) fn embed(settings: &mut Settings) {
 }
 
 impl Loaded {
-    /// The key files that cannot be read, of those that Homeroom does not make itself. Looks at the disk.
+    /// The keys that cannot be read, of those that Homeroom does not make itself. Looks at the disk and the environment.
     pub fn unreadable_keys(&self) -> Vec<Fault> {
         let Settings { presence, quiz, labs, tasks, .. } = &self.settings;
         let sections = [("presence.issuers", &presence.issuers), ("quiz.issuers", &quiz.issuers)];
         let issuers = sections.into_iter().flat_map(|(key, issuers)| self.unreadable(key, issuers));
-        let files = [("labs.agent_key_file", &labs.agent_key_file), ("tasks.secret_file", &tasks.secret_file)];
-        let files = files.into_iter().filter_map(|(key, file)| self.unreadable_file(key, file.as_deref()?));
-        issuers.chain(files).collect()
+        let files =
+            [("labs.agent_key_file", &labs.agent_key_file, 1), ("tasks.secret_file", &tasks.secret_file, MIN_SECRET_BYTES)];
+        let files = files.into_iter().filter_map(|(key, file, least)| self.unreadable_file(key, file.as_deref()?, least));
+        issuers.chain(files).chain(self.secrets().filter_map(SecretSetting::unreadable)).collect()
     }
 
-    fn unreadable_file(&self, key: &'static str, file: &Path) -> Option<Fault> {
-        let error = File::open(file).err()?;
-        Some(Fault {
-            source: self.sources.get(key).cloned().unwrap_or(Source::Default),
-            key: key.to_owned(),
-            message: format!("{} cannot be read: {error}", file.display()),
-        })
+    /// Those of models and tools.
+    fn secrets(&self) -> impl Iterator<Item = &SecretSetting> {
+        let Settings { models, tools, .. } = &self.settings;
+        let of_models = models.iter().filter_map(|model| match &model.backend {
+            BackendSetting::Builtin { .. } => None,
+            BackendSetting::Remote(remote) => remote.key.as_ref(),
+        });
+        of_models.chain(tools.iter().filter_map(|tool| tool.key.as_ref()))
+    }
+
+    fn unreadable_file(&self, key: &'static str, file: &Path, least: usize) -> Option<Fault> {
+        let message = match text_bytes(file) {
+            Err(error) => format!("{} cannot be read: {error}", file.display()),
+            Ok(bytes) if bytes < least => format!("{} has {bytes} bytes: expected at least {least}", file.display()),
+            Ok(_) => return None,
+        };
+        let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
+        Some(Fault { source, key: key.to_owned(), message })
     }
 
     fn unreadable(&self, key: &'static str, issuers: &BTreeMap<String, Issuer>) -> Vec<Fault> {
@@ -127,4 +140,11 @@ impl Loaded {
         };
         unreadable.map(fault).collect()
     }
+}
+
+/// How many bytes a key file has, the white space at its end not counted, as far as that matters.
+fn text_bytes(file: &Path) -> io::Result<usize> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(64 << 10).read_to_end(&mut bytes)?;
+    Ok(bytes.trim_ascii_end().len())
 }

@@ -15,13 +15,12 @@ mod layers;
 mod listen;
 mod presence;
 mod print;
+mod secret;
 mod setting;
 pub mod settings;
 mod tasks;
 
-pub use agents::{
-    AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, ToolSetting,
-};
+pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
@@ -30,6 +29,7 @@ pub use layers::{CONFIG_VARIABLE, Layers, Loaded};
 pub use listen::{Api, Listener};
 pub use presence::Permission;
 pub use print::print;
+pub use secret::{SecretPlace, SecretSetting};
 pub(crate) use setting::duration;
 pub use setting::{Database, Filter, LogFormat, Prefix, Size};
 pub use settings::{Log, Settings};

@@ -27,10 +27,10 @@ pub enum Permission {
 }
 
 /// An HTTP address. It may hold a password, so a fault never shows it.
-struct Url(String);
+pub(super) struct Url(pub(super) String);
 
 impl Setting for Url {
-    const EXPECTED: &'static str = "an address such as \"http://127.0.0.1:8070/permissions\"";
+    const EXPECTED: &'static str = "an http or https address with a host, such as \"http://127.0.0.1:8070/…\"";
     fn scalar(value: &DeValue<'_>) -> Result<Url, &'static str> {
         let uri = value.as_str().and_then(|given| given.parse::<http::Uri>().ok()).ok_or(Self::EXPECTED)?;
         let right = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());

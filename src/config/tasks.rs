@@ -223,10 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_read_is_told() {
+    fn a_secret_that_cannot_be_read_or_is_too_short_is_told() {
         let loaded =
             Loaded::of(&Layers::default().file("homeroom.toml", "tasks.secret_file = \"/nonexistent/secret\"\n")).unwrap();
         let told: Vec<String> = loaded.unreadable_keys().iter().map(ToString::to_string).collect();
         assert!(told[0].starts_with("homeroom.toml:1: tasks.secret_file: /nonexistent/secret cannot be read"), "{told:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let told = |bytes: usize| {
+            std::fs::write(&file, "x".repeat(bytes) + "\n").unwrap();
+            let text = format!("tasks.secret_file = {:?}\n", file.display().to_string());
+            let loaded = Loaded::of(&Layers::default().file("homeroom.toml", text)).unwrap();
+            loaded.unreadable_keys().iter().map(ToString::to_string).collect::<String>()
+        };
+        assert!(told(31).ends_with("has 31 bytes: expected at least 32"));
+        assert_eq!(told(32), "");
     }
 }

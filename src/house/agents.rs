@@ -3,8 +3,8 @@
 use super::{rules::Fault, tally::Tally};
 use crate::{
     config::{
-        AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, Settings, ToolSetting,
-        WorkflowSetting,
+        AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, SecretSetting,
+        Settings, ToolSetting, WorkflowSetting,
     },
     models::{Agent, BUILTIN_MODEL, Backend, Catalog, Model, Schema, Tool, catalog::Work, home_tools},
     protocols::tasks::{
@@ -48,12 +48,8 @@ pub(super) fn furnish(settings: &Settings, faults: &mut Vec<Fault>) -> (Catalog,
 
 fn endpoint(remote: &RemoteSetting) -> Result<Endpoint, String> {
     let key = remote.key.as_ref().map(secret).transpose()?;
-    let patience = Patience {
-        first: remote.first_timeout,
-        next: remote.next_timeout,
-        attempts: remote.attempts.max(1),
-        places: remote.places.max(1),
-    };
+    let patience =
+        Patience { first: remote.first_timeout, next: remote.next_timeout, attempts: remote.attempts, places: remote.places };
     Endpoint::new(&remote.url, key.as_deref(), patience).map_err(told)
 }
 
@@ -69,8 +65,8 @@ fn told(fault: SetupFault) -> String {
 }
 
 /// A secret from where it is. Faults name the place, never what is in it.
-fn secret(place: &SecretPlace) -> Result<String, String> {
-    match place {
+fn secret(setting: &SecretSetting) -> Result<String, String> {
+    match &setting.place {
         SecretPlace::File(file) => {
             let secret = keys::load(file).map_err(|error| error.to_string())?;
             let text = std::str::from_utf8(secret.expose()).map_err(|_| format!("{}: expected a text", file.display()))?;

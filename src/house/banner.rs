@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     auth::Claims,
-    config::{Api, Issuer, Settings},
+    config::{Api, Issuer, Layers, Loaded, Settings},
     realtime::UnixMicros,
 };
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
@@ -35,6 +35,7 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Show
         house.data_dir.display()
     );
     let mut tries = String::new();
+    let asks = asking(opened, settings);
     for (listener, address) in house.listeners.iter().zip(*addresses) {
         for (api, prefix) in &listener.serves {
             let place = format!("{address}{prefix}");
@@ -49,7 +50,7 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Show
                     writeln!(text, "  quiz       ws://{place}/ws\n             http://{place}/api/v1/quizzes/…")
                 }
                 Api::Labs => {
-                    tries += &try_labs(first_password.as_ref(), &place, program, shown.password);
+                    tries += &try_labs(first_password.as_ref(), &place, (program, &asks), shown.password);
                     writeln!(
                         text,
                         "  labs       http://{place}/api/v1/sessions, …\n             ws://{place}/agent/ws, /vnc-viewer/…"
@@ -90,15 +91,31 @@ fn try_quiz(issuers: &BTreeMap<String, Issuer>, place: &str, program: &str, now:
     }
 }
 
+/// The flag by which commands find the server, where the defaults do not lead there. Empty otherwise.
+fn asking(opened: &Opened<'_>, settings: &Settings) -> String {
+    let usual = Loaded::of(&Layers::default()).map(|loaded| loaded.settings);
+    let is_usual =
+        usual.is_ok_and(|usual| usual.data_dir == settings.data_dir && usual.listen.internal == settings.listen.internal);
+    let mut served = opened.house.listeners.iter().zip(opened.addresses);
+    let internal = served.find_map(|(listener, address)| {
+        let (_, prefix) = listener.serves.iter().find(|(api, _)| *api == Api::Internal)?;
+        Some(format!(" --internal http://{address}{prefix}"))
+    });
+    internal.filter(|_| !is_usual).unwrap_or_default()
+}
+
 /// How to sign in to labs. The password of the first admin is said once, by the start that made it, and only to a terminal.
-fn try_labs(first: Option<&FirstPassword>, place: &str, program: &str, eyes: bool) -> String {
+fn try_labs(first: Option<&FirstPassword>, place: &str, (program, asks): (&str, &str), eyes: bool) -> String {
     match first {
         Some(FirstPassword(password)) if eyes => format!(
-            "\n  Labs' first admin:   {FIRST_ADMIN}, password {password} (shown this once; {program} user passwd {FIRST_ADMIN} sets another)\n  \
+            "\n  Labs' first admin:   {FIRST_ADMIN}, password {password} \
+             (shown this once; {program} user passwd {FIRST_ADMIN}{asks} sets another)\n  \
              Sign in:             curl http://{place}/api/v1/auth/login -d \
              '{{\"username\":\"{FIRST_ADMIN}\",\"password\":\"{password}\"}}'\n"
         ),
-        Some(_) => format!("\n  Labs' first admin:   {FIRST_ADMIN}; set its password: {program} user passwd {FIRST_ADMIN}\n"),
+        Some(_) => {
+            format!("\n  Labs' first admin:   {FIRST_ADMIN}; set its password: {program} user passwd {FIRST_ADMIN}{asks}\n")
+        }
         None => format!("\n  Users of labs:       {program} user --help\n"),
     }
 }
@@ -127,6 +144,15 @@ fn token(issuers: &BTreeMap<String, Issuer>, subject: &str, now: Option<UnixMicr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_for_another_password_finds_a_server_that_is_elsewhere() {
+        let said = |asks, eyes| try_labs(Some(&FirstPassword("abc".to_owned())), "h:1", ("homeroom", asks), eyes);
+        assert!(said("", true).contains("homeroom user passwd admin sets another"));
+        for eyes in [true, false] {
+            assert!(said(" --internal http://h:2", eyes).contains("homeroom user passwd admin --internal http://h:2"));
+        }
+    }
 
     #[test]
     fn chat_names_the_first_admin_only_where_he_may_sign_in() {

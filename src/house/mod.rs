@@ -22,7 +22,7 @@ use crate::{
     http::{App, Stopper, serve},
     protocols::{chat::record::Sweep, tasks::Health},
     realtime::{ShardId, StoreFault},
-    runtime::{self, BootFault, Clock, Furnishing, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
     store::{SqliteStore, Store, sqlite},
 };
@@ -124,6 +124,11 @@ pub fn serve_until_stopped(
         ..sqlite::Settings::new(&settings.data_dir)
     };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
+    let shards = house.shards();
+    let plan =
+        Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
+    // The password of the first admin is told by the start that makes it: that one shall be able to serve.
+    runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
@@ -137,9 +142,6 @@ pub fn serve_until_stopped(
     let unfinished = store.load_tasks().map_err(HouseFault::Tasks)?;
     let vitals = Arc::new(Vitals::new(store.clone(), &house.rules.catalog, &house.outside));
     let passwords = Passwords::start().map_err(HouseFault::System)?;
-    let shards = house.shards();
-    let plan =
-        Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
@@ -214,7 +216,11 @@ pub fn serve_until_stopped(
 /// Watches how the house is, and tells every shard what has changed.
 fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
     let (vitals, stage, post, shards) = (vitals.clone(), seat.stage.clone(), seat.post.clone(), seat.shards);
+    let serving = stage.clone();
     let tell = move |health: Health| {
+        if serving.phase() == Phase::Serving {
+            vitals::log(&health);
+        }
         (0..shards).for_each(|shard| post.post(ShardId(shard), [Answer::Health(health.clone())]));
     };
     vitals::watch(vitals, move || stage.phase(), every, tell)

@@ -180,6 +180,16 @@ pub(super) async fn watch(vitals: Arc<Vitals>, phase: impl Fn() -> Phase, every:
     }
 }
 
+/// A line for whoever looks after the server.
+pub(super) fn log(health: &Health) {
+    let Health { api, database, model_service, .. } = health;
+    if *health == Health::default() {
+        tracing::info!("all parts are operational");
+    } else {
+        tracing::warn!(%api, %database, models = %model_service, "not all parts are operational");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

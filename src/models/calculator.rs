@@ -39,12 +39,12 @@ pub fn value(expression: &str) -> Result<f64, Fault> {
     if value.is_finite() { Ok(value) } else { Err(Fault::NotANumber) }
 }
 
-/// The longest expression with at least one operator that stands in a text, and its value: "What is 2 + 2?" holds "2 + 2".
+/// The longest expression of at least two numbers that stands in a text, and its value: "What is 2 + 2?" holds "2 + 2".
 pub fn found_in(text: &str) -> Option<(&str, f64)> {
     let is_part = |c: char| c.is_ascii_digit() || c.is_whitespace() || "+-*/%^().×·÷−–".contains(c);
     text.split(|c| !is_part(c))
         .map(|part| part.trim().trim_end_matches(['.', '-', '+']).trim())
-        .filter(|part| part.bytes().any(|byte| byte.is_ascii_digit()) && !part.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+        .filter(|part| part.split(|c: char| !c.is_ascii_digit() && c != '.').filter(|number| !number.is_empty()).count() > 1)
         .filter_map(|part| Some((part, value(part).ok()?)))
         .max_by_key(|(part, _)| part.len())
 }
@@ -180,5 +180,6 @@ mod tests {
         assert_eq!(found_in("It is 17. And (3+4)*2."), Some(("(3+4)*2", 14.0)));
         assert_eq!(found_in("order #12345 on 3.5 -"), None);
         assert_eq!(found_in("no numbers - here"), None);
+        assert_eq!(found_in("print(1) at -5"), None, "no arithmetic");
     }
 }

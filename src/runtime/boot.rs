@@ -254,6 +254,15 @@ fn join(threads: Vec<Thread>, stage: &Stage) -> Result<(), BootFault> {
 }
 
 /// For each shard its sockets, in the order of the plan's listeners.
+/// Finds out whether all of a plan's listeners could be opened, before anything is done that a start that fails should not have done.
+///
+/// # Errors
+///
+/// [`BootFault::Listen`], for the first that could not.
+pub fn probe_listeners(plan: &Plan) -> Result<(), BootFault> {
+    plan.listeners.iter().try_for_each(|address| listen::probe(*address).map_err(BootFault::Listen))
+}
+
 fn bind(plan: &Plan, shards: usize) -> Result<(Vec<Vec<OwnedFd>>, Vec<SocketAddr>), BootFault> {
     let mut sockets: Vec<Vec<OwnedFd>> = (0..shards).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();

@@ -41,6 +41,12 @@ pub(super) struct Bound {
     pub address: SocketAddr,
 }
 
+/// Finds out whether `address` could be listened on, and gives it back at once.
+pub(super) fn probe(address: SocketAddr) -> Result<(), ListenFault> {
+    let bound = socket(address, false).and_then(|alone| alone.bind(&address.into()));
+    bound.map_err(|source| ListenFault { address, source })
+}
+
 /// Opens `shards` sockets on `address`. A port that another socket of this user already listens on is refused, in spite of SO_REUSEPORT.
 pub(super) fn bind(address: SocketAddr, shards: usize) -> Result<Bound, ListenFault> {
     let fault = |source| ListenFault { address, source };
@@ -88,6 +94,16 @@ mod tests {
 
     fn any() -> SocketAddr {
         "127.0.0.1:0".parse().unwrap()
+    }
+
+    #[test]
+    fn a_probe_takes_nothing_and_finds_what_is_taken() {
+        let taken = bind(any(), 1).unwrap();
+        assert_eq!(probe(taken.address).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        let free = taken.address;
+        drop(taken);
+        probe(free).unwrap();
+        bind(free, 1).unwrap();
     }
 
     #[test]

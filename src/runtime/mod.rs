@@ -23,7 +23,8 @@ mod receive_tests;
 mod tests;
 
 pub use boot::{
-    BootFault, Furnishing, Plan, Running, Seat, count_memory_in_small_pages, end_process_on_panic, raise_open_files, start,
+    BootFault, Furnishing, Plan, Running, Seat, count_memory_in_small_pages, end_process_on_panic, probe_listeners,
+    raise_open_files, start,
 };
 pub use clock::Clock;
 pub use counts::{Count, ShardCounts};

@@ -7,6 +7,7 @@ import pty
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -208,6 +209,18 @@ def test_a_server_that_believes_others_has_no_accounts(build, tmp_path):
     refused = owner(house, "mary", f"{password}\n")
     assert refused.returncode == 1 and "[quiz.issuers]" in refused.stderr, refused
     assert signed_in(house, "mary", password).status_code == 404
+
+
+def test_a_first_start_that_cannot_listen_makes_no_admin_whose_password_nobody_was_told(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = [f"--listen.{api}.bind=127.0.0.1:{PORTS.free()}" for api in ("presence", "quiz", "internal")]
+        folder = f"--data-dir={tmp_path / 'data'}"
+        served = run("serve", folder, *ports, f"--listen.chat.bind=127.0.0.1:{taken.getsockname()[1]}")
+    assert served.returncode == 1 and "another process uses the port" in served.stderr, served
+    users = run("user", "list", folder)
+    assert (users.returncode, users.stdout) == (0, ""), users
 
 
 def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(build):

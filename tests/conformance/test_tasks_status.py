@@ -131,6 +131,12 @@ async def test_an_endpoint_that_dies_and_comes_back_shows(build_office):
 
         await is_true_soon(is_healthy, SOON)
 
+    async def is_logged():
+        lines = [line for line in office.house.log.read_text().splitlines() if "all parts are operational" in line]
+        return len(lines) > 1 and "not all" in lines[0] and "models=degraded" in lines[0] and "not all" not in lines[1]
+
+    await is_true_soon(is_logged, SOON)
+
 
 async def answering(reader, writer):
     """An endpoint that is there, and has nothing to say but that."""

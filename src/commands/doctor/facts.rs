@@ -19,6 +19,8 @@ use std::{
 pub(super) struct Facts {
     /// The settings are wrong; then the rest was looked at with the defaults.
     pub(super) settings: Result<(), Faults>,
+    /// Keys that the settings name and that cannot be read.
+    pub(super) unreadable: usize,
     pub(super) shards: u16,
     pub(super) release: String,
     pub(super) rings: Result<(), RingFault>,
@@ -74,6 +76,7 @@ impl Facts {
         };
         Facts {
             settings,
+            unreadable: loaded.unreadable_keys().len(),
             shards: loaded.settings.shards,
             release: probe::kernel_release(),
             rings: probe::probe(),

@@ -48,7 +48,7 @@ fn fault(check: &'static str, found: impl Into<String>, advice: impl Into<String
 /// Every finding, in the order in which one would mend them.
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![
-        settings(&facts.settings),
+        settings(&facts.settings, facts.unreadable),
         kernel(&facts.release, &facts.rings),
         rings(&facts.rings),
         open_files(facts.nofile, facts.connections),
@@ -65,8 +65,11 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn settings(settings: &Result<(), Faults>) -> Finding {
+fn settings(settings: &Result<(), Faults>, unreadable: usize) -> Finding {
     match settings {
+        Ok(()) if unreadable > 0 => {
+            fault("settings", format!("{unreadable} keys that cannot be read"), "run `homeroom check-config`")
+        }
         Ok(()) => ok("settings", "right"),
         Err(faults) => fault(
             "settings",
@@ -242,6 +245,13 @@ mod tests {
     fn verdict(finding: &Finding) -> Verdict {
         assert_eq!(finding.advice.is_some(), finding.verdict != Verdict::Ok, "what is wrong has advice: {finding:?}");
         finding.verdict
+    }
+
+    #[test]
+    fn keys_that_cannot_be_read_are_a_fault() {
+        assert_eq!(verdict(&settings(&Ok(()), 0)), Verdict::Ok);
+        assert_eq!(verdict(&settings(&Ok(()), 1)), Verdict::Fault);
+        assert_eq!(verdict(&settings(&Err(Faults(Vec::new())), 0)), Verdict::Fault);
     }
 
     #[test]

@@ -181,13 +181,22 @@ impl Sitting {
             Job::End(Some(asker)) => c.refuse(asker, why),
             Job::Finish => {
                 self.finished(Some(fault), c);
-                self.again(Job::Finish, c);
+                self.again(Job::Finish, why, c);
             }
-            Job::AskLeave(_) | Job::Expire(_) | Job::End(None) => self.again(job, c),
+            Job::AskLeave(_) | Job::Expire(_) | Job::End(None) => self.again(job, why, c),
         }
     }
 
-    fn again(&mut self, job: Job, c: &mut Circumstances<'_>) {
+    /// What must be written is tried again. Nobody waits for that, which may take as long as the disk is full.
+    fn again(&mut self, job: Job, why: Refused, c: &mut Circumstances<'_>) {
+        self.turn_away(why, c);
+        self.jobs.retain(|job| match job {
+            Job::Decide { asker, .. } | Job::End(Some(asker)) => {
+                c.refuse(*asker, why);
+                false
+            }
+            Job::Create(_) | Job::Begin(_) | Job::AskLeave(_) | Job::Expire(_) | Job::Finish | Job::End(None) => true,
+        });
         self.jobs.push_front(job);
         self.retry = Some(c.after(RETRY, Timer::Retry(self.id())));
     }

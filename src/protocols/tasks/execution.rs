@@ -351,6 +351,8 @@ impl Course {
             // The next process does it again.
             Job::Go(_) | Job::Step(_) if c.is_stopping && self.stage == Stage::Idle => {}
             Job::Go(_) | Job::Step(_) | Job::Fail(_) => {
+                // Nobody waits for as long as the disk is full. What is to fail fails all the same.
+                self.cancels.drain(..).for_each(|(asker, _)| c.refuse(asker, Refused::Store(fault)));
                 self.jobs.push_front(job);
                 self.retry = Some(c.after(RETRY, Timer::RetryExecution(self.id())));
             }

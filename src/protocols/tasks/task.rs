@@ -475,9 +475,23 @@ impl Assignment {
                 self.give_back(c);
             }
             Job::Begin | Job::End => {
+                self.release(fault, c);
                 self.jobs.push_front(job);
                 self.retry = Some(c.after(RETRY, Timer::Retry(self.id())));
             }
         }
+    }
+
+    /// Nobody waits for what is tried again, which may take as long as the disk is full. What is to end ends all the same.
+    fn release(&mut self, fault: StoreFault, c: &mut Circumstances<'_>) {
+        let (id, why) = (self.id(), Refused::Store(fault));
+        self.jobs.retain(|job| match job {
+            Job::Edit(from, _) | Job::Remove(from) => {
+                c.not_done(*from, id, why);
+                false
+            }
+            Job::Create(_) | Job::Begin | Job::End => true,
+        });
+        self.cancels.drain(..).for_each(|(from, _)| c.not_done(from, id, why));
     }
 }

@@ -174,6 +174,26 @@ fn an_answer_that_cannot_be_written_is_told_once_and_written_later() {
 }
 
 #[test]
+fn nobody_waits_for_an_answer_that_cannot_be_written() {
+    let mut bench = Bench::joined();
+    bench.begun(1);
+    let over = bench.ended(1, Stop::Done);
+    bench.fail(kept_in(&over).0);
+    assert_eq!(bench.ask(Ask::End { session: SESSION, caller: caller(1) }), []);
+    assert_eq!(bench.say_by_rest(2, false), []);
+    assert_eq!(bench.say(3), []);
+    let again = bench.pass(2 * SECOND);
+    let failed = bench.fail(kept_in(&again).0);
+    let why = Refused::Store(StoreFault::Failed);
+    assert_eq!(refused(&failed), Some(why));
+    assert!(matches!(told(&failed)[..], [Told::Refused(refused)] if *refused == why));
+    assert!(failed.contains(&Outcome::Tell(conn(2), FromSession::NotTaken(why))));
+    let again = bench.pass(2 * SECOND);
+    assert_eq!(bench.store(kept_in(&again).0), [], "nothing is left of what was refused");
+    assert_eq!(kept_in(&bench.say(4)).1.messages[0].number, 3);
+}
+
+#[test]
 fn a_message_that_cannot_be_written_is_refused() {
     let mut bench = Bench::joined();
     let said = bench.say(1);

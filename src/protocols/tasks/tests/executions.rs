@@ -160,6 +160,15 @@ fn what_cannot_be_written_is_refused_or_tried_again() {
     assert_eq!(bench.fail(ticket(&over)), []);
     let again = bench.pass(2 * SECOND);
     assert_eq!(asked(&bench.store(ticket(&again))), [step_piece(1, 1)]);
+    let cancelled = bench.ask_execution(Ask::CancelExecution { execution: id(1), caller: caller("alice") });
+    assert_eq!(refused(&bench.fail(ticket(&cancelled))), Some(Refused::Store(StoreFault::Failed)), "nobody waits for it");
+    let again = bench.pass(2 * SECOND);
+    assert_eq!(replies(&bench.store(ticket(&again))), Vec::<&Reply>::new());
+    let loaded = bench.ask_execution(Ask::LookExecution { execution: id(1), caller: caller("alice") });
+    assert_eq!(refused(&loaded), Some(Refused::NotHere), "it is over");
+    begun(&mut bench, "review");
+    let over = bench.says(step_piece(1, 0), "one");
+    bench.store(ticket(&over));
     let look = Ask::LookExecution { execution: id(1), caller: caller("alice") };
     assert!(matches!(replies(&bench.ask_execution(look))[..], [Reply::Execution(execution)] if execution.results.len() == 1));
 }

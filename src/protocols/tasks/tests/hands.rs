@@ -58,6 +58,21 @@ fn what_may_not_be_changed_is_not_written() {
 }
 
 #[test]
+fn nobody_waits_for_an_end_that_cannot_be_written() {
+    let mut bench = Bench::new();
+    bench.begun(1);
+    let why = Refused::Store(StoreFault::Failed);
+    let cancelled = bench.cancel(1, "alice");
+    assert_eq!(bench.ask(edit(1, "alice", Edit { title: Some("new".into()), ..Edit::default() })), []);
+    let failed = bench.fail(ticket(&cancelled));
+    assert_eq!(refused(&failed), Some(why));
+    assert!(failed.contains(&Outcome::Tell(conn(3), FromHome::NotCancelled { task: id(1), why })), "{failed:?}");
+    let again = bench.pass(2 * SECOND);
+    assert_eq!(told(&bench.store(ticket(&again))), one("task_error", "failed", -1.0), "it ends all the same");
+    assert!(bench.is_empty());
+}
+
+#[test]
 fn a_priority_changes_whose_turn_it_is() {
     let mut bench = Bench::with(Settings { max_running: 1, ..Settings::default() });
     bench.begun(1);
