@@ -16,7 +16,7 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::Semaphore,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// Before the second attempt; twice as long before each further one.
@@ -122,13 +122,25 @@ impl Endpoint {
     async fn read(&self, mut response: Response, prompt: &Prompt, unread: &Backlog, tell: &mut impl FnMut(Word)) {
         let mut reading = Reading::new(prompt.utterances.iter().map(|utterance| utterance.length()).sum());
         let mut words = Vec::new();
+        // One timer for the whole answer, set anew only where it fires: one for each word costs more than its parsing.
+        let mut silence = pin!(sleep(self.patience.next));
         while !reading.is_over() {
             unread.room().await;
-            match timeout(self.patience.next, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => reading.feed(&chunk, &mut words),
+            let latest = Instant::now() + self.patience.next;
+            let chunk = loop {
+                tokio::select! {
+                    biased;
+                    chunk = response.chunk() => break chunk,
+                    () = &mut silence => match Instant::now() < latest {
+                        true => silence.as_mut().reset(latest),
+                        false => return tell(Word::Failed(Fault::TimedOut)),
+                    },
+                }
+            };
+            match chunk {
+                Ok(Some(chunk)) => reading.feed(&chunk, &mut words),
                 // A connection that breaks is an end that came too early, unless it had been the end already.
-                Ok(Ok(None) | Err(_)) => reading.end(&mut words),
-                Err(_) => return tell(Word::Failed(Fault::TimedOut)),
+                Ok(None) | Err(_) => reading.end(&mut words),
             }
             words.drain(..).for_each(&mut *tell);
         }

@@ -111,6 +111,31 @@ fn silence_times_out() {
 }
 
 #[test]
+fn an_answer_may_take_long_as_long_as_it_goes_on() {
+    let patience = Patience { next: Duration::from_secs(1), ..PATIENCE };
+    on_tokio(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, patience).unwrap();
+        let mut words = Vec::new();
+        let backlog = Backlog::new(usize::MAX);
+        let (question, served) = (prompt(), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            request(&mut stream).await;
+            stream.write_all(CHUNKED.as_bytes()).await.unwrap();
+            for _ in 0..5 {
+                stream.write_all(chunk(&delta("a")).as_bytes()).await.unwrap();
+                sleep(patience.next.mul_f64(0.3)).await;
+            }
+            // Held open, and silent now.
+            stream
+        });
+        let (_stream, ()) = tokio::join!(served, endpoint.answer(&question, &backlog, |word| words.push(word)));
+        assert_eq!(words.len(), 6, "{words:?}");
+        assert_eq!(words[5], Word::Failed(Fault::TimedOut));
+    });
+}
+
+#[test]
 fn who_is_dropped_hangs_up() {
     on_tokio(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -7,9 +7,9 @@ use homeroom::{protocols::tasks::model::Status, realtime::ConnId};
 impl Tasks {
     /// Nobody has more sockets than anybody may have.
     pub(crate) fn check_places(&self) {
-        for user in 0..PEOPLE.len() {
+        for (user, person) in PEOPLE.iter().enumerate() {
             let places = self.places_of(user);
-            assert!(places <= self.plan.places, "{} has {places} sockets", PEOPLE[user]);
+            assert!(places <= self.plan.places, "{person} has {places} sockets");
         }
     }
 
@@ -106,14 +106,14 @@ impl Tasks {
 
     /// When all is quiet one more of each user is let in where there is a place, and not where there is none.
     pub(crate) fn check_admission(&mut self) {
-        for user in 0..PEOPLE.len() {
+        for (user, person) in PEOPLE.iter().enumerate() {
             let places = self.places_of(user);
             let Some(conn) = self.comes(Some(user)) else { continue };
             self.calm(true);
             let is_in = self.ears.get(&conn).is_some_and(|ear| ear.is_welcome);
             let is_there = self.stage.plugs.contains_key(&conn);
             let is_right = if places < self.plan.places { is_in || !is_there } else { !is_in };
-            assert!(is_right, "{} has {places} sockets, and another is let in: {is_in}", PEOPLE[user]);
+            assert!(is_right, "{person} has {places} sockets, and another is let in: {is_in}");
             self.count(if is_in { "let in" } else { "one too many" });
         }
     }

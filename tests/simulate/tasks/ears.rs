@@ -168,7 +168,7 @@ impl Ear {
         if !fits || !is_there {
             return Err(format!("{status:?} was never on disk"));
         }
-        if kind == "task_completion" && data["result"].to_string() != normal(task.result.as_deref().unwrap_or("null")) {
+        if kind == "task_completion" && data["result"] != normal(task.result.as_deref().unwrap_or("null")) {
             return Err(format!("its result on disk is {:?}", task.result));
         }
         if kind == "task_error" && data["error"].as_str() != task.error.as_deref() {
@@ -277,6 +277,6 @@ fn about(data: &Value, name: &str) -> Result<Uuid, String> {
     data[name].as_str().and_then(|id| Uuid::try_parse(id).ok()).ok_or_else(|| format!("no {name}"))
 }
 
-fn normal(json: &str) -> String {
-    serde_json::from_str::<Value>(json).map(|value| value.to_string()).unwrap_or_default()
+fn normal(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
 }
