@@ -1,5 +1,5 @@
-//! What REST has, read when all is over, and held against what the sockets were told. It also tells which ask each task was, and so how long
-//! after its intended moment each was told.
+//! What REST has, read when all is over, and held against what the sockets were told. It also tells which ask each task was, and so how
+//! long after its intended moment each was told.
 
 use super::{
     Office,
