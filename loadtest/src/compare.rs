@@ -1,8 +1,8 @@
 //! `compare`: runs side by side, each against the first, with the spread of every difference.
 //!
 //! A percentile's spread is that of its slices: a run is cut into slices of time, each has a percentile of its own, and how far these
-//! scatter tells how far the run's figure would move if it were run again (two standard errors, so about 95 %). What happens less than once in a
-//! run, such as a pause of the machine, is not in it.
+//! scatter tells how far the run's figure would move if it were run again (two standard errors, so about 95 %). What happens less than
+//! once in a run, such as a pause of the machine, is not in it.
 
 use crate::{
     args::Compare,
@@ -19,6 +19,9 @@ use std::{collections::BTreeMap, fmt::Write, fs, io};
 const ERRORS: f64 = 2.0;
 /// Fewer slices than these tell no spread.
 const FEWEST: usize = 4;
+
+/// A percentile of a slice.
+type OfSlice = fn(&SliceLatency) -> u64;
 
 /// A figure and how far it may be off.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -46,17 +49,16 @@ impl Estimate {
         if first.value <= 0.0 {
             return None;
         }
-        let ratio = self.value / first.value;
-        let share = |estimate: Estimate| Some(estimate.spread? / estimate.value);
-        let spread = match (share(self), share(first)) {
-            (Some(own), Some(firsts)) if self.value > 0.0 => Some(ratio * own.hypot(firsts)),
-            (..) => None,
-        };
-        Some(Difference { share: ratio - 1.0, spread })
+        let spread = self.spread.zip(first.spread).map(|(own, firsts)| own.hypot(firsts) / first.value);
+        Some(Difference { share: self.value / first.value - 1.0, spread })
     }
 
     fn told(self, is_time: bool) -> String {
-        let tell = |value: f64| if is_time { time(value as u64) } else { format!("{value:.1}") };
+        let tell = |value: f64| match value {
+            _ if is_time => time(value as u64),
+            ..10.0 => format!("{value:.3}"),
+            _ => format!("{value:.1}"),
+        };
         self.spread.map_or_else(|| tell(self.value), |spread| format!("{} ± {}", tell(self.value), tell(spread)))
     }
 }
@@ -104,8 +106,7 @@ fn rows(sources: &[Source]) -> Vec<Row> {
     let Some((first, others)) = sources.split_first() else { return rows };
     let shared = |measure: &Measure| others.iter().any(|other| other.record.latencies.contains_key(measure));
     for measure in first.record.latencies.keys().filter(|measure| shared(measure)) {
-        let percentiles: [(&str, fn(&SliceLatency) -> u64); 3] =
-            [("p50", |one| one.p50), ("p90", |one| one.p90), ("p99", |one| one.p99)];
+        let percentiles: [(&str, OfSlice); 3] = [("p50", |one| one.p50), ("p90", |one| one.p90), ("p99", |one| one.p99)];
         for (name, of_slice) in percentiles {
             let estimate = |source: &Source| percentile(&source.record, *measure, name, of_slice);
             let name = format!("{}.{name}", measure.name());
@@ -133,7 +134,7 @@ fn plain_rows(sources: &[Source], section: &str, of: fn(&Record) -> BTreeMap<Str
 }
 
 /// A percentile of the whole run, with the scatter of those of its slices.
-fn percentile(record: &Record, measure: Measure, name: &str, of_slice: fn(&SliceLatency) -> u64) -> Option<Estimate> {
+fn percentile(record: &Record, measure: Measure, name: &str, of_slice: OfSlice) -> Option<Estimate> {
     let figures = record.latencies.get(&measure)?;
     let value = match name {
         "p50" => figures.p50,
@@ -237,5 +238,7 @@ mod tests {
         let far = estimate(150.0, 6.0).against(estimate(100.0, 4.0)).unwrap();
         assert!(far.is_clear() && far.told().starts_with("+50.0 % ± "), "{}", far.told());
         assert_eq!(estimate(1.0, 0.1).against(estimate(0.0, 0.0)), None);
+        let from_nothing_sure = estimate(0.3, 0.1).against(estimate(4.0, 5.0)).unwrap();
+        assert!(!from_nothing_sure.is_clear(), "{}", from_nothing_sure.told());
     }
 }

@@ -242,6 +242,29 @@ fn what_is_required_decides_and_is_told() {
 }
 
 #[test]
+fn a_run_becomes_a_page_and_two_are_laid_side_by_side() {
+    let (stub, folder) = (Stub::start(Faults { refuse_every: 10, ..Faults::default() }), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["one", "two"] {
+        let asked = format!("--students 20 --classrooms 4 --hold 600ms --html {}", path(&format!("{name}.html")));
+        read(&folder, &start(&folder, "bell", stub.server(), &asked).wait_with_output().unwrap()).assert_failed();
+        fs::rename(path("report.json"), path(&format!("{name}.json"))).unwrap();
+    }
+    let page = fs::read_to_string(path("one.html")).unwrap();
+    for part in ["Over time", "Open WebSockets", "unauthenticated", "Conservation", "<svg", "id=\"raw0\""] {
+        assert!(page.contains(part), "{part}");
+    }
+    let asked = format!("{} {} --html {}", path("one.json"), path("two.json"), path("both.html"));
+    let output = command("compare", &asked).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("sign_in.p50") && said.contains("two.json is failed"), "{said}");
+    assert!(fs::read_to_string(path("both.html")).unwrap().contains("id=\"raw1\""));
+    assert_eq!(command("compare", &format!("{0} {0}", path("key"))).output().unwrap().status.code(), Some(2));
+    assert_eq!(command("compare", &path("one.json")).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
 fn what_cannot_be_required_is_said_with_the_nearest_names() {
     let output = command("bell", "--students 5 --tokens /dev/null --require sign_inn.p99<1s").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

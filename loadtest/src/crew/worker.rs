@@ -137,7 +137,8 @@ impl Slices {
             connections: progress.connections,
             faults: progress.faults.saturating_sub(self.faults),
             cpu_ns: used.cpu_ns,
-            busiest: used.busy(),
+            // The last slice is short: what little it holds is no measure of its own.
+            busiest: if is_last { 0.0 } else { used.busy() },
             resident_bytes: usage::own_resident_bytes(),
             ..Slice::default()
         };

@@ -1,5 +1,5 @@
-//! Charts as SVG: panels above each other with one axis of time, and lines over an axis of percentiles. A line is told from the others by its
-//! dashes and by its name at its end, never by its colour alone.
+//! Charts as SVG: panels above each other with one axis of time, and lines over an axis of percentiles. A line is told from the others
+//! by its dashes and by its name at its end, never by its colour alone.
 
 use super::{
     escape,
@@ -11,14 +11,17 @@ const WIDTH: f64 = 1_000.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 172.0;
 const ABOVE: f64 = 34.0;
-const HEADING: f64 = 24.0;
+const HEADING: f64 = 36.0;
 const BELOW: f64 = 30.0;
 /// Names at the ends of lines need so much room.
 const NAME_HEIGHT: f64 = 14.0;
 /// A phase narrower than this has no name in the picture.
 const NARROWEST: f64 = 46.0;
 /// Colours and dashes of lines, taken in turn.
-pub(super) const STYLES: usize = 6;
+pub(super) const STYLES: usize = 12;
+
+/// Places and values; where there is no value, a line is broken.
+pub(crate) type Points = Vec<(f64, Option<f64>)>;
 
 /// A line.
 #[derive(Clone, Debug)]
@@ -26,8 +29,7 @@ pub(crate) struct Line {
     pub(crate) name: String,
     /// Which colour and dashes.
     pub(crate) style: usize,
-    /// Where there is nothing, it is broken.
-    pub(crate) points: Vec<(f64, Option<f64>)>,
+    pub(crate) points: Points,
 }
 
 /// A chart of several lines with one vertical axis.
@@ -76,8 +78,15 @@ pub(crate) fn over_time(title: &str, panels: &[Panel], shades: &[Shade], end_s: 
 /// Lines over percentiles: each point's place is -log10 of the share above it.
 pub(crate) fn over_percentiles(title: &str, panel: Panel) -> String {
     let furthest = panel.lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(1.0, f64::max);
-    let names =
-        [(0.0, "0 %"), (0.301_03, "50 %"), (1.0, "90 %"), (2.0, "99 %"), (3.0, "99.9 %"), (4.0, "99.99 %"), (5.0, "99.999 %")];
+    let names = [
+        (0.0, "0 %"),
+        (std::f64::consts::LOG10_2, "50 %"),
+        (1.0, "90 %"),
+        (2.0, "99 %"),
+        (3.0, "99.9 %"),
+        (4.0, "99.99 %"),
+        (5.0, "99.999 %"),
+    ];
     let ticks = names.into_iter().filter(|(at, _)| *at <= furthest).map(|(at, name)| (at, name.to_owned())).collect();
     draw(title, &[panel], &[], &Across { from: 0.0, to: furthest, ticks, unit: "percentile" })
 }

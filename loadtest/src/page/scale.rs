@@ -2,6 +2,9 @@
 
 use crate::summary::{grouped, time};
 
+/// Axes shorter than this many decades have 2 and 5 written, too.
+const FEW_DECADES: f64 = 2.1;
+
 /// What the numbers of an axis are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unit {
@@ -85,12 +88,29 @@ fn linear(unit: Unit, most: f64, of: f64) -> Scale {
     Scale { unit, low: 0.0, high, ticks }
 }
 
-/// Whole decades.
+/// From one of 1, 2, 5 and their decades to another; where they are many, only decades are written.
 fn logarithmic(least: f64, most: f64) -> Scale {
-    let low = least.max(1.0).log10().floor();
-    let high = most.max(10.0).log10().ceil().max(low + 1.0);
-    let ticks = (low as i32..=high as i32).map(|power| 10f64.powi(power)).collect();
+    let most = nice(most.max(10.0));
+    let mut least = nice(least.clamp(1.0, most));
+    least = steps_below(least).find(|step| *step <= least * 0.999).unwrap_or(1.0).max(1.0);
+    let (low, high) = (least.log10(), most.log10());
+    let all = steps_below(most * 1.001).take_while(|step| *step >= least * 0.999);
+    let mut ticks: Vec<f64> = if high - low < FEW_DECADES {
+        all.collect()
+    } else {
+        all.filter(|step| (step.log10() - step.log10().round()).abs() < 1e-6).collect()
+    };
+    ticks.reverse();
     Scale { unit: Unit::Time, low, high, ticks }
+}
+
+/// The steps of 1, 2, 5 up to a number, from the greatest.
+fn steps_below(value: f64) -> impl Iterator<Item = f64> {
+    let decade = value.max(1.0).log10().floor() as i32;
+    (0..=decade)
+        .rev()
+        .flat_map(|decade| [5.0, 2.0, 1.0].map(|digit| digit * 10f64.powi(decade)))
+        .filter(move |step| *step <= value)
 }
 
 /// The next of 1, 2, 5 and their decades that is not smaller.
@@ -110,8 +130,13 @@ mod tests {
             assert!(scale.high >= most && (2..=6).contains(&scale.ticks.len()), "{most}: {scale:?}");
         }
         let times = Scale::of(Unit::Time, [30_000.0, 2.5e7].into_iter());
-        assert_eq!(times.ticks, [1e4, 1e5, 1e6, 1e7, 1e8]);
-        assert!((times.place(1e6) - 0.5).abs() < 1e-9);
-        assert_eq!(Scale::of(Unit::Time, [].into_iter()).ticks.len(), 2);
+        assert_eq!((times.ticks, times.low, times.high), (vec![1e5, 1e6, 1e7], 2e4_f64.log10(), 5e7_f64.log10()));
+        let narrow = Scale::of(Unit::Time, [1.4e6, 7e6].into_iter());
+        assert_eq!(narrow.ticks, [1e6, 2e6, 5e6, 1e7]);
+        for values in [vec![], vec![0.0], vec![3e6], vec![1e9, 1e9]] {
+            let scale = Scale::of(Unit::Time, values.iter().copied());
+            assert!(scale.high > scale.low && !scale.ticks.is_empty(), "{values:?}: {scale:?}");
+            assert!(values.iter().all(|value| scale.place(*value).is_finite()));
+        }
     }
 }

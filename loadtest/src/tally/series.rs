@@ -1,7 +1,7 @@
 //! What happened when: slices of equal length, each with what was measured in it.
 //!
-//! A worker counts into one open slice for each measure and puts it away four times a second; a longer run has longer slices, never more than
-//! [`MOST_SLICES`]. Slices are merged bucket by bucket, over workers and over time, so nothing but their length is lost.
+//! A worker counts into one open slice for each measure and puts it away four times a second; a longer run has longer slices, never more
+//! than [`MOST_SLICES`]. Slices are merged bucket by bucket, over workers and over time, so nothing but their length is lost.
 
 use super::Measure;
 use serde::{Deserialize, Serialize};
