@@ -6,6 +6,7 @@ mod tasks;
 use crate::{
     lab::order::{Between, Direction},
     quiz::contract::Channel,
+    require::Requirement,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Participants' sockets that are held and answer Pings, while nobody answers a question.
     Hold(Hold),
+    /// Runs side by side, from what --json wrote of them.
+    Compare(Compare),
     /// A worker of a run, led over its standard input and output.
     #[command(hide = true)]
     Worker,
@@ -305,6 +308,24 @@ pub(crate) struct Site {
     /// Write the whole report as JSON, raw histograms included.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the report as a page: one file that needs no network, with charts and the raw data.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// What the run must reach, by the names of --json: delivery.p99<20ms, sign_in.max<=1s, counts.lost=0, rates.sign_ins_per_s>2000.
+    /// May be given several times; what is not reached fails the run.
+    #[arg(long, value_name = "NAME<BOUND", value_parser = Requirement::parse)]
+    pub(crate) require: Vec<Requirement>,
+}
+
+/// `compare`.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// Reports; the others are held against the first.
+    #[arg(required = true, num_args = 2.., value_name = "REPORT.json")]
+    pub(crate) reports: Vec<PathBuf>,
+    /// Write a page with the same axes for all.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Source addresses.

@@ -6,6 +6,7 @@
 mod args;
 mod chat;
 mod clock;
+mod compare;
 mod contract;
 mod crew;
 mod fault;
@@ -13,10 +14,12 @@ mod host;
 mod lab;
 mod model;
 mod order;
+mod page;
 mod pings;
 mod progress;
 mod quiz;
 mod report;
+mod require;
 mod scenario;
 mod server;
 mod students;
@@ -25,17 +28,14 @@ mod swarm;
 mod tally;
 mod tasks;
 mod usage;
+mod watch;
 mod wire;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Site};
 use clap::Parser;
 use report::{Outcome, Report};
 use scenario::Stop;
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, io, path::Path, process::ExitCode};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,18 +45,22 @@ const USAGE: u8 = 2;
 const NOT_BELIEVED: u8 = 3;
 
 fn main() -> ExitCode {
-    let (outcome, json) = match &Cli::parse().command {
+    let command = Cli::parse().command;
+    let (outcome, site) = match &command {
         Command::Worker => return work(),
-        Command::Bell(bell) => (scenario::bell::run(bell), bell.crowd.site.json.clone()),
-        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), broadcast.crowd.site.json.clone()),
-        Command::Churn(churn) => (scenario::churn::run(churn), churn.crowd.site.json.clone()),
-        Command::Quiz(quiz) => (scenario::quiz::run(quiz), quiz.sitting.site.json.clone()),
-        Command::Lab(lab) => (scenario::lab::run(lab), lab.site.json.clone()),
-        Command::Chat(chat) => (scenario::chat::run(chat), chat.site.json.clone()),
-        Command::Tasks(tasks) => (scenario::tasks::run(tasks), tasks.site.json.clone()),
-        Command::Hold(hold) => (scenario::hold::run(hold), hold.sitting.site.json.clone()),
+        Command::Compare(compare) => {
+            return compare::run(compare).map_or_else(|fault| complain(&fault.to_string(), USAGE), |()| ExitCode::SUCCESS);
+        }
+        Command::Bell(bell) => (scenario::bell::run(bell), &bell.crowd.site),
+        Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
+        Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),
+        Command::Quiz(quiz) => (scenario::quiz::run(quiz), &quiz.sitting.site),
+        Command::Lab(lab) => (scenario::lab::run(lab), &lab.site),
+        Command::Chat(chat) => (scenario::chat::run(chat), &chat.site),
+        Command::Tasks(tasks) => (scenario::tasks::run(tasks), &tasks.site),
+        Command::Hold(hold) => (scenario::hold::run(hold), &hold.sitting.site),
     };
-    match outcome.and_then(|report| tell(&report, json).map_err(Stop::Broken)) {
+    match outcome.and_then(|report| tell(&report, site).map_err(Stop::Broken)) {
         Ok(code) => code,
         Err(Stop::Usage(reason)) => complain(&reason, USAGE),
         Err(Stop::Broken(fault)) => complain(&fault.to_string(), FAILED),
@@ -75,10 +79,16 @@ fn complain(reason: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn tell(report: &Report, json: Option<PathBuf>) -> io::Result<ExitCode> {
+fn tell(report: &Report, site: &Site) -> io::Result<ExitCode> {
     print!("{}", summary::draw(report));
-    if let Some(path) = json {
-        write_json(report, &path)?;
+    if let Some(path) = &site.json {
+        write(path, &serde_json::to_vec_pretty(report)?)?;
+    }
+    if let Some(path) = &site.html {
+        let json = serde_json::to_string(report)?;
+        let name = format!("{}.json", report.asked.scenario);
+        let record = serde_json::from_str(&json)?;
+        write(path, page::of_run(&page::Source { name, record, json }).as_bytes())?;
     }
     Ok(ExitCode::from(match report.verdict.outcome {
         Outcome::Passed => 0,
@@ -87,6 +97,6 @@ fn tell(report: &Report, json: Option<PathBuf>) -> io::Result<ExitCode> {
     }))
 }
 
-fn write_json(report: &Report, path: &Path) -> io::Result<()> {
-    fs::write(path, serde_json::to_vec_pretty(report)?).map_err(|fault| io::Error::other(format!("{}: {fault}", path.display())))
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::write(path, bytes).map_err(|fault| io::Error::other(format!("{}: {fault}", path.display())))
 }

@@ -1,15 +1,20 @@
 //! One run as data. Every view of it (the summary on the terminal, JSON, pages) is drawn from this alone.
 
+mod series;
+
 use crate::{
     crew::letters::Stage,
     host::Environment,
     pings::PingFigures,
+    require::Threshold,
     server::ServerFigures,
     tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, TaskCounts, When},
     usage::Usage,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+pub(crate) use series::SeriesFigures;
 
 /// A worker that wanted a CPU for more than this share of a stage had none to spare.
 pub(crate) const BUSIEST: f64 = 0.85;
@@ -31,6 +36,8 @@ pub(crate) struct Report {
     pub(crate) rates: Rates,
     /// Percentiles and raw histograms.
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,
+    /// What happened when.
+    pub(crate) series: SeriesFigures,
     /// Counts.
     pub(crate) counts: Counts,
     /// Counts of quizzes, in their scenarios.
@@ -47,6 +54,8 @@ pub(crate) struct Report {
     pub(crate) faults: BTreeMap<When, BTreeMap<String, u64>>,
     /// What must agree, and whether it does.
     pub(crate) checks: Vec<Check>,
+    /// What was required, and what was found.
+    pub(crate) thresholds: Vec<Threshold>,
     /// The server, where it could be watched.
     pub(crate) server: Option<ServerFigures>,
     /// The generator itself, stage by stage and worker by worker.
@@ -282,6 +291,17 @@ impl Verdict {
         );
         let outcome = if reasons.is_empty() { Outcome::Passed } else { Outcome::Failed };
         Verdict { outcome, reasons }
+    }
+}
+
+impl Verdict {
+    /// Judges by what was required, too. A run that is not believed stays that.
+    pub(crate) fn hold(&mut self, thresholds: &[Threshold]) {
+        if self.outcome == Outcome::NotBelieved || thresholds.iter().all(|threshold| threshold.met) {
+            return;
+        }
+        self.outcome = Outcome::Failed;
+        self.reasons.extend(thresholds.iter().filter(|threshold| !threshold.met).map(Threshold::told));
     }
 }
 

@@ -103,7 +103,9 @@ impl ServerFigures {
     /// The share of user space in the CPU time between two samples, 0 to 1.
     pub(crate) fn user_share(&self, from: &str, to: &str) -> Option<f64> {
         let (from, to) = (self.sample(from)?, self.sample(to)?);
-        let (user, kernel) = (to.user_ticks - from.user_ticks, to.kernel_ticks - from.kernel_ticks);
+        // Processes that the server had started and that have ended are in the earlier sample alone.
+        let user = to.user_ticks.saturating_sub(from.user_ticks);
+        let kernel = to.kernel_ticks.saturating_sub(from.kernel_ticks);
         (user + kernel > 0).then(|| user as f64 / (user + kernel) as f64)
     }
 
@@ -170,6 +172,13 @@ fn read_gauges(text: &str) -> Gauges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_of_the_server_that_ends_in_between_leaves_no_share_below_nothing() {
+        let seen = |at, ticks| Seen { at, sample: Sample { user_ticks: ticks, kernel_ticks: ticks, ..Sample::default() } };
+        let figures = ServerFigures { samples: vec![seen("publishing", 7), seen("published", 5)], ..ServerFigures::default() };
+        assert_eq!(figures.user_share("publishing", "published"), None);
+    }
 
     #[test]
     fn gauges_are_summed_over_their_labels() {

@@ -330,7 +330,8 @@ fn generator(report: &Report) -> String {
 
 fn verdict(out: &mut String, report: &Report) {
     let agreed = report.checks.iter().filter(|check| check.holds()).count();
-    row(out, "checks", &format!("{agreed} of {} agree", report.checks.len()));
+    let required: String = report.thresholds.iter().map(|threshold| format!("; {}", threshold.told())).collect();
+    row(out, "checks", &format!("{agreed} of {} agree{required}", report.checks.len()));
     let (word, colour) = match report.verdict.outcome {
         Outcome::Passed => ("PASSED", 32),
         Outcome::Failed => ("FAILED", 31),
@@ -346,7 +347,7 @@ fn verdict(out: &mut String, report: &Report) {
 }
 
 /// A time in three digits and its unit.
-fn time(ns: u64) -> String {
+pub(crate) fn time(ns: u64) -> String {
     let (value, unit) = match ns {
         0..=999 => return format!("{ns} ns"),
         1_000..=999_999 => (ns as f64 / 1e3, "µs"),

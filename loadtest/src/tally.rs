@@ -1,8 +1,10 @@
 //! What a worker counts and measures, and how the counts of several become one without loss.
 
 mod measure;
+mod series;
 
 pub(crate) use measure::Measure;
+pub(crate) use series::{Buckets, Series, Slice};
 
 use crate::chat::order::Name;
 use hdrhistogram::Histogram;
@@ -279,6 +281,8 @@ impl Span {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     measures: Measures,
+    /// What happened when.
+    pub(crate) series: Series,
     /// Counts of classrooms.
     pub(crate) counts: Counts,
     /// Counts of quizzes.
@@ -316,6 +320,21 @@ impl Tally {
         self.measures.record(measure, ns);
     }
 
+    /// Records one duration whose end, at `at_ns` of CLOCK_MONOTONIC, is found out only now.
+    pub(crate) fn record_past(&mut self, measure: Measure, ns: u64, at_ns: u64) {
+        if self.series.place(at_ns, measure, ns) {
+            self.measures.record_past(measure, ns);
+        } else {
+            self.measures.record(measure, ns);
+        }
+    }
+
+    /// Puts the open slice of time away, with what was measured in it; `is_last`: the run ends in the middle of it.
+    pub(crate) fn put_slice(&mut self, now_ns: u64, mut slice: Slice, is_last: bool) {
+        slice.measures = self.measures.take_fresh();
+        self.series.put(now_ns, &slice, is_last);
+    }
+
     /// The histogram of a measure.
     pub(crate) fn measure(&self, measure: Measure) -> &Latencies {
         self.measures.of(measure)
@@ -339,6 +358,7 @@ impl Tally {
     /// Adds another's.
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.measures.merge(&other.measures);
+        self.series.merge(&other.series);
         self.counts.add(&other.counts);
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);

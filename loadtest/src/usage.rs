@@ -1,6 +1,6 @@
 //! What a process costs, read from /proc.
 
-use crate::clock;
+use crate::{clock, watch::Glance};
 use serde::{Deserialize, Serialize};
 use std::{fs, io};
 
@@ -85,6 +85,37 @@ pub(crate) fn sample(pid: u32) -> io::Result<Sample> {
     Ok(sum)
 }
 
+/// What a process and those that it has started have used, without its descriptors: counting many of them takes long.
+///
+/// # Errors
+/// It is gone, or not ours to look at.
+pub(crate) fn glance(pid: u32) -> io::Result<Glance> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (user_ticks, kernel_ticks) = ticks(&stat).ok_or_else(|| io::Error::other("/proc/PID/stat is not understood"))?;
+    let mut sum = Glance {
+        at_ns: clock::now_ns(),
+        cpu_ns: process_cpu_ns(pid).unwrap_or((user_ticks + kernel_ticks) * 10_000_000),
+        resident_bytes: resident_bytes(&pid.to_string()),
+    };
+    for more in children(pid).into_iter().filter_map(|child| glance(child).ok()) {
+        sum.cpu_ns += more.cpu_ns;
+        sum.resident_bytes += more.resident_bytes;
+    }
+    Ok(sum)
+}
+
+/// Resident memory of this process.
+pub(crate) fn own_resident_bytes() -> u64 {
+    resident_bytes("self")
+}
+
+/// The second field of `/proc/PID/statm` (proc_pid_statm(5)); 0 where it cannot be read.
+fn resident_bytes(process: &str) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}
+
 /// Processes that a process has started and that live (proc_pid_task(5), `children`).
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -95,14 +126,12 @@ fn children(pid: u32) -> Vec<u32> {
 fn sample_one(pid: u32) -> io::Result<Sample> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (user_ticks, kernel_ticks) = ticks(&stat).ok_or_else(|| io::Error::other("/proc/PID/stat is not understood"))?;
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
     Ok(Sample {
         at_ns: clock::now_ns(),
         cpu_ns: process_cpu_ns(pid).unwrap_or((user_ticks + kernel_ticks) * 10_000_000),
         user_ticks,
         kernel_ticks,
-        resident_bytes: pages * rustix::param::page_size() as u64,
+        resident_bytes: resident_bytes(&pid.to_string()),
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64),
     })
 }

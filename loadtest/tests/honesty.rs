@@ -205,6 +205,51 @@ fn wrong_usage_is_said_before_anything_starts() {
 }
 
 #[test]
+fn the_course_of_a_run_adds_up_to_the_whole_of_it() {
+    let stub = Stub::start(Faults::default());
+    let asked = "--students 40 --classrooms 4 --workers 2 --publish-rate 40 --for 1500ms";
+    let run = run("broadcast", stub.server(), asked);
+    run.assert_clean();
+    let series = &run.report["series"];
+    let slices = series["slices"].as_array().unwrap();
+    let sum = |measure: &str| slices.iter().filter_map(|slice| slice["measures"][measure]["count"].as_u64()).sum::<u64>();
+    for (measure, figures) in run.report["latencies"].as_object().unwrap() {
+        assert_eq!(figures["count"], sum(measure), "{measure}");
+        let most = slices.iter().filter_map(|slice| slice["measures"][measure]["max"].as_f64()).fold(0.0, f64::max);
+        let whole = figures["max"].as_f64().unwrap();
+        assert!((most - whole).abs() <= whole * 0.01 + 1.0, "{measure}: {most} is not {whole}");
+    }
+    assert!(slices.iter().any(|slice| slice["connections"] == 40), "{slices:?}");
+    let stages: Vec<_> = series["phases"].as_array().unwrap().iter().map(|phase| phase["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["sign_in", "publish", "close"]);
+    assert!(!series["server"].as_array().unwrap().is_empty() && slices.iter().any(|slice| slice["generator_bytes"] != 0));
+}
+
+#[test]
+fn what_is_required_decides_and_is_told() {
+    let stub = Stub::start(Faults { delay: Duration::from_millis(50), ..Faults::default() });
+    let asked = "--students 20 --classrooms 4 --hold 0ms --require sign_in.p50>=50ms --require counts.lost=0";
+    let reached = run("bell", stub.server(), asked);
+    reached.assert_clean();
+    assert_eq!(reached.report["thresholds"].as_array().unwrap().len(), 2);
+    assert!(reached.summary.contains("counts.lost=0 holds: 0"), "{}", reached.summary);
+
+    let missed = run("bell", stub.server(), &format!("{asked} --require sign_in.p99<10ms --require delivery.p99<20ms"));
+    missed.assert_failed();
+    let (late, none) = (&missed.report["thresholds"][2], &missed.report["thresholds"][3]);
+    assert!(late["met"] == false && late["found"].as_f64().unwrap() >= 5e7 && none["found"].is_null(), "{}", missed.summary);
+    assert!(missed.summary.contains("sign_in.p99<10ms is not met"), "{}", missed.summary);
+}
+
+#[test]
+fn what_cannot_be_required_is_said_with_the_nearest_names() {
+    let output = command("bell", "--students 5 --tokens /dev/null --require sign_inn.p99<1s").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("sign_in.p99"), "{said}");
+}
+
+#[test]
 fn pings_that_come_off_their_moment_show() {
     let off = |every: &str| {
         let stub = Stub::start(Faults { ping_every: Duration::from_millis(100), ..Faults::default() });

@@ -1,8 +1,10 @@
 //! The one Tokio thread: what the shards ask of the outside (permission services) and what may block (reading records) runs here,
 //! never on a shard.
 
+mod backlog;
 mod gather;
 
+pub use backlog::Backlog;
 pub use gather::Gather;
 
 use std::{

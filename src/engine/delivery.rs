@@ -2,7 +2,10 @@
 
 use super::{Connection, Engine, Phase, Send, Topic};
 use crate::{
-    protocols::presence::{Notice, SessionError},
+    protocols::{
+        presence::{Notice, SessionError},
+        tasks,
+    },
     realtime::{
         ConnId, Frame, Now,
         outbox::{Pushed, Segment},
@@ -143,8 +146,19 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::publish_state`], for one connection. For one that keeps up it stands in its place among all that it is sent.
+    pub(super) fn send_state(&mut self, key: Key, topic: Topic, segment: Segment) {
+        let Some(connection) = self.connections.at(key) else { return };
+        if connection.outbox.is_sending() {
+            self.supersede(key, topic);
+            self.owed.entry(key.slot).or_default().push((topic, segment));
+        } else {
+            self.send(key, segment, 1);
+        }
+    }
+
     /// A state that waits for this connection is not the newest any more, or not wanted.
-    fn supersede(&mut self, key: Key, topic: Topic) {
+    pub(super) fn supersede(&mut self, key: Key, topic: Topic) {
         let Some(owed) = self.owed.get_mut(&key.slot) else { return };
         let before = owed.len();
         owed.retain(|(own, _)| *own != topic);
@@ -160,7 +174,7 @@ impl Engine {
     /// Ends all that a connection listens to; what this turn held for it counts as dropped.
     pub(super) fn unlisten(&mut self, key: Key) {
         let is_quiz = self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Quiz(_)));
-        if is_quiz && let Some(owed) = self.owed.remove(&key.slot) {
+        if let Some(owed) = self.connections.at(key).and_then(|_| self.owed.remove(&key.slot)) {
             self.counters.dropped_gone.add(owed.len() as u64);
         }
         while let Some(subscription) = self.connections.at_mut(key).and_then(|connection| connection.subscriptions.pop()) {
@@ -274,6 +288,9 @@ impl Engine {
         }
         self.discard(key);
         self.counters.slow_readers.one();
+        if matches!(self.connections.at(key).map(|connection| &connection.phase), Some(Phase::Tasks(_))) {
+            return self.tasks_event(key, tasks::Event::Close(tasks::Farewell::Slow), now);
+        }
         self.unlisten(key);
         self.send_close(key, CloseReason::TryLater);
         self.part(key, false, now);

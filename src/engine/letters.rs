@@ -33,6 +33,8 @@ pub enum Topic {
     Quiz(QuizId, Channel),
     /// What is said in a session with an agent.
     Session(SessionId),
+    /// How the system is, for those who watch tasks; it is spread by the machines of these.
+    SystemStatus,
 }
 
 impl Topic {
@@ -40,7 +42,7 @@ impl Topic {
     pub fn is_state(&self) -> bool {
         match self {
             Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) | Topic::Session(_) => false,
-            Topic::Quiz(_, Channel::Attempts | Channel::Leaderboard) => true,
+            Topic::Quiz(_, Channel::Attempts | Channel::Leaderboard) | Topic::SystemStatus => true,
         }
     }
 }
@@ -52,6 +54,7 @@ impl Hash for Topic {
             Topic::Classroom(classroom) => classroom.hash(state),
             Topic::Session(session) => session.hash(state),
             Topic::Quiz(quiz, channel) => state.write_i64(quiz.0 << 2 | *channel as i64),
+            Topic::SystemStatus => {}
         }
     }
 }

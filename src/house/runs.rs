@@ -5,7 +5,7 @@ use super::{
     tally::{Fate, Tally},
 };
 use crate::{
-    bridge::{Bridge, Gather},
+    bridge::{Backlog, Bridge, Gather},
     engine::{Answer, RunId},
     models::{Fault, Prompt, ToolOutcome, Word},
     realtime::ShardId,
@@ -13,6 +13,20 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::oneshot;
+
+/// So much of one answer may wait for its shard; what the model says besides waits in its connection.
+const UNREAD_BYTES: usize = 64 << 10;
+/// What a word takes beside its text, about.
+const WORD_BYTES: usize = 64;
+
+/// One that is under way.
+struct UnderWay {
+    /// Dropped, it ends the request.
+    _stop: oneshot::Sender<()>,
+    tally: Arc<Tally>,
+    /// What it has said that the shard has not taken.
+    unread: Backlog,
+}
 
 /// Those of one shard.
 pub(super) struct Runs {
@@ -22,8 +36,7 @@ pub(super) struct Runs {
     /// Wakes the shard for what models have said: once for all words that came together, of however many answers.
     knock: Gather,
     outside: Outside,
-    /// Dropping one of the senders ends its request.
-    under_way: HashMap<RunId, (oneshot::Sender<()>, Arc<Tally>)>,
+    under_way: HashMap<RunId, UnderWay>,
 }
 
 impl Runs {
@@ -41,13 +54,15 @@ impl Runs {
             return Some(Answer::Model { run, word: Word::Failed(Fault::Unreachable) });
         };
         let (post, knock, id) = (self.post.clone(), self.knock.clone(), self.id);
-        let counted = tally.clone();
-        let tell = move |word| {
+        let (counted, unread) = (tally.clone(), Backlog::new(UNREAD_BYTES));
+        let put = unread.clone();
+        let tell = move |word: Word| {
+            put.put(weight(&word));
             Fate::of_word(&word).into_iter().for_each(|fate| counted.note(fate));
             post.put(id, Answer::Model { run, word });
             knock.ask();
         };
-        self.begin(run, tally, async move { endpoint.answer(&prompt, tell).await });
+        self.begin(run, tally, unread.clone(), async move { endpoint.answer(&prompt, &unread, tell).await });
         None
     }
 
@@ -57,7 +72,7 @@ impl Runs {
             return Some(Answer::Tool { run, outcome: ToolOutcome::NotFound });
         };
         let (post, id, counted) = (self.post.clone(), self.id, tally.clone());
-        self.begin(run, tally, async move {
+        self.begin(run, tally, Backlog::new(UNREAD_BYTES), async move {
             let outcome = tool.call(&arguments).await;
             counted.note(Fate::of_call(&outcome));
             post.post(id, [Answer::Tool { run, outcome }]);
@@ -67,27 +82,31 @@ impl Runs {
 
     /// Nobody waits for it any more: its connection is closed.
     pub(super) fn stop(&mut self, run: RunId) {
-        if let Some((_, tally)) = self.under_way.remove(&run) {
+        if let Some(UnderWay { tally, .. }) = self.under_way.remove(&run) {
             tally.note(Fate::Stopped);
         }
     }
 
-    /// An answer passes on its way to the engine: what is over is forgotten.
+    /// An answer passes on its way to the engine: there is room for another, and what is over is forgotten.
     pub(super) fn note(&mut self, answer: &Answer) {
         match answer {
             Answer::Model { run, word: Word::Ended { .. } | Word::Failed(_) } | Answer::Tool { run, .. } => {
                 drop(self.under_way.remove(run))
             }
-            Answer::Model { word: Word::Delta(_) | Word::Call(_), .. } => {}
+            Answer::Model { run, word: word @ (Word::Delta(_) | Word::Call(_)) } => {
+                if let Some(under_way) = self.under_way.get(run) {
+                    under_way.unread.take(weight(word));
+                }
+            }
             Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } | Answer::Health(_) => {}
         }
     }
 
-    fn begin(&mut self, run: RunId, tally: Arc<Tally>, errand: impl Future<Output = ()> + Send + 'static) {
+    fn begin(&mut self, run: RunId, tally: Arc<Tally>, unread: Backlog, errand: impl Future<Output = ()> + Send + 'static) {
         let (stop, stopped) = oneshot::channel();
-        self.under_way.insert(run, (stop, tally));
+        self.under_way.insert(run, UnderWay { _stop: stop, tally, unread });
         self.bridge.run(async move {
             tokio::select! {
                 biased;
@@ -96,4 +115,14 @@ impl Runs {
             }
         });
     }
+}
+
+/// What a word counts for until the shard has taken it.
+fn weight(word: &Word) -> usize {
+    let text = match word {
+        Word::Delta(text) => text.len(),
+        Word::Call(call) => call.id.len() + call.tool.len() + call.arguments.len(),
+        Word::Ended { .. } | Word::Failed(_) => 0,
+    };
+    text + WORD_BYTES
 }

@@ -145,6 +145,11 @@ impl Outbox {
         self.in_flight_bytes == 0 && self.next.is_some()
     }
 
+    /// Whether a send is in flight.
+    pub fn is_sending(&self) -> bool {
+        self.in_flight_bytes > 0
+    }
+
     /// Whether nothing waits and nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0

@@ -1,19 +1,22 @@
 //! A language model behind HTTP: an endpoint for chat completions as OpenAI publishes it ([`crate::models::openai`]).
 
 use super::outbound::{self, SetupFault};
-use crate::models::{
-    Fault, Prompt, Word,
-    openai::{Reading, body},
+use crate::{
+    bridge::Backlog,
+    models::{
+        Fault, Prompt, Word,
+        openai::{Reading, body},
+    },
 };
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// Before the second attempt; twice as long before each further one.
@@ -75,12 +78,13 @@ impl Endpoint {
         answer.status() == StatusCode::NOT_IMPLEMENTED || !answer.status().is_server_error()
     }
 
-    /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. Whoever drops the future ends the request:
-    /// its connection is closed. Runs in any Tokio runtime with time and network.
-    pub async fn answer(&self, prompt: &Prompt, mut tell: impl FnMut(Word)) {
+    /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. While `unread`, which `tell` fills, has no
+    /// room nothing is read, however long that takes. Whoever drops the future ends the request: its connection is closed. Runs in any
+    /// Tokio runtime with time and network.
+    pub async fn answer(&self, prompt: &Prompt, unread: &Backlog, mut tell: impl FnMut(Word)) {
         let begun = timeout(self.patience.first, self.begin(prompt)).await.unwrap_or(Err(Fault::TimedOut));
         match begun {
-            Ok((response, _place)) => self.read(response, prompt, &mut tell).await,
+            Ok((response, _place)) => self.read(response, prompt, unread, &mut tell).await,
             Err(fault) => tell(Word::Failed(fault)),
         }
     }
@@ -115,10 +119,11 @@ impl Endpoint {
         .await
     }
 
-    async fn read(&self, mut response: Response, prompt: &Prompt, tell: &mut impl FnMut(Word)) {
+    async fn read(&self, mut response: Response, prompt: &Prompt, unread: &Backlog, tell: &mut impl FnMut(Word)) {
         let mut reading = Reading::new(prompt.utterances.iter().map(|utterance| utterance.length()).sum());
         let mut words = Vec::new();
         while !reading.is_over() {
+            unread.room().await;
             match timeout(self.patience.next, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => reading.feed(&chunk, &mut words),
                 // A connection that breaks is an end that came too early, unless it had been the end already.

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 pytest.register_assert_rewrite(
-    "client", "contract", "house", "labs", "labs_agent", "labs_examples", "quiz", "chromium", "chat", "chat_examples", "event_source",
-    "model_stub", "tasks", "tasks_examples",
+    "chat", "chat_examples", "chromium", "client", "contract", "event_source", "house", "labs", "labs_agent", "labs_examples", "model_stub",
+    "quiz", "tasks", "tasks_examples",
 )
 
 import chat  # noqa: E402

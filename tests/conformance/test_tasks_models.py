@@ -73,6 +73,13 @@ async def test_an_answer_in_whatever_pieces_is_the_same(clerk, endpoint):
         assert (await end_of(clerk))["data"]["result"]["output"] == "".join(words)
 
 
+async def test_a_long_answer_comes_whole(clerk, endpoint):
+    """Far more than may wait between the model and the shard, as fast as it can be sent."""
+    words = ["word " * 200] * 250
+    endpoint.will(said(*words))
+    assert (await end_of(clerk))["data"]["result"]["output"] == "".join(words)
+
+
 async def test_an_endpoint_that_is_not_there_and_one_that_comes_back(build_office, endpoint):
     """The next task is asked as if nothing had been."""
     dead = {"name": "gone", "url": "http://127.0.0.1:1/v1/chat/completions", "model": "x", "attempts": 1, "first_timeout": "2s"}

@@ -19,6 +19,8 @@ use std::{
 };
 
 const LISTENER: Listener = Listener(0);
+/// How late what is overdue is looked at.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Shard {
     pub(crate) engine: Engine,
@@ -312,9 +314,13 @@ impl Stage {
         true
     }
 
-    /// When something is due next.
-    pub(crate) fn due(&self) -> Option<Moment> {
-        self.shards.iter().filter_map(|shard| shard.engine.next_deadline()).min()
+    /// How long until something is due, and until `end` at most.
+    pub(crate) fn until_due(&self, end: Moment) -> Duration {
+        let now = self.now.moment;
+        let due = self.shards.iter().filter_map(|shard| shard.engine.next_deadline()).min().unwrap_or(end);
+        // Overdue is something only where a clock stands still.
+        let due = if due > now { due } else { now + OVERDUE };
+        due.min(end).since(now).max(Duration::from_millis(1))
     }
 
     /// The sum of a level over all shards.

@@ -264,6 +264,7 @@ impl Engine for Chats {
             watching: chat.opened,
             answered: chat.ends_heard,
             heard: chat.words_heard + chat.words_of_cancelled,
+            connections: self.open.into(),
             ..Progress::default()
         }
     }
@@ -287,6 +288,10 @@ impl Engine for Chats {
         }
         self.events = events;
         Ok(())
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     fn finish(self: Box<Self>) -> Tally {

@@ -98,6 +98,9 @@ pub(crate) struct Name {
     pub(crate) message: u32,
 }
 
+/// The golden ratio's part behind the point, of 2^32: its multiples fill that range evenly, and no two of a few thousand lie close.
+const GOLDEN: u32 = 0x9E37_79B9;
+
 impl ChatOrder {
     /// Whether the answers of the session in this place are read back.
     pub(crate) fn is_sampled(&self, place: usize) -> bool {
@@ -123,9 +126,12 @@ impl Plan {
         u64::from(self.sessions) * u64::from(self.messages)
     }
 
-    /// When a message is meant to be said.
+    /// When a message is meant to be said: each session has an even part of the time, and its moment in there at no common measure with
+    /// others, so that the words of different answers do not fall together because one distance is a multiple of the other.
     pub(crate) fn due_ns(&self, from_ns: u64, Name { session, message }: Name) -> u64 {
-        let phase = u128::from(clock::nanos(self.spread)) * u128::from(session) / u128::from(self.sessions.max(1));
+        let within = session.wrapping_mul(GOLDEN);
+        let place = u128::from(session) << 32 | u128::from(within);
+        let phase = (u128::from(clock::nanos(self.spread)) * place / u128::from(self.sessions.max(1))) >> 32;
         from_ns.saturating_add(phase as u64).saturating_add(clock::nanos(self.every).saturating_mul(message.into()))
     }
 
@@ -169,7 +175,10 @@ pub(super) mod tests {
     #[test]
     fn moments_are_even_over_the_sessions_and_over_the_messages_of_each() {
         let due = |session, message| PLAN.due_ns(5, Name { session, message });
-        assert_eq!([due(0, 0), due(1, 0), due(9, 0), due(0, 1), due(9, 3)], [5, 15, 95, 1_005, 3_095]);
+        // The second is 0.618 of its tenth behind the beginning of that.
+        assert_eq!([due(0, 0), due(1, 0), due(9, 0), due(0, 1), due(9, 3)], [5, 21, 100, 1_005, 3_100]);
+        let parts: Vec<u64> = (0..10).map(|session| (due(session, 0) - 5) / 10).collect();
+        assert_eq!(parts, (0..10).collect::<Vec<u64>>());
         assert_eq!(PLAN.end_ns(5), 5 + 3_000 + 100 + 7 + 50);
         assert_eq!(PLAN.total(), 40);
     }

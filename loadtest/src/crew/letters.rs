@@ -127,6 +127,8 @@ pub(crate) struct Progress {
     pub(crate) keys: u64,
     /// Tasks and executions that are over.
     pub(crate) ended: u64,
+    /// WebSockets that are open now.
+    pub(crate) connections: u64,
 }
 
 impl Progress {
@@ -149,6 +151,7 @@ impl Progress {
         self.streamed += other.streamed;
         self.keys += other.keys;
         self.ended += other.ended;
+        self.connections += other.connections;
     }
 }
 

@@ -2,8 +2,16 @@
 
 use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
 use crate::{
-    chat::Chats, clock, lab::Lab, model::Model, order::Order, quiz::Hall, swarm::Swarm, tally::Tally, tasks::Office,
-    usage::Reading,
+    chat::Chats,
+    clock,
+    lab::Lab,
+    model::Model,
+    order::Order,
+    quiz::Hall,
+    swarm::Swarm,
+    tally::{Slice, Tally},
+    tasks::Office,
+    usage::{self, Reading},
 };
 use rustix::{
     event::{EventfdFlags, eventfd},
@@ -36,6 +44,9 @@ pub(crate) trait Engine {
     /// # Errors
     /// Only those of epoll itself: a connection's faults are counted, never returned.
     fn turn(&mut self, latest_ns: u64) -> io::Result<()>;
+
+    /// What was counted and measured so far.
+    fn tally(&mut self) -> &mut Tally;
 
     /// Everything that was found out.
     fn finish(self: Box<Self>) -> Tally;
@@ -88,17 +99,70 @@ struct Begun {
     since: Option<Reading>,
 }
 
+/// Puts slices of time away as they end.
+struct Slices {
+    due_ns: u64,
+    used: Reading,
+    faults: u64,
+}
+
+impl Default for Slices {
+    fn default() -> Self {
+        Slices { due_ns: u64::MAX, used: Reading::now(), faults: 0 }
+    }
+}
+
+impl Slices {
+    /// The first stage begins at `at_ns`; of later ones nothing follows.
+    fn open(&mut self, engine: &mut dyn Engine, at_ns: u64) {
+        let series = &mut engine.tally().series;
+        series.open(at_ns);
+        if self.due_ns == u64::MAX {
+            (self.due_ns, self.used) = (series.due_ns(at_ns), Reading::now());
+        }
+    }
+
+    fn put_due(&mut self, engine: &mut dyn Engine) {
+        let now_ns = clock::now_ns();
+        if now_ns >= self.due_ns {
+            self.put(engine, now_ns, false);
+            self.due_ns = engine.tally().series.due_ns(now_ns);
+        }
+    }
+
+    fn put(&mut self, engine: &mut dyn Engine, now_ns: u64, is_last: bool) {
+        let (progress, used) = (engine.progress(), self.used.since());
+        self.used = Reading::now();
+        let slice = Slice {
+            connections: progress.connections,
+            faults: progress.faults.saturating_sub(self.faults),
+            cpu_ns: used.cpu_ns,
+            busiest: used.busy(),
+            resident_bytes: usage::own_resident_bytes(),
+            ..Slice::default()
+        };
+        self.faults = progress.faults;
+        engine.tally().put_slice(now_ns, slice, is_last);
+    }
+}
+
 fn work(mut engine: Box<dyn Engine>, letters: &Receiver<ToWorker>, to: &mut impl Write) -> io::Result<()> {
     let mut stage: Option<Begun> = None;
     let mut progress_due = clock::now_ns();
+    let mut slices = Slices::default();
     loop {
-        engine.turn(progress_due)?;
+        engine.turn(progress_due.min(slices.due_ns))?;
+        slices.put_due(engine.as_mut());
         match letters.try_recv() {
             Ok(ToWorker::Enter(next, at_ns)) => {
+                slices.open(engine.as_mut(), at_ns);
                 engine.enter(next, at_ns);
                 stage = Some(Begun { stage: next, at_ns, since: None });
             }
-            Ok(ToWorker::Finish) => return send(to, &ToBoss::Done(Box::new(engine.finish()))),
+            Ok(ToWorker::Finish) => {
+                slices.put(engine.as_mut(), clock::now_ns(), true);
+                return send(to, &ToBoss::Done(Box::new(engine.finish())));
+            }
             Ok(ToWorker::Order(_)) => return Err(io::Error::other("a second order")),
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Err(io::Error::other("the boss is gone")),

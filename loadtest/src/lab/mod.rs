@@ -363,6 +363,7 @@ impl Engine for Lab {
             stopped: lab.stops,
             streamed: lab.down_heard + lab.up_heard,
             keys: lab.keys_heard,
+            connections: self.open.into(),
             ..Progress::default()
         }
     }
@@ -394,6 +395,10 @@ impl Engine for Lab {
         }
         self.events = events;
         Ok(())
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     fn finish(self: Box<Self>) -> Tally {

@@ -373,6 +373,10 @@ impl Engine for Model {
         Ok(())
     }
 
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     fn finish(self: Box<Self>) -> Tally {
         self.tally
     }

@@ -424,6 +424,7 @@ impl Engine for Hall {
             answered: quiz.answered,
             owed: quiz.begins_owed + quiz.updates_owed + quiz.ends_owed + quiz.closes_owed,
             heard: quiz.begins_heard + quiz.updates_heard + quiz.ends_heard + quiz.closes_heard,
+            connections: self.open_sockets.into(),
             ..Progress::default()
         }
     }
@@ -444,6 +445,10 @@ impl Engine for Hall {
         }
         self.events = events;
         Ok(())
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     fn finish(mut self: Box<Self>) -> Tally {

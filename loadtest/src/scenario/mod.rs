@@ -24,9 +24,11 @@ use crate::{
     host::{Environment, ephemeral_ports},
     pings::PingFigures,
     progress::Teller,
-    report::{Asked, Check, LatencyFigures, Rates, Report, StageCost, Verdict},
+    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, StageCost, Verdict},
+    require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
     tally::{ChatCounts, LabCounts, QuizCounts, Tally, TaskCounts},
+    watch::Watch,
     wire::http::Target,
 };
 use std::{
@@ -61,12 +63,16 @@ struct Run {
     server: Server,
     figures: Option<ServerFigures>,
     before: Option<Gauges>,
+    watch: Option<Watch>,
     generator: Vec<StageCost>,
+    /// The stages so far, with their beginnings and ends: nanoseconds of CLOCK_MONOTONIC.
+    stages: Vec<(Stage, u64, u64)>,
     checks: Vec<Check>,
     /// What the boss did itself.
     own: Tally,
     asked: Asked,
     environment: Environment,
+    required: Vec<Requirement>,
 }
 
 impl Run {
@@ -84,20 +90,24 @@ impl Run {
         Ok(Run {
             crew,
             server,
+            watch: figures.as_ref().map(|figures| Watch::begin(figures.pid)).transpose()?,
             figures,
             before,
             generator: Vec::new(),
+            stages: Vec::new(),
             checks: Vec::new(),
             own: Tally::default(),
             asked,
             environment,
+            required: site.require.clone(),
         })
     }
 
     /// One stage from its beginning until every worker has settled it.
     fn stage(&mut self, stage: Stage, judged: bool, mut teller: Teller, done: fn(Progress) -> u64) -> io::Result<()> {
-        self.crew.enter(stage)?;
+        let from_ns = self.crew.enter(stage)?;
         let settled = self.crew.settle(stage, |progress| teller.tell(done(progress), progress))?;
+        self.stages.push((stage, from_ns, clock::now_ns()));
         self.generator.push(StageCost { stage, judged, workers: settled.usages });
         Ok(())
     }
@@ -110,8 +120,10 @@ impl Run {
 
     /// A stage that lasts so long, whatever happens in it.
     fn stage_for(&mut self, stage: Stage, time: Duration, mut teller: Teller) -> io::Result<()> {
-        self.crew.enter(stage)?;
-        self.crew.pass(time, |progress| teller.tell(0, progress))
+        let from_ns = self.crew.enter(stage)?;
+        self.crew.pass(time, |progress| teller.tell(0, progress))?;
+        self.stages.push((stage, from_ns, clock::now_ns()));
+        Ok(())
     }
 
     fn close(&mut self) -> io::Result<()> {
@@ -151,12 +163,13 @@ impl Run {
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
+        let glances = self.watch.map(Watch::end).unwrap_or_default();
         let mut tally = self.crew.dismiss()?;
         tally.merge(&self.own);
         tally.match_cancels();
         let (mut checks, mut server) = (self.checks, self.figures);
         judge(&tally, &mut checks, &mut server);
-        Ok(Report {
+        let mut report = Report {
             version: 1,
             verdict: Verdict::of(&tally, &checks, &self.generator),
             asked: self.asked,
@@ -167,13 +180,18 @@ impl Run {
             chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
             tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
             pings: PingFigures::of(&tally.pinged_at_ns),
+            series: SeriesFigures::of(&tally.series, &self.stages, &glances),
             counts: tally.counts,
             faults: tally.faults,
             checks,
+            thresholds: Vec::new(),
             server,
             generator: self.generator,
             environment: self.environment,
-        })
+        };
+        report.thresholds = require::judge(&self.required, &report)?;
+        report.verdict.hold(&report.thresholds);
+        Ok(report)
     }
 }
 

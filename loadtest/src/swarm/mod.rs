@@ -370,8 +370,13 @@ impl Engine for Swarm {
             closed: counts.closed,
             published: counts.published,
             delivered: counts.delivered,
+            connections: self.living.iter().copied().map(u64::from).sum::<u64>() + u64::from(self.closing),
             ..Progress::default()
         }
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     fn finish(self: Box<Self>) -> Tally {

@@ -1,7 +1,11 @@
 //! What is measured, each in a histogram of its own.
 
-use super::Latencies;
+use super::{
+    Latencies,
+    series::{Buckets, Fresh},
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -91,32 +95,60 @@ impl Measure {
             AtAdmins, Cancel, List, Look, Jitter, Lag,
         ]
     };
+
+    /// Its name in the report.
+    pub(crate) fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
-/// A histogram for each measure, in the order of [`Measure`].
+/// Histograms for each measure, in the order of [`Measure`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) struct Measures(Vec<Latencies>);
+pub(super) struct Measures {
+    /// Of the whole run.
+    all: Vec<Latencies>,
+    /// Of the slice of time that is still open, where something was recorded.
+    #[serde(skip, default = "none_fresh")]
+    fresh: Vec<Option<Fresh>>,
+}
+
+fn none_fresh() -> Vec<Option<Fresh>> {
+    vec![None; Measure::ALL.len()]
+}
 
 impl Default for Measures {
     fn default() -> Self {
-        Measures(vec![Latencies::default(); Measure::ALL.len()])
+        Measures { all: vec![Latencies::default(); Measure::ALL.len()], fresh: none_fresh() }
     }
 }
 
 impl Measures {
     /// Records one duration, nanoseconds.
     pub(super) fn record(&mut self, measure: Measure, ns: u64) {
-        self.0[measure as usize].record(ns);
+        self.all[measure as usize].record(ns);
+        self.fresh[measure as usize].get_or_insert_default().record(ns);
+    }
+
+    /// Records one duration of the whole run alone.
+    pub(super) fn record_past(&mut self, measure: Measure, ns: u64) {
+        self.all[measure as usize].record(ns);
+    }
+
+    /// What was recorded since this was asked before.
+    pub(super) fn take_fresh(&mut self) -> BTreeMap<Measure, Buckets> {
+        let fresh = &mut self.fresh;
+        let taken = |measure: Measure| Some((measure, fresh[measure as usize].as_mut()?.take()?));
+        Measure::ALL.into_iter().filter_map(taken).collect()
     }
 
     /// The histogram of a measure.
     pub(super) fn of(&self, measure: Measure) -> &Latencies {
-        &self.0[measure as usize]
+        &self.all[measure as usize]
     }
 
     /// Adds another's.
     pub(super) fn merge(&mut self, other: &Measures) {
-        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+        for (mine, theirs) in self.all.iter_mut().zip(&other.all) {
             mine.merge(theirs);
         }
     }

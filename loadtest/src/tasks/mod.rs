@@ -365,6 +365,7 @@ impl Engine for Office {
             ended: self.schedule.ended,
             owed: told * (u64::from(self.each()) + self.order.admin_sockets),
             heard: tasks.users_heard + tasks.admins_heard,
+            connections: self.open_sockets.into(),
             ..Progress::default()
         }
     }
@@ -385,6 +386,10 @@ impl Engine for Office {
         }
         self.events = events;
         Ok(())
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     fn finish(mut self: Box<Self>) -> Tally {

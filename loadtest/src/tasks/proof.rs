@@ -1,5 +1,5 @@
-//! What REST has, read when all is over, and held against what the sockets were told. It also tells which ask each task was, and so how long
-//! after its intended moment each was told.
+//! What REST has, read when all is over, and held against what the sockets were told. It also tells which ask each task was, and so how
+//! long after its intended moment each was told.
 
 use super::{
     Office,
@@ -91,7 +91,7 @@ impl Office {
         let ended = ended.filter(|_| row.status == Status::Completed);
         for (measure, at_ns) in [(Measure::Pending, pending), (Measure::Begun, begun), (Measure::Ended, ended)] {
             if let Some(at_ns) = at_ns {
-                self.tally.record(measure, at_ns.saturating_sub(due_ns));
+                self.tally.record_past(measure, at_ns.saturating_sub(due_ns), at_ns);
             }
         }
     }
@@ -108,7 +108,7 @@ impl Office {
         self.tally.tasks.failed += u64::from(row.status == Status::Failed);
         self.tally.tasks.executions_completed += u64::from(row.status == Status::Completed);
         if let Some(ended_ns) = course.and_then(|course| course.ended_ns).filter(|_| row.status == Status::Completed) {
-            self.tally.record(Measure::Execution, ended_ns.saturating_sub(due_ns));
+            self.tally.record_past(Measure::Execution, ended_ns.saturating_sub(due_ns), ended_ns);
         }
     }
 }

@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// The last word of a connection, behind all that it was to hear.
-    pub(in crate::engine) fn say_goodbye(&mut self, key: Key, code: u16, reason: &str, now: Now) {
+    fn say_goodbye(&mut self, key: Key, code: u16, reason: &str, now: Now) {
         // What was published in this turn may be why it ends.
         self.hear_topics(key);
         let mut bytes = Vec::new();

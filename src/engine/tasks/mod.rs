@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     protocols::tasks::{Effect, Health, Homes, Levels, Outcome, Reply, Status, record::Loaded},
-    realtime::{Moment, Now, outbox::Segment, table::Key},
+    realtime::{Frame, Moment, Now, outbox::Segment, table::Key},
 };
 use listeners::Listeners;
 pub(super) use seat::Seat;
@@ -65,6 +65,11 @@ impl Tasks {
 
     pub(super) fn timers(&self) -> usize {
         self.homes.timers()
+    }
+
+    /// What is told to many, made once; to one alone, for it.
+    fn shared(&self, frame: &Frame) -> Option<Segment> {
+        self.spreading.clone().or_else(|| Segment::whole(frame.to_vec()))
     }
 
     /// Channels with listeners here.

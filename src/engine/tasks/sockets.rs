@@ -1,7 +1,7 @@
 //! The sockets of tasks: what happens to them goes to their machines, and what those want is done.
 
 use super::{
-    super::{Connection, Engine, Letter, Phase},
+    super::{Connection, Engine, Letter, Phase, Topic},
     Seat, Tasks,
     admission::Known,
 };
@@ -109,23 +109,42 @@ impl Engine {
             match effect {
                 Effect::Send(frames) => self.send_wire(key, frames),
                 Effect::Share(frame) => self.share(key, &frame),
+                Effect::Status(frame) => self.share_status(key, &frame),
                 Effect::Timer(after) => self.set_timer(key, after, now),
                 Effect::User(letter) => self.post_to_user(letter),
                 Effect::Task(letter) => self.post_to_task(letter),
                 Effect::Execution(letter) => self.post_to_execution(letter),
                 Effect::Listen(channel) => self.hear_tasks(key, channel),
                 Effect::Unlisten(channel) => self.unhear_tasks(key, &channel),
-                Effect::End(farewell) => self.say_goodbye(key, farewell.code(), farewell.reason(), now),
+                Effect::End(farewell, words) => self.end_tasks(key, farewell, words, now),
             }
         }
         self.tasks.effects = effects;
     }
 
+    /// The last words of a connection and its Close: in one piece, so that who hears of the end hears why.
+    fn end_tasks(&mut self, key: Key, farewell: Farewell, mut words: Vec<u8>, now: Now) {
+        frame::close(&mut words, Some(farewell.code()), farewell.reason());
+        if let Some(segment) = Segment::whole(words) {
+            self.send_last(key, segment);
+        }
+        self.part(key, false, now);
+    }
+
     /// Queues news, of which all who hear them share the bytes.
     fn share(&mut self, key: Key, frame: &Frame) {
         self.counters.offered.one();
-        let segment = self.tasks.spreading.clone().or_else(|| Segment::whole(frame.to_vec()));
-        segment.into_iter().for_each(|segment| self.send(key, segment, 1));
+        if let Some(segment) = self.tasks.shared(frame) {
+            self.send(key, segment, 1);
+        }
+    }
+
+    /// As [`Engine::share`], of a state: who takes his time gets the newest alone.
+    fn share_status(&mut self, key: Key, frame: &Frame) {
+        self.counters.offered.one();
+        if let Some(segment) = self.tasks.shared(frame) {
+            self.send_state(key, Topic::SystemStatus, segment);
+        }
     }
 
     fn post_to_user(&mut self, letter: ToUser) {
@@ -141,6 +160,9 @@ impl Engine {
     fn unhear_tasks(&mut self, key: Key, channel: &Channel) {
         let Some(Connection { phase: Phase::Tasks(seat), .. }) = self.connections.at_mut(key) else { return };
         seat.channels.retain(|own| own != channel);
+        if *channel == Channel::Status {
+            self.supersede(key, Topic::SystemStatus);
+        }
         self.tasks.listeners.remove(channel.clone(), key.slot);
     }
 }

@@ -211,8 +211,9 @@ impl World {
             let levels = [&counters.tasks_running, &counters.tasks_waiting, &counters.tasks_writing];
             assert_eq!(levels.map(|level| level.read()), [0; 3]);
             assert_eq!((counters.models_played.read(), counters.models_asked.read()), (0, 0));
-            let ends = [&counters.delivered, &counters.dropped_slow, &counters.dropped_gone].map(|count| count.read());
-            assert_eq!(counters.offered.read(), ends.iter().sum::<u64>(), "news are delivered or dropped");
+            let ends = [&counters.delivered, &counters.dropped_slow, &counters.dropped_gone, &counters.superseded];
+            let ends: u64 = ends.iter().map(|count| count.read()).sum();
+            assert_eq!(counters.offered.read(), ends, "news are delivered or dropped");
         }
         self.assert_empty();
     }

@@ -113,9 +113,26 @@ fn one_who_does_not_read_is_cut_and_the_others_miss_nothing() {
     assert_eq!(world.engines[1].counters().slow_readers.read(), 1);
     read_on(&mut world);
     let told = world.told(slow);
-    assert_eq!(types(&told)[1..], ["CLOSE 1013", "FIN"], "what was in flight, and that it may come again");
-    assert_eq!(told[0], heard[0]);
+    assert_eq!(types(&told)[1..], ["connection_closed", "CLOSE 1013", "FIN"], "what was in flight, and that it may come again");
+    assert_eq!((&told[0], &told[1]["data"]["reason"]), (&heard[0], &json!("slow_consumer")));
     world.leave_tasks(&[maker, slow, quick]);
+}
+
+#[test]
+fn one_who_does_not_read_and_says_too_much_hears_why_it_is_closed() {
+    let mut world = with_outbox(1, 2_000);
+    let conn = world.guest(0, "anna");
+    world.stalled.push(conn);
+    let long = json!({"timestamp": "x".repeat(1_500)});
+    world.says(conn, "ping", &long);
+    // In one turn: what fills the outbox, and what is too much.
+    let ping = json!({"type": "ping", "data": long}).to_string();
+    world.bytes(conn, &labs::long(1, ping.as_bytes()).repeat(101));
+    read_on(&mut world);
+    let told = world.told(conn);
+    assert_eq!(types(&told), ["pong", "error", "connection_closed", "CLOSE 1008", "FIN"]);
+    assert_eq!(told[2]["data"]["message"], "Maximum 100 messages per minute per connection");
+    world.leave_tasks(&[conn]);
 }
 
 #[test]
@@ -129,6 +146,44 @@ fn one_who_is_slow_and_within_the_bound_hears_all_in_order() {
     read_on(&mut world);
     assert_eq!(world.told(slow), world.told(maker));
     world.leave_tasks(&[maker, slow]);
+}
+
+#[test]
+fn one_who_does_not_read_gets_only_the_newest_status_of_the_system() {
+    let mut world = with_outbox(2, 2_000);
+    let [maker, slow] = [0, 1].map(|shard| world.guest(shard, "anna"));
+    let data = json!({"channel": "system_status"});
+    world.says(slow, "subscribe", &data);
+    world.told(slow);
+    world.stalled.push(slow);
+    for n in 0..60 {
+        world.ask_tasks(0, Ask::Create(Box::new(by_hand(n + 1, "anna"))));
+        world.pass(Duration::from_millis(300));
+    }
+    assert_eq!(world.engines[1].counters().slow_readers.read(), 0, "states are no reason to be cut off");
+    read_on(&mut world);
+    let heard = world.told(slow);
+    assert_eq!((types(&heard), &heard[1]["data"]["pending_tasks"]), (vec!["system_status_update"; 2], &json!(60)));
+    assert!(world.engines[1].counters().superseded.read() > 20);
+    // What waits is not wanted any more, or by nobody.
+    for says in [Some("unsubscribe"), None] {
+        world.says(slow, "subscribe", &data);
+        read_on(&mut world);
+        world.told(slow);
+        world.stalled.push(slow);
+        world.says(slow, "ping", &json!({"timestamp": 1}));
+        world.says(slow, "subscribe", &data);
+        says.into_iter().for_each(|says| world.says(slow, says, &data));
+        if says.is_some() {
+            read_on(&mut world);
+            assert_eq!(types(&world.told(slow)), ["pong"]);
+        }
+    }
+    world.eof(slow);
+    let next = world.guest(1, "bert");
+    world.says(next, "ping", &json!({"timestamp": 1}));
+    assert_eq!(types(&world.told(next)), ["pong"], "nothing of another's");
+    world.leave_tasks(&[maker, slow, next]);
 }
 
 #[test]

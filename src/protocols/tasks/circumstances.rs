@@ -5,6 +5,7 @@ use super::{
     letters::FromHome,
     model::{ExecutionId, TaskId},
     outcome::{Outcome, Piece},
+    patience::Patience,
     queue::Queue,
     record::Record,
     settings::Settings,
@@ -65,14 +66,19 @@ pub(super) struct Circumstances<'a> {
     pub(super) now: Now,
     pub(super) queue: &'a mut Queue,
     pub(super) counts: &'a mut Counts,
+    patience: &'a mut Patience,
     wheel: &'a mut Wheel<Timer>,
     writing: &'a mut Table<Writing>,
     pub(super) out: &'a mut Vec<Outcome>,
 }
 
 impl Circumstances<'_> {
-    pub(super) fn reply(&mut self, (asker, number): Asker, reply: Reply) {
-        self.out.push(Outcome::Reply { asker, number, reply: Box::new(reply) });
+    /// Answers a request, unless it was told that this takes too long.
+    pub(super) fn reply(&mut self, from: Asker, reply: Reply) {
+        if self.patience.end(from) {
+            let (asker, number) = from;
+            self.out.push(Outcome::Reply { asker, number, reply: Box::new(reply) });
+        }
     }
 
     pub(super) fn refuse(&mut self, asker: Asker, refused: Refused) {
@@ -125,6 +131,7 @@ pub(super) struct World {
     pub(super) is_stopping: bool,
     pub(super) queue: Queue,
     pub(super) counts: Counts,
+    pub(super) patience: Patience,
     pub(super) wheel: Wheel<Timer>,
     pub(super) writing: Table<Writing>,
 }
@@ -139,6 +146,7 @@ impl World {
             now,
             queue: &mut self.queue,
             counts: &mut self.counts,
+            patience: &mut self.patience,
             wheel: &mut self.wheel,
             writing: &mut self.writing,
             out,

@@ -47,8 +47,8 @@ pub enum Event<'a> {
     Home(FromHome),
     /// News of a channel that it listens to.
     News(&'a News),
-    /// It is to be closed for a reason that is not its own: the server stops, or what came is no WebSocket message. It says so to the
-    /// client and ends; not for a socket that cannot be written to.
+    /// It is to be closed for a reason that is not its own: the server stops, what came is no WebSocket message, or what is sent is not
+    /// read. It says so to the client and ends; not for a socket that cannot be written to.
     Close(Farewell),
     /// The socket is over, or is about to be closed for any reason, [`Effect::End`] included. Comes once, and nothing after it.
     Gone,
@@ -61,6 +61,8 @@ pub enum Effect {
     Send(Vec<u8>),
     /// Send this to the client; many are sent the same.
     Share(Frame),
+    /// Send this to the client: how the system is. What it was sent before of that, and has not left yet, is needless.
+    Status(Frame),
     /// Replace the connection's one timer; `None` cancels it.
     Timer(Option<Duration>),
     /// To the home of its user.
@@ -73,8 +75,9 @@ pub enum Effect {
     Listen(Channel),
     /// No longer.
     Unlisten(Channel),
-    /// Send a Close and end the connection; it listens to nothing any more. [`Event::Gone`] is expected, and nothing else is sent.
-    End(Farewell),
+    /// Send these frames and a Close, whatever waits before them, and end the connection; it listens to nothing any more. [`Event::Gone`]
+    /// is expected, and nothing else is sent.
+    End(Farewell, Vec<u8>),
 }
 
 /// Why a connection is ended.
@@ -96,6 +99,8 @@ pub enum Farewell {
     NotUtf8,
     /// The server stops: 1012.
     Stopping,
+    /// It does not read what it is sent: 1013.
+    Slow,
 }
 
 impl Farewell {
@@ -108,6 +113,7 @@ impl Farewell {
             Farewell::NoPong | Farewell::TooMuch | Farewell::Revoked => 1008,
             Farewell::TooBig => 1009,
             Farewell::Stopping => 1012,
+            Farewell::Slow => 1013,
         }
     }
 
@@ -122,6 +128,7 @@ impl Farewell {
             Farewell::Protocol => "protocol_error",
             Farewell::NotUtf8 => "invalid_text",
             Farewell::Stopping => "server_shutdown",
+            Farewell::Slow => "slow_consumer",
         }
     }
 
@@ -135,6 +142,7 @@ impl Farewell {
             Farewell::Protocol => "What was sent is not WebSocket".into(),
             Farewell::NotUtf8 => "The text is not UTF-8".into(),
             Farewell::Stopping => "The server is shutting down".into(),
+            Farewell::Slow => "What was sent was not read".into(),
         }
     }
 }
@@ -246,9 +254,8 @@ impl Connection {
     fn on_count(&mut self, refused: bool, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         if refused {
             let most = gate.settings.max_connections;
-            exceeded(&format!("Maximum {most} connections per user"), None, out);
             self.state = State::Refused;
-            return out.push(Effect::End(Farewell::TooMuch));
+            return exceeded(&format!("Maximum {most} connections per user"), None, out);
         }
         self.state = State::Here;
         send(&Message::ConnectionEstablished { client_id: Client(self.client), server_time: At(now.wall) }, out);
@@ -317,20 +324,19 @@ impl Connection {
 
     /// More than it may have: the error, the reason and the end.
     pub(super) fn exceed(&mut self, message: &str, echo: Option<Echo<'_>>, out: &mut Vec<Effect>) {
+        self.end();
         exceeded(message, echo, out);
-        self.end(Farewell::TooMuch, out);
     }
 
     fn close(&mut self, farewell: Farewell, settings: &Settings, out: &mut Vec<Effect>) {
-        send(&Message::ConnectionClosed { reason: farewell.reason(), message: &farewell.message(settings) }, out);
-        self.end(farewell, out);
+        self.end();
+        closed(Vec::new(), farewell, &farewell.message(settings), out);
     }
 
-    fn end(&mut self, farewell: Farewell, out: &mut Vec<Effect>) {
+    fn end(&mut self) {
         self.state = State::Ending;
         self.subscriptions = Subscriptions::default();
         self.owed.clear();
-        out.push(Effect::End(farewell));
     }
 
     fn leave(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
@@ -351,6 +357,7 @@ impl Connection {
         if now.moment.since(self.active) >= settings.inactivity_timeout {
             return self.close(Farewell::Silent, settings, out);
         }
+        self.give_up(now, out);
         if now.moment >= self.next_ping {
             if settings.pings_missed > 0 && self.pinged >= settings.pings_missed {
                 return self.close(Farewell::NoPong, settings, out);
@@ -369,14 +376,14 @@ impl Connection {
 
     /// How the system is, now and again after the interval.
     pub(super) fn tell_status(&mut self, now: Now, gate: &Gate<'_>, out: &mut Vec<Effect>) {
-        send(&gate.status.message(now.wall), out);
+        out.push(Effect::Status(gate.status.message(now.wall).frame()));
         self.next_status = Some(now.moment + gate.settings.status_interval);
     }
 
     /// For what comes next. What was put off since is found when it fires.
     pub(super) fn set_timer(&self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         let silent = self.active + settings.inactivity_timeout;
-        let next = self.next_status.into_iter().fold(self.next_ping.min(silent), Moment::min);
+        let next = self.next_status.into_iter().chain(self.next_due()).fold(self.next_ping.min(silent), Moment::min);
         out.push(Effect::Timer(Some(next.since(now.moment))));
     }
 
@@ -384,10 +391,11 @@ impl Connection {
         if !self.subscriptions.hears(news.about) {
             return;
         }
-        out.push(Effect::Share(news.frame.clone()));
         if news.about == About::Status {
             self.next_status = Some(now.moment + settings.status_interval);
+            return out.push(Effect::Status(news.frame.clone()));
         }
+        out.push(Effect::Share(news.frame.clone()));
         if news.is_last {
             self.subscriptions.ended(news.about);
             self.tune(out);
@@ -407,8 +415,15 @@ impl Connection {
 }
 
 fn exceeded(message: &str, echo: Option<Echo<'_>>, out: &mut Vec<Effect>) {
-    error(Farewell::TooMuch.reason(), message, echo, out);
-    send(&Message::ConnectionClosed { reason: Farewell::TooMuch.reason(), message }, out);
+    let mut words = Vec::new();
+    fault(Farewell::TooMuch.reason(), message, echo).append(&mut words);
+    closed(words, Farewell::TooMuch, message, out);
+}
+
+/// `connection_closed`, behind these words, and the end.
+fn closed(mut words: Vec<u8>, farewell: Farewell, message: &str, out: &mut Vec<Effect>) {
+    Message::ConnectionClosed { reason: farewell.reason(), message }.append(&mut words);
+    out.push(Effect::End(farewell, words));
 }
 
 pub(super) fn send(message: &Message<'_>, out: &mut Vec<Effect>) {
@@ -418,8 +433,12 @@ pub(super) fn send(message: &Message<'_>, out: &mut Vec<Effect>) {
 }
 
 pub(super) fn error(code: &str, message: &str, echo: Option<Echo<'_>>, out: &mut Vec<Effect>) {
+    send(&fault(code, message, echo), out);
+}
+
+fn fault<'a>(code: &'a str, message: &'a str, echo: Option<Echo<'a>>) -> Message<'a> {
     let (request_type, request_data) = echo.map_or((None, None), |echo| (Some(echo.r#type), echo.data));
-    send(&Message::Error { code, message, request_type, request_data }, out);
+    Message::Error { code, message, request_type, request_data }
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The tasks, executions and users that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
 use super::{
-    asks::Refused,
+    asks::{Refused, Reply},
     circumstances::{Asker, Circumstances, From, Timer, World, Writing},
     execution::Course,
     letters::{About, FromHome, News, ToExecution, ToTask, ToUser},
     model::{Execution, ExecutionId, Task, TaskId},
     outcome::{Outcome, Piece},
+    patience::Patience,
     queue::Queue,
     record::Loaded,
     room::{self, Room},
@@ -74,6 +75,7 @@ impl Homes {
             is_stopping: false,
             queue: Queue::default(),
             counts: Counts::default(),
+            patience: Patience::default(),
             wheel: Wheel::new(start),
             writing: Table::default(),
         };
@@ -129,14 +131,14 @@ impl Homes {
         &self.status
     }
 
-    /// How many timers run.
+    /// How many timers run, those of requests that wait included.
     pub fn timers(&self) -> usize {
-        self.world.wheel.len()
+        self.world.wheel.len() + self.world.patience.len()
     }
 
     /// No later than the earliest time that a home keeps.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.world.wheel.next()
+        self.world.wheel.next().into_iter().chain(self.world.patience.next_deadline()).min()
     }
 
     /// A letter to the home of a user: the ring's home of the name's bytes.
@@ -148,12 +150,20 @@ impl Homes {
 
     /// A letter to the home of a task: the ring's home of the id's bytes.
     pub fn task(&mut self, letter: ToTask, now: Now, out: &mut Vec<Outcome>) {
+        self.receive(room::asker_of(&letter), now);
         match room::task_of(&letter) {
             Some(id) if self.tasks.contains_key(&id) => self.in_task(id, now, out, |room, c| room.letter(letter, c)),
             Some(id) => self.open_task(id, letter, now, out),
             None => room::refuse_task(letter, Refused::NotFound, &mut self.world.at(now, out)),
         }
         self.settle(now, out);
+    }
+
+    /// A request begins to wait, if that is what came.
+    fn receive(&mut self, asker: Option<Asker>, now: Now) {
+        if let Some(asker) = asker {
+            self.world.patience.begin(asker, now.moment + self.world.settings.keep_timeout);
+        }
     }
 
     fn open_task(&mut self, id: TaskId, letter: ToTask, now: Now, out: &mut Vec<Outcome>) {
@@ -183,6 +193,7 @@ impl Homes {
 
     /// A letter to the home of an execution: the ring's home of the id's bytes.
     pub fn execution(&mut self, letter: ToExecution, now: Now, out: &mut Vec<Outcome>) {
+        self.receive(room::execution_asker_of(&letter), now);
         match room::execution_of(&letter) {
             Some(id) if self.executions.contains_key(&id) => self.in_execution(id, now, out, |room, c| room.letter(letter, c)),
             Some(id) => self.open_execution(id, letter, now, out),
@@ -309,6 +320,10 @@ impl Homes {
             }
         }
         self.fired = fired;
+        while let Some((asker, number)) = self.world.patience.give_up(now.moment) {
+            let reply = Box::new(Reply::Refused(Refused::Store(StoreFault::Busy)));
+            out.push(Outcome::Reply { asker, number, reply });
+        }
         self.settle(now, out);
     }
 

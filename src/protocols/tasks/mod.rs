@@ -16,6 +16,7 @@ pub mod letters;
 pub mod messages;
 pub mod model;
 pub mod outcome;
+mod patience;
 mod queue;
 pub mod record;
 mod requests;

@@ -9,7 +9,7 @@ use super::{
     said::{Envelope, Execute, Nonsense, Said, Subject},
     work::Parameters,
 };
-use crate::realtime::{ConnId, Now};
+use crate::realtime::{ConnId, Moment, Now};
 use serde_json::value::RawValue;
 
 /// A request as an error repeats it.
@@ -39,6 +39,8 @@ pub(super) struct Owed {
     question: Question,
     r#type: Box<str>,
     data: Box<str>,
+    /// So long it waits for the answer.
+    until: Moment,
     /// Whether the answer still matters.
     is_wanted: bool,
 }
@@ -66,7 +68,7 @@ impl Connection {
             Ok(Said::Execute(execute)) => self.execute(&execute, request, gate, out),
             Ok(Said::Cancel(None)) => error("invalid_request", "Cannot cancel non-existent task", Some(echo), out),
             Ok(Said::Cancel(Some(task))) => {
-                if self.owe(Question::Cancel(task), echo, gate, out) {
+                if self.owe(Question::Cancel(task), request, gate, out) {
                     out.push(Effect::Task(ToTask::Cancel { conn, task, caller: self.caller.clone() }));
                 }
             }
@@ -106,7 +108,7 @@ impl Connection {
                 self.set_timer(now, gate.settings, out);
             }
             Some(about) => {
-                if !self.owe(Question::See(about), echo, gate, out) {
+                if !self.owe(Question::See(about), request, gate, out) {
                     return;
                 }
                 self.subscriptions.add(about);
@@ -160,7 +162,7 @@ impl Connection {
                 task.agent = Some(agent.name.clone());
                 task.model = execute.model_id.as_deref().map(Into::into);
                 task.parameters = parameters(execute).into();
-                if self.owe(Question::Make(id), echo, gate, out) {
+                if self.owe(Question::Make(id), request, gate, out) {
                     self.subscriptions.follow(About::Task(id));
                     self.tune(out);
                     out.push(Effect::Task(ToTask::Create { conn, task }));
@@ -172,15 +174,46 @@ impl Connection {
     }
 
     /// Remembers what a home is asked. Whether there is room for that.
-    fn owe(&mut self, question: Question, echo: Echo<'_>, gate: &Gate<'_>, out: &mut Vec<Effect>) -> bool {
+    fn owe(&mut self, question: Question, request: Request<'_>, gate: &Gate<'_>, out: &mut Vec<Effect>) -> bool {
+        let Request { echo, now, .. } = request;
         let (r#type, data): (Box<str>, Box<str>) = (echo.r#type.into(), echo.data.map_or("", RawValue::get).into());
         let owed: usize = self.owed.iter().map(|owed| owed.data.len()).sum();
         let fits = owed + data.len() <= 2 * gate.settings.max_message_bytes;
-        match fits {
-            true => self.owed.push_back(Owed { question, r#type, data, is_wanted: true }),
-            false => error("service_unavailable", "Too many requests are not answered yet", Some(echo), out),
+        if !fits {
+            error("service_unavailable", "Too many requests are not answered yet", Some(echo), out);
+            return false;
         }
-        fits
+        let is_first = self.next_due().is_none();
+        let until = now.moment + gate.settings.keep_timeout;
+        self.owed.push_back(Owed { question, r#type, data, until, is_wanted: true });
+        if is_first {
+            self.set_timer(now, gate.settings, out);
+        }
+        true
+    }
+
+    /// When the first has waited too long of those that wait for an answer.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.owed.iter().find(|owed| owed.is_wanted).map(|owed| owed.until)
+    }
+
+    /// Tells of what was asked too long ago that it takes too long. What it began goes on: a task that is made in the end is heard of.
+    pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while let Some(late) = self.owed.iter_mut().find(|owed| owed.is_wanted && owed.until <= now.moment) {
+            late.is_wanted = false;
+            late.tell("service_unavailable", "The task was not stored or read in time", out);
+            if let Question::See(about) = late.question {
+                self.unheard(about, out);
+            }
+        }
+    }
+
+    /// It could not be told how something stands, which may be asked for once more.
+    fn unheard(&mut self, about: About, out: &mut Vec<Effect>) {
+        if !self.owed.iter().any(|owed| owed.is_wanted && owed.question == Question::See(about)) {
+            self.subscriptions.remove_unheard(about);
+            self.tune(out);
+        }
     }
 
     /// What was owed longest of those that this answers: a home answers the same question in order.
@@ -211,8 +244,8 @@ impl Connection {
             FromHome::Seen { task, state: Err(why) } => self.unseen(About::Task(task), why, out),
             FromHome::ExecutionSeen { execution, state: Err(why) } => self.unseen(About::Execution(execution), why, out),
             FromHome::Cancelled(task) => {
-                self.paid(Question::Cancel(task.id));
-                if !self.subscriptions.hears(About::Task(task.id)) {
+                let is_wanted = self.paid(Question::Cancel(task.id)).is_some_and(|owed| owed.is_wanted);
+                if is_wanted && !self.subscriptions.hears(About::Task(task.id)) {
                     send(&task.message(), out);
                 }
             }
@@ -237,16 +270,18 @@ impl Connection {
             (why, _) => refused(why, NO_TASK),
         };
         match why {
-            Refused::NotFound | Refused::NotHere => self.subscriptions.remove(about),
-            Refused::Over | Refused::AtWork | Refused::NoSuchMove => self.subscriptions.remove_unheard(about),
-            Refused::Crowded | Refused::Stopping | Refused::Store(_) => self.subscriptions.remove_unheard(about),
+            Refused::NotFound | Refused::NotHere => {
+                self.subscriptions.remove(about);
+                self.tune(out);
+            }
+            Refused::Over | Refused::AtWork | Refused::NoSuchMove => self.unheard(about, out),
+            Refused::Crowded | Refused::Stopping | Refused::Store(_) => self.unheard(about, out),
         }
-        self.tune(out);
         owed.tell(code, message, out);
     }
 
     fn fail(&mut self, question: Question, (code, message): (&str, &str), out: &mut Vec<Effect>) {
-        if let Some(owed) = self.paid(question) {
+        if let Some(owed) = self.paid(question).filter(|owed| owed.is_wanted) {
             owed.tell(code, message, out);
         }
     }

@@ -111,6 +111,22 @@ pub(super) fn execution_of(letter: &ToExecution) -> Option<ExecutionId> {
     }
 }
 
+/// Which request over REST a letter is; none: it is a socket's.
+pub(super) fn asker_of(letter: &ToTask) -> Option<Asker> {
+    match letter {
+        ToTask::Ask { asker, number, .. } => Some((*asker, *number)),
+        ToTask::Create { .. } | ToTask::See { .. } | ToTask::Cancel { .. } => None,
+    }
+}
+
+/// As [`asker_of`].
+pub(super) fn execution_asker_of(letter: &ToExecution) -> Option<Asker> {
+    match letter {
+        ToExecution::Ask { asker, number, .. } => Some((*asker, *number)),
+        ToExecution::See { .. } => None,
+    }
+}
+
 /// The task that a letter makes, and who is to hear of it; or the letter, if it makes none.
 pub(super) fn new_task(letter: ToTask) -> Result<(Box<Task>, From), ToTask> {
     match letter {

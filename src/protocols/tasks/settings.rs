@@ -33,7 +33,7 @@ pub struct Settings {
     pub max_output_bytes: usize,
     /// Bytes of a message.
     pub max_message_bytes: usize,
-    /// How long a request waits for its row.
+    /// How long a request, of a socket or over REST, waits for its row. What was begun for its sake goes on behind that.
     pub keep_timeout: Duration,
 }
 

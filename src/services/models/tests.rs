@@ -47,7 +47,7 @@ fn asked(wires: &[(&str, bool)], patience: Patience) -> (Vec<Word>, Vec<String>)
         let endpoint = Endpoint::new(&url, Some("secret"), patience).unwrap();
         let ask = async {
             let mut words = Vec::new();
-            endpoint.answer(&prompt(), |word| words.push(word)).await;
+            endpoint.answer(&prompt(), &Backlog::new(usize::MAX), |word| words.push(word)).await;
             drop(endpoint);
             words
         };
@@ -117,7 +117,7 @@ fn who_is_dropped_hangs_up() {
         let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, PATIENCE).unwrap();
         let (sender, mut words) = tokio::sync::mpsc::unbounded_channel();
         let asking = tokio::spawn(async move {
-            endpoint.answer(&prompt(), |word| sender.send(word).unwrap()).await;
+            endpoint.answer(&prompt(), &Backlog::new(usize::MAX), |word| sender.send(word).unwrap()).await;
         });
         let (mut stream, _) = listener.accept().await.unwrap();
         request(&mut stream).await;
@@ -129,11 +129,50 @@ fn who_is_dropped_hangs_up() {
 }
 
 #[test]
+fn nothing_is_read_that_nobody_takes() {
+    const PIECES: usize = 60;
+    const PIECE: usize = 100_000;
+    let text = "x".repeat(PIECE);
+    let wire = [CHUNKED, &chunk(&delta(&text)).repeat(PIECES), &chunk(END), "0\r\n\r\n"].concat();
+    on_tokio(async {
+        let (url, serve) = stub(vec![(wire, false)]).await;
+        let endpoint = Endpoint::new(&url, None, PATIENCE).unwrap();
+        let unread = Backlog::new(1 << 16);
+        let (sender, mut words) = tokio::sync::mpsc::unbounded_channel();
+        let ask = async {
+            let length = |word: &Word| if let Word::Delta(text) = word { text.len() } else { 0 };
+            endpoint
+                .answer(&prompt(), &unread, |word| {
+                    unread.put(length(&word));
+                    sender.send(word).unwrap();
+                })
+                .await;
+            drop(endpoint);
+        };
+        let take = async {
+            let mut taken = 0;
+            while let Some(Word::Delta(text)) = words.recv().await {
+                // Whoever reads has had its turn as often as it wanted.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(words.len() <= 16, "{} wait behind {taken} bytes", words.len());
+                taken += text.len();
+                unread.take(text.len());
+            }
+            taken
+        };
+        let ((), _, taken) = tokio::join!(ask, serve, take);
+        assert_eq!(taken, PIECES * PIECE);
+    });
+}
+
+#[test]
 fn nobody_there_is_unreachable_and_a_bad_key_is_found_at_the_start() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let endpoint = Endpoint::new(&format!("http://{nobody}/"), None, Patience { attempts: 1, ..PATIENCE }).unwrap();
     let mut words = Vec::new();
-    on_tokio(endpoint.answer(&prompt(), |word| words.push(word)));
+    on_tokio(endpoint.answer(&prompt(), &Backlog::new(usize::MAX), |word| words.push(word)));
     assert_eq!(words, [Word::Failed(Fault::Unreachable)]);
     assert_eq!(Endpoint::new("http://a/", Some("a\nb"), PATIENCE).map(drop), Err(SetupFault::Secret));
     assert_eq!(

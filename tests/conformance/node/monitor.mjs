@@ -1,5 +1,5 @@
-// The contract's "Example: Monitoring a Task" by Node's `ws`: node monitor.mjs URL, with the contract's subscription and its end as lines of
-// standard input. Prints each frame that it hears as a line; unsubscribes when the task is over, and leaves.
+// The contract's "Example: Monitoring a Task" by Node's `ws`: node monitor.mjs URL, with the contract's subscription and its end as lines
+// of standard input. Prints each frame that it hears as a line; unsubscribes when the task is over, and leaves.
 import { readFileSync } from "node:fs";
 import WebSocket from "ws";
 

@@ -164,9 +164,8 @@ impl Chat {
                 (Stage::Failed, decision) => matches!(decision, None | Some(Decision::Approved)),
                 (Stage::Rejected, decision) => decision == Some(Decision::Rejected),
                 (Stage::Expired, decision) => decision == Some(Decision::Expired),
-                // A model that calls in its last round, which has no tools, has said what it had to say.
-                (Stage::Dropped, None) if !self.elsewhere.ran.contains_key(&call) => true,
-                (Stage::Dropped, _) => answer.completeness == Completeness::Incomplete,
+                // In its last round a model is offered no tools: what it calls all the same is dropped.
+                (Stage::Dropped, _) => answer.completeness == Completeness::Incomplete || !self.elsewhere.ran.contains_key(&call),
                 (Stage::Pending | Stage::Running, _) => false,
             };
             assert!(fits, "{called:?}, and what was decided is {decision:?}");

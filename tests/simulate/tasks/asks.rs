@@ -2,10 +2,13 @@
 
 use super::{people::name, world::Tasks};
 use crate::{chat::cast::caller, world::note};
-use homeroom::protocols::tasks::{
-    Ask, Reply,
-    asks::{Edit, Refused},
-    model::{Caller, Execution, Priority, Status, Task},
+use homeroom::{
+    protocols::tasks::{
+        Ask, Reply, Settings,
+        asks::{Edit, Refused},
+        model::{Caller, Execution, Priority, Status, Task},
+    },
+    realtime::{Moment, StoreFault},
 };
 use std::task::{Poll, Waker};
 use uuid::Uuid;
@@ -18,6 +21,7 @@ pub(crate) struct Pending {
     ask: Ask,
     /// Whether somebody had been told of what it is about.
     is_known: bool,
+    since: Moment,
 }
 
 /// What it is about.
@@ -108,7 +112,7 @@ impl Tasks {
         if self.stage.dice.percent(4) {
             self.stage.shards[shard].engine.forget_tasks_ask(number);
         } else {
-            self.asks.push(Pending { shard, number, ask, is_known });
+            self.asks.push(Pending { shard, number, ask, is_known, since: self.stage.now.moment });
         }
         self.turn(shard);
     }
@@ -120,7 +124,13 @@ impl Tasks {
             if let Poll::Ready(reply) = self.stage.shards[shard].engine.poll_tasks_reply(number, Waker::noop()) {
                 let pending = self.asks.swap_remove(at);
                 note!(self.stage, "reply to {:?}: {reply:?}", pending.ask);
-                self.check_reply(&pending.ask, &reply, pending.is_known);
+                let waited = self.stage.now.moment.since(pending.since);
+                match reply {
+                    Reply::Refused(Refused::Store(StoreFault::Busy)) if waited >= Settings::default().keep_timeout => {
+                        self.count("told that it takes too long");
+                    }
+                    reply => self.check_reply(&pending.ask, &reply, pending.is_known),
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ impl Tasks {
                 is_told && (!ear.is_welcome || is_too_much)
             }
             (1012, Some("server_shutdown")) => self.is_stopping,
-            (1013, _) => plug.stalls > 0,
+            (1013, Some("slow_consumer")) => plug.stalls > 0,
             _ => false,
         };
         assert!(is_right, "{conn:?} is closed with {code}: {ear:?}");

@@ -1,5 +1,5 @@
-//! Tasks: a world of its own beside the others, with sockets of several users, those who ask over REST, models and tools elsewhere, workflows
-//! and a store.
+//! Tasks: a world of its own beside the others, with sockets of several users, those who ask over REST, models and tools elsewhere,
+//! workflows and a store.
 
 pub(crate) mod asks;
 pub(crate) mod book;

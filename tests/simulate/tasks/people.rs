@@ -178,6 +178,8 @@ impl Tasks {
         let any = self.something(conn).filter(|(channel, _)| *channel == "task").map(|(_, id)| id);
         let id = if open.is_empty() || self.stage.dice.percent(10) { any } else { Some(*self.stage.dice.pick(&open)) };
         let Some(id) = id else { return };
+        // One that may be on its way out may not be heard any more.
+        let is_settled = self.stage.is_settled(conn);
         if self.says(conn, &json!({"type": "cancel_task", "data": {"task_id": id}}))
             && let Some(ear) = self.ears.get_mut(&conn)
         {
@@ -186,7 +188,7 @@ impl Tasks {
             ear.may_be_shown(id);
             let is_told = self.book.told.contains(&id);
             let is_seen = is_told && self.book.tasks.get(&id).is_some_and(|task| ear.sees(&task.owner));
-            if is_seen && ear.is_welcome && !ear.says_goodbye && ear.messages <= self.plan.messages {
+            if is_settled && is_seen && ear.is_welcome && !ear.says_goodbye && ear.messages <= self.plan.messages {
                 self.cancelled.insert(id);
             }
             self.count("cancels");

@@ -300,9 +300,7 @@ impl Tasks {
         let end = self.stage.now.moment + time;
         self.calm(with_models);
         while self.stage.now.moment < end {
-            let due = self.stage.due().unwrap_or(end);
-            let next = due.max(self.stage.now.moment + Duration::from_millis(1)).min(end);
-            let time = next.since(self.stage.now.moment).max(Duration::from_millis(1));
+            let time = self.stage.until_due(end);
             self.pass(time);
             self.calm(with_models);
         }

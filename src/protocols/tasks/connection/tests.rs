@@ -94,10 +94,11 @@ fn about(n: u128) -> About {
 
 fn sent(effects: &[Effect]) -> Vec<Value> {
     let frames = effects.iter().filter_map(|effect| match effect {
-        Effect::Send(frame) => Some(frame),
+        Effect::Send(frame) | Effect::End(_, frame) => Some(&frame[..]),
+        Effect::Status(frame) => Some(&frame[..]),
         _ => None,
     });
-    frames.map(|frame| tests::text(frame)).collect()
+    frames.flat_map(tests::texts).collect()
 }
 
 fn types(effects: &[Effect]) -> Vec<String> {
@@ -108,9 +109,15 @@ fn codes(effects: &[Effect]) -> Vec<String> {
     sent(effects).iter().map(|text| text["data"]["code"].as_str().unwrap_or("").to_owned()).collect()
 }
 
+/// What is done, but for the timer.
+fn done(mut effects: Vec<Effect>) -> Vec<Effect> {
+    effects.retain(|effect| !matches!(effect, Effect::Timer(_)));
+    effects
+}
+
 fn ended(effects: &[Effect]) -> Option<Farewell> {
     match effects.last() {
-        Some(Effect::End(farewell)) => Some(*farewell),
+        Some(Effect::End(farewell, _)) => Some(*farewell),
         _ => None,
     }
 }
@@ -124,6 +131,10 @@ fn timer(effects: &[Effect]) -> Option<Duration> {
 
 fn is_heard(effects: &[Effect]) -> bool {
     effects.contains(&Effect::Share(Frame::from_wire(b"news")))
+}
+
+fn is_state(effects: &[Effect]) -> bool {
+    effects.contains(&Effect::Status(Frame::from_wire(b"news")))
 }
 
 #[test]
@@ -172,7 +183,8 @@ fn a_task_is_told_as_it_stands_and_then_its_news() {
     let mut bench = Bench::new();
     let asked = bench.subscribe(7);
     let see = ToTask::See { conn: CONN, task: Uuid::from_u128(7), caller: tests::caller("alice") };
-    assert_eq!(asked, [Effect::Listen(Channel::Of("alice".into())), Effect::Task(see)]);
+    assert_eq!(timer(&asked), Some(5 * SECOND), "that long it waits");
+    assert_eq!(done(asked), [Effect::Listen(Channel::Of("alice".into())), Effect::Task(see)]);
     assert_eq!(bench.news(about(7), false), [], "it is in the answer");
     let state = bench.seen(7, Ok(task(7)));
     assert_eq!(sent(&state)[0]["data"]["progress"], 0.5);
@@ -236,7 +248,7 @@ fn an_agent_is_told_what_to_do_and_the_requester_hears_of_it() {
     let mut bench = Bench::new();
     let data = json!({"agent_id": "code-agent", "task": "Generate a React component", "model_id": "gpt-4o-mini",
         "parameters": {"temperature": 0.7}});
-    let made = bench.execute(data);
+    let made = done(bench.execute(data));
     let [Effect::Listen(_), Effect::Task(ToTask::Create { task, .. })] = &made[..] else { panic!("{made:?}") };
     assert_eq!((task.id, &*task.owner, task.status), (Uuid::from_u128(1), "alice", Stand::Pending));
     assert_eq!((task.agent.as_deref(), task.model.as_deref()), (Some("code-agent"), Some("gpt-4o-mini")));
@@ -278,7 +290,7 @@ fn a_cancelled_task_is_told_once() {
     let mut bench = Bench::new();
     let cancelled = FromHome::Cancelled(Box::new(Task { status: Stand::Failed, error: Some("e".into()), ..task(7) }));
     let cancel = json!({"task_id": Uuid::from_u128(7)});
-    assert!(matches!(bench.says("cancel_task", cancel.clone())[..], [Effect::Task(ToTask::Cancel { .. })]));
+    assert!(matches!(done(bench.says("cancel_task", cancel.clone()))[..], [Effect::Task(ToTask::Cancel { .. })]));
     assert_eq!(types(&bench.home(cancelled.clone())), ["task_error"], "it does not listen");
     bench.says("subscribe", json!({"channel": "tasks"}));
     bench.says("cancel_task", cancel.clone());
@@ -344,6 +356,43 @@ fn what_is_owed_has_an_end() {
 }
 
 #[test]
+fn what_is_not_answered_in_time_is_told_once() {
+    let mut bench = Bench::new();
+    bench.execute(json!({"agent_id": "code-agent", "task": "t"}));
+    bench.now.moment = bench.now.moment + SECOND;
+    assert_eq!(timer(&bench.subscribe(7)), None, "the first is the first to be told");
+    bench.says("cancel_task", json!({"task_id": Uuid::from_u128(8)}));
+    let late = bench.pass(4 * SECOND);
+    let expected = json!({"code": "service_unavailable", "message": "The task was not stored or read in time",
+        "request_type": "execute_agent", "request_data": {"agent_id": "code-agent", "task": "t"}});
+    assert_eq!((sent(&late), timer(&late)), (vec![json!({"type": "error", "data": expected})], Some(SECOND)));
+    let late = bench.pass(SECOND);
+    assert_eq!((codes(&late), timer(&late)), (vec!["service_unavailable".into(); 2], Some(24 * SECOND)));
+    assert_eq!(bench.home(FromHome::Taken { task: Uuid::from_u128(1) }), []);
+    assert!(is_heard(&bench.news(about(1), false)), "it was made all the same");
+    assert_eq!(bench.seen(7, Ok(task(7))), []);
+    assert!(!is_heard(&bench.news(about(7), false)));
+    let over = FromHome::Cancelled(Box::new(Task { status: Stand::Failed, ..task(8) }));
+    assert_eq!(bench.home(over), [], "it had an answer");
+    bench.execute(json!({"agent_id": "code-agent", "task": "t"}));
+    bench.pass(5 * SECOND);
+    let why = Refused::Store(StoreFault::Busy);
+    assert_eq!(sent(&bench.home(FromHome::NotTaken { task: Uuid::from_u128(2), why })), Vec::<Value>::new());
+}
+
+#[test]
+fn one_who_asks_again_in_time_is_told() {
+    let mut bench = Bench::new();
+    bench.subscribe(7);
+    bench.now.moment = bench.now.moment + 4 * SECOND;
+    bench.subscribe(7);
+    assert_eq!(codes(&bench.pass(SECOND)), ["service_unavailable"]);
+    assert_eq!(bench.seen(7, Err(Refused::Store(StoreFault::Busy))), [], "that was too late");
+    assert_eq!(types(&bench.seen(7, Ok(task(7)))), ["task_update"]);
+    assert!(is_heard(&bench.news(about(7), false)));
+}
+
+#[test]
 fn pings_come_in_time_and_whoever_answers_stays() {
     let mut bench = Bench::new();
     for _ in 0..200 {
@@ -391,13 +440,13 @@ fn the_status_is_told_at_once_on_change_and_now_and_then() {
     assert_eq!(sent(&told)[0]["data"]["active_tasks"], 5);
     assert_eq!(timer(&told), Some(20 * SECOND), "the ping");
     assert_eq!(types(&bench.pass(20 * SECOND)), ["ping"]);
-    assert!(is_heard(&bench.news(About::Status, false)));
+    assert!(is_state(&bench.news(About::Status, false)));
     assert_eq!(types(&bench.pass(10 * SECOND)), Vec::<String>::new(), "it was told just now");
     assert_eq!(types(&bench.pass(20 * SECOND)), ["ping", "system_status_update"]);
     let stopped = bench.says("unsubscribe", json!({"channel": "system_status"}));
     assert_eq!(stopped, [Effect::Unlisten(Channel::Status)]);
     assert_eq!(types(&bench.pass(30 * SECOND)), ["ping"]);
-    assert!(!is_heard(&bench.news(About::Status, false)));
+    assert!(!is_state(&bench.news(About::Status, false)));
 }
 
 #[test]
@@ -417,7 +466,9 @@ fn rubbish_is_told_and_it_stays() {
     assert_eq!(codes(&bench.happens(Event::Text(r#"{"type":"subscribe"}"#))), ["invalid_request"]);
     let pong = bench.says("ping", json!({"timestamp": "2025-03-01T12:01:00Z"}));
     assert_eq!(sent(&pong)[0], json!({"type": "pong", "data": {"timestamp": "2025-03-01T12:01:00Z"}}));
-    for (farewell, code) in [(Farewell::TooBig, 1009), (Farewell::Protocol, 1002), (Farewell::NotUtf8, 1007)] {
+    for (farewell, code) in
+        [(Farewell::TooBig, 1009), (Farewell::Protocol, 1002), (Farewell::NotUtf8, 1007), (Farewell::Slow, 1013)]
+    {
         let mut bench = Bench::new();
         let closed = bench.happens(Event::Close(farewell));
         assert_eq!((types(&closed), ended(&closed), farewell.code()), (vec!["connection_closed".into()], Some(farewell), code));

@@ -249,6 +249,22 @@ pub(super) fn text(frame: &[u8]) -> Value {
     serde_json::from_slice(&frame[start..]).unwrap()
 }
 
+/// Of one frame after the other.
+pub(super) fn texts(mut frames: &[u8]) -> Vec<Value> {
+    let mut texts = Vec::new();
+    while let [_, length, rest @ ..] = frames {
+        let (head, length) = match length {
+            126 => (4, usize::from(rest[0]) << 8 | usize::from(rest[1])),
+            127 => (10, rest[..8].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))),
+            short => (2, usize::from(*short)),
+        };
+        let (frame, behind) = frames.split_at(head + length);
+        texts.push(serde_json::from_slice(&frame[head..]).unwrap());
+        frames = behind;
+    }
+    texts
+}
+
 fn news(outcomes: &[Outcome]) -> Vec<&News> {
     let news = outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::News { news, .. } => Some(news),

@@ -128,7 +128,7 @@ impl School {
             assert!(client.ended.is_none() || is_last, "nothing comes after the end: {effect:?}");
             match effect {
                 Effect::Send(frame) => client.heard.push((text(&frame), false)),
-                Effect::Share(frame) => client.heard.push((text(&frame), true)),
+                Effect::Share(frame) | Effect::Status(frame) => client.heard.push((text(&frame), true)),
                 Effect::Timer(after) => client.timer = after.map(|after| self.now.moment + after),
                 Effect::Listen(channel) => {
                     assert!(!client.listens.contains(&channel), "once");
@@ -138,7 +138,8 @@ impl School {
                     assert!(client.listens.contains(&channel));
                     client.listens.retain(|known| *known != channel);
                 }
-                Effect::End(farewell) => {
+                Effect::End(farewell, frames) => {
+                    client.heard.extend(texts(&frames).into_iter().map(|text| (text, false)));
                     client.ended = Some(farewell);
                     client.listens.clear();
                 }

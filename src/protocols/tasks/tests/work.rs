@@ -211,6 +211,27 @@ fn what_cannot_be_written_is_refused_or_tried_again() {
 }
 
 #[test]
+fn a_request_does_not_wait_for_ever_and_what_it_began_goes_on() {
+    let mut bench = Bench::new();
+    let made = bench.ask(Ask::Create(Box::new(task(1))));
+    assert_eq!(bench.homes.next_deadline(), Some(bench.now.moment + 5 * SECOND));
+    assert_eq!(bench.pass(4 * SECOND), []);
+    let busy = Refused::Store(StoreFault::Busy);
+    assert_eq!(refused(&bench.pass(SECOND)), Some(busy));
+    assert_eq!(bench.homes.next_deadline(), None);
+    let taken = bench.store(ticket(&made));
+    assert_eq!((replies(&taken).len(), told(&taken)), (0, one("task_update", "pending", 0.0)));
+    let begun = bench.store(ticket(&taken));
+    let caller = || caller("alice");
+    assert_eq!(asked(&begun), [piece(1)]);
+    assert_eq!(bench.ask(Ask::Cancel { task: id(1), caller: caller() }).len(), 2, "the model is stopped, and that is written");
+    assert_eq!(refused(&bench.ask(Ask::Remove { task: id(7), caller: caller() })), None, "it is read");
+    let late = bench.pass(5 * SECOND);
+    assert_eq!(replies(&late), [&Reply::Refused(busy); 2]);
+    assert_eq!(replies(&bench.read(None, 7)), [&Reply::Refused(Refused::NotFound); 0]);
+}
+
+#[test]
 fn a_stop_fails_what_runs_and_leaves_what_waits() {
     let mut bench = Bench::with(Settings { max_running: 1, ..Settings::default() });
     bench.begun(1);

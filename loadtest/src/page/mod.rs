@@ -1,0 +1,275 @@
+//! A run, or several side by side, as one file of HTML that opens without a network: no request leaves it, its charts are SVG, its raw data
+//! is inside. What comes from outside (addresses, names, errors, command lines) is escaped wherever it is written.
+
+mod chart;
+pub(crate) mod record;
+mod scale;
+mod sections;
+
+use crate::{summary::grouped, tally::Measure};
+use chart::{Line, Panel, STYLES, Shade};
+use record::{Record, Series, Slice, SliceLatency};
+use scale::Unit;
+use std::{collections::BTreeMap, fmt::Write};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+const LATENCY_HEIGHT: f64 = 190.0;
+const OTHER_HEIGHT: f64 = 110.0;
+const PERCENTILE_HEIGHT: f64 = 330.0;
+/// More rates than these are not told apart.
+const MOST_RATES: usize = 5;
+/// Points of one line over percentiles.
+const MOST_POINTS: usize = 400;
+
+/// A text for HTML, inside elements and attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A report and the JSON that it was read from.
+pub(crate) struct Source {
+    /// What it is called: a file's name.
+    pub(crate) name: String,
+    pub(crate) record: Record,
+    pub(crate) json: String,
+}
+
+/// The page of one run.
+pub(crate) fn of_run(source: &Source) -> String {
+    let record = &source.record;
+    let mut body = sections::head(record);
+    body += &sections::thresholds(record);
+    body += &course(record);
+    body += &sections::latencies(record);
+    body += "<h2>Percentiles</h2>";
+    body += &percentiles(&[("", record)]);
+    body += &sections::faults(record);
+    body += &sections::checks(record);
+    body += &sections::costs(record);
+    body += &sections::environment(record);
+    document(&format!("{}: {}", record.asked.scenario, record.verdict.outcome), &body, &[source])
+}
+
+/// The page of several: the same axes for all. `table` holds the differences, as HTML.
+pub(crate) fn of_several(sources: &[Source], table: &str) -> String {
+    let mut body = "<h1>Runs side by side</h1><ul>".to_owned();
+    for Source { name, record, .. } in sources {
+        let asked = &record.asked;
+        let _ = write!(
+            body,
+            "<li><strong>{}</strong>: {} {}, {}; <span class=\"{}\">{}</span></li>",
+            escape(name),
+            escape(&asked.scenario),
+            grouped(asked.students),
+            escape(&asked.then),
+            if record.verdict.outcome == "passed" { "yes" } else { "no" },
+            escape(&sections::outcome(&record.verdict.outcome).1)
+        );
+    }
+    body += "</ul><h2>Differences</h2>";
+    body += table;
+    body += "<h2>Over time</h2>";
+    let end_s = sources.iter().map(|source| source.record.series.end_s()).fold(0.0, f64::max);
+    body += &chart::over_time("All runs over time", &side_by_side(sources), &[], end_s);
+    body += "<h2>Percentiles</h2>";
+    let named: Vec<(&str, &Record)> = sources.iter().map(|source| (source.name.as_str(), &source.record)).collect();
+    body += &percentiles(&named);
+    let all: Vec<&Source> = sources.iter().collect();
+    document("Runs side by side", &body, &all)
+}
+
+/// All of it. The policy lets the page load nothing, from nowhere.
+fn document(title: &str, body: &str, sources: &[&Source]) -> String {
+    let mut out = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\
+         <title>{}</title><style>{STYLE}</style><main>{body}<h2>Raw data</h2><p>",
+        escape(title)
+    );
+    for (place, source) in sources.iter().enumerate() {
+        let name = escape(&source.name);
+        let _ = write!(out, "<button type=\"button\" data-raw=\"raw{place}\" data-name=\"{name}\">Save {name}</button> ");
+    }
+    out += "</p></main>";
+    for (place, source) in sources.iter().enumerate() {
+        // Inside a script nothing is decoded; without `<` nothing ends it.
+        let json = source.json.replace('<', "\\u003c");
+        let _ = write!(out, "<script type=\"application/json\" id=\"raw{place}\">{json}</script>");
+    }
+    let _ = write!(out, "<script>{SCRIPT}</script></html>");
+    out
+}
+
+fn line(name: &str, style: usize, points: Vec<(f64, Option<f64>)>) -> Line {
+    Line { name: name.to_owned(), style, points }
+}
+
+fn panel(title: &str, unit: Unit, lines: Vec<Line>) -> Panel {
+    Panel { title: title.to_owned(), unit, height: OTHER_HEIGHT, is_banded: false, lines }
+}
+
+/// Something of every slice, at its middle.
+fn each(series: &Series, value: impl Fn(&Slice) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
+    series.slices.iter().map(|slice| (slice.at_s + series.step_s / 2.0, value(slice))).collect()
+}
+
+fn of_measure(series: &Series, measure: Measure, value: fn(&SliceLatency) -> f64) -> Vec<(f64, Option<f64>)> {
+    each(series, |slice| slice.measures.get(&measure).map(value))
+}
+
+/// How a measure is called in the page.
+pub(super) fn spoken(measure: Measure) -> String {
+    measure.name().replace('_', " ")
+}
+
+/// The charts over time.
+fn course(record: &Record) -> String {
+    let series = &record.series;
+    if series.slices.is_empty() {
+        return "<h2>Over time</h2><p>This report has no series.</p>".to_owned();
+    }
+    let shades: Vec<Shade> = series
+        .phases
+        .iter()
+        .map(|phase| Shade { name: phase.stage.replace('_', " "), from: phase.from_s, to: phase.to_s })
+        .collect();
+    let foremost = record.foremost();
+    let mut panels: Vec<Panel> = foremost.into_iter().map(|measure| latency(series, measure)).collect();
+    panels.extend([rates(record), connections(series), cpu(series), memory(series)]);
+    if series.slices.iter().any(|slice| slice.faults > 0) {
+        let faults = each(series, |slice| Some(slice.faults as f64 / series.step_s));
+        panels.push(panel("Faults a second", Unit::Count, vec![line("faults", 1, faults)]));
+    }
+    let mut out = "<h2>Over time</h2><p class=\"soft\">The bands are from the median to 90 %, to 99 % and to the greatest; stages are shaded.</p>".to_owned();
+    out += &chart::over_time("Latency, throughput, connections, CPU and memory over time", &panels, &shades, series.end_s());
+    let others: Vec<Panel> =
+        record.latencies.keys().filter(|measure| Some(**measure) != foremost).map(|measure| latency(series, *measure)).collect();
+    if !others.is_empty() {
+        let drawn = chart::over_time("The other latencies over time", &others, &shades, series.end_s());
+        let _ = write!(out, "<details><summary>The other {} latencies over time</summary>{drawn}</details>", others.len());
+    }
+    out
+}
+
+fn latency(series: &Series, measure: Measure) -> Panel {
+    let lines = vec![
+        line("p50", 0, of_measure(series, measure, |one| one.p50 as f64)),
+        line("p90", 1, of_measure(series, measure, |one| one.p90 as f64)),
+        line("p99", 2, of_measure(series, measure, |one| one.p99 as f64)),
+        line("max", 3, of_measure(series, measure, |one| one.max as f64)),
+    ];
+    let title = format!("Latency: {}", spoken(measure));
+    Panel { title, unit: Unit::Time, height: LATENCY_HEIGHT, is_banded: true, lines }
+}
+
+/// The measures that count operations, those with the most first.
+fn rates(record: &Record) -> Panel {
+    let is_operation = |measure: Measure| {
+        !matches!(measure, Measure::Lag | Measure::Jitter | Measure::Connect | Measure::Upgrade | Measure::Admission)
+    };
+    let mut counted: Vec<(u64, Measure)> = record.latencies.iter().map(|(measure, figures)| (figures.count, *measure)).collect();
+    counted.retain(|(_, measure)| is_operation(*measure));
+    counted.sort_by(|a, b| b.cmp(a));
+    let lines = counted.iter().take(MOST_RATES).enumerate().map(|(style, (_, measure))| {
+        let rate = each(&record.series, |slice| Some(slice.measures.get(measure).map_or(0.0, |one| one.per_s)));
+        line(&spoken(*measure), style, rate)
+    });
+    panel("Operations a second", Unit::Count, lines.collect())
+}
+
+fn connections(series: &Series) -> Panel {
+    let open = each(series, |slice| Some(slice.connections as f64));
+    panel("Open WebSockets", Unit::Count, vec![line("connections", 0, open)])
+}
+
+fn cpu(series: &Series) -> Panel {
+    let server = series.server.iter().map(|point| (point.at_s, Some(point.cores))).collect();
+    let lines = vec![
+        line("server", 0, server),
+        line("generator", 1, each(series, |slice| Some(slice.generator_cores))),
+        line("busiest worker", 3, each(series, |slice| Some(slice.busiest_worker))),
+    ];
+    panel("CPU: cores used; of the busiest worker, wanted", Unit::Cores, lines)
+}
+
+fn memory(series: &Series) -> Panel {
+    let server = series.server.iter().map(|point| (point.at_s, Some(point.resident_bytes as f64))).collect();
+    let generator = each(series, |slice| Some(slice.generator_bytes as f64));
+    panel("Resident memory", Unit::Bytes, vec![line("server", 0, server), line("generator", 1, generator)])
+}
+
+/// The same panels for all runs, a line each.
+fn side_by_side(sources: &[Source]) -> Vec<Panel> {
+    let several = |title: &str, unit: Unit, of: &dyn Fn(&Record) -> Vec<(f64, Option<f64>)>| {
+        let lines = sources.iter().enumerate().map(|(style, source)| line(&source.name, style % STYLES, of(&source.record)));
+        panel(title, unit, lines.collect())
+    };
+    let Some(measure) = sources.first().and_then(|first| first.record.foremost()) else { return Vec::new() };
+    let spoken = spoken(measure);
+    let median = |record: &Record| of_measure(&record.series, measure, |one| one.p50 as f64);
+    let tail = |record: &Record| of_measure(&record.series, measure, |one| one.p99 as f64);
+    let rate = |record: &Record| of_measure(&record.series, measure, |one| one.per_s);
+    vec![
+        several(&format!("p50 of {spoken}"), Unit::Time, &median),
+        several(&format!("p99 of {spoken}"), Unit::Time, &tail),
+        several(&format!("{spoken} a second"), Unit::Count, &rate),
+        several("Open WebSockets", Unit::Count, &|record| each(&record.series, |slice| Some(slice.connections as f64))),
+        several("Cores used by the server", Unit::Cores, &|record| {
+            record.series.server.iter().map(|point| (point.at_s, Some(point.cores))).collect()
+        }),
+        several("Resident memory of the server", Unit::Bytes, &|record| {
+            record.series.server.iter().map(|point| (point.at_s, Some(point.resident_bytes as f64))).collect()
+        }),
+    ]
+}
+
+/// Every measure over the percentiles: of one run all in one chart, of several a chart for each that all have.
+fn percentiles(records: &[(&str, &Record)]) -> String {
+    let chart = |title: &str, lines: Vec<Line>| {
+        let panel = Panel { title: title.to_owned(), unit: Unit::Time, height: PERCENTILE_HEIGHT, is_banded: false, lines };
+        chart::over_percentiles(title, panel)
+    };
+    if let [(_, record)] = records {
+        let lines = record.latencies.iter().enumerate();
+        let lines = lines.map(|(style, (measure, figures))| line(&spoken(*measure), style, curve(&figures.buckets)));
+        return chart("Latency by percentile", lines.collect());
+    }
+    let mut of_all: BTreeMap<Measure, Vec<Line>> = BTreeMap::new();
+    for (style, (name, record)) in records.iter().enumerate() {
+        for (measure, figures) in &record.latencies {
+            of_all.entry(*measure).or_default().push(line(name, style, curve(&figures.buckets)));
+        }
+    }
+    of_all.into_iter().map(|(measure, lines)| chart(&format!("Latency by percentile: {}", spoken(measure)), lines)).collect()
+}
+
+/// A histogram over percentiles; few points, but always the greatest value.
+fn curve(buckets: &[(u64, u64)]) -> Vec<(f64, Option<f64>)> {
+    let all: u64 = buckets.iter().map(|(_, count)| count).sum();
+    let (mut below, mut points) = (0, Vec::<(f64, Option<f64>)>::new());
+    let least = -(1.0 / all.max(1) as f64).log10() / MOST_POINTS as f64;
+    for (place, (ns, count)) in buckets.iter().enumerate() {
+        let at = -((all - below) as f64 / all as f64).log10();
+        let is_far = points.last().is_none_or(|(last, _)| at - last >= least);
+        if is_far || place + 1 == buckets.len() {
+            points.push((at, Some(*ns as f64)));
+        }
+        below += count;
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests;
