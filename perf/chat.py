@@ -17,21 +17,21 @@ PACE = "50ms"
 
 
 @contextlib.contextmanager
-def homeroom(run: Run):
-    """With a model, and where that is to listen."""
+def homeroom(run: Run, is_builtin: bool):
+    """With who answers: the agent that is built in, or a model, and where that is to listen."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     port, config = free_port(), Path(SCRATCH) / "chat.toml"
-    config.write_text(MODEL.format(port=port))
+    config.write_text("" if is_builtin else MODEL.format(port=port))
     with Homeroom(run, "--config", config) as server:
-        server.model = f"127.0.0.1:{port}"
+        server.answers = ("--agent", "tutor") if is_builtin else ("--model-listen", f"127.0.0.1:{port}")
         yield server
 
 
-def chat(run: Run, sessions: int, words: int, *flags) -> dict:
+def chat(run: Run, sessions: int, words: int, *flags, is_builtin: bool = False) -> dict:
     """One run of `homeroom-load chat`, which fails where a word is not where it should be. A fresh server."""
-    with homeroom(run) as server:
-        sizes = ("--sessions", sessions, "--words", words, "--pace", PACE, "--model-listen", server.model)
-        report = Load(run, server, "chat", *sizes, *flags).wait(180)
+    with homeroom(run, is_builtin) as server:
+        sizes = ("--sessions", sessions, "--words", words, "--pace", PACE)
+        report = Load(run, server, "chat", *sizes, *server.answers, *flags).wait(180)
     latency = {name: {figure: value / 1e6 for figure, value in figures.items() if figure != "count"} | {"count": figures["count"]}
                for name, figures in report["latencies"].items()}
     workers = next(stage for stage in report["generator"] if stage["stage"] == "stream")["workers"]
@@ -51,20 +51,26 @@ def streams(run: Run):
     """How the words of 2,000 answers that stream at once, 20 a second each, come to their sockets, against their sending by the model."""
     # Each session speaks anew half a second after its answer has ended, so that of 105 sessions 100 hear an answer at any time.
     words, every = run.size((200, "10500ms"), (20, "1500ms"))
-    loads = {"2,000 answers at once": run.size(2_100, 60), "100 answers at once": run.size(105, 12)}
-    for what, sessions in loads.items():
+    many, some = run.size((2_100, 105), (60, 12))
+    loads = {"2,000 answers at once": (many, False), "2,000 answers of the built-in agent at once": (many, True),
+             "100 answers at once": (some, False)}
+    for what, (sessions, is_builtin) in loads.items():
         for _ in run.times(2):
             # What comes before all speak is not measured.
-            found = chat(run, sessions, words, "--every", every, "--messages", 3, "--unmeasured", 1, "--sample", 50)
-            run.note(of=what, **found)
-    for what in loads:
+            flags = ("--every", every, "--messages", 3, "--unmeasured", 1, "--sample", 50)
+            run.note(of=what, **chat(run, sessions, words, *flags, is_builtin=is_builtin))
+    for what, (_, is_builtin) in loads.items():
         found = [raw for raw in run.raw if raw["of"] == what]
         run.figure(f"{what}: gap between words off the model's, p99", "ms", at(found, "gap", "p99"), most=10)
-        run.figure(f"{what}: the first word, from its sending, p99", "ms", at(found, "first_word", "p99"), most=2)
-        for measure, name in (("word", "any other word, from its sending"), ("reply", "from the message's intended moment to the first")):
+        run.figure(f"{what}: gap off, max", "ms", at(found, "gap", "max"))
+        if not is_builtin:
+            run.figure(f"{what}: the first word, from its sending, p99", "ms", at(found, "first_word", "p99"), most=2)
+        shown = {"reply": "from the message's intended moment to the first"}
+        # The built-in agent sends nothing: there is only its pace.
+        shown |= {} if is_builtin else {"word": "any other word, from its sending"}
+        for measure, name in shown.items():
             for figure in ("p50", "p99"):
                 run.figure(f"{what}: {name}, {figure}", "ms", at(found, measure, figure))
-        run.figure(f"{what}: gap off, max", "ms", at(found, "gap", "max"))
         run.figure(f"{what}: words a second", "/s", [raw["words_per_second"] for raw in found])
         run.figure(f"{what}: CPU of one word, its part of all else included", "us", [raw["cpu_us"] for raw in found])
         run.figure(f"{what}: of the server's core", "%", [100 * raw["server_share"] for raw in found])

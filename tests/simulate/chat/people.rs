@@ -72,9 +72,8 @@ impl Chat {
             52..74 => self.cancels(conn),
             74..80 => self.says_nonsense(conn),
             80..86 => {
-                if self.stage.say(conn, 0x81, br#"{"type":"ping"}"#) {
-                    self.ears.get_mut(&conn).into_iter().for_each(|ear| ear.pings += 1);
-                }
+                let is_said = self.stage.say(conn, 0x81, br#"{"type":"ping"}"#);
+                self.ears.get_mut(&conn).into_iter().for_each(|ear| ear.pings += isize::from(is_said));
             }
             86..88 => {
                 self.ears.get_mut(&conn).into_iter().for_each(|ear| ear.says_goodbye = true);
