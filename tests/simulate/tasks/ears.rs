@@ -207,7 +207,11 @@ impl Ear {
             None => (0..courses.len()).filter(is_alike).collect(),
             Some(before) => {
                 let next: BTreeSet<usize> = before.iter().map(|place| place + 1).filter(is_alike).collect();
-                let same: BTreeSet<usize> = before.iter().copied().filter(|place| *shows > 0 && is_alike(place)).collect();
+                let first = before.first().copied().unwrap_or_default();
+                // Who did not listen in between is shown how it stands now, wherever that is; others what they know.
+                let is_away = self.unwanted.contains(&id);
+                let may_show = |place: &usize| *shows > 0 && (is_away || before.contains(place)) && is_alike(place);
+                let same: BTreeSet<usize> = (first..courses.len()).filter(may_show).collect();
                 if next.is_empty() {
                     *shows = shows.saturating_sub(1);
                 }
