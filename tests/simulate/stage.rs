@@ -45,6 +45,10 @@ pub(crate) struct Plug {
     pub(crate) pongs: bool,
     /// What was handed to the socket and has not arrived.
     flight: Option<Vec<Heard>>,
+    /// Since when.
+    since: Moment,
+    /// The longest that anything was on its way to it.
+    pub(crate) delay: Duration,
 }
 
 impl Plug {
@@ -134,6 +138,8 @@ impl Stage {
             stalls,
             pongs,
             flight: None,
+            since: self.now.moment,
+            delay: Duration::ZERO,
         };
         self.plugs.insert(conn, plug);
         note!(self, "{conn:?} comes");
@@ -230,6 +236,7 @@ impl Stage {
             }
         }
         plug.flight = Some(frames.clone());
+        plug.since = self.now.moment;
         for frame in &frames {
             note!(self, "{conn:?} hears {}", brief(frame));
         }
@@ -260,6 +267,7 @@ impl Stage {
         let Some(plug) = self.plugs.get_mut(&conn) else { return Vec::new() };
         let Some(frames) = plug.flight.take() else { return Vec::new() };
         let (now, pongs) = (self.now, plug.pongs);
+        plug.delay = plug.delay.max(Duration::from_micros(now.moment.0 - plug.since.0));
         self.feed(conn.shard.index()).sent(conn, well, now);
         if !well {
             note!(self, "{conn:?} breaks");

@@ -2,7 +2,7 @@
 
 use super::{ears::Pass, people::Author, world::Chat};
 use homeroom::{protocols::chat::model::Status, realtime::ConnId};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 impl Chat {
     /// Why a socket was closed.
@@ -18,7 +18,8 @@ impl Chat {
                 Some("WS_AUTH_FAILED") => !matches!(ear.pass, Pass::Good(_)) || !ear.is_greeted,
                 Some("WS_SESSION_INVALID") => !ear.may_hear || has_ended || self.is_silent(ear.session),
                 Some("RATE_LIMITED") => true,
-                _ => !plug.pongs || plug.stalls > 3,
+                // A Pong is waited for twice as long, and more.
+                _ => !plug.pongs || plug.delay >= Duration::from_secs(25),
             },
             1012 => self.is_stopping,
             // The session could not be read, or the peer reads too slowly.

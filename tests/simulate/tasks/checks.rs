@@ -3,6 +3,10 @@
 use super::{people::name, world::Tasks};
 use crate::chat::cast::PEOPLE;
 use homeroom::{protocols::tasks::model::Status, realtime::ConnId};
+use std::time::Duration;
+
+/// Who hears a ping later than that may be too late with a pong.
+const LONG_STALL: Duration = Duration::from_secs(30);
 
 impl Tasks {
     /// Nobody has more sockets than anybody may have.
@@ -28,7 +32,8 @@ impl Tasks {
     pub(crate) fn check_farewell(&mut self, conn: ConnId, code: u16) {
         let (ear, plug) = (&self.ears[&conn], &self.stage.plugs[&conn]);
         let is_right = match (code, ear.reason.as_deref()) {
-            (1000, Some("session_timeout")) => !plug.pongs || plug.stalls > 3,
+            // It is silent as long as it hears nothing.
+            (1000, Some("session_timeout")) => !plug.pongs || plug.delay > LONG_STALL,
             (1000, None) => ear.says_goodbye,
             (1008, Some("rate_limit_exceeded")) => {
                 let is_told = ear.error.as_deref() == Some("rate_limit_exceeded");
