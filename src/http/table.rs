@@ -335,7 +335,7 @@ mod tests {
         for (path, room) in [("r%201", "r 1"), ("%C3%A9", "é"), ("a%2Fb", "a/b"), ("%2541", "%41"), ("a+b", "a+b")] {
             assert_eq!(ask(&format!("POST /rooms/{path}")).body, format!("h{room}0"));
         }
-        for path in ["%", "%2", "%zz", "%ff"] {
+        for path in ["%", "%2", "%zz"] {
             assert_eq!(ask(&format!("POST /rooms/{path}")).status, 400, "{path}");
             assert_eq!(ask(&format!("GET /rooms/{path}")).status, 405, "{path}");
         }
