@@ -131,7 +131,7 @@ class Homeroom(Server):
         ]
         self.log = data / "log"
         super().__init__(spawn(command, cores or run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))
-        run.conditions["server"] = " ".join(map(str, ["homeroom", *command[1:]])).replace(str(data), "DIR")
+        run.conditions["server"] = " ".join(map(str, ["homeroom", *command[1:]])).replace(str(data), "DIR").replace(f"{ROOT}/", "")
         self.url, self.internal = f"ws://127.0.0.1:{self.port}/ws", f"http://127.0.0.1:{self.internal_port}"
         self.quiz_url = f"ws://127.0.0.1:{self.quiz_port}/ws"
         self.key, self.quiz_key = data / "data/keys/presence.hs256", data / "data/keys/quiz.hs256"
