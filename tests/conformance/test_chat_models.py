@@ -2,15 +2,23 @@
 
 import asyncio
 import base64
+import datetime
+import ipaddress
 import secrets
+import ssl
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chat import text, types
-from model_stub import SECRET, Answer, busy, called, cut, failing, hanging, malformed, said, until
+from model_stub import SECRET, Answer, ModelStub, busy, called, cut, failing, hanging, malformed, said, until
 
 TOO_LONG = {"retry_after": 3600}
+DAY = datetime.timedelta(days=1)
 
 
 @pytest.fixture
@@ -194,6 +202,47 @@ async def test_nobody_at_the_endpoint(build, stub, person):
     session = await person(build(models=[model])).session()
     told = await session.refused("AGENT_UNAVAILABLE")
     assert "127.0.0.1" not in told["message"]
+
+
+# --- by TLS
+
+
+def certified(folder) -> tuple[ssl.SSLContext, str]:
+    """A server's TLS for 127.0.0.1, and the file of the authority that signed it."""
+    now, keys = datetime.datetime.now(datetime.UTC), [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("authority", "model")]
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = []
+    for name, key, extension in zip(names, keys, (x509.BasicConstraints(ca=True, path_length=0), here)):
+        builder = x509.CertificateBuilder(names[0], name, key.public_key(), x509.random_serial_number(), now - DAY, now + DAY)
+        signed.append(builder.add_extension(extension, critical=False).sign(keys[0], hashes.SHA256()))
+    authority, files = folder / "authority.pem", [folder / "model.pem", folder / "model.key"]
+    authority.write_bytes(signed[0].public_bytes(Encoding.PEM))
+    files[0].write_bytes(signed[1].public_bytes(Encoding.PEM))
+    files[1].write_bytes(keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*files)
+    return tls, str(authority)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_model_behind_tls(build, person, tmp_path, monkeypatch, is_known):
+    tls, authority = certified(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    # Read instead of the machine's certificates.
+    monkeypatch.setenv("SSL_CERT_FILE", authority if is_known else certified(other)[1])
+    stub = ModelStub(tls)
+    try:
+        session = await person(build(models=[stub.model("large", attempts=1)])).session()
+        if is_known:
+            for _ in range(2):
+                assert (await session.say("Hello"))["content"] == "Hello from the stub."
+        else:
+            await session.refused("AGENT_UNAVAILABLE")
+            assert stub.asked == []
+    finally:
+        stub.close()
 
 
 # --- a cancel ends its request
