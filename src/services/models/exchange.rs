@@ -157,7 +157,7 @@ impl Head {
             named.filter_map(|header| std::str::from_utf8(header.value).ok()).flat_map(|value| value.split(',')).map(str::trim)
         };
         let is_closing = response.version != Some(1) || values("connection").any(|option| option.eq_ignore_ascii_case("close"));
-        let (coding, mut lengths) = (values("transfer-encoding").last(), values("content-length"));
+        let (coding, mut lengths) = (values("transfer-encoding").next_back(), values("content-length"));
         // RFC 9112, section 6.3.
         let length = match lengths.next() {
             Some(length) if lengths.all(|other| other == length) && length.bytes().all(|byte| byte.is_ascii_digit()) => {
