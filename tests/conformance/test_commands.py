@@ -104,7 +104,7 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
             for signed in (first, found[0]):
                 await sign_in(Embedded, room, signed)
             line = next(line for line in text.splitlines() if "curl" in line).split("Make a quiz:")[1]
-            made = subprocess.run(["/bin/sh", "-c", f"{line} --silent"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+            made = subprocess.run(["/bin/sh", "-c", f"{line} --silent"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
             assert json.loads(made.stdout)["data"]["id"] == turn + 1, made
         finally:
             process.send_signal(signal.SIGTERM)

@@ -35,7 +35,7 @@ class Example:
             return len(self.lines) >= len(lines)
 
         try:
-            await is_true_soon(enough, 10)
+            await is_true_soon(enough)
         finally:
             assert self.lines == list(lines)
 
