@@ -72,7 +72,7 @@ async def test_a_rejected_call_is_not_made_and_the_model_is_told_why(session, st
 
 async def test_nobody_decides_in_time(build, stub, person):
     house = build(models=[stub.model("large")], tools=[stub.tool("send_email", to="string", subject="string")], chat={
-        "approval_expiry": "700ms",
+        "approval_expiry": "4s",
     })
     session = await person(house).session(require_approval=True)
     ears, source, pending = await wants_to_mail(session, stub)

@@ -55,7 +55,7 @@ class HostAgent:
     def stop(self):
         """SIGTERM; exit code 0."""
         self.process.terminate()
-        assert self.process.wait(15) == 0, self.log.read_text()[-3000:]
+        assert self.process.wait(60) == 0, self.log.read_text()[-3000:]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def desktop(build_lab, tmp_path):
         agent.stop()
 
 
-async def there(lab, name: str, timeout: float = 15):
+async def there(lab, name: str, timeout: float = 30):
     """Waits until an agent is known at all."""
 
     async def known():

@@ -41,7 +41,7 @@ class Example:
 
     async def end(self) -> list[str]:
         """Waits until it ends by itself; all that it printed."""
-        assert await asyncio.wait_for(self.process.wait(), 10) == 0
+        assert await asyncio.wait_for(self.process.wait(), 60) == 0
         await self.reading
         return self.lines
 
