@@ -201,7 +201,7 @@ fn a_handler_knows_the_address_of_every_request() {
 #[test]
 fn who_is_refused_at_the_gate_hears_it_whatever_the_size_of_the_body() {
     for length in [0, 5, 200_000] {
-        served(Limits::default(), b"", move |mut client| {
+        served(Limits { linger: PATIENCE, ..Limits::default() }, b"", move |mut client| {
             let head = format!("POST /closed HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n");
             client.socket.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).unwrap();
             let (head, body) = one(&mut client.socket);
@@ -254,8 +254,8 @@ fn a_client_that_has_said_all_still_hears_the_answer() {
 #[test]
 fn dripped_headers_run_out_of_time() {
     let limits = Limits { idle: PATIENCE * 2, head: Duration::from_millis(300), ..Limits::default() };
-    let (text, took) = served(limits, b"GET /now HT", |mut client| {
-        let began = Instant::now();
+    let began = Instant::now();
+    let (text, took) = served(limits, b"GET /now HT", move |mut client| {
         client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let mut text = Vec::new();
         loop {
@@ -269,7 +269,7 @@ fn dripped_headers_run_out_of_time() {
         }
     });
     assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
-    assert!(took > Duration::from_millis(250) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took >= Duration::from_millis(300) && took < PATIENCE, "{took:?}");
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn oversized_bodies_are_told_so_though_they_come_whole() {
     let announced = format!("POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: {size}\r\n\r\n");
     let chunked = format!("POST /echo HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n");
     for head in [announced, chunked] {
-        served(Limits::default(), head.as_bytes(), move |mut client| {
+        served(Limits { linger: PATIENCE, ..Limits::default() }, head.as_bytes(), move |mut client| {
             client.socket.write_all(&vec![b'x'; size]).unwrap();
             let text = rest(&mut client.socket);
             assert!(text.starts_with("HTTP/1.1 413 ") && text.contains("connection: close"), "{text}");
