@@ -12,8 +12,7 @@ use stub::{Faults, Stub};
 #[test]
 fn a_good_server_passes_and_every_count_is_right() {
     let stub = Stub::start(Faults::default());
-    let run =
-        run("bell", stub.server(), "--students 60 --classrooms 5 --workers 2 --hold 1s --source-ips 127.0.0.1-127.0.0.3");
+    let run = run("bell", stub.server(), "--students 60 --classrooms 5 --workers 2 --hold 1s --source-ips 127.0.0.1-127.0.0.3");
     run.assert_clean();
     assert_eq!((run.count("attempted"), run.count("signed_in"), run.count("closed"), run.count("pings")), (60, 60, 60, 60));
     assert_eq!(stub.room_sizes(), [12; 5]);

@@ -20,7 +20,8 @@ impl Drop for State {
     /// A session's process that was forked a moment ago, and has not begun its program yet, has the file open too: closing ours would not
     /// give it up.
     fn drop(&mut self) {
-        flock(&self.lock, FlockOperation::Unlock).unwrap_or_else(|error| tracing::debug!(%error, "the lock ends when the file is closed"));
+        flock(&self.lock, FlockOperation::Unlock)
+            .unwrap_or_else(|error| tracing::debug!(%error, "the lock ends when the file is closed"));
     }
 }
 

@@ -9,10 +9,10 @@ use crate::http::{
     gate::{Entry, Gate},
     table::Route,
 };
-use glommio::{LocalExecutorBuilder, Placement, net::TcpListener};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, net::TcpListener};
 use http::{Method, StatusCode};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net,
     sync::mpsc,
     thread,
@@ -95,11 +95,22 @@ fn closed() -> Gate<House> {
     Gate::new(|_| false, Fault::into_answer, move |_, _, _| async move { Entry { refusal: refusal(), finish: Box::new(|_| {}) } })
 }
 
+/// The kernel may have no memory for its rings at once (`runtime/patience.rs`).
+fn executor() -> LocalExecutor {
+    let begun = Instant::now();
+    loop {
+        let made = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(128).make();
+        match made.map_err(io::Error::from) {
+            Err(fault) if fault.kind() == ErrorKind::OutOfMemory && begun.elapsed() < PATIENCE => thread::yield_now(),
+            made => return made.unwrap(),
+        }
+    }
+}
+
 /// Serves one connection, `head` of which counts as read before, while `talk` speaks with it. Returns when both are done.
 fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Client) -> T + Send + 'static) -> T {
     let head = head.to_vec();
-    let executor = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(128).make().unwrap();
-    executor.run(async move {
+    executor().run(async move {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stop) = Stopper::new();
