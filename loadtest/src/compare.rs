@@ -38,7 +38,7 @@ struct Difference {
 }
 
 /// A figure of all runs.
-struct Row {
+pub(crate) struct Row {
     name: String,
     is_time: bool,
     of_runs: Vec<Option<Estimate>>,
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Compare) -> io::Result<()> {
 }
 
 /// Every figure that the first run and another have.
-fn rows(sources: &[Source]) -> Vec<Row> {
+pub(crate) fn rows(sources: &[Source]) -> Vec<Row> {
     let mut rows = Vec::new();
     let Some((first, others)) = sources.split_first() else { return rows };
     let shared = |measure: &Measure| others.iter().any(|other| other.record.latencies.contains_key(measure));
@@ -196,7 +196,8 @@ fn text(sources: &[Source], rows: &[Row]) -> String {
     out
 }
 
-fn table(sources: &[Source], rows: &[Row]) -> String {
+/// The table as HTML.
+pub(crate) fn table(sources: &[Source], rows: &[Row]) -> String {
     let mut out: String = doubts(sources).iter().map(|doubt| format!("<p class=\"no\">Beware: {}</p>", escape(doubt))).collect();
     out += "<div class=\"wide\"><table class=\"words\"><tr><th>Figure";
     for source in sources {

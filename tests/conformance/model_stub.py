@@ -96,7 +96,7 @@ class Asked:
         """Whether its answer is not over and its connection stands."""
         return not self.over.is_set() and is_connected(self.connection)
 
-    async def gone(self, timeout: float = 5) -> float:
+    async def gone(self, timeout: float = 30) -> float:
         """Waits until it is not open any more; when that was seen."""
         await until(lambda: not self.is_open, timeout, "the request is still open")
         return time.monotonic()
@@ -194,7 +194,7 @@ class ModelStub:
         with self._lock:
             self.asked, self.calls, self._next, self.always, self.key = [], [], [], ALWAYS, None
 
-    async def request(self, number: int, timeout: float = 5) -> Asked:
+    async def request(self, number: int, timeout: float = 30) -> Asked:
         """The request with this number, from 0; waits for it."""
         await until(lambda: len(self.asked) > number, timeout, f"request {number} has not come")
         return self.asked[number]

@@ -274,6 +274,7 @@ fn curve(buckets: &[(u64, u64)]) -> Points {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare;
     use serde_json::json;
 
     const EVIL: &str = "</script><script>alert('x')</script>\"&";
@@ -309,6 +310,12 @@ mod tests {
         Source { name: EVIL.to_owned(), record: serde_json::from_value(report).unwrap(), json }
     }
 
+    /// Both kinds of page: of one run, and of two with the table of their differences.
+    fn pages() -> [String; 2] {
+        let both = [source(), source()];
+        [of_run(&source()), of_several(&both, &compare::table(&both, &compare::rows(&both)))]
+    }
+
     /// The page without its own style and script.
     fn written(page: &str) -> String {
         page.replace(STYLE, "").replace(SCRIPT, "")
@@ -316,12 +323,10 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_stays_text() {
-        for page in [of_run(&source()), of_several(&[source(), source()], "")] {
-            assert_eq!(
-                page.matches("alert(").count(),
-                page.matches("script&gt;alert(").count() + page.matches("script>alert(").count()
-            );
+        assert_eq!(escape("<\"'&>"), "&lt;&quot;&#39;&amp;&gt;");
+        for page in pages() {
             assert!(!page.contains(EVIL) && !page.contains("<script>alert"), "{page}");
+            assert!(page.contains(&escape(EVIL)), "{page}");
             let scripts = written(&page).matches("</script>").count();
             assert_eq!(scripts, written(&page).matches("<script").count());
         }
@@ -329,10 +334,11 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_of_a_network() {
-        let page = of_run(&source());
-        assert!(page.contains("default-src 'none'"));
-        for outside in ["http://", "https://", "src=", "@import", "url(", "<link", "fetch(", "XMLHttp"] {
-            assert!(!page.contains(outside), "{outside}");
+        for page in pages() {
+            assert!(page.contains("default-src 'none'"));
+            for outside in ["http://", "https://", "src=", "@import", "url(", "<link", "fetch(", "XMLHttp"] {
+                assert!(!page.contains(outside), "{outside}");
+            }
         }
     }
 

@@ -106,13 +106,13 @@ fn silence_times_out() {
     let short = Duration::from_millis(200);
     assert_eq!(fault(&[("", true)], Patience { first: short, ..PATIENCE }), Fault::TimedOut);
     let stalled = [CHUNKED, &chunk(&delta("a"))].concat();
-    let (words, _) = asked(&[(&stalled, true)], Patience { next: short, ..PATIENCE });
+    let (words, _) = asked(&[(&stalled, true)], Patience { next: 10 * short, ..PATIENCE });
     assert_eq!(words, [Word::Delta("a".into()), Word::Failed(Fault::TimedOut)]);
 }
 
 #[test]
 fn an_answer_may_take_long_as_long_as_it_goes_on() {
-    let patience = Patience { next: Duration::from_secs(1), ..PATIENCE };
+    let patience = Patience { next: Duration::from_secs(3), ..PATIENCE };
     on_tokio(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, patience).unwrap();
