@@ -1,7 +1,7 @@
 //! Records of chat in memory, as the contract has them, and their library.
 
 use super::{
-    super::{ChatLibrary, Read, chat::weight},
+    super::{ChatLibrary, Read},
     MemoryStore,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl Chat {
         let session = self.sessions.get(&load.session)?.clone();
         let (mut messages, mut bytes) = (Vec::new(), 0_usize);
         for message in self.between(load.session, 0, u32::MAX).rev().take(load.messages) {
-            bytes = bytes.saturating_add(weight(message));
+            bytes = bytes.saturating_add(message.weight());
             if bytes > load.bytes && !messages.is_empty() {
                 break;
             }

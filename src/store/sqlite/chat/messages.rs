@@ -1,7 +1,6 @@
 //! Messages: those that a home begins with, and parts of the history.
 
 use super::{
-    super::super::chat::weight,
     columns::{Id, json},
     sessions::{SESSION, a_session},
 };
@@ -62,7 +61,7 @@ fn context(conn: &Connection, session: i64, load: Load) -> rusqlite::Result<Vec<
         let mut message = a_message(row, load.session)?;
         let has_attachments: bool = row.get(11)?;
         let attached = if has_attachments { attached_bytes(conn, row.get(10)?)? } else { 0 };
-        bytes = bytes.saturating_add(weight(&message)).saturating_add(attached);
+        bytes = bytes.saturating_add(message.weight()).saturating_add(attached);
         if bytes > load.bytes && !messages.is_empty() {
             break;
         }
