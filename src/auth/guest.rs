@@ -10,15 +10,19 @@ use crate::realtime::UnixMicros;
 use aws_lc_rs::hmac;
 use serde::Deserialize;
 use std::{borrow::Cow, fmt};
+use uuid::Uuid;
 
-/// The longest name of a guest, in bytes.
+/// The longest `sub` of a guest, in bytes.
 pub const MAX_GUEST_BYTES: usize = 128;
+/// What the name of a guest begins with whose `sub` could be the id of one who signs in here, or begins so itself. Nobody else's does.
+pub const APART: &str = "guest:";
 const ADMIN: &str = "admin";
 
 /// What a token says of a guest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Guest {
-    /// `sub`: 1 to [`MAX_GUEST_BYTES`] bytes.
+    /// `sub`, 1 to [`MAX_GUEST_BYTES`] bytes; behind [`APART`] where it could be taken for a user's id. No two guests have the same, and no
+    /// user has a guest's.
     pub name: String,
     /// Whether `role` is `admin`.
     pub admin: bool,
@@ -56,8 +60,14 @@ impl GuestKey {
         let reached = |seconds: f64| seconds * 1e6 <= now.0 as f64;
         let is_good = !exp.is_some_and(reached) && nbf.is_none_or(reached);
         let is_named = (1..=MAX_GUEST_BYTES).contains(&sub.len());
-        (is_good && is_named).then(|| Guest { name: sub.into_owned(), admin: role.as_deref() == Some(ADMIN) })
+        (is_good && is_named).then(|| Guest { name: name(&sub), admin: role.as_deref() == Some(ADMIN) })
     }
+}
+
+/// Others choose what their users are called, or let these choose: nobody may become a user of this house by that.
+fn name(sub: &str) -> String {
+    let is_id = Uuid::try_parse(sub).is_ok_and(|id| id.to_string() == sub);
+    if is_id || sub.starts_with(APART) { [APART, sub].concat() } else { sub.to_owned() }
 }
 
 impl fmt::Debug for GuestKey {
@@ -97,6 +107,17 @@ mod tests {
         assert_eq!(key(1).read(&token(&admin), NOW), Some(Guest { name: "root".into(), admin: true }));
         assert_eq!(format!("{:?}", key(7)), "GuestKey(…)");
         assert_eq!(GuestKey::new(&Secret::new([1; 31])).unwrap_err(), KeyFlaw::ShortSecret(31));
+    }
+
+    #[test]
+    fn no_guest_is_taken_for_a_user_of_this_house_or_for_another_guest() {
+        let name = |sub: &str| key(1).read(&token(&json!({ "sub": sub })), NOW).unwrap().name;
+        let user = Uuid::from_u128(0xA_7000_8000_0000_0000_0007).to_string();
+        let subs = [&*user, &user.to_uppercase(), &user.replace('-', ""), "guest:", &format!("guest:{user}"), "Guest:a", "anna"];
+        let names: std::collections::BTreeSet<String> = subs.iter().map(|sub| name(sub)).collect();
+        assert!(names.len() == subs.len() && !names.contains(&user), "{names:?}");
+        assert_eq!(name(&user), format!("guest:{user}"));
+        assert_eq!(name("teacher-7@example.com"), "teacher-7@example.com");
     }
 
     #[test]

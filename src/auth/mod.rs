@@ -14,6 +14,7 @@ pub mod permission;
 pub mod session;
 pub mod token;
 pub mod user;
+mod veil;
 
 #[cfg(test)]
 mod hostile;
@@ -27,3 +28,4 @@ pub use permission::{Action, Actions, Decision, Grants, PermissionQuestion, Perm
 pub use session::{SESSION_TOKEN_CHARS, SessionKey};
 pub use token::{Claims, SigningKey, subjects};
 pub use user::{USER_TOKEN_LIFETIME, UserClaims, UserFlaw, UserKey};
+pub use veil::veiled;

@@ -21,6 +21,8 @@ use uuid::{Builder, Uuid};
 
 /// For one record to reach the disk, and for the store to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What is said where there were no records: the settings may be another server's than the one that is meant.
+const OTHERS: &str = "a server with other settings has others (--config, --data-dir, --internal)";
 /// A page of a list.
 const PAGE: u32 = 100;
 
@@ -86,10 +88,14 @@ impl People {
     }
 
     fn configured(settings: &Settings, makes: bool) -> Result<People, Failure> {
-        if !makes && !settings.data_dir.join("homeroom.db").exists() {
-            let message =
-                format!("no records are in {} yet: the first start, or `user add`, makes them", settings.data_dir.display());
-            return Err(Failure::Failed(message));
+        let place = settings.data_dir.display();
+        match (settings.data_dir.join("homeroom.db").exists(), makes) {
+            (true, _) => {}
+            (false, true) => eprintln!("new records, in {place}: {OTHERS}"),
+            (false, false) => {
+                let message = format!("no records are in {place} yet: the first start, or `user add`, makes them; {OTHERS}");
+                return Err(Failure::Failed(message));
+            }
         }
         let (sender, answers) = mpsc::channel();
         match SqliteStore::open(sqlite::Settings::new(&settings.data_dir), Box::new(ToHere(sender))) {
@@ -297,7 +303,7 @@ mod tests {
     fn records_that_nobody_serves_are_changed_here() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(folder.path());
-        assert!(told(People::configured(&settings, false)).contains("no records are in"));
+        assert!(told(People::configured(&settings, false)).contains("(--config, --data-dir, --internal)"));
         let people = People::configured(&settings, true).unwrap();
         people.add(ada()).unwrap();
         assert_eq!(told(people.add(ada())), "there is a user ada already");

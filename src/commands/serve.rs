@@ -65,11 +65,9 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     end_process_on_panic();
     let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
     serve_until_stopped(&settings, &signals, connections, |opened| {
-        // Under systemd standard output is the journal, and no token belongs there.
-        let now = std::env::var_os("JOURNAL_STREAM").is_none().then(|| Clock::started_now().now().wall);
-        // A password is for eyes alone: where nobody looks it would stay in a file.
-        let looks = now.is_some() && std::io::stdout().is_terminal();
-        let text = banner::text(&opened, &settings, &program, banner::Shown { tokens: now, password: looks });
+        // Tokens and a password are for eyes alone: where nobody looks they would stay in a file or a journal.
+        let eyes = std::io::stdout().is_terminal().then(|| Clock::started_now().now().wall);
+        let text = banner::text(&opened, &settings, &program, eyes);
         // Nobody may be reading, which is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
     })

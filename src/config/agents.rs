@@ -337,6 +337,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
+        let agent = |name: &str, model: &str| format!("[[agents]]\nname = \"{name}\"\nmodel = \"{model}\"\n");
         for (text, begins) in [
             ("[[models]]\npace = \"5ms\"\n".to_owned(), "homeroom.toml:1: models.name: is missing"),
             (format!("{MODEL}prompt_price = -1\n"), "homeroom.toml:5: models.prompt_price: expected a number, 0 or greater"),
@@ -348,13 +349,21 @@ mod tests {
             (format!("{MODEL}places = 0\n"), "homeroom.toml:5: models.places: expected a whole number, 1 or greater"),
             (format!("{MODEL}first_timeout = \"0s\"\n"), "homeroom.toml:5: models.first_timeout: expected a duration from 10ms"),
             (format!("{TOOL}timeout = \"25h\"\n"), "homeroom.toml:6: tools.timeout: expected a duration from 10ms to 24h"),
-            (format!("{MODEL}{MODEL}"), "homeroom.toml:1: models: expected one model with the name \"m\""),
+            (format!("{MODEL}{MODEL}"), "homeroom.toml:5: models: expected one model with the name \"m\""),
             (
                 TOOL.replace("type = \"object\"", "type = \"nothing\""),
                 "homeroom.toml:5: tools.parameters: expected a JSON Schema",
             ),
             (TOOL.replace("\"mail\"", "\"send mail\""), "homeroom.toml:1: tools: expected names of 1 to 64 letters"),
             (TOOL.replace("\"mail\"", "\"search\""), "homeroom.toml:1: tools: expected no tool with the name \"search\""),
+            (
+                format!("{TOOL}{}", TOOL.replace("\"mail\"", "\"search\"")),
+                "homeroom.toml:6: tools: expected no tool with the name",
+            ),
+            (
+                format!("{MODEL}{}{}", agent("tutor", "m"), agent("coach", "n")),
+                "homeroom.toml:8: agents: the agent \"coach\" names a model",
+            ),
             (
                 "[[agents]]\nname = \"tutor\"\nmodel = \"m\"\n".to_owned(),
                 "homeroom.toml:1: agents: the agent \"tutor\" names a model",
@@ -370,6 +379,15 @@ mod tests {
         ] {
             let told = loaded(&text).expect_err(&text);
             assert!(told.len() == 1 && told[0].starts_with(begins), "{text}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_from_a_list_that_is_wrong_is_not_told() {
+        let agent = "[[agents]]\nname = \"tutor\"\nmodel = \"m\"\ntools = [\"mail\"]\n";
+        for wrong in [format!("{MODEL}attempts = 0\n{TOOL}{agent}"), format!("{MODEL}{TOOL}timeout = \"25h\"\n{agent}")] {
+            let told = loaded(&wrong).expect_err(&wrong);
+            assert!(told.len() == 1 && !told[0].contains("agents"), "{told:?}");
         }
     }
 

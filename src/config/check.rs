@@ -19,6 +19,8 @@ use std::{
 pub(super) struct Found {
     /// The keys it is about: never empty.
     pub(super) keys: Vec<&'static str>,
+    /// Which item of the first of them, where that is a list.
+    pub(super) item: Option<usize>,
     pub(super) message: String,
 }
 
@@ -31,11 +33,16 @@ pub(super) struct Findings {
 
 impl Findings {
     fn fault(&mut self, keys: &[&'static str], message: impl Into<String>) {
-        self.faults.push(Found { keys: keys.to_vec(), message: message.into() });
+        self.faults.push(Found { keys: keys.to_vec(), item: None, message: message.into() });
+    }
+
+    /// About an item of the first of the keys, a list; counted from 0.
+    fn fault_in(&mut self, keys: &[&'static str], item: usize, message: impl Into<String>) {
+        self.faults.push(Found { keys: keys.to_vec(), item: Some(item), message: message.into() });
     }
 
     fn warning(&mut self, keys: &[&'static str], message: impl Into<String>) {
-        self.warnings.push(Found { keys: keys.to_vec(), message: message.into() });
+        self.warnings.push(Found { keys: keys.to_vec(), item: None, message: message.into() });
     }
 }
 
@@ -179,8 +186,8 @@ fn labs(settings: &Settings, findings: &mut Findings) {
         findings.fault(&["labs.namespace"], "expected 1 to 64 letters, digits and . _ -");
     }
     let mut names = BTreeSet::new();
-    for template in own.templates.iter().filter(|template| !names.insert(template.name())) {
-        findings.fault(&["labs.templates"], format!("expected one template with the name {:?}", template.name()));
+    for (at, template) in own.templates.iter().enumerate().filter(|(_, template)| !names.insert(template.name())) {
+        findings.fault_in(&["labs.templates"], at, format!("expected one template with the name {:?}", template.name()));
     }
 }
 
@@ -213,31 +220,39 @@ fn chat(settings: &Settings, findings: &mut Findings) {
 fn agents(settings: &Settings, findings: &mut Findings) {
     let Settings { models, tools, agents, chat, .. } = settings;
     let mut names = BTreeSet::new();
-    for model in models.iter().filter(|model| !names.insert(model.name.as_str())) {
-        findings.fault(&["models"], format!("expected one model with the name {:?}", model.name));
+    for (at, model) in models.iter().enumerate().filter(|(_, model)| !names.insert(model.name.as_str())) {
+        findings.fault_in(&["models"], at, format!("expected one model with the name {:?}", model.name));
     }
     names.insert(BUILTIN_MODEL);
     let mut tool_names = BTreeSet::from(HOME_TOOLS);
-    for tool in tools {
+    for (at, tool) in tools.iter().enumerate() {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if !(1..=64).contains(&tool.name.len()) || !tool.name.bytes().all(is_name) {
-            findings.fault(&["tools"], "expected names of 1 to 64 letters, digits, _ and -");
+            findings.fault_in(&["tools"], at, "expected names of 1 to 64 letters, digits, _ and -");
         } else if HOME_TOOLS.contains(&tool.name.as_str()) {
-            findings.fault(&["tools"], format!("expected no tool with the name {:?}: it is there already", tool.name));
+            findings.fault_in(&["tools"], at, format!("expected no tool with the name {:?}: it is there already", tool.name));
         } else if !tool_names.insert(&tool.name) {
-            findings.fault(&["tools"], format!("expected one tool with the name {:?}", tool.name));
+            findings.fault_in(&["tools"], at, format!("expected one tool with the name {:?}", tool.name));
         }
     }
     let mut agent_names = BTreeSet::new();
-    for agent in agents {
+    for (at, agent) in agents.iter().enumerate() {
         if !agent_names.insert(agent.name.as_str()) {
-            findings.fault(&["agents"], format!("expected one agent with the name {:?}", agent.name));
+            findings.fault_in(&["agents"], at, format!("expected one agent with the name {:?}", agent.name));
         }
         if [&agent.model].into_iter().chain(&agent.other_models).any(|model| !names.contains(model.as_str())) {
-            findings.fault(&["agents"], format!("the agent {:?} names a model that is not in [[models]]", agent.name));
+            findings.fault_in(
+                &["agents", "models"],
+                at,
+                format!("the agent {:?} names a model that is not in [[models]]", agent.name),
+            );
         }
         if agent.tools.iter().any(|tool| !tool_names.contains(tool.as_str())) {
-            findings.fault(&["agents"], format!("the agent {:?} names a tool that is not in [[tools]]", agent.name));
+            findings.fault_in(
+                &["agents", "tools"],
+                at,
+                format!("the agent {:?} names a tool that is not in [[tools]]", agent.name),
+            );
         }
     }
     if !agents.is_empty() && !agent_names.contains(chat.default_agent.as_str()) {
@@ -277,12 +292,16 @@ fn workflows(settings: &Settings, findings: &mut Findings) {
         agents => agents.iter().map(|agent| agent.name.as_str()).collect(),
     };
     let mut ids = BTreeSet::new();
-    for workflow in workflows.iter().map(WorkflowSetting::workflow) {
+    for (at, workflow) in workflows.iter().map(WorkflowSetting::workflow).enumerate() {
         if !ids.insert(&workflow.id) {
-            findings.fault(&["workflows"], format!("expected one workflow with the id {:?}", workflow.id));
+            findings.fault_in(&["workflows"], at, format!("expected one workflow with the id {:?}", workflow.id));
         }
         if workflow.steps.iter().any(|step| !names.contains(&*step.agent)) {
-            findings.fault(&["workflows", "agents"], format!("a step of {:?} names an agent that is not there", workflow.id));
+            findings.fault_in(
+                &["workflows", "agents"],
+                at,
+                format!("a step of {:?} names an agent that is not there", workflow.id),
+            );
         }
     }
 }

@@ -120,6 +120,8 @@ pub(super) struct Reading<'i> {
     given: BTreeMap<String, Given<'i>>,
     /// Where each key was given, kept after it was taken.
     sources: BTreeMap<&'static str, Source>,
+    /// The same of each item of those that are lists.
+    items: BTreeMap<&'static str, Vec<Source>>,
     /// The keys that are wrong: what follows from them is not looked at.
     wrong: BTreeSet<String>,
     faults: Vec<Fault>,
@@ -130,6 +132,9 @@ impl<'i> Reading<'i> {
     pub(super) fn take<T: Setting>(&mut self, key: &'static str, default: &'static str) -> T {
         if let Some(given) = self.given.remove(key) {
             self.sources.insert(key, given.origin.at(given.value.span()));
+            if let Some(list) = given.value.get_ref().as_array() {
+                self.items.insert(key, list.iter().map(|item| given.origin.at(item.span())).collect());
+            }
             let place = Place { key: key.to_owned(), origin: given.origin };
             let before = self.faults.len();
             let read = T::read(&given.value, &place, &mut self.faults);
@@ -220,7 +225,8 @@ impl<'i> Reading<'i> {
         if found.keys.iter().any(|key| self.wrong.contains(*key)) {
             return None;
         }
-        let given = found.keys.iter().find_map(|key| self.sources.get(key).map(|source| (*key, source.clone())));
+        let item = found.item.and_then(|item| Some((found.keys[0], self.items.get(found.keys[0])?.get(item)?.clone())));
+        let given = item.or_else(|| found.keys.iter().find_map(|key| self.sources.get(key).map(|source| (*key, source.clone()))));
         let (key, source) = given.unwrap_or((found.keys[0], Source::Default));
         Some(Fault { source, key: key.to_owned(), message: found.message.clone() })
     }

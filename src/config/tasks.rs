@@ -36,6 +36,8 @@ section! {
         max_running: usize = 1000;
         /// How many of one shard may wait.
         max_waiting: usize = 10000;
+        /// How many of them may be one user's. Whoever has so many waiting is refused until some have begun.
+        max_waiting_of_user: usize = 1000;
         /// The longest task.
         max_task: Size = "64KiB";
         /// The longest text that an agent may give.
@@ -191,7 +193,7 @@ mod tests {
             (step("task = \"x\"").replace("tutor", "nobody"), "homeroom.toml:1: workflows: a step of \"w\" names an agent"),
             (
                 [step("task = \"x\""), step("task = \"y\"")].concat(),
-                "homeroom.toml:1: workflows: expected one workflow with the id",
+                "homeroom.toml:6: workflows: expected one workflow with the id",
             ),
         ] {
             let told = told(&text);

@@ -1,8 +1,9 @@
-//! Ids of what is made on sockets. The seed is random, so no two starts, no two shards and no two kinds make the same.
+//! Ids of what is made on sockets. The seed is random, so no two starts, no two shards and no two kinds make the same, and no id tells
+//! another.
 
 use super::Birth;
-use uuid::{Builder, Uuid};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use crate::auth::veiled;
+use uuid::Uuid;
 
 /// For whom ids are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +12,8 @@ pub(super) enum Kind {
     Chat,
     /// Tasks, and sockets of tasks.
     Tasks,
+    /// Refusals of labs at the stop.
+    Refusal,
 }
 
 /// See the file.
@@ -36,7 +39,7 @@ impl Ids {
         name[0] = self.kind as u8;
         name[1..3].copy_from_slice(&self.shard.to_be_bytes());
         name[3..].copy_from_slice(&self.last.to_be_bytes());
-        Builder::from_random_bytes(xxh3_128_with_seed(&name, self.seed).to_be_bytes()).into_uuid()
+        veiled(self.seed, &name)
     }
 }
 

@@ -15,19 +15,10 @@ use std::{collections::BTreeMap, fmt::Write, time::Duration};
 /// How long the printed token is good.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// What may be shown to whoever reads this.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shown {
-    /// Tokens, issued now, where the house believes itself.
-    pub tokens: Option<UnixMicros>,
-    /// The first admin's password.
-    pub password: bool,
-}
-
-/// The text. `program` is how the reader started it.
-pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Shown) -> String {
+/// The text. `program` is how the reader started it; `eyes`: somebody looks, now, and is shown tokens, issued now, where the house believes
+/// itself, and the first admin's password.
+pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, eyes: Option<UnixMicros>) -> String {
     let Opened { house, addresses, first_password, has_first_admin } = opened;
-    let now = shown.tokens;
     let mut text = format!(
         "\n  Homeroom {} on {} shards, records in {}\n\n",
         env!("CARGO_PKG_VERSION"),
@@ -42,22 +33,22 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, shown: Show
             // Writing into a String cannot fail.
             let _ = match api {
                 Api::Presence => {
-                    tries += &try_presence(&settings.presence.issuers, &place, program, now);
+                    tries += &try_presence(&settings.presence.issuers, &place, program, eyes);
                     writeln!(text, "  presence   ws://{place}/ws\n             http://{place}/api/v1/classrooms/…")
                 }
                 Api::Quiz => {
-                    tries += &try_quiz(&settings.quiz.issuers, &place, program, now);
+                    tries += &try_quiz(&settings.quiz.issuers, &place, program, eyes);
                     writeln!(text, "  quiz       ws://{place}/ws\n             http://{place}/api/v1/quizzes/…")
                 }
                 Api::Labs => {
-                    tries += &try_labs(first_password.as_ref(), &place, (program, &asks), shown.password);
+                    tries += &try_labs(first_password.as_ref(), &place, (program, &asks), eyes.is_some());
                     writeln!(
                         text,
                         "  labs       http://{place}/api/v1/sessions, …\n             ws://{place}/agent/ws, /vnc-viewer/…"
                     )
                 }
                 Api::Chat => {
-                    let first = has_first_admin.then_some(first_password.as_ref().filter(|_| shown.password));
+                    let first = has_first_admin.then_some(first_password.as_ref().filter(|_| eyes.is_some()));
                     tries += &try_chat(first, &place, program);
                     writeln!(
                         text,

@@ -344,6 +344,7 @@ fn tasks_settings(settings: &Settings) -> tasks::Settings {
         progress_interval: own.progress_interval,
         max_running: own.max_running,
         max_waiting: own.max_waiting,
+        max_waiting_of_user: own.max_waiting_of_user,
         max_task_bytes: own.max_task.bytes(),
         max_output_bytes: own.max_output.bytes(),
         max_message_bytes: own.max_message.bytes(),

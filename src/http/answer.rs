@@ -12,6 +12,9 @@ use std::{
     task::{Context, Poll},
 };
 
+/// The type of server-sent events.
+pub const EVENTS: &str = "text/event-stream";
+
 /// What a handler answers.
 pub type Answer = Response<Payload>;
 

@@ -1,31 +1,26 @@
 //! One connection from its first request to its end: hyper speaks, the pace is watched, the last answer gets through.
 
 use super::{
-    answer::Payload,
+    answer::EVENTS,
     gate::Peer,
     limits::{HEAD_BYTES, HEADERS, LINGER_BYTES, Limits},
     pace::{Pace, Phase},
+    paced::Paced,
     stop::Stop,
     table::Table,
     wire::Wire,
 };
-use bytes::Bytes;
 use futures_lite::{
     future,
     io::{AsyncReadExt, AsyncWrite},
 };
 use glommio::{net::TcpStream, timer::Timer};
 use http::{Extensions, HeaderValue, Request, Response, header};
-use hyper::{
-    body::{Body, Frame, Incoming, SizeHint},
-    server::conn::http1,
-    service::Service,
-};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
 use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
     net::Shutdown,
     pin::{Pin, pin},
     rc::Rc,
@@ -200,37 +195,9 @@ impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
             if app.stop.said() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(answer.map(|payload| Paced { payload, pace }))
+            let is_events = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
+            Ok(answer.map(|payload| Paced::new(payload, pace, is_events)))
         })
-    }
-}
-
-/// A body whose end makes the connection idle.
-struct Paced {
-    payload: Payload,
-    pace: Rc<Pace>,
-}
-
-impl Drop for Paced {
-    fn drop(&mut self) {
-        self.pace.enter(Phase::Idle);
-    }
-}
-
-impl Body for Paced {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.payload).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.payload.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.payload.size_hint()
     }
 }
 

@@ -24,6 +24,7 @@ mod iso;
 pub mod labs;
 pub mod limits;
 mod pace;
+mod paced;
 mod params;
 pub mod presence;
 pub mod quiz;

@@ -24,11 +24,40 @@ pub(super) struct Pace {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     stalled: Cell<Option<Instant>>,
+    /// Whether it is of interest that the client says its last, while nothing that it says is read.
+    is_watched: Cell<bool>,
+    /// The client has closed its side.
+    has_said_all: Cell<bool>,
 }
 
 impl Pace {
     pub(super) fn new(limits: Limits) -> Pace {
-        Pace { limits, phase: Cell::new(Phase::Idle), since: Cell::new(Instant::now()), stalled: Cell::new(None) }
+        Pace {
+            limits,
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(Instant::now()),
+            stalled: Cell::new(None),
+            is_watched: Cell::new(false),
+            has_said_all: Cell::new(false),
+        }
+    }
+
+    /// Whether the client's side is to be watched from now on.
+    pub(super) fn watch(&self, is_watched: bool) {
+        self.is_watched.set(is_watched);
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_watched.get()
+    }
+
+    /// The client has closed its side. It may still listen.
+    pub(super) fn say_all(&self) {
+        self.has_said_all.set(true);
+    }
+
+    pub(super) fn has_said_all(&self) -> bool {
+        self.has_said_all.get()
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -40,6 +40,29 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Reads ahead while an answer streams, which hyper does not: only so it is found that the client has closed its side, or is gone.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.pace.is_watched() || self.pace.has_said_all() || !self.head.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = [0; READ_BYTES];
+        match Pin::new(&mut self.stream).poll_read(cx, &mut bytes) {
+            Poll::Pending => {}
+            Poll::Ready(read) => match read? {
+                0 => {
+                    self.pace.say_all();
+                    // The body is asked again, now that this is known.
+                    cx.waker().wake_by_ref();
+                }
+                // A request that does not wait for its turn.
+                read => self.head = bytes[..read].to_vec(),
+            },
+        }
+        Ok(())
+    }
+}
+
 impl Read for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
@@ -71,7 +94,9 @@ impl Write for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let wire = self.get_mut();
+        wire.look_ahead(cx)?;
+        Pin::new(&mut wire.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

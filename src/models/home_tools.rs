@@ -12,6 +12,10 @@ pub const HOME_TOOLS: [&str; 2] = ["calculator", "search"];
 
 /// What a search gives at most.
 pub const MAX_HITS: usize = 10;
+/// Words of a query that are looked for, the first. Both bounds are for whoever else is served by the thread that searches.
+pub const MAX_WORDS: usize = 16;
+/// Bytes of what was said that are looked through, the newest.
+pub const MAX_SEARCHED: usize = 1 << 20;
 const EXCERPT_CHARS: usize = 200;
 
 /// The calculator's arguments, as JSON Schema.
@@ -48,13 +52,20 @@ pub fn calculate(arguments: &str) -> ToolOutcome {
 }
 
 /// `{"hits": [{"role", "excerpt"}, …]}`: what users and agents said with any of the words, those with most words first, then the newest.
+/// See [`MAX_WORDS`] and [`MAX_SEARCHED`].
 pub fn search(arguments: &str, said: &[Arc<Utterance>]) -> ToolOutcome {
     let Ok(Query { query }) = serde_json::from_str(arguments) else {
         return ToolOutcome::BadArguments("query must be a text".into());
     };
     let lower = query.to_lowercase();
-    let words: Vec<&str> = lower.split_whitespace().collect();
-    let mut hits: Vec<(usize, Hit<'_>)> = said.iter().rev().filter_map(|utterance| hit(utterance, &words)).collect();
+    let words: Vec<&str> = lower.split_whitespace().take(MAX_WORDS).collect();
+    let mut left = MAX_SEARCHED;
+    let newest = said.iter().rev().take_while(|utterance| {
+        let is_near = left >= utterance.length();
+        left = left.saturating_sub(utterance.length());
+        is_near
+    });
+    let mut hits: Vec<(usize, Hit<'_>)> = newest.filter_map(|utterance| hit(utterance, &words)).collect();
     hits.sort_by_key(|(found, _)| std::cmp::Reverse(*found));
     let hits: Vec<Hit<'_>> = hits.into_iter().take(MAX_HITS).map(|(_, hit)| hit).collect();
     ToolOutcome::Done(serde_json::json!({ "hits": hits }).to_string().into())
@@ -113,6 +124,20 @@ mod tests {
         assert_eq!(done(search(r#"{"query":""}"#, &said))["hits"], serde_json::json!([]));
         let many: Vec<_> = (0..30).map(|_| user("same")).collect();
         assert_eq!(done(search(r#"{"query":"same"}"#, &many))["hits"].as_array().unwrap().len(), MAX_HITS);
+    }
+
+    #[test]
+    fn a_search_has_an_end() {
+        let user = |content: &str| Arc::new(Utterance::User { content: content.into(), attachments: Vec::new() });
+        let found = |query: &str, said: &[Arc<Utterance>]| {
+            let arguments = serde_json::json!({ "query": query }).to_string();
+            done(search(&arguments, said))["hits"].as_array().unwrap().len()
+        };
+        let said = [user("pears"), user("apples"), user(&"x".repeat(MAX_SEARCHED - 6)), user("plums")];
+        assert_eq!((found("plums", &said), found("apples", &said[..3]), found("pears apples", &said)), (1, 1, 0), "the newest");
+        let others = "no ".repeat(MAX_WORDS - 1);
+        assert_eq!(found(&format!("{others}plums"), &said), 1);
+        assert_eq!(found(&format!("{others}no plums"), &said), 0, "the first words");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Read;
 use crate::protocols::{
     chat::{
-        model::{Message, Session, SessionId},
+        model::{Session, SessionId},
         record::{History, Listed, Load, Loaded, Page, Part, SessionFilter},
     },
     labs::record::Login,
@@ -27,11 +27,4 @@ pub trait ChatLibrary: Send + Sync {
     /// A user and what they sign in with, whether they may or not, by an email in which `a` to `z` are as `A` to `Z`. Where several have it
     /// the one who was made first; none where it is empty.
     fn login_by_email(&self, email: &str) -> Read<Option<Login>>;
-}
-
-/// What a message counts towards [`Load::bytes`].
-pub(super) fn weight(message: &Message) -> usize {
-    let called = message.calls.iter().map(|called| called.call.arguments.len() + called.result.as_ref().map_or(0, |it| it.len()));
-    let attached = message.attachments.iter().map(|attached| attached.bytes.len());
-    message.content.len() + called.sum::<usize>() + attached.sum::<usize>()
 }

@@ -173,6 +173,19 @@ async def test_who_goes_while_the_model_is_silent_is_missed_at_the_next_comments
     assert (await impatient.say("Go on"))["content"] == "Again."
 
 
+async def test_who_goes_while_the_model_is_silent_is_missed_though_no_comment_is_due(build, stub, person):
+    house = build(chat={"stream_comment": "1h"}, models=[stub.model("large", attempts=1, next_timeout="10m")])
+    session = await person(house).session()
+    stub.will(hanging("Once", " upon"), said("Again."))
+    source = await session.stream("Tell me a story")
+    assert [(await source.event())["delta"] for _ in range(2)] == ["Once", " upon"]
+    asked = await stub.request(0)
+    source.leave()
+    await asked.gone(60)
+    assert (await session.settled())["status"] == "incomplete"
+    assert (await session.say("Go on"))["content"] == "Again."
+
+
 async def test_who_goes_while_he_waits_for_his_turn_is_not_answered(impatient, stub):
     stub.will(hanging("Once"), said("Again."))
     ear = await impatient.listen()

@@ -185,9 +185,7 @@ impl Engine {
     /// Refuses one whose upgrade was held, because the process stops: nothing is counted any more.
     pub(super) fn refuse_at_stop(&mut self, key: Key, now: Now) {
         self.counters.labs_denials.one();
-        self.labs.denials += 1;
-        let number = self.labs.denials;
-        let request_id = format!("{:08x}-{}-{number}", self.labs.birth_seed as u32, self.id);
+        let request_id = self.labs.ids.one().simple().to_string();
         let mut answer = Vec::new();
         let denial = Denial::Unavailable;
         upgrade::refuse(denial.status(), Body::Json(&denial.body(now.wall, &request_id)), &mut answer);

@@ -8,7 +8,11 @@ mod seat;
 mod sockets;
 mod unheard;
 
-use super::{Engine, Rules, asks::LabsAsks};
+use super::{
+    Engine, Rules,
+    asks::LabsAsks,
+    ids::{Ids, Kind},
+};
 use crate::{
     engine::Birth,
     protocols::labs::{Effect, Limits, Outcome, Registry, Revoked, Standings, UserId, record::Loaded},
@@ -40,9 +44,8 @@ pub(super) struct Labs {
     /// Who is here by which token.
     watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
     present: Present,
-    /// Refusals at the stop so far, and what tells those of this start from those of another: both are in their ids.
-    denials: u64,
-    birth_seed: u64,
+    /// Of refusals at the stop.
+    ids: Ids,
     effects: Vec<Effect>,
     outcomes: Vec<Outcome>,
     levels_at: Moment,
@@ -61,8 +64,7 @@ impl Labs {
             revocations: Revocations::default(),
             watchers: HashMap::new(),
             present: Present::default(),
-            denials: 0,
-            birth_seed: birth.seed,
+            ids: Ids::new(birth, Kind::Refusal),
             effects: Vec::new(),
             outcomes: Vec::new(),
             levels_at: birth.start,

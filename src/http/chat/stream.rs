@@ -5,7 +5,10 @@ use super::{
     say::Waiting,
 };
 use crate::{
-    http::answer::{self, Answer, Payload},
+    http::{
+        answer::{self, Answer, EVENTS, Payload},
+        paced::COMMENT,
+    },
     protocols::chat::{
         Told,
         messages::{self, Shown as Id, Tokens, raw},
@@ -25,8 +28,6 @@ use std::{
 
 /// Tells proxies (nginx for one) to pass on each piece at once.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// What clients skip.
-const COMMENT: &[u8] = b": still here\n\n";
 
 /// What a stream tells. The contract has `content`, `tool_call` and `done`; the others are named as on the socket.
 #[derive(Serialize)]
@@ -102,7 +103,7 @@ impl<S: Sessions + Pauses + 'static> Streaming<S> {
     }
 
     pub(super) fn into_answer(self) -> Answer {
-        let mut answer = answer::typed(StatusCode::OK, "text/event-stream", Vec::new());
+        let mut answer = answer::typed(StatusCode::OK, EVENTS, Vec::new());
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         answer.headers_mut().insert(BUFFERING, HeaderValue::from_static("no"));
         *answer.body_mut() = Payload::stream(self);

@@ -3,12 +3,13 @@
 use super::*;
 use crate::http::{
     Stopper,
-    answer::{self, Answer},
+    answer::{self, Answer, Payload},
     call::Call,
     fault::Fault,
     gate::{Entry, Gate},
     table::Route,
 };
+use bytes::Bytes;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, net::TcpListener};
 use http::{Method, StatusCode};
 use std::{
@@ -65,7 +66,7 @@ async fn pieces(call: Call<House>) -> Result<Answer, Fault> {
             }
         }
     });
-    Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
+    Ok(answer::typed(StatusCode::OK, EVENTS, Payload::stream(stream)))
 }
 
 /// Says so when nobody wants more of it.
@@ -82,7 +83,7 @@ async fn endless(call: Call<House>) -> Result<Answer, Fault> {
         Timer::new(Duration::from_millis(5)).await;
         Some((Ok(Bytes::from(": still here\n\n")), endless))
     });
-    Ok(answer::typed(StatusCode::OK, "text/event-stream", Payload::stream(stream)))
+    Ok(answer::typed(StatusCode::OK, EVENTS, Payload::stream(stream)))
 }
 
 async fn peer(call: Call<House>) -> Result<Answer, Fault> {
@@ -177,6 +178,16 @@ fn one(socket: &mut net::TcpStream) -> (String, String) {
     let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
     socket.read_exact(&mut body).unwrap();
     (head, String::from_utf8(body).unwrap())
+}
+
+/// Reads as far as this, and no further.
+fn read_until(socket: &mut net::TcpStream, end: &[u8]) {
+    let mut read = Vec::new();
+    while !read.ends_with(end) {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        read.push(byte[0]);
+    }
 }
 
 fn bodies(text: &str) -> Vec<&str> {
@@ -415,4 +426,30 @@ fn a_stop_closes_what_is_idle_and_answers_what_came_with_the_connection() {
         client.stopper.stop();
         assert_eq!(bodies(&rest(&mut client.socket)), ["now"]);
     });
+}
+
+#[test]
+fn who_hangs_up_is_missed_though_nothing_is_said_to_him() {
+    let held = served(Limits::default(), b"", |mut client| {
+        client.socket.write_all(b"GET /stream HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+        read_until(&mut client.socket, b"first");
+        // All was read, so that the end of the socket looks like that of one who listens on.
+        drop(client.socket);
+        (client.stopper, client.gate)
+    });
+    // Until now neither said anything.
+    drop(held);
+}
+
+#[test]
+fn who_closes_his_side_alone_hears_the_rest() {
+    let heard = served(Limits::default(), b"", |mut client| {
+        client.socket.write_all(b"GET /stream HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
+        client.socket.shutdown(Shutdown::Write).unwrap();
+        read_until(&mut client.socket, b"first");
+        read_until(&mut client.socket, b": still here");
+        client.gate.stop();
+        rest(&mut client.socket)
+    });
+    assert!(heard.contains("second") && heard.ends_with("0\r\n\r\n"), "{heard}");
 }

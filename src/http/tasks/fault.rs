@@ -79,7 +79,8 @@ impl Fault {
         match why {
             Refused::NotHere | Refused::NotFound => Fault::Missing(what),
             Refused::Store(fault) => Fault::Store(fault),
-            Refused::Over | Refused::AtWork | Refused::NoSuchMove | Refused::Crowded | Refused::Stopping => Fault::Refused(why),
+            Refused::Over | Refused::AtWork | Refused::NoSuchMove => Fault::Refused(why),
+            Refused::Crowded | Refused::TooMany | Refused::Stopping => Fault::Refused(why),
         }
     }
 
@@ -112,6 +113,7 @@ fn refusal(why: Refused) -> (u16, Cow<'static, str>) {
         Refused::AtWork => (409, "An agent works at it"),
         Refused::NoSuchMove => (400, "It cannot become that"),
         Refused::Crowded => (503, "Too many wait already; try again"),
+        Refused::TooMany => (429, "Too many of yours wait already; try again"),
         Refused::Stopping => (503, "The server is stopping"),
         Refused::Store(fault) => return Fault::Store(fault).telling(),
     };
@@ -161,6 +163,7 @@ mod tests {
             (Fault::of("Task", Refused::AtWork), 409, "An agent works at it"),
             (Fault::of("Task", Refused::NoSuchMove), 400, "It cannot become that"),
             (Fault::of("Task", Refused::Crowded), 503, "Too many wait already; try again"),
+            (Fault::of("Task", Refused::TooMany), 429, "Too many of yours wait already; try again"),
             (Fault::of("Task", Refused::Stopping), 503, "The server is stopping"),
             (Fault::of("Task", Refused::Store(StoreFault::Failed)), 500, "The server could not do it"),
         ] {

@@ -145,6 +145,8 @@ impl Answer {
 impl Sitting {
     /// What was said is on disk: the answer begins.
     pub(super) fn begin(&mut self, said: super::sitting::Said, c: &mut Circumstances<'_>) {
+        // What was just said and the answer to it are among them.
+        self.forget(c.settings.context_messages + 1, c.settings.context_bytes);
         let (Some(message), Some(agent)) = (self.history.back().cloned(), self.agent(c)) else { return };
         let utterances = utterances(self.history.iter().filter(|known| known.id != message.id));
         let start = Start {
@@ -304,8 +306,15 @@ impl Sitting {
             self.answer = Some(answer);
             return;
         }
-        let surplus = self.history.len().saturating_sub(c.settings.context_messages);
-        self.history.drain(..surplus);
+        self.forget(c.settings.context_messages, c.settings.context_bytes);
+    }
+
+    /// Holds no more than a model is shown: of more messages or bytes the newest, and the last two however long they are.
+    fn forget(&mut self, messages: usize, bytes: usize) {
+        let mut held: usize = self.history.iter().map(Message::weight).sum();
+        while self.history.len() > 2 && (self.history.len() > messages || held > bytes) {
+            held -= self.history.pop_front().map_or(0, |oldest| oldest.weight());
+        }
     }
 
     fn tell_end(&self, answer: &mut Answer, fault: Option<StoreFault>, c: &mut Circumstances<'_>) {

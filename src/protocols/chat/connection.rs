@@ -14,7 +14,7 @@ use crate::{
 use serde::Deserialize;
 use std::{borrow::Cow, collections::VecDeque, sync::Arc, time::Duration};
 
-/// What may wait for the session to be read, or for a limit.
+/// What may wait for the session to be read, or for a limit; of the largest messages two.
 const WAITING_AT_MOST: usize = 32;
 
 /// What a connection is judged by.
@@ -148,6 +148,15 @@ enum Wish {
     Cancel(Option<MessageId>),
 }
 
+impl Wish {
+    fn bytes(&self) -> usize {
+        match self {
+            Wish::Say(content, attached) => content.len() + attached.iter().map(|one| one.bytes.len()).sum::<usize>(),
+            Wish::Cancel(_) => 0,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(borrow)]
@@ -272,7 +281,8 @@ impl Connection {
         if let (State::Joined(Member { session, .. }), Wish::Cancel(answer)) = (&self.state, &wish) {
             return out.push(Effect::Home(ToSession::Cancel { conn, session: *session, answer: *answer }));
         }
-        if self.waiting.len() >= WAITING_AT_MOST {
+        let bytes: usize = self.waiting.iter().chain([&wish]).map(Wish::bytes).sum();
+        if self.waiting.len() >= WAITING_AT_MOST || bytes > 2 * gate.settings.max_message_bytes() {
             error("RATE_LIMITED", "too many messages at once", out);
             return self.end(Farewell::TooMuch, out);
         }

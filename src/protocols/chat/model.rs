@@ -114,6 +114,16 @@ pub struct Message {
     pub created_at: UnixMicros,
 }
 
+impl Message {
+    /// What it counts for where bytes are bounded that a model is shown: its words, what tools were told and gave, its attachments.
+    pub fn weight(&self) -> usize {
+        let called =
+            self.calls.iter().map(|called| called.call.arguments.len() + called.result.as_ref().map_or(0, |it| it.len()));
+        let attached = self.attachments.iter().map(|attached| attached.bytes.len());
+        self.content.len() + called.sum::<usize>() + attached.sum::<usize>()
+    }
+}
+
 /// A tool that was called, and how far that is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Called {

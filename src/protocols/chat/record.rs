@@ -80,6 +80,10 @@ pub struct Listed<T> {
     pub total: u64,
 }
 
+/// What a part of the history weighs at most ([`Message::weight`], attachments not counted), unless it is one message: whoever asks for the
+/// rest comes again. It is written out by a shard, which others wait for.
+pub const PART_BYTES: usize = 4 << 20;
+
 /// Which messages of a session; always given oldest first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct History {
@@ -87,7 +91,7 @@ pub struct History {
     pub session: SessionId,
     /// From where.
     pub from: From,
-    /// At most so many: 1 to 200.
+    /// At most so many: 1 to 200. Fewer, where they are more than [`PART_BYTES`].
     pub limit: u32,
 }
 

@@ -61,6 +61,11 @@ impl Settings {
             Some(name) => catalog.agents.get(name).or_else(|| if self.any_agent { default() } else { None }),
         }
     }
+
+    /// Bytes of the largest message, its attachments with it.
+    pub fn max_message_bytes(&self) -> usize {
+        self.max_content_chars.saturating_mul(char::MAX_LEN_UTF8).saturating_add(self.max_attachment_bytes)
+    }
 }
 
 impl Default for Settings {

@@ -8,8 +8,8 @@ use super::{
     record::{Change, Record},
     registry::{Outcome, Registry},
 };
-use crate::realtime::TimerId;
-use uuid::{Builder, Uuid};
+use crate::{auth::veiled, realtime::TimerId};
+use uuid::Uuid;
 
 /// A stop of a session that is over: its agent may still run it. Kept until the agent has done it, or for as long as a command may take.
 pub(super) struct Errand {
@@ -20,21 +20,17 @@ pub(super) struct Errand {
     pub(super) ended: Option<Progress>,
 }
 
-/// New ids: Steele, Lea and Flood's SplitMix64, begun somewhere else at each start.
-pub(super) struct Ids(pub(super) u64);
+/// New ids, others at each start, none of which tells another.
+pub(super) struct Ids {
+    pub(super) seed: u64,
+    pub(super) last: u64,
+}
 
 impl Ids {
     pub(super) fn next(&mut self) -> Uuid {
-        let (high, low) = (u128::from(self.mixed()), u128::from(self.mixed()));
-        Builder::from_random_bytes((high << 64 | low).to_be_bytes()).into_uuid()
-    }
-
-    fn mixed(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        self.last += 1;
+        // The engine's own have other names.
+        veiled(self.seed, &[b"labs", &self.last.to_be_bytes()[..]].concat())
     }
 }
 

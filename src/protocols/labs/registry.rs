@@ -114,7 +114,7 @@ impl Registry {
         let desk = Desk::new(settings, seed, start);
         let hasher = || desk.hasher.clone();
         Registry {
-            ids: Ids(seed),
+            ids: Ids { seed, last: 0 },
             hosts: Slab::new(),
             by_name: HashMap::with_hasher(hasher()),
             desktops: HashMap::with_hasher(hasher()),

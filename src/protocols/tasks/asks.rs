@@ -135,6 +135,8 @@ pub enum Refused {
     NoSuchMove,
     /// Too many wait already.
     Crowded,
+    /// Too many of this user's wait already.
+    TooMany,
     /// The server stops.
     Stopping,
     /// The store did not do its part.

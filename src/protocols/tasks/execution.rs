@@ -90,7 +90,7 @@ impl Course {
 
     /// A new one, for which `asker` waits.
     pub(super) fn created(execution: Execution, asker: Asker, c: &mut Circumstances<'_>) -> Course {
-        c.queue.comes();
+        c.queue.comes(&execution.owner);
         let mut new = Course::new(execution, Stage::New, c);
         new.jobs.push_back(Job::Go(Some(asker)));
         new
@@ -198,7 +198,7 @@ impl Course {
         for place in workflow.ready(&self.execution.results) {
             if matches!(self.steps.get(place), Some(StepState::Still)) {
                 self.steps[place] = StepState::Waiting;
-                c.queue.put(self.piece(place), Priority::Medium);
+                c.queue.put(self.piece(place), Priority::Medium, &self.execution.owner);
             }
         }
     }
@@ -312,7 +312,7 @@ impl Course {
     fn written(&mut self, job: &Job, c: &mut Circumstances<'_>) {
         if let Job::Go(Some(asker)) = job {
             self.stage = if c.is_stopping { Stage::Idle } else { Stage::Going };
-            c.queue.came();
+            c.queue.came(&self.execution.owner);
             self.answer(*asker, c);
         }
         let is_over = self.execution.status.is_over();
@@ -345,7 +345,7 @@ impl Course {
         match job {
             Job::Go(Some(asker)) => {
                 self.stage = Stage::Idle;
-                c.queue.came();
+                c.queue.came(&self.execution.owner);
                 c.refuse(asker, Refused::Store(fault));
             }
             // The next process does it again.

@@ -182,8 +182,10 @@ impl Homes {
         if c.is_stopping {
             return c.not_taken(from, task.id, Refused::Stopping);
         }
-        if task.agent.is_some() && c.queue.is_full(c.settings) {
-            return c.not_taken(from, task.id, Refused::Crowded);
+        if task.agent.is_some()
+            && let Err(why) = c.queue.admits(&task.owner, c.settings)
+        {
+            return c.not_taken(from, task.id, why);
         }
         let id = task.id;
         let new = Assignment::created(task, from, &mut c);
@@ -221,8 +223,8 @@ impl Homes {
         if !c.workflows.contains_key(&execution.workflow) {
             return c.refuse(asker, Refused::NotFound);
         }
-        if c.queue.is_full(c.settings) {
-            return c.refuse(asker, Refused::Crowded);
+        if let Err(why) = c.queue.admits(&execution.owner, c.settings) {
+            return c.refuse(asker, why);
         }
         let id = execution.id;
         let new = Course::created(execution, asker, &mut c);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub type TaskId = Uuid;
 /// An execution of a workflow; the hyphenated UUID (version 4) on the wire.
 pub type ExecutionId = Uuid;
-/// `sub` of the token: 1 to 128 bytes.
+/// Of one who has signed in here the id; of a guest the name that the token gives: at most 134 bytes.
 pub type UserName = Arc<str>;
 
 /// Who asks, as their token says.

@@ -275,7 +275,7 @@ impl Connection {
                 self.tune(out);
             }
             Refused::Over | Refused::AtWork | Refused::NoSuchMove => self.unheard(about, out),
-            Refused::Crowded | Refused::Stopping | Refused::Store(_) => self.unheard(about, out),
+            Refused::Crowded | Refused::TooMany | Refused::Stopping | Refused::Store(_) => self.unheard(about, out),
         }
         owed.tell(code, message, out);
     }
@@ -307,6 +307,7 @@ fn refused(why: Refused, unknown: &'static str) -> (&'static str, &'static str) 
         Refused::Over => ("invalid_request", "The task is already finished"),
         Refused::AtWork | Refused::NoSuchMove => ("invalid_request", "The task cannot be changed so"),
         Refused::Crowded => ("service_unavailable", "Too many tasks are waiting"),
+        Refused::TooMany => ("service_unavailable", "Too many of your tasks are waiting"),
         Refused::Stopping => ("service_unavailable", "The server is shutting down"),
         Refused::Store(_) => ("service_unavailable", "The task could not be stored or read"),
     }

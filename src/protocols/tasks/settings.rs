@@ -27,6 +27,8 @@ pub struct Settings {
     pub max_running: usize,
     /// Tasks and executions of one shard that may wait.
     pub max_waiting: usize,
+    /// How many of them may be one user's; of an execution that runs all steps that wait count.
+    pub max_waiting_of_user: usize,
     /// Bytes of `task`.
     pub max_task_bytes: usize,
     /// Bytes of what an agent gives.
@@ -51,6 +53,7 @@ impl Default for Settings {
             progress_interval: Duration::from_millis(200),
             max_running: 1_000,
             max_waiting: 10_000,
+            max_waiting_of_user: 1_000,
             max_task_bytes: 64 << 10,
             max_output_bytes: 256 << 10,
             max_message_bytes: 256 << 10,

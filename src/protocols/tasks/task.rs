@@ -93,7 +93,7 @@ impl Assignment {
     /// A new one, of which `from` is to hear.
     pub(super) fn created(task: Task, from: From, c: &mut Circumstances<'_>) -> Assignment {
         if task.agent.is_some() {
-            c.queue.comes();
+            c.queue.comes(&task.owner);
         }
         let mut new = Assignment::new(task, None, Stage::New);
         new.jobs.push_back(Job::Create(from));
@@ -205,7 +205,7 @@ impl Assignment {
 
     fn wait(&mut self, c: &mut Circumstances<'_>) {
         self.stage = Stage::Waiting;
-        c.queue.put(self.piece(), self.task.priority);
+        c.queue.put(self.piece(), self.task.priority, &self.task.owner);
     }
 
     /// It has its turn. Whether it takes it.
@@ -394,7 +394,7 @@ impl Assignment {
                 self.tell(c);
                 self.stage = Stage::Idle;
                 if self.task.agent.is_some() {
-                    c.queue.came();
+                    c.queue.came(&self.task.owner);
                     // One that waits when the process ends is found by the next.
                     if !c.is_stopping {
                         self.wait(c);
@@ -463,7 +463,7 @@ impl Assignment {
         match job {
             Job::Create(from) => {
                 if self.task.agent.is_some() {
-                    c.queue.came();
+                    c.queue.came(&self.task.owner);
                 }
                 self.stage = Stage::Gone;
                 c.not_taken(from, self.id(), Refused::Store(fault));

@@ -1,7 +1,7 @@
 //! Records of chat in memory, as the contract has them, and their library.
 
 use super::{
-    super::{ChatLibrary, Read, chat::weight},
+    super::{ChatLibrary, Read},
     MemoryStore,
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     protocols::{
         chat::{
             model::{Approval, ApprovalId, Called, Completeness, Decision, Message, MessageId, Session, SessionId, Status},
-            record::{Change, From, History, Listed, Load, Loaded, Page, Part, SessionFilter, Sweep},
+            record::{Change, From, History, Listed, Load, Loaded, PART_BYTES, Page, Part, SessionFilter, Sweep},
         },
         labs::record::Login,
     },
@@ -90,7 +90,7 @@ impl Chat {
         let session = self.sessions.get(&load.session)?.clone();
         let (mut messages, mut bytes) = (Vec::new(), 0_usize);
         for message in self.between(load.session, 0, u32::MAX).rev().take(load.messages) {
-            bytes = bytes.saturating_add(weight(message));
+            bytes = bytes.saturating_add(message.weight());
             if bytes > load.bytes && !messages.is_empty() {
                 break;
             }
@@ -110,15 +110,23 @@ impl Chat {
         let number = |cursor: MessageId| {
             self.messages.get(&cursor).filter(|message| message.session == session).map(|message| message.number)
         };
-        let mut found: Vec<&Message> = match from {
+        let found: Vec<&Message> = match from {
             From::Newest => self.between(session, 0, u32::MAX).rev().take(limit + 1).collect(),
             From::Before(cursor) => self.between(session, 0, number(cursor)?).rev().take(limit + 1).collect(),
             From::After(cursor) => self.between(session, number(cursor)?, u32::MAX).take(limit + 1).collect(),
         };
-        let has_more = found.len() > limit;
-        found.truncate(limit);
-        found.sort_by_key(|message| message.number);
-        Some(Part { messages: found.into_iter().map(without_bytes).collect(), has_more })
+        let mut part = Part { messages: Vec::new(), has_more: false };
+        let mut bytes = 0;
+        for message in found.into_iter().map(without_bytes) {
+            bytes += message.weight();
+            if part.messages.len() >= limit || (bytes > PART_BYTES && !part.messages.is_empty()) {
+                part.has_more = true;
+                break;
+            }
+            part.messages.push(message);
+        }
+        part.messages.sort_by_key(|message| message.number);
+        Some(part)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What waits for the store's thread: pushed by shards without a lock, taken by one thread that sleeps when there is nothing.
 
-use super::super::{Health, Ticket, chat::weight};
+use super::super::{Health, Ticket};
 use crate::protocols::{
     chat, labs,
     presence::record::{Entering, Leaving, StoreFault},
@@ -36,7 +36,7 @@ impl Question {
     /// What people and models have written in it: of the others it is little.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Question::KeepChat(change) => change.messages.iter().map(weight).sum(),
+            Question::KeepChat(change) => change.messages.iter().map(chat::model::Message::weight).sum(),
             Question::Enter(_) | Question::Keep(_) | Question::KeepLabs(_) | Question::KeepTasks(_) => 0,
         }
     }

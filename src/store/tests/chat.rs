@@ -6,7 +6,7 @@ use crate::{
     protocols::{
         chat::{
             model::{Approval, Author, Called, Completeness, Decision, Message, Session, Stage, Status},
-            record::{Change, From, History, Listed, Load, Loaded, Page, Part, SessionFilter, Sweep},
+            record::{Change, From, History, Listed, Load, Loaded, PART_BYTES, Page, Part, SessionFilter, Sweep},
         },
         labs::{model::User, record::Record},
     },
@@ -278,6 +278,26 @@ fn the_history_is_walked_by_cursors<S: Subject>() {
     }
 }
 
+fn a_part_of_the_history_is_bounded_in_bytes_too<S: Subject>() {
+    let it = S::fresh(64);
+    let of = |number, bytes: usize| Message { content: "x".repeat(bytes).into(), ..message(1, number) };
+    let third = PART_BYTES / 3;
+    let mut all = vec![of(1, third), of(2, third), of(3, third), of(4, third), of(5, 2 * PART_BYTES)];
+    all.push(Message { attachments: vec![attached("a", &vec![0; PART_BYTES])], ..of(6, 1) });
+    done(&it, [change(session(1), all.clone(), [])]);
+    let numbers = |from| {
+        let part = part(&it, 1, from, 50).expect("a part");
+        (part.messages.iter().map(|message| message.number).collect::<Vec<_>>(), part.has_more)
+    };
+    assert_eq!(numbers(From::Newest), (vec![6], true), "files are only named");
+    assert_eq!(numbers(From::Before(all[5].id)), (vec![5], true), "one is always told");
+    assert_eq!(numbers(From::Before(all[4].id)), (vec![2, 3, 4], true));
+    assert_eq!(numbers(From::Before(all[1].id)), (vec![1], false));
+    assert_eq!(numbers(From::After(all[0].id)), (vec![2, 3, 4], true));
+    assert_eq!(numbers(From::After(all[3].id)), (vec![5], true));
+    assert_eq!(numbers(From::After(all[4].id)), (vec![6], false));
+}
+
 fn sessions_are_listed_newest_first<S: Subject>() {
     let it = S::fresh(64);
     let of = |number, owner: u128, created: i64| Session { owner: id(owner), created_at: at(created), ..session(number) };
@@ -388,6 +408,7 @@ suite!(
     a_change_is_whole_or_nothing,
     a_home_begins_with_the_newest,
     the_history_is_walked_by_cursors,
+    a_part_of_the_history_is_bounded_in_bytes_too,
     sessions_are_listed_newest_first,
     a_sweep_ends_what_was_not_finished,
     a_user_is_found_by_email,

@@ -1,6 +1,9 @@
 //! Those who ask over REST: they make tasks and executions, look, change, remove, and want it no more.
 
-use super::{people::name, world::Tasks};
+use super::{
+    people::name,
+    world::{ANY_NUMBER, Tasks},
+};
 use crate::{chat::cast::caller, world::note};
 use homeroom::{
     protocols::tasks::{
@@ -109,6 +112,9 @@ impl Tasks {
         note!(self.stage, "ask at {shard}: {ask:?}");
         let number = self.stage.feed(shard).ask_tasks(ask.clone());
         let is_known = self.book.told.contains(&about(&ask));
+        if let Ask::Cancel { task, .. } | Ask::Remove { task, .. } = ask {
+            self.unwanted.insert(task);
+        }
         if self.stage.dice.percent(4) {
             self.stage.shards[shard].engine.forget_tasks_ask(number);
         } else {
@@ -182,6 +188,7 @@ impl Tasks {
             (_, Refused::NotFound) if !is_known => true,
             (Ask::Look { .. } | Ask::LookExecution { .. }, Refused::NotHere) => true,
             (Ask::Create(_) | Ask::Execute(_), Refused::Crowded) => self.plan.is_narrow,
+            (Ask::Create(_) | Ask::Execute(_), Refused::TooMany) => self.plan.of_user < ANY_NUMBER,
             (
                 Ask::Look { task: id, caller }
                 | Ask::Edit { task: id, caller, .. }

@@ -2,8 +2,11 @@
 
 use super::{people::name, world::Tasks};
 use crate::chat::cast::PEOPLE;
-use homeroom::{protocols::tasks::model::Status, realtime::ConnId};
-use std::time::Duration;
+use homeroom::{
+    protocols::tasks::model::{Status, Task},
+    realtime::{ConnId, ShardId},
+};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Who hears a ping later than that may be too late with a pong.
 const LONG_STALL: Duration = Duration::from_secs(30);
@@ -15,6 +18,17 @@ impl Tasks {
             let places = self.places_of(user);
             assert!(places <= self.plan.places, "{person} has {places} sockets");
         }
+    }
+
+    /// Of nobody more tasks wait on a shard than may, and have their turn there. One that somebody wants no more waits for the disk alone.
+    pub(crate) fn check_crowds(&self) {
+        let waits = |task: &&Task| task.status == Status::Pending && task.agent.is_some() && !self.unwanted.contains(&task.id);
+        let mut crowds: BTreeMap<(ShardId, &str), usize> = BTreeMap::new();
+        for task in self.book.tasks.values().filter(waits) {
+            *crowds.entry((self.stage.ring.home(task.id.as_bytes()), &task.owner)).or_default() += 1;
+        }
+        let most = self.plan.of_user + self.plan.running;
+        assert!(crowds.values().all(|crowd| *crowd <= most), "{most} of one user's may wait on one shard: {crowds:?}");
     }
 
     /// The sockets of a user that were welcomed and are there: of those that may be on their way out nobody knows.

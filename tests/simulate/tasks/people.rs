@@ -186,6 +186,7 @@ impl Tasks {
             // One that does not hear of it is told what came of that.
             ear.wanted.insert(id);
             ear.may_be_shown(id);
+            self.unwanted.insert(id);
             let is_told = self.book.told.contains(&id);
             let is_seen = is_told && self.book.tasks.get(&id).is_some_and(|task| ear.sees(&task.owner));
             if is_settled && is_seen && ear.is_welcome && !ear.says_goodbye && ear.messages <= self.plan.messages {

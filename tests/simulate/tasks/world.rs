@@ -31,7 +31,7 @@ const MOMENT: Duration = Duration::from_millis(1_500);
 const MESSAGES: usize = 60;
 
 /// What a few hundred runs must have seen.
-const MUST_HAPPEN: [&str; 20] = [
+const MUST_HAPPEN: [&str; 21] = [
     "Close 1000",
     "Close 1008",
     "Close 1012",
@@ -49,10 +49,14 @@ const MUST_HAPPEN: [&str; 20] = [
     "news of tasks",
     "one too many",
     "refused Crowded",
+    "refused TooMany",
     "tasks completed",
     "tasks removed",
     "updates of the system",
 ];
+
+/// More of one user's than there are.
+pub(crate) const ANY_NUMBER: usize = 1_000;
 
 /// What is drawn once for a run.
 pub(crate) struct Plan {
@@ -74,6 +78,8 @@ pub(crate) struct Plan {
     pub(crate) running: usize,
     /// Whether few may wait.
     pub(crate) is_narrow: bool,
+    /// How many of one user's may wait on one shard.
+    pub(crate) of_user: usize,
     weights: [usize; 9],
 }
 
@@ -93,6 +99,7 @@ impl Plan {
             subscriptions: *dice.pick(&[6, 50]),
             running: *dice.pick(&[1, 2, 1_000]),
             is_narrow: dice.percent(25),
+            of_user: *dice.pick(&[1, 3, ANY_NUMBER]),
             weights: usual.map(|weight| if dice.percent(20) { weight * 3 } else { weight }),
         }
     }
@@ -105,6 +112,7 @@ impl Plan {
             inactivity_timeout: Duration::from_secs(*dice.pick(&[100, 1_800])),
             max_running: self.running,
             max_waiting: if self.is_narrow { 2 } else { 10_000 },
+            max_waiting_of_user: self.of_user,
             ..Settings::default()
         }
     }
@@ -124,6 +132,8 @@ pub(crate) struct Tasks {
     pub(crate) answered: BTreeSet<(usize, u64)>,
     /// Tasks that somebody wanted no more.
     pub(crate) cancelled: BTreeSet<TaskId>,
+    /// All that anybody ever wanted no more, whether they may or not.
+    pub(crate) unwanted: BTreeSet<TaskId>,
     pub(crate) last_id: u64,
     pub(crate) last_words: u64,
     pub(crate) is_stopping: bool,
@@ -177,6 +187,7 @@ impl Tasks {
             asks: Vec::new(),
             answered: BTreeSet::new(),
             cancelled: BTreeSet::new(),
+            unwanted: BTreeSet::new(),
             last_id: 0,
             last_words: 0,
             is_stopping: false,
@@ -226,6 +237,7 @@ impl Tasks {
         let steps = self.stage.dice.between(200, 600);
         for step in 0..steps {
             self.step();
+            self.check_crowds();
             if self.stage.dice.below(1_000) < self.plan.crashes {
                 self.crash();
             }

@@ -188,6 +188,7 @@ fn refusals() {
             (Refused::AtWork, 409),
             (Refused::NoSuchMove, 400),
             (Refused::Crowded, 503),
+            (Refused::TooMany, 429),
             (Refused::Stopping, 503),
             (Refused::Store(StoreFault::Failed), 500),
         ] {

@@ -168,6 +168,18 @@ fn too_many_that_wait_end_it() {
 }
 
 #[test]
+fn too_much_that_waits_ends_it() {
+    let mut bench = Bench::new(Some("good"));
+    let file = "A".repeat(4 << 20);
+    let large = format!(r#"{{"type":"message","content":"see","attachments":[{{"name":"a","data":"{file}"}}]}}"#);
+    for _ in 0..2 {
+        assert_eq!(bench.text(&large), []);
+    }
+    let told = bench.text(&large);
+    assert_eq!((codes(&told), ended(&told)), (vec!["RATE_LIMITED".into()], Some(Farewell::TooMuch)));
+}
+
+#[test]
 fn rubbish_is_told_and_the_socket_stays() {
     let mut bench = Bench::joined();
     for text in [

@@ -1,9 +1,12 @@
 //! What is said and answered, from the first word to the row on disk.
 
 use super::*;
-use crate::protocols::chat::{
-    asks::Broken,
-    model::{Author, Completeness, Stage},
+use crate::{
+    models::talk::Attached,
+    protocols::chat::{
+        asks::Broken,
+        model::{Author, Completeness, Stage},
+    },
 };
 
 #[test]
@@ -38,6 +41,33 @@ fn an_answer_is_on_disk_before_its_end_is_told() {
     assert_eq!(heard(&end)[0]["usage"]["total_tokens"], 7);
     assert_eq!(types(&end), ["message_end"]);
     assert_eq!(bench.homes.levels().answers, 0);
+}
+
+#[test]
+fn no_more_is_held_than_a_model_is_shown() {
+    let settings = Settings { context_messages: 5, context_bytes: 60, ..Settings::default() };
+    let mut bench = Bench::with(settings);
+    bench.join(conn(2), 1);
+    bench.load(session());
+    let mut shown = Vec::new();
+    for n in 1..=8 {
+        // Each is 27 bytes, but for the last, which alone is more than all may be.
+        let data = if n == 8 { vec![0; 100] } else { vec![0; 20] };
+        let attachments = vec![Attached { name: "a".into(), media_type: "a/b".into(), bytes: data.into() }];
+        let content = format!("words {n}").into();
+        let said = bench.letter(ToSession::Say { conn: conn(2), session: SESSION, ids: message_ids(n), content, attachments });
+        let begun = bench.store(kept_in(&said).0);
+        let prompt = begun.iter().find_map(|outcome| match outcome {
+            Outcome::Model { prompt, .. } => Some(prompt),
+            _ => None,
+        });
+        // Without the instructions.
+        shown.push(prompt.unwrap().utterances.len() - 1);
+        bench.delta(n, "ok");
+        let over = bench.ended(n, Stop::Done);
+        bench.store(kept_in(&over).0);
+    }
+    assert_eq!(shown, [1, 3, 4, 4, 4, 4, 4, 1], "two messages with files, and what was answered to both, are 58 bytes");
 }
 
 #[test]

@@ -127,6 +127,25 @@ fn the_urgent_run_first_and_too_many_are_refused() {
 }
 
 #[test]
+fn one_user_does_not_fill_the_queue() {
+    let mut bench = Bench::with(Settings { max_running: 1, max_waiting_of_user: 1, ..Settings::default() });
+    bench.begun(1);
+    let waits = bench.make(2);
+    let not_taken = |n| Outcome::Tell(conn(2), FromHome::NotTaken { task: id(n), why: Refused::TooMany });
+    assert_eq!(bench.make(3), [not_taken(3)], "what is on its way to disk waits already");
+    bench.store(ticket(&waits));
+    assert_eq!(bench.make(4), [not_taken(4)]);
+    assert_eq!(refused(&bench.ask(Ask::Create(Box::new(task(5))))), Some(Refused::TooMany));
+    assert_eq!(refused(&bench.ask_execution(Ask::Execute(Box::new(execution(6))))), Some(Refused::TooMany));
+    let idle = bench.ask(Ask::Create(Box::new(Task { agent: None, ..task(7) })));
+    assert_eq!(kept_task(&idle).id, id(7), "what no agent is to do waits for none");
+    let other = bench.letter(ToTask::Create { conn: conn(2), task: Box::new(Task { owner: "bob".into(), ..task(8) }) });
+    assert_eq!(kept_task(&other).id, id(8));
+    bench.cancel(2, "alice");
+    assert_eq!(kept_task(&bench.make(9)).id, id(9), "one that was cancelled waits no more");
+}
+
+#[test]
 fn a_cancelled_task_fails_for_all_and_once() {
     let mut bench = Bench::new();
     bench.begun(1);

@@ -1,7 +1,6 @@
 //! Messages: those that a home begins with, and parts of the history.
 
 use super::{
-    super::super::chat::weight,
     columns::{Id, json},
     sessions::{SESSION, a_session},
 };
@@ -9,7 +8,7 @@ use crate::{
     models::{Usage, talk::Attached},
     protocols::chat::{
         model::{Approval, Message, MessageId, SessionId},
-        record::{From, History, Load, Loaded, Part},
+        record::{From, History, Load, Loaded, PART_BYTES, Part},
     },
 };
 use bytes::Bytes;
@@ -62,7 +61,7 @@ fn context(conn: &Connection, session: i64, load: Load) -> rusqlite::Result<Vec<
         let mut message = a_message(row, load.session)?;
         let has_attachments: bool = row.get(11)?;
         let attached = if has_attachments { attached_bytes(conn, row.get(10)?)? } else { 0 };
-        bytes = bytes.saturating_add(weight(&message)).saturating_add(attached);
+        bytes = bytes.saturating_add(message.weight()).saturating_add(attached);
         if bytes > load.bytes && !messages.is_empty() {
             break;
         }
@@ -93,12 +92,15 @@ pub(super) fn part(conn: &Connection, history: History) -> rusqlite::Result<Opti
     let mut select = conn.prepare_cached(&select)?;
     let mut rows = select.query(params![session, after, before, i64::from(history.limit) + 1])?;
     let mut part = Part { messages: Vec::new(), has_more: false };
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        if part.messages.len() >= history.limit as usize {
+        let mut message = a_message(row, history.session)?;
+        bytes += message.weight();
+        let is_much = bytes > PART_BYTES && !part.messages.is_empty();
+        if part.messages.len() >= history.limit as usize || is_much {
             part.has_more = true;
             break;
         }
-        let mut message = a_message(row, history.session)?;
         if row.get(11)? {
             message.attachments = named(conn, row.get(10)?)?;
         }
