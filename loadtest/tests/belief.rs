@@ -220,7 +220,7 @@ fn a_generator_without_a_core_is_not_believed() {
 }
 
 /// The ± that a report states is for 95 of 100 pairs of runs. Whether it is, a unit test asks of hundreds; here it is asked of real ones,
-/// whose scatter is the machine's own. One pair in which a busy machine was kinder to one of them says nothing: of four, one must agree,
+/// whose scatter is the machine's own. One pair in which a busy machine was kinder to one of them says nothing: of twelve, one must agree,
 /// as they all would not if the ± were too small by much. And what differs by more than that is told.
 #[test]
 fn the_same_run_twice_agrees_within_its_stated_spread_and_another_one_does_not() {
@@ -235,7 +235,9 @@ fn the_same_run_twice_agrees_within_its_stated_spread_and_another_one_does_not()
         let child = start(&folder, "bell", stub.server(), "--students 240 --classrooms 4 --hold 0ms --rate 120");
         let run = read(&folder, &child.wait_with_output().unwrap());
         run.assert_clean();
-        let (median, spread) = (run.ms("sign_in", "p50"), run.report["spreads"]["sign_in.p50"].as_f64().unwrap() / 1e6);
+        // A machine that stood still has put all into too few slices to tell.
+        let spread = run.report["spreads"]["sign_in.p50"].as_f64().map(|ns| ns / 1e6);
+        let median = run.ms("sign_in", "p50");
         fs::rename(path("report.json"), path(name)).unwrap();
         (median, spread)
     };
@@ -246,15 +248,15 @@ fn the_same_run_twice_agrees_within_its_stated_spread_and_another_one_does_not()
         lines.nth(1).unwrap().to_owned()
     };
     let mut last = report("0.json", 20);
-    let agrees = (1..=4).any(|number: u32| {
+    let agrees = (1..=12).any(|number: u32| {
         let one = report(&format!("{number}.json"), 20);
-        let agrees = (one.0 - last.0).abs() <= one.1.hypot(last.1);
+        let agrees = one.1.zip(last.1).is_some_and(|(own, lasts)| (one.0 - last.0).abs() <= own.hypot(lasts));
         let told = compared(&format!("{}.json", number - 1), &format!("{number}.json"));
         assert_eq!(told.contains("no difference that can be told"), agrees, "{one:?} {last:?} {told}");
         last = one;
         agrees
     });
-    assert!(agrees, "no pair of five runs agrees; the last: {last:?}");
+    assert!(agrees, "no pair of runs agrees; the last: {last:?}");
     // Two seconds more are more than any machine's scatter hides for long.
     report("slow.json", 2_000);
     let told = compared("0.json", "slow.json");
