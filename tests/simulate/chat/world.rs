@@ -38,7 +38,7 @@ const SHORT: Duration = Duration::from_secs(35);
 const MOMENT: Duration = Duration::from_millis(1_500);
 
 /// What a few hundred runs must have seen.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 25] = [
     "Close 1000",
     "Close 1008",
     "Close 1012",
@@ -62,6 +62,7 @@ const MUST_HAPPEN: [&str; 24] = [
     "requests refused",
     "requests that go",
     "requests that were ended",
+    "told that it takes too long",
     "words in vain",
 ];
 
