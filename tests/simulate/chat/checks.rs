@@ -26,8 +26,12 @@ impl Chat {
                 _ => !plug.pongs || plug.delay >= Duration::from_secs(25),
             },
             1012 => self.is_stopping,
-            // The session could not be read, or the peer reads too slowly.
-            1013 => is_unread || plug.stalls > 0,
+            1013 => match error {
+                // The session could not be read.
+                Some("WS_CONNECTION_CLOSED") => is_unread,
+                // What one turn brings is never too much, unless the last send is on its way still.
+                _ => plug.was_late,
+            },
             _ => false,
         };
         assert!(is_right, "{conn:?} is closed with {code}: {ear:?}");

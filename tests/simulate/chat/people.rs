@@ -162,6 +162,7 @@ impl Chat {
                 Heard::Text(text) => self.hears(conn, &text),
                 Heard::Binary(_) => panic!("{conn:?} is sent bytes"),
                 Heard::Ping => {}
+                Heard::Close(_) if self.strikes(Fault::TurnedClose, 50) => self.check_farewell(conn, 1013),
                 Heard::Close(code) => self.check_farewell(conn, code),
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{
     ears::{Ear, Person},
+    faults::Fault,
     world::Tasks,
 };
 use crate::{
@@ -212,6 +213,10 @@ impl Tasks {
                 }
                 Heard::Binary(_) => panic!("{conn:?} is sent bytes"),
                 Heard::Ping => {}
+                Heard::Close(_) if self.strikes(Fault::TurnedClose, 50) => {
+                    self.ears.get_mut(&conn).into_iter().for_each(|ear| ear.reason = Some("slow_consumer".into()));
+                    self.check_farewell(conn, 1013);
+                }
                 Heard::Close(code) => self.check_farewell(conn, code),
             }
         }
