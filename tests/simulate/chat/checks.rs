@@ -35,6 +35,9 @@ impl Chat {
             _ => false,
         };
         assert!(is_right, "{conn:?} is closed with {code}: {ear:?}");
+        if code == 1013 && error != Some("WS_CONNECTION_CLOSED") {
+            self.count("too slow to hear all");
+        }
         *self.counts.entry(format!("Close {code}")).or_default() += 1;
     }
 
