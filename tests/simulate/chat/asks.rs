@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub(crate) struct Pending {
     shard: usize,
     number: u64,
-    ask: Ask,
+    pub(crate) ask: Ask,
     since: UnixMicros,
 }
 

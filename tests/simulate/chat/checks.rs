@@ -1,6 +1,11 @@
 //! What must hold of sockets and sessions, at every moment and when all is quiet.
 
-use super::{ears::Pass, people::Author, world::Chat};
+use super::{
+    ears::Pass,
+    followers::{self, Follower},
+    people::Author,
+    world::Chat,
+};
 use homeroom::{
     protocols::chat::model::Status,
     realtime::{ConnId, StoreFault, UnixMicros},
@@ -39,6 +44,21 @@ impl Chat {
             self.count("too slow to hear all");
         }
         *self.counts.entry(format!("Close {code}")).or_default() += 1;
+    }
+
+    /// When all letters have arrived, whatever the store does: nobody waits for one that is silent.
+    pub(crate) fn check_silence(&self) {
+        if self.stage.mesh.iter().any(|letters| !letters.is_empty()) {
+            return;
+        }
+        let silent = self.outside.silent(self.stage.now.wall);
+        let ask = self.asks.iter().find(|pending| silent.contains(&pending.ask.session()));
+        assert!(ask.is_none(), "the store is silent, and this waits: {ask:?}");
+        // A stream that has begun hears the rest when there is any.
+        let is_row = |follower: &&Follower| !(follower.streamed && follower.has_begun);
+        let waiting = self.followers.iter().filter(|follower| follower.stage == followers::Stage::Waiting).filter(is_row);
+        let request = waiting.map(|follower| (follower.session, follower.answer)).find(|(session, _)| silent.contains(session));
+        assert!(request.is_none(), "the store is silent, and this waits: {request:?}");
     }
 
     /// When all letters have arrived, whatever models do: who hears, hears what is being given, and nothing is given that nobody wants.

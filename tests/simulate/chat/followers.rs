@@ -27,7 +27,7 @@ pub(crate) enum Stage {
 /// See the file.
 pub(crate) struct Follower {
     shard: usize,
-    session: SessionId,
+    pub(crate) session: SessionId,
     content: String,
     pub(crate) answer: MessageId,
     pub(crate) streamed: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Follower {
     since: UnixMicros,
     heard: Rc<RefCell<Vec<Told>>>,
     seen: usize,
-    has_begun: bool,
+    pub(crate) has_begun: bool,
     text: String,
     pub(crate) stage: Stage,
 }

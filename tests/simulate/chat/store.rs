@@ -1,23 +1,28 @@
 //! The store of chat: as slow, busy or broken as the dice will have it. What it has committed survives the process, and nothing else does.
 
-use super::{faults::Fault, world::Chat};
+use super::{
+    faults::Fault,
+    world::{Chat, PATIENCE},
+};
 use crate::world::note;
 use homeroom::{
     engine::Answer,
     protocols::chat::{
-        ApprovalId, SessionId, Settings,
+        ApprovalId, SessionId,
         model::{Approval, Author, Completeness, Decision, Message},
         record::{Change, From, History, Load, Sweep},
     },
     realtime::{ShardId, StoreFault, UnixMicros},
     store::{self, ChatLibrary, LabsLibrary, MemoryStore, Mood, Store, Ticket},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What hangs until the dice let it go on.
 const HANGING: Mood = Mood::Slow(0);
 /// Messages of a session that are compared with what must be there.
 const PAGE: u32 = 200;
+/// How late a timer may be.
+const LATE_MICROS: i64 = 1_000_000;
 
 /// An answer on its way to its shard.
 struct Post {
@@ -77,11 +82,22 @@ impl Outside {
         }
     }
 
+    /// What the store owes: about which sessions, and since when.
+    fn open(&self) -> impl Iterator<Item = (SessionId, UnixMicros)> {
+        let loads = self.loads.iter().map(|(_, load, since)| (load.session, *since));
+        self.owed.values().copied().chain(loads)
+    }
+
+    /// Sessions of which the store has said nothing for longer than anybody waits, and the wheel is late.
+    pub(crate) fn silent(&self, now: UnixMicros) -> BTreeSet<SessionId> {
+        let before = UnixMicros(now.0 - LATE_MICROS);
+        self.open().filter(|(_, since)| is_long(*since, before)).map(|(session, _)| session).collect()
+    }
+
     /// Whether anybody who waited for a row of this session, and has since then, waited too long.
     fn was_slow(&self, session: SessionId, since: UnixMicros, now: UnixMicros) -> bool {
-        let loads = self.loads.iter().map(|(_, load, since)| (load.session, *since));
-        let mut open = self.owed.values().copied().chain(loads);
-        self.late.get(&session).is_some_and(|late| *late >= since) || open.any(|(of, at)| of == session && is_long(at, now))
+        let is_late = self.late.get(&session).is_some_and(|late| *late >= since);
+        is_late || self.open().any(|(of, at)| of == session && is_long(at, now))
     }
 
     /// What was decided in a session: what is pending nobody reads.
@@ -94,7 +110,7 @@ impl Outside {
 
 /// Whether who has waited so long for the store may be told that it is busy.
 fn is_long(since: UnixMicros, now: UnixMicros) -> bool {
-    now.0 - since.0 >= Settings::default().keep_timeout.as_micros() as i64
+    now.0 - since.0 >= PATIENCE.as_micros() as i64
 }
 
 fn session_of(change: &Change) -> SessionId {
