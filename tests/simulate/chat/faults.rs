@@ -45,10 +45,14 @@ pub(crate) enum Fault {
     DoubledCall,
     /// A rejection reaches its home as an approval.
     TurnedDecision,
+    /// Whoever waits for the store waits for an hour.
+    LongPatience,
+    /// Whoever is closed is told that it read too slowly.
+    TurnedClose,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 21] = [
+    pub(crate) const ALL: [Fault; 23] = [
         Fault::StoppedClock,
         Fault::LostFrame,
         Fault::DoubledFrame,
@@ -70,5 +74,7 @@ impl Fault {
         Fault::CrossedWords,
         Fault::DoubledCall,
         Fault::TurnedDecision,
+        Fault::LongPatience,
+        Fault::TurnedClose,
     ];
 }

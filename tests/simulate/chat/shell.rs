@@ -134,6 +134,7 @@ impl Chat {
     /// Moves both clocks; shards that have something due are turned.
     pub(crate) fn pass(&mut self, time: Duration) {
         (0..self.stage.shards.len()).for_each(|shard| self.turn(shard));
+        self.check_silence();
         self.stage.advance(time);
         for shard in 0..self.stage.shards.len() {
             let is_still = shard == 0 && self.fault == Some(Fault::StoppedClock);

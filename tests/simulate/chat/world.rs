@@ -31,14 +31,16 @@ pub(crate) const MAX_CHARS: usize = 2_000;
 /// Messages that may wait in a session.
 const WAITING: usize = 3;
 /// What may wait for a socket that does not read.
-const OUTBOX_BYTES: usize = 8_000;
+const OUTBOX_BYTES: usize = 1_000;
+/// How long the store may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than the built-in agent takes for all that may wait, and than a level is old.
 const SHORT: Duration = Duration::from_secs(35);
 /// Longer than what could not be written waits to be tried again.
 const MOMENT: Duration = Duration::from_millis(1_500);
 
 /// What a few hundred runs must have seen.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 26] = [
     "Close 1000",
     "Close 1008",
     "Close 1012",
@@ -62,6 +64,8 @@ const MUST_HAPPEN: [&str; 24] = [
     "requests refused",
     "requests that go",
     "requests that were ended",
+    "told that it takes too long",
+    "too slow to hear all",
     "words in vain",
 ];
 
@@ -154,6 +158,7 @@ impl Chat {
             context_messages: *dice.pick(&[4, 100]),
             max_answer_bytes: *dice.pick(&[700, 1 << 20]),
             messages_a_minute: *dice.pick(&[15, 1_000]),
+            keep_timeout: if fault == Some(Fault::LongPatience) { Duration::from_secs(3_600) } else { PATIENCE },
             ..Settings::default()
         };
         let (path, api) = CHAT_SOCKET;
