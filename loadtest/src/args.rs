@@ -1,6 +1,7 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
 mod chat;
+mod crew;
 mod tasks;
 
 use crate::{
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chat::Chat;
+pub(crate) use crew::{Gathering, Join};
 pub(crate) use tasks::Tasks;
 
 /// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
@@ -46,9 +48,11 @@ pub(crate) enum Command {
     Hold(Hold),
     /// Runs side by side, from what --json wrote of them.
     Compare(Compare),
-    /// A worker of a run, led over its standard input and output.
+    /// A worker of a run on another host, which listens for it. Start one for each core that it may have.
+    Worker(Join),
+    /// A worker that is led over its standard input and output.
     #[command(hide = true)]
-    Worker,
+    Led,
 }
 
 /// `bell`.
@@ -290,9 +294,15 @@ pub(crate) struct Site {
     /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
     #[arg(long, value_parser = addresses)]
     pub(crate) source_ips: Option<Addresses>,
-    /// Processes [default: as many as the limit of open files asks for].
+    /// Processes of this host [default: as many as the limit of open files asks for; none where others join].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Option<u32>,
+    /// Workers of other hosts.
+    #[command(flatten)]
+    pub(crate) gathering: Gathering,
+    /// Lines in place of the live view, on a terminal too.
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// For one sign-in, one close, one publish, one answer, one task.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -12,6 +12,7 @@ mod crew;
 mod fault;
 mod host;
 mod lab;
+mod live;
 mod model;
 mod order;
 mod page;
@@ -47,7 +48,10 @@ const NOT_BELIEVED: u8 = 3;
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let (outcome, site) = match &command {
-        Command::Worker => return work(),
+        Command::Worker(join) => {
+            return crew::join::run(join).map_or_else(|reason| complain(&reason, FAILED), |()| ExitCode::SUCCESS);
+        }
+        Command::Led => return work(),
         Command::Compare(compare) => {
             return compare::run(compare).map_or_else(|fault| complain(&fault.to_string(), USAGE), |()| ExitCode::SUCCESS);
         }
@@ -68,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn work() -> ExitCode {
-    match crew::worker::serve(io::stdin(), io::stdout()) {
+    match crew::worker::serve(io::stdin(), io::stdout(), |_| {}) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => complain(&format!("a worker: {fault}"), FAILED),
     }

@@ -3,7 +3,7 @@
 mod series;
 
 use crate::{
-    crew::letters::Stage,
+    crew::{letters::Stage, offset::HostFigures},
     host::Environment,
     pings::PingFigures,
     require::Threshold,
@@ -60,6 +60,8 @@ pub(crate) struct Report {
     pub(crate) server: Option<ServerFigures>,
     /// The generator itself, stage by stage and worker by worker.
     pub(crate) generator: Vec<StageCost>,
+    /// Workers that joined from other hosts, and their clocks.
+    pub(crate) hosts: Vec<HostFigures>,
     /// Where it ran.
     pub(crate) environment: Environment,
 }

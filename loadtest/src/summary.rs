@@ -5,30 +5,39 @@ mod lab;
 mod tasks;
 
 use crate::{
-    crew::letters::Stage,
+    crew::{
+        letters::Stage,
+        offset::{HostFigures, between_ns},
+    },
     pings::Spread,
     report::{LatencyFigures, Outcome, Report},
     tally::{Measure, QuizCounts, TaskCounts, When},
 };
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
-/// More kinds of errors than these are told as a sum.
+/// The summary has no more lines than these.
+const MOST_LINES: usize = 25;
+/// More kinds of errors than these are told as a sum; fewer are where there is no room.
 const MOST_FAULTS: usize = 5;
-/// The same where many latencies are told.
-const FEW_FAULTS: usize = 1;
+/// More hosts than these are told as a number.
+const MOST_HOSTS: usize = 3;
 
 /// Draws the summary.
 pub(crate) fn draw(report: &Report) -> String {
-    let mut out = String::new();
+    let (mut out, mut rest) = (String::new(), String::new());
     head(&mut out, report);
     rates(&mut out, report);
     latencies(&mut out, report);
     row(&mut out, "events", &events(report));
-    faults(&mut out, report);
-    row(&mut out, "server", &server(report));
-    row(&mut out, "generator", &generator(report));
-    verdict(&mut out, report);
-    out
+    row(&mut rest, "server", &server(report));
+    row(&mut rest, "generator", &generator(report));
+    if !report.hosts.is_empty() {
+        row(&mut rest, "clocks", &clocks(&report.hosts));
+    }
+    verdict(&mut rest, report);
+    let room = MOST_LINES.saturating_sub(out.lines().count() + rest.lines().count());
+    faults(&mut out, &report.faults, room);
+    out + &rest
 }
 
 fn row(out: &mut String, name: &str, text: &str) {
@@ -140,7 +149,8 @@ fn latencies(out: &mut String, report: &Report) {
     out.push('\n');
 }
 
-fn name(measure: Measure) -> &'static str {
+/// What a measure is called in a row.
+pub(crate) fn name(measure: Measure) -> &'static str {
     match measure {
         Measure::SignIn => "sign-in",
         Measure::Connect => "· connect",
@@ -220,25 +230,30 @@ fn listed(all: &[(u64, &str)]) -> String {
     if heard.is_empty() { "none heard".to_owned() } else { heard.join(", ") }
 }
 
-fn faults(out: &mut String, report: &Report) {
+/// What went wrong, in at most `room` lines, but in one at least.
+fn faults(out: &mut String, faults: &BTreeMap<When, BTreeMap<String, u64>>, room: usize) {
     let mut all: Vec<(u64, String)> = Vec::new();
-    for (when, kinds) in &report.faults {
+    for (when, kinds) in faults {
         all.extend(kinds.iter().map(|(kind, count)| (*count, format!("{}: {kind}", during(*when)))));
     }
     all.sort_by(|a, b| b.cmp(a));
     if all.is_empty() {
         return row(out, "errors", "none");
     }
-    let most = if report.tasks.is_some() { FEW_FAULTS } else { MOST_FAULTS };
+    // The last line is for the sum of those that have none of their own.
+    let most = if all.len() <= room.min(MOST_FAULTS) { all.len() } else { room.saturating_sub(1).min(MOST_FAULTS) };
+    let named = |place: usize| if place == 0 { "errors" } else { "" };
     for (place, (count, kind)) in all.iter().take(most).enumerate() {
-        row(out, if place == 0 { "errors" } else { "" }, &format!("{} {kind}", grouped(*count)));
+        row(out, named(place), &format!("{} {kind}", grouped(*count)));
     }
     if let rest @ 1.. = all.iter().skip(most).map(|(count, _)| count).sum::<u64>() {
-        row(out, "", &format!("{} of {} other kinds (see --json)", grouped(rest), all.len() - most));
+        let other = if most == 0 { "" } else { "other " };
+        row(out, named(most), &format!("{} of {} {other}kinds (see --json)", grouped(rest), all.len() - most));
     }
 }
 
-fn during(when: When) -> &'static str {
+/// When something went wrong, in words.
+pub(crate) fn during(when: When) -> &'static str {
     match when {
         When::SignIn => "signing in",
         When::Member => "as a member",
@@ -328,6 +343,19 @@ fn generator(report: &Report) -> String {
     costs.join("; ")
 }
 
+/// The clocks of those who joined, and how wrong a latency from one host to another can be for them.
+fn clocks(hosts: &[HostFigures]) -> String {
+    let one = |host: &HostFigures| {
+        let sign = if host.offset_ns < 0 { '−' } else { '+' };
+        format!("{} {sign}{} ± {}", host.name, time(host.offset_ns.unsigned_abs()), time(host.uncertainty_ns))
+    };
+    let mut told: Vec<String> = hosts.iter().take(MOST_HOSTS).map(one).collect();
+    if hosts.len() > MOST_HOSTS {
+        told.push(format!("{} others (see --json)", hosts.len() - MOST_HOSTS));
+    }
+    format!("{}; from host to host ± {}", told.join(", "), time(between_ns(hosts)))
+}
+
 fn verdict(out: &mut String, report: &Report) {
     let agreed = report.checks.iter().filter(|check| check.holds()).count();
     let required: String = report.thresholds.iter().map(|threshold| format!("; {}", threshold.told())).collect();
@@ -374,6 +402,20 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_take_the_room_that_there_is() {
+        let kinds = |count: u64| (1..=count).map(|kind| (format!("closed {kind}"), kind)).collect();
+        let told = |count, room| {
+            let mut out = String::new();
+            faults(&mut out, &BTreeMap::from([(When::Member, kinds(count))]), room);
+            (out.lines().count(), out)
+        };
+        for (count, room, lines) in [(0, 4, 1), (3, 9, 3), (5, 9, 5), (6, 9, 6), (9, 3, 3), (2, 1, 1), (2, 0, 1), (1, 1, 1)] {
+            assert_eq!(told(count, room).0, lines, "{count} {room}: {}", told(count, room).1);
+        }
+        assert!(told(9, 3).1.contains("28 of 7 other kinds") && told(2, 1).1.contains("3 of 2 kinds"));
+    }
 
     #[test]
     fn numbers_and_times_are_easy_to_read() {

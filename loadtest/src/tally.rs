@@ -296,7 +296,8 @@ pub(crate) struct Tally {
     pub(crate) gone: Vec<(Name, u64)>,
     /// Counts of tasks.
     pub(crate) tasks: TaskCounts,
-    /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
+    /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by the kernel of
+    /// their host; of the run's clock when the worker has finished.
     pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
     pub(crate) faults: BTreeMap<When, BTreeMap<String, u64>>,
@@ -329,10 +330,11 @@ impl Tally {
         }
     }
 
-    /// Puts the open slice of time away, with what was measured in it; `is_last`: the run ends in the middle of it.
-    pub(crate) fn put_slice(&mut self, now_ns: u64, mut slice: Slice, is_last: bool) {
+    /// Puts the open slice of time away and returns it, with what was measured in it; `is_last`: the run ends in the middle of it.
+    pub(crate) fn put_slice(&mut self, now_ns: u64, mut slice: Slice, is_last: bool) -> Slice {
         slice.measures = self.measures.take_fresh();
         self.series.put(now_ns, &slice, is_last);
+        slice
     }
 
     /// The histogram of a measure.

@@ -25,7 +25,22 @@ pub(crate) struct Record {
     pub(crate) server: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     pub(crate) generator: Vec<Cost>,
+    /// Workers that joined from other hosts.
+    #[serde(default)]
+    pub(crate) hosts: Vec<Host>,
     pub(crate) environment: Environment,
+}
+
+/// A worker that joined, and its clock; nanoseconds.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Host {
+    pub(crate) worker: u64,
+    pub(crate) name: String,
+    pub(crate) kernel: String,
+    pub(crate) cpu: String,
+    pub(crate) offset_ns: i64,
+    pub(crate) drift_ns: i64,
+    pub(crate) uncertainty_ns: u64,
 }
 
 /// What to make of it.

@@ -157,5 +157,18 @@ pub(super) fn environment(record: &Record) -> String {
     for (name, value) in rows.into_iter().chain(settings) {
         let _ = write!(out, "<tr><th scope=\"row\">{}<td><code>{}</code></tr>", escape(name), escape(value));
     }
+    for host in &record.hosts {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">Worker {}: {}<td><code>{}</code>, <code>{}</code>; its clock {:+.6} s, drift {} ns, ± {}</tr>",
+            host.worker,
+            escape(&host.name),
+            escape(&host.kernel),
+            escape(&host.cpu),
+            host.offset_ns as f64 / 1e9,
+            host.drift_ns,
+            time(host.uncertainty_ns)
+        );
+    }
     out + "</table>"
 }

@@ -28,7 +28,9 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     run.check_level("the server's connections before publishing", CONNECTIONS, run.held())?;
     let dropped_before = run.level(DROPPED)?;
     run.sample("publishing");
-    run.stage(Stage::Publish, true, Teller::new("publishing", 0), |progress| progress.published)?;
+    run.stage(Stage::Publish, true, Teller::new("publishing", 0).at(args.publish_rate).lasting(args.lasting), |progress| {
+        progress.published
+    })?;
     run.crew.pass(LAST_DELIVERIES, |_| {})?;
     run.sample("published");
     let dropped = run.level(DROPPED)?.saturating_sub(dropped_before);

@@ -44,7 +44,7 @@ impl Run {
 
     /// Everybody signs in.
     pub(super) fn sign_in(&mut self) -> io::Result<()> {
-        let teller = Teller::new("signing in", self.asked.students);
+        let teller = Teller::new("signing in", self.asked.students).at(self.asked.rate);
         self.stage(Stage::SignIn, true, teller, |progress| progress.signed_in)?;
         self.sample("signed_in");
         Ok(())

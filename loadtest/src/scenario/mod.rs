@@ -18,10 +18,13 @@ use crate::{
     clock,
     crew::{
         boss::Crew,
+        gate::{Gate, Joined},
         letters::{Progress, Stage, Task},
+        secret::Secret,
         worker,
     },
     host::{Environment, ephemeral_ports},
+    live::Live,
     pings::PingFigures,
     progress::Teller,
     report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, StageCost, Verdict},
@@ -60,6 +63,7 @@ impl From<io::Error> for Stop {
 /// A run under way.
 struct Run {
     crew: Crew,
+    live: Live,
     server: Server,
     figures: Option<ServerFigures>,
     before: Option<Gauges>,
@@ -81,14 +85,15 @@ impl Run {
         let environment = Environment::read();
         let internal = site.internal.as_deref().map(|url| Target::parse(url, "http")).transpose().map_err(Stop::Usage)?;
         let server = Server::new(site.pid, target, internal);
-        let crew = {
-            let _teller = Teller::new("making", 0);
-            Crew::hire(tasks)?
-        };
+        let joined = gather(site)?;
+        let live = Live::begin(site, &asked);
+        live.enter(None, &Teller::new("making", 0));
+        let crew = Crew::hire(tasks, joined, live.clone())?;
         let (before, mut figures) = (server.gauges()?, server.figures());
         server.sample(&mut figures, "idle");
         Ok(Run {
             crew,
+            live,
             server,
             watch: figures.as_ref().map(|figures| Watch::begin(figures.pid)).transpose()?,
             figures,
@@ -105,8 +110,9 @@ impl Run {
 
     /// One stage from its beginning until every worker has settled it.
     fn stage(&mut self, stage: Stage, judged: bool, mut teller: Teller, done: fn(Progress) -> u64) -> io::Result<()> {
+        self.live.enter(Some(stage), &teller);
         let from_ns = self.crew.enter(stage)?;
-        let settled = self.crew.settle(stage, |progress| teller.tell(done(progress), progress))?;
+        let settled = self.crew.settle(stage, |progress| self.live.told(&mut teller, done(progress), progress))?;
         self.stages.push((stage, from_ns, clock::now_ns()));
         self.generator.push(StageCost { stage, judged, workers: settled.usages });
         Ok(())
@@ -120,8 +126,10 @@ impl Run {
 
     /// A stage that lasts so long, whatever happens in it.
     fn stage_for(&mut self, stage: Stage, time: Duration, mut teller: Teller) -> io::Result<()> {
+        teller.lasts = Some(time);
+        self.live.enter(Some(stage), &teller);
         let from_ns = self.crew.enter(stage)?;
-        self.crew.pass(time, |progress| teller.tell(0, progress))?;
+        self.crew.pass(time, |progress| self.live.told(&mut teller, 0, progress))?;
         self.stages.push((stage, from_ns, clock::now_ns()));
         Ok(())
     }
@@ -164,7 +172,8 @@ impl Run {
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
         let glances = self.watch.map(Watch::end).unwrap_or_default();
-        let mut tally = self.crew.dismiss()?;
+        let (mut tally, hosts) = self.crew.dismiss()?;
+        self.live.end();
         tally.merge(&self.own);
         tally.match_cancels();
         let (mut checks, mut server) = (self.checks, self.figures);
@@ -187,6 +196,7 @@ impl Run {
             thresholds: Vec::new(),
             server,
             generator: self.generator,
+            hosts,
             environment: self.environment,
         };
         report.thresholds = require::judge(&self.required, &report)?;
@@ -204,10 +214,28 @@ fn spoken(time: Duration) -> String {
     }
 }
 
+/// Waits for the workers of other hosts, where there are to be some. They are told of on standard error.
+fn gather(site: &Site) -> Result<Vec<Joined>, Stop> {
+    let gathering = &site.gathering;
+    let Some(listen) = gathering.listen else { return Ok(Vec::new()) };
+    let secret = Secret::read(gathering.join_secret.as_deref()).map_err(Stop::Usage)?;
+    let gate = Gate::open(listen, secret, joining(site) as usize, gathering.expect_within)?;
+    Ok(gate.gather(|line| eprintln!("homeroom-load: {line}"))?)
+}
+
+/// How many workers are to join from other hosts.
+fn joining(site: &Site) -> u32 {
+    site.gathering.expect_workers.unwrap_or(0)
+}
+
 /// How many processes must share so many connections, and whether as many as asked for are enough.
 fn workers(site: &Site, connections: u64) -> Result<u32, Stop> {
-    let files = worker::raise_open_files().saturating_sub(worker::SPARE_FILES).max(1);
+    let (files, joining) = (worker::raise_open_files().saturating_sub(worker::SPARE_FILES).max(1), joining(site));
     let least = connections.div_ceil(files).max(1) as u32;
+    if joining > 0 {
+        // How many files those have who join is theirs to say.
+        return Ok(joining + site.workers.unwrap_or(0));
+    }
     let workers = site.workers.unwrap_or(least);
     if workers < least {
         let reason = format!("{connections} connections need --workers {least}: a process may have {files} of them open");
@@ -219,6 +247,11 @@ fn workers(site: &Site, connections: u64) -> Result<u32, Stop> {
 /// The source addresses, enough for so many connections.
 fn sources(site: &Site, target: &Target, connections: u64) -> Result<Vec<IpAddr>, Stop> {
     let sources = site.source_ips.clone().map_or_else(|| usual_sources(target), |Addresses(all)| all);
+    // Those who join have addresses of their own.
+    let connections = match (joining(site), site.workers.unwrap_or(0)) {
+        (0, _) => connections,
+        (joining, own) => connections.div_ceil(u64::from(joining + own)) * u64::from(own),
+    };
     let (ports, have) = (ephemeral_ports(), sources.len().max(1) as u64);
     if connections > ports * have {
         let need = connections.div_ceil(ports);
