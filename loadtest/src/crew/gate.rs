@@ -17,7 +17,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::{Duration, Instant},
@@ -117,10 +117,7 @@ impl Gate {
 type Arrival = (SocketAddr, Result<Box<Joined>, Refusal>);
 
 fn came(inbox: &Receiver<Arrival>) -> Option<Arrival> {
-    match inbox.recv_timeout(LOOK_EVERY) {
-        Ok(arrival) => Some(arrival),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    inbox.recv_timeout(LOOK_EVERY).ok()
 }
 
 fn arrival(joined: &[Joined], expected: usize) -> String {

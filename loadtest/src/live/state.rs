@@ -189,7 +189,7 @@ impl State {
         }
         self.pending = (self.pending + 1) % self.frames_a_point;
         if self.points.len() > MOST_POINTS {
-            self.points = self.points.chunks(2).map(|pair| joined(pair)).collect();
+            self.points = self.points.chunks(2).map(joined).collect();
             (self.frames_a_point, self.pending) = (self.frames_a_point * 2, 0);
         }
     }
