@@ -136,13 +136,47 @@ fn a_saturating_broadcast_publishes_as_fast_as_it_is_heard() {
     assert_eq!(run.count("delivered"), 20 * run.count("published"));
 }
 
+/// 512 publishes to 20 members each.
+const MANY: &str = "--students 40 --classrooms 2 --publish-rate 256 --for 2s --timeout 4s";
+const MANY_DELIVERIES: u64 = 10_240;
+
 #[test]
-fn one_lost_delivery_fails_a_broadcast() {
-    let stub = Stub::start(Faults { drop_delivery_every: 250, ..Faults::default() });
-    let run = run("broadcast", stub.server(), "--students 30 --classrooms 3 --publish-rate 60 --for 500ms --timeout 4s");
+fn one_lost_delivery_of_ten_thousand_fails_a_broadcast() {
+    let stub = Stub::start(Faults { drop_delivery_every: 10_000, ..Faults::default() });
+    let run = run("broadcast", stub.server(), MANY);
     run.assert_failed();
-    assert_eq!((run.count("owed"), run.count("delivered")), (300, 299), "{}", run.summary);
+    assert_eq!((run.count("owed"), run.count("delivered")), (MANY_DELIVERIES, MANY_DELIVERIES - 1), "{}", run.summary);
     assert!(run.broken_checks().contains(&"deliveries and what the server says it dropped"), "{}", run.summary);
+}
+
+#[test]
+fn one_delivery_of_ten_thousand_that_comes_twice_fails_a_broadcast() {
+    let stub = Stub::start(Faults { double_delivery_every: 10_000, ..Faults::default() });
+    let run = run("broadcast", stub.server(), MANY);
+    run.assert_failed();
+    assert_eq!((run.count("delivered"), run.count("disordered")), (MANY_DELIVERIES + 1, 1), "{}", run.summary);
+    let broken = ["deliveries and what the server says it dropped", "deliveries out of order"];
+    assert_eq!(run.broken_checks(), broken, "{}", run.summary);
+}
+
+#[test]
+fn one_delivery_of_ten_thousand_that_comes_behind_the_next_fails_a_broadcast() {
+    let stub = Stub::start(Faults { swap_delivery_every: 10_000, ..Faults::default() });
+    let run = run("broadcast", stub.server(), MANY);
+    run.assert_failed();
+    assert_eq!((run.count("delivered"), run.count("disordered")), (MANY_DELIVERIES, 1), "{}", run.summary);
+    assert_eq!(run.broken_checks(), ["deliveries out of order"], "{}", run.summary);
+}
+
+/// What is lost is not made up for by what comes twice.
+#[test]
+fn losses_and_doubles_do_not_cancel_out() {
+    let faults = Faults { drop_delivery_every: 5_000, double_delivery_every: 4_999, ..Faults::default() };
+    let stub = Stub::start(faults);
+    let run = run("broadcast", stub.server(), MANY);
+    run.assert_failed();
+    assert_eq!((run.count("delivered"), run.count("disordered")), (MANY_DELIVERIES, 2), "{}", run.summary);
+    assert!(run.broken_checks().contains(&"deliveries out of order"), "{}", run.summary);
 }
 
 #[test]
@@ -259,6 +293,10 @@ fn a_run_becomes_a_page_and_two_are_laid_side_by_side() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("sign_in.p50") && said.contains("two.json is failed"), "{said}");
+    let picture = format!("{} {} --svg {}", path("one.json"), path("two.json"), path("both.svg"));
+    assert_eq!(command("plot", &picture).output().unwrap().status.code(), Some(0));
+    let svg = fs::read_to_string(path("both.svg")).unwrap();
+    assert!(svg.starts_with("<svg xmlns=") && svg.contains("prefers-color-scheme:dark") && svg.contains(">two<"), "{svg}");
     assert!(fs::read_to_string(path("both.html")).unwrap().contains("id=\"raw1\""));
     assert_eq!(command("compare", &format!("{0} {0}", path("key"))).output().unwrap().status.code(), Some(2));
     assert_eq!(command("compare", &path("one.json")).output().unwrap().status.code(), Some(2));

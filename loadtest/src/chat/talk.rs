@@ -11,6 +11,7 @@ use crate::{
     clock,
     fault::Fault,
     tally::{Measure, When},
+    wire::poll::Lines,
 };
 
 /// One session.
