@@ -291,9 +291,9 @@ pub(super) fn generator(state: &State, look: Look) -> Line<'static> {
         Belief::Busy => (" HAS NO CPU TO SPARE ", look.loud()),
         Belief::Late => (" NOT TO BE BELIEVED: LATE ", look.loud()),
     };
-    let mut own = format!("  busiest worker {:.0} % of a core", busiest * 100.0);
+    let mut own = format!("  {:.0} % of a core", busiest * 100.0);
     if let Some(lag) = state.whole.get(&Measure::Lag) {
-        own += &format!(", late by {} at p99", time(lag.at(0.99)));
+        own += &format!(", lag {} at p99", time(lag.at(0.99)));
     }
     Line::from(vec![name_of("generator", look), Span::styled(verdict, style), Span::raw(own)])
 }

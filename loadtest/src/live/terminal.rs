@@ -73,7 +73,9 @@ impl Screen {
         let set_up = || -> io::Result<Terminal<CrosstermBackend<Stderr>>> {
             enable_raw_mode()?;
             execute!(stderr(), EnterAlternateScreen)?;
-            Terminal::new(CrosstermBackend::new(stderr()))
+            let mut terminal = Terminal::new(CrosstermBackend::new(stderr()))?;
+            terminal.clear()?;
+            Ok(terminal)
         };
         let terminal = set_up().inspect_err(|_| give_back())?;
         Ok(Screen { terminal, signal })
