@@ -2,6 +2,8 @@
 
 mod chat;
 mod crew;
+mod reconnect;
+mod slow;
 mod tasks;
 
 use crate::{
@@ -15,6 +17,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chat::Chat;
 pub(crate) use crew::{Gathering, Join};
+pub(crate) use reconnect::Reconnect;
+pub(crate) use slow::Slow;
 pub(crate) use tasks::Tasks;
 
 /// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
@@ -37,6 +41,10 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Connections come, sign in and go, one after the other.
     Churn(Churn),
+    /// Everybody drops and comes back, while events are published.
+    Reconnect(Reconnect),
+    /// Some members do not read, while events are published to their rooms.
+    Slow(Slow),
     /// Participants begin attempts at quizzes and answer, owners watch.
     Quiz(Quiz),
     /// Agents run sessions, viewers watch them; bytes are pushed and keys pressed.

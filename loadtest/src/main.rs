@@ -61,6 +61,8 @@ fn main() -> ExitCode {
         Command::Bell(bell) => (scenario::bell::run(bell), &bell.crowd.site),
         Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
         Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),
+        Command::Reconnect(reconnect) => (scenario::reconnect::run(reconnect), &reconnect.crowd.site),
+        Command::Slow(slow) => (scenario::slow::run(slow), &slow.crowd.site),
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), &quiz.sitting.site),
         Command::Lab(lab) => (scenario::lab::run(lab), &lab.site),
         Command::Chat(chat) => (scenario::chat::run(chat), &chat.site),

@@ -2,6 +2,8 @@
 
 mod chat;
 mod lab;
+mod reconnect;
+mod slow;
 mod tasks;
 
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
         offset::{HostFigures, between_ns},
     },
     pings::Spread,
-    report::{LatencyFigures, Outcome, Report},
+    report::{LatencyFigures, Outcome, Report, StageCost},
     tally::{Measure, QuizCounts, TaskCounts, When},
 };
 use std::{collections::BTreeMap, fmt::Write};
@@ -84,6 +86,12 @@ fn rates(out: &mut String, report: &Report) {
     if let Some(tasks) = &report.tasks {
         return tasks::rates(out, report, tasks);
     }
+    if let Some(slow) = &report.slow {
+        return slow::rates(out, report, slow);
+    }
+    if let Some(returns) = &report.reconnect {
+        return reconnect::rates(out, report, returns);
+    }
     if let Some(chat) = &report.chat {
         return chat::rates(out, report, chat);
     }
@@ -153,12 +161,14 @@ fn latencies(out: &mut String, report: &Report) {
 pub(crate) fn name(measure: Measure) -> &'static str {
     match measure {
         Measure::SignIn => "sign-in",
+        Measure::Return => "return",
         Measure::Connect => "· connect",
         Measure::Upgrade => "· upgrade",
         Measure::Admission => "· admission",
         Measure::Close => "close",
         Measure::Publish => "publish",
         Measure::Delivery => "delivery",
+        Measure::Beside => "· beside",
         Measure::Start => "start",
         Measure::Answer => "answer",
         Measure::Screen => "· on screen",
@@ -282,6 +292,9 @@ fn server(report: &Report) -> String {
     if let Some(us) = server.cpu_us_per_sign_in {
         let _ = write!(text, ", {us:.1} µs CPU a sign-in");
     }
+    if let Some(us) = server.cpu_us_per_return {
+        let _ = write!(text, ", {us:.1} µs CPU a return and what is published meanwhile");
+    }
     if let Some(us) = server.cpu_us_per_delivery {
         let _ = write!(text, ", {us:.3} µs CPU a delivery");
     }
@@ -317,11 +330,13 @@ fn server(report: &Report) -> String {
 
 fn generator(report: &Report) -> String {
     let each = |cpu_ns: u64, count: u64| if count > 0 { cpu_ns as f64 / 1e3 / count as f64 } else { 0.0 };
-    let judged = report.generator.iter().filter(|cost| cost.judged);
+    let judged = together(report);
     let costs: Vec<_> = judged
+        .iter()
         .map(|cost| {
             let (count, what, digits) = match cost.stage {
-                Stage::Publish => (report.counts.delivered, "delivery", 3),
+                Stage::Publish | Stage::Stall | Stage::Calm => (report.counts.delivered, "delivery", 3),
+                Stage::Storm => (report.reconnect.as_ref().map_or(0, |returns| returns.returned), "return", 1),
                 Stage::Start => (report.quiz.as_ref().map_or(0, |quiz| quiz.started), "start", 1),
                 Stage::Answer => (report.quiz.as_ref().map_or(0, |quiz| quiz.answered), "answer", 1),
                 Stage::Stream => {
@@ -329,7 +344,7 @@ fn generator(report: &Report) -> String {
                 }
                 Stage::Ask => return tasks::generator(cost, report.tasks.as_ref().unwrap_or(&TaskCounts::default())),
                 Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
-                    (report.counts.attempted, "sign-in", 1)
+                    (report.counts.attempted - report.reconnect.as_ref().map_or(0, |returns| returns.begun), "sign-in", 1)
                 }
                 Stage::Join | Stage::View | Stage::Leave => (0, "viewer", 1),
             };
@@ -355,6 +370,23 @@ fn clocks(hosts: &[HostFigures]) -> String {
         told.push(format!("{} others (see --json)", hosts.len() - MOST_HOSTS));
     }
     format!("{}; from host to host ± {}", told.join(", "), time(between_ns(hosts)))
+}
+
+/// The judged stages, those of the same kind as one: rounds of a storm, publishing to all and beside some who do not read.
+fn together(report: &Report) -> Vec<StageCost> {
+    let kind = |stage: Stage| if stage == Stage::Stall { Stage::Publish } else { stage };
+    let mut all: Vec<StageCost> = Vec::new();
+    for cost in report.generator.iter().filter(|cost| cost.judged) {
+        match all.iter_mut().find(|known| kind(known.stage) == kind(cost.stage)) {
+            None => all.push(cost.clone()),
+            Some(known) => known.workers.iter_mut().zip(&cost.workers).for_each(|(sum, more)| {
+                sum.wall_ns += more.wall_ns;
+                sum.cpu_ns += more.cpu_ns;
+                sum.waited_ns += more.waited_ns;
+            }),
+        }
+    }
+    all
 }
 
 fn verdict(out: &mut String, report: &Report) {

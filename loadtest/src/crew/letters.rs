@@ -30,6 +30,12 @@ pub(crate) enum Stage {
     Hold,
     /// Publishes, at the pace of the order.
     Publish,
+    /// Everybody drops and comes back, as the order says; publishing goes on.
+    Storm,
+    /// Some do not read any more; publishing goes on.
+    Stall,
+    /// Publishing ends, and what was published is heard.
+    Calm,
     /// Owners' screens, or users' sockets, connect and subscribe.
     Watch,
     /// Attempts begin, at the rate of the order.
@@ -153,6 +159,8 @@ pub(crate) struct Progress {
     pub(crate) signed_in: u64,
     /// Members, screens and participants whose connection ended by itself.
     pub(crate) lost: u64,
+    /// Members who were let drop, to come back, and slow ones that were cut off.
+    pub(crate) dropped: u64,
     /// Faults of every kind.
     pub(crate) faults: u64,
     /// Connections that were closed as they should.
@@ -190,6 +198,7 @@ impl Progress {
     pub(crate) fn add(&mut self, other: &Progress) {
         self.signed_in += other.signed_in;
         self.lost += other.lost;
+        self.dropped += other.dropped;
         self.faults += other.faults;
         self.closed += other.closed;
         self.published += other.published;

@@ -131,6 +131,7 @@ pub(super) fn connections(state: &State, look: Look) -> Line<'static> {
     let mut text = format!("{} connections", grouped(progress.connections));
     for (count, what) in [
         (progress.lost, "lost"),
+        (progress.dropped, "dropped"),
         (progress.published, "published"),
         (progress.delivered, "delivered"),
         (progress.answered, "answers"),

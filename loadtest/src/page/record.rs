@@ -24,6 +24,9 @@ pub(crate) struct Record {
     pub(crate) series: SeriesFigures,
     #[serde(default)]
     pub(crate) faults: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What became of each message for each member.
+    #[serde(default)]
+    pub(crate) fates: BTreeMap<String, u64>,
     #[serde(default)]
     pub(crate) checks: Vec<Check>,
     #[serde(default)]

@@ -124,7 +124,14 @@ pub(super) fn checks(record: &Record) -> String {
         let (expected, found) = (grouped(check.expected), grouped(check.found));
         let _ = write!(out, "<tr><td>{}<td>{expected}<td>{found}<td>{}</tr>", escape(&check.what), mark(expected == found));
     }
-    out + "</table></div>"
+    out += "</table></div>";
+    if let Some(meant) = record.fates.get("meant") {
+        let parts = record.fates.iter().filter(|(name, _)| *name != "meant");
+        let parts: Vec<String> =
+            parts.map(|(name, count)| format!("{} {}", grouped(*count), escape(&name.replace('_', " ")))).collect();
+        let _ = write!(out, "<p>Messages meant for members of the rooms: {} = {}.</p>", grouped(*meant), parts.join(" + "));
+    }
+    out
 }
 
 /// What the stages cost the generator, and what each operation cost the server.

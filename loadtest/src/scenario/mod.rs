@@ -6,11 +6,14 @@ pub(crate) mod chat;
 pub(crate) mod churn;
 mod crowd;
 mod desktops;
+mod fates;
 pub(crate) mod hold;
 pub(crate) mod lab;
 mod papers;
 mod parlour;
 pub(crate) mod quiz;
+pub(crate) mod reconnect;
+pub(crate) mod slow;
 pub(crate) mod tasks;
 
 use crate::{
@@ -27,14 +30,15 @@ use crate::{
     live::Live,
     pings::PingFigures,
     progress::Teller,
-    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, StageCost, Verdict, series, spread},
+    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, series, spread},
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
-    tally::{ChatCounts, LabCounts, QuizCounts, Tally, TaskCounts},
+    tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, Tally, TaskCounts},
     watch::Watch,
     wire::http::Target,
 };
 use std::{
+    collections::BTreeMap,
     fs, io,
     net::IpAddr,
     path::Path,
@@ -58,6 +62,15 @@ impl From<io::Error> for Stop {
     fn from(fault: io::Error) -> Stop {
         Stop::Broken(fault)
     }
+}
+
+/// What a scenario adds to the report when all is over.
+struct Findings {
+    checks: Vec<Check>,
+    server: Option<ServerFigures>,
+    /// What became of each message for each member.
+    fates: BTreeMap<&'static str, u64>,
+    slow: Option<SlowFigures>,
 }
 
 /// A run under way.
@@ -144,7 +157,7 @@ impl Run {
     /// Connections that are signed in now.
     fn held(&self) -> u64 {
         let progress = self.crew.progress();
-        progress.signed_in - progress.lost
+        progress.signed_in - progress.lost - progress.dropped
     }
 
     fn sample(&mut self, name: &'static str) {
@@ -171,13 +184,19 @@ impl Run {
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
+        self.conclude(|tally, found| judge(tally, &mut found.checks, &mut found.server))
+    }
+
+    /// As [`Run::finish`], for scenarios that find more.
+    fn conclude(self, judge: impl FnOnce(&Tally, &mut Findings)) -> io::Result<Report> {
         let glances = self.watch.map(Watch::end).unwrap_or_default();
         let (mut tally, hosts) = self.crew.dismiss()?;
         self.live.end();
         tally.merge(&self.own);
         tally.match_cancels();
-        let (mut checks, mut server) = (self.checks, self.figures);
-        judge(&tally, &mut checks, &mut server);
+        let mut found = Findings { checks: self.checks, server: self.figures, fates: BTreeMap::new(), slow: None };
+        judge(&tally, &mut found);
+        let Findings { checks, mut server, fates, slow } = found;
         let series = SeriesFigures::of(&tally.series, &self.stages, &glances);
         if let Some(server) = &mut server {
             server.generator_cpu_ratio = series.generator_to_server(&compared(&self.generator));
@@ -188,10 +207,13 @@ impl Run {
             asked: self.asked,
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
+            reconnect: (tally.reconnect != ReturnCounts::default()).then_some(tally.reconnect),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
             chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
             tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
+            fates,
+            slow,
             pings: PingFigures::of(&tally.pinged_at_ns),
             spreads: spread::of(&series),
             series,
