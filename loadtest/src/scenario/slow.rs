@@ -76,10 +76,11 @@ impl Run {
     fn stall(&mut self) -> Result<Option<CutOffs>, Stop> {
         let mut cuts = self.level_of(SLOW_READERS)?.map(|before| CutOffs { before, ..CutOffs::default() });
         let mut teller = Teller::new("some slow", 0);
+        self.live.enter(Some(Stage::Stall), &teller);
         let from_ns = self.crew.enter(Stage::Stall)?;
         let (server, mut looked) = (&self.server, Instant::now());
         let settled = self.crew.settle(Stage::Stall, |progress| {
-            teller.tell(progress.published, progress);
+            self.live.told(&mut teller, progress.published, progress);
             let Some(cuts) = cuts.as_mut().filter(|_| looked.elapsed() >= LOOK_EVERY) else { return };
             looked = Instant::now();
             // A server that does not answer now is asked again.
