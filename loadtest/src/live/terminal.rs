@@ -12,7 +12,7 @@ use ratatui::{
         cursor::Show,
         event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
         execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+        terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
 use rustix::process::{Signal, getpgrp, kill_current_process_group};
@@ -72,10 +72,9 @@ impl Screen {
         }
         let set_up = || -> io::Result<Terminal<CrosstermBackend<Stderr>>> {
             enable_raw_mode()?;
-            execute!(stderr(), EnterAlternateScreen)?;
-            let mut terminal = Terminal::new(CrosstermBackend::new(stderr()))?;
-            terminal.clear()?;
-            Ok(terminal)
+            // Terminals without a second screen show what was there before.
+            execute!(stderr(), EnterAlternateScreen, Clear(ClearType::All))?;
+            Terminal::new(CrosstermBackend::new(stderr()))
         };
         let terminal = set_up().inspect_err(|_| give_back())?;
         Ok(Screen { terminal, signal })
