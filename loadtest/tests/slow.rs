@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may end where it finds something wrong")]
 
 mod run;
-#[allow(dead_code, reason = "each test uses its part")]
 mod stub;
 
 use run::{Run, command, run};
