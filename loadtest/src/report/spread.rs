@@ -8,6 +8,9 @@ use super::series::{SeriesFigures, SliceFigures, SliceLatency};
 use crate::tally::Measure;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A percentile of a slice.
+type OfSlice = fn(&SliceLatency) -> u64;
+
 /// Fewer values than these tell no spread.
 const FEWEST: usize = 4;
 /// However alike values are, they count as so many that have nothing to do with each other.
@@ -39,8 +42,7 @@ pub(crate) fn of(series: &SeriesFigures) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
     let measures: BTreeSet<Measure> = series.slices.iter().flat_map(|slice| slice.measures.keys().copied()).collect();
     for measure in &measures {
-        let percentiles: [(&str, fn(&SliceLatency) -> u64); 3] =
-            [("p50", |one| one.p50), ("p90", |one| one.p90), ("p99", |one| one.p99)];
+        let percentiles: [(&str, OfSlice); 3] = [("p50", |one| one.p50), ("p90", |one| one.p90), ("p99", |one| one.p99)];
         for (name, of_slice) in percentiles {
             let values = series.slices.iter().filter_map(|slice| slice.measures.get(measure));
             let values: Vec<f64> = values.map(|latency| of_slice(latency) as f64).collect();
