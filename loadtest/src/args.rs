@@ -1,6 +1,9 @@
 //! The command line. What is wrong in it is said before anything is started, and ends with code 2.
 
 mod chat;
+mod crew;
+mod reconnect;
+mod slow;
 mod tasks;
 
 use crate::{
@@ -13,6 +16,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chat::Chat;
+pub(crate) use crew::{Gathering, Join};
+pub(crate) use reconnect::Reconnect;
+pub(crate) use slow::Slow;
 pub(crate) use tasks::Tasks;
 
 /// Load on a Homeroom server: honest latencies from intended moments, and a verdict on whether to believe them.
@@ -35,6 +41,10 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Connections come, sign in and go, one after the other.
     Churn(Churn),
+    /// Everybody drops and comes back, while events are published.
+    Reconnect(Reconnect),
+    /// Some members do not read, while events are published to their rooms.
+    Slow(Slow),
     /// Participants begin attempts at quizzes and answer, owners watch.
     Quiz(Quiz),
     /// Agents run sessions, viewers watch them; bytes are pushed and keys pressed.
@@ -49,9 +59,11 @@ pub(crate) enum Command {
     Compare(Compare),
     /// A picture of a run, or of several, from what --json wrote of them.
     Plot(Plot),
-    /// A worker of a run, led over its standard input and output.
+    /// A worker of a run on another host, which listens for it. Start one for each core that it may have.
+    Worker(Join),
+    /// A worker that is led over its standard input and output.
     #[command(hide = true)]
-    Worker,
+    Led,
 }
 
 /// `bell`.
@@ -293,9 +305,15 @@ pub(crate) struct Site {
     /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
     #[arg(long, value_parser = addresses)]
     pub(crate) source_ips: Option<Addresses>,
-    /// Processes [default: as many as the limit of open files asks for].
+    /// Processes of this host [default: as many as the limit of open files asks for; none where others join].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Option<u32>,
+    /// Workers of other hosts.
+    #[command(flatten)]
+    pub(crate) gathering: Gathering,
+    /// Lines in place of the live view, on a terminal too.
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// For one sign-in, one close, one publish, one answer, one task.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -155,6 +155,56 @@ fn slow_event(id: &LooseId, payload: Option<LoosePayload>) -> Heard {
     }
 }
 
+/// One agent that came or went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Change {
+    /// `agent_id`.
+    pub(crate) agent: String,
+    /// The number of its session.
+    pub(crate) session: u64,
+    /// It came.
+    pub(crate) came: bool,
+}
+
+#[derive(Deserialize)]
+struct ChangeEvent {
+    id: LooseId,
+    payload: ChangePayload,
+}
+
+#[derive(Deserialize)]
+struct ChangePayload {
+    agent_id: Option<String>,
+    #[serde(default)]
+    entered: Vec<AgentSession>,
+    #[serde(default)]
+    left: Vec<AgentSession>,
+}
+
+#[derive(Deserialize)]
+struct AgentSession {
+    agent_id: String,
+    sequence_id: u64,
+}
+
+/// Who came and who went by an event: one in `entered` and `left`, several in `changed`, there by the numbers of their sessions.
+pub(crate) fn changes(text: &[u8]) -> Vec<Change> {
+    let Ok(ChangeEvent { id, payload }) = serde_json::from_slice::<ChangeEvent>(text) else { return Vec::new() };
+    match (event(id.entity_type.as_bytes(), id.operation.as_bytes()), payload.agent_id, id.sequence_id) {
+        (Heard::Entered, Some(agent), Some(session)) => vec![Change { agent, session, came: true }],
+        (Heard::Left, Some(agent), Some(session)) => vec![Change { agent, session, came: false }],
+        (Heard::Changed, ..) => {
+            let several = |all: Vec<AgentSession>, came: bool| {
+                all.into_iter().map(move |one| Change { agent: one.agent_id, session: one.sequence_id, came })
+            };
+            let mut all: Vec<Change> = several(payload.entered, true).chain(several(payload.left, false)).collect();
+            all.sort_by_key(|change| change.session);
+            all
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Writes the body of a publish whose delivered text is `bytes` long when its sequence number has `digits` digits.
 pub(crate) fn publish_body(out: &mut Vec<u8>, at_ns: u64, number: u64, bytes: usize, digits: usize) {
     use std::io::Write;
@@ -196,6 +246,18 @@ mod tests {
         assert_eq!(hear(quick), Heard::Tick(tick));
         let slow = br#"{"payload":{"n":42,"at":123456},"id":{"entity_type":"load","operation":"tick","sequence_id":7}}"#;
         assert_eq!(hear(slow), Heard::Tick(tick));
+    }
+
+    #[test]
+    fn changes_are_told_one_by_one() {
+        let one =
+            br#"{"id":{"entity_type":"agent","operation":"left","sequence_id":9},"payload":{"version":"v1","agent_id":"a"}}"#;
+        assert_eq!(changes(one), [Change { agent: "a".into(), session: 9, came: false }]);
+        let several = br#"{"id":{"entity_type":"agent","operation":"changed","sequence_id":9},
+            "payload":{"entered":[{"agent_id":"a","sequence_id":9}],"left":[{"agent_id":"a","sequence_id":3}],"count":1}}"#;
+        let told: Vec<_> = changes(several).into_iter().map(|change| (change.session, change.came)).collect();
+        assert_eq!(told, [(3, false), (9, true)]);
+        assert_eq!(changes(br#"{"type":"connect_success"}"#), []);
     }
 
     #[test]

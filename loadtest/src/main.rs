@@ -12,6 +12,7 @@ mod crew;
 mod fault;
 mod host;
 mod lab;
+mod live;
 mod model;
 mod order;
 mod page;
@@ -47,7 +48,10 @@ const NOT_BELIEVED: u8 = 3;
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let (outcome, site) = match &command {
-        Command::Worker => return work(),
+        Command::Worker(join) => {
+            return crew::join::run(join).map_or_else(|reason| complain(&reason, FAILED), |()| ExitCode::SUCCESS);
+        }
+        Command::Led => return work(),
         Command::Compare(compare) => {
             return compare::run(compare).map_or_else(|fault| complain(&fault.to_string(), USAGE), |()| ExitCode::SUCCESS);
         }
@@ -57,6 +61,8 @@ fn main() -> ExitCode {
         Command::Bell(bell) => (scenario::bell::run(bell), &bell.crowd.site),
         Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
         Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),
+        Command::Reconnect(reconnect) => (scenario::reconnect::run(reconnect), &reconnect.crowd.site),
+        Command::Slow(slow) => (scenario::slow::run(slow), &slow.crowd.site),
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), &quiz.sitting.site),
         Command::Lab(lab) => (scenario::lab::run(lab), &lab.site),
         Command::Chat(chat) => (scenario::chat::run(chat), &chat.site),
@@ -71,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn work() -> ExitCode {
-    match crew::worker::serve(io::stdin(), io::stdout()) {
+    match crew::worker::serve(io::stdin(), io::stdout(), |_| {}) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => complain(&format!("a worker: {fault}"), FAILED),
     }

@@ -1,8 +1,9 @@
 //! What a worker is told to do: everything it needs, so that it could stand on another host.
 
 use crate::wire::http::Target;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{collections::HashSet, fmt, net::IpAddr, time::Duration};
 use uuid::Uuid;
 
 /// A worker's part of a run.
@@ -36,6 +37,57 @@ pub(crate) struct Order {
     pub(crate) pings_every: Option<Duration>,
     /// What is published while they are in.
     pub(crate) publishing: Option<Publishing>,
+    /// How everybody drops and comes back.
+    pub(crate) storm: Option<Storm>,
+    /// Who reads slowly.
+    pub(crate) slow: Option<Slow>,
+}
+
+/// Who reads slowly, and when.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Slow {
+    /// How many of the run's members.
+    pub(crate) members: u64,
+    /// What each of them reads, bytes a second; without it nothing.
+    pub(crate) rate: Option<f64>,
+    /// What the kernel may keep for each of them, bytes; without it as much as it likes.
+    pub(crate) receive_buffer: Option<u32>,
+    /// So long everybody reads, and so long they do not.
+    pub(crate) before: Duration,
+    pub(crate) lasting: Duration,
+}
+
+/// How everybody drops and comes back.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Storm {
+    /// Everybody is meant to be back in this.
+    pub(crate) within: Duration,
+    /// When in it.
+    pub(crate) returns: Returns,
+    /// How a connection ends.
+    pub(crate) breaks: Break,
+    /// So many in each room stay.
+    pub(crate) stay: u32,
+}
+
+/// When those who dropped are meant to be back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ValueEnum)]
+pub(crate) enum Returns {
+    /// One after the other, at equal distances.
+    Even,
+    /// All in the first moment: each as soon as the limit of sign-ins in flight lets it.
+    AtOnce,
+    /// Most soon, the last ones late: exponentially distributed, two thirds in the first fifth.
+    Soon,
+}
+
+/// How a connection is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ValueEnum)]
+pub(crate) enum Break {
+    /// By a Close frame.
+    Close,
+    /// By a reset of TCP, without a word.
+    Reset,
 }
 
 /// What becomes of a connection that has signed in.
@@ -56,8 +108,8 @@ pub(crate) struct Publishing {
     pub(crate) pace: Pace,
     /// Bytes of each delivered text.
     pub(crate) bytes: usize,
-    /// How long.
-    pub(crate) lasting: Duration,
+    /// How long; without it until the stage that ends it.
+    pub(crate) lasting: Option<Duration>,
 }
 
 /// When a publish is due.
@@ -105,6 +157,25 @@ impl Order {
     /// The number in the whole run of this worker's sign-in number `own`.
     pub(crate) fn number(&self, own: u64) -> u64 {
         u64::from(self.worker) + own * u64::from(self.workers)
+    }
+
+    /// Whether sign-in number `number` stays in its room while others drop.
+    pub(crate) fn stays(&self, number: u64) -> bool {
+        self.storm.is_some_and(|storm| number / u64::from(self.classrooms.max(1)) < storm.stay.into())
+    }
+
+    /// The numbers of the sign-ins whose members read slowly: one of each equal part of all, at a place that the seed fixes, so that they
+    /// are spread over the rooms.
+    pub(crate) fn slow(&self) -> HashSet<u64> {
+        let Some(slow) = self.slow.filter(|slow| slow.members > 0) else { return HashSet::new() };
+        let start = |part: u64| part * self.sign_ins / slow.members;
+        let pick = |part: u64| start(part) + mix(self.seed ^ mix(part)) % (start(part + 1) - start(part)).max(1);
+        (0..slow.members).map(pick).collect()
+    }
+
+    /// Whether what each member hears is held against what was published while it was in.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.storm.is_some() || self.slow.is_some()
     }
 
     /// The room of the run's sign-in number `number`.

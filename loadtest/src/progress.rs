@@ -1,8 +1,7 @@
-//! What is told while a run goes on: a bar on a terminal, a plain line a second elsewhere. On standard error, so that the summary
-//! stands alone.
+//! What is told while a run goes on where there is no live view: a plain line a second, on standard error, so that the summary stands
+//! alone.
 
 use crate::{crew::letters::Progress, summary::grouped};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal, stderr},
     time::{Duration, Instant},
@@ -12,47 +11,48 @@ const PLAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// One stage's progress.
 pub(crate) struct Teller {
-    what: &'static str,
-    bar: Option<ProgressBar>,
+    /// What is done in it.
+    pub(crate) what: &'static str,
+    /// What is reached at its end; 0 where only time passes.
+    pub(crate) total: u64,
+    /// How much of it is meant to be done a second; none: as fast as it goes.
+    pub(crate) rate: Option<f64>,
+    /// How long it lasts, where that is known.
+    pub(crate) lasts: Option<Duration>,
     told: Instant,
-    total: u64,
 }
 
 impl Teller {
     /// `total`: what is reached at the end; 0 where only time passes.
     pub(crate) fn new(what: &'static str, total: u64) -> Teller {
-        let bar = stderr().is_terminal().then(|| {
-            let template =
-                if total > 0 { "{prefix:>10} {bar:36.cyan/dim} {pos}/{len} {msg}" } else { "{prefix:>10} {spinner:.cyan} {msg}" };
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(total).with_style(style.progress_chars("━╸─")).with_prefix(what)
-        });
-        Teller { what, bar, told: Instant::now(), total }
+        Teller { what, total, rate: None, lasts: None, told: Instant::now() }
+    }
+
+    /// So much is meant to be done a second.
+    pub(crate) fn at(self, rate: Option<f64>) -> Teller {
+        Teller { rate, ..self }
+    }
+
+    /// It lasts so long.
+    pub(crate) fn lasting(self, time: Duration) -> Teller {
+        Teller { lasts: Some(time), ..self }
     }
 
     /// Something new: `done` of the total, and everything counted.
     pub(crate) fn tell(&mut self, done: u64, progress: Progress) {
-        let text = told(progress);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(done);
-                bar.set_message(text);
-            }
-            None if self.told.elapsed() >= PLAIN_EVERY => {
-                self.told = Instant::now();
-                let of = if self.total > 0 { format!(" {} of {}", grouped(done), grouped(self.total)) } else { String::new() };
-                eprintln!("{:>10}{of} {text}", self.what);
-            }
-            None => {}
+        if self.told.elapsed() < PLAIN_EVERY {
+            return;
         }
+        self.told = Instant::now();
+        let of = if self.total > 0 { format!(" {} of {}", grouped(done), grouped(self.total)) } else { String::new() };
+        eprintln!("{:>10}{of} {}", self.what, told(progress));
     }
 }
 
-impl Drop for Teller {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+/// Says to whoever sits at a terminal what takes time before a run can begin.
+pub(crate) fn announce(what: &str) {
+    if stderr().is_terminal() {
+        eprintln!("homeroom-load: {what}");
     }
 }
 

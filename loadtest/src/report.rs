@@ -1,21 +1,23 @@
 //! One run as data. Every view of it (the summary on the terminal, JSON, pages) is drawn from this alone.
 
 pub(crate) mod series;
+mod slow;
 pub(crate) mod spread;
 
 use crate::{
-    crew::letters::Stage,
+    crew::{letters::Stage, offset::HostFigures},
     host::Environment,
     pings::PingFigures,
     require::Threshold,
     server::ServerFigures,
-    tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, TaskCounts, When},
+    tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, ReturnCounts, Tally, TaskCounts, When},
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub(crate) use series::SeriesFigures;
+pub(crate) use slow::SlowFigures;
 
 /// A worker that wanted a CPU for more than this share of a stage had none to spare.
 pub(crate) const BUSIEST: f64 = 0.85;
@@ -43,6 +45,13 @@ pub(crate) struct Report {
     pub(crate) series: SeriesFigures,
     /// Counts.
     pub(crate) counts: Counts,
+    /// Counts of those who drop and come back, in their scenarios.
+    pub(crate) reconnect: Option<ReturnCounts>,
+    /// What became of the messages that members of the rooms were meant to have: each for each member. They add up to `meant`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) fates: BTreeMap<&'static str, u64>,
+    /// What became of members who read slowly, and of the others beside them.
+    pub(crate) slow: Option<SlowFigures>,
     /// Counts of quizzes, in their scenarios.
     pub(crate) quiz: Option<QuizCounts>,
     /// Counts of labs, in their scenario.
@@ -63,6 +72,8 @@ pub(crate) struct Report {
     pub(crate) server: Option<ServerFigures>,
     /// The generator itself, stage by stage and worker by worker.
     pub(crate) generator: Vec<StageCost>,
+    /// Workers that joined from other hosts, and their clocks.
+    pub(crate) hosts: Vec<HostFigures>,
     /// Where it ran.
     pub(crate) environment: Environment,
 }

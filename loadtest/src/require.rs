@@ -1,10 +1,10 @@
 //! What a run must reach: `--require 'delivery.p99<20ms'`, by the names of the JSON report.
 
 use crate::{
-    report::{Rates, Report},
+    report::{Rates, Report, SlowFigures},
     server::ServerFigures,
     summary::time,
-    tally::{ChatCounts, Counts, LabCounts, Measure, QuizCounts, TaskCounts},
+    tally::{ChatCounts, Counts, LabCounts, Measure, QuizCounts, ReturnCounts, TaskCounts},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -198,6 +198,8 @@ fn catalogue() -> BTreeMap<String, Place> {
     }
     let sections = [
         ("counts", serde_json::to_value(Counts::default())),
+        ("reconnect", serde_json::to_value(ReturnCounts::default())),
+        ("slow", serde_json::to_value(SlowFigures::default())),
         ("quiz", serde_json::to_value(QuizCounts::default())),
         ("lab", serde_json::to_value(LabCounts::default())),
         ("chat", serde_json::to_value(ChatCounts::default())),
@@ -208,7 +210,7 @@ fn catalogue() -> BTreeMap<String, Place> {
     for (section, fields) in sections {
         let fields = fields.ok().and_then(|fields| fields.as_object().cloned()).unwrap_or_default();
         // Of the server only what is derived: the rest is no figure of the run.
-        for (name, _) in fields.iter().filter(|(_, value)| section != "server" || value.is_null()) {
+        for (name, _) in fields.iter().filter(|(_, value)| !value.is_object() && (section != "server" || value.is_null())) {
             let place = Place { pointer: format!("/{section}/{name}"), unit: Unit::Number };
             all.insert(format!("{section}.{name}"), place);
         }

@@ -10,8 +10,14 @@ use std::{collections::BTreeMap, io, time::Duration};
 const METRICS_WITHIN: Duration = Duration::from_secs(5);
 /// The gauge of signed-in connections.
 pub(crate) const CONNECTIONS: &str = "ws_connection_total";
+/// Sessions that were told how they stand, by status.
+pub(crate) const SESSIONS_TOLD: &str = "ws_connection";
+/// Connections that were closed because they read too slowly.
+pub(crate) const SLOW_READERS: &str = "homeroom_slow_readers_total";
 /// Published frames that a listener did not get.
 pub(crate) const DROPPED: &str = "homeroom_dropped_total";
+/// Published frames that were sent to a listener's socket.
+pub(crate) const DELIVERED: &str = "homeroom_delivered_total";
 /// Owners who are connected.
 pub(crate) const OWNERS: &str = "homeroom_quiz_owners";
 /// Participants who are connected.
@@ -50,6 +56,8 @@ pub(crate) struct ServerFigures {
     pub(crate) samples: Vec<Seen>,
     /// CPU time of one sign-in, microseconds.
     pub(crate) cpu_us_per_sign_in: Option<f64>,
+    /// CPU time of one return, with the drop and what is published meanwhile, microseconds.
+    pub(crate) cpu_us_per_return: Option<f64>,
     /// CPU time of one delivery, microseconds.
     pub(crate) cpu_us_per_delivery: Option<f64>,
     /// The share of the CPU time of deliveries that was spent in user space, 0 to 1.
@@ -75,7 +83,8 @@ pub(crate) struct ServerFigures {
 /// One look at the process.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Seen {
-    /// When in the run: `idle`, `signed_in`, `held`, `publishing`, `published`, `started`, `holding`, `answering`, `answered`, `streaming`,
+    /// When in the run: `idle`, `signed_in`, `held`, `storm`, `back`, `publishing`, `stalled`, `heard`, `published`, `started`,
+    /// `holding`, `answering`, `answered`, `streaming`,
     /// `streamed`, `working`, `worked`, `closed`.
     pub(crate) at: &'static str,
     /// What it used until then.
@@ -120,12 +129,21 @@ impl ServerFigures {
 
 /// What the server's own metrics say, each summed over its labels.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Gauges(BTreeMap<String, u64>);
+pub(crate) struct Gauges {
+    sums: BTreeMap<String, u64>,
+    /// By name and the value of `reason` or `status`.
+    parts: BTreeMap<(String, String), u64>,
+}
 
 impl Gauges {
     /// The metric of that name, if there is one.
     pub(crate) fn level(&self, name: &str) -> Option<u64> {
-        self.0.get(name).copied()
+        self.sums.get(name).copied()
+    }
+
+    /// What of the metric of that name has this `reason` or `status`; nothing where there is none such.
+    pub(crate) fn part(&self, name: &str, value: &str) -> u64 {
+        self.parts.get(&(name.to_owned(), value.to_owned())).copied().unwrap_or(0)
     }
 }
 
@@ -166,7 +184,11 @@ fn read_gauges(text: &str) -> Gauges {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
         let Ok(value) = value.parse::<f64>() else { continue };
         let name = series.split('{').next().unwrap_or(series);
-        *gauges.0.entry(name.to_owned()).or_default() += value as u64;
+        let label = series.split_once("reason=\"").or_else(|| series.split_once("status=\""));
+        if let Some(part) = label.and_then(|(_, rest)| rest.split('"').next()) {
+            *gauges.parts.entry((name.to_owned(), part.to_owned())).or_default() += value as u64;
+        }
+        *gauges.sums.entry(name.to_owned()).or_default() += value as u64;
     }
     gauges
 }
@@ -188,6 +210,7 @@ mod tests {
                     homeroom_dropped_total{reason=\"slow\"} 2\nlog_lines_dropped_total 5\nws_connection{status=\"ok\"} 99\n";
         let gauges = read_gauges(text);
         assert_eq!((gauges.level(CONNECTIONS), gauges.level(DROPPED), gauges.level(OWNERS)), (Some(7), Some(2), None));
+        assert_eq!((gauges.part(DROPPED, "slow"), gauges.part(SESSIONS_TOLD, "ok")), (2, 99));
         assert_eq!(read_gauges(""), Gauges::default());
     }
 }

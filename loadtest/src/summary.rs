@@ -2,33 +2,44 @@
 
 mod chat;
 mod lab;
+mod reconnect;
+mod slow;
 mod tasks;
 
 use crate::{
-    crew::letters::Stage,
+    crew::{
+        letters::Stage,
+        offset::{HostFigures, between_ns},
+    },
     pings::Spread,
-    report::{LatencyFigures, Outcome, Report},
+    report::{LatencyFigures, Outcome, Report, StageCost},
     tally::{Measure, QuizCounts, TaskCounts, When},
 };
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
-/// More kinds of errors than these are told as a sum.
+/// The summary has no more lines than these.
+const MOST_LINES: usize = 25;
+/// More kinds of errors than these are told as a sum; fewer are where there is no room.
 const MOST_FAULTS: usize = 5;
-/// The same where many latencies are told.
-const FEW_FAULTS: usize = 1;
+/// More hosts than these are told as a number.
+const MOST_HOSTS: usize = 3;
 
 /// Draws the summary.
 pub(crate) fn draw(report: &Report) -> String {
-    let mut out = String::new();
+    let (mut out, mut rest) = (String::new(), String::new());
     head(&mut out, report);
     rates(&mut out, report);
     latencies(&mut out, report);
     row(&mut out, "events", &events(report));
-    faults(&mut out, report);
-    row(&mut out, "server", &server(report));
-    row(&mut out, "generator", &generator(report));
-    verdict(&mut out, report);
-    out
+    row(&mut rest, "server", &server(report));
+    row(&mut rest, "generator", &generator(report));
+    if !report.hosts.is_empty() {
+        row(&mut rest, "clocks", &clocks(&report.hosts));
+    }
+    verdict(&mut rest, report);
+    let room = MOST_LINES.saturating_sub(out.lines().count() + rest.lines().count());
+    faults(&mut out, &report.faults, room);
+    out + &rest
 }
 
 fn row(out: &mut String, name: &str, text: &str) {
@@ -74,6 +85,12 @@ fn rates(out: &mut String, report: &Report) {
     }
     if let Some(tasks) = &report.tasks {
         return tasks::rates(out, report, tasks);
+    }
+    if let Some(slow) = &report.slow {
+        return slow::rates(out, report, slow);
+    }
+    if let Some(returns) = &report.reconnect {
+        return reconnect::rates(out, report, returns);
     }
     if let Some(chat) = &report.chat {
         return chat::rates(out, report, chat);
@@ -140,15 +157,18 @@ fn latencies(out: &mut String, report: &Report) {
     out.push('\n');
 }
 
-fn name(measure: Measure) -> &'static str {
+/// What a measure is called in a row.
+pub(crate) fn name(measure: Measure) -> &'static str {
     match measure {
         Measure::SignIn => "sign-in",
+        Measure::Return => "return",
         Measure::Connect => "· connect",
         Measure::Upgrade => "· upgrade",
         Measure::Admission => "· admission",
         Measure::Close => "close",
         Measure::Publish => "publish",
         Measure::Delivery => "delivery",
+        Measure::Beside => "· beside",
         Measure::Start => "start",
         Measure::Answer => "answer",
         Measure::Screen => "· on screen",
@@ -220,25 +240,30 @@ fn listed(all: &[(u64, &str)]) -> String {
     if heard.is_empty() { "none heard".to_owned() } else { heard.join(", ") }
 }
 
-fn faults(out: &mut String, report: &Report) {
+/// What went wrong, in at most `room` lines, but in one at least.
+fn faults(out: &mut String, faults: &BTreeMap<When, BTreeMap<String, u64>>, room: usize) {
     let mut all: Vec<(u64, String)> = Vec::new();
-    for (when, kinds) in &report.faults {
+    for (when, kinds) in faults {
         all.extend(kinds.iter().map(|(kind, count)| (*count, format!("{}: {kind}", during(*when)))));
     }
     all.sort_by(|a, b| b.cmp(a));
     if all.is_empty() {
         return row(out, "errors", "none");
     }
-    let most = if report.tasks.is_some() { FEW_FAULTS } else { MOST_FAULTS };
+    // The last line is for the sum of those that have none of their own.
+    let most = if all.len() <= room.min(MOST_FAULTS) { all.len() } else { room.saturating_sub(1).min(MOST_FAULTS) };
+    let named = |place: usize| if place == 0 { "errors" } else { "" };
     for (place, (count, kind)) in all.iter().take(most).enumerate() {
-        row(out, if place == 0 { "errors" } else { "" }, &format!("{} {kind}", grouped(*count)));
+        row(out, named(place), &format!("{} {kind}", grouped(*count)));
     }
     if let rest @ 1.. = all.iter().skip(most).map(|(count, _)| count).sum::<u64>() {
-        row(out, "", &format!("{} of {} other kinds (see --json)", grouped(rest), all.len() - most));
+        let other = if most == 0 { "" } else { "other " };
+        row(out, named(most), &format!("{} of {} {other}kinds (see --json)", grouped(rest), all.len() - most));
     }
 }
 
-fn during(when: When) -> &'static str {
+/// When something went wrong, in words.
+pub(crate) fn during(when: When) -> &'static str {
     match when {
         When::SignIn => "signing in",
         When::Member => "as a member",
@@ -266,6 +291,9 @@ fn server(report: &Report) -> String {
     let mut text = format!("pid {}", server.pid);
     if let Some(us) = server.cpu_us_per_sign_in {
         let _ = write!(text, ", {us:.1} µs CPU a sign-in");
+    }
+    if let Some(us) = server.cpu_us_per_return {
+        let _ = write!(text, ", {us:.1} µs CPU a return and what is published meanwhile");
     }
     if let Some(us) = server.cpu_us_per_delivery {
         let _ = write!(text, ", {us:.3} µs CPU a delivery");
@@ -302,11 +330,13 @@ fn server(report: &Report) -> String {
 
 fn generator(report: &Report) -> String {
     let each = |cpu_ns: u64, count: u64| if count > 0 { cpu_ns as f64 / 1e3 / count as f64 } else { 0.0 };
-    let judged = report.generator.iter().filter(|cost| cost.judged);
+    let judged = together(report);
     let costs: Vec<_> = judged
+        .iter()
         .map(|cost| {
             let (count, what, digits) = match cost.stage {
-                Stage::Publish => (report.counts.delivered, "delivery", 3),
+                Stage::Publish | Stage::Stall | Stage::Calm => (report.counts.delivered, "delivery", 3),
+                Stage::Storm => (report.reconnect.as_ref().map_or(0, |returns| returns.returned), "return", 1),
                 Stage::Start => (report.quiz.as_ref().map_or(0, |quiz| quiz.started), "start", 1),
                 Stage::Answer => (report.quiz.as_ref().map_or(0, |quiz| quiz.answered), "answer", 1),
                 Stage::Stream => {
@@ -314,7 +344,7 @@ fn generator(report: &Report) -> String {
                 }
                 Stage::Ask => return tasks::generator(cost, report.tasks.as_ref().unwrap_or(&TaskCounts::default())),
                 Stage::SignIn | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close | Stage::Prove => {
-                    (report.counts.attempted, "sign-in", 1)
+                    (report.counts.attempted - report.reconnect.as_ref().map_or(0, |returns| returns.begun), "sign-in", 1)
                 }
                 Stage::Join | Stage::View | Stage::Leave => (0, "viewer", 1),
             };
@@ -327,6 +357,36 @@ fn generator(report: &Report) -> String {
         .collect();
     let ratio = report.server.as_ref().and_then(|server| server.generator_cpu_ratio);
     costs.into_iter().chain(ratio.map(|ratio| format!("{ratio:.2} of the server's CPU"))).collect::<Vec<_>>().join("; ")
+}
+
+/// The clocks of those who joined, and how wrong a latency from one host to another can be for them.
+fn clocks(hosts: &[HostFigures]) -> String {
+    let one = |host: &HostFigures| {
+        let sign = if host.offset_ns < 0 { '−' } else { '+' };
+        format!("{} {sign}{} ± {}", host.name, time(host.offset_ns.unsigned_abs()), time(host.uncertainty_ns))
+    };
+    let mut told: Vec<String> = hosts.iter().take(MOST_HOSTS).map(one).collect();
+    if hosts.len() > MOST_HOSTS {
+        told.push(format!("{} others (see --json)", hosts.len() - MOST_HOSTS));
+    }
+    format!("{}; from host to host ± {}", told.join(", "), time(between_ns(hosts)))
+}
+
+/// The judged stages, those of the same kind as one: rounds of a storm, publishing to all and beside some who do not read.
+fn together(report: &Report) -> Vec<StageCost> {
+    let kind = |stage: Stage| if stage == Stage::Stall { Stage::Publish } else { stage };
+    let mut all: Vec<StageCost> = Vec::new();
+    for cost in report.generator.iter().filter(|cost| cost.judged) {
+        match all.iter_mut().find(|known| kind(known.stage) == kind(cost.stage)) {
+            None => all.push(cost.clone()),
+            Some(known) => known.workers.iter_mut().zip(&cost.workers).for_each(|(sum, more)| {
+                sum.wall_ns += more.wall_ns;
+                sum.cpu_ns += more.cpu_ns;
+                sum.waited_ns += more.waited_ns;
+            }),
+        }
+    }
+    all
 }
 
 fn verdict(out: &mut String, report: &Report) {
@@ -375,6 +435,20 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_take_the_room_that_there_is() {
+        let kinds = |count: u64| (1..=count).map(|kind| (format!("closed {kind}"), kind)).collect();
+        let told = |count, room| {
+            let mut out = String::new();
+            faults(&mut out, &BTreeMap::from([(When::Member, kinds(count))]), room);
+            (out.lines().count(), out)
+        };
+        for (count, room, lines) in [(0, 4, 1), (3, 9, 3), (5, 9, 5), (6, 9, 6), (9, 3, 3), (2, 1, 1), (2, 0, 1), (1, 1, 1)] {
+            assert_eq!(told(count, room).0, lines, "{count} {room}: {}", told(count, room).1);
+        }
+        assert!(told(9, 3).1.contains("28 of 7 other kinds") && told(2, 1).1.contains("3 of 2 kinds"));
+    }
 
     #[test]
     fn numbers_and_times_are_easy_to_read() {

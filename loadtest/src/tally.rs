@@ -105,9 +105,13 @@ macro_rules! counts {
 
 mod chat;
 mod lab;
+mod reconnect;
+mod slow;
 mod tasks;
 pub(crate) use chat::ChatCounts;
 pub(crate) use lab::LabCounts;
+pub(crate) use reconnect::ReturnCounts;
+pub(crate) use slow::SlowCounts;
 pub(crate) use tasks::TaskCounts;
 
 counts! { Counts:
@@ -149,6 +153,11 @@ counts! { Counts:
     disordered,
     /// Publishes that some member of this worker had not heard within the time-out.
     overdue,
+    /// Where members come and go: messages that one who was in did not hear, those that one heard again, and those that one heard who
+    /// was away when they were published.
+    undelivered,
+    twice,
+    stale,
     /// Bytes read from WebSockets.
     bytes_read,
 }
@@ -285,6 +294,12 @@ pub(crate) struct Tally {
     pub(crate) series: Series,
     /// Counts of classrooms.
     pub(crate) counts: Counts,
+    /// Counts of those who drop and come back.
+    pub(crate) reconnect: ReturnCounts,
+    /// Counts of those who read slowly.
+    pub(crate) slow: SlowCounts,
+    /// How slow members were ended, by kind.
+    pub(crate) slow_ends: BTreeMap<String, u64>,
     /// Counts of quizzes.
     pub(crate) quiz: QuizCounts,
     /// Counts of labs.
@@ -296,7 +311,8 @@ pub(crate) struct Tally {
     pub(crate) gone: Vec<(Name, u64)>,
     /// Counts of tasks.
     pub(crate) tasks: TaskCounts,
-    /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by this host's kernel.
+    /// When the Pings of a hold came to participants' sockets: nanoseconds of CLOCK_REALTIME, by the kernel of
+    /// their host; of the run's clock when the worker has finished.
     pub(crate) pinged_at_ns: Vec<u64>,
     /// What went wrong, by kind.
     pub(crate) faults: BTreeMap<When, BTreeMap<String, u64>>,
@@ -329,10 +345,11 @@ impl Tally {
         }
     }
 
-    /// Puts the open slice of time away, with what was measured in it; `is_last`: the run ends in the middle of it.
-    pub(crate) fn put_slice(&mut self, now_ns: u64, mut slice: Slice, is_last: bool) {
+    /// Puts the open slice of time away and returns it, with what was measured in it; `is_last`: the run ends in the middle of it.
+    pub(crate) fn put_slice(&mut self, now_ns: u64, mut slice: Slice, is_last: bool) -> Slice {
         slice.measures = self.measures.take_fresh();
         self.series.put(now_ns, &slice, is_last);
+        slice
     }
 
     /// The histogram of a measure.
@@ -360,6 +377,11 @@ impl Tally {
         self.measures.merge(&other.measures);
         self.series.merge(&other.series);
         self.counts.add(&other.counts);
+        self.reconnect.add(&other.reconnect);
+        self.slow.add(&other.slow);
+        for (end, count) in &other.slow_ends {
+            *self.slow_ends.entry(end.clone()).or_default() += count;
+        }
         self.quiz.add(&other.quiz);
         self.lab.add(&other.lab);
         self.chat.add(&other.chat);

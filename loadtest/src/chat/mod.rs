@@ -118,6 +118,7 @@ impl Chats {
             Stage::Close => self.begin_each(Chats::close),
             Stage::Prove => self.prove(),
             Stage::SignIn | Stage::Hold | Stage::Publish | Stage::Watch | Stage::Start => u64::MAX,
+            Stage::Storm | Stage::Stall | Stage::Calm => u64::MAX,
             Stage::Answer | Stage::Submit | Stage::Join | Stage::Leave | Stage::Ask => u64::MAX,
         }
     }
@@ -184,6 +185,7 @@ impl Engine for Chats {
             Stage::Stream => self.open_schedule(at_ns),
             Stage::Prove => self.proof = Some(Proof::default()),
             Stage::SignIn | Stage::Hold | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer => {}
+            Stage::Storm | Stage::Stall | Stage::Calm => {}
             Stage::Submit | Stage::Join | Stage::View | Stage::Leave | Stage::Close | Stage::Ask => {}
         }
     }
@@ -198,6 +200,7 @@ impl Engine for Chats {
             Stage::Close => begun && self.open == 0,
             Stage::Prove => self.proof.is_none(),
             Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer => true,
+            Stage::Storm | Stage::Stall | Stage::Calm => true,
             Stage::Submit | Stage::Join | Stage::Leave | Stage::Ask => true,
         }
     }

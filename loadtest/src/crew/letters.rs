@@ -1,16 +1,21 @@
 //! What boss and worker say to each other: JSON behind a length of four bytes, over any stream of bytes.
 
+use super::offset::Exchange;
 use crate::{
     chat::order::{ChatOrder, ModelOrder},
     lab::order::LabOrder,
     order::Order,
     quiz::order::HallOrder,
-    tally::Tally,
+    tally::{Slice, Tally, When},
     tasks::order::OfficeOrder,
     usage::Usage,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::io::{self, Read, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    net::IpAddr,
+};
 
 /// The largest letter: a tally of full histograms is well below.
 const LARGEST_BYTES: u32 = 256 << 20;
@@ -25,6 +30,12 @@ pub(crate) enum Stage {
     Hold,
     /// Publishes, at the pace of the order.
     Publish,
+    /// Everybody drops and comes back, as the order says; publishing goes on.
+    Storm,
+    /// Some do not read any more; publishing goes on.
+    Stall,
+    /// Publishing ends, and what was published is heard.
+    Calm,
     /// Owners' screens, or users' sockets, connect and subscribe.
     Watch,
     /// Attempts begin, at the rate of the order.
@@ -66,12 +77,33 @@ pub(crate) enum Task {
     Tasks(OfficeOrder),
 }
 
+impl Task {
+    /// The source addresses, and whether the server is on the host of the boss alone; nothing where no connection is opened.
+    pub(crate) fn sources(&mut self) -> Option<(&mut Vec<IpAddr>, bool)> {
+        let (sources, target) = match self {
+            Task::Classrooms(order) => (&mut order.sources, &order.target),
+            Task::Quizzes(order) => (&mut order.sources, &order.target),
+            Task::Labs(order) => (&mut order.sources, &order.target),
+            Task::Chats(order) => (&mut order.sources, &order.target),
+            Task::Tasks(order) => (&mut order.sources, &order.target),
+            Task::Model(_) => return None,
+        };
+        Some((sources, target.address.ip().is_loopback()))
+    }
+}
+
 /// Boss to worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// The first letter.
+    /// To one that joined: answer with the moments, as an exchange of clocks.
+    Clock(Exchange),
+    /// To one that joined, before its order: its clock is so many nanoseconds ahead, which it takes off from now on.
+    Ahead(i64),
+    /// The order: what is to be done.
     Order(Box<Task>),
-    /// Begin a stage at this moment, nanoseconds of the host's CLOCK_MONOTONIC.
+    /// Somebody looks: tell each slice of time as it ends.
+    Show,
+    /// Begin a stage at this moment, nanoseconds of the run's clock.
     Enter(Stage, u64),
     /// Send the tally and go.
     Finish,
@@ -80,16 +112,44 @@ pub(crate) enum ToWorker {
 /// Worker to boss.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToBoss {
+    /// The first letter of one that joined.
+    Here(Place),
+    /// What the worker knows of an exchange of clocks.
+    Clock(Exchange),
     /// Everything is made; a stage may begin.
     Ready,
     /// A few times a second.
     Progress(Progress),
+    /// A slice of time, as it ends, where somebody looks.
+    Seen(Box<Seen>),
     /// Nothing is left to do in this stage, and what it cost this worker until then.
     Settled(Stage, Usage),
     /// The last letter.
     Done(Box<Tally>),
     /// The last letter of a worker that cannot work.
     Failed(String),
+}
+
+/// Where a worker is that joined.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The name that it joins under.
+    pub(crate) name: String,
+    /// Kernel release.
+    pub(crate) kernel: String,
+    /// The first CPU's model.
+    pub(crate) cpu: String,
+    /// CPUs that may be used.
+    pub(crate) cores: usize,
+}
+
+/// What happened at a worker in a slice of time.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// What was measured.
+    pub(crate) slice: Slice,
+    /// What has gone wrong until then, by kind.
+    pub(crate) faults: BTreeMap<When, BTreeMap<String, u64>>,
 }
 
 /// What a worker has done so far.
@@ -99,6 +159,8 @@ pub(crate) struct Progress {
     pub(crate) signed_in: u64,
     /// Members, screens and participants whose connection ended by itself.
     pub(crate) lost: u64,
+    /// Members who were let drop, to come back, and slow ones that were cut off.
+    pub(crate) dropped: u64,
     /// Faults of every kind.
     pub(crate) faults: u64,
     /// Connections that were closed as they should.
@@ -136,6 +198,7 @@ impl Progress {
     pub(crate) fn add(&mut self, other: &Progress) {
         self.signed_in += other.signed_in;
         self.lost += other.lost;
+        self.dropped += other.dropped;
         self.faults += other.faults;
         self.closed += other.closed;
         self.published += other.published;

@@ -1,6 +1,9 @@
 //! The worker's side: one thread that does the work, one that waits for letters.
 
-use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
+use super::{
+    letters::{Progress, Seen, Stage, Task, ToBoss, ToWorker, receive, send},
+    offset::Exchange,
+};
 use crate::{
     chat::Chats,
     clock,
@@ -52,12 +55,13 @@ pub(crate) trait Engine {
     fn finish(self: Box<Self>) -> Tally;
 }
 
-/// Serves one boss until it says finish or goes away.
+/// Serves one boss until it says finish or goes away. `placed` is what this host changes in its order.
 ///
 /// # Errors
 /// The boss went away, or the system refused what the work needs.
-pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write) -> io::Result<()> {
-    let ToWorker::Order(task) = receive(&mut from)? else { return Err(io::Error::other("the first letter is not an order")) };
+pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write, placed: impl FnOnce(&mut Task)) -> io::Result<()> {
+    let mut task = ordered(&mut from, &mut to)?;
+    placed(&mut task);
     let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
     let made = match *task {
         Task::Classrooms(order) => Swarm::new(order, &bell).map(|swarm| Box::new(swarm) as Box<dyn Engine>),
@@ -76,11 +80,31 @@ pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write) ->
     work(engine, &letters, &mut to)
 }
 
+/// The order; before it, who joined is asked for its clock.
+fn ordered(from: &mut impl Read, to: &mut impl Write) -> io::Result<Box<Task>> {
+    loop {
+        match receive(from)? {
+            ToWorker::Clock(asked) => {
+                let came_ns = clock::now_ns();
+                send(to, &ToBoss::Clock(Exchange { came_ns, answered_ns: clock::now_ns(), ..asked }))?;
+            }
+            ToWorker::Ahead(ns) => clock::shift(ns.saturating_neg()),
+            ToWorker::Order(task) => return Ok(task),
+            ToWorker::Show | ToWorker::Enter(..) | ToWorker::Finish => {
+                return Err(io::Error::other("the first letter is not an order"));
+            }
+        }
+    }
+}
+
 /// Reads letters on a thread of its own; each one rings the bell, which stands in the worker's epoll set.
 fn listen(mut from: impl Read + Send + 'static, bell: Arc<OwnedFd>) -> io::Result<Receiver<ToWorker>> {
     let (letters, inbox) = channel();
     thread::Builder::new().name("letters".into()).spawn(move || {
-        while let Ok(letter) = receive(&mut from) {
+        while let Ok(mut letter) = receive(&mut from) {
+            if let ToWorker::Clock(exchange) = &mut letter {
+                exchange.came_ns = clock::now_ns();
+            }
             if letters.send(letter).is_err() {
                 return;
             }
@@ -104,11 +128,13 @@ struct Slices {
     due_ns: u64,
     used: Reading,
     faults: u64,
+    /// Whether somebody looks.
+    shown: bool,
 }
 
 impl Default for Slices {
     fn default() -> Self {
-        Slices { due_ns: u64::MAX, used: Reading::now(), faults: 0 }
+        Slices { due_ns: u64::MAX, used: Reading::now(), faults: 0, shown: false }
     }
 }
 
@@ -122,15 +148,21 @@ impl Slices {
         }
     }
 
-    fn put_due(&mut self, engine: &mut dyn Engine) {
+    fn put_due(&mut self, engine: &mut dyn Engine, to: &mut impl Write) -> io::Result<()> {
         let now_ns = clock::now_ns();
-        if now_ns >= self.due_ns {
-            self.put(engine, now_ns, false);
-            self.due_ns = engine.tally().series.due_ns(now_ns);
+        if now_ns < self.due_ns {
+            return Ok(());
         }
+        let slice = self.put(engine, now_ns, false);
+        self.due_ns = engine.tally().series.due_ns(now_ns);
+        if self.shown {
+            let faults = engine.tally().faults.clone();
+            send(to, &ToBoss::Seen(Box::new(Seen { slice, faults })))?;
+        }
+        Ok(())
     }
 
-    fn put(&mut self, engine: &mut dyn Engine, now_ns: u64, is_last: bool) {
+    fn put(&mut self, engine: &mut dyn Engine, now_ns: u64, is_last: bool) -> Slice {
         let (progress, used) = (engine.progress(), self.used.since());
         self.used = Reading::now();
         let slice = Slice {
@@ -143,7 +175,7 @@ impl Slices {
             ..Slice::default()
         };
         self.faults = progress.faults;
-        engine.tally().put_slice(now_ns, slice, is_last);
+        engine.tally().put_slice(now_ns, slice, is_last)
     }
 }
 
@@ -153,18 +185,20 @@ fn work(mut engine: Box<dyn Engine>, letters: &Receiver<ToWorker>, to: &mut impl
     let mut slices = Slices::default();
     loop {
         engine.turn(progress_due.min(slices.due_ns))?;
-        slices.put_due(engine.as_mut());
+        slices.put_due(engine.as_mut(), to)?;
         match letters.try_recv() {
             Ok(ToWorker::Enter(next, at_ns)) => {
                 slices.open(engine.as_mut(), at_ns);
                 engine.enter(next, at_ns);
                 stage = Some(Begun { stage: next, at_ns, since: None });
             }
+            Ok(ToWorker::Clock(asked)) => send(to, &ToBoss::Clock(Exchange { answered_ns: clock::now_ns(), ..asked }))?,
+            Ok(ToWorker::Show) => slices.shown = true,
             Ok(ToWorker::Finish) => {
                 slices.put(engine.as_mut(), clock::now_ns(), true);
-                return send(to, &ToBoss::Done(Box::new(engine.finish())));
+                return send(to, &ToBoss::Done(Box::new(on_one_clock(engine.finish()))));
             }
-            Ok(ToWorker::Order(_)) => return Err(io::Error::other("a second order")),
+            Ok(ToWorker::Order(_) | ToWorker::Ahead(_)) => return Err(io::Error::other("a second order")),
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Err(io::Error::other("the boss is gone")),
         }
@@ -181,6 +215,13 @@ fn work(mut engine: Box<dyn Engine>, letters: &Receiver<ToWorker>, to: &mut impl
             progress_due = clock::now_ns() + PROGRESS_EVERY_NS;
         }
     }
+}
+
+/// What the kernel stamped in its real time is told in the run's clock, which is the same on all hosts.
+fn on_one_clock(mut tally: Tally) -> Tally {
+    let ahead_ns = clock::realtime_ahead_ns();
+    tally.pinged_at_ns.iter_mut().for_each(|at_ns| *at_ns = at_ns.saturating_add_signed(ahead_ns.saturating_neg()));
+    tally
 }
 
 /// Asks for as many open files as the hard limit allows. Returns how many that is.

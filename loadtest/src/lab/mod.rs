@@ -173,6 +173,7 @@ impl Lab {
             Stage::Leave => self.begin_each(self.viewers(), |lab, place| lab.close(Whose::Viewer(place))),
             Stage::Close => self.begin_each(self.agents.len(), |lab, place| lab.close(Whose::Agent(place))),
             Stage::SignIn | Stage::Hold | Stage::Publish | Stage::Watch | Stage::Start => u64::MAX,
+            Stage::Storm | Stage::Stall | Stage::Calm => u64::MAX,
             Stage::Answer | Stage::Submit | Stage::Prove | Stage::Ask => u64::MAX,
         }
     }
@@ -295,6 +296,7 @@ impl Engine for Lab {
             Stage::Leave => begun(self.viewers()) && self.sessions.iter().all(|session| session.socket.is_over()),
             Stage::Close => begun(self.agents.len()) && self.open == 0,
             Stage::SignIn | Stage::Publish | Stage::Watch | Stage::Start | Stage::Answer => true,
+            Stage::Storm | Stage::Stall | Stage::Calm => true,
             Stage::Submit | Stage::Prove | Stage::Ask => true,
         }
     }

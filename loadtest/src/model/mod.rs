@@ -357,6 +357,7 @@ impl Engine for Model {
                 true
             }
             Some(Stage::Join | Stage::View | Stage::Leave | Stage::Close | Stage::Prove) => true,
+            Some(Stage::Storm | Stage::Stall | Stage::Calm) => true,
         }
     }
 

@@ -336,6 +336,7 @@ mod tests {
             "thresholds": [{ "required": "delivery.p99<20ms", "name": "delivery.p99", "unit": "ns", "bound": 2e7, "found": 9e5, "met": true }],
             "server": { "pid": 1, "program": EVIL, "samples": [], "cpu_us_per_delivery": 1.5 },
             "generator": [{ "stage": "publish", "judged": true, "workers": [{ "wall_ns": 100, "cpu_ns": 20, "waited_ns": 10 }] }],
+            "hosts": [{ "worker": 1, "name": EVIL, "kernel": EVIL, "cpu": EVIL, "offset_ns": 3, "drift_ns": -1, "uncertainty_ns": 9 }],
             "environment": { "harness": "homeroom-load 0", "command": ["homeroom-load", EVIL], "started_unix_s": 1_800_000_000, "kernel": "6",
                 "cpu": EVIL, "cores": 2, "sysctls": { "net/core/somaxconn": EVIL } },
         });

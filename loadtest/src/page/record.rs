@@ -24,6 +24,9 @@ pub(crate) struct Record {
     pub(crate) series: SeriesFigures,
     #[serde(default)]
     pub(crate) faults: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What became of each message for each member.
+    #[serde(default)]
+    pub(crate) fates: BTreeMap<String, u64>,
     #[serde(default)]
     pub(crate) checks: Vec<Check>,
     #[serde(default)]
@@ -32,7 +35,22 @@ pub(crate) struct Record {
     pub(crate) server: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     pub(crate) generator: Vec<Cost>,
+    /// Workers that joined from other hosts.
+    #[serde(default)]
+    pub(crate) hosts: Vec<Host>,
     pub(crate) environment: Environment,
+}
+
+/// A worker that joined, and its clock; nanoseconds.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Host {
+    pub(crate) worker: u64,
+    pub(crate) name: String,
+    pub(crate) kernel: String,
+    pub(crate) cpu: String,
+    pub(crate) offset_ns: i64,
+    pub(crate) drift_ns: i64,
+    pub(crate) uncertainty_ns: u64,
 }
 
 /// What to make of it.

@@ -124,7 +124,14 @@ pub(super) fn checks(record: &Record) -> String {
         let (expected, found) = (grouped(check.expected), grouped(check.found));
         let _ = write!(out, "<tr><td>{}<td>{expected}<td>{found}<td>{}</tr>", escape(&check.what), mark(expected == found));
     }
-    out + "</table></div>"
+    out += "</table></div>";
+    if let Some(meant) = record.fates.get("meant") {
+        let parts = record.fates.iter().filter(|(name, _)| *name != "meant");
+        let parts: Vec<String> =
+            parts.map(|(name, count)| format!("{} {}", grouped(*count), escape(&name.replace('_', " ")))).collect();
+        let _ = write!(out, "<p>Messages meant for members of the rooms: {} = {}.</p>", grouped(*meant), parts.join(" + "));
+    }
+    out
 }
 
 /// What the stages cost the generator, and what each operation cost the server.
@@ -162,6 +169,19 @@ pub(super) fn environment(record: &Record) -> String {
     let settings = environment.sysctls.iter().map(|(name, value)| (name.as_str(), value));
     for (name, value) in rows.into_iter().chain(settings) {
         let _ = write!(out, "<tr><th scope=\"row\">{}<td><code>{}</code></tr>", escape(name), escape(value));
+    }
+    for host in &record.hosts {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">Worker {}: {}<td><code>{}</code>, <code>{}</code>; its clock {:+.6} s, drift {} ns, ± {}</tr>",
+            host.worker,
+            escape(&host.name),
+            escape(&host.kernel),
+            escape(&host.cpu),
+            host.offset_ns as f64 / 1e9,
+            host.drift_ns,
+            time(host.uncertainty_ns)
+        );
     }
     out + "</table>"
 }

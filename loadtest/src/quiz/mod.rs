@@ -186,7 +186,7 @@ impl Hall {
             Stage::Submit => self.begin_submits(),
             Stage::Close => self.begin_closes(),
             Stage::Prove => self.prove(),
-            Stage::SignIn | Stage::Publish | Stage::Hold => u64::MAX,
+            Stage::SignIn | Stage::Publish | Stage::Hold | Stage::Storm | Stage::Stall | Stage::Calm => u64::MAX,
             Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => u64::MAX,
         }
     }
@@ -318,6 +318,7 @@ impl Engine for Hall {
             Stage::Answer => self.open_schedule(at_ns),
             Stage::Prove => self.proof = Some(Proof::default()),
             Stage::SignIn | Stage::Publish | Stage::Hold | Stage::Watch | Stage::Submit | Stage::Close => {}
+            Stage::Storm | Stage::Stall | Stage::Calm => {}
             Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => {}
         }
     }
@@ -333,6 +334,7 @@ impl Engine for Hall {
             Stage::Close => self.open_sockets == 0 && self.next == self.screens.len() + self.desks.len(),
             Stage::Prove => self.proof.is_none(),
             Stage::SignIn | Stage::Publish => true,
+            Stage::Storm | Stage::Stall | Stage::Calm => true,
             Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => true,
         }
     }

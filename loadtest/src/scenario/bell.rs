@@ -1,7 +1,11 @@
 //! `bell`: the bell rings, everybody signs in, stays for a lesson and leaves.
 
-use super::{Run, Stop, crowd::sign_in_checks, spoken};
-use crate::{args::Bell, order::Fate, report::Report, server::CONNECTIONS};
+use super::{
+    Run, Stop,
+    crowd::{Doing, sign_in_checks},
+    spoken,
+};
+use crate::{args::Bell, report::Report, server::CONNECTIONS};
 
 /// Runs it.
 ///
@@ -9,7 +13,7 @@ use crate::{args::Bell, order::Fate, report::Report, server::CONNECTIONS};
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Bell) -> Result<Report, Stop> {
     let then = format!("held for {}", spoken(args.hold));
-    let mut run = Run::gather("bell", &args.crowd, Fate::Stay, None, args.pings_every, then)?;
+    let mut run = Run::gather("bell", &args.crowd, &Doing { pings_every: args.pings_every, ..Doing::default() }, then)?;
     run.sign_in()?;
     run.hold(args.hold)?;
     run.check_level("the server's connections while held", CONNECTIONS, run.held())?;

@@ -1,10 +1,14 @@
 //! `broadcast`: everybody signs in, then events are published to their rooms through the internal listener.
 
-use super::{Run, Stop, crowd::sign_in_checks, spoken};
+use super::{
+    Run, Stop,
+    crowd::{Doing, sign_in_checks},
+    spoken,
+};
 use crate::{
     args::Broadcast,
     crew::letters::Stage,
-    order::{Fate, Pace, Publishing},
+    order::{Pace, Publishing},
     progress::Teller,
     report::{Check, Report},
     server::{CONNECTIONS, DROPPED},
@@ -23,12 +27,15 @@ const LAST_DELIVERIES: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
     let publishing = publishing(args)?;
     let then = then(args);
-    let mut run = Run::gather("broadcast", &args.crowd, Fate::Stay, Some(publishing), None, then)?;
+    let doing = Doing { publishing: Some(publishing), ..Doing::default() };
+    let mut run = Run::gather("broadcast", &args.crowd, &doing, then)?;
     run.sign_in()?;
     run.check_level("the server's connections before publishing", CONNECTIONS, run.held())?;
     let dropped_before = run.level(DROPPED)?;
     run.sample("publishing");
-    run.stage(Stage::Publish, true, Teller::new("publishing", 0), |progress| progress.published)?;
+    run.stage(Stage::Publish, true, Teller::new("publishing", 0).at(args.publish_rate).lasting(args.lasting), |progress| {
+        progress.published
+    })?;
     run.crew.pass(LAST_DELIVERIES, |_| {})?;
     run.sample("published");
     let dropped = run.level(DROPPED)?.saturating_sub(dropped_before);
@@ -56,7 +63,7 @@ fn publishing(args: &Broadcast) -> Result<Publishing, Stop> {
         args.crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
     let target = Target::parse(url, "http").map_err(Stop::Usage)?;
     let pace = args.publish_rate.map_or(Pace::Saturate(args.publish_in_flight), Pace::Rate);
-    Ok(Publishing { target, pace, bytes: args.bytes as usize, lasting: args.lasting })
+    Ok(Publishing { target, pace, bytes: args.bytes as usize, lasting: Some(args.lasting) })
 }
 
 fn then(args: &Broadcast) -> String {

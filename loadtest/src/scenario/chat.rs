@@ -8,7 +8,7 @@ use crate::{
         proof::PART,
     },
     crew::letters::{Stage, Task},
-    progress::Teller,
+    progress::{Teller, announce},
     report::{Asked, Check, Report},
     server::{CHAT_ANSWERS, CHAT_SOCKETS, MODELS_ASKED, ServerFigures},
     summary::grouped,
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
     let count = workers(&args.site, lines(&plan))?;
     let sources = sources(&args.site, &target, lines(&plan))?;
     let seats = {
-        let _teller = Teller::new("making", 0);
+        announce("making the sessions");
         parlour::seats(args, &target)?
     };
     let asked = Asked {
@@ -75,7 +75,7 @@ impl Run {
         self.check_level("the server's sockets of chat", CHAT_SOCKETS, sockets(plan))?;
         self.sample("streaming");
         let answers: u64 = (0..plan.sessions).map(|session| u64::from(plan.lines(session) * plan.messages)).sum();
-        self.stage(Stage::Stream, true, Teller::new("talking", answers), |progress| progress.answered)?;
+        self.stage(Stage::Stream, true, Teller::new("talking", answers).at(self.asked.rate), |progress| progress.answered)?;
         self.sample("streamed");
         self.crew.pass(args.settle, |_| {})?;
         self.check_level("the server's answers under way when all are over", CHAT_ANSWERS, 0)?;

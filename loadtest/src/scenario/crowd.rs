@@ -4,7 +4,7 @@ use super::{Run, Stop, expiry, secret, sources, tokens, workers};
 use crate::{
     args::Crowd,
     crew::letters::{Stage, Task},
-    order::{Credentials, Fate, Order, Publishing, share},
+    order::{Credentials, Fate, Order, Publishing, Slow, Storm, share},
     progress::Teller,
     report::{Asked, Check},
     tally::Tally,
@@ -15,18 +15,33 @@ use std::{io, time::Duration};
 const IN_FLIGHT: u32 = 512;
 const IN_FLIGHT_AT_A_RATE: u32 = 8_192;
 
+/// What is done with those who sign in.
+pub(super) struct Doing {
+    pub(super) fate: Fate,
+    pub(super) publishing: Option<Publishing>,
+    pub(super) pings_every: Option<Duration>,
+    pub(super) storm: Option<Storm>,
+    pub(super) slow: Option<Slow>,
+}
+
+impl Default for Doing {
+    fn default() -> Doing {
+        Doing { fate: Fate::Stay, publishing: None, pings_every: None, storm: None, slow: None }
+    }
+}
+
+impl Doing {
+    /// Whether each worker must have whole rooms, with all that is published to them.
+    fn needs_whole_rooms(&self) -> bool {
+        self.storm.is_some() || self.slow.is_some()
+    }
+}
+
 impl Run {
     /// Checks what was asked, hires the workers and looks at the idle server.
-    pub(super) fn gather(
-        scenario: &'static str,
-        crowd: &Crowd,
-        fate: Fate,
-        publishing: Option<Publishing>,
-        pings_every: Option<Duration>,
-        then: String,
-    ) -> Result<Run, Stop> {
+    pub(super) fn gather(scenario: &'static str, crowd: &Crowd, doing: &Doing, then: String) -> Result<Run, Stop> {
         let target = Target::parse(&crowd.url, "ws").map_err(Stop::Usage)?;
-        let orders = orders(crowd, &target, fate, publishing.as_ref(), pings_every)?;
+        let orders = orders(crowd, &target, doing)?;
         let asked = Asked {
             scenario,
             url: crowd.url.clone(),
@@ -44,7 +59,7 @@ impl Run {
 
     /// Everybody signs in.
     pub(super) fn sign_in(&mut self) -> io::Result<()> {
-        let teller = Teller::new("signing in", self.asked.students);
+        let teller = Teller::new("signing in", self.asked.students).at(self.asked.rate);
         self.stage(Stage::SignIn, true, teller, |progress| progress.signed_in)?;
         self.sample("signed_in");
         Ok(())
@@ -65,16 +80,17 @@ pub(super) fn sign_in_checks(tally: &Tally, students: u32) -> [Check; 6] {
 }
 
 /// One order for each worker.
-fn orders(
-    crowd: &Crowd,
-    target: &Target,
-    fate: Fate,
-    publishing: Option<&Publishing>,
-    pings_every: Option<Duration>,
-) -> Result<Vec<Order>, Stop> {
+pub(super) fn orders(crowd: &Crowd, target: &Target, doing: &Doing) -> Result<Vec<Order>, Stop> {
+    let fate = doing.fate;
     let in_flight = crowd.in_flight.unwrap_or(if crowd.rate.is_some() { IN_FLIGHT_AT_A_RATE } else { IN_FLIGHT });
     let held = u64::from(if fate == Fate::Stay { crowd.students } else { crowd.students.min(in_flight) });
     let workers = workers(&crowd.site, held)?;
+    if doing.needs_whole_rooms() && !crowd.classrooms.is_multiple_of(workers) {
+        let classrooms = crowd.classrooms;
+        return Err(Stop::Usage(format!(
+            "{workers} workers have whole rooms each: {classrooms} --classrooms are no multiple of that"
+        )));
+    }
     let sources = sources(&crowd.site, target, held)?;
     let mut credentials = credentials(crowd, fate, workers)?;
     let order = |worker: u32| Order {
@@ -90,8 +106,10 @@ fn orders(
         timeout: crowd.site.timeout,
         sources: sources.clone(),
         credentials: credentials.remove(0),
-        pings_every,
-        publishing: publishing.cloned(),
+        pings_every: doing.pings_every,
+        publishing: doing.publishing.clone(),
+        storm: doing.storm,
+        slow: doing.slow,
     };
     Ok((0..workers).map(order).collect())
 }

@@ -46,7 +46,9 @@ pub(crate) fn run(args: &Lab) -> Result<Report, Stop> {
     run.stage(Stage::View, false, Teller::new("viewing", viewers(args).into()), |progress| progress.watching)?;
     run.crew.pass(args.settle, |_| {})?;
     run.sample("streaming");
-    run.stage(Stage::Stream, args.bulk + args.typists > 0, Teller::new("streaming", 0), |_| 0)?;
+    run.stage(Stage::Stream, args.bulk + args.typists > 0, Teller::new("streaming", 0).lasting(args.lasting), |progress| {
+        progress.keys
+    })?;
     run.sample("streamed");
     run.stage(Stage::Leave, false, Teller::new("leaving", 0), |_| 0)?;
     if let Some(desktops) = &mut desktops {

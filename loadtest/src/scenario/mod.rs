@@ -6,11 +6,14 @@ pub(crate) mod chat;
 pub(crate) mod churn;
 mod crowd;
 mod desktops;
+mod fates;
 pub(crate) mod hold;
 pub(crate) mod lab;
 mod papers;
 mod parlour;
 pub(crate) mod quiz;
+pub(crate) mod reconnect;
+pub(crate) mod slow;
 pub(crate) mod tasks;
 
 use crate::{
@@ -18,20 +21,24 @@ use crate::{
     clock,
     crew::{
         boss::Crew,
+        gate::{Gate, Joined},
         letters::{Progress, Stage, Task},
+        secret::Secret,
         worker,
     },
     host::{Environment, ephemeral_ports},
+    live::Live,
     pings::PingFigures,
     progress::Teller,
-    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, StageCost, Verdict, series, spread},
+    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, series, spread},
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
-    tally::{ChatCounts, LabCounts, QuizCounts, Tally, TaskCounts},
+    tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, Tally, TaskCounts},
     watch::Watch,
     wire::http::Target,
 };
 use std::{
+    collections::BTreeMap,
     fs, io,
     net::IpAddr,
     path::Path,
@@ -57,9 +64,19 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// What a scenario adds to the report when all is over.
+struct Findings {
+    checks: Vec<Check>,
+    server: Option<ServerFigures>,
+    /// What became of each message for each member.
+    fates: BTreeMap<&'static str, u64>,
+    slow: Option<SlowFigures>,
+}
+
 /// A run under way.
 struct Run {
     crew: Crew,
+    live: Live,
     server: Server,
     figures: Option<ServerFigures>,
     before: Option<Gauges>,
@@ -81,14 +98,15 @@ impl Run {
         let environment = Environment::read();
         let internal = site.internal.as_deref().map(|url| Target::parse(url, "http")).transpose().map_err(Stop::Usage)?;
         let server = Server::new(site.pid, target, internal);
-        let crew = {
-            let _teller = Teller::new("making", 0);
-            Crew::hire(tasks)?
-        };
+        let joined = gather(site)?;
+        let live = Live::begin(site, &asked);
+        live.enter(None, &Teller::new("making", 0));
+        let crew = Crew::hire(tasks, joined, live.clone())?;
         let (before, mut figures) = (server.gauges()?, server.figures());
         server.sample(&mut figures, "idle");
         Ok(Run {
             crew,
+            live,
             server,
             watch: figures.as_ref().map(|figures| Watch::begin(figures.pid)).transpose()?,
             figures,
@@ -105,8 +123,9 @@ impl Run {
 
     /// One stage from its beginning until every worker has settled it.
     fn stage(&mut self, stage: Stage, judged: bool, mut teller: Teller, done: fn(Progress) -> u64) -> io::Result<()> {
+        self.live.enter(Some(stage), &teller);
         let from_ns = self.crew.enter(stage)?;
-        let settled = self.crew.settle(stage, |progress| teller.tell(done(progress), progress))?;
+        let settled = self.crew.settle(stage, |progress| self.live.told(&mut teller, done(progress), progress))?;
         self.stages.push((stage, from_ns, clock::now_ns()));
         self.generator.push(StageCost { stage, judged, workers: settled.usages });
         Ok(())
@@ -120,8 +139,10 @@ impl Run {
 
     /// A stage that lasts so long, whatever happens in it.
     fn stage_for(&mut self, stage: Stage, time: Duration, mut teller: Teller) -> io::Result<()> {
+        teller.lasts = Some(time);
+        self.live.enter(Some(stage), &teller);
         let from_ns = self.crew.enter(stage)?;
-        self.crew.pass(time, |progress| teller.tell(0, progress))?;
+        self.crew.pass(time, |progress| self.live.told(&mut teller, 0, progress))?;
         self.stages.push((stage, from_ns, clock::now_ns()));
         Ok(())
     }
@@ -136,7 +157,7 @@ impl Run {
     /// Connections that are signed in now.
     fn held(&self) -> u64 {
         let progress = self.crew.progress();
-        progress.signed_in - progress.lost
+        progress.signed_in - progress.lost - progress.dropped
     }
 
     fn sample(&mut self, name: &'static str) {
@@ -163,12 +184,19 @@ impl Run {
 
     /// Dismisses the workers; `judge` adds the scenario's own checks and figures of the server.
     fn finish(self, judge: impl FnOnce(&Tally, &mut Vec<Check>, &mut Option<ServerFigures>)) -> io::Result<Report> {
+        self.conclude(|tally, found| judge(tally, &mut found.checks, &mut found.server))
+    }
+
+    /// As [`Run::finish`], for scenarios that find more.
+    fn conclude(self, judge: impl FnOnce(&Tally, &mut Findings)) -> io::Result<Report> {
         let glances = self.watch.map(Watch::end).unwrap_or_default();
-        let mut tally = self.crew.dismiss()?;
+        let (mut tally, hosts) = self.crew.dismiss()?;
+        self.live.end();
         tally.merge(&self.own);
         tally.match_cancels();
-        let (mut checks, mut server) = (self.checks, self.figures);
-        judge(&tally, &mut checks, &mut server);
+        let mut found = Findings { checks: self.checks, server: self.figures, fates: BTreeMap::new(), slow: None };
+        judge(&tally, &mut found);
+        let Findings { checks, mut server, fates, slow } = found;
         let series = SeriesFigures::of(&tally.series, &self.stages, &glances);
         if let Some(server) = &mut server {
             server.generator_cpu_ratio = series.generator_to_server(&compared(&self.generator));
@@ -179,10 +207,13 @@ impl Run {
             asked: self.asked,
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
+            reconnect: (tally.reconnect != ReturnCounts::default()).then_some(tally.reconnect),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
             chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
             tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
+            fates,
+            slow,
             pings: PingFigures::of(&tally.pinged_at_ns),
             spreads: spread::of(&series),
             series,
@@ -192,6 +223,7 @@ impl Run {
             thresholds: Vec::new(),
             server,
             generator: self.generator,
+            hosts,
             environment: self.environment,
         };
         report.thresholds = require::judge(&self.required, &report)?;
@@ -215,10 +247,28 @@ fn spoken(time: Duration) -> String {
     }
 }
 
+/// Waits for the workers of other hosts, where there are to be some. They are told of on standard error.
+fn gather(site: &Site) -> Result<Vec<Joined>, Stop> {
+    let gathering = &site.gathering;
+    let Some(listen) = gathering.listen else { return Ok(Vec::new()) };
+    let secret = Secret::read(gathering.join_secret.as_deref()).map_err(Stop::Usage)?;
+    let gate = Gate::open(listen, secret, joining(site) as usize, gathering.expect_within)?;
+    Ok(gate.gather(|line| eprintln!("homeroom-load: {line}"))?)
+}
+
+/// How many workers are to join from other hosts.
+fn joining(site: &Site) -> u32 {
+    site.gathering.expect_workers.unwrap_or(0)
+}
+
 /// How many processes must share so many connections, and whether as many as asked for are enough.
 fn workers(site: &Site, connections: u64) -> Result<u32, Stop> {
-    let files = worker::raise_open_files().saturating_sub(worker::SPARE_FILES).max(1);
+    let (files, joining) = (worker::raise_open_files().saturating_sub(worker::SPARE_FILES).max(1), joining(site));
     let least = connections.div_ceil(files).max(1) as u32;
+    if joining > 0 {
+        // How many files those have who join is theirs to say.
+        return Ok(joining + site.workers.unwrap_or(0));
+    }
     let workers = site.workers.unwrap_or(least);
     if workers < least {
         let reason = format!("{connections} connections need --workers {least}: a process may have {files} of them open");
@@ -230,6 +280,11 @@ fn workers(site: &Site, connections: u64) -> Result<u32, Stop> {
 /// The source addresses, enough for so many connections.
 fn sources(site: &Site, target: &Target, connections: u64) -> Result<Vec<IpAddr>, Stop> {
     let sources = site.source_ips.clone().map_or_else(|| usual_sources(target), |Addresses(all)| all);
+    // Those who join have addresses of their own.
+    let connections = match (joining(site), site.workers.unwrap_or(0)) {
+        (0, _) => connections,
+        (joining, own) => connections.div_ceil(u64::from(joining + own)) * u64::from(own),
+    };
     let (ports, have) = (ephemeral_ports(), sources.len().max(1) as u64);
     if connections > ports * have {
         let need = connections.div_ceil(ports);

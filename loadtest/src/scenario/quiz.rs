@@ -8,7 +8,7 @@ use super::{
 use crate::{
     args::{Quiz, Sitting},
     crew::letters::{Stage, Task},
-    progress::Teller,
+    progress::{Teller, announce},
     quiz::order::{HallOrder, Holds, Pace},
     report::{Asked, Check, Report},
     server::{ANSWERS, ATTEMPTS, OWNERS, PARTICIPANTS, ServerFigures},
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
     run.check_level("the server's attempts while they run", ATTEMPTS, progress.signed_in)?;
     run.sample("answering");
     let answers = u64::from(args.sitting.participants) * u64::from(args.sitting.questions);
-    run.stage(Stage::Answer, true, Teller::new("answering", answers), |progress| progress.answered)?;
+    run.stage(Stage::Answer, true, Teller::new("answering", answers).at(args.answer_rate), |progress| progress.answered)?;
     run.sample("answered");
     run.stage(Stage::Submit, false, Teller::new("submitting", 0), |_| 0)?;
     run.let_all_be_heard(if args.sockets { GOODBYE } else { LAST_SNAPSHOT })?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
 pub(super) fn begin(scenario: &'static str, sitting: &Sitting, plan: &Plan, then: String) -> Result<Run, Stop> {
     let target = Target::parse(&sitting.url, "ws").map_err(Stop::Usage)?;
     let orders = {
-        let _teller = Teller::new("publishing", 0);
+        announce("publishing the quizzes");
         papers::orders(sitting, &target, plan)?
     };
     let asked = Asked {
@@ -92,7 +92,7 @@ fn count_owners(orders: &[HallOrder]) -> u64 {
 impl Run {
     /// Everybody begins. `judged`: figures of the run come from it.
     pub(super) fn start(&mut self, judged: bool) -> Result<(), Stop> {
-        let teller = Teller::new("starting", self.asked.students);
+        let teller = Teller::new("starting", self.asked.students).at(self.asked.rate);
         self.stage(Stage::Start, judged, teller, |progress| progress.signed_in)?;
         self.sample("started");
         Ok(())

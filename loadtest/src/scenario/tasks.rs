@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Tasks) -> Result<Report, Stop> {
     let listening = run.crew.progress().watching;
     run.check_level("the server's sockets while they listen", TASK_SOCKETS, listening)?;
     run.sample("working");
-    run.stage(Stage::Ask, true, Teller::new("working", plan.asks), |progress| progress.ended)?;
+    run.stage(Stage::Ask, true, Teller::new("working", plan.asks).at(Some(args.rate)), |progress| progress.ended)?;
     run.sample("worked");
     run.let_all_be_heard(BEHIND)?;
     run.stage(Stage::Close, false, Teller::new("closing", sockets), |progress| progress.closed)?;

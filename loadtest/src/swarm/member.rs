@@ -63,6 +63,10 @@ pub(super) struct Member {
     generation: u32,
     intended_ns: u64,
     last_tick: u64,
+    /// It reads slowly when it is told to.
+    pub(super) is_slow: bool,
+    /// When it was meant to be back, while its own close is under way; 0: it is not waited for.
+    pub(super) back_ns: u64,
     /// When the last Ping came, by the kernel; 0: none did, or nobody looks.
     pinged_ns: u64,
     /// A frame that is not whole yet. Empty, and mostly without memory, between frames.
@@ -70,6 +74,11 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// A place that nobody has.
+    pub(super) fn new(is_slow: bool) -> Member {
+        Member { is_slow, ..Member::default() }
+    }
+
     /// A new connection begins here.
     pub(super) fn start(&mut self, student: u32, room: u32, intended_ns: u64, now_ns: u64) {
         self.phase = Phase::Connecting;
@@ -128,7 +137,7 @@ impl Member {
 }
 
 /// How a connection goes on after what it heard.
-enum Next {
+pub(super) enum Next {
     Stay,
     /// It ends, as it should (`None`) or not.
     End(Option<Fault>),
@@ -145,10 +154,13 @@ impl Swarm {
                 return self.end(place, Some(fault));
             }
         }
+        if self.is_dozing(place) {
+            return;
+        }
         if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP) {
             let to_the_end = flags.intersects(EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP);
             let mut buffer = std::mem::take(&mut self.buffer);
-            let next = self.read(place, &mut buffer, to_the_end);
+            let next = self.read(place, &mut buffer, to_the_end, usize::MAX);
             self.buffer = buffer;
             if let Next::End(fault) = next {
                 self.end(place, fault);
@@ -170,15 +182,18 @@ impl Swarm {
     }
 
     /// Reads all there is. A read that does not fill the buffer has emptied the socket, unless the peer has already ended.
-    fn read(&mut self, place: u32, buffer: &mut [u8], to_the_end: bool) -> Next {
+    ///
+    /// At most `most` bytes at once: less than all leaves the rest to the next time.
+    pub(super) fn read(&mut self, place: u32, buffer: &mut [u8], to_the_end: bool, most: usize) -> Next {
         loop {
             let member = &mut self.members[place as usize];
             let Some(socket) = &member.socket else { return Next::Stay };
             let before = member.rest.len();
+            let end = before.saturating_add(most).min(buffer.len());
             let outcome = if self.order.pings_every.is_some() {
-                read_stamped(socket, &mut buffer[before..])
+                read_stamped(socket, &mut buffer[before..end])
             } else {
-                rustix::io::read(socket, &mut buffer[before..]).map(|read| (read, None))
+                rustix::io::read(socket, &mut buffer[before..end]).map(|read| (read, None))
             };
             let read = match outcome {
                 Ok((0, _)) => return Next::End(ended(member.phase)),
@@ -189,14 +204,14 @@ impl Swarm {
                 Err(Errno::AGAIN | Errno::INTR) => return Next::Stay,
                 Err(errno) => return Next::End(Some(errno.into())),
             };
-            let full = before + read == buffer.len();
+            let full = before + read == end;
             buffer[..before].copy_from_slice(&member.rest);
             member.rest.clear();
             self.tally.counts.bytes_read += read as u64;
             if let end @ Next::End(_) = self.hear(place, &buffer[..before + read], clock::now_ns()) {
                 return end;
             }
-            if !full && !to_the_end {
+            if (!full && !to_the_end) || end < buffer.len() {
                 return Next::Stay;
             }
         }
@@ -241,6 +256,7 @@ impl Swarm {
         let took_ns = member.step(Phase::SigningIn, now_ns);
         member.send(self.students.frame(member.student as usize))?;
         self.tally.record(Measure::Upgrade, took_ns);
+        self.note_asked(place, now_ns);
         Ok(())
     }
 
@@ -287,9 +303,18 @@ impl Swarm {
             Heard::Success => return self.success(place, now_ns),
             Heard::Refused(kind) => return Next::End(Some(Fault::Contract(kind))),
             Heard::Tick(tick) => self.tick(place, tick, now_ns),
-            Heard::Entered => self.tally.counts.entered += 1,
-            Heard::Left => self.tally.counts.left += 1,
-            Heard::Changed => self.tally.counts.changed += 1,
+            Heard::Entered => {
+                self.tally.counts.entered += 1;
+                self.note_change(place, text);
+            }
+            Heard::Left => {
+                self.tally.counts.left += 1;
+                self.note_change(place, text);
+            }
+            Heard::Changed => {
+                self.tally.counts.changed += 1;
+                self.note_change(place, text);
+            }
             Heard::Other | Heard::Foreign => self.tally.counts.other += 1,
         }
         self.tally.counts.early += u64::from(self.members[place as usize].phase == Phase::SigningIn);
@@ -305,9 +330,9 @@ impl Swarm {
         let took_ns = member.step(Phase::Signed, now_ns);
         let (room, intended_ns) = (member.room as usize, member.intended_ns);
         self.tally.record(Measure::Admission, took_ns);
-        self.tally.record(Measure::SignIn, now_ns.saturating_sub(intended_ns));
         self.tally.counts.signed_in += 1;
-        self.tally.signing_in.hold(now_ns);
+        self.note_in(place, now_ns);
+        self.note_sign_in(place, intended_ns, now_ns, matches!(self.stage, Some((Stage::Storm, _))));
         if let Some(living) = self.living.get_mut(room) {
             *living += 1;
         }
@@ -323,8 +348,12 @@ impl Swarm {
         self.tally.counts.delivered += 1;
         self.tally.counts.disordered += u64::from(tick.sequence_id <= member.last_tick);
         member.last_tick = tick.sequence_id;
-        self.tally.record(Measure::Delivery, now_ns.saturating_sub(tick.at_ns));
+        let measure = self.delivery(place, tick);
+        if let Some(measure) = measure {
+            self.tally.record(measure, now_ns.saturating_sub(tick.at_ns));
+        }
         self.tally.delivering.hold(now_ns);
+        self.note_heard(place, tick, now_ns);
         if let Some(publisher) = &mut self.publisher {
             publisher.delivered(tick.number);
         }

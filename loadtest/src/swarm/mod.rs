@@ -3,8 +3,11 @@
 //! A turn begins what is due, waits, and hears what has come. Each connection is registered once, edge-triggered, for its whole
 //! life; a sign-in costs the calls that TCP needs, two sends and two reads. Nothing is allocated for a message.
 
+mod ledger;
 mod member;
 mod publisher;
+mod slow;
+mod storm;
 
 use crate::{
     clock,
@@ -22,13 +25,16 @@ use crate::{
         socket::{Sources, send_all},
     },
 };
+use ledger::Ledger;
 use member::{Member, Phase};
 use publisher::Publisher;
 use rustix::{
     event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
     fd::OwnedFd,
 };
+use slow::Sips;
 use std::{collections::VecDeque, io, num::NonZeroU64, sync::Arc};
+use storm::Round;
 
 /// So many operations are begun before the sockets are looked at again.
 const BEGINS_PER_TURN: usize = 64;
@@ -54,6 +60,10 @@ pub(crate) struct Swarm {
     free: Vec<u32>,
     deadlines: VecDeque<Deadline>,
     publisher: Option<Publisher>,
+    /// What each member must have heard, where they come and go while it is published.
+    ledger: Option<Ledger>,
+    round: Round,
+    sips: Sips,
     stage: Option<(Stage, u64)>,
     /// Sign-ins of this worker: how many in all, begun, and not yet decided.
     share: u64,
@@ -76,6 +86,11 @@ struct Deadline {
     at_ns: u64,
     place: u32,
     generation: u32,
+}
+
+fn members(order: &Order, places: u64) -> Vec<Member> {
+    let slow = order.slow();
+    (0..places).map(|place| Member::new(slow.contains(&order.number(place)))).collect()
 }
 
 impl Swarm {
@@ -102,10 +117,13 @@ impl Swarm {
             bell: Arc::clone(bell),
             events: Vec::with_capacity(EVENTS_PER_TURN),
             buffer: vec![0; BUFFER_BYTES],
-            members: (0..places).map(|_| Member::default()).collect(),
+            members: members(&order, places),
             free: (0..places as u32).rev().collect(),
             deadlines: VecDeque::new(),
-            publisher: order.publishing.clone().map(|publishing| Publisher::new(&order, publishing)),
+            ledger: order.is_kept().then(|| Ledger::new(&order, places as usize)),
+            publisher: order.publishing.clone().map(|publishing| Publisher::new(&order, publishing, order.is_kept())),
+            round: Round::default(),
+            sips: Sips::default(),
             stage: None,
             share: order.share(order.sign_ins),
             begun: 0,
@@ -124,15 +142,21 @@ impl Swarm {
     /// Begins what is due; returns when the next thing is.
     fn begin_due(&mut self) -> u64 {
         match self.stage {
-            None | Some((Stage::Hold, _)) => u64::MAX,
+            None => u64::MAX,
+            Some((Stage::Publish | Stage::Hold | Stage::Calm, _)) => self.begin_publishes(),
+            Some((Stage::Stall, _)) => self.begin_publishes().min(self.begin_sips()),
             Some((Stage::SignIn, from_ns)) => self.begin_sign_ins(from_ns),
-            Some((Stage::Publish, _)) => match &mut self.publisher {
-                Some(publisher) => publisher.begin_due(&self.living, &self.epoll, &mut self.tally),
-                None => u64::MAX,
-            },
+            Some((Stage::Storm, _)) => self.begin_publishes().min(self.begin_round()),
             Some((Stage::Close, from_ns)) => self.begin_closes(from_ns),
             Some((Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove, _)) => u64::MAX,
             Some((Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask, _)) => u64::MAX,
+        }
+    }
+
+    fn begin_publishes(&mut self) -> u64 {
+        match &mut self.publisher {
+            Some(publisher) => publisher.begin_due(&self.living, &self.epoll, &mut self.tally),
+            None => u64::MAX,
         }
     }
 
@@ -176,7 +200,8 @@ impl Swarm {
         let room = self.order.room(self.order.number(u64::from(student)));
         member.start(student, room, intended_ns, now_ns);
         let generation = member.generation();
-        let dialled = self.sources.dial(self.order.target.address).and_then(|socket| {
+        let buffer = self.receive_buffer(place);
+        let dialled = self.sources.dial_within(self.order.target.address, buffer).and_then(|socket| {
             let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             let token = u64::from(generation) << 32 | u64::from(place);
             epoll::add(&self.epoll, &socket, EventData::new_u64(token), interest)?;
@@ -288,19 +313,27 @@ impl Swarm {
             Phase::Closing { .. } => When::Closing,
             Phase::Nobody => return,
         };
-        let began_ns = member.step_began_ns;
+        let (began_ns, back_ns) = (member.step_began_ns, member.take_return());
         member.stop();
+        self.forget(place);
         if self.order.fate == Fate::Leave {
             self.free.push(place);
         }
         match when {
             When::SignIn => self.decide(now_ns),
+            When::Member if self.is_cut_off(place) => {
+                self.leave_room(place);
+                return self.note_cut_off(fault);
+            }
             When::Member => {
                 self.tally.counts.lost += 1;
                 self.leave_room(place);
             }
             When::Closing => {
                 self.closing -= 1;
+                if let Some(due_ns) = back_ns {
+                    self.round.delayed(due_ns, place);
+                }
                 if self.order.fate == Fate::Leave {
                     self.decide(now_ns);
                     self.tally.signing_in.hold(now_ns);
@@ -320,6 +353,14 @@ impl Swarm {
                 self.tally.record(Measure::Close, now_ns - began_ns);
             }
         }
+    }
+
+    /// Whether all that was published is heard, or was waited for long enough.
+    fn is_calm(&self) -> bool {
+        self.publisher.as_ref().is_none_or(|publisher| {
+            let give_up_ns = publisher.until_ns().saturating_add(clock::nanos(self.order.timeout));
+            publisher.settled() && (self.is_all_heard() || clock::now_ns() >= give_up_ns)
+        })
     }
 
     /// One of those in flight is no longer.
@@ -344,7 +385,18 @@ impl Engine for Swarm {
                     publisher.begin(at_ns, &self.epoll, &mut self.tally);
                 }
             }
-            Stage::Close => self.to_close = self.members.len() as u32,
+            Stage::Storm => self.open_round(at_ns),
+            Stage::Stall => self.sips.begin(at_ns),
+            Stage::Calm => {
+                if let Some(publisher) = &mut self.publisher {
+                    publisher.end(at_ns);
+                }
+                self.awake();
+            }
+            Stage::Close => {
+                self.judge();
+                self.to_close = self.members.len() as u32;
+            }
             Stage::Watch | Stage::Start | Stage::Answer | Stage::Submit | Stage::Prove => {}
             Stage::Join | Stage::View | Stage::Stream | Stage::Leave | Stage::Ask => {}
         }
@@ -353,6 +405,10 @@ impl Engine for Swarm {
     fn settled(&self) -> bool {
         match self.stage {
             None | Some((Stage::Hold, _)) => false,
+            Some((Stage::Stall, from_ns)) => self.is_over(from_ns, |slow| slow.lasting),
+            Some((Stage::Publish, from_ns)) if self.order.slow.is_some() => self.is_over(from_ns, |slow| slow.before),
+            Some((Stage::Storm, _)) => self.round.is_begun() && self.in_flight == 0 && self.closing == 0,
+            Some((Stage::Calm, _)) => self.is_calm(),
             Some((Stage::SignIn, _)) => self.begun == self.share && self.in_flight == 0 && self.closing == 0,
             Some((Stage::Publish, _)) => self.publisher.as_ref().is_none_or(Publisher::settled),
             Some((Stage::Close, _)) => self.to_close == 0 && self.closing == 0,
@@ -366,6 +422,7 @@ impl Engine for Swarm {
         Progress {
             signed_in: counts.signed_in,
             lost: counts.lost,
+            dropped: self.tally.reconnect.left + self.tally.reconnect.reset + self.tally.slow.cut_off,
             faults: self.faults,
             closed: counts.closed,
             published: counts.published,

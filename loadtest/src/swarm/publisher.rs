@@ -24,7 +24,7 @@ use serde::Deserialize;
 use std::{collections::VecDeque, io::Write, net::TcpStream, time::Duration};
 
 /// Publishes at a rate use as many connections as answers are awaited, up to this.
-const MOST_LINES: usize = 64;
+pub(super) const MOST_LINES: usize = 64;
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// All publishing of one worker.
@@ -50,6 +50,18 @@ pub(super) struct Publisher {
     last_heard: usize,
     request: Vec<u8>,
     body: Vec<u8>,
+    /// Every publish by room and in order, where they are kept: then who has heard it is no concern of the publisher's.
+    books: Option<Vec<Vec<Sent>>>,
+}
+
+/// What is kept of a publish, where what each member heard is held against it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    /// The number that the server gave it; 0 before the answer.
+    pub(super) sequence_id: u64,
+    pub(super) sent_ns: u64,
+    /// 0: it was not answered.
+    pub(super) answered_ns: u64,
 }
 
 /// A publish that is not over.
@@ -77,19 +89,23 @@ struct Asked {
 #[derive(Deserialize)]
 struct Published {
     members: u64,
+    #[serde(default)]
+    sequence_id: u64,
 }
 
 impl Publisher {
     /// Nothing is opened yet.
-    pub(super) fn new(order: &Order, publishing: Publishing) -> Publisher {
+    pub(super) fn new(order: &Order, publishing: Publishing, is_kept: bool) -> Publisher {
         let mine = |room: &u32| room % order.workers.max(1) == order.worker;
+        let rooms: Vec<(u32, u64)> = (0..order.classrooms).filter(mine).map(|room| (room, 0)).collect();
         Publisher {
             publishing,
             seed: order.seed,
             sign_ins: order.sign_ins,
             classrooms: order.classrooms,
             timeout_ns: clock::nanos(order.timeout),
-            rooms: (0..order.classrooms).filter(mine).map(|room| (room, 0)).collect(),
+            books: is_kept.then(|| vec![Vec::new(); rooms.len()]),
+            rooms,
             begun: 0,
             from_ns: 0,
             until_ns: 0,
@@ -107,13 +123,44 @@ impl Publisher {
     /// Publishing begins at `from_ns`. Opens the first connections.
     pub(super) fn begin(&mut self, from_ns: u64, epoll: &OwnedFd, tally: &mut Tally) {
         self.from_ns = from_ns;
-        self.until_ns = from_ns.saturating_add(clock::nanos(self.publishing.lasting));
+        self.until_ns = self.publishing.lasting.map_or(u64::MAX, |lasting| from_ns.saturating_add(clock::nanos(lasting)));
         let lines = match self.publishing.pace {
             Pace::Rate(_) => 1,
             Pace::Saturate(in_flight) => in_flight as usize,
         };
         for _ in 0..lines.min(if self.rooms.is_empty() { 0 } else { usize::MAX }) {
             self.add_line(epoll, tally);
+        }
+    }
+
+    /// What is due from this moment on is not sent any more.
+    pub(super) fn end(&mut self, at_ns: u64) {
+        self.until_ns = self.until_ns.min(at_ns);
+    }
+
+    /// When publishing ends.
+    pub(super) fn until_ns(&self) -> u64 {
+        self.until_ns
+    }
+
+    /// All publishes to this worker's room number `turn`, in the order in which they were sent.
+    pub(super) fn book(&self, turn: u32) -> &[Sent] {
+        self.books.as_ref().and_then(|books| books.get(turn as usize)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is kept of publish `number`.
+    pub(super) fn sent(&self, number: u64) -> Option<Sent> {
+        let (room, place) = (number % u64::from(self.classrooms), number / u64::from(self.classrooms));
+        let turn = self.rooms.binary_search_by_key(&room, |(room, _)| u64::from(*room)).ok()?;
+        self.books.as_ref()?.get(turn)?.get(place as usize).copied()
+    }
+
+    fn keep(&mut self, number: u64, change: impl FnOnce(&mut Sent)) {
+        let (room, place) = (number % u64::from(self.classrooms), number / u64::from(self.classrooms));
+        let turn = self.rooms.binary_search_by_key(&room, |(room, _)| u64::from(*room));
+        let book = self.books.as_mut().zip(turn.ok()).and_then(|(books, turn)| books.get_mut(turn));
+        if let Some(sent) = book.and_then(|book| book.get_mut(place as usize)) {
+            change(sent);
         }
     }
 
@@ -212,8 +259,12 @@ impl Publisher {
         }
         tally.counts.published += 1;
         self.lines[line].asked = Some(Asked { number, intended_ns });
-        let unheard = living.get(room as usize).copied().unwrap_or(0);
-        let expires_ns = clock::now_ns().saturating_add(self.timeout_ns);
+        let sent_ns = clock::now_ns();
+        if let Some(books) = &mut self.books {
+            books[turn].push(Sent { sent_ns, ..Sent::default() });
+        }
+        let unheard = if self.books.is_some() { 0 } else { living.get(room as usize).copied().unwrap_or(0) };
+        let expires_ns = sent_ns.saturating_add(self.timeout_ns);
         self.open.push_back(Open { number, unheard, answered: false, over: false, expires_ns });
         self.open_count += 1;
         let sent = self.lines[line].socket.as_ref().map_or(Err(Errno::NOTCONN), |socket| send_all(socket, &self.request));
@@ -252,7 +303,7 @@ impl Publisher {
                 let published = serde_json::from_slice::<Published>(body);
                 line.rest.clear();
                 match published {
-                    Ok(Published { members }) => self.answered(number, members, tally),
+                    Ok(published) => self.answered(number, &published, tally),
                     Err(_) => self.fail(number, Fault::Broken("answer to a publish is not understood"), tally),
                 }
             }
@@ -261,14 +312,17 @@ impl Publisher {
         }
     }
 
-    fn answered(&mut self, line: usize, members: u64, tally: &mut Tally) {
+    fn answered(&mut self, line: usize, published: &Published, tally: &mut Tally) {
         let Some(asked) = self.free(line) else {
             return tally.blame(When::Publishing, &Fault::Broken("an answer to no question"));
         };
         tally.counts.answered += 1;
-        tally.counts.owed += members;
+        tally.counts.owed += published.members;
         tally.counts.meant += share(self.sign_ins, (asked.number % u64::from(self.classrooms)) as u32, self.classrooms);
-        tally.record(Measure::Publish, clock::now_ns().saturating_sub(asked.intended_ns));
+        let now_ns = clock::now_ns();
+        tally.record(Measure::Publish, now_ns.saturating_sub(asked.intended_ns));
+        let sequence_id = published.sequence_id;
+        self.keep(asked.number, |sent| (sent.sequence_id, sent.answered_ns) = (sequence_id, now_ns));
         if let Some(open) = self.find(asked.number) {
             open.answered = true;
             self.review(asked.number);

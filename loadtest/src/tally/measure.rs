@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Measure {
     /// From the intended moment to `connect_success`.
     SignIn,
+    /// From the intended moment of a return to `connect_success`.
+    Return,
     /// From `connect()` until the socket is writable.
     Connect,
     /// From the upgrade request to its complete answer.
@@ -25,6 +27,8 @@ pub(crate) enum Measure {
     Publish,
     /// From a publish's intended moment until one member has it.
     Delivery,
+    /// The same, to a member who reads, while others do not.
+    Beside,
     /// From the intended moment to the answer of a begun attempt.
     Start,
     /// From an answer's intended moment to what REST says of it.
@@ -83,16 +87,16 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// All, in the order in which they are told.
-    pub(crate) const ALL: [Measure; 34] = {
-        use Measure::{Admission, Close, Connect, Delivery, Lag, Publish, SignIn, Upgrade};
+    pub(crate) const ALL: [Measure; 36] = {
+        use Measure::{Admission, Beside, Close, Connect, Delivery, Lag, Publish, Return, SignIn, Upgrade};
         use Measure::{Answer, Behind, Ending, Screen, Start, Submit};
         use Measure::{AtAdmins, Begun, Cancel, Ended, Execution, FanOut, List, Look, Pending};
         use Measure::{CancelEnd, CancelGone, CancelWord, FirstWord, Gap, Reply, Word};
         use Measure::{Create, Jitter, Key, Watch};
         [
-            SignIn, Connect, Upgrade, Admission, Close, Publish, Delivery, Start, Answer, Screen, Behind, Submit, Ending, Create,
-            Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Pending, Begun, Ended, Execution, FanOut,
-            AtAdmins, Cancel, List, Look, Jitter, Lag,
+            SignIn, Return, Connect, Upgrade, Admission, Close, Publish, Delivery, Beside, Start, Answer, Screen, Behind, Submit,
+            Ending, Create, Watch, Key, Word, FirstWord, Reply, Gap, CancelWord, CancelEnd, CancelGone, Pending, Begun, Ended,
+            Execution, FanOut, AtAdmins, Cancel, List, Look, Jitter, Lag,
         ]
     };
 

@@ -125,7 +125,8 @@ impl Buckets {
         }
     }
 
-    fn merge(&mut self, other: &Buckets) {
+    /// Adds another's.
+    pub(crate) fn merge(&mut self, other: &Buckets) {
         if self.0.is_empty() {
             return self.clone_from(other);
         }

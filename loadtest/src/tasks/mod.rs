@@ -171,6 +171,7 @@ impl Office {
             Stage::Close => self.begin_each(|office, socket| office.close_socket(socket)),
             Stage::Prove => self.prove(),
             Stage::SignIn | Stage::Publish | Stage::Hold | Stage::Start | Stage::Answer | Stage::Submit => u64::MAX,
+            Stage::Storm | Stage::Stall | Stage::Calm => u64::MAX,
             Stage::Join | Stage::View | Stage::Stream | Stage::Leave => u64::MAX,
         }
     }
@@ -254,6 +255,7 @@ impl Engine for Office {
             Stage::Ask => self.open_schedule(at_ns),
             Stage::Prove => self.proof = Some(Proof::default()),
             Stage::SignIn | Stage::Publish | Stage::Hold | Stage::Watch | Stage::Start | Stage::Answer => {}
+            Stage::Storm | Stage::Stall | Stage::Calm => {}
             Stage::Submit | Stage::Close | Stage::Join | Stage::View | Stage::Stream | Stage::Leave => {}
         }
     }
@@ -268,6 +270,7 @@ impl Engine for Office {
             Stage::Close => all_begun && self.open_sockets == 0,
             Stage::Prove => self.proof.is_none(),
             Stage::SignIn | Stage::Publish | Stage::Start | Stage::Answer | Stage::Submit => true,
+            Stage::Storm | Stage::Stall | Stage::Calm => true,
             Stage::Join | Stage::View | Stage::Stream | Stage::Leave => true,
         }
     }

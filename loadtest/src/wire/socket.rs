@@ -3,7 +3,9 @@
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
     io::Errno,
-    net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, connect, send, socket_with},
+    net::{
+        AddressFamily, SendFlags, SocketFlags, SocketType, bind, connect, send, socket_with, sockopt::set_socket_recv_buffer_size,
+    },
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,14 +26,22 @@ impl Sources {
     /// # Errors
     /// Those of `socket`, `bind` and `connect`. A source address without a free port is passed over as long as another has one.
     pub(crate) fn dial(&mut self, to: SocketAddr) -> Result<OwnedFd, Errno> {
+        self.dial_within(to, None)
+    }
+
+    /// The same, with so many bytes that the kernel may keep for the reader; without them it keeps as many as it likes.
+    ///
+    /// # Errors
+    /// As [`Sources::dial`].
+    pub(crate) fn dial_within(&mut self, to: SocketAddr, buffer: Option<u32>) -> Result<OwnedFd, Errno> {
         if self.addresses.is_empty() {
-            return dial(None, to);
+            return dial(None, to, buffer);
         }
         let mut outcome = Err(Errno::ADDRNOTAVAIL);
         for _ in 0..self.addresses.len() {
             let from = self.addresses[self.next % self.addresses.len()];
             self.next = self.next.wrapping_add(1);
-            outcome = dial(Some(from), to);
+            outcome = dial(Some(from), to, buffer);
             if !matches!(outcome, Err(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE)) {
                 break;
             }
@@ -40,9 +50,13 @@ impl Sources {
     }
 }
 
-fn dial(from: Option<IpAddr>, to: SocketAddr) -> Result<OwnedFd, Errno> {
+fn dial(from: Option<IpAddr>, to: SocketAddr, buffer: Option<u32>) -> Result<OwnedFd, Errno> {
     let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    if let Some(bytes) = buffer {
+        // Before the connection is begun, so that its window is never larger.
+        set_socket_recv_buffer_size(&socket, bytes as usize)?;
+    }
     if let Some(from) = from {
         bind_address_no_port(&socket)?;
         bind(&socket, &SocketAddr::new(from, 0))?;

@@ -7,6 +7,7 @@ pub(crate) mod apart;
 use crate::run::Server;
 use std::{
     collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -34,6 +35,11 @@ pub(crate) struct Faults {
     pub(crate) double_delivery_every: u64,
     /// A member hears the next event before this one.
     pub(crate) swap_delivery_every: u64,
+    /// Who signs in is sent what was published to its room last.
+    pub(crate) replay: bool,
+    /// The others in a room are not told of every n-th who leaves it, and of every n-th who enters it twice.
+    pub(crate) hide_leaving_every: u64,
+    pub(crate) enter_twice_every: u64,
     /// Members are pinged so often, and not only once.
     pub(crate) ping_every: Duration,
 }
@@ -49,6 +55,7 @@ struct State {
     requests: AtomicU64,
     deliveries: AtomicU64,
     live: AtomicU64,
+    leavings: AtomicU64,
     rooms: Mutex<HashMap<String, Room>>,
     tokens: Mutex<Vec<String>>,
     holders: Mutex<HashSet<String>>,
@@ -60,12 +67,22 @@ struct Room {
     sequence_id: u64,
     signed_in: u64,
     members: HashMap<u64, Member>,
+    last: Vec<u8>,
 }
 
 struct Member {
     writer: TcpStream,
     /// What it is to hear behind the next event.
     kept: Vec<u8>,
+}
+
+impl Room {
+    /// Tells all who are in it, in one write each.
+    fn tell(&mut self, frame: &[u8]) {
+        for member in self.members.values_mut() {
+            let _ = member.writer.write_all(frame);
+        }
+    }
 }
 
 impl Stub {
@@ -75,6 +92,7 @@ impl Stub {
             requests: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
             live: AtomicU64::new(0),
+            leavings: AtomicU64::new(0),
             rooms: Mutex::default(),
             tokens: Mutex::default(),
             holders: Mutex::default(),
@@ -154,25 +172,32 @@ impl State {
         } else if every(self.faults.refuse_every, number) {
             refuse(&mut socket);
         } else {
-            self.serve(&mut socket, writer, room, number);
+            self.serve(&mut socket, writer, room, number, &agent(&token));
         }
         self.holders.lock().unwrap().remove(&token);
     }
 
-    fn serve(&self, socket: &mut WebSocket<TcpStream>, writer: TcpStream, room: String, number: u64) {
+    fn serve(&self, socket: &mut WebSocket<TcpStream>, mut writer: TcpStream, room: String, number: u64, agent: &str) {
         if self.faults.event_first {
             let event = r#"{"id":{"entity_type":"agent","operation":"entered","sequence_id":1},"payload":{}}"#;
             let _ = socket.send(Message::text(event));
         }
         self.live.fetch_add(1, SeqCst);
-        for _ in 0..1 + u64::from(self.faults.success_twice) {
-            let _ = socket.send(Message::text(r#"{"type":"connect_success"}"#));
-        }
-        let _ = socket.send(Message::Ping(Default::default()));
         {
+            // Whoever knows that it is in hears everything from then on.
             let mut rooms = self.rooms();
             let room = rooms.entry(room.clone()).or_default();
+            for _ in 0..1 + u64::from(self.faults.success_twice) {
+                let _ = socket.send(Message::text(r#"{"type":"connect_success"}"#));
+            }
+            let _ = socket.send(Message::Ping(Default::default()));
             room.signed_in += 1;
+            for _ in 0..1 + u64::from(every(self.faults.enter_twice_every, number)) {
+                room.tell(&change("entered", agent, number));
+            }
+            if self.faults.replay {
+                let _ = writer.write_all(&room.last);
+            }
             room.members.insert(number, Member { writer, kept: Vec::new() });
         }
         if every(self.faults.lose_every, number) {
@@ -187,9 +212,16 @@ impl State {
             });
         }
         while socket.read().is_ok() {}
-        let _ = socket.get_ref().shutdown(std::net::Shutdown::Both);
-        self.rooms().entry(room).or_default().members.remove(&number);
+        {
+            let mut rooms = self.rooms();
+            let room = rooms.entry(room).or_default();
+            room.members.remove(&number);
+            if !every(self.faults.hide_leaving_every, self.leavings.fetch_add(1, SeqCst) + 1) {
+                room.tell(&change("left", agent, number));
+            }
+        }
         self.live.fetch_sub(1, SeqCst);
+        let _ = socket.get_ref().shutdown(std::net::Shutdown::Both);
     }
 
     fn request(&self, mut stream: TcpStream) {
@@ -241,12 +273,33 @@ impl State {
         let (entity, operation, sequence_id) = (&event["entity_type"], &event["operation"], room.sequence_id);
         let id = format!(r#"{{"entity_type":{entity},"operation":{operation},"sequence_id":{sequence_id}}}"#);
         let text = format!(r#"{{"id":{id},"payload":{payload}}}"#);
-        let mut frame = vec![0x81, 126];
-        frame.extend_from_slice(&(text.len() as u16).to_be_bytes());
-        frame.extend_from_slice(text.as_bytes());
-        room.members.values_mut().for_each(|member| self.deliver(member, &frame));
+        room.last = frame(&text);
+        let last = room.last.clone();
+        room.members.values_mut().for_each(|member| self.deliver(member, &last));
         format!(r#"{{"sequence_id":{sequence_id},"members":{}}}"#, room.members.len())
     }
+}
+
+/// The frame of a text of 126 bytes or more.
+fn frame(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 126];
+    frame.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// What the others in a room are told of one who comes or goes.
+fn change(operation: &str, agent: &str, session: u64) -> Vec<u8> {
+    let id = format!(r#"{{"entity_type":"agent","operation":"{operation}","sequence_id":{session}}}"#);
+    let payload = format!(r#"{{"version":"v1","entity_type":"agent","label":"{operation}","agent_id":"{agent}"}}"#);
+    frame(&format!(r#"{{"id":{id},"payload":{payload}}}"#))
+}
+
+/// A name for whoever has this token.
+fn agent(token: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    format!("load.{}", hasher.finish())
 }
 
 fn refuse(socket: &mut WebSocket<TcpStream>) {
