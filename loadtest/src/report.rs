@@ -1,5 +1,6 @@
 //! One run as data. Every view of it (the summary on the terminal, JSON, pages) is drawn from this alone.
 
+mod phases;
 mod series;
 mod slow;
 
@@ -15,6 +16,7 @@ use crate::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+pub(crate) use phases::{PHASES, PhaseFigures, figures as phase_figures, part};
 pub(crate) use series::SeriesFigures;
 pub(crate) use slow::SlowFigures;
 
@@ -38,6 +40,9 @@ pub(crate) struct Report {
     pub(crate) rates: Rates,
     /// Percentiles and raw histograms.
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,
+    /// Percentiles by phase of a day, part and measure.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) phases: PhaseFigures,
     /// What happened when.
     pub(crate) series: SeriesFigures,
     /// Counts.

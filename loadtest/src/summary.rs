@@ -2,6 +2,7 @@
 
 mod chat;
 mod lab;
+mod mixed;
 mod reconnect;
 mod slow;
 mod tasks;
@@ -23,8 +24,12 @@ const FEW_FAULTS: usize = 1;
 pub(crate) fn draw(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);
-    rates(&mut out, report);
-    latencies(&mut out, report);
+    if report.phases.is_empty() {
+        rates(&mut out, report);
+        latencies(&mut out, report);
+    } else {
+        mixed::phases(&mut out, report);
+    }
     row(&mut out, "events", &events(report));
     faults(&mut out, report);
     row(&mut out, "server", &server(report));
@@ -39,12 +44,16 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 fn head(out: &mut String, report: &Report) {
     let asked = &report.asked;
-    let [people, places] = match (&report.quiz, &report.lab, &report.chat, &report.tasks) {
-        (Some(_), ..) => ["participants", "quizzes"],
-        (None, Some(_), ..) => ["sessions", "agents"],
-        (None, None, Some(_), _) => ["sessions", "of them over HTTP"],
-        (None, None, None, Some(_)) => ["users", "sockets each"],
-        (None, None, None, None) => ["students", "classrooms"],
+    let [people, places] = if !report.phases.is_empty() {
+        ["students", "classrooms"]
+    } else {
+        match (&report.quiz, &report.lab, &report.chat, &report.tasks) {
+            (Some(_), ..) => ["participants", "quizzes"],
+            (None, Some(_), ..) => ["sessions", "agents"],
+            (None, None, Some(_), _) => ["sessions", "of them over HTTP"],
+            (None, None, None, Some(_)) => ["users", "sockets each"],
+            (None, None, None, None) => ["students", "classrooms"],
+        }
     };
     let in_flight = match asked.in_flight {
         0 => String::new(),
@@ -239,7 +248,7 @@ fn faults(out: &mut String, report: &Report) {
     if all.is_empty() {
         return row(out, "errors", "none");
     }
-    let most = if report.tasks.is_some() { FEW_FAULTS } else { MOST_FAULTS };
+    let most = if report.tasks.is_some() || !report.phases.is_empty() { FEW_FAULTS } else { MOST_FAULTS };
     for (place, (count, kind)) in all.iter().take(most).enumerate() {
         row(out, if place == 0 { "errors" } else { "" }, &format!("{} {kind}", grouped(*count)));
     }

@@ -4,6 +4,7 @@ use super::letters::{Progress, Stage, Task, ToBoss, ToWorker, receive, send};
 use crate::{clock, tally::Tally, usage::Usage};
 use std::{
     io::{self, BufReader},
+    ops::Range,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
@@ -11,7 +12,7 @@ use std::{
 };
 
 /// All workers begin a stage together, this long after the letter that says so was sent.
-const NOTICE: Duration = Duration::from_millis(100);
+pub(super) const NOTICE: Duration = Duration::from_millis(100);
 /// A stage in which nobody has told anything for so long is given up: workers tell their progress five times a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -63,6 +64,26 @@ impl Crew {
             send(&mut hand.letters, &ToWorker::Enter(stage, at_ns))?;
         }
         Ok(at_ns)
+    }
+
+    /// Lets some workers begin a stage: at `at_ns`, or soon where that is 0.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub(super) fn enter_some(&mut self, workers: Range<usize>, stage: Stage, at_ns: u64) -> io::Result<()> {
+        let at_ns = if at_ns == 0 { clock::now_ns() + clock::nanos(NOTICE) } else { at_ns };
+        for hand in &mut self.hands[workers] {
+            send(&mut hand.letters, &ToWorker::Enter(stage, at_ns))?;
+        }
+        Ok(())
+    }
+
+    /// A phase of the day begins at this moment, for all.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub(crate) fn open_phase(&mut self, at_ns: u64) -> io::Result<()> {
+        self.hands.iter_mut().try_for_each(|hand| send(&mut hand.letters, &ToWorker::Phase(at_ns)))
     }
 
     /// Waits until all workers have settled the stage; tells what was done so far whenever something is new.
@@ -128,7 +149,7 @@ impl Crew {
     }
 
     /// The next letter, if one comes in time.
-    fn next(&mut self, within: Duration) -> io::Result<Option<(usize, ToBoss)>> {
+    pub(super) fn next(&mut self, within: Duration) -> io::Result<Option<(usize, ToBoss)>> {
         match self.inbox.recv_timeout(within) {
             Ok((_, Ok(ToBoss::Failed(reason)))) => Err(io::Error::other(reason)),
             Ok((number, Ok(letter))) => {

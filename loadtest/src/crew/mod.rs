@@ -4,5 +4,6 @@
 //! left to do in it. Between two stages the boss looks at the server, so every figure belongs to one stage.
 
 pub(crate) mod boss;
+pub(crate) mod lanes;
 pub(crate) mod letters;
 pub(crate) mod worker;

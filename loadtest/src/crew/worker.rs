@@ -160,6 +160,7 @@ fn work(mut engine: Box<dyn Engine>, letters: &Receiver<ToWorker>, to: &mut impl
                 engine.enter(next, at_ns);
                 stage = Some(Begun { stage: next, at_ns, since: None });
             }
+            Ok(ToWorker::Phase(at_ns)) => engine.tally().phases.open(at_ns),
             Ok(ToWorker::Finish) => {
                 slices.put(engine.as_mut(), clock::now_ns(), true);
                 return send(to, &ToBoss::Done(Box::new(engine.finish())));

@@ -13,6 +13,9 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) rates: BTreeMap<String, f64>,
     pub(crate) latencies: BTreeMap<Measure, Figures>,
+    /// By phase of a day, part and measure.
+    #[serde(default)]
+    pub(crate) phases: BTreeMap<String, BTreeMap<String, BTreeMap<String, Figures>>>,
     #[serde(default)]
     pub(crate) series: Series,
     #[serde(default)]

@@ -1,7 +1,6 @@
 //! What happened when, told: slices of the workers, the server beside them, and the stages of the run.
 
 use crate::{
-    crew::letters::Stage,
     tally::{Buckets, Measure, Series},
     watch::Glance,
 };
@@ -21,11 +20,11 @@ pub(crate) struct SeriesFigures {
     pub(crate) server: Vec<ServerPoint>,
 }
 
-/// A stage, from the moment at which it began until every worker had settled it.
+/// A stage, or a phase of a day, from the moment at which it began until every worker had settled it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Phase {
     /// Which.
-    pub(crate) stage: Stage,
+    pub(crate) stage: String,
     /// Its beginning.
     pub(crate) from_s: f64,
     /// Its end.
@@ -81,7 +80,7 @@ pub(crate) struct ServerPoint {
 
 impl SeriesFigures {
     /// From the workers' slices, the stages (nanoseconds of CLOCK_MONOTONIC) and the looks at the server.
-    pub(crate) fn of(series: &Series, stages: &[(Stage, u64, u64)], glances: &[Glance]) -> SeriesFigures {
+    pub(crate) fn of(series: &Series, stages: &[(String, u64, u64)], glances: &[Glance]) -> SeriesFigures {
         let since = |at_ns: u64| rounded(at_ns.saturating_sub(series.origin_ns) as f64 / 1e9);
         let step_s = series.step_ns as f64 / 1e9;
         let slices = series.slices.iter().enumerate().map(|(place, slice)| SliceFigures {
@@ -98,7 +97,7 @@ impl SeriesFigures {
             step_s,
             phases: stages
                 .iter()
-                .map(|(stage, from_ns, to_ns)| Phase { stage: *stage, from_s: since(*from_ns), to_s: since(*to_ns) })
+                .map(|(stage, from_ns, to_ns)| Phase { stage: stage.clone(), from_s: since(*from_ns), to_s: since(*to_ns) })
                 .collect(),
             slices: slices.collect(),
             server: server

@@ -9,6 +9,7 @@ mod desktops;
 mod fates;
 pub(crate) mod hold;
 pub(crate) mod lab;
+pub(crate) mod mixed;
 mod papers;
 mod parlour;
 pub(crate) mod quiz;
@@ -27,7 +28,7 @@ use crate::{
     host::{Environment, ephemeral_ports},
     pings::PingFigures,
     progress::Teller,
-    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict},
+    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, phase_figures},
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
     tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, Tally, TaskCounts},
@@ -79,7 +80,7 @@ struct Run {
     watch: Option<Watch>,
     generator: Vec<StageCost>,
     /// The stages so far, with their beginnings and ends: nanoseconds of CLOCK_MONOTONIC.
-    stages: Vec<(Stage, u64, u64)>,
+    stages: Vec<(String, u64, u64)>,
     checks: Vec<Check>,
     /// What the boss did itself.
     own: Tally,
@@ -120,7 +121,7 @@ impl Run {
     fn stage(&mut self, stage: Stage, judged: bool, mut teller: Teller, done: fn(Progress) -> u64) -> io::Result<()> {
         let from_ns = self.crew.enter(stage)?;
         let settled = self.crew.settle(stage, |progress| teller.tell(done(progress), progress))?;
-        self.stages.push((stage, from_ns, clock::now_ns()));
+        self.stages.push((stage.name(), from_ns, clock::now_ns()));
         self.generator.push(StageCost { stage, judged, workers: settled.usages });
         Ok(())
     }
@@ -135,7 +136,7 @@ impl Run {
     fn stage_for(&mut self, stage: Stage, time: Duration, mut teller: Teller) -> io::Result<()> {
         let from_ns = self.crew.enter(stage)?;
         self.crew.pass(time, |progress| teller.tell(0, progress))?;
-        self.stages.push((stage, from_ns, clock::now_ns()));
+        self.stages.push((stage.name(), from_ns, clock::now_ns()));
         Ok(())
     }
 
@@ -202,6 +203,7 @@ impl Run {
             fates,
             slow,
             pings: PingFigures::of(&tally.pinged_at_ns),
+            phases: phase_figures(&tally.phases),
             series: SeriesFigures::of(&tally.series, &self.stages, &glances),
             counts: tally.counts,
             faults: tally.faults,
