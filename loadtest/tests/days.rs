@@ -127,7 +127,8 @@ fn a_day_goes_through_its_phases_and_every_part_is_proven() {
     assert!(phases.windows(2).all(|pair| pair[0]["to_s"] == pair[1]["from_s"]), "{phases:?}");
     let fates = run.report["fates"].as_object().unwrap();
     let sum: u64 = fates.iter().filter(|(name, _)| *name != "meant").map(|(_, count)| count.as_u64().unwrap()).sum();
-    assert_eq!((run.count("published"), fates["meant"].as_u64()), (90, Some(sum)), "{}", run.summary);
+    // Publishing goes on until the drain begins, which waits for those who are late.
+    assert!(run.count("published") >= 90 && fates["meant"].as_u64() == Some(sum), "{}", run.summary);
 }
 
 #[test]

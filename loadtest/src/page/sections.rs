@@ -96,7 +96,9 @@ pub(super) fn phases(record: &Record) -> String {
     if record.phases.is_empty() {
         return String::new();
     }
-    let mut out = "<h2>Phases</h2><div class=\"wide\"><table class=\"words\"><tr><th>Phase<th>Part<th>Measure<th>Count<th>p50<th>p90<th>p99<th>max</tr>".to_owned();
+    let mut out = "<h2>Phases</h2><div class=\"wide\"><table class=\"words\">\
+         <tr><th>Phase<th>Part<th>Measure<th>Count<th>p50<th>p90<th>p99<th>max</tr>"
+        .to_owned();
     let shown = record.series.phases.iter().filter_map(|phase| Some((&phase.stage, record.phases.get(&phase.stage)?)));
     for (phase, parts) in shown {
         let rows =
