@@ -2,6 +2,7 @@
 
 mod chat;
 mod crew;
+mod mixed;
 mod reconnect;
 mod slow;
 mod tasks;
@@ -17,6 +18,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chat::Chat;
 pub(crate) use crew::{Gathering, Join};
+pub(crate) use mixed::Mixed;
 pub(crate) use reconnect::Reconnect;
 pub(crate) use slow::Slow;
 pub(crate) use tasks::Tasks;
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Participants' sockets that are held and answer Pings, while nobody answers a question.
     Hold(Hold),
+    /// A school day in minutes, from a profile: classrooms, quizzes, chat and tasks side by side.
+    Mixed(Mixed),
     /// Runs side by side, from what --json wrote of them.
     Compare(Compare),
     /// A picture of a run, or of several, from what --json wrote of them.
@@ -300,7 +304,7 @@ pub(crate) struct Signing {
 }
 
 /// Where a run takes place: addresses, processes, what is written of it.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Site {
     /// Addresses to connect from, in turn: 127.0.0.1-127.0.0.8 or a list with commas [default: these eight on loopback].
     #[arg(long, value_parser = addresses)]
@@ -386,7 +390,7 @@ pub(crate) enum Picture {
 pub(crate) struct Addresses(pub(crate) Vec<IpAddr>);
 
 /// `10s`, `500ms`, `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| "a number with a unit: 500ms, 10s, 2m".to_owned())?;

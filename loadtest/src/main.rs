@@ -17,6 +17,7 @@ mod model;
 mod order;
 mod page;
 mod pings;
+mod profile;
 mod progress;
 mod quiz;
 mod report;
@@ -28,11 +29,12 @@ mod summary;
 mod swarm;
 mod tally;
 mod tasks;
+mod tempo;
 mod usage;
 mod watch;
 mod wire;
 
-use args::{Cli, Command, Site};
+use args::{Cli, Command, Mixed, Site};
 use clap::Parser;
 use report::{Outcome, Report};
 use scenario::Stop;
@@ -67,6 +69,16 @@ fn main() -> ExitCode {
         Command::Lab(lab) => (scenario::lab::run(lab), &lab.site),
         Command::Chat(chat) => (scenario::chat::run(chat), &chat.site),
         Command::Tasks(tasks) => (scenario::tasks::run(tasks), &tasks.site),
+        Command::Mixed(Mixed { print: Some(name), .. }) => {
+            return profile::own(name).map_or_else(
+                |reason| complain(&reason, USAGE),
+                |text| {
+                    print!("{text}");
+                    ExitCode::SUCCESS
+                },
+            );
+        }
+        Command::Mixed(mixed) => (scenario::mixed::run(mixed), &mixed.site),
         Command::Hold(hold) => (scenario::hold::run(hold), &hold.sitting.site),
     };
     match outcome.and_then(|report| tell(&report, site).map_err(Stop::Broken)) {

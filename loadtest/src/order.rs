@@ -1,6 +1,6 @@
 //! What a worker is told to do: everything it needs, so that it could stand on another host.
 
-use crate::wire::http::Target;
+use crate::{tempo::Tempo, wire::http::Target};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, fmt, net::IpAddr, time::Duration};
@@ -41,6 +41,8 @@ pub(crate) struct Order {
     pub(crate) storm: Option<Storm>,
     /// Who reads slowly.
     pub(crate) slow: Option<Slow>,
+    /// In the end they go evenly over this; at once without.
+    pub(crate) leave_within: Option<Duration>,
 }
 
 /// Who reads slowly, and when.
@@ -116,7 +118,7 @@ pub(crate) struct Publishing {
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Pace {
     /// So many a second over the whole run, whatever the server does.
-    Rate(f64),
+    Rate(Tempo),
     /// As soon as fewer than so many of this worker's are unanswered or not yet heard by all its members of the room.
     Saturate(u32),
 }

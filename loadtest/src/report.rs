@@ -1,5 +1,6 @@
 //! One run as data. Every view of it (the summary on the terminal, JSON, pages) is drawn from this alone.
 
+mod phases;
 pub(crate) mod series;
 mod slow;
 pub(crate) mod spread;
@@ -16,6 +17,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub(crate) use phases::{PHASES, PhaseFigures, figures as phase_figures, part};
 pub(crate) use series::SeriesFigures;
 pub(crate) use slow::SlowFigures;
 
@@ -41,6 +43,9 @@ pub(crate) struct Report {
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,
     /// How far a figure would move if the run were taken again, by its name and in its unit (see [`spread`]).
     pub(crate) spreads: BTreeMap<String, f64>,
+    /// Percentiles by phase of a day, part and measure.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) phases: PhaseFigures,
     /// What happened when.
     pub(crate) series: SeriesFigures,
     /// Counts.

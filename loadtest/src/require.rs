@@ -1,7 +1,7 @@
 //! What a run must reach: `--require 'delivery.p99<20ms'`, by the names of the JSON report.
 
 use crate::{
-    report::{Rates, Report, SlowFigures},
+    report::{PHASES, Rates, Report, SlowFigures, part},
     server::ServerFigures,
     summary::time,
     tally::{ChatCounts, Counts, LabCounts, Measure, QuizCounts, ReturnCounts, TaskCounts},
@@ -15,7 +15,7 @@ const TIMES: [&str; 8] = ["p50", "p90", "p99", "p999", "p9999", "min", "mean", "
 /// So many names are offered for one that is not there.
 const NEAREST: usize = 3;
 /// What people write, and what the report says.
-const SPELLINGS: [(&str, &str); 3] = [("deliver.", "delivery."), (".p99.99", ".p9999"), (".p99.9", ".p999")];
+const SPELLINGS: [(&str, &str); 2] = [(".p99.99", ".p9999"), (".p99.9", ".p999")];
 
 /// One thing that a run must reach.
 #[derive(Clone, PartialEq, Debug)]
@@ -164,6 +164,8 @@ pub(crate) fn judge(required: &[Requirement], report: &Report) -> io::Result<Vec
 fn find(name: &str) -> Result<(String, Place), String> {
     let mut catalogue = catalogue();
     let written = SPELLINGS.iter().fold(name.to_owned(), |name, (from, to)| spelled(&name, from, to));
+    // What people write of the whole run; of a phase it is called that.
+    let written = written.strip_prefix("deliver.").map_or(written.clone(), |rest| format!("delivery.{rest}"));
     if let Some(place) = catalogue.remove(&written) {
         return Ok((written, place));
     }
@@ -195,6 +197,17 @@ fn catalogue() -> BTreeMap<String, Place> {
         }
         let pointer = format!("/latencies/{measure}/count");
         all.insert(format!("{measure}.count"), Place { pointer, unit: Unit::Count });
+    }
+    for phase in PHASES {
+        for (part_name, measure) in Measure::ALL.into_iter().filter_map(part) {
+            let pointer = format!("/phases/{phase}/{part_name}/{measure}");
+            for time in TIMES {
+                let place = Place { pointer: format!("{pointer}/{time}"), unit: Unit::Ns };
+                all.insert(format!("{phase}.{part_name}.{measure}.{time}"), place);
+            }
+            let place = Place { pointer: format!("{pointer}/count"), unit: Unit::Count };
+            all.insert(format!("{phase}.{part_name}.{measure}.count"), place);
+        }
     }
     let sections = [
         ("counts", serde_json::to_value(Counts::default())),
@@ -280,6 +293,15 @@ mod tests {
         for wrong in ["delivery.p99", "delivery.p99<20", "delivery.p99<ms", "delivery.p42<1s", "counts.lost<1ms", "<1", ""] {
             assert!(Requirement::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn figures_of_a_phase_are_found_by_part() {
+        let report = json!({ "phases": { "storm": { "presence": { "enter": { "p99": 3_000_000 } } } } });
+        assert!(judged("storm.presence.enter.p99<4ms", &report).met && !judged("storm.presence.enter.p99<2ms", &report).met);
+        assert!(!judged("steady.chat.first_word.p50<1s", &report).met);
+        assert!(Requirement::parse("storm.presence.deliver.p99.9<1s").is_ok());
+        assert!(Requirement::parse("storm.presence.entr.p99<1s").unwrap_err().contains("storm.presence.enter.p99"));
     }
 
     #[test]

@@ -16,8 +16,6 @@ pub(crate) const SESSIONS_TOLD: &str = "ws_connection";
 pub(crate) const SLOW_READERS: &str = "homeroom_slow_readers_total";
 /// Published frames that a listener did not get.
 pub(crate) const DROPPED: &str = "homeroom_dropped_total";
-/// Published frames that were sent to a listener's socket.
-pub(crate) const DELIVERED: &str = "homeroom_delivered_total";
 /// Owners who are connected.
 pub(crate) const OWNERS: &str = "homeroom_quiz_owners";
 /// Participants who are connected.

@@ -2,6 +2,7 @@
 
 mod chat;
 mod lab;
+mod mixed;
 mod reconnect;
 mod slow;
 mod tasks;
@@ -28,8 +29,12 @@ const MOST_HOSTS: usize = 3;
 pub(crate) fn draw(report: &Report) -> String {
     let (mut out, mut rest) = (String::new(), String::new());
     head(&mut out, report);
-    rates(&mut out, report);
-    latencies(&mut out, report);
+    if report.phases.is_empty() {
+        rates(&mut out, report);
+        latencies(&mut out, report);
+    } else {
+        mixed::phases(&mut out, report);
+    }
     row(&mut out, "events", &events(report));
     row(&mut rest, "server", &server(report));
     row(&mut rest, "generator", &generator(report));
@@ -48,12 +53,16 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 fn head(out: &mut String, report: &Report) {
     let asked = &report.asked;
-    let [people, places] = match (&report.quiz, &report.lab, &report.chat, &report.tasks) {
-        (Some(_), ..) => ["participants", "quizzes"],
-        (None, Some(_), ..) => ["sessions", "agents"],
-        (None, None, Some(_), _) => ["sessions", "of them over HTTP"],
-        (None, None, None, Some(_)) => ["users", "sockets each"],
-        (None, None, None, None) => ["students", "classrooms"],
+    let [people, places] = if !report.phases.is_empty() {
+        ["students", "classrooms"]
+    } else {
+        match (&report.quiz, &report.lab, &report.chat, &report.tasks) {
+            (Some(_), ..) => ["participants", "quizzes"],
+            (None, Some(_), ..) => ["sessions", "agents"],
+            (None, None, Some(_), _) => ["sessions", "of them over HTTP"],
+            (None, None, None, Some(_)) => ["users", "sockets each"],
+            (None, None, None, None) => ["students", "classrooms"],
+        }
     };
     let in_flight = match asked.in_flight {
         0 => String::new(),

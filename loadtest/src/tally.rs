@@ -1,9 +1,11 @@
 //! What a worker counts and measures, and how the counts of several become one without loss.
 
 mod measure;
+mod phases;
 mod series;
 
 pub(crate) use measure::Measure;
+pub(crate) use phases::Phases;
 pub(crate) use series::{Buckets, Series, Slice};
 
 use crate::chat::order::Name;
@@ -292,6 +294,8 @@ pub(crate) struct Tally {
     measures: Measures,
     /// What happened when.
     pub(crate) series: Series,
+    /// What was measured in each phase of a day.
+    pub(crate) phases: Phases,
     /// Counts of classrooms.
     pub(crate) counts: Counts,
     /// Counts of those who drop and come back.
@@ -334,10 +338,12 @@ impl Tally {
     /// Records one duration.
     pub(crate) fn record(&mut self, measure: Measure, ns: u64) {
         self.measures.record(measure, ns);
+        self.phases.record(measure, ns);
     }
 
     /// Records one duration whose end, at `at_ns` of CLOCK_MONOTONIC, is found out only now.
     pub(crate) fn record_past(&mut self, measure: Measure, ns: u64, at_ns: u64) {
+        self.phases.record_from(measure, ns, at_ns.saturating_sub(ns));
         if self.series.place(at_ns, measure, ns) {
             self.measures.record_past(measure, ns);
         } else {
@@ -376,6 +382,7 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.measures.merge(&other.measures);
         self.series.merge(&other.series);
+        self.phases.merge(&other.phases);
         self.counts.add(&other.counts);
         self.reconnect.add(&other.reconnect);
         self.slow.add(&other.slow);

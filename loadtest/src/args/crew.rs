@@ -5,7 +5,7 @@ use clap::Args;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// How workers of other hosts come to a run.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Gathering {
     /// Wait at this address for workers that `homeroom-load worker --join` it, and give the run to them; --workers are then those of this
     /// host besides [default: none].

@@ -1,7 +1,7 @@
 //! What the workers of a chat run are told to do. A session with all its sockets belongs to one worker; the model that answers is a worker
 //! of its own.
 
-use crate::{clock, quiz::order::Secret, wire::http::Target};
+use crate::{clock, quiz::order::Secret, tempo::Tempo, wire::http::Target};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -70,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) spread: Duration,
     /// From one message of a session to its next.
     pub(crate) every: Duration,
+    /// In place of both: when messages are said, one session after the other.
+    pub(crate) tempo: Option<Tempo>,
     /// Words of an answer: each is a delta.
     pub(crate) words: u32,
     /// From one word to the next.
@@ -133,6 +135,10 @@ impl Plan {
     pub(crate) fn due_ns(&self, from_ns: u64, Name { session, message }: Name) -> u64 {
         let within = session.wrapping_mul(GOLDEN);
         let place = u128::from(session) << 32 | u128::from(within);
+        if let Some(tempo) = &self.tempo {
+            let number = f64::from(message) * f64::from(self.sessions) + place as f64 / (1u64 << 32) as f64;
+            return from_ns.saturating_add(tempo.after_ns(number));
+        }
         let phase = (u128::from(clock::nanos(self.spread)) * place / u128::from(self.sessions.max(1))) >> 32;
         from_ns.saturating_add(phase as u64).saturating_add(clock::nanos(self.every).saturating_mul(message.into()))
     }
@@ -141,6 +147,7 @@ impl Plan {
     pub(crate) fn end_ns(&self, from_ns: u64) -> u64 {
         let answer = self.think + self.pace * self.words;
         let last = self.every * self.messages.saturating_sub(1) + self.spread;
+        let last = self.tempo.map_or(last, |tempo| Duration::from_nanos(tempo.after_ns(self.total() as f64)));
         from_ns.saturating_add(clock::nanos(last + answer))
     }
 
@@ -167,6 +174,7 @@ pub(super) mod tests {
         unmeasured: 0,
         spread: Duration::from_nanos(100),
         every: Duration::from_nanos(1_000),
+        tempo: None,
         words: 5,
         pace: Duration::from_nanos(10),
         think: Duration::from_nanos(7),

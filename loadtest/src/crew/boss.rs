@@ -9,6 +9,7 @@ use crate::{clock, live::Live, tally::Tally, usage::Usage};
 use std::{
     io::{self, BufReader, Read, Write},
     net::{Shutdown, TcpStream},
+    ops::Range,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
@@ -16,7 +17,7 @@ use std::{
 };
 
 /// All workers begin a stage together, this long after the letter that says so was sent, and two round trips to the farthest.
-const NOTICE: Duration = Duration::from_millis(100);
+pub(super) const NOTICE: Duration = Duration::from_millis(100);
 /// A worker that has not told anything for so long is given up: workers tell their progress five times a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Exchanges of clocks when the run is over.
@@ -113,6 +114,26 @@ impl Crew {
         self.stage = Some(stage);
         self.send_all(|| ToWorker::Enter(stage, at_ns))?;
         Ok(at_ns)
+    }
+
+    /// Lets some workers begin a stage: at `at_ns`, or soon where that is 0.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub(super) fn enter_some(&mut self, workers: Range<usize>, stage: Stage, at_ns: u64) -> io::Result<()> {
+        let at_ns = if at_ns == 0 { clock::now_ns() + clock::nanos(NOTICE) } else { at_ns };
+        for hand in &mut self.hands[workers] {
+            send(&mut hand.letters, &ToWorker::Enter(stage, at_ns))?;
+        }
+        Ok(())
+    }
+
+    /// A phase of the day begins at this moment, for all.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub(crate) fn open_phase(&mut self, at_ns: u64) -> io::Result<()> {
+        self.hands.iter_mut().try_for_each(|hand| send(&mut hand.letters, &ToWorker::Phase(at_ns)))
     }
 
     /// Waits until all workers have settled the stage; tells what was done so far whenever something is new.
@@ -250,7 +271,7 @@ impl Crew {
     }
 
     /// The next letter, if one comes in time.
-    fn next(&mut self, within: Duration) -> io::Result<Option<(usize, ToBoss)>> {
+    pub(super) fn next(&mut self, within: Duration) -> io::Result<Option<(usize, ToBoss)>> {
         match self.inbox.recv_timeout(within) {
             Ok((number, _, Ok(ToBoss::Failed(reason)))) => Err(self.failed(number, reason)),
             Ok((number, at, Ok(letter))) => {

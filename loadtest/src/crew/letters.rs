@@ -60,6 +60,13 @@ pub(crate) enum Stage {
     Prove,
 }
 
+impl Stage {
+    /// Its name in the report.
+    pub(crate) fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
 /// What a worker is to do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
@@ -105,6 +112,8 @@ pub(crate) enum ToWorker {
     Show,
     /// Begin a stage at this moment, nanoseconds of the run's clock.
     Enter(Stage, u64),
+    /// A phase of the day begins at this moment: what is measured is put into phases, too.
+    Phase(u64),
     /// Send the tally and go.
     Finish,
 }

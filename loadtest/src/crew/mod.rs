@@ -6,6 +6,7 @@
 pub(crate) mod boss;
 pub(crate) mod gate;
 pub(crate) mod join;
+pub(crate) mod lanes;
 pub(crate) mod letters;
 pub(crate) mod offset;
 mod sealed;

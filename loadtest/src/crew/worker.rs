@@ -90,7 +90,7 @@ fn ordered(from: &mut impl Read, to: &mut impl Write) -> io::Result<Box<Task>> {
             }
             ToWorker::Ahead(ns) => clock::shift(ns.saturating_neg()),
             ToWorker::Order(task) => return Ok(task),
-            ToWorker::Show | ToWorker::Enter(..) | ToWorker::Finish => {
+            ToWorker::Show | ToWorker::Enter(..) | ToWorker::Phase(_) | ToWorker::Finish => {
                 return Err(io::Error::other("the first letter is not an order"));
             }
         }
@@ -194,6 +194,7 @@ fn work(mut engine: Box<dyn Engine>, letters: &Receiver<ToWorker>, to: &mut impl
             }
             Ok(ToWorker::Clock(asked)) => send(to, &ToBoss::Clock(Exchange { answered_ns: clock::now_ns(), ..asked }))?,
             Ok(ToWorker::Show) => slices.shown = true,
+            Ok(ToWorker::Phase(at_ns)) => engine.tally().phases.open(at_ns),
             Ok(ToWorker::Finish) => {
                 slices.put(engine.as_mut(), clock::now_ns(), true);
                 return send(to, &ToBoss::Done(Box::new(on_one_clock(engine.finish()))));

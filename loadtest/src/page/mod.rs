@@ -75,6 +75,7 @@ pub(crate) fn of_run(source: &Source) -> String {
     let mut body = sections::head(record);
     body += &sections::thresholds(record);
     body += &course(record);
+    body += &sections::phases(record);
     body += &sections::latencies(record);
     body += "<h2>Percentiles</h2>";
     body += &Chart::over_percentiles(&percentiles(record, None)).figure("Latency by percentile");

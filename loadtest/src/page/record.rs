@@ -18,6 +18,9 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) rates: BTreeMap<String, f64>,
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,
+    /// By phase of a day, part and measure.
+    #[serde(default)]
+    pub(crate) phases: BTreeMap<String, BTreeMap<String, BTreeMap<String, LatencyFigures>>>,
     #[serde(default)]
     pub(crate) spreads: BTreeMap<String, f64>,
     #[serde(default)]

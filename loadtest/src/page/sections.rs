@@ -98,6 +98,30 @@ pub(super) fn latencies(record: &Record) -> String {
     format!("{out}</table></div><p>{}</p><p class=\"soft\">{note}</p>", rates.join(" · "))
 }
 
+/// Percentiles by phase of a day and part.
+pub(super) fn phases(record: &Record) -> String {
+    if record.phases.is_empty() {
+        return String::new();
+    }
+    let mut out = "<h2>Phases</h2><div class=\"wide\"><table class=\"words\">\
+         <tr><th>Phase<th>Part<th>Measure<th>Count<th>p50<th>p90<th>p99<th>max</tr>"
+        .to_owned();
+    let shown = record.series.phases.iter().filter_map(|phase| Some((&phase.stage, record.phases.get(&phase.stage)?)));
+    for (phase, parts) in shown {
+        let rows =
+            parts.iter().flat_map(|(part, measures)| measures.iter().map(move |(measure, figures)| (part, measure, figures)));
+        for (part, measure, figures) in rows {
+            let [phase, part, measure] = [phase, part, measure].map(|word| escape(&word.replace('_', " ")));
+            let _ = write!(out, "<tr><td>{phase}</td><td>{part}<td>{measure}<td>{}", grouped(figures.count));
+            for ns in [figures.p50, figures.p90, figures.p99, figures.max] {
+                let _ = write!(out, "<td>{}", time(ns));
+            }
+            out += "</tr>";
+        }
+    }
+    out + "</table></div><p class=\"soft\">An operation belongs to the phase in which it was meant to begin.</p>"
+}
+
 /// Errors by when and kind.
 pub(super) fn faults(record: &Record) -> String {
     let mut out = "<h2>Errors</h2>".to_owned();

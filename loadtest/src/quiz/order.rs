@@ -2,7 +2,7 @@
 //! can hold what is heard against what was done without asking another.
 
 use super::contract::Channel;
-use crate::wire::http::Target;
+use crate::{tempo::Tempo, wire::http::Target};
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, time::Duration};
 use uuid::Uuid;
@@ -83,7 +83,7 @@ pub(crate) enum Pace {
     /// After a while of thinking; the median.
     Think(Duration),
     /// So many a second over the whole run, whatever the server does.
-    Rate(f64),
+    Rate(Tempo),
     /// As soon as fewer are under way than the order allows.
     Saturate,
     /// Never.

@@ -1,7 +1,7 @@
 //! When participants begin, answer and submit.
 
 use super::{BEGINS_PER_TURN, Hall, desk::What, order::Pace};
-use crate::{clock, order::mix, tally::Measure};
+use crate::{clock, order::mix, tally::Measure, tempo::Tempo};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
@@ -22,8 +22,9 @@ pub(super) struct Schedule {
     undecided: u64,
     /// Answers whose moment has come.
     begun: u64,
-    /// From one answer of this worker to its next, and from the stage's begin to its first.
-    interval_ns: f64,
+    /// The run's rate, where there is one; so many answers of the run come to one of this worker's, and where in them its own is.
+    tempo: Option<Tempo>,
+    share: f64,
     phase: f64,
     /// Who may answer at once.
     ready: VecDeque<u32>,
@@ -39,7 +40,8 @@ impl Schedule {
 
     /// When this worker's answer of that number is meant to be given.
     fn due_ns(&self, number: u64) -> u64 {
-        self.from_ns.saturating_add(((number as f64 + self.phase) * self.interval_ns) as u64)
+        let after = |tempo: &Tempo| tempo.after_ns((number as f64 + self.phase) * self.share);
+        self.from_ns.saturating_add(self.tempo.as_ref().map_or(0, after))
     }
 }
 
@@ -98,8 +100,9 @@ impl Hall {
         (0..).zip(&round).for_each(|(place, desk)| self.desks[*desk as usize].place = place);
         let mut schedule = Schedule { from_ns, undecided: (round.len() * self.questions) as u64, ..Schedule::default() };
         match self.order.pace {
-            Pace::Rate(rate) => {
-                schedule.interval_ns = 1e9 / rate * self.order.participants as f64 / in_all;
+            Pace::Rate(tempo) => {
+                schedule.tempo = Some(tempo);
+                schedule.share = self.order.participants as f64 / in_all;
                 schedule.phase = f64::from(self.order.worker) / f64::from(self.order.workers);
             }
             Pace::Think(median) => schedule

@@ -1,7 +1,6 @@
 //! What happened when, told: slices of the workers, the server beside them, and the stages of the run.
 
 use crate::{
-    crew::letters::Stage,
     tally::{Buckets, Measure, Series},
     watch::Glance,
 };
@@ -21,7 +20,7 @@ pub(crate) struct SeriesFigures {
     pub(crate) server: Vec<ServerPoint>,
 }
 
-/// A stage, from the moment at which it began until every worker had settled it.
+/// A stage, or a phase of a day, from the moment at which it began until every worker had settled it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
     /// Which, by its name in the report.
@@ -81,7 +80,7 @@ pub(crate) struct ServerPoint {
 
 impl SeriesFigures {
     /// From the workers' slices, the stages (nanoseconds of CLOCK_MONOTONIC) and the looks at the server.
-    pub(crate) fn of(series: &Series, stages: &[(Stage, u64, u64)], glances: &[Glance]) -> SeriesFigures {
+    pub(crate) fn of(series: &Series, stages: &[(String, u64, u64)], glances: &[Glance]) -> SeriesFigures {
         let since = |at_ns: u64| rounded(at_ns.saturating_sub(series.origin_ns) as f64 / 1e9);
         let step_s = series.step_ns as f64 / 1e9;
         let slices = series.slices.iter().enumerate().map(|(place, slice)| SliceFigures {
@@ -98,7 +97,7 @@ impl SeriesFigures {
             step_s,
             phases: stages
                 .iter()
-                .map(|(stage, from_ns, to_ns)| Phase { stage: name(*stage), from_s: since(*from_ns), to_s: since(*to_ns) })
+                .map(|(stage, from_ns, to_ns)| Phase { stage: stage.clone(), from_s: since(*from_ns), to_s: since(*to_ns) })
                 .collect(),
             slices: slices.collect(),
             server: server
@@ -148,11 +147,6 @@ impl SeriesFigures {
         }
         (server_s > 0.0).then(|| rounded(generator_s / server_s))
     }
-}
-
-/// The name of a stage in a report.
-pub(crate) fn name(stage: Stage) -> String {
-    serde_json::to_value(stage).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// How long two stretches of time have in common.
@@ -213,10 +207,5 @@ mod tests {
             |stages: &[&str]| series.generator_to_server(&stages.iter().map(|stage| (*stage).to_owned()).collect::<Vec<_>>());
         assert_eq!((of(&["sign_in"]), of(&["hold"]), of(&["sign_in", "hold"]), of(&[])), (Some(0.4), Some(1.2), Some(0.8), None));
         assert_eq!(SeriesFigures { server: Vec::new(), ..figures() }.generator_to_server(&["hold".into()]), None);
-    }
-
-    #[test]
-    fn stages_have_the_names_of_the_report() {
-        assert_eq!((name(Stage::SignIn), name(Stage::Hold)), ("sign_in".to_owned(), "hold".to_owned()));
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     report::{Check, Report},
     server::{CONNECTIONS, DROPPED},
     summary::grouped,
+    tempo::Tempo,
     wire::http::Target,
 };
 use std::time::Duration;
@@ -62,7 +63,7 @@ fn publishing(args: &Broadcast) -> Result<Publishing, Stop> {
     let url =
         args.crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
     let target = Target::parse(url, "http").map_err(Stop::Usage)?;
-    let pace = args.publish_rate.map_or(Pace::Saturate(args.publish_in_flight), Pace::Rate);
+    let pace = args.publish_rate.map_or(Pace::Saturate(args.publish_in_flight), |rate| Pace::Rate(Tempo::steady(rate)));
     Ok(Publishing { target, pace, bytes: args.bytes as usize, lasting: Some(args.lasting) })
 }
 

@@ -23,12 +23,8 @@ use crate::{
 pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
     let target = Target::parse(&args.url, "http").map_err(Stop::Usage)?;
     let plan = plan(args)?;
-    let count = workers(&args.site, lines(&plan))?;
-    let sources = sources(&args.site, &target, lines(&plan))?;
-    let seats = {
-        announce("making the sessions");
-        parlour::seats(args, &target)?
-    };
+    let (tasks, sampled) = tasks(args, &target, plan)?;
+    let count = tasks.iter().filter(|task| matches!(task, Task::Chats(_))).count() as u32;
     let asked = Asked {
         scenario: "chat",
         url: args.url.clone(),
@@ -37,9 +33,29 @@ pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
         rate: Some(f64::from(args.sessions) / args.every.as_secs_f64().max(1e-3)).filter(|_| args.messages > 1),
         in_flight: args.in_flight.into(),
         workers: count,
-        sources: sources.len(),
+        sources: sources(&args.site, &target, lines(&plan))?.len(),
         seed: args.site.seed,
         then: then(args, &plan),
+    };
+    let mut run = Run::begin(&args.site, &target, tasks, asked)?;
+    run.own.chat.made = args.sessions.into();
+    run.talk(args, &plan)?;
+    Ok(run.finish(|tally, checks, server| {
+        checks.extend(checks_of(&plan, &tally.chat));
+        checks.push(Check::new("answers read back", sampled * u64::from(plan.messages), tally.chat.proved));
+        if let Some(server) = server {
+            figures(server, &tally.chat);
+        }
+    })?)
+}
+
+/// What the workers are to do, the model last; and of how many sessions the answers are read back. The sessions are made.
+pub(super) fn tasks(args: &Chat, target: &Target, plan: Plan) -> Result<(Vec<Task>, u64), Stop> {
+    let count = workers(&args.site, lines(&plan))?;
+    let sources = sources(&args.site, target, lines(&plan))?;
+    let seats = {
+        announce("making the sessions");
+        parlour::seats(args, target)?
     };
     let order = |worker| ChatOrder {
         worker,
@@ -53,19 +69,10 @@ pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
     };
     let orders: Vec<ChatOrder> = (0..count).map(order).collect();
     let sampled: usize = orders.iter().map(|order| (0..order.seats.len()).filter(|place| order.is_sampled(*place)).count()).sum();
-    let endpoint = |listen| ModelOrder { listen, plan, timeout: args.site.timeout, core: args.model_core };
-    let model = args.model_listen.map(|listen| Task::Model(endpoint(listen)));
-    let tasks = orders.into_iter().map(Task::Chats).chain(model).collect();
-    let mut run = Run::begin(&args.site, &target, tasks, asked)?;
-    run.own.chat.made = seats.len() as u64;
-    run.talk(args, &plan)?;
-    Ok(run.finish(|tally, checks, server| {
-        checks.extend(checks_of(&plan, &tally.chat));
-        checks.push(Check::new("answers read back", sampled as u64 * u64::from(plan.messages), tally.chat.proved));
-        if let Some(server) = server {
-            figures(server, &tally.chat);
-        }
-    })?)
+    let model = args
+        .model_listen
+        .map(|listen| Task::Model(ModelOrder { listen, plan, timeout: args.site.timeout, core: args.model_core }));
+    Ok((orders.into_iter().map(Task::Chats).chain(model).collect(), sampled as u64))
 }
 
 impl Run {
@@ -87,7 +94,7 @@ impl Run {
     }
 }
 
-fn plan(args: &Chat) -> Result<Plan, Stop> {
+pub(super) fn plan(args: &Chat) -> Result<Plan, Stop> {
     let answers = if args.model_listen.is_some() { Answers::Model } else { Answers::Builtin };
     let spread = args.spread.unwrap_or(args.every);
     let wrong = if args.sse > args.sessions {
@@ -109,6 +116,7 @@ fn plan(args: &Chat) -> Result<Plan, Stop> {
             unmeasured: args.unmeasured,
             spread,
             every: args.every,
+            tempo: None,
             words: args.words,
             pace: args.pace,
             think: args.think,
@@ -146,7 +154,7 @@ fn then(args: &Chat, plan: &Plan) -> String {
     told
 }
 
-fn checks_of(plan: &Plan, chat: &ChatCounts) -> Vec<Check> {
+pub(super) fn checks_of(plan: &Plan, chat: &ChatCounts) -> Vec<Check> {
     let mut checks = vec![
         Check::new("connections opened", lines(plan), chat.opened),
         Check::new("messages said", plan.total(), chat.asked),

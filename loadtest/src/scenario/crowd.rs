@@ -22,11 +22,13 @@ pub(super) struct Doing {
     pub(super) pings_every: Option<Duration>,
     pub(super) storm: Option<Storm>,
     pub(super) slow: Option<Slow>,
+    /// In the end they go evenly over this.
+    pub(super) leave_within: Option<Duration>,
 }
 
 impl Default for Doing {
     fn default() -> Doing {
-        Doing { fate: Fate::Stay, publishing: None, pings_every: None, storm: None, slow: None }
+        Doing { fate: Fate::Stay, publishing: None, pings_every: None, storm: None, slow: None, leave_within: None }
     }
 }
 
@@ -110,6 +112,7 @@ pub(super) fn orders(crowd: &Crowd, target: &Target, doing: &Doing) -> Result<Ve
         publishing: doing.publishing.clone(),
         storm: doing.storm,
         slow: doing.slow,
+        leave_within: doing.leave_within,
     };
     Ok((0..workers).map(order).collect())
 }

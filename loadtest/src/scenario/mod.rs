@@ -9,6 +9,7 @@ mod desktops;
 mod fates;
 pub(crate) mod hold;
 pub(crate) mod lab;
+pub(crate) mod mixed;
 mod papers;
 mod parlour;
 pub(crate) mod quiz;
@@ -30,7 +31,10 @@ use crate::{
     live::Live,
     pings::PingFigures,
     progress::Teller,
-    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, series, spread},
+    report::{
+        Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, phase_figures, series,
+        spread,
+    },
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
     tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, Tally, TaskCounts},
@@ -83,7 +87,7 @@ struct Run {
     watch: Option<Watch>,
     generator: Vec<StageCost>,
     /// The stages so far, with their beginnings and ends: nanoseconds of CLOCK_MONOTONIC.
-    stages: Vec<(Stage, u64, u64)>,
+    stages: Vec<(String, u64, u64)>,
     checks: Vec<Check>,
     /// What the boss did itself.
     own: Tally,
@@ -126,7 +130,7 @@ impl Run {
         self.live.enter(Some(stage), &teller);
         let from_ns = self.crew.enter(stage)?;
         let settled = self.crew.settle(stage, |progress| self.live.told(&mut teller, done(progress), progress))?;
-        self.stages.push((stage, from_ns, clock::now_ns()));
+        self.stages.push((stage.name(), from_ns, clock::now_ns()));
         self.generator.push(StageCost { stage, judged, workers: settled.usages });
         Ok(())
     }
@@ -143,7 +147,7 @@ impl Run {
         self.live.enter(Some(stage), &teller);
         let from_ns = self.crew.enter(stage)?;
         self.crew.pass(time, |progress| self.live.told(&mut teller, 0, progress))?;
-        self.stages.push((stage, from_ns, clock::now_ns()));
+        self.stages.push((stage.name(), from_ns, clock::now_ns()));
         Ok(())
     }
 
@@ -215,6 +219,7 @@ impl Run {
             fates,
             slow,
             pings: PingFigures::of(&tally.pinged_at_ns),
+            phases: phase_figures(&tally.phases),
             spreads: spread::of(&series),
             series,
             counts: tally.counts,
@@ -235,7 +240,7 @@ impl Run {
 /// The stages in which generator and server do the same traffic: those that are judged, and holding.
 fn compared(generator: &[StageCost]) -> Vec<String> {
     let judged = generator.iter().filter(|cost| cost.judged).map(|cost| cost.stage);
-    judged.chain([Stage::Hold]).map(series::name).collect()
+    judged.chain([Stage::Hold]).map(Stage::name).collect()
 }
 
 /// A time as it is told in a sentence.

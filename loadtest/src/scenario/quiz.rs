@@ -14,6 +14,7 @@ use crate::{
     server::{ANSWERS, ATTEMPTS, OWNERS, PARTICIPANTS, ServerFigures},
     summary::grouped,
     tally::QuizCounts,
+    tempo::Tempo,
     wire::http::Target,
 };
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ const GOODBYE: Duration = Duration::from_millis(1_500);
 pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
     let holds = if args.sockets { Holds::Both } else { Holds::Line };
     let pace = match args.answer_rate {
-        Some(rate) => Pace::Rate(rate),
+        Some(rate) => Pace::Rate(Tempo::steady(rate)),
         None if args.saturate => Pace::Saturate,
         None => Pace::Think(args.think),
     };
@@ -140,7 +141,7 @@ pub(super) fn start_checks(sitting: &Sitting, quiz: &QuizCounts) -> [Check; 3] {
     ]
 }
 
-fn checks_of(args: &Quiz, quiz: &QuizCounts) -> Vec<Check> {
+pub(super) fn checks_of(args: &Quiz, quiz: &QuizCounts) -> Vec<Check> {
     let participants = u64::from(args.sitting.participants);
     let answers = participants * u64::from(args.sitting.questions);
     let listening = if args.sockets { participants } else { 0 };

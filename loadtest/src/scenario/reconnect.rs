@@ -15,6 +15,7 @@ use crate::{
     server::CONNECTIONS,
     summary::grouped,
     tally::Tally,
+    tempo::Tempo,
     wire::http::Target,
 };
 
@@ -72,7 +73,7 @@ fn dropping(args: &Reconnect) -> u64 {
 }
 
 /// Every connection is accounted for.
-fn connection_checks(args: &Reconnect, tally: &Tally) -> Vec<Check> {
+pub(super) fn connection_checks(args: &Reconnect, tally: &Tally) -> Vec<Check> {
     let (counts, returns, all) = (&tally.counts, &tally.reconnect, dropping(args) * u64::from(args.rounds));
     let in_all = u64::from(args.crowd.students) + all;
     vec![
@@ -111,7 +112,7 @@ fn publishing(args: &Reconnect) -> Result<Publishing, Stop> {
 pub(super) fn publisher(crowd: &Crowd, rate: f64, bytes: u32) -> Result<Publishing, Stop> {
     let url = crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("events are published through --internal".to_owned()))?;
     let target = Target::parse(url, "http").map_err(Stop::Usage)?;
-    Ok(Publishing { target, pace: Pace::Rate(rate), bytes: bytes as usize, lasting: None })
+    Ok(Publishing { target, pace: Pace::Rate(Tempo::steady(rate)), bytes: bytes as usize, lasting: None })
 }
 
 fn storm(args: &Reconnect) -> Result<Storm, Stop> {

@@ -88,7 +88,7 @@ impl Run {
                 cuts.note(level, Duration::from_nanos(clock::now_ns().saturating_sub(from_ns)));
             }
         })?;
-        self.stages.push((Stage::Stall, from_ns, clock::now_ns()));
+        self.stages.push((Stage::Stall.name(), from_ns, clock::now_ns()));
         self.generator.push(StageCost { stage: Stage::Stall, judged: true, workers: settled.usages });
         self.sample("stalled");
         if let (Some(cuts), Some(level)) = (&mut cuts, self.level_of(SLOW_READERS)?) {

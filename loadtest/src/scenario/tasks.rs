@@ -18,6 +18,7 @@ use crate::{
         order::{Course, OfficeOrder},
         plan::{Plan, in_time},
     },
+    tempo::Tempo,
     wire::{http::Target, rest::Rest},
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -33,7 +34,7 @@ const BEHIND: Duration = Duration::from_millis(500);
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Tasks) -> Result<Report, Stop> {
     let target = Target::parse(&args.url, "ws").map_err(Stop::Usage)?;
-    let plan = plan(args)?;
+    let plan = plan(args, None)?;
     let orders = orders(args, &target, plan)?;
     let asked = Asked {
         scenario: "tasks",
@@ -70,16 +71,16 @@ pub(crate) fn run(args: &Tasks) -> Result<Report, Stop> {
     })?)
 }
 
-/// What is to be done, if the contract's limits can be kept in it.
-fn plan(args: &Tasks) -> Result<Plan, Stop> {
+/// What is to be done, if the contract's limits can be kept in it. `tempo`: in place of the one rate.
+pub(super) fn plan(args: &Tasks, tempo: Option<Tempo>) -> Result<Plan, Stop> {
     if args.by_rest + args.executions > 1.0 {
         return Err(Stop::Usage("--by-rest and --executions are more than everything".to_owned()));
     }
     let plan = Plan {
         users: args.users,
         sockets: args.sockets,
-        asks: in_time(args.rate, args.lasting),
-        rate: args.rate,
+        asks: tempo.map_or_else(|| in_time(args.rate, args.lasting), |tempo| tempo.total()),
+        tempo: tempo.unwrap_or_else(|| Tempo::steady(args.rate)),
         by_rest: args.by_rest,
         executions: args.executions,
         watched: args.watched,
@@ -95,7 +96,7 @@ fn plan(args: &Tasks) -> Result<Plan, Stop> {
 }
 
 /// One order for each worker.
-fn orders(args: &Tasks, target: &Target, plan: Plan) -> Result<Vec<OfficeOrder>, Stop> {
+pub(super) fn orders(args: &Tasks, target: &Target, plan: Plan) -> Result<Vec<OfficeOrder>, Stop> {
     let (users, admins) = credentials(args)?;
     let connections = u64::from(args.sockets) * u64::from(args.users + args.admins) + u64::from(args.users);
     let workers = workers(&args.site, connections)?;
@@ -206,7 +207,7 @@ fn ordinal(number: u32) -> String {
     format!("{number}{end}")
 }
 
-fn checks_of(args: &Tasks, plan: Plan, tasks: &TaskCounts) -> Vec<Check> {
+pub(super) fn checks_of(args: &Tasks, plan: Plan, tasks: &TaskCounts) -> Vec<Check> {
     let sockets = u64::from(args.sockets) * u64::from(args.users + args.admins);
     let listeners = u64::from(args.sockets) * (1 + u64::from(args.admins));
     let (wanted, executions) = plan.sums();

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     contract::{self, Change, Tick},
+    crew::letters::Stage,
     order::Order,
     tally::{Counts, ReturnCounts},
 };
@@ -173,7 +174,8 @@ impl Swarm {
 
     /// Somebody came or went. When all are closed that means nothing any more.
     pub(super) fn note_change(&mut self, place: u32, text: &[u8]) {
-        let is_member = self.members[place as usize].phase == Phase::Signed;
+        let is_over = matches!(self.stage, Some((Stage::Close, _)));
+        let is_member = self.members[place as usize].phase == Phase::Signed && !is_over;
         if let Some(ledger) = self.ledger.as_mut().filter(|_| is_member) {
             ledger.saw(place, text, &mut self.tally.reconnect);
         }

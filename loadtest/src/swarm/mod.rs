@@ -257,12 +257,23 @@ impl Swarm {
         }
         for _ in 0..BEGINS_PER_TURN {
             let Some(place) = self.to_close.checked_sub(1) else { return u64::MAX };
+            let due_ns = self.close_due(from_ns);
+            if clock::now_ns() < due_ns {
+                return due_ns;
+            }
             self.to_close = place;
             if self.members[place as usize].phase == Phase::Signed {
                 self.close(place);
             }
         }
         0
+    }
+
+    /// When the next member is told to go.
+    fn close_due(&self, from_ns: u64) -> u64 {
+        let gone = 1.0 - f64::from(self.to_close) / self.members.len().max(1) as f64;
+        let within_ns = self.order.leave_within.map_or(0, clock::nanos);
+        from_ns.saturating_add((gone * within_ns as f64) as u64)
     }
 
     /// Sends the Close frame; the server answers it and ends the connection.

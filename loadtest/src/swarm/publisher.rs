@@ -10,6 +10,7 @@ use crate::{
     fault::Fault,
     order::{Order, Pace, Publishing, classroom, share},
     tally::{Measure, Tally, When},
+    tempo::Tempo,
     wire::{
         http::{Answer, response},
         socket::send_all,
@@ -167,8 +168,8 @@ impl Publisher {
     /// Whether the time is over and nothing is open.
     pub(super) fn settled(&self) -> bool {
         // At a rate, what was meant to leave before the end leaves, however late.
-        let is_sent = match self.publishing.pace {
-            Pace::Rate(rate) => self.rooms.is_empty() || self.due_ns(rate) >= self.until_ns,
+        let is_sent = match &self.publishing.pace {
+            Pace::Rate(tempo) => self.rooms.is_empty() || self.due_ns(tempo) >= self.until_ns,
             Pace::Saturate(_) => true,
         };
         let over = self.rooms.is_empty() || (is_sent && clock::now_ns() >= self.until_ns);
@@ -184,7 +185,7 @@ impl Publisher {
         for _ in 0..BEGINS_PER_TURN {
             let now_ns = clock::now_ns();
             let intended_ns = match self.publishing.pace {
-                Pace::Rate(rate) => self.due_ns(rate),
+                Pace::Rate(tempo) => self.due_ns(&tempo),
                 Pace::Saturate(_) if now_ns >= self.until_ns => self.until_ns,
                 Pace::Saturate(limit) if self.open_count >= limit as usize => return expires_ns.min(self.until_ns),
                 Pace::Saturate(_) => now_ns.max(self.from_ns),
@@ -213,8 +214,8 @@ impl Publisher {
     }
 
     /// When it is meant to leave.
-    fn due_ns(&self, rate: f64) -> u64 {
-        self.from_ns.saturating_add((self.next_number() as f64 * 1e9 / rate) as u64)
+    fn due_ns(&self, tempo: &Tempo) -> u64 {
+        self.from_ns.saturating_add(tempo.after_ns(self.next_number() as f64))
     }
 
     fn free_line(&mut self, epoll: &OwnedFd, tally: &mut Tally) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! Who asks for what, and when: fixed before the run begins, so that it is known whether the contract's limits can be kept.
 
 use super::contract::{MESSAGES_A_MINUTE, SUBSCRIPTIONS_A_SOCKET};
+use crate::tempo::Tempo;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub(crate) struct Plan {
     pub(crate) sockets: u32,
     /// Tasks and executions of the whole run.
     pub(crate) asks: u64,
-    /// Of these a second.
-    pub(crate) rate: f64,
+    /// When.
+    pub(crate) tempo: Tempo,
     /// The share of asks that are by REST, and of those that are executions.
     pub(crate) by_rest: f64,
     pub(crate) executions: f64,
@@ -88,7 +89,7 @@ impl Plan {
 
     /// When ask number `number` is meant to be sent, from the beginning on.
     pub(crate) fn due_ns(&self, number: u64) -> u64 {
-        (number as f64 * 1e9 / self.rate) as u64
+        self.tempo.after_ns(number as f64)
     }
 
     /// When look number `number` is meant to be sent.
@@ -176,7 +177,7 @@ mod tests {
         users: 10,
         sockets: 2,
         asks: 1_000,
-        rate: 100.0,
+        tempo: Tempo::steady(100.0),
         by_rest: 0.1,
         executions: 0.05,
         watched: 0.2,
@@ -219,8 +220,8 @@ mod tests {
         assert_eq!((asks(1_980).check(), asks(1_981).check().is_err()), (Ok(()), true));
         assert!(Plan { cancel_every: 1, ..asks(1_000) }.check().is_err(), "cancellations count");
         // In a longer time there may be more.
-        assert!(Plan { rate: 20.0, ..asks(10_000) }.check().is_ok());
-        let watched = Plan { rate: 10.0, watched: 1.0, ..asks(1_000) };
+        assert!(Plan { tempo: Tempo::steady(20.0), ..asks(10_000) }.check().is_ok());
+        let watched = Plan { tempo: Tempo::steady(10.0), watched: 1.0, ..asks(1_000) };
         assert!(watched.check().unwrap_err().contains("subscriptions"), "{watched:?}");
         assert!(Plan { watched: 0.9, ..watched }.check().is_ok());
     }

@@ -1,0 +1,211 @@
+//! `mixed`: a school day from a profile. Each part (classrooms, quizzes, chat, tasks) has workers and stages of its own, as in its own
+//! scenario; phases are the day's, and the same for all.
+
+mod parts;
+
+use super::{
+    Findings, Run, Stop,
+    fates::{Delivered, account},
+    reconnect,
+};
+use crate::{
+    args::Mixed,
+    clock,
+    crew::{
+        lanes::{Lane, Settled, Step},
+        letters::Stage,
+    },
+    profile::Profile,
+    progress::Teller,
+    report::{Asked, Check, PHASES, Report, StageCost},
+    server::{CHAT_ANSWERS, CHAT_SOCKETS, CONNECTIONS, OWNERS, PARTICIPANTS, TASK_SOCKETS, TASKS_RUNNING},
+    tally::Tally,
+    wire::http::Target,
+};
+use parts::{Part, Parts};
+use std::time::Duration;
+
+/// A phase is announced so long before it begins.
+const NOTICE: Duration = Duration::from_millis(300);
+/// What was told must have come to all who listen, and the last snapshot after it.
+const HEARD_WITHIN: Duration = Duration::from_millis(2_500);
+/// Nothing may come behind the end of an answer or a task: so long is listened to that.
+const BEHIND: Duration = Duration::from_millis(500);
+
+/// Runs it.
+///
+/// # Errors
+/// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
+pub(crate) fn run(args: &Mixed) -> Result<Report, Stop> {
+    let day = Profile::read(&args.profile).map_err(Stop::Usage)?;
+    let mut parts = Parts::of(args, &day)?;
+    let (tasks, lanes) = parts.take_tasks();
+    let asked = asked(args, &day, tasks.len() as u32);
+    let target = Target::parse(&asked.url, if asked.url.starts_with("http") { "http" } else { "ws" }).map_err(Stop::Usage)?;
+    let mut run = Run::begin(&args.site, &target, tasks, asked)?;
+    run.own.chat.made = parts.chat.as_ref().map_or(0, |chat| u64::from(chat.plan.sessions));
+    let [before, after] = run.live_through(&day, &lanes)?;
+    for (what, gauge) in [
+        ("the server's connections when the day is over", CONNECTIONS),
+        ("the server's owners when the day is over", OWNERS),
+        ("the server's participants when the day is over", PARTICIPANTS),
+        ("the server's sockets of chat when the day is over", CHAT_SOCKETS),
+        ("the server's answers under way when the day is over", CHAT_ANSWERS),
+        ("the server's sockets of tasks when the day is over", TASK_SOCKETS),
+        ("the server's running tasks when the day is over", TASKS_RUNNING),
+    ] {
+        run.check_level(what, gauge, 0)?;
+    }
+    Ok(run.conclude(|tally, found| judge(&parts, found, tally, [before, after]))?)
+}
+
+fn soon_ns() -> u64 {
+    clock::now_ns() + clock::nanos(NOTICE)
+}
+
+impl Run {
+    /// The whole day; what the server had delivered before the first publish and after the last.
+    fn live_through(&mut self, day: &Profile, lanes: &[(Part, std::ops::Range<usize>)]) -> Result<[Delivered; 2], Stop> {
+        let all = |steps: &dyn Fn(Part) -> Vec<Step>| -> Vec<Lane> {
+            lanes.iter().map(|(part, workers)| Lane::new(workers.clone(), steps(*part))).collect()
+        };
+        let ramp_ns = soon_ns();
+        self.crew.open_phase(ramp_ns)?;
+        self.walk("ramp", all(&|part| part.gather(ramp_ns)))?;
+        self.pass_until(ramp_ns, day.ramp)?;
+        let students = day.presence.map_or(0, |presence| presence.students.into());
+        self.check_level("the server's connections when all have come", CONNECTIONS, students)?;
+        let before = self.delivered()?;
+        self.sample("working");
+
+        let steady_ns = soon_ns();
+        let storm_ns = steady_ns + clock::nanos(day.steady);
+        self.crew.open_phase(steady_ns)?;
+        self.crew.open_phase(storm_ns)?;
+        self.walk("at work", all(&|part| part.work(steady_ns, storm_ns)))?;
+        self.pass_until(storm_ns, day.storm)?;
+
+        let drain_ns = soon_ns();
+        self.crew.open_phase(drain_ns)?;
+        self.walk("drain", all(&|part| part.hush(drain_ns)))?;
+        let after = self.delivered()?;
+        self.sample("worked");
+        self.walk("drain", all(&|part| part.leave()))?;
+        self.sample("closed");
+        let ends = [steady_ns, storm_ns, drain_ns, clock::now_ns()];
+        let begins = [ramp_ns, steady_ns, storm_ns, drain_ns];
+        self.stages =
+            PHASES.iter().zip(begins.into_iter().zip(ends)).map(|(name, (from, to))| ((*name).to_owned(), from, to)).collect();
+        Ok([before, after])
+    }
+
+    /// All parts side by side, each through its steps.
+    fn walk(&mut self, what: &'static str, mut lanes: Vec<Lane>) -> Result<(), Stop> {
+        let (mut teller, generator, live) = (Teller::new(what, 0), &mut self.generator, &self.live);
+        live.enter(None, &teller);
+        let cost = |Settled { stage, usages }: Settled| {
+            let judged =
+                matches!(stage, Stage::SignIn | Stage::Storm | Stage::Start | Stage::Answer | Stage::Stream | Stage::Ask);
+            generator.push(StageCost { stage, judged, workers: usages });
+        };
+        Ok(self.crew.lead(&mut lanes, |progress| live.told(&mut teller, 0, progress), cost)?)
+    }
+
+    fn pass_until(&mut self, from_ns: u64, lasting: Duration) -> Result<(), Stop> {
+        let left = Duration::from_nanos((from_ns + clock::nanos(lasting)).saturating_sub(clock::now_ns()));
+        Ok(self.crew.pass(left.saturating_sub(NOTICE), |_| {})?)
+    }
+}
+
+impl Part {
+    /// Everybody comes.
+    fn gather(self, at_ns: u64) -> Vec<Step> {
+        match self {
+            Part::Presence => vec![Step::at(Stage::SignIn, at_ns)],
+            Part::Quiz => vec![Step::at(Stage::Watch, at_ns), Step::now(Stage::Start)],
+            Part::Chat => vec![Step::at(Stage::View, at_ns)],
+            Part::Tasks => vec![Step::at(Stage::Watch, at_ns)],
+        }
+    }
+
+    /// What there is to do in the steady phase and in the storm.
+    fn work(self, steady_ns: u64, storm_ns: u64) -> Vec<Step> {
+        match self {
+            Part::Presence => vec![Step::at(Stage::Publish, steady_ns).open(), Step::at(Stage::Storm, storm_ns)],
+            Part::Quiz => vec![Step::at(Stage::Answer, steady_ns)],
+            Part::Chat => vec![Step::at(Stage::Stream, steady_ns)],
+            Part::Tasks => vec![Step::at(Stage::Ask, steady_ns)],
+        }
+    }
+
+    /// Nothing new is begun.
+    fn hush(self, at_ns: u64) -> Vec<Step> {
+        match self {
+            Part::Presence => vec![Step::at(Stage::Calm, at_ns)],
+            Part::Quiz => vec![Step::at(Stage::Submit, at_ns)],
+            Part::Chat | Part::Tasks => Vec::new(),
+        }
+    }
+
+    /// Everybody goes, and what is kept is held against what was done.
+    fn leave(self) -> Vec<Step> {
+        match self {
+            Part::Presence => vec![Step::now(Stage::Close)],
+            Part::Quiz => vec![Step::after(Stage::Close, HEARD_WITHIN), Step::now(Stage::Prove)],
+            Part::Chat | Part::Tasks => vec![Step::after(Stage::Close, BEHIND), Step::now(Stage::Prove)],
+        }
+    }
+}
+
+fn judge(parts: &Parts, found: &mut Findings, tally: &Tally, [before, after]: [Delivered; 2]) {
+    let mut named = |part: &str, checks: Vec<Check>| {
+        found.checks.extend(checks.into_iter().map(|check| Check { what: format!("{part}: {}", check.what), ..check }));
+    };
+    if let Some(presence) = &parts.presence {
+        let (checks, fates) = account(&tally.counts, before, after, false);
+        named("presence", reconnect::connection_checks(presence, tally));
+        named("presence", checks);
+        named("presence", reconnect::presence_checks(tally, after.since(before).replaced() * u64::from(presence.stay)).into());
+        found.fates = fates;
+    }
+    if let Some(quiz) = &parts.quiz {
+        named("quiz", super::quiz::checks_of(quiz, &tally.quiz));
+    }
+    if let Some(chat) = &parts.chat {
+        named("chat", super::chat::checks_of(&chat.plan, &tally.chat));
+        named("chat", vec![Check::new("answers read back", chat.sampled, tally.chat.proved)]);
+    }
+    if let Some((tasks, plan)) = &parts.tasks {
+        named("tasks", super::tasks::checks_of(tasks, *plan, &tally.tasks));
+    }
+}
+
+fn asked(args: &Mixed, day: &Profile, workers: u32) -> Asked {
+    let urls = [
+        (day.presence.is_some(), &args.presence_url),
+        (day.quiz.is_some(), &args.quiz_url),
+        (day.chat.is_some(), &args.chat_url),
+        (day.tasks.is_some(), &args.tasks_url),
+    ];
+    let people = |count: Option<u32>, what: &str| count.map(|count| format!("{count} {what}"));
+    let told: Vec<String> = [
+        people(day.quiz.map(|quiz| quiz.participants), "participants of quizzes"),
+        people(day.chat.map(|chat| chat.sessions), "sessions of chat"),
+        people(day.tasks.map(|tasks| tasks.users), "users of tasks"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    Asked {
+        scenario: "mixed",
+        url: urls.into_iter().find(|(is_there, _)| *is_there).map_or_else(|| args.presence_url.clone(), |(_, url)| url.clone()),
+        students: day.presence.map_or(0, |presence| presence.students.into()),
+        classrooms: day.presence.map_or(0, |presence| presence.classrooms),
+        rate: None,
+        in_flight: 0,
+        workers,
+        sources: 0,
+        seed: args.site.seed,
+        then: format!("the day {}: {}", day.name, told.join(", ")),
+    }
+}

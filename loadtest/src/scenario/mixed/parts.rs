@@ -1,0 +1,206 @@
+//! The parts of a day, each set up as its own scenario is: by that scenario's command line and its orders.
+
+use crate::{
+    args::{self, Cli, Command, Mixed, Site},
+    chat,
+    crew::letters::Task,
+    order::{Break, Pace, Returns, Storm},
+    profile::{self, Profile},
+    quiz::order::{Holds, Pace as QuizPace},
+    scenario::{
+        Stop,
+        crowd::{self, Doing},
+        papers, reconnect,
+    },
+    tasks::plan::Plan as TaskPlan,
+    wire::http::Target,
+};
+use clap::Parser;
+use std::{ops::Range, path::Path, time::Duration};
+
+/// Everybody has come in this part of the ramp: the rest of it is for those who are late.
+const COMING: f64 = 0.8;
+/// Everybody has been told to go in this part of the drain.
+const GOING: f64 = 0.5;
+
+/// What a lane of the day does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    Presence,
+    Quiz,
+    Chat,
+    Tasks,
+}
+
+/// Chat as it was planned.
+pub(super) struct Chat {
+    pub(super) plan: chat::order::Plan,
+    /// Answers that are read back.
+    pub(super) sampled: u64,
+}
+
+/// What was asked of each part, and what its workers are to do.
+pub(super) struct Parts {
+    pub(super) presence: Option<args::Reconnect>,
+    pub(super) quiz: Option<args::Quiz>,
+    pub(super) chat: Option<Chat>,
+    pub(super) tasks: Option<(args::Tasks, TaskPlan)>,
+    lanes: Vec<(Part, Vec<Task>)>,
+}
+
+/// What all command lines have in common.
+struct Line(Vec<String>);
+
+impl Line {
+    fn of(scenario: &str, url: &str, key: &Path) -> Line {
+        Line(["homeroom-load", scenario, "--url", url, "--key"].map(str::to_owned).to_vec()).and(key.display())
+    }
+
+    fn and(mut self, word: impl ToString) -> Line {
+        self.0.push(word.to_string());
+        self
+    }
+
+    fn with(self, option: &str, value: impl ToString) -> Line {
+        self.and(option).and(value)
+    }
+
+    fn signed(self, args: &Mixed) -> Line {
+        self.with("--issuer", &args.issuer).with("--aud", &args.aud)
+    }
+
+    fn lasting(self, option: &str, time: Duration) -> Line {
+        self.with(option, format!("{}ms", time.as_millis().max(1)))
+    }
+
+    fn parse(self) -> Result<Command, Stop> {
+        Cli::try_parse_from(self.0).map(|cli| cli.command).map_err(|fault| Stop::Usage(fault.to_string()))
+    }
+}
+
+/// A scenario's arguments, which the profile has filled in.
+fn unlike<T>(_: Command) -> Result<T, Stop> {
+    Err(Stop::Usage("a part of the day is not what it was parsed as".to_owned()))
+}
+
+impl Parts {
+    /// Reads keys, makes tokens, sets quizzes and sessions up.
+    ///
+    /// # Errors
+    /// What was asked cannot be done, or the server refuses to have it set up.
+    pub(super) fn of(args: &Mixed, day: &Profile) -> Result<Parts, Stop> {
+        let mut parts = Parts { presence: None, quiz: None, chat: None, tasks: None, lanes: Vec::new() };
+        if let Some(presence) = day.presence {
+            parts.add_presence(args, day, presence)?;
+        }
+        if let Some(quiz) = day.quiz {
+            parts.add_quiz(args, day, quiz)?;
+        }
+        if let Some(chat) = day.chat {
+            parts.add_chat(args, day, chat)?;
+        }
+        if let Some(tasks) = day.tasks {
+            parts.add_tasks(args, day, tasks)?;
+        }
+        Ok(parts)
+    }
+
+    /// What all workers are to do, and which of them belong to which part.
+    pub(super) fn take_tasks(&mut self) -> (Vec<Task>, Vec<(Part, Range<usize>)>) {
+        let (mut all, mut lanes) = (Vec::new(), Vec::new());
+        for (part, tasks) in std::mem::take(&mut self.lanes) {
+            lanes.push((part, all.len()..all.len() + tasks.len()));
+            all.extend(tasks);
+        }
+        (all, lanes)
+    }
+
+    fn add_presence(&mut self, args: &Mixed, day: &Profile, part: profile::Presence) -> Result<(), Stop> {
+        let line = Line::of("reconnect", &args.presence_url, &args.presence_key).signed(args);
+        let rate = f64::from(part.students) / (day.ramp.as_secs_f64() * COMING);
+        let line = line.with("--students", part.students).with("--classrooms", part.classrooms).with("--bytes", part.bytes);
+        let mut own = match line.with("--rate", rate).lasting("--within", part.returns_within).parse()? {
+            Command::Reconnect(own) => own,
+            other => return unlike(other),
+        };
+        own.crowd.site = args.site.clone();
+        let mut publishing = reconnect::publisher(&own.crowd, own.publish_rate, part.bytes)?;
+        publishing.pace = Pace::Rate(part.publishes);
+        let storm = Storm { within: part.returns_within, returns: Returns::Even, breaks: Break::Close, stay: own.stay };
+        let leave_within = Some(day.drain.mul_f64(GOING));
+        let doing = Doing { publishing: Some(publishing), storm: Some(storm), leave_within, ..Doing::default() };
+        let orders = crowd::orders(&own.crowd, &target(&args.presence_url, "ws")?, &doing)?;
+        self.lanes.push((Part::Presence, orders.into_iter().map(Task::Classrooms).collect()));
+        self.presence = Some(own);
+        Ok(())
+    }
+
+    fn add_quiz(&mut self, args: &Mixed, day: &Profile, part: profile::Quiz) -> Result<(), Stop> {
+        let line = Line::of("quiz", &args.quiz_url, &args.quiz_key).signed(args).with("--questions", part.questions);
+        let rate = f64::from(part.participants) / (day.ramp.as_secs_f64() * COMING * 0.5);
+        let line = line.with("--participants", part.participants).with("--quizzes", part.quizzes).with("--start-rate", rate);
+        let mut own = match line.with("--answer-rate", 1).parse()? {
+            Command::Quiz(own) => own,
+            other => return unlike(other),
+        };
+        own.sitting.site = site_of(args, own.sitting.quizzes);
+        let plan = papers::Plan {
+            pace: QuizPace::Rate(part.answers),
+            correct: own.correct,
+            holds: Holds::Line,
+            screens: own.screens,
+            channels: own.watch.clone(),
+            sample: own.sample,
+        };
+        let orders = papers::orders(&own.sitting, &target(&args.quiz_url, "ws")?, &plan)?;
+        self.lanes.push((Part::Quiz, orders.into_iter().map(Task::Quizzes).collect()));
+        self.quiz = Some(own);
+        Ok(())
+    }
+
+    fn add_chat(&mut self, args: &Mixed, day: &Profile, part: profile::Chat) -> Result<(), Stop> {
+        let every = (day.steady + day.storm) / part.messages.max(1);
+        let mut line =
+            Line::of("chat", &args.chat_url, &args.chat_key).with("--sessions", part.sessions).with("--words", part.words);
+        line = line.with("--messages", part.messages).lasting("--pace", part.pace).lasting("--every", every);
+        if let Some(listen) = args.model_listen {
+            line = line.with("--model-listen", listen);
+        }
+        if let Some(agent) = &args.chat_agent {
+            line = line.with("--agent", agent);
+        }
+        let mut own = match line.parse()? {
+            Command::Chat(own) => own,
+            other => return unlike(other),
+        };
+        own.site = site_of(args, part.sessions);
+        let plan = chat::order::Plan { tempo: Some(part.says), ..super::super::chat::plan(&own)? };
+        let (tasks, sampled) = super::super::chat::tasks(&own, &target(&args.chat_url, "http")?, plan)?;
+        self.lanes.push((Part::Chat, tasks));
+        self.chat = Some(Chat { plan, sampled: sampled * u64::from(plan.messages) });
+        Ok(())
+    }
+
+    fn add_tasks(&mut self, args: &Mixed, day: &Profile, part: profile::Tasks) -> Result<(), Stop> {
+        let line = Line::of("tasks", &args.tasks_url, &args.tasks_key).signed(args).with("--users", part.users);
+        let mut own = match line.with("--sockets", part.sockets).lasting("--for", day.steady + day.storm).parse()? {
+            Command::Tasks(own) => own,
+            other => return unlike(other),
+        };
+        own.site = site_of(args, part.users);
+        let plan = super::super::tasks::plan(&own, Some(part.asks))?;
+        let orders = super::super::tasks::orders(&own, &target(&args.tasks_url, "ws")?, plan)?;
+        self.lanes.push((Part::Tasks, orders.into_iter().map(Task::Tasks).collect()));
+        self.tasks = Some((own, plan));
+        Ok(())
+    }
+}
+
+/// The run's site for a part that has no more workers than it can share its people among.
+fn site_of(args: &Mixed, most: u32) -> Site {
+    Site { workers: args.site.workers.map(|workers| workers.min(most)), ..args.site.clone() }
+}
+
+fn target(url: &str, scheme: &str) -> Result<Target, Stop> {
+    Target::parse(url, scheme).map_err(Stop::Usage)
+}

@@ -1,0 +1,162 @@
+//! A whole day against servers whose every fault is known: what is reported must be exactly that.
+
+#![allow(clippy::unwrap_used, reason = "a test may end where it finds something wrong")]
+
+#[allow(dead_code, reason = "a day uses its part")]
+#[path = "stub/chat/mod.rs"]
+mod chat;
+#[allow(dead_code, reason = "a day uses its part")]
+#[path = "stub/quiz/mod.rs"]
+mod quiz;
+mod run;
+#[allow(dead_code, reason = "a day uses its part")]
+mod stub;
+#[allow(dead_code, reason = "a day uses its part")]
+#[path = "stub/tasks/mod.rs"]
+mod tasks;
+
+use run::{KEY, Run, command, read};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+};
+
+/// Two seconds of work: 90 messages in classrooms, 50 answers, 6 messages to an agent, 30 tasks.
+const DAY: &str = r#"
+    [presence]
+    students = 24
+    classrooms = 4
+    bytes = 256
+    [quiz]
+    participants = 6
+    quizzes = 2
+    [chat]
+    sessions = 3
+    words = 6
+    pace = "20ms"
+    [tasks]
+    users = 3
+    sockets = 1
+    [ramp]
+    lasting = "500ms"
+    [steady]
+    lasting = "1s"
+    publishes = 40
+    answers = 20
+    messages = 3
+    tasks = 10
+    [storm]
+    lasting = "1s"
+    returns_within = "500ms"
+    publishes = 50
+    answers = 30
+    messages = 3
+    tasks = 20
+    [drain]
+    lasting = "500ms"
+"#;
+
+#[derive(Default)]
+struct Faults {
+    presence: stub::Faults,
+    tasks: tasks::Faults,
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn day(faults: Faults, day: &str, arguments: &str) -> Run {
+    let (folder, model) = (tempfile::tempdir().unwrap(), free());
+    let presence = stub::Stub::start(faults.presence).server();
+    let quiz = quiz::Stub::start(quiz::Faults::default()).server();
+    let chat = chat::Stub::start(chat::Faults::default(), model);
+    let tasks = tasks::Stub::start(faults.tasks).server();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("key"), KEY).unwrap();
+    fs::write(path("day.toml"), day).unwrap();
+    let mut command = command("mixed", arguments);
+    for part in ["presence", "quiz", "chat", "tasks"] {
+        command.arg(format!("--{part}-key")).arg(path("key"));
+    }
+    command.args(["--issuer", "issuer.example", "--aud", "school.example"]);
+    command.args(["--profile", &path("day.toml"), "--json", &path("report.json"), "--html", &path("report.html")]);
+    command.args([
+        "--presence-url",
+        &format!("ws://{}/ws", presence.public),
+        "--internal",
+        &format!("http://{}", presence.internal),
+    ]);
+    command.args(["--quiz-url", &format!("ws://{}/ws", quiz.public), "--tasks-url", &format!("ws://{}/ws", tasks.public)]);
+    command.args(["--chat-url", &format!("http://{}", chat.address), "--model-listen", &model.to_string()]);
+    let run = read(&folder, &command.output().unwrap());
+    let page = fs::read_to_string(path("report.html")).unwrap();
+    assert!(["Phases", ">storm<", "first word", "id=\"raw0\""].iter().all(|part| page.contains(part)), "{}", run.summary);
+    run
+}
+
+fn count(run: &Run, phase: &str, part: &str, measure: &str) -> u64 {
+    run.report["phases"][phase][part][measure]["count"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn a_day_goes_through_its_phases_and_every_part_is_proven() {
+    let require =
+        "--require storm.presence.enter.p99<60s --require steady.quiz.answer.count>0 --require storm.tasks.pending.p50<60s";
+    let run = day(Faults::default(), DAY, require);
+    run.assert_clean();
+    assert_eq!(
+        (count(&run, "ramp", "presence", "enter"), count(&run, "storm", "presence", "enter")),
+        (24, 20),
+        "{}",
+        run.summary
+    );
+    assert_eq!(count(&run, "ramp", "quiz", "start"), 6);
+    let both = |part: &str, measure: &str| ["steady", "storm"].map(|phase| count(&run, phase, part, measure));
+    // What is left of the last round of questions goes on at the rate of the storm.
+    assert_eq!(
+        (both("quiz", "answer"), both("chat", "reply"), both("tasks", "pending")),
+        ([20, 34], [3, 3], [10, 20]),
+        "{}",
+        run.summary
+    );
+    assert_eq!(run.report["thresholds"].as_array().unwrap().iter().filter(|one| one["met"] == true).count(), 3);
+    let phases = run.report["series"]["phases"].as_array().unwrap();
+    let names: Vec<_> = phases.iter().map(|phase| phase["stage"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ramp", "steady", "storm", "drain"]);
+    assert!(phases.windows(2).all(|pair| pair[0]["to_s"] == pair[1]["from_s"]), "{phases:?}");
+    let fates = run.report["fates"].as_object().unwrap();
+    let sum: u64 = fates.iter().filter(|(name, _)| *name != "meant").map(|(_, count)| count.as_u64().unwrap()).sum();
+    // Publishing goes on until the drain begins, which waits for those who are late.
+    assert!(run.count("published") >= 90 && fates["meant"].as_u64() == Some(sum), "{}", run.summary);
+}
+
+#[test]
+fn what_is_lost_in_any_part_fails_the_day() {
+    let presence = stub::Faults { drop_delivery_every: 41, ..stub::Faults::default() };
+    let tasks = tasks::Faults { unannounced_every: 7, ..tasks::Faults::default() };
+    let run = day(Faults { presence, tasks }, DAY, "--timeout 6s");
+    run.assert_failed();
+    let broken = run.broken_checks();
+    for check in ["presence: messages that a member who was in did not hear", "tasks: pending at all who listen"] {
+        assert!(broken.iter().any(|other| other.starts_with(check.split(": ").next().unwrap())), "{check}: {}", run.summary);
+    }
+    assert!(!broken.iter().any(|check| check.starts_with("quiz") || check.starts_with("chat")), "{}", run.summary);
+}
+
+#[test]
+fn a_profile_that_is_wrong_is_told_with_its_line_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("day.toml");
+    fs::write(&path, DAY.replace("students = 24", "students = 0")).unwrap();
+    let said = |arguments: &str| {
+        let output = command("mixed", arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, told) = said(&format!("--profile {}", path.display()));
+    assert!(code == Some(2) && told.contains("day.toml:3: students = 0: allowed is from 2 to 1000000"), "{told}");
+    let (code, printed) = said("--print small");
+    assert!(code == Some(0) && printed.contains("[storm]"), "{printed}");
+    let (code, told) = said("--print large");
+    assert!(code == Some(2) && told.contains("small, district"), "{told}");
+}
