@@ -30,7 +30,7 @@ impl Patience {
             match make() {
                 Err(fault) if is_memory(&fault) && begun.elapsed() < self.at_most => {
                     if !is_told {
-                        tracing::warn!(%what, %fault, at_most_s = self.at_most.as_secs(), "no memory for a ring: it is tried again for a while");
+                        tracing::warn!(%what, %fault, at_most_s = self.at_most.as_secs(), "no memory for a ring: tried again for a while");
                     }
                     is_told = true;
                     thread::sleep(self.pause);
