@@ -199,8 +199,8 @@ fn held_sockets_answer_pings_and_tell_how_evenly_they_come() {
     assert!(most >= 50 && windows["above_twice"].as_u64().unwrap() >= 1, "{windows}");
     assert!(ticks["above_twice"].as_u64().unwrap() >= 1, "{ticks}");
 
-    // Of pings that come evenly there are five in a window of 100 ms. When a busy machine lets them come is not for us to say: it would have
-    // to hold half a second of them back, and only them, to make as many of them one heap.
+    // Of pings that come evenly there are five in a window of 100 ms. When a busy machine lets them come is not for us to say: it would
+    // have to hold half a second of them back, and only them, to make as many of them one heap.
     let windows = &even_run.report["pings"]["windows"];
     assert!(
         windows["mean"].as_f64().unwrap() > 0.5 && windows["most"].as_u64().unwrap() * 2 < most,

@@ -1,5 +1,5 @@
-//! Rings that the kernel has no memory for at once (ENOMEM). It takes their pages without waiting until some are free, and what rings of others
-//! had locked of a user's memory it gives back only some time after they were closed. Both pass within moments, so a start waits for them.
+//! Rings that the kernel has no memory for at once (ENOMEM). It takes their pages without waiting until some are free, and what rings of
+//! others had locked of a user's memory it gives back only some time after they were closed. Both pass within moments, so a start waits.
 
 use std::{
     fmt::Display,
@@ -18,8 +18,8 @@ pub(super) struct Patience {
 pub(super) const AT_START: Patience = Patience { at_most: Duration::from_secs(3), pause: Duration::from_millis(20) };
 
 impl Patience {
-    /// Makes a thing that needs a ring. It is tried again as long as memory is all that is missing and the time is not over; every other fault,
-    /// and the last one, is returned. Blocks the thread.
+    /// Makes a thing that needs a ring. It is tried again as long as memory is all that is missing and the time is not over; every other
+    /// fault, and the last one, is returned. Blocks the thread.
     ///
     /// # Errors
     ///
@@ -30,7 +30,7 @@ impl Patience {
             match make() {
                 Err(fault) if is_memory(&fault) && begun.elapsed() < self.at_most => {
                     if !is_told {
-                        tracing::warn!(%what, %fault, at_most_s = self.at_most.as_secs(), "no memory for a ring: it is tried again for a while");
+                        tracing::warn!(%what, %fault, at_most_s = self.at_most.as_secs(), "no memory for a ring: tried again for a while");
                     }
                     is_told = true;
                     thread::sleep(self.pause);

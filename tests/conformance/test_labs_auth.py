@@ -40,14 +40,19 @@ async def test_a_wrong_password_and_an_unknown_user_look_the_same(lab, name):
     student = await lab.person()
     took: dict[str, list[float]] = {"known": [], "unknown": []}
     told = []
-    for _ in range(3):
+
+    def looks_the_same() -> bool:
+        return min(took["unknown"]) > 0.4 * min(took["known"])
+
+    # The more often it is asked, the nearer is the shortest time to what it takes where nobody else is busy.
+    while len(told) < 6 or len(told) < 40 and not looks_the_same():
         for kind, username in (("known", student.name), ("unknown", name("nobody"))):
             since = time.monotonic()
             said = is_error(await login(lab, username, "wrong-password"), "AUTH_INVALID_CREDENTIALS")
             took[kind].append(time.monotonic() - since)
             told.append((said["error"], said["message"], said["details"]))
     assert set(map(str, told)) == {str(("Authentication failed", "Invalid username or password", {}))}
-    assert min(took["unknown"]) > 0.4 * min(took["known"]), took
+    assert looks_the_same(), took
 
 
 async def test_who_is_disabled_is_told_so_only_with_the_right_password(lab):
