@@ -134,6 +134,8 @@ class Peer:
     upgrades = True
     dialect = ""
     collects = False
+    # Whether it speaks the contract and is asked to show it. Homeroom does so in its own tests.
+    proves = True
     # Scenes in which it has no part, and why.
     lacks: dict = {}
 
@@ -161,6 +163,7 @@ class Ours(Peer):
     """Homeroom, whose store is on disk in every scene."""
 
     name = "homeroom"
+    proves = False
     # The client of fan-out counts bytes and looks at none: nobody is told who enters, and nobody is pinged. Of memory: ten thousand who
     # enter are told of nobody, as at the peers; Pings as always.
     FLAGS = {
@@ -185,6 +188,7 @@ class Limit(Peer):
 
     name = "bare"
     upgrades = False
+    proves = False
     lacks = {"sign-ins": "it knows no sign-in"}
 
     def command(self, port: int, folder: Path) -> tuple:
@@ -271,6 +275,7 @@ class Nchan(Peer):
 
     name = "nchan"
     dialect = "nchan"
+    proves = False
     lacks = {"sign-ins": "it checks no tokens itself", "echo": "it has no echo"}
 
     def install(self):
@@ -290,7 +295,9 @@ class Nchan(Peer):
         return [*alone, FETCHED / "nchan/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"], {}
 
     def worker(self, pid: int) -> int:
-        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        wait_for("nginx's worker", 10, lambda: children.read_text().split())
+        return int(children.read_text().split()[0])
 
 
 PEERS = {peer.name: peer for peer in (Ours(), Limit(), Bun(), Uws(), Crate("axum"), Crate("fastwebsockets"), NodeWs(), Nchan())}

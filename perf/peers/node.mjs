@@ -97,7 +97,7 @@ const server = createServer((request, response) => {
     let answer = "{}";
     if (request.url === "/collect") globalThis.gc();
     if (classroom !== undefined) {
-      const { entity_type, operation, sequence_id = next++, payload } = JSON.parse(parts.join(""));
+      const { entity_type, operation, sequence_id = next++, payload } = JSON.parse(Buffer.concat(parts).toString());
       const members = publish(classroom, JSON.stringify({ id: { entity_type, operation, sequence_id }, payload }));
       answer = `{"sequence_id":${sequence_id},"members":${members}}`;
     }

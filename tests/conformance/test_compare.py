@@ -2,7 +2,9 @@
 
 import importlib.machinery
 import importlib.util
+import json
 import sys
+import uuid
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -12,6 +14,8 @@ PERF = Path(__file__).resolve().parents[2] / "perf"
 sys.path.insert(0, str(PERF))
 
 import bouts  # noqa: E402
+import members  # noqa: E402
+import proof  # noqa: E402
 import rivals  # noqa: E402
 import tables  # noqa: E402
 
@@ -123,3 +127,14 @@ def test_what_a_peer_lacks_is_named_for_scenes_that_there_are():
     assert set(bouts.TAKERS) == kinds
     assert all(set(peer.lacks) <= kinds for peer in rivals.PEERS.values())
     assert set(rivals.PEERS["homeroom"].FLAGS) == kinds
+
+
+def test_a_forged_token_differs_in_its_signature_alone(tmp_path):
+    server = rivals.Server.__new__(rivals.Server)
+    server.key = tmp_path / "key"
+    server.key.write_text("of this test")
+    good = members.connect_request(server, "someone", uuid.uuid4())
+    bad = proof.forged(good)
+    tokens = [json.loads(frame[8:])["payload"].pop("token") for frame in (good, bad)]
+    assert len(good) == len(bad) and tokens[0] != tokens[1]
+    assert tokens[0].rsplit(".", 1)[0] == tokens[1].rsplit(".", 1)[0]
