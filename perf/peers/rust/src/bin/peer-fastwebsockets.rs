@@ -107,9 +107,11 @@ fn switch(mut request: Request<Incoming>, school: Rc<School>) -> Option<Response
         let Ok(socket) = upgraded.await else { return };
         // Below hyper: the socket itself. Who speaks before he has the 101 is not served.
         let Ok(parts) = socket.into_inner().into_inner().downcast::<TokioIo<TcpStream>>() else { return };
-        let stream = parts.io.into_inner();
+        let (stream, is_patient) = (parts.io.into_inner(), parts.read_buf.is_empty());
+        // It keeps the buffer of hyper.
+        drop(parts.read_buf);
         // An error is the end of this connection alone.
-        let _ = match (parts.read_buf.is_empty(), echoes) {
+        let _ = match (is_patient, echoes) {
             (true, true) => echo(WebSocket::after_handshake(stream, Role::Server)).await,
             (true, false) => attend(stream, &school).await,
             (false, _) => Ok(()),
