@@ -70,6 +70,7 @@ macro_rules! calls {
         /// The calls that are used, by the library's own names.
         #[derive(Clone, Copy)]
         struct Calls {
+            // SAFETY: whoever calls one keeps to the header that the package brings.
             $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
 
