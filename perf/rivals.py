@@ -17,14 +17,14 @@ HERE = ROOT / "perf/peers"
 RUST = HERE / "rust"
 # What is fetched: as the build, it is no part of the sources.
 FETCHED = ROOT / "target/perf/peers"
-INSTALL_S = 300
+INSTALL_S, BUILD_S = 300, 1_800
 
 
-def fetch(what: str, command: list, cwd: Path):
+def fetch(what: str, command: list, cwd: Path, within_s: float = INSTALL_S):
     """An installer at work; what it says is told where it fails."""
     try:
         words = [str(word) for word in command]
-        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_S, stdin=subprocess.DEVNULL)
+        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=within_s, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as fault:
         raise Fault(f"{what} cannot be installed: {fault}") from fault
     if done.returncode != 0:
@@ -80,7 +80,7 @@ def debian_version(name: str, package: str) -> str:
 
 def rust():
     """The peers in Rust."""
-    fetch("the peers in Rust", ["cargo", "build", "--release", "--locked", "--manifest-path", RUST / "Cargo.toml"], ROOT)
+    fetch("the peers in Rust", ["cargo", "build", "--release", "--locked", "--manifest-path", RUST / "Cargo.toml"], ROOT, BUILD_S)
 
 
 def crate_version(name: str) -> str:
