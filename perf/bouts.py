@@ -86,8 +86,8 @@ def footprint(pid: int) -> dict:
 
 
 def memory(run: Run, server: Server, connections: int) -> dict:
-    """The slope between a fifth of the connections and all of them, after the garbage was collected where there is some."""
-    few, settle = connections // 5, run.size(4, 1)
+    """The slope between a part of the connections and all of them, after the garbage was collected where there is some."""
+    few, settle = connections * 5 // 18, run.size(4, 1)
     environment = {f"BARE_{name.upper()}": value for name, value in ways(server).items()}
     words = [BARE, "hold", server.address, run.client_core, "bare" if server.key is None else "contract"]
     seen = []
@@ -132,5 +132,5 @@ SCENES = {scene.name: scene for scene in (
     Scene("half-10000", "half", "fan-out to 10,000, 8 publishes a second: late at p99", "ms", False, (10_000, 500), 1.0),
     Scene("echo", "echo", "echo of 256 bytes over 1,000", "/CPU s", True, (1_000, 100), 1.2),
     Scene("sign-ins", "sign-ins", "sign-ins", "/CPU s", True, (40_000, 2_000), 1.0),
-    Scene("memory", "memory", "memory of an idle connection, 2,000 to 10,000", "bytes", False, (10_000, 1_000), 1.0),
+    Scene("memory", "memory", "memory of an idle connection, 5,000 to 18,000", "bytes", False, (18_000, 1_800), 1.0),
 )}
