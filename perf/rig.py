@@ -68,7 +68,8 @@ def spawn(command: list, core: int | set, **more) -> subprocess.Popen:
 
     words = [str(word) for word in command]
     env = {name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")} | more.pop("env", {})
-    return subprocess.Popen(words, preexec_fn=settle, start_new_session=True, stdin=subprocess.DEVNULL, env=env, **more)
+    more.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(words, preexec_fn=settle, start_new_session=True, env=env, **more)
 
 
 def end(process: subprocess.Popen, kindly: bool = False):
@@ -94,6 +95,9 @@ def wait_for(what: str, seconds: float, true):
 class Server:
     """A process that serves, on one core."""
 
+    # The file with the secret that signs tokens, where there is one.
+    key: Path | None = None
+
     def __init__(self, process: subprocess.Popen):
         self.process, self.pid = process, process.pid
 
@@ -108,6 +112,17 @@ class Server:
     def descriptors(self) -> int:
         """Open ones."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def token(self, subject: str) -> str:
+        """A good one."""
+        def part(value) -> str:
+            data = value if isinstance(value, bytes) else json.dumps(value).encode()
+            return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 86_400}
+        text = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
+        secret = self.key.read_bytes().rstrip()
+        return f"{text}.{part(hmac.digest(secret, text.encode(), hashlib.sha256))}"
 
     def __enter__(self):
         return self
@@ -192,17 +207,6 @@ class Homeroom(Server):
         """Signed-in connections."""
         return int(self.metrics()["ws_connection_total"])
 
-    def token(self, subject: str) -> str:
-        """A good one."""
-        def part(value) -> str:
-            data = value if isinstance(value, bytes) else json.dumps(value).encode()
-            return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 86_400}
-        text = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
-        secret = self.key.read_bytes().rstrip()
-        return f"{text}.{part(hmac.digest(secret, text.encode(), hashlib.sha256))}"
-
 
 class Load:
     """homeroom-load at work on a server."""
@@ -233,10 +237,11 @@ class Load:
         return report
 
 
-def drive(run: "Run", pid: int, scenario: str, *words, token: str = "") -> dict:
-    """Perf/bare's client."""
+def drive(run: "Run", pid: int, scenario: str, *words, token: str = "", dialect: str = "") -> dict:
+    """Perf/bare's client. `dialect`: nchan's, in place of the contract's."""
     scenario_words = [BARE, "drive", scenario, words[0], run.client_core, pid, *words[1:]]
-    process = spawn(scenario_words, run.client_core, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"BARE_TOKEN": token})
+    process = spawn(scenario_words, run.client_core, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                    env={"BARE_TOKEN": token, "BARE_DIALECT": dialect})
     try:
         said, complaint = process.communicate(timeout=120)
     except subprocess.TimeoutExpired as late:

@@ -101,5 +101,6 @@ pub(super) const UNSAFE: &[&str] = &[
     "src/runtime/probe.rs",
     "loadtest/src/usage.rs",
     "loadtest/src/wire/socket.rs",
+    "perf/peers/rust/src/bin/peer-uws.rs",
     "tests/session_memory.rs",
 ];

@@ -1,15 +1,19 @@
-//! How connections are opened: raw to the bare server, as WebSockets to Homeroom, with a sign-in where there is a classroom.
+//! How connections are opened: raw to the bare server, as WebSockets to the others, with a sign-in where there is a classroom.
 
 use std::{
     env,
     io::{self, Read, Write},
     net::TcpStream,
+    ops::Range,
+    time::Duration,
 };
 
-/// The classroom in which all members sit.
+/// The classroom in which all members sit, but for those who are only held.
 pub const CLASSROOM: &str = "00000000-0000-4000-8000-00000000ba5e";
 /// Sign-ins under way at once: enough for the server to write many rows in one commit.
 const AT_ONCE: usize = 256;
+/// The longest wait for an answer.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// What a connection does before it counts.
 pub enum Door {
@@ -20,29 +24,34 @@ pub enum Door {
         /// The path.
         path: String,
     },
-    /// It is upgraded, signs in to [`CLASSROOM`] and answers the first Ping.
+    /// It is upgraded, signs in to a classroom and answers the first Ping.
     Classroom {
         /// A JWT. Every connection is another agent of the same account.
         token: String,
+        /// How many share a classroom. Nothing: all are in [`CLASSROOM`].
+        each: Option<usize>,
     },
 }
 
 impl Door {
-    /// With the token from the environment.
-    pub fn classroom() -> io::Result<Door> {
+    /// The one to a room, with the token from the environment: of nchan it is an address, of all others a sign-in.
+    pub fn room(each: Option<usize>) -> io::Result<Door> {
+        if is_nchan() {
+            return Ok(Door::WebSocket { path: format!("/sub/{CLASSROOM}") });
+        }
         let token = env::var("BARE_TOKEN").map_err(|_| io::Error::other("BARE_TOKEN holds no token"))?;
-        Ok(Door::Classroom { token })
+        Ok(Door::Classroom { token, each })
     }
 
-    /// Opens so many.
-    pub fn open(&self, address: &str, connections: usize) -> io::Result<Vec<TcpStream>> {
-        let mut streams = Vec::with_capacity(connections);
-        for first in (0..connections).step_by(AT_ONCE) {
-            let last = (first + AT_ONCE).min(connections);
+    /// Opens those of these numbers.
+    pub fn open(&self, address: &str, numbers: Range<usize>) -> io::Result<Vec<TcpStream>> {
+        let mut streams = Vec::with_capacity(numbers.len());
+        for first in numbers.clone().step_by(AT_ONCE) {
+            let (begun, last) = (streams.len(), (first + AT_ONCE).min(numbers.end));
             for _ in first..last {
                 streams.push(connect(address)?);
             }
-            self.enter(&mut streams[first..last], first)?;
+            self.enter(&mut streams[begun..], first)?;
         }
         Ok(streams)
     }
@@ -63,10 +72,12 @@ impl Door {
         for stream in streams.iter_mut() {
             read_until(stream, b"\r\n\r\n", b"HTTP/1.1 101 ")?;
         }
-        let Door::Classroom { token } = self else { return Ok(()) };
+        let Door::Classroom { token, each } = self else { return Ok(()) };
         for (place, stream) in streams.iter_mut().enumerate() {
             let label = first + place;
-            let payload = format!(r#"{{"agent_label":"m{label}","classroom_id":"{CLASSROOM}","token":"{token}"}}"#);
+            let classroom =
+                each.map_or_else(|| CLASSROOM.to_owned(), |each| format!("{}{:012x}", &CLASSROOM[..24], label / each));
+            let payload = format!(r#"{{"agent_label":"m{label}","classroom_id":"{classroom}","token":"{token}"}}"#);
             stream.write_all(&masked(0x81, format!(r#"{{"type":"connect_request","payload":{payload}}}"#).as_bytes()))?;
         }
         for stream in streams.iter_mut() {
@@ -78,10 +89,16 @@ impl Door {
     }
 }
 
-/// A connection without Nagle's delay.
+/// Whether the server speaks nchan's own way, not the contract.
+pub fn is_nchan() -> bool {
+    env::var("BARE_DIALECT").is_ok_and(|dialect| dialect == "nchan")
+}
+
+/// A connection without Nagle's delay, on which nobody is waited for without end.
 pub fn connect(address: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER))?;
     Ok(stream)
 }
 

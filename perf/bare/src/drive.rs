@@ -2,7 +2,7 @@
 
 use crate::{
     FRAME,
-    doors::{Door, connect, masked},
+    doors::{Door, masked},
     pin,
     publisher::Publisher,
 };
@@ -49,12 +49,13 @@ fn own_nanos() -> io::Result<u64> {
     Ok(text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
 }
 
-const WARM_UP: Duration = Duration::from_millis(500);
+/// Before what is counted.
+pub const WARM_UP: Duration = Duration::from_millis(500);
 /// After the last connection.
 const SETTLED: Duration = Duration::from_millis(300);
 
 /// A measurement under way.
-struct Watch {
+pub struct Watch {
     pid: u64,
     server: Cpu,
     own_nanos: u64,
@@ -62,27 +63,26 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(pid: u64) -> io::Result<Watch> {
+    /// From now on.
+    pub fn start(pid: u64) -> io::Result<Watch> {
         Ok(Watch { pid, server: cpu(pid)?, own_nanos: own_nanos()?, start: Instant::now() })
     }
 
-    /// Prints what was done meanwhile.
-    fn stop(self, what: &str, operations: u64) -> io::Result<()> {
+    /// Prints what was done meanwhile, with `more` of the object's members.
+    pub fn stop(self, what: &str, operations: u64, more: &str) -> io::Result<()> {
         let (took, server, own) = (self.start.elapsed(), cpu(self.pid)?, own_nanos()? - self.own_nanos);
-        println!(
-            r#"{{"what":"{what}","operations":{operations},"seconds":{:.3},"cpu_ns":{},"user_ticks":{},"ticks":{},"client_cpu_ns":{own}}}"#,
-            took.as_secs_f64(),
-            server.nanos - self.server.nanos,
-            server.user_ticks - self.server.user_ticks,
-            server.ticks - self.server.ticks,
-        );
+        let (cpu_ns, seconds) = (server.nanos - self.server.nanos, took.as_secs_f64());
+        let (user, ticks) = (server.user_ticks - self.server.user_ticks, server.ticks - self.server.ticks);
+        print!(r#"{{"what":"{what}","operations":{operations},"seconds":{seconds:.3},"cpu_ns":{cpu_ns},"user_ticks":{user},"#);
+        println!(r#""ticks":{ticks},"client_cpu_ns":{own}{more}}}"#);
         Ok(())
     }
 }
 
-struct Client {
-    epoll: rustix::fd::OwnedFd,
-    streams: Vec<TcpStream>,
+/// Connections, and one set to wait for them all.
+pub struct Client {
+    pub epoll: rustix::fd::OwnedFd,
+    pub streams: Vec<TcpStream>,
     events: Vec<epoll::Event>,
     buffer: Vec<u8>,
     /// Asks for what has come and never sleeps, so that no server pays for waking it.
@@ -90,20 +90,40 @@ struct Client {
 }
 
 impl Client {
-    fn new(address: &str, connections: usize, door: &Door) -> io::Result<Client> {
+    /// Opens so many.
+    pub fn new(address: &str, connections: usize, door: &Door) -> io::Result<Client> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let streams = door.open(address, connections)?;
-        for (place, stream) in streams.iter().enumerate() {
+        let mut client =
+            Client { epoll, streams: Vec::new(), events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18], polls: false };
+        client.grow(address, connections, door)?;
+        Ok(client)
+    }
+
+    /// Opens more, until there are so many.
+    pub fn grow(&mut self, address: &str, connections: usize, door: &Door) -> io::Result<()> {
+        let first = self.streams.len();
+        for (place, stream) in door.open(address, first..connections)?.into_iter().enumerate() {
             stream.set_nonblocking(true)?;
-            epoll::add(&epoll, stream.as_fd(), EventData::new_u64(place as u64), EventFlags::IN)?;
+            epoll::add(&self.epoll, stream.as_fd(), EventData::new_u64((first + place) as u64), EventFlags::IN)?;
+            self.streams.push(stream);
         }
-        Ok(Client { epoll, streams, events: Vec::with_capacity(1024), buffer: vec![0; 1 << 18], polls: false })
+        Ok(())
     }
 
     /// Reads what there is; tells of each connection that had something, and how many bytes.
     fn hear(&mut self, mut each: impl FnMut(&mut TcpStream, usize, usize) -> io::Result<()>) -> io::Result<()> {
+        let longest = if self.polls { Duration::ZERO } else { Duration::from_secs(1) };
+        self.hear_within(longest, |stream, place, bytes| each(stream, place, bytes.len()))
+    }
+
+    /// The same, waiting so long at most, with the bytes.
+    pub fn hear_within(
+        &mut self,
+        longest: Duration,
+        mut each: impl FnMut(&mut TcpStream, usize, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.events.clear();
-        let longest = Timespec { tv_sec: i64::from(!self.polls), tv_nsec: 0 };
+        let longest = Timespec { tv_sec: longest.as_secs() as i64, tv_nsec: i64::from(longest.subsec_nanos()) };
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&longest))?;
         for event in &self.events {
             let place = event.data.u64() as usize;
@@ -111,7 +131,7 @@ impl Client {
             if count == 0 {
                 return Err(io::Error::other("the server closed a connection"));
             }
-            each(&mut self.streams[place], place, count)?;
+            each(&mut self.streams[place], place, &self.buffer[..count])?;
         }
         Ok(())
     }
@@ -154,12 +174,12 @@ pub fn echo(address: &str, core: usize, pid: u64, [connections, seconds]: [u64; 
     run(WARM_UP)?;
     let watch = Watch::start(pid)?;
     let operations = run(Duration::from_secs(seconds))?;
-    watch.stop("echo", operations)
+    watch.stop("echo", operations, "")
 }
 
 /// The members of a room and who publishes to them.
-fn room(address: &str, members: u64, in_flight: u64, internal: Option<&str>) -> io::Result<(Client, Publisher)> {
-    let door = if internal.is_some() { Door::classroom()? } else { Door::Bare };
+pub fn room(address: &str, members: u64, in_flight: u64, internal: Option<&str>) -> io::Result<(Client, Publisher)> {
+    let door = if internal.is_some() { Door::room(None)? } else { Door::Bare };
     let client = Client::new(address, members as usize, &door)?;
     let publisher = match internal {
         None => Publisher::bare(address)?,
@@ -201,7 +221,7 @@ pub fn fan_out(
     run(WARM_UP)?;
     let watch = Watch::start(pid)?;
     let deliveries = run(Duration::from_secs(seconds))?;
-    watch.stop("fan-out", deliveries)
+    watch.stop("fan-out", deliveries, "")
 }
 
 /// So many publishes in flight at any time: another one goes out whenever one has reached every member. A client that `polls` never
@@ -251,32 +271,5 @@ pub fn stream(
     run(WARM_UP, false)?;
     let watch = Watch::start(pid)?;
     let deliveries = run(Duration::from_secs(seconds), true)?;
-    watch.stop("stream", deliveries)
-}
-
-/// Opens connections that each send one byte and read it back, and looks at the server's resident memory.
-pub fn idle(address: &str, pid: u64, from: usize, to: usize) -> io::Result<()> {
-    let mut streams: Vec<TcpStream> = Vec::new();
-    let mut grow = |count: usize| {
-        while streams.len() < count {
-            let mut stream = connect(address)?;
-            stream.write_all(b"i")?;
-            stream.read_exact(&mut [0])?;
-            streams.push(stream);
-        }
-        thread::sleep(Duration::from_millis(500));
-        resident(pid)
-    };
-    let (first, second) = (grow(from)?, grow(to)?);
-    println!(
-        "idle: {first} bytes at {from}, {second} at {to}: {:.0} a connection",
-        (second as f64 - first as f64) / (to - from) as f64
-    );
-    Ok(())
-}
-
-fn resident(pid: u64) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or("0 kB");
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024)
+    watch.stop("stream", deliveries, "")
 }

@@ -6,14 +6,18 @@
 //!     bare drive fan-out ADDRESS CORE PID MEMBERS FRAMES SECONDS [INTERNAL]
 //!     bare drive stream ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
 //!     bare drive stream-polled ADDRESS CORE PID MEMBERS IN-FLIGHT SECONDS [INTERNAL]
+//!     bare drive paced ADDRESS CORE PID MEMBERS RATE SECONDS [INTERNAL]
+//!     bare hold ADDRESS CORE bare|contract    opens as many connections as each line of standard input says, and holds them
 //!     bare idle ADDRESS PID FROM TO           resident bytes for each connection, from the slope between two numbers of connections
 //!
 //! `fan-out` publishes FRAMES at once and waits until everybody has them; `stream` keeps IN-FLIGHT publishes under way at any time,
-//! `stream-polled` too, with a client that never sleeps: on loopback it is the sender who pays for waking a reader.
+//! `stream-polled` too, with a client that never sleeps: on loopback it is the sender who pays for waking a reader. `paced` publishes
+//! at RATE a second, each at its moment whatever the server does, and tells how long after that moment the members heard it.
 //!
-//! With PATH or INTERNAL the server at ADDRESS is Homeroom: PATH is that of its echo WebSocket, INTERNAL the address of the listener
-//! by which events are published; members sign in with the token in the environment's `BARE_TOKEN`. Both servers then get the same
-//! bytes from the same client. A `drive` prints one line of JSON.
+//! With PATH or INTERNAL the server at ADDRESS is Homeroom or one that speaks its contract: PATH is that of its echo WebSocket, INTERNAL
+//! the address of the listener by which events are published; members sign in with the token in the environment's `BARE_TOKEN`. All
+//! servers then get the same bytes from the same client. With `BARE_DIALECT=nchan` members name the room in the path and do not sign
+//! in, and the body of a publish is what is delivered. A `drive` prints one line of JSON.
 //!
 //! A publisher of the bare server sends `PUB`, then for each publish four bytes: how many frames (little endian). The server sends
 //! one batch, built once, of so many frames of 260 bytes to every other connection. One thread, one epoll set, nothing per message
@@ -21,6 +25,8 @@
 
 mod doors;
 mod drive;
+mod hold;
+mod paced;
 mod publisher;
 mod relay;
 mod serve;
@@ -40,7 +46,7 @@ fn main() {
         }
         [
             "drive",
-            scenario @ ("fan-out" | "stream" | "stream-polled"),
+            scenario @ ("fan-out" | "stream" | "stream-polled" | "paced"),
             address,
             core,
             pid,
@@ -53,10 +59,12 @@ fn main() {
             let (core, pid, internal) = (number(core) as usize, number(pid), internal.first().copied());
             match scenario {
                 "fan-out" => drive::fan_out(address, core, pid, numbers, internal),
+                "paced" => paced::paced(address, core, pid, numbers, internal),
                 _ => drive::stream(address, core, pid, numbers, internal, scenario == "stream-polled"),
             }
         }
-        ["idle", address, pid, from, to] => drive::idle(address, number(pid), number(from) as usize, number(to) as usize),
+        ["hold", address, core, what @ ("bare" | "contract")] => hold::hold(address, number(core) as usize, what == "contract"),
+        ["idle", address, pid, from, to] => hold::idle(address, number(pid), number(from) as usize, number(to) as usize),
         _ => {
             eprintln!("see the top of perf/bare/src/main.rs");
             exit(2);

@@ -1,8 +1,8 @@
-//! Who publishes: four bytes to the bare server, requests to Homeroom's internal listener.
+//! Who publishes: four bytes to the bare server, requests to the others.
 
 use crate::{
     FRAME,
-    doors::{CLASSROOM, connect},
+    doors::{CLASSROOM, connect, is_nchan},
 };
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use std::{
 pub enum Publisher {
     /// Of the bare server.
     Bare(TcpStream),
-    /// Of Homeroom: a kept connection for each publish in flight.
+    /// By HTTP: a kept connection for each publish in flight.
     Rest {
         /// Those connections: the front one is the next to publish, the back one was the last.
         lines: VecDeque<TcpStream>,
@@ -22,6 +22,8 @@ pub enum Publisher {
         asked: usize,
         /// The request, always the same: the event brings its own number.
         request: Vec<u8>,
+        /// What stands before the number of members in an answer.
+        counted: &'static str,
     },
 }
 
@@ -33,26 +35,32 @@ impl Publisher {
         Ok(Publisher::Bare(stream))
     }
 
-    /// To Homeroom's internal listener, with so many publishes in flight.
+    /// To the listener that takes publishes, with so many in flight.
     pub fn rest(internal: &str, in_flight: usize) -> io::Result<Publisher> {
         let lines = (0..in_flight).map(|_| connect(internal)).collect::<io::Result<_>>()?;
         // What is delivered is the id, the payload and the braces around them: a frame of `FRAME`'s size.
         let rest = r#"{"id":{"entity_type":"load","operation":"tick","sequence_id":7},"payload":{"pad":""}}"#;
         let pad = "x".repeat(FRAME.len() - 4 - rest.len());
-        let body = format!(r#"{{"entity_type":"load","operation":"tick","sequence_id":7,"payload":{{"pad":"{pad}"}}}}"#);
+        let (body, counted) = if is_nchan() {
+            // It delivers what it is given.
+            ("x".repeat(FRAME.len() - 4), r#""subscribers": "#)
+        } else {
+            let body = format!(r#"{{"entity_type":"load","operation":"tick","sequence_id":7,"payload":{{"pad":"{pad}"}}}}"#);
+            (body, r#""members":"#)
+        };
         let request = format!(
-            "POST /api/v1/classrooms/{CLASSROOM}/events HTTP/1.1\r\nHost: bare\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "POST /api/v1/classrooms/{CLASSROOM}/events HTTP/1.1\r\nHost: bare\r\nAccept: application/json\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Ok(Publisher::Rest { lines, asked: 0, request: request.into_bytes() })
+        Ok(Publisher::Rest { lines, asked: 0, request: request.into_bytes(), counted })
     }
 
     /// Publishes so many frames.
     pub fn publish(&mut self, frames: u32) -> io::Result<()> {
         let (lines, asked, request) = match self {
             Publisher::Bare(stream) => return stream.write_all(&frames.to_le_bytes()),
-            Publisher::Rest { lines, asked, request } => (lines, asked, request),
+            Publisher::Rest { lines, asked, request, .. } => (lines, asked, request),
         };
         for _ in 0..frames {
             lines[0].write_all(request)?;
@@ -64,17 +72,25 @@ impl Publisher {
 
     /// Reads what the server answered to the oldest publishes, which every member has heard.
     pub fn settle(&mut self, publishes: usize, members: u64) -> io::Result<()> {
-        let Publisher::Rest { lines, asked, .. } = self else { return Ok(()) };
-        let wanted = format!("\"members\":{members}}}");
+        let Publisher::Rest { lines, asked, counted, .. } = self else { return Ok(()) };
         for _ in 0..publishes {
             let oldest = lines.len() - *asked;
             *asked -= 1;
             let answer = answer(&mut lines[oldest])?;
-            if !answer.ends_with(&wanted) {
+            let count = answer.split_once(*counted).and_then(|(_, rest)| rest.split(|sign: char| !sign.is_ascii_digit()).next());
+            if count.and_then(|count| count.parse().ok()) != Some(members) {
                 return Err(io::Error::other(answer));
             }
         }
         Ok(())
+    }
+
+    /// Whether another publish can leave: every kept connection has one under way otherwise.
+    pub fn is_free(&self) -> bool {
+        match self {
+            Publisher::Bare(_) => true,
+            Publisher::Rest { lines, asked, .. } => *asked < lines.len(),
+        }
     }
 }
 

@@ -1,0 +1,140 @@
+"""What perf/compare makes of its raw results: pairs, advantages, the best peer, the table, the plots. Nothing is measured here."""
+
+import importlib.machinery
+import importlib.util
+import json
+import sys
+import uuid
+import xml.etree.ElementTree
+from pathlib import Path
+
+import pytest
+
+PERF = Path(__file__).resolve().parents[2] / "perf"
+sys.path.insert(0, str(PERF))
+
+import bouts  # noqa: E402
+import members  # noqa: E402
+import proof  # noqa: E402
+import rivals  # noqa: E402
+import tables  # noqa: E402
+
+sys.path.remove(str(PERF))
+
+ECHO, MEMORY, HALF, SIGN_INS = (bouts.SCENES[name] for name in ("echo", "memory", "half-1000", "sign-ins"))
+PEERS = ["homeroom", "bare", "bun", "axum"]
+
+
+def script():
+    """perf/compare, which has no ending."""
+    loader = importlib.machinery.SourceFileLoader("perf_compare", str(PERF / "compare"))
+    spec = importlib.util.spec_from_loader("perf_compare", loader)
+    module = importlib.util.module_from_spec(spec)
+    is_written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.insert(0, str(PERF))
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.path.remove(str(PERF))
+        sys.dont_write_bytecode = is_written
+    return module
+
+
+def notes(scene, **values) -> list:
+    """Raw results: of each peer its values by round."""
+    return [{"scene": scene.name, "peer": peer.replace("_", "-"), "round": number, "value": value}
+            for peer, of_rounds in values.items() for number, value in enumerate(of_rounds) if value is not None]
+
+
+def test_an_advantage_is_of_neighbours_in_one_round():
+    found = tables.Found(notes(ECHO, homeroom=[100, 400, 300], bun=[50, 100, 300]))
+    assert found.advantages(ECHO, "bun") == [2, 4, 1]
+    assert found.of(ECHO, "bun") == [50, 100, 300]
+
+
+def test_where_less_is_better_the_advantage_is_the_other_way_round():
+    found = tables.Found(notes(MEMORY, homeroom=[500, 500], bun=[1500, 1000]))
+    assert found.advantages(MEMORY, "bun") == [3, 2]
+
+
+def test_a_round_that_one_of_them_lacks_is_no_pair():
+    found = tables.Found(notes(ECHO, homeroom=[100, 100, 100], bun=[None, 50, None]))
+    assert found.advantages(ECHO, "bun") == [2]
+    assert found.advantages(ECHO, "axum") == []
+
+
+def test_nothing_is_divided_by_what_is_not_above_nought():
+    found = tables.Found(notes(MEMORY, homeroom=[-10], bun=[100]))
+    assert found.advantages(MEMORY, "bun") == []
+    assert tables.judge(found, MEMORY, PEERS) == []
+
+
+def test_the_best_peer_is_neither_ours_nor_the_limit():
+    found = tables.Found(notes(ECHO, homeroom=[100], bare=[900], bun=[70], axum=[80]))
+    assert found.best(ECHO, PEERS) == "axum"
+    assert tables.Found(notes(MEMORY, homeroom=[1], bare=[1], bun=[70], axum=[80])).best(MEMORY, PEERS) == "bun"
+    assert tables.Found(notes(ECHO, homeroom=[100], bare=[900])).best(ECHO, PEERS) is None
+
+
+def test_who_did_not_keep_the_rate_is_not_the_best():
+    late = {"scene": HALF.name, "peer": "axum", "round": 0, "value": 1, "kept": False}
+    found = tables.Found([*notes(HALF, homeroom=[3], bun=[5]), late])
+    assert found.best(HALF, PEERS) == "bun"
+    assert "did not keep the rate" in "\n".join(tables.scene_lines(found, HALF, PEERS))
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(119, False), (120, True)])
+def test_the_median_of_the_advantages_is_judged(ours, holds):
+    found = tables.Found(notes(ECHO, homeroom=[ours, ours, 10 * ours], bun=[100, 100, 100]))
+    [verdict] = tables.judge(found, ECHO, PEERS)
+    assert (verdict["against"], verdict["least"], verdict["holds"], verdict["runs"]) == ("bun", 1.2, holds, 3)
+
+
+def test_fan_out_is_judged_against_the_limit_too():
+    scene = bouts.SCENES["fan-out-1000"]
+    found = tables.Found(notes(scene, homeroom=[100], bare=[110], bun=[90]))
+    assert [(verdict["against"], verdict["holds"]) for verdict in tables.judge(found, scene, PEERS)] == [("bun", True), ("bare", False)]
+
+
+def test_the_text_has_ratios_first_and_says_why_something_is_missing():
+    raw = [*notes(ECHO, homeroom=[100], bun=[50]), {"scene": SIGN_INS.name, "peer": "bare", "round": 0, "reason": "it knows no sign-in"}]
+    text = tables.text(tables.Found(raw), [ECHO, SIGN_INS], PEERS[:3], {"bun": "1.0"}, {"at": "now", "commit": "abc"})
+    lines = text.splitlines()
+    assert lines[2].split() == ["homeroom", "is", "so", "many", "times", "echo", "sign-ins"]
+    assert [line.split() for line in lines[3:5]] == [["bare", "–", "–"], ["bun", "2", "x", "–"]]
+    assert "it knows no sign-in" in text
+    assert "echo: 2 x bun (2 to 2), wanted >= 1.2: yes" in text
+
+
+def test_a_plot_is_well_formed_and_names_every_peer_that_was_measured():
+    found = tables.Found(notes(MEMORY, homeroom=[500, 520], bun=[1500, 1600], axum=[-4, 3]))
+    tree = xml.etree.ElementTree.fromstring(tables.plot(found, MEMORY, PEERS))
+    said = [text.text for text in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"homeroom", "bun", "axum", MEMORY.title} <= set(said) and "bare" not in said
+    widths = [float(bar.get("width")) for bar in tree.iter("{http://www.w3.org/2000/svg}rect")]
+    assert all(width >= 0 for width in widths)
+    xml.etree.ElementTree.fromstring(tables.plot(tables.Found([]), MEMORY, PEERS))
+
+
+def test_each_round_begins_with_another_peer():
+    rotated = script().rotated
+    assert [rotated([1, 2, 3], number) for number in range(4)] == [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]
+    assert rotated([], 1) == []
+
+
+def test_what_a_peer_lacks_is_named_for_scenes_that_there_are():
+    kinds = {scene.kind for scene in bouts.SCENES.values()}
+    assert set(bouts.TAKERS) == kinds
+    assert all(set(peer.lacks) <= kinds for peer in rivals.PEERS.values())
+    assert set(rivals.PEERS["homeroom"].FLAGS) == kinds
+
+
+def test_a_forged_token_differs_in_its_signature_alone(tmp_path):
+    server = rivals.Server.__new__(rivals.Server)
+    server.key = tmp_path / "key"
+    server.key.write_text("of this test")
+    good = members.connect_request(server, "someone", uuid.uuid4())
+    bad = proof.forged(good)
+    tokens = [json.loads(frame[8:])["payload"].pop("token") for frame in (good, bad)]
+    assert len(good) == len(bad) and tokens[0] != tokens[1]
+    assert tokens[0].rsplit(".", 1)[0] == tokens[1].rsplit(".", 1)[0]
