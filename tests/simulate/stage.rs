@@ -49,6 +49,10 @@ pub(crate) struct Plug {
     since: Moment,
     /// The longest that anything was on its way to it.
     pub(crate) delay: Duration,
+    /// Whether its shard was fed anything while the last send was on its way to it.
+    is_late: bool,
+    /// Whether it was so of the send before that.
+    pub(crate) was_late: bool,
 }
 
 impl Plug {
@@ -119,6 +123,8 @@ impl Stage {
 
     pub(crate) fn feed(&mut self, shard: usize) -> &mut Engine {
         self.fed[shard] = true;
+        let plugs = self.plugs.iter_mut().filter(|(conn, plug)| conn.shard.index() == shard && plug.flight.is_some());
+        plugs.for_each(|(_, plug)| plug.is_late = true);
         &mut self.shards[shard].engine
     }
 
@@ -140,6 +146,8 @@ impl Stage {
             flight: None,
             since: self.now.moment,
             delay: Duration::ZERO,
+            is_late: false,
+            was_late: false,
         };
         self.plugs.insert(conn, plug);
         note!(self, "{conn:?} comes");
@@ -237,6 +245,7 @@ impl Stage {
         }
         plug.flight = Some(frames.clone());
         plug.since = self.now.moment;
+        plug.was_late = mem::take(&mut plug.is_late);
         for frame in &frames {
             note!(self, "{conn:?} hears {}", brief(frame));
         }

@@ -1,7 +1,7 @@
 //! An answer on its way: what its run wants, and what listeners hear of it.
 
 use super::{
-    asks::{Broken, Told},
+    asks::{Broken, Refused, Told},
     homes::{Circumstances, Outcome, Timer},
     messages::{self, Message as Said, raw},
     model::{Approval, Author, Called, Completeness, Decision, Message, MessageId, SessionId, Stage},
@@ -295,7 +295,7 @@ impl Sitting {
         self.happens(Event::Leave { call, leave }, c);
     }
 
-    /// The answer is on disk, or could not be written for now: everyone is told once.
+    /// The answer is on disk, or is not for now: everyone is told once.
     pub(super) fn finished(&mut self, fault: Option<StoreFault>, c: &mut Circumstances<'_>) {
         let Some(mut answer) = self.answer.take() else { return };
         if !answer.is_told {
@@ -317,6 +317,18 @@ impl Sitting {
         }
     }
 
+    /// The store does not do what the answer needs. Who waits for the whole of it waits no more; of one that is over everyone is told.
+    pub(super) fn dismiss(&mut self, fault: StoreFault, c: &mut Circumstances<'_>) {
+        let Some(answer) = &mut self.answer else { return };
+        if answer.ending.is_some() {
+            return self.finished(Some(fault), c);
+        }
+        if let From::Rest { asker, streamed: false } = answer.from {
+            c.told(asker, Told::Refused(Refused::Store(fault)));
+            answer.release();
+        }
+    }
+
     fn tell_end(&self, answer: &mut Answer, fault: Option<StoreFault>, c: &mut Circumstances<'_>) {
         c.cancel(answer.timer.take());
         answer.expiries.drain(..).for_each(|(_, timer)| c.cancel(Some(timer)));
@@ -330,7 +342,7 @@ impl Sitting {
             c.told(
                 asker,
                 match fault {
-                    Some(fault) => Told::Refused(super::asks::Refused::Store(fault)),
+                    Some(fault) => Told::Refused(Refused::Store(fault)),
                     None => Told::End { usage: message.usage, message: Box::new(message), broken: answer.broken },
                 },
             );

@@ -118,6 +118,8 @@ pub(super) enum Timer {
     Retry(SessionId),
     /// Nobody has spoken for long.
     Silence(SessionId),
+    /// The store has not answered in time.
+    Slow(SessionId),
 }
 
 /// What a home needs to know of the world while it decides, and where it says what is to be done.
@@ -132,11 +134,14 @@ pub(super) struct Circumstances<'a> {
 }
 
 impl Circumstances<'_> {
-    pub(super) fn reply(&mut self, (asker, number): (ShardId, u64), reply: Reply) {
-        self.out.push(Outcome::Reply { asker, number, reply: Box::new(reply) });
+    /// To whoever waits, if anybody does.
+    pub(super) fn reply(&mut self, asker: impl Into<Option<(ShardId, u64)>>, reply: Reply) {
+        if let Some((asker, number)) = asker.into() {
+            self.out.push(Outcome::Reply { asker, number, reply: Box::new(reply) });
+        }
     }
 
-    pub(super) fn refuse(&mut self, asker: (ShardId, u64), refused: Refused) {
+    pub(super) fn refuse(&mut self, asker: impl Into<Option<(ShardId, u64)>>, refused: Refused) {
         self.reply(asker, Reply::Refused(refused));
     }
 
@@ -238,7 +243,8 @@ impl Homes {
                 }
                 ToSession::Ask { .. } | ToSession::Join { .. } if opens => {
                     out.push(Outcome::Load(session));
-                    self.rooms.insert(session, Room::Loading(vec![letter]));
+                    let slow = self.wheel.set(now.moment + self.settings.keep_timeout, Timer::Slow(session));
+                    self.rooms.insert(session, Room::Loading { waiting: vec![letter], slow: Some(slow), is_read: false });
                     return;
                 }
                 letter => return nobody(letter, out),
@@ -295,6 +301,7 @@ impl Homes {
                 Timer::Run(session, answer) => self.in_sitting(session, now, out, |sitting, c| sitting.run_timer(answer, c)),
                 Timer::Retry(session) => self.in_sitting(session, now, out, |sitting, c| sitting.retry(c)),
                 Timer::Silence(session) => self.in_sitting(session, now, out, |sitting, c| sitting.silence(c)),
+                Timer::Slow(session) => self.in_room(session, now, out, |room, c| room.slow(c)),
             }
         }
         self.fired = fired;

@@ -7,13 +7,20 @@ use super::{
     record::Loaded,
     sitting::Sitting,
 };
-use crate::realtime::{ShardId, StoreFault};
+use crate::realtime::{ShardId, StoreFault, TimerId};
 use std::mem;
 
 /// See the file.
 pub(super) enum Room {
-    /// It is being read.
-    Loading(Vec<ToSession>),
+    /// It is being read. While that is answered, well or not, there is no other room of it, so that nothing old is ever taken for it.
+    Loading {
+        /// Who waits for it.
+        waiting: Vec<ToSession>,
+        /// When that has taken too long; none: it has, and nobody waits.
+        slow: Option<TimerId>,
+        /// The store has answered.
+        is_read: bool,
+    },
     /// It is here.
     Here(Box<Sitting>),
 }
@@ -24,7 +31,7 @@ const WAITING_AT_MOST: usize = 1_000;
 impl Room {
     pub(super) fn sitting(&self) -> Option<&Sitting> {
         match self {
-            Room::Loading(_) => None,
+            Room::Loading { .. } => None,
             Room::Here(sitting) => Some(sitting),
         }
     }
@@ -37,15 +44,17 @@ impl Room {
 
     pub(super) fn letter(&mut self, letter: ToSession, c: &mut Circumstances<'_>) {
         match self {
-            Room::Loading(waiting) if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
-            Room::Loading(_) => refuse(letter, Refused::Store(StoreFault::Busy), c),
+            Room::Loading { waiting, slow: Some(_), .. } if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
+            Room::Loading { .. } => refuse(letter, Refused::Store(StoreFault::Busy), c),
             Room::Here(sitting) => sitting.letter(letter, c),
         }
     }
 
     pub(super) fn loaded(&mut self, loaded: Result<Option<Box<Loaded>>, StoreFault>, c: &mut Circumstances<'_>) {
-        let Room::Loading(waiting) = self else { return };
+        let Room::Loading { waiting, slow, is_read } = self else { return };
         let waiting = mem::take(waiting);
+        c.cancel(slow.take());
+        *is_read = true;
         match loaded {
             Ok(Some(loaded)) => {
                 let Loaded { session, messages, approvals } = *loaded;
@@ -58,11 +67,22 @@ impl Room {
         }
     }
 
+    /// The store has not answered in time: nobody waits any longer.
+    pub(super) fn slow(&mut self, c: &mut Circumstances<'_>) {
+        match self {
+            Room::Loading { waiting, slow, .. } => {
+                *slow = None;
+                mem::take(waiting).into_iter().for_each(|letter| refuse(letter, Refused::Store(StoreFault::Busy), c));
+            }
+            Room::Here(sitting) => sitting.slow(c),
+        }
+    }
+
     /// Goes on with what waits. Whether nothing goes on any more.
     pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
         match self {
             // What could not be read has nobody waiting.
-            Room::Loading(waiting) => waiting.is_empty(),
+            Room::Loading { is_read, .. } => *is_read,
             Room::Here(sitting) => sitting.rest(c),
         }
     }

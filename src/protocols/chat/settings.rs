@@ -26,7 +26,7 @@ pub struct Settings {
     pub context_bytes: usize,
     /// Bytes of an answer.
     pub max_answer_bytes: usize,
-    /// How long a request waits for its row.
+    /// How long the store may take for a row before those who wait for it are told that it is busy.
     pub keep_timeout: Duration,
     /// A stream has a comment each so often.
     pub stream_comment: Duration,

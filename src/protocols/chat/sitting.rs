@@ -22,14 +22,14 @@ const JOBS_AT_MOST: usize = 256;
 /// What is to be written, in this order.
 pub(super) enum Job {
     /// The session itself.
-    Create((ShardId, u64)),
+    Create(Option<(ShardId, u64)>),
     /// What was said, and the beginning of its answer.
     Begin(Box<Said>),
     /// A question for leave, for a call of the answer.
     AskLeave(u32),
     /// An answer to it.
     Decide {
-        asker: (ShardId, u64),
+        asker: Option<(ShardId, u64)>,
         caller: Caller,
         approval: ApprovalId,
         yes: bool,
@@ -78,6 +78,8 @@ pub(super) struct Sitting {
     pub(super) jobs: VecDeque<Job>,
     pub(super) writing: Option<(Job, Change)>,
     silence: Option<TimerId>,
+    /// When the store has had its time for what is being written. None while something is: it has had it.
+    slow: Option<TimerId>,
     /// The last end could not be written, and is tried again when this fires.
     pub(super) retry: Option<TimerId>,
 }
@@ -95,6 +97,7 @@ impl Sitting {
             jobs: VecDeque::new(),
             writing: None,
             silence: None,
+            slow: None,
             retry: None,
         }
     }
@@ -116,7 +119,7 @@ impl Sitting {
         if c.is_stopping {
             return c.refuse(asker, Refused::Stopping);
         }
-        self.jobs.push_back(Job::Create(asker));
+        self.jobs.push_back(Job::Create(Some(asker)));
     }
 
     pub(super) fn letter(&mut self, letter: ToSession, c: &mut Circumstances<'_>) {
@@ -160,7 +163,7 @@ impl Sitting {
                 false => c.refuse(asker, Refused::NoSession),
             },
             Ask::Decide { caller, approval, yes, reason, comment, .. } => match self.sees(&caller) {
-                true => self.queue(Job::Decide { asker, caller, approval, yes, reason, comment }, c),
+                true => self.queue(Job::Decide { asker: Some(asker), caller, approval, yes, reason, comment }, c),
                 false => c.refuse(asker, Refused::NoSession),
             },
         }
@@ -199,6 +202,9 @@ impl Sitting {
         if self.has_ended(c.settings, c.now.wall) {
             return Err(Refused::Ended);
         }
+        if self.is_slow() {
+            return Err(Refused::Store(StoreFault::Busy));
+        }
         if self.agent(c).is_none() {
             return Err(Refused::Suspended);
         }
@@ -212,13 +218,18 @@ impl Sitting {
     }
 
     fn queue(&mut self, job: Job, c: &mut Circumstances<'_>) {
-        if self.jobs.len() < JOBS_AT_MOST {
-            return self.jobs.push_back(job);
-        }
+        let why = match self.is_slow() {
+            true => Refused::Store(StoreFault::Busy),
+            false if self.jobs.len() < JOBS_AT_MOST => return self.jobs.push_back(job),
+            false => Refused::Crowded,
+        };
         match job {
-            Job::Create(asker) | Job::Decide { asker, .. } | Job::End(Some(asker)) => c.refuse(asker, Refused::Crowded),
+            Job::Create(asker @ Some(_)) | Job::Decide { asker: asker @ Some(_), .. } | Job::End(asker @ Some(_)) => {
+                c.refuse(asker, why)
+            }
             // The answer's own are few, and never refused.
-            Job::Begin(_) | Job::AskLeave(_) | Job::Expire(_) | Job::Finish | Job::End(None) => self.jobs.push_back(job),
+            Job::Begin(_) | Job::AskLeave(_) | Job::Expire(_) | Job::Finish => self.jobs.push_back(job),
+            Job::Create(None) | Job::Decide { asker: None, .. } | Job::End(None) => self.jobs.push_back(job),
         }
     }
 
@@ -339,7 +350,11 @@ impl Sitting {
             if let Some((job, change)) = self.draft(job, c) {
                 c.keep(self.id(), change.clone());
                 self.writing = Some((job, change));
+                self.slow = Some(c.after(c.settings.keep_timeout, Timer::Slow(self.id())));
             }
+        }
+        if self.is_slow() {
+            self.dismiss(StoreFault::Busy, c);
         }
         let is_idle = self.writing.is_none() && self.jobs.is_empty() && self.waiting.is_empty() && self.answer.is_none();
         let is_done = is_idle && self.listeners.is_empty();
@@ -349,6 +364,49 @@ impl Sitting {
             self.silence = Some(c.after(self.until_silence(c), Timer::Silence(self.id())));
         }
         is_done
+    }
+
+    /// Whether the store has had its time for what is being written.
+    fn is_slow(&self) -> bool {
+        self.writing.is_some() && self.slow.is_none()
+    }
+
+    /// The store answered.
+    pub(super) fn in_time(&mut self, c: &mut Circumstances<'_>) {
+        c.cancel(self.slow.take());
+    }
+
+    /// The store has not answered in time: whoever waits for a row is told. What was asked for may come to be all the same.
+    pub(super) fn slow(&mut self, c: &mut Circumstances<'_>) {
+        self.slow = None;
+        self.give_up(Refused::Store(StoreFault::Busy), c);
+    }
+
+    fn give_up(&mut self, why: Refused, c: &mut Circumstances<'_>) {
+        self.refuse_all(why, c);
+        match &mut self.writing {
+            Some((Job::Create(asker) | Job::Decide { asker, .. } | Job::End(asker), _)) => c.refuse(asker.take(), why),
+            Some((Job::Begin(said), _)) => {
+                if let From::Rest { asker, streamed } = said.from {
+                    c.told(asker, Told::Refused(why));
+                    said.from = if streamed { From::Unwanted } else { From::Nobody };
+                }
+            }
+            Some((Job::AskLeave(_) | Job::Expire(_) | Job::Finish, _)) | None => {}
+        }
+    }
+
+    /// Whoever waits for something that is not being written yet.
+    pub(super) fn refuse_all(&mut self, why: Refused, c: &mut Circumstances<'_>) {
+        self.turn_away(why, c);
+        self.jobs.retain(|job| match job {
+            Job::Decide { asker: Some(asker), .. } | Job::End(Some(asker)) => {
+                c.refuse(*asker, why);
+                false
+            }
+            Job::Create(_) | Job::Begin(_) | Job::AskLeave(_) | Job::Expire(_) | Job::Finish => true,
+            Job::Decide { asker: None, .. } | Job::End(None) => true,
+        });
     }
 
     fn until_silence(&self, c: &Circumstances<'_>) -> Duration {

@@ -125,6 +125,7 @@ impl Sitting {
     /// The store answered.
     pub(super) fn kept(&mut self, result: Result<(), StoreFault>, c: &mut Circumstances<'_>) {
         let Some((job, change)) = self.writing.take() else { return };
+        self.in_time(c);
         match result {
             Ok(()) => {
                 self.commit(change);
@@ -179,24 +180,16 @@ impl Sitting {
                 self.turn_away(why, c);
             }
             Job::End(Some(asker)) => c.refuse(asker, why),
-            Job::Finish => {
-                self.finished(Some(fault), c);
-                self.again(Job::Finish, why, c);
+            Job::AskLeave(_) | Job::Expire(_) | Job::Finish | Job::End(None) => {
+                self.dismiss(fault, c);
+                self.again(job, why, c);
             }
-            Job::AskLeave(_) | Job::Expire(_) | Job::End(None) => self.again(job, why, c),
         }
     }
 
     /// What must be written is tried again. Nobody waits for that, which may take as long as the disk is full.
     fn again(&mut self, job: Job, why: Refused, c: &mut Circumstances<'_>) {
-        self.turn_away(why, c);
-        self.jobs.retain(|job| match job {
-            Job::Decide { asker, .. } | Job::End(Some(asker)) => {
-                c.refuse(*asker, why);
-                false
-            }
-            Job::Create(_) | Job::Begin(_) | Job::AskLeave(_) | Job::Expire(_) | Job::Finish | Job::End(None) => true,
-        });
+        self.refuse_all(why, c);
         self.jobs.push_front(job);
         self.retry = Some(c.after(RETRY, Timer::Retry(self.id())));
     }

@@ -13,6 +13,7 @@ use homeroom::{
         asks::Refused,
         model::{Decision, Session, Status},
     },
+    realtime::UnixMicros,
 };
 use std::task::{Poll, Waker};
 use uuid::Uuid;
@@ -23,6 +24,7 @@ pub(crate) struct Pending {
     shard: usize,
     number: u64,
     ask: Ask,
+    since: UnixMicros,
 }
 
 /// Rows that nobody else is counted under, and what each lets through.
@@ -111,7 +113,7 @@ impl Chat {
         if self.stage.dice.percent(4) && !matches!(ask, Ask::Create(_)) {
             self.stage.shards[shard].engine.forget_chat_ask(number);
         } else {
-            self.asks.push(Pending { shard, number, ask });
+            self.asks.push(Pending { shard, number, ask, since: self.stage.now.wall });
         }
         self.turn(shard);
     }
@@ -185,16 +187,16 @@ impl Chat {
                 assert!(self.decided.insert(*approval), "{approval} is decided twice");
                 self.count("decisions");
             }
-            (ask, Reply::Refused(why)) => self.check_refusal(ask, *why),
+            (ask, Reply::Refused(why)) => self.check_refusal(ask, *why, pending.since),
             (ask, reply) => panic!("{ask:?} is answered {reply:?}"),
         }
     }
 
-    fn check_refusal(&mut self, ask: &Ask, why: Refused) {
+    fn check_refusal(&mut self, ask: &Ask, why: Refused, since: UnixMicros) {
+        let may_refuse = matches!(why, Refused::Store(fault) if self.may_refuse(fault, ask.session(), since));
         let row = self.book.sessions.get(&ask.session());
-        let may_fail = self.plan.busy + self.plan.failed > 0;
         let is_right = match (ask, why) {
-            (_, Refused::Store(_)) => may_fail,
+            (_, Refused::Store(_)) => may_refuse,
             (Ask::Look { .. } | Ask::Approvals { .. }, Refused::NotHere) => true,
             (Ask::End { caller, .. }, Refused::NoSession) => row.is_none_or(|row| row.owner != caller.id),
             (Ask::Look { caller, .. } | Ask::Approvals { caller, .. } | Ask::Decide { caller, .. }, Refused::NoSession) => {

@@ -1,16 +1,20 @@
 //! What must hold of sockets and sessions, at every moment and when all is quiet.
 
 use super::{ears::Pass, people::Author, world::Chat};
-use homeroom::{protocols::chat::model::Status, realtime::ConnId};
+use homeroom::{
+    protocols::chat::model::Status,
+    realtime::{ConnId, StoreFault, UnixMicros},
+};
 use std::{collections::BTreeSet, time::Duration};
 
 impl Chat {
     /// Why a socket was closed.
     pub(crate) fn check_farewell(&mut self, conn: ConnId, code: u16) {
+        let (session, since) = (self.ears[&conn].session, self.ears[&conn].since);
+        let is_unread = code == 1013 && self.may_refuse(StoreFault::Busy, session, since);
         let (ear, plug) = (&self.ears[&conn], &self.stage.plugs[&conn]);
         let row = self.book.sessions.get(&ear.session);
         let has_ended = row.is_some_and(|row| row.status == Status::Ended);
-        let may_fail = self.plan.busy + self.plan.failed > 0;
         let error = ear.error.as_deref();
         let is_right = match code {
             1000 => has_ended || ear.says_goodbye,
@@ -22,11 +26,18 @@ impl Chat {
                 _ => !plug.pongs || plug.delay >= Duration::from_secs(25),
             },
             1012 => self.is_stopping,
-            // The session could not be read, or the peer reads too slowly.
-            1013 => may_fail || plug.stalls > 0,
+            1013 => match error {
+                // The session could not be read.
+                Some("WS_CONNECTION_CLOSED") => is_unread,
+                // What one turn brings is never too much, unless the last send is on its way still.
+                _ => plug.was_late,
+            },
             _ => false,
         };
         assert!(is_right, "{conn:?} is closed with {code}: {ear:?}");
+        if code == 1013 && error != Some("WS_CONNECTION_CLOSED") {
+            self.count("too slow to hear all");
+        }
         *self.counts.entry(format!("Close {code}")).or_default() += 1;
     }
 
@@ -77,7 +88,7 @@ impl Chat {
             assert!(matches!(ear.pass, Pass::Good(_)) && ear.may_hear, "{conn:?} is there, and may hear nothing: {ear:?}");
             assert!(!self.book.has_ended(ear.session), "{conn:?} is in a session that has ended");
             let running = self.book.running(ear.session);
-            let is_there = |content: &&String| {
+            let is_there = |(content, _): &&(String, UnixMicros)| {
                 let is_own = matches!(self.author(content), Some(Author::Socket(own, _)) if own == conn);
                 is_own && self.book.with_words(content).is_some()
             };

@@ -7,6 +7,7 @@ use homeroom::protocols::chat::{
     messages::read,
     model::{Approval, Completeness, Decision, Message},
 };
+use homeroom::realtime::UnixMicros;
 use serde_json::Value;
 
 /// What it came with.
@@ -42,12 +43,14 @@ pub(crate) struct Ear {
     pub(crate) session: SessionId,
     /// Whether the session was there, active, and may be heard by who came.
     pub(crate) may_hear: bool,
+    /// When it came.
+    pub(crate) since: UnixMicros,
     pub(crate) is_greeted: bool,
     pub(crate) open: Option<Hearing>,
     /// The number of the answer that it heard last.
     last: Option<u32>,
-    /// What it said, in order.
-    pub(crate) said: Vec<String>,
+    /// What it said, in order, and when.
+    pub(crate) said: Vec<(String, UnixMicros)>,
     /// Messages of its that were refused.
     pub(crate) refused: usize,
     /// Texts of its that mean nothing, less those it was told of.
@@ -73,16 +76,19 @@ pub(crate) enum News {
     Unkept(Hearing),
     /// It ended.
     Ended,
+    /// Something that it said could not be stored.
+    NotStored,
     /// Somebody is asked for leave.
     Asked,
 }
 
 impl Ear {
-    pub(crate) fn new(pass: Pass, session: SessionId, may_hear: bool) -> Ear {
+    pub(crate) fn new(pass: Pass, session: SessionId, may_hear: bool, since: UnixMicros) -> Ear {
         Ear {
             pass,
             session,
             may_hear,
+            since,
             is_greeted: false,
             open: None,
             last: None,
@@ -159,7 +165,11 @@ impl Ear {
             ("AGENT_UNAVAILABLE" | "AGENT_ERROR" | "AGENT_TIMEOUT" | "TOOL_APPROVAL_EXPIRED", Some(open)) => {
                 open.fault = Some(code.to_owned());
             }
-            ("AGENT_UNAVAILABLE" | "MESSAGE_SEND_FAILED" | "SESSION_NOT_FOUND" | "RATE_LIMITED", _) => self.refused += 1,
+            ("MESSAGE_SEND_FAILED", _) => {
+                self.refused += 1;
+                return Ok(News::NotStored);
+            }
+            ("AGENT_UNAVAILABLE" | "SESSION_NOT_FOUND" | "RATE_LIMITED", _) => self.refused += 1,
             ("MESSAGE_EMPTY" | "MESSAGE_TOO_LONG", _) => self.refused += 1,
             ("SESSION_ENDED", open) => {
                 if open.is_some() {
@@ -172,6 +182,12 @@ impl Ear {
             (other, _) => return Err(format!("nobody speaks of {other} here")),
         }
         Ok(News::Nothing)
+    }
+
+    /// Since when the first of its messages has waited that are not on disk.
+    pub(crate) fn waits_since(&self, book: &Book) -> UnixMicros {
+        let waiting = self.said.iter().find(|(content, _)| book.with_words(content).is_none());
+        waiting.map_or(self.since, |(_, at)| *at)
     }
 
     /// When all is quiet: what it hears is what is being given, as far as that is.

@@ -45,10 +45,12 @@ pub(crate) enum Fault {
     DoubledCall,
     /// A rejection reaches its home as an approval.
     TurnedDecision,
+    /// Whoever is closed is told that it read too slowly.
+    TurnedClose,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 21] = [
+    pub(crate) const ALL: [Fault; 22] = [
         Fault::StoppedClock,
         Fault::LostFrame,
         Fault::DoubledFrame,
@@ -70,5 +72,6 @@ impl Fault {
         Fault::CrossedWords,
         Fault::DoubledCall,
         Fault::TurnedDecision,
+        Fault::TurnedClose,
     ];
 }

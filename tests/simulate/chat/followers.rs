@@ -9,6 +9,7 @@ use homeroom::{
         asks::Refused,
         model::{Completeness, Decision},
     },
+    realtime::UnixMicros,
 };
 use std::{cell::RefCell, rc::Rc};
 use uuid::Uuid;
@@ -32,6 +33,7 @@ pub(crate) struct Follower {
     pub(crate) streamed: bool,
     /// Pieces that it takes.
     most: usize,
+    since: UnixMicros,
     heard: Rc<RefCell<Vec<Told>>>,
     seen: usize,
     has_begun: bool,
@@ -62,8 +64,9 @@ impl Chat {
         };
         self.stage.feed(shard).say_chat(say, Box::new(tell));
         let [_, answer] = ids;
-        let (seen, has_begun, text, stage) = (0, false, String::new(), Stage::Waiting);
-        self.followers.push(Follower { shard, session, content, answer, streamed, most, heard, seen, has_begun, text, stage });
+        let (since, seen, has_begun, text, stage) = (self.stage.now.wall, 0, false, String::new(), Stage::Waiting);
+        let follower = Follower { shard, session, content, answer, streamed, most, since, heard, seen, has_begun, text, stage };
+        self.followers.push(follower);
         self.count("requests");
         self.turn(shard);
     }
@@ -95,7 +98,11 @@ impl Chat {
                 follower.heard.borrow()[follower.seen..].to_vec()
             };
             for piece in pieces {
-                note!(self.stage, "the request for {} is told {piece:?}", self.followers[at].answer);
+                let Follower { session, answer, since, .. } = self.followers[at];
+                note!(self.stage, "the request for {answer} is told {piece:?}");
+                if let Told::Refused(Refused::Store(fault)) = piece {
+                    assert!(self.may_refuse(fault, session, since), "the request for {answer} is told {piece:?}");
+                }
                 let name = self.followers[at].hears(&piece, &self.book).unwrap_or_else(|why| panic!("{piece:?} is told: {why}"));
                 self.count(name);
             }
@@ -129,7 +136,7 @@ impl Chat {
 
     /// What nobody waits for any more is over at once.
     pub(crate) fn check_left(&self) {
-        for follower in self.followers.iter().filter(|follower| follower.stage == Stage::Left && follower.streamed) {
+        for follower in self.followers.iter().filter(|follower| follower.stage != Stage::Waiting && follower.streamed) {
             let running = self.book.running(follower.session).is_some_and(|answer| answer.id == follower.answer);
             assert!(!running, "{} is given, and nobody waits for it", follower.answer);
         }

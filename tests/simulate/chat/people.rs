@@ -9,7 +9,7 @@ use super::{
 use crate::{labs::socket::Heard, world::note};
 use homeroom::{
     protocols::chat::{SessionId, messages},
-    realtime::ConnId,
+    realtime::{ConnId, StoreFault},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -52,7 +52,7 @@ impl Chat {
         let path = if by_query { format!("/ws/sessions/{shown}?token={word}") } else { format!("/ws/sessions/{shown}") };
         let Some(conn) = self.stage.accept(&path) else { return };
         note!(self.stage, "{conn:?} is {pass:?} at {}", session.as_u128());
-        self.ears.insert(conn, Ear::new(pass, session, may_hear));
+        self.ears.insert(conn, Ear::new(pass, session, may_hear, self.stage.now.wall));
         if !by_query && pass != Pass::Missing {
             let auth = json!({"type": "auth", "token": word}).to_string();
             self.stage.say(conn, 0x81, auth.as_bytes());
@@ -112,7 +112,7 @@ impl Chat {
         if !self.stage.say(conn, 0x81, said.as_bytes()) {
             return;
         }
-        ear.said.push(content.clone());
+        ear.said.push((content.clone(), self.stage.now.wall));
         self.authors.insert(content, Author::Socket(conn, ear.said.len()));
         self.count("messages");
     }
@@ -162,6 +162,7 @@ impl Chat {
                 Heard::Text(text) => self.hears(conn, &text),
                 Heard::Binary(_) => panic!("{conn:?} is sent bytes"),
                 Heard::Ping => {}
+                Heard::Close(_) if self.strikes(Fault::TurnedClose, 50) => self.check_farewell(conn, 1013),
                 Heard::Close(code) => self.check_farewell(conn, code),
             }
         }
@@ -175,8 +176,14 @@ impl Chat {
             News::Began => self.count("answers heard"),
             News::Asked => self.count("questions for leave heard"),
             News::Ended => self.count("ends heard"),
+            News::NotStored => {
+                let (session, since) = (ear.session, ear.waits_since(&self.book));
+                assert!(self.may_refuse(StoreFault::Busy, session, since), "{conn:?} is told that it could not be stored");
+            }
             News::Unkept(hearing) => {
-                assert!(self.plan.busy + self.plan.failed > 0, "{conn:?} is told that its answer could not be stored");
+                let answer = &self.book.messages[&hearing.answer];
+                let may_refuse = self.may_refuse(StoreFault::Busy, answer.session, answer.created_at);
+                assert!(may_refuse, "{conn:?} is told that its answer could not be stored");
                 self.unkept.push(hearing);
                 self.count("ends that were not stored at once");
             }

@@ -5,7 +5,7 @@ use crate::world::note;
 use homeroom::{
     engine::Answer,
     protocols::chat::{
-        SessionId,
+        ApprovalId, SessionId, Settings,
         model::{Approval, Author, Completeness, Decision, Message},
         record::{Change, From, History, Load, Sweep},
     },
@@ -30,7 +30,11 @@ pub(crate) struct Outside {
     store: MemoryStore,
     asked: BTreeMap<(u16, u64), Change>,
     posts: Vec<VecDeque<Post>>,
-    loads: Vec<(usize, Load)>,
+    loads: Vec<(usize, Load, UnixMicros)>,
+    /// Changes whose shard has heard nothing of them: of which session, and since when.
+    owed: BTreeMap<(usize, u64), (SessionId, UnixMicros)>,
+    /// When something of a session last came too late.
+    late: BTreeMap<SessionId, UnixMicros>,
     /// Those whose answer was given before they were written.
     hasty: Vec<(u16, u64)>,
 }
@@ -44,7 +48,15 @@ impl Outside {
         store.take_answers();
         store.be(HANGING);
         let posts = (0..shards).map(|_| VecDeque::new()).collect();
-        Outside { store, asked: BTreeMap::new(), posts, loads: Vec::new(), hasty: Vec::new() }
+        Outside {
+            store,
+            asked: BTreeMap::new(),
+            posts,
+            loads: Vec::new(),
+            owed: BTreeMap::new(),
+            late: BTreeMap::new(),
+            hasty: Vec::new(),
+        }
     }
 
     /// The process is gone: what the store had not taken yet, and every answer.
@@ -53,10 +65,26 @@ impl Outside {
         self.asked.clear();
         self.posts.iter_mut().for_each(VecDeque::clear);
         self.loads.clear();
+        self.owed.clear();
+        self.late.clear();
         self.hasty.clear();
     }
 
-    /// What was decided in a session.
+    /// A shard has its answer about a session.
+    fn paid(&mut self, session: SessionId, since: UnixMicros, now: UnixMicros) {
+        if is_long(since, now) {
+            self.late.insert(session, now);
+        }
+    }
+
+    /// Whether anybody who waited for a row of this session, and has since then, waited too long.
+    fn was_slow(&self, session: SessionId, since: UnixMicros, now: UnixMicros) -> bool {
+        let loads = self.loads.iter().map(|(_, load, since)| (load.session, *since));
+        let mut open = self.owed.values().copied().chain(loads);
+        self.late.get(&session).is_some_and(|late| *late >= since) || open.any(|(of, at)| of == session && is_long(at, now))
+    }
+
+    /// What was decided in a session: what is pending nobody reads.
     fn decided(&self, session: SessionId) -> Vec<Approval> {
         let load = Load { session, messages: 1, bytes: 1, decided_since: UnixMicros(0) };
         let loaded = self.store.load_session(load).expect("the store can be read");
@@ -64,7 +92,33 @@ impl Outside {
     }
 }
 
+/// Whether who has waited so long for the store may be told that it is busy.
+fn is_long(since: UnixMicros, now: UnixMicros) -> bool {
+    now.0 - since.0 >= Settings::default().keep_timeout.as_micros() as i64
+}
+
+fn session_of(change: &Change) -> SessionId {
+    let of_row = change.session.as_ref().map(|row| row.id);
+    let of_message = change.messages.first().map(|message| message.session);
+    let of_approval = change.approvals.first().map(|approval| approval.session);
+    of_row.or(of_message).or(of_approval).expect("a change changes something")
+}
+
 impl Chat {
+    /// Whether somebody who has waited since then may be told this of the store: it fails in this run, or took too long.
+    pub(crate) fn may_refuse(&mut self, fault: StoreFault, session: SessionId, since: UnixMicros) -> bool {
+        let may_fail = match fault {
+            // What cannot be read is busy, whatever the reason.
+            StoreFault::Busy => self.plan.busy + self.plan.failed > 0,
+            StoreFault::Failed => self.plan.failed > 0,
+        };
+        let was_slow = fault == StoreFault::Busy && self.outside.was_slow(session, since, self.stage.now.wall);
+        if was_slow {
+            self.count("told that it takes too long");
+        }
+        may_fail || was_slow
+    }
+
     /// A new process finds what the store has.
     pub(crate) fn open_store(&mut self) {
         let now = self.stage.now;
@@ -85,6 +139,7 @@ impl Chat {
         note!(self.stage, "store: keep {ticket} of {shard}: {}", brief(&change));
         self.check_stopped(&change);
         let id = ShardId(shard as u16);
+        self.outside.owed.insert((shard, ticket), (session_of(&change), self.stage.now.wall));
         if self.strikes(Fault::ForgottenWrite, 4) {
             self.wrote(&change);
             return self.outside.posts[shard].push_back(Post { ticket, result: Ok(()) });
@@ -101,7 +156,7 @@ impl Chat {
 
     pub(crate) fn load(&mut self, shard: usize, load: Load) {
         note!(self.stage, "store: load {} for {shard}", load.session.as_u128());
-        self.outside.loads.push((shard, load));
+        self.outside.loads.push((shard, load, self.stage.now.wall));
     }
 
     /// The store does some of its work, or all that it has.
@@ -164,6 +219,8 @@ impl Chat {
         }
         note!(self.stage, "store to {shard}: {ticket} {result:?}");
         let now = self.stage.now;
+        let (session, since) = self.outside.owed.remove(&(shard, ticket)).expect("what was asked is answered, once");
+        self.outside.paid(session, since, now.wall);
         self.stage.feed(shard).answer(Answer::ChatKept { ticket, result }, now);
         true
     }
@@ -174,13 +231,14 @@ impl Chat {
             return false;
         }
         let at = self.stage.dice.below(self.outside.loads.len());
-        let (shard, load) = self.outside.loads.swap_remove(at);
+        let (shard, load, since) = self.outside.loads.swap_remove(at);
         self.outside.store.be(Mood::Prompt);
         let is_busy = fate < self.plan.busy + self.plan.failed;
         let result = if is_busy { Err(StoreFault::Busy) } else { self.outside.store.load_session(load) };
         self.outside.store.be(HANGING);
         note!(self.stage, "store to {shard}: {} is {}", load.session.as_u128(), if is_busy { "not read" } else { "read" });
         let now = self.stage.now;
+        self.outside.paid(load.session, since, now.wall);
         self.stage.feed(shard).answer(Answer::SessionLoaded { session: load.session, result }, now);
         true
     }
@@ -227,9 +285,10 @@ impl Chat {
             let last = said[said.len().saturating_sub(PAGE as usize)..].iter().map(|id| &self.book.messages[id]);
             let last: Vec<&Message> = last.collect();
             assert_eq!(kept.iter().collect::<Vec<_>>(), last, "messages of {id} on disk");
-            for approval in self.outside.decided(*id) {
-                assert_eq!(self.book.approvals.get(&approval.id), Some(&approval), "an approval on disk");
-            }
+            let kept = self.outside.decided(*id);
+            let kept: BTreeMap<ApprovalId, &Approval> = kept.iter().map(|approval| (approval.id, approval)).collect();
+            let decided = self.book.approvals.iter().filter(|(_, it)| it.session == *id && it.decision != Decision::Pending);
+            assert_eq!(kept, decided.map(|(id, approval)| (*id, approval)).collect(), "approvals of {id} on disk");
         }
         store.be(HANGING);
     }

@@ -31,14 +31,14 @@ pub(crate) const MAX_CHARS: usize = 2_000;
 /// Messages that may wait in a session.
 const WAITING: usize = 3;
 /// What may wait for a socket that does not read.
-const OUTBOX_BYTES: usize = 8_000;
+const OUTBOX_BYTES: usize = 1_000;
 /// Longer than the built-in agent takes for all that may wait, and than a level is old.
 const SHORT: Duration = Duration::from_secs(35);
 /// Longer than what could not be written waits to be tried again.
 const MOMENT: Duration = Duration::from_millis(1_500);
 
 /// What a few hundred runs must have seen.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 26] = [
     "Close 1000",
     "Close 1008",
     "Close 1012",
@@ -62,6 +62,8 @@ const MUST_HAPPEN: [&str; 24] = [
     "requests refused",
     "requests that go",
     "requests that were ended",
+    "told that it takes too long",
+    "too slow to hear all",
     "words in vain",
 ];
 

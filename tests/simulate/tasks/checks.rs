@@ -1,11 +1,18 @@
 //! What must hold of sockets, tasks and executions, at every moment and when all is quiet.
 
-use super::{people::name, world::Tasks};
+use super::{
+    people::name,
+    world::{ANY_NUMBER, Tasks},
+};
 use crate::chat::cast::PEOPLE;
 use homeroom::{
-    protocols::tasks::model::{Status, Task},
+    protocols::tasks::{
+        Settings,
+        model::{Status, Task},
+    },
     realtime::{ConnId, ShardId},
 };
+use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Who hears a ping later than that may be too late with a pong.
@@ -55,11 +62,30 @@ impl Tasks {
                 is_told && (!ear.is_welcome || is_too_much)
             }
             (1012, Some("server_shutdown")) => self.is_stopping,
-            (1013, Some("slow_consumer")) => plug.stalls > 0,
+            // What one turn brings is never too much, unless the last send is on its way still.
+            (1013, Some("slow_consumer")) => plug.was_late,
             _ => false,
         };
         assert!(is_right, "{conn:?} is closed with {code}: {ear:?}");
         *self.counts.entry(format!("Close {code}")).or_default() += 1;
+    }
+
+    /// Somebody is told that something cannot be done now, only where that is so.
+    pub(crate) fn check_unavailable(&self, conn: ConnId, data: &Value) {
+        let asked = self.ears[&conn].asked.get(&data["request_data"].to_string());
+        let waited = asked.map_or(Duration::ZERO, |asked| self.stage.now.moment.since(*asked));
+        let is_right = match data["message"].as_str() {
+            Some("The task was not stored or read in time") => waited >= Settings::default().keep_timeout,
+            Some("The task could not be stored or read") => self.plan.busy + self.plan.failed > 0,
+            Some("The server is shutting down") => self.is_stopping,
+            // What has begun is asked for otherwise than what is to begin.
+            Some("Too many of your tasks are waiting") => {
+                self.plan.of_user < ANY_NUMBER && data["request_type"] == "execute_agent"
+            }
+            Some("Too many tasks are waiting") => self.plan.is_narrow || data["request_type"] != "execute_agent",
+            _ => false,
+        };
+        assert!(is_right, "{conn:?} asked {waited:?} ago, and is told {data}");
     }
 
     /// When all letters have arrived, whatever models do: what somebody who may wanted no more is over.

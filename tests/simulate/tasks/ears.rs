@@ -2,9 +2,12 @@
 //! forwards, nothing before it is on disk and nothing behind an end.
 
 use super::book::{Book, rank};
-use homeroom::protocols::tasks::{
-    ExecutionId, TaskId,
-    model::{Execution, Status},
+use homeroom::{
+    protocols::tasks::{
+        ExecutionId, TaskId,
+        model::{Execution, Status},
+    },
+    realtime::Moment,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +46,8 @@ pub(crate) struct Ear {
     doubtful: BTreeSet<Uuid>,
     /// How often it may be told what it knows, because it asked.
     pub(crate) shows: BTreeMap<Uuid, usize>,
+    /// When it first asked for something, in so many words.
+    pub(crate) asked: BTreeMap<String, Moment>,
     /// What it wants done, in words.
     pub(crate) made: BTreeSet<String>,
     /// What it did not want any more.
@@ -75,6 +80,7 @@ impl Ear {
             wanted_status: false,
             doubtful: BTreeSet::new(),
             shows: BTreeMap::new(),
+            asked: BTreeMap::new(),
             made: BTreeSet::new(),
             unwanted: BTreeSet::new(),
             tasks: BTreeMap::new(),

@@ -37,10 +37,12 @@ pub(crate) enum Fault {
     LostStop,
     /// What one model says is brought to another.
     CrossedWords,
+    /// Whoever is closed is told that it read too slowly.
+    TurnedClose,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 17] = [
+    pub(crate) const ALL: [Fault; 18] = [
         Fault::StoppedClock,
         Fault::LostNews,
         Fault::DoubledNews,
@@ -58,5 +60,6 @@ impl Fault {
         Fault::ForgottenResult,
         Fault::LostStop,
         Fault::CrossedWords,
+        Fault::TurnedClose,
     ];
 }

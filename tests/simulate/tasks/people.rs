@@ -2,6 +2,7 @@
 
 use super::{
     ears::{Ear, Person},
+    faults::Fault,
     world::Tasks,
 };
 use crate::{
@@ -83,6 +84,7 @@ impl Tasks {
         let is_said = self.stage.say(conn, 0x81, text.to_string().as_bytes());
         if let Some(ear) = self.ears.get_mut(&conn).filter(|_| is_said) {
             ear.messages += 1;
+            ear.asked.entry(text["data"].to_string()).or_insert(self.stage.now.moment);
         }
         is_said
     }
@@ -206,6 +208,9 @@ impl Tasks {
                 Heard::Text(text) => {
                     let ear = self.ears.get_mut(&conn).expect("somebody hears it");
                     let what = ear.hears(&text, &self.book).unwrap_or_else(|why| panic!("{conn:?} hears {text}: {why}"));
+                    if text["data"]["code"] == "service_unavailable" {
+                        self.check_unavailable(conn, &text["data"]);
+                    }
                     let id = ["task_id", "execution_id"].iter().find_map(|name| text["data"][*name].as_str());
                     self.book.told.extend(id.and_then(|id| Uuid::try_parse(id).ok()));
                     self.count(what);
@@ -213,6 +218,10 @@ impl Tasks {
                 }
                 Heard::Binary(_) => panic!("{conn:?} is sent bytes"),
                 Heard::Ping => {}
+                Heard::Close(_) if self.strikes(Fault::TurnedClose, 50) => {
+                    self.ears.get_mut(&conn).into_iter().for_each(|ear| ear.reason = Some("slow_consumer".into()));
+                    self.check_farewell(conn, 1013);
+                }
                 Heard::Close(code) => self.check_farewell(conn, code),
             }
         }

@@ -82,13 +82,21 @@ fn of_two_who_decide_at_once_the_first_does() {
 fn a_decision_that_is_being_written_outlives_a_cancel_and_an_expiry() {
     let (mut bench, id) = asking();
     let deciding = decide(&mut bench, 1, id, true);
-    assert_eq!(bench.pass(1801 * SECOND), [], "what expires now waits for the decision");
-    assert_eq!(bench.letter(ToSession::Cancel { conn: conn(2), session: SESSION, answer: None }), []);
+    let told = bench.pass(1801 * SECOND);
+    assert_eq!(
+        (told.len(), refused(&told)),
+        (1, Some(Refused::Store(StoreFault::Busy))),
+        "what expires now waits for the decision"
+    );
+    let cancelled = bench.letter(ToSession::Cancel { conn: conn(2), session: SESSION, answer: None });
+    assert_eq!(types(&cancelled), ["error", "message_end"], "nobody waits for this store");
     let decided = bench.store(kept_in(&deciding).0);
-    assert!(matches!(replies(&decided)[..], [Reply::Decided(approval)] if approval.decision == Decision::Approved));
+    assert!(replies(&decided).is_empty(), "it was told that this takes too long");
     assert!(!is_called(&decided), "the answer was cancelled");
-    let change = kept_in(&decided).1;
+    let (ticket, change) = kept_in(&decided);
     assert!(change.approvals.is_empty() && change.messages[0].calls[0].stage == Stage::Dropped);
+    bench.store(ticket);
+    assert_eq!(refused(&decide(&mut bench, 1, id, false)), Some(Refused::Processed));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod answers;
 mod approvals;
 mod listeners;
 mod random;
+mod slow;
 
 use super::{
     asks::{Ask, Refused, Reply, Told},
