@@ -12,8 +12,8 @@ url = "http://127.0.0.1:{port}/v1/chat/completions"
 model = "load"
 places = 4096
 """
-# 20 words a second.
-PACE = "50ms"
+# 20 words a second, as somebody reads; and a thousand, so that words come between a cancel and its end if they can.
+READ, POURED = "50ms", "1ms"
 
 
 @contextlib.contextmanager
@@ -27,10 +27,10 @@ def homeroom(run: Run, is_builtin: bool):
         yield server
 
 
-def chat(run: Run, sessions: int, words: int, *flags, is_builtin: bool = False) -> dict:
+def chat(run: Run, sessions: int, words: int, *flags, pace: str = READ, is_builtin: bool = False) -> dict:
     """One run of `homeroom-load chat`, which fails where a word is not where it should be. A fresh server."""
     with homeroom(run, is_builtin) as server:
-        sizes = ("--sessions", sessions, "--words", words, "--pace", PACE)
+        sizes = ("--sessions", sessions, "--words", words, "--pace", pace)
         report = Load(run, server, "chat", *sizes, *server.answers, *flags).wait(180)
     latency = {name: {figure: value / 1e6 for figure, value in figures.items() if figure != "count"} | {"count": figures["count"]}
                for name, figures in report["latencies"].items()}
@@ -79,9 +79,10 @@ def streams(run: Run):
 
 def cancel(run: Run):
     """From a cancel in the middle of an answer to its last word, to its end, and until the model's request is gone."""
-    words, every, sessions = run.size((100, "5500ms", 400), (20, "1500ms", 20))
+    # What is left of an answer at its middle takes longer than a cancel may.
+    words, every, sessions = run.size((400, "5500ms", 400), (400, "1500ms", 20))
     for _ in run.times(3):
-        run.note(**chat(run, sessions, words, "--every", every, "--messages", 3, "--cancel-every", 2, "--sample", 50))
+        run.note(**chat(run, sessions, words, "--every", every, "--messages", 3, "--cancel-every", 2, "--sample", 50, pace=POURED))
     for measure, what, most in (
         ("cancel_word", "to the last word", 100), ("cancel_gone", "until the model's request is gone", 100),
         ("cancel_end", "to message_end", None),

@@ -7,8 +7,9 @@ use crate::{
     lab::order::{Between, Direction},
     quiz::contract::Channel,
     require::Requirement,
+    tally::Measure,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chat::Chat;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Hold(Hold),
     /// Runs side by side, from what --json wrote of them.
     Compare(Compare),
+    /// A picture of a run, or of several, from what --json wrote of them.
+    Plot(Plot),
     /// A worker of a run, led over its standard input and output.
     #[command(hide = true)]
     Worker,
@@ -320,12 +323,44 @@ pub(crate) struct Site {
 /// `compare`.
 #[derive(Args, Debug)]
 pub(crate) struct Compare {
-    /// Reports; the others are held against the first.
-    #[arg(required = true, num_args = 2.., value_name = "REPORT.json")]
-    pub(crate) reports: Vec<PathBuf>,
+    /// Reports; the others are held against the first. Those with the same NAME= are repeats of one run, and told as one.
+    #[arg(required = true, num_args = 2.., value_name = "[NAME=]REPORT.json")]
+    pub(crate) reports: Vec<String>,
+    /// Reports of which the same was asked, of the same place on the same host, are repeats of one run.
+    #[arg(long)]
+    pub(crate) repeats: bool,
     /// Write a page with the same axes for all.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+/// `plot`.
+#[derive(Args, Debug)]
+pub(crate) struct Plot {
+    /// Reports.
+    #[arg(required = true, value_name = "REPORT.json")]
+    pub(crate) reports: Vec<String>,
+    /// What is drawn.
+    #[arg(long, value_enum, default_value_t = Picture::Course)]
+    pub(crate) what: Picture,
+    /// The measure [default: that which the scenario is about].
+    #[arg(long, value_parser = measure)]
+    pub(crate) measure: Option<Measure>,
+    /// What stands above it [default: what was asked].
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// Where to: an SVG that follows the reader's light or dark.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: PathBuf,
+}
+
+/// What `plot` draws.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Picture {
+    /// Latency, throughput, connections and CPU over one axis of time.
+    Course,
+    /// Latency over percentiles.
+    Percentiles,
 }
 
 /// Source addresses.
@@ -343,6 +378,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
         _ => Err("a number with a unit: 500ms, 10s, 2m".to_owned()),
     }
+}
+
+fn measure(text: &str) -> Result<Measure, String> {
+    let known = || Measure::ALL.map(Measure::name).join(", ");
+    Measure::ALL.into_iter().find(|measure| measure.name() == text).ok_or_else(|| format!("one of {}", known()))
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -1,6 +1,6 @@
 //! Where a run took place, so that two reports can be compared or must not be.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, thread, time::SystemTime};
 
 const SYSCTLS: [&str; 6] = [
@@ -13,10 +13,10 @@ const SYSCTLS: [&str; 6] = [
 ];
 
 /// The host of the generator.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Environment {
     /// The harness and its version.
-    pub(crate) harness: &'static str,
+    pub(crate) harness: String,
     /// The command line. Keys and tokens are given in files, so none is in it.
     pub(crate) command: Vec<String>,
     /// Seconds since 1970 at the start.
@@ -28,7 +28,7 @@ pub(crate) struct Environment {
     /// CPUs that may be used.
     pub(crate) cores: usize,
     /// Settings of the kernel that move the figures.
-    pub(crate) sysctls: BTreeMap<&'static str, String>,
+    pub(crate) sysctls: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -37,13 +37,13 @@ impl Environment {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
         Environment {
-            harness: concat!("homeroom-load ", env!("CARGO_PKG_VERSION")),
+            harness: concat!("homeroom-load ", env!("CARGO_PKG_VERSION")).to_owned(),
             command: std::env::args().collect(),
             started_unix_s: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             kernel: kernel_setting("kernel/osrelease"),
             cpu: model.map_or_else(String::new, |(_, name)| name.trim().to_owned()),
             cores: thread::available_parallelism().map_or(1, usize::from),
-            sysctls: SYSCTLS.into_iter().map(|name| (name, kernel_setting(name))).collect(),
+            sysctls: SYSCTLS.into_iter().map(|name| (name.to_owned(), kernel_setting(name))).collect(),
         }
     }
 }

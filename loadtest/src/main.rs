@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         Command::Compare(compare) => {
             return compare::run(compare).map_or_else(|fault| complain(&fault.to_string(), USAGE), |()| ExitCode::SUCCESS);
         }
+        Command::Plot(plot) => {
+            return page::picture::run(plot).map_or_else(|fault| complain(&fault.to_string(), USAGE), |()| ExitCode::SUCCESS);
+        }
         Command::Bell(bell) => (scenario::bell::run(bell), &bell.crowd.site),
         Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
         Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),

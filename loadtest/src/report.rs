@@ -1,6 +1,7 @@
 //! One run as data. Every view of it (the summary on the terminal, JSON, pages) is drawn from this alone.
 
-mod series;
+pub(crate) mod series;
+pub(crate) mod spread;
 
 use crate::{
     crew::letters::Stage,
@@ -11,7 +12,7 @@ use crate::{
     tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, Tally, TaskCounts, When},
     usage::Usage,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub(crate) use series::SeriesFigures;
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) rates: Rates,
     /// Percentiles and raw histograms.
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,
+    /// How far a figure would move if the run were taken again, by its name and in its unit (see [`spread`]).
+    pub(crate) spreads: BTreeMap<String, f64>,
     /// What happened when.
     pub(crate) series: SeriesFigures,
     /// Counts.
@@ -177,7 +180,7 @@ impl Rates {
 }
 
 /// One histogram, told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LatencyFigures {
     /// How many values.
     pub(crate) count: u64,
@@ -225,7 +228,7 @@ impl LatencyFigures {
 }
 
 /// Two numbers that must be equal.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Check {
     /// What is compared.
     pub(crate) what: String,

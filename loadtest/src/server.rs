@@ -64,6 +64,8 @@ pub(crate) struct ServerFigures {
     pub(crate) cpu_us_per_key: Option<f64>,
     /// CPU time of one word of an answer, with all that belongs to the answer, microseconds.
     pub(crate) cpu_us_per_word: Option<f64>,
+    /// CPU time of the generator for each of the server's, where both do the same traffic.
+    pub(crate) generator_cpu_ratio: Option<f64>,
     /// The share of a core that the held connections took, 0 to 1.
     pub(crate) cpu_share_held: Option<f64>,
     /// Resident memory that one held connection added, bytes. An earlier run's memory is used again, so it tells only in a fresh process.

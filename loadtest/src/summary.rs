@@ -325,7 +325,8 @@ fn generator(report: &Report) -> String {
             )
         })
         .collect();
-    costs.join("; ")
+    let ratio = report.server.as_ref().and_then(|server| server.generator_cpu_ratio);
+    costs.into_iter().chain(ratio.map(|ratio| format!("{ratio:.2} of the server's CPU"))).collect::<Vec<_>>().join("; ")
 }
 
 fn verdict(out: &mut String, report: &Report) {

@@ -59,7 +59,10 @@ fn watch(pid: u32, ended: &Receiver<()>) -> Vec<Glance> {
         }
         match ended.recv_timeout(every) {
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return seen,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                seen.extend(usage::glance(pid));
+                return seen;
+            }
         }
     }
 }

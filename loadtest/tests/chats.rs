@@ -7,19 +7,16 @@ mod chat;
 mod run;
 
 use chat::{Faults, Stub};
-use run::{Run, command, read};
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-};
+use run::{Reserved, Run, command, read};
+use std::{fs, net::TcpListener};
 
 /// Two answers in each session, of ten words in 0.2 s.
-const SMALL: &str = "--messages 2 --every 300ms --words 10 --pace 20ms --think 10ms --settle 100ms";
+const SMALL: &str = "--messages 2 --every 300ms --words 10 --pace 20ms --think 10ms --settle 500ms";
 
-/// An address for the model that nobody has.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+/// Answers so long that a cancel in their middle comes before their end, on whatever machine: what is left then takes 2.5 s.
+const LONG: &str = "--messages 2 --every 300ms --words 100 --pace 50ms --think 10ms --settle 1s --cancel-every 2";
+/// Who waits in vain for an answer's end waits so much longer than it takes.
+const IN_VAIN: &str = "--timeout 6s";
 
 fn run_at(stub: &Stub, arguments: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
@@ -35,8 +32,14 @@ fn run_at(stub: &Stub, arguments: &str) -> Run {
 
 /// Eight answers of four sessions.
 fn with(faults: Faults, arguments: &str) -> Run {
-    let model = free();
-    run_at(&Stub::start(faults, model), &format!("{SMALL} --sessions 4 --timeout 2s {arguments} --model-listen {model}"))
+    of(SMALL, faults, arguments)
+}
+
+/// The same with other answers.
+fn of(answers: &str, faults: Faults, arguments: &str) -> Run {
+    let model = Reserved::new();
+    let arguments = format!("{answers} --sessions 4 {arguments} --model-listen {}", model.address);
+    run_at(&Stub::start(faults, model.address), &arguments)
 }
 
 fn count(run: &Run, name: &str) -> u64 {
@@ -49,9 +52,10 @@ fn latencies(run: &Run, measure: &str) -> u64 {
 
 #[test]
 fn a_good_server_passes_and_every_count_is_right() {
-    let model = free();
-    let stub = Stub::start(Faults::default(), model);
-    let run = run_at(&stub, &format!("{SMALL} --sessions 6 --sse 2 --sockets 2 --workers 2 --model-listen {model}"));
+    let model = Reserved::new();
+    let stub = Stub::start(Faults::default(), model.address);
+    let arguments = format!("{SMALL} --sessions 6 --sse 2 --sockets 2 --workers 2 --model-listen {}", model.address);
+    let run = run_at(&stub, &arguments);
     run.assert_clean();
     assert_eq!(stub.sessions(), 6);
     // Two of the sessions hear on one connection, four on two.
@@ -65,7 +69,7 @@ fn a_good_server_passes_and_every_count_is_right() {
 
 #[test]
 fn cancels_end_their_answers_and_the_requests_for_them() {
-    let run = with(Faults::default(), "--cancel-every 2 --sockets 2");
+    let run = of(LONG, Faults::default(), "--sockets 2");
     run.assert_clean();
     let counts = ["cancels", "cut_short", "cut", "given", "unproved"];
     assert_eq!(counts.map(|name| count(&run, name)), [4, 4, 4, 4, 0], "{}", run.summary);
@@ -74,7 +78,8 @@ fn cancels_end_their_answers_and_the_requests_for_them() {
 
 #[test]
 fn the_built_in_agent_is_held_against_its_pace() {
-    let stub = Stub::start(Faults::default(), free());
+    let nobody = Reserved::new();
+    let stub = Stub::start(Faults::default(), nobody.address);
     let run = run_at(&stub, &format!("{SMALL} --sessions 4 --agent tutor --unmeasured 1"));
     run.assert_clean();
     assert_eq!(["requests", "words_heard", "ends_heard"].map(|name| count(&run, name)), [0, 80, 8], "{}", run.summary);
@@ -110,14 +115,14 @@ fn answers_that_begin_or_end_twice_or_never_fail_a_run() {
     ended.assert_failed();
     assert_eq!((ended.broken_checks(), count(&ended, "misplaced")), (vec![misplaced], 1), "{}", ended.summary);
 
-    let endless = with(Faults { endless_every: 8, ..Faults::default() }, "");
+    let endless = with(Faults { endless_every: 8, ..Faults::default() }, IN_VAIN);
     endless.assert_failed();
     assert!(endless.broken_checks().contains(&"ends of answers"), "{}", endless.summary);
 }
 
 #[test]
 fn what_comes_after_a_cancel_fails_a_run() {
-    let late = with(Faults { word_after_cancel: true, ..Faults::default() }, "--cancel-every 2");
+    let late = of(LONG, Faults { word_after_cancel: true, ..Faults::default() }, "");
     late.assert_failed();
     assert_eq!((late.broken_checks(), count(&late, "stray")), (vec!["words outside an answer"], 4), "{}", late.summary);
 
@@ -125,7 +130,7 @@ fn what_comes_after_a_cancel_fails_a_run() {
     deaf.assert_failed();
     assert!(deaf.broken_checks().contains(&"answers that ended by their cancel"), "{}", deaf.summary);
 
-    let clinging = with(Faults { clinging: true, ..Faults::default() }, "--cancel-every 2");
+    let clinging = of(LONG, Faults { clinging: true, ..Faults::default() }, "");
     clinging.assert_failed();
     let expected = ["answers that the model gave whole", "requests to the model that went with their cancel"];
     assert_eq!((clinging.broken_checks(), latencies(&clinging, "cancel_gone")), (expected.to_vec(), 0), "{}", clinging.summary);
@@ -133,7 +138,7 @@ fn what_comes_after_a_cancel_fails_a_run() {
 
 #[test]
 fn a_socket_that_hears_nothing_and_an_answer_that_is_kept_wrong_fail_a_run() {
-    let mute = with(Faults { mute_every: 8, ..Faults::default() }, "--sockets 2");
+    let mute = with(Faults { mute_every: 8, ..Faults::default() }, &format!("--sockets 2 {IN_VAIN}"));
     mute.assert_failed();
     assert_eq!((count(&mute, "ends_heard"), count(&mute, "words_heard")), (14, 140), "{}", mute.summary);
 
@@ -144,10 +149,10 @@ fn a_socket_that_hears_nothing_and_an_answer_that_is_kept_wrong_fail_a_run() {
 
 #[test]
 fn people_sign_in_and_limits_are_waited_for() {
-    let (model, folder) = (free(), tempfile::tempdir().unwrap());
+    let (model, folder) = (Reserved::new(), tempfile::tempdir().unwrap());
     let logins = folder.path().join("logins");
-    let stub = Stub::start(Faults { crowded_every: 4, ..Faults::default() }, model);
-    let arguments = format!("{SMALL} --sessions 4 --model-listen {model} --logins {}", logins.display());
+    let stub = Stub::start(Faults { crowded_every: 4, ..Faults::default() }, model.address);
+    let arguments = format!("{SMALL} --sessions 4 --model-listen {} --logins {}", model.address, logins.display());
     fs::write(&logins, "a@school.example open sesame\n".repeat(4)).unwrap();
     run_at(&stub, &arguments).assert_clean();
     fs::write(&logins, "a@school.example wrong\n".repeat(4)).unwrap();
@@ -167,7 +172,7 @@ fn wrong_usage_is_said_before_anything_starts() {
         assert_eq!((output.status.code(), is_named), (Some(2), true), "{wrong}");
     }
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let stub = Stub::start(Faults::default(), free());
+    let stub = Stub::start(Faults::default(), taken.local_addr().unwrap());
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("key"), "a secret of a test, long enough for HS256\n").unwrap();
     let mut command = command("chat", &format!("{SMALL} --sessions 4 --model-listen {}", taken.local_addr().unwrap()));

@@ -5,15 +5,14 @@
 mod run;
 mod stub;
 
-use run::{command, read, run, start};
-use std::{collections::HashSet, fs, net::TcpListener, time::Duration};
+use run::{Reserved, command, read, run, start};
+use std::{collections::HashSet, fs, time::Duration};
 use stub::{Faults, Stub};
 
 #[test]
 fn a_good_server_passes_and_every_count_is_right() {
     let stub = Stub::start(Faults::default());
-    let run =
-        run("bell", stub.server(), "--students 60 --classrooms 5 --workers 2 --hold 200ms --source-ips 127.0.0.1-127.0.0.3");
+    let run = run("bell", stub.server(), "--students 60 --classrooms 5 --workers 2 --hold 1s --source-ips 127.0.0.1-127.0.0.3");
     run.assert_clean();
     assert_eq!((run.count("attempted"), run.count("signed_in"), run.count("closed"), run.count("pings")), (60, 60, 60, 60));
     assert_eq!(stub.room_sizes(), [12; 5]);
@@ -39,7 +38,8 @@ fn tokens_from_a_file_are_used_once_each() {
 #[test]
 fn a_slow_answer_shows_in_its_own_stage() {
     let stub = Stub::start(Faults { delay: Duration::from_millis(50), ..Faults::default() });
-    let run = run("bell", stub.server(), "--students 40 --classrooms 4 --hold 0ms");
+    // One after the other: not all of them can meet a moment at which a busy machine stands still.
+    let run = run("bell", stub.server(), "--students 40 --classrooms 4 --hold 0ms --rate 20");
     run.assert_clean();
     assert!(run.ms("sign_in", "min") >= 49.9 && run.ms("admission", "min") >= 49.9, "{}", run.summary);
     assert!(
@@ -73,7 +73,7 @@ fn refusals_are_counted_by_their_name() {
 #[test]
 fn silence_is_a_timeout() {
     let stub = Stub::start(Faults { silent_every: 4, ..Faults::default() });
-    let run = run("bell", stub.server(), "--students 20 --classrooms 4 --hold 0ms --timeout 1s");
+    let run = run("bell", stub.server(), "--students 20 --classrooms 4 --hold 0ms --timeout 5s");
     run.assert_failed();
     assert_eq!(run.faults(), &serde_json::json!({"sign_in": {"timeout at sign-in": 5}}));
 }
@@ -85,9 +85,9 @@ fn a_server_that_is_not_there_or_not_available_is_told_apart() {
     unavailable.assert_failed();
     assert_eq!(unavailable.faults(), &serde_json::json!({"sign_in": {"http 503": 7}}));
 
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = Reserved::new();
     let mut stub = Stub::start(Faults::default());
-    stub.address = gone;
+    stub.address = gone.address;
     let refused = run("bell", stub.server(), "--students 7 --hold 0ms");
     refused.assert_failed();
     assert_eq!(refused.faults(), &serde_json::json!({"sign_in": {"connection refused": 7}}));
@@ -96,7 +96,7 @@ fn a_server_that_is_not_there_or_not_available_is_told_apart() {
 #[test]
 fn members_lost_while_held_are_counted_with_their_code() {
     let stub = Stub::start(Faults { lose_every: 8, ..Faults::default() });
-    let run = run("bell", stub.server(), "--students 16 --classrooms 4 --hold 300ms");
+    let run = run("bell", stub.server(), "--students 16 --classrooms 4 --hold 2s");
     run.assert_failed();
     assert_eq!(run.faults(), &serde_json::json!({"member": {"closed 1011": 2}}));
     assert!(run.broken_checks().contains(&"members lost before they were told to close"), "{}", run.summary);
@@ -106,12 +106,12 @@ fn members_lost_while_held_are_counted_with_their_code() {
 #[test]
 fn what_the_contract_forbids_fails_a_run() {
     let twice = Stub::start(Faults { success_twice: true, ..Faults::default() });
-    let twice = run("bell", twice.server(), "--students 5 --hold 100ms");
+    let twice = run("bell", twice.server(), "--students 5 --hold 1s");
     twice.assert_failed();
     assert_eq!(twice.broken_checks(), ["connect_success heard twice"], "{}", twice.summary);
 
     let early = Stub::start(Faults { event_first: true, ..Faults::default() });
-    let early = run("bell", early.server(), "--students 5 --hold 100ms");
+    let early = run("bell", early.server(), "--students 5 --hold 1s");
     early.assert_failed();
     assert_eq!((early.broken_checks(), early.count("early")), (vec!["events heard before connect_success"], 5));
 }
@@ -130,19 +130,53 @@ fn every_delivery_of_a_broadcast_is_accounted_for() {
 fn a_saturating_broadcast_publishes_as_fast_as_it_is_heard() {
     let stub = Stub::start(Faults::default());
     let run =
-        run("broadcast", stub.server(), "--students 20 --classrooms 1 --saturate --publish-in-flight 4 --for 300ms --bytes 512");
+        run("broadcast", stub.server(), "--students 20 --classrooms 1 --saturate --publish-in-flight 4 --for 2s --bytes 512");
     run.assert_clean();
     assert!(run.count("published") > 10, "{}", run.summary);
     assert_eq!(run.count("delivered"), 20 * run.count("published"));
 }
 
+/// 512 publishes to 20 members each.
+const MANY: &str = "--students 40 --classrooms 2 --publish-rate 256 --for 2s --timeout 8s";
+const MANY_DELIVERIES: u64 = 10_240;
+
 #[test]
-fn one_lost_delivery_fails_a_broadcast() {
-    let stub = Stub::start(Faults { drop_delivery_every: 250, ..Faults::default() });
-    let run = run("broadcast", stub.server(), "--students 30 --classrooms 3 --publish-rate 60 --for 500ms --timeout 4s");
+fn one_lost_delivery_of_ten_thousand_fails_a_broadcast() {
+    let stub = Stub::start(Faults { drop_delivery_every: 10_000, ..Faults::default() });
+    let run = run("broadcast", stub.server(), MANY);
     run.assert_failed();
-    assert_eq!((run.count("owed"), run.count("delivered")), (300, 299), "{}", run.summary);
+    assert_eq!((run.count("owed"), run.count("delivered")), (MANY_DELIVERIES, MANY_DELIVERIES - 1), "{}", run.summary);
     assert!(run.broken_checks().contains(&"deliveries and what the server says it dropped"), "{}", run.summary);
+}
+
+#[test]
+fn one_delivery_of_ten_thousand_that_comes_twice_fails_a_broadcast() {
+    let stub = Stub::start(Faults { double_delivery_every: 10_000, ..Faults::default() });
+    let run = run("broadcast", stub.server(), MANY);
+    run.assert_failed();
+    assert_eq!((run.count("delivered"), run.count("disordered")), (MANY_DELIVERIES + 1, 1), "{}", run.summary);
+    let broken = ["deliveries and what the server says it dropped", "deliveries out of order"];
+    assert_eq!(run.broken_checks(), broken, "{}", run.summary);
+}
+
+#[test]
+fn one_delivery_of_ten_thousand_that_comes_behind_the_next_fails_a_broadcast() {
+    let stub = Stub::start(Faults { swap_delivery_every: 10_000, ..Faults::default() });
+    let run = run("broadcast", stub.server(), MANY);
+    run.assert_failed();
+    assert_eq!((run.count("delivered"), run.count("disordered")), (MANY_DELIVERIES, 1), "{}", run.summary);
+    assert_eq!(run.broken_checks(), ["deliveries out of order"], "{}", run.summary);
+}
+
+/// What is lost is not made up for by what comes twice.
+#[test]
+fn losses_and_doubles_do_not_cancel_out() {
+    let faults = Faults { drop_delivery_every: 5_000, double_delivery_every: 4_999, ..Faults::default() };
+    let stub = Stub::start(faults);
+    let run = run("broadcast", stub.server(), MANY);
+    run.assert_failed();
+    assert_eq!((run.count("delivered"), run.count("disordered")), (MANY_DELIVERIES, 2), "{}", run.summary);
+    assert!(run.broken_checks().contains(&"deliveries out of order"), "{}", run.summary);
 }
 
 #[test]
@@ -168,8 +202,8 @@ fn stop_for(boss: &std::process::Child, time: Duration) {
 fn a_generator_that_is_stopped_is_not_believed() {
     let stub = Stub::start(Faults::default());
     let folder = tempfile::tempdir().unwrap();
-    let boss = start(&folder, "bell", stub.server(), "--students 100 --classrooms 4 --hold 0ms --rate 100");
-    while stub.tokens().len() < 20 {
+    let boss = start(&folder, "bell", stub.server(), "--students 100 --classrooms 4 --hold 0ms --rate 30");
+    while stub.tokens().len() < 5 {
         std::thread::yield_now();
     }
     stop_for(&boss, Duration::from_millis(300));
@@ -258,7 +292,13 @@ fn a_run_becomes_a_page_and_two_are_laid_side_by_side() {
     let output = command("compare", &asked).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("sign_in.p50") && said.contains("two.json is failed"), "{said}");
+    // On a busy machine it may be said first that the generator had no CPU.
+    let is_doubted = ["failed", "not believed"].iter().any(|why| said.contains(&format!("two.json is {why}")));
+    assert!(said.contains("sign_in.p50") && is_doubted, "{said}");
+    let picture = format!("{} {} --svg {}", path("one.json"), path("two.json"), path("both.svg"));
+    assert_eq!(command("plot", &picture).output().unwrap().status.code(), Some(0));
+    let svg = fs::read_to_string(path("both.svg")).unwrap();
+    assert!(svg.starts_with("<svg xmlns=") && svg.contains("prefers-color-scheme:dark") && svg.contains(">two<"), "{svg}");
     assert!(fs::read_to_string(path("both.html")).unwrap().contains("id=\"raw1\""));
     assert_eq!(command("compare", &format!("{0} {0}", path("key"))).output().unwrap().status.code(), Some(2));
     assert_eq!(command("compare", &path("one.json")).output().unwrap().status.code(), Some(2));
@@ -274,12 +314,13 @@ fn what_cannot_be_required_is_said_with_the_nearest_names() {
 
 #[test]
 fn pings_that_come_off_their_moment_show() {
-    let off = |every: &str| {
+    let off = |every: &str, figure: &str| {
         let stub = Stub::start(Faults { ping_every: Duration::from_millis(100), ..Faults::default() });
-        let run = run("bell", stub.server(), &format!("--students 10 --classrooms 1 --hold 1500ms --pings-every {every}"));
+        let run = run("bell", stub.server(), &format!("--students 10 --classrooms 1 --hold 2s --pings-every {every}"));
         run.assert_clean();
-        run.ms("jitter", "p50")
+        run.ms("jitter", figure)
     };
-    let (even, uneven) = (off("100ms"), off("160ms"));
-    assert!(even < 30.0 && (30.0..=60.5).contains(&uneven), "{even} ms, {uneven} ms");
+    // They come every 100 ms, and later on a busy machine, but not all of them; and hardly any come sooner.
+    let (even, uneven) = (off("100ms", "min"), off("40ms", "p50"));
+    assert!(even < 30.0 && uneven >= 55.0, "{even} ms, {uneven} ms");
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{fs, net::SocketAddr};
 
 /// Six sessions of two agents: bytes through one, keys at two, and three that idle.
-const SMALL: &str = "--agents 2 --sessions 6 --bulk 1 --typists 2 --for 300ms --settle 0s --chunk 4096 --timeout 2s";
+const SMALL: &str = "--agents 2 --sessions 6 --bulk 1 --typists 2 --for 300ms --settle 0s --chunk 4096 --timeout 5s";
 
 fn run_at(address: SocketAddr, password: &str, arguments: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,8 @@ fn a_good_server_passes_and_every_count_is_right() {
     assert_eq!(counts.map(|name| count(&run, name)), [2, 6, 6, 6, 6, 6, 6, 6, 6, 6], "{}", run.summary);
     // Twenty keys a second of two typists, for 0.3 s.
     assert_eq!(["keys_sent", "keys_echoed", "keys_heard"].map(|name| count(&run, name)), [12; 3]);
-    assert!(count(&run, "down_heard") >= 1 << 20 && count(&run, "down_heard") == count(&run, "down_sent"), "{}", run.summary);
+    // More than the first credit.
+    assert!(count(&run, "down_heard") > 256 << 10 && count(&run, "down_heard") == count(&run, "down_sent"), "{}", run.summary);
     assert_eq!((count(&run, "viewers_closed"), count(&run, "agents_closed"), stub.results()), (6, 2, 12));
     for (measure, values) in [("create", 6), ("watch", 6), ("key", 12)] {
         assert_eq!(run.report["latencies"][measure]["count"], values, "{measure}");
@@ -76,7 +77,7 @@ fn a_byte_that_is_lost_changed_or_doubled_fails_a_run() {
         Faults { flip_every: 20, ..Faults::default() },
         Faults { double_every: 20, ..Faults::default() },
     ] {
-        let run = with(faults, "--sessions 1 --bulk 1 --typists 0 --for 300ms --settle 0s --chunk 4096 --timeout 1s");
+        let run = with(faults, "--sessions 1 --bulk 1 --typists 0 --for 300ms --settle 0s --chunk 4096 --timeout 5s");
         run.assert_failed();
         assert_eq!(count(&run, "broken"), 1, "{}", run.summary);
         assert_eq!(run.faults(), &json!({"viewing": {"bytes that the agent did not send": 1}}));
@@ -88,7 +89,7 @@ fn the_end_of_a_stream_must_come_too() {
     // One block, of which the last byte is lost.
     let run = with(
         Faults { cut_every: 3, ..Faults::default() },
-        "--sessions 1 --bulk 1 --typists 0 --for 300ms --bulk-rate 41000 --settle 0s --chunk 4096 --timeout 1s",
+        "--sessions 1 --bulk 1 --typists 0 --for 300ms --bulk-rate 41000 --settle 0s --chunk 4096 --timeout 5s",
     );
     run.assert_failed();
     assert_eq!((count(&run, "broken"), count(&run, "down_sent") - count(&run, "down_heard")), (0, 1), "{}", run.summary);
@@ -98,7 +99,7 @@ fn the_end_of_a_stream_must_come_too() {
 #[test]
 fn a_key_that_is_swallowed_fails_a_run() {
     let faults = Faults { swallow_every: 4, ..Faults::default() };
-    let run = with(faults, "--sessions 1 --bulk 0 --typists 1 --for 500ms --settle 0s --timeout 1s");
+    let run = with(faults, "--sessions 1 --bulk 0 --typists 1 --for 500ms --settle 0s --timeout 5s");
     run.assert_failed();
     assert!(run.broken_checks().contains(&"keys back at their viewers"), "{}", run.summary);
     assert_eq!(count(&run, "broken"), 1);

@@ -13,7 +13,16 @@ use std::{
 #[derive(Debug)]
 pub(super) struct State {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for State {
+    /// A session's process that was forked a moment ago, and has not begun its program yet, has the file open too: closing ours would not
+    /// give it up.
+    fn drop(&mut self) {
+        flock(&self.lock, FlockOperation::Unlock)
+            .unwrap_or_else(|error| tracing::debug!(%error, "the lock ends when the file is closed"));
+    }
 }
 
 impl State {
@@ -31,7 +40,7 @@ impl State {
         let lock = lock.map_err(|error| format!("{}: {error}", folder.display()))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| format!("{}: another agent uses this folder", folder.display()))?;
-        Ok(State { folder, _lock: lock })
+        Ok(State { folder, lock })
     }
 
     /// The folder, from the root.
@@ -78,8 +87,10 @@ mod tests {
         state.write(&record).unwrap();
         assert_eq!(state.read(), Ok(Some(record)));
         assert!(State::open(&path).unwrap_err().contains("another agent"));
+        let forked = state.lock.try_clone().unwrap();
         drop(state);
         fs::write(path.join("state.json"), "{").unwrap();
         assert!(State::open(&path).unwrap().read().is_err());
+        drop(forked);
     }
 }

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_store_that_cannot_lets_nobody_serve() {
         let kept = store(tempfile::tempdir().unwrap().path());
-        kept.stop(std::time::Duration::from_secs(5)).unwrap();
+        kept.stop(std::time::Duration::from_secs(60)).unwrap();
         assert!(matches!(begin(&kept, &settings(""), NOW), Err(HouseFault::Labs(StoreFault::Busy | StoreFault::Failed))));
     }
 }

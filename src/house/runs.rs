@@ -12,7 +12,6 @@ use crate::{
     runtime::Post,
 };
 use std::{collections::HashMap, sync::Arc};
-use tokio::sync::oneshot;
 
 /// So much of one answer may wait for its shard; what the model says besides waits in its connection.
 const UNREAD_BYTES: usize = 64 << 10;
@@ -21,10 +20,8 @@ const WORD_BYTES: usize = 64;
 
 /// One that is under way.
 struct UnderWay {
-    /// Dropped, it ends the request.
-    _stop: oneshot::Sender<()>,
     tally: Arc<Tally>,
-    /// What it has said that the shard has not taken.
+    /// What it has said that the shard has not taken. Given up, it ends the request.
     unread: Backlog,
 }
 
@@ -82,8 +79,9 @@ impl Runs {
 
     /// Nobody waits for it any more: its connection is closed.
     pub(super) fn stop(&mut self, run: RunId) {
-        if let Some(UnderWay { tally, .. }) = self.under_way.remove(&run) {
-            tally.note(Fate::Stopped);
+        if let Some(under_way) = self.under_way.remove(&run) {
+            under_way.unread.give_up();
+            under_way.tally.note(Fate::Stopped);
         }
     }
 
@@ -105,15 +103,8 @@ impl Runs {
     }
 
     fn begin(&mut self, run: RunId, tally: Arc<Tally>, unread: Backlog, errand: impl Future<Output = ()> + Send + 'static) {
-        let (stop, stopped) = oneshot::channel();
-        self.under_way.insert(run, UnderWay { _stop: stop, tally, unread });
-        self.bridge.run(async move {
-            tokio::select! {
-                biased;
-                _ = stopped => {}
-                () = errand => {}
-            }
-        });
+        self.under_way.insert(run, UnderWay { tally, unread: unread.clone() });
+        self.bridge.run(async move { unread.until_given_up(errand).await });
     }
 }
 

@@ -5,13 +5,14 @@ use super::{
     listen::{self, ListenFault},
     mesh::{self, Post},
     nudge::Nudge,
+    patience::AT_START,
     ring::RingSizes,
     shard::Shard,
     stop::{Phase, Stage, StopSignals, StopTimes},
     turn::{OnHandoff, ShardParts, run_shard},
 };
 use crate::realtime::ShardId;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutorBuilder, Placement};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     thread::{CpuSet, sched_getaffinity},
@@ -27,6 +28,7 @@ use std::{
         Arc,
         mpsc::{self, Receiver},
     },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -99,7 +101,7 @@ const PREEMPT_TIMER: Duration = Duration::from_millis(100);
 /// Memory that all letter queues together may take is bounded by their number: this many letters for all pairs of a shard.
 const LETTERS_EACH_SHARD: usize = 8_192;
 
-type Thread = (ShardId, ExecutorJoinHandle<io::Result<()>>);
+type Thread = (ShardId, JoinHandle<io::Result<()>>);
 
 /// The shards, running.
 pub struct Running<A> {
@@ -209,7 +211,7 @@ where
             stage.advance(Phase::Gone);
             result
         };
-        match executor(id, cores[index % cores.len()]).spawn(shard) {
+        match on_core(id, cores[index % cores.len()], shard) {
             Ok(thread) => running.threads.push((id, thread)),
             Err(fault) => return Err(abandon(running, BootFault::Shard(id, fault.to_string()))),
         }
@@ -229,12 +231,21 @@ fn abandon<A>(running: Running<A>, fault: BootFault) -> BootFault {
     fault
 }
 
-fn executor(id: ShardId, core: usize) -> LocalExecutorBuilder {
-    LocalExecutorBuilder::new(Placement::Fixed(core))
-        .name(&format!("shard-{id}"))
-        .io_memory(GLOMMIO_IO_BYTES)
-        .ring_depth(GLOMMIO_RING_DEPTH)
-        .preempt_timer(PREEMPT_TIMER)
+/// Runs what this makes on a thread of its own with an executor, pinned to a core.
+fn on_core<F: Future<Output = io::Result<()>> + 'static>(
+    id: ShardId,
+    core: usize,
+    shard: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let executor = move || {
+        let executor = LocalExecutorBuilder::new(Placement::Fixed(core))
+            .io_memory(GLOMMIO_IO_BYTES)
+            .ring_depth(GLOMMIO_RING_DEPTH)
+            .preempt_timer(PREEMPT_TIMER);
+        executor.make().map_err(io::Error::from)
+    };
+    let run = move || AT_START.make(format_args!("the executor of shard {id}"), executor)?.run(shard());
+    thread::Builder::new().name(format!("shard-{id}")).spawn(run)
 }
 
 /// Waits for all; the first fault is the one that is told.
@@ -244,7 +255,7 @@ fn join(threads: Vec<Thread>, stage: &Stage) -> Result<(), BootFault> {
         let why = match thread.join() {
             Ok(Ok(())) => continue,
             Ok(Err(fault)) => fault.to_string(),
-            Err(fault) => fault.to_string(),
+            Err(_) => "it panicked".to_owned(),
         };
         stage.advance(Phase::Gone);
         tracing::error!(shard = %id, why, "a shard ended in a fault");

@@ -6,6 +6,7 @@ mod counts;
 mod listen;
 mod mesh;
 mod nudge;
+mod patience;
 pub mod probe;
 mod ring;
 mod shard;

@@ -1,6 +1,7 @@
 //! Whether this machine gives us the rings we need, and if not, exactly why and what to do. `serve` asks before the first shard,
 //! `doctor` any time.
 
+use super::patience::AT_START;
 use io_uring::{IoUring, Probe, opcode};
 use rustix::{
     event::{EventfdFlags, eventfd},
@@ -123,8 +124,9 @@ pub fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 fn setup() -> Result<IoUring, RingFault> {
     // A plain ring first: it tells "no io_uring at all" from "not these flags".
-    IoUring::new(8).map_err(|error| refusal(&error, io_uring_disabled(), memlock()))?;
-    let with_flags = IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_submit_all().build(8);
+    AT_START.make("the probe", || IoUring::new(8)).map_err(|error| refusal(&error, io_uring_disabled(), memlock()))?;
+    let with_flags = || IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_submit_all().build(8);
+    let with_flags = AT_START.make("the probe", with_flags);
     with_flags.map_err(|error| match refusal(&error, io_uring_disabled(), memlock()) {
         RingFault::Lacks { said, .. } => RingFault::Lacks { what: "SINGLE_ISSUER with DEFER_TASKRUN", said },
         other => other,

@@ -21,7 +21,7 @@ fn ask(running: &Running<Ask>, ask: Ask) {
 fn received(running: &Running<Ask>) -> usize {
     let (tell, told) = mpsc::channel();
     ask(running, Ask::Received(tell));
-    told.recv_timeout(Duration::from_secs(10)).unwrap()
+    told.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 
 /// A connection that said these words and heard them back.

@@ -75,13 +75,13 @@ pub(super) fn slots(running: &Running<Ask>) -> usize {
     let shards = running.stage().all_counts().len() as u16;
     let (tell, told) = mpsc::channel();
     (0..shards).for_each(|shard| running.post().post(ShardId(shard), [Ask::Slots(tell.clone())]));
-    (0..shards).map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap()).sum()
+    (0..shards).map(|_| told.recv_timeout(Duration::from_secs(60)).unwrap()).sum()
 }
 
 pub(super) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
         thread::yield_now();
     }
 }
@@ -240,14 +240,14 @@ fn what_a_rest_task_does_to_the_engine_is_carried_out_at_once() {
     let running = echo(1);
     let mut member = connect(&running);
     assert_eq!(there_and_back(&mut member, b"here"), b"here");
-    let start = Instant::now();
-    for _ in 0..20 {
+    // Without the nudge each would wait for the end of the longest sleep, 200 ms. A busy machine may be late as often as it likes.
+    until("one came soon", || {
+        let start = Instant::now();
         let mut request = connect(&running);
         request.write_all(b"GET /publish HTTP/1.1\r\n\r\n").unwrap();
         member.read_exact(&mut [0; 260]).unwrap();
-    }
-    // Without the nudge each would wait for the end of the longest sleep, 200 ms.
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        start.elapsed() < Duration::from_millis(100)
+    });
     end(running);
 }
 
@@ -335,7 +335,7 @@ fn a_stop_with_nobody_there_does_not_wait_for_the_drain() {
     let start = Instant::now();
     running.stage().stop(StopTimes { drain: Duration::from_secs(60), goodbye: Duration::from_secs(60) });
     running.join().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
@@ -344,10 +344,10 @@ fn an_idle_shard_sleeps() {
     let _stream = connect(&running);
     until("accepted", || running.stage().connections() == 1);
     let counts = running.stage().counts(ShardId(0));
-    let (busy, sleeps) = (counts.busy_turns.value(), counts.sleeps.value());
-    thread::sleep(Duration::from_secs(1));
-    let (busy, sleeps) = (counts.busy_turns.value() - busy, counts.sleeps.value() - sleeps);
-    assert!(busy <= 2 && (1..=10).contains(&sleeps), "{busy} busy turns and {sleeps} sleeps in an idle second");
+    let (busy, sleeps, start) = (counts.busy_turns.value(), counts.sleeps.value(), Instant::now());
+    until("it sleeps", || counts.sleeps.value() >= sleeps + 5);
+    let (busy, sleeps, took) = (counts.busy_turns.value() - busy, counts.sleeps.value() - sleeps, start.elapsed());
+    assert!(busy <= 2 && sleeps * 100 <= took.as_millis() as u64 + 100, "{busy} busy turns and {sleeps} sleeps in {took:?}");
     end(running);
 }
 

@@ -13,6 +13,7 @@ use super::{
     counts::ShardCounts,
     mesh::{MeshEnd, Post},
     nudge::Nudge,
+    patience::AT_START,
     ring::{Event, Ring, RingSizes, glommio_file, glommio_stream},
     shard::{Control, Shard},
     sockets::{Mark, Sockets},
@@ -132,7 +133,8 @@ struct Pump<E: Shard> {
 
 impl<E: Shard> Pump<E> {
     fn new(parts: ShardParts<E>) -> io::Result<Pump<E>> {
-        let mut ring = Ring::new(parts.id, parts.sizes, parts.mesh.door().bell().descriptor())?;
+        let make = || Ring::new(parts.id, parts.sizes, parts.mesh.door().bell().descriptor());
+        let mut ring = AT_START.make(format_args!("the ring of shard {}", parts.id), make)?;
         for (index, listener) in parts.listeners.iter().enumerate() {
             ring.accept(Listener(index as u8), listener.as_fd());
         }

@@ -1,28 +1,37 @@
 //! A language model behind HTTP: an endpoint for chat completions as OpenAI publishes it ([`crate::models::openai`]).
 
-use super::outbound::{self, SetupFault};
+mod body;
+mod exchange;
+mod lines;
+
+use self::{
+    exchange::{Answer, Came},
+    lines::Lines,
+};
+use super::outbound::SetupFault;
 use crate::{
     bridge::Backlog,
     models::{
         Fault, Prompt, Word,
-        openai::{Reading, body},
+        openai::{Reading, body as request_body},
     },
 };
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
-};
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use http::{HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
-    net::TcpStream,
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
+use url::{Position, Url};
 
 /// Before the second attempt; twice as long before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// An endpoint that wants to be left alone for longer is busy.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long the end of an answer's body may take behind its last word, that its connection may be kept.
+const TAIL: Duration = Duration::from_millis(100);
 
 /// How an endpoint is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,64 +48,66 @@ pub struct Patience {
 
 /// One endpoint with its pool of connections. Cloning shares the pool. `Debug` shows the host alone.
 #[derive(Clone)]
-pub struct Endpoint {
+pub struct Endpoint(Arc<Asked>);
+
+struct Asked {
     url: Url,
-    client: Client,
-    key: Option<HeaderValue>,
+    lines: Lines,
+    /// Name and port, as a request names them.
+    host: String,
+    secret: Option<HeaderValue>,
     patience: Patience,
     places: Arc<Semaphore>,
 }
 
 impl Endpoint {
-    /// `url` is that of the endpoint itself, such as `https://host/v1/chat/completions`; `key` is sent as a bearer token.
+    /// `url` is that of the endpoint itself, such as `https://host/v1/chat/completions`; `key` is sent as a bearer token. A name and a
+    /// password in the URL are sent as such (RFC 7617) where there is no key. Redirects are not followed, and proxies of the environment
+    /// not used.
     pub fn new(url: &str, key: Option<&str>, patience: Patience) -> Result<Endpoint, SetupFault> {
-        let (url, client) = outbound::client(url)?;
-        let key = key.map(|key| {
-            let value = HeaderValue::from_str(&format!("Bearer {key}")).map(|mut value| {
-                value.set_sensitive(true);
-                value
-            });
-            value.map_err(|_| SetupFault::Secret)
-        });
+        let url = Url::parse(url).map_err(|_| SetupFault::Url)?;
+        let lines = Lines::new(&url, patience.places)?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = url.host_str().unwrap_or_default().to_owned() + &port;
+        let secret = secret(&url, key)?;
         let places = Arc::new(Semaphore::new(patience.places));
-        Ok(Endpoint { url, client, key: key.transpose()?, patience, places })
+        Ok(Endpoint(Arc::new(Asked { url, lines, host, secret, patience, places })))
     }
 
     /// Whether a connection can be made to it in time. Nothing is asked of it.
     pub async fn is_reachable(&self, within: Duration) -> bool {
-        let (Some(host), Some(port)) = (self.url.host_str(), self.url.port_or_known_default()) else { return false };
-        // An address of IPv6 stands in brackets in a URL alone.
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        matches!(timeout(within, TcpStream::connect((host, port))).await, Ok(Ok(_)))
+        matches!(timeout(within, self.0.lines.connect()).await, Ok(Ok(_)))
     }
 
     /// Whether it answers in time, whatever it is asked, and not with a fault of its own. It is asked for nothing, and not told the key.
     pub async fn says_something(&self, within: Duration) -> bool {
-        let answer = timeout(within, self.client.get(self.url.clone()).send()).await;
-        let Ok(Ok(answer)) = answer else { return false };
+        let request = self.0.request("GET", None, b"");
+        let Ok(Ok(answer)) = timeout(within, self.0.lines.ask(&request)).await else { return false };
         // That it does not know this method is an answer as well.
-        answer.status() == StatusCode::NOT_IMPLEMENTED || !answer.status().is_server_error()
+        answer.status == StatusCode::NOT_IMPLEMENTED || !answer.status.is_server_error()
     }
 
     /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. While `unread`, which `tell` fills, has no
     /// room nothing is read, however long that takes. Whoever drops the future ends the request: its connection is closed. Runs in any
     /// Tokio runtime with time and network.
     pub async fn answer(&self, prompt: &Prompt, unread: &Backlog, mut tell: impl FnMut(Word)) {
-        let begun = timeout(self.patience.first, self.begin(prompt)).await.unwrap_or(Err(Fault::TimedOut));
+        let begun = timeout(self.0.patience.first, self.0.begin(prompt)).await.unwrap_or(Err(Fault::TimedOut));
         match begun {
-            Ok((response, _place)) => self.read(response, prompt, unread, &mut tell).await,
+            Ok((answer, _place)) => self.0.read(answer, prompt, unread, &mut tell).await,
             Err(fault) => tell(Word::Failed(fault)),
         }
     }
+}
 
-    async fn begin(&self, prompt: &Prompt) -> Result<(Response, tokio::sync::OwnedSemaphorePermit), Fault> {
+impl Asked {
+    async fn begin(&self, prompt: &Prompt) -> Result<(Answer, OwnedSemaphorePermit), Fault> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| Fault::Busy)?;
-        let body = bytes::Bytes::from(body(prompt));
+        let request = self.request("POST", self.secret.as_ref(), request_body(prompt).as_ref());
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let (fault, asked) = match self.post(body.clone()).await {
-                Ok(response) if response.status().is_success() => return Ok((response, place)),
-                Ok(response) => (fault_of(response.status()), retry_after(&response)),
+            let (fault, asked) = match self.lines.ask(&request).await {
+                Ok(answer) if answer.status.is_success() => return Ok((answer, place)),
+                Ok(answer) => (fault_of(answer.status), answer.retry_after.map(Duration::from_secs)),
                 Err(_) => (Fault::Unreachable, None),
             };
             let is_final = matches!(fault, Fault::Refused(_)) || attempt >= self.patience.attempts;
@@ -109,47 +120,80 @@ impl Endpoint {
         Err(Fault::Unreachable)
     }
 
-    async fn post(&self, body: bytes::Bytes) -> Result<Response, reqwest::Error> {
-        let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
-        match &self.key {
-            Some(key) => request.header(AUTHORIZATION, key.clone()),
-            None => request,
+    /// A whole request (RFC 9112, section 3).
+    fn request(&self, method: &str, secret: Option<&HeaderValue>, body: &[u8]) -> Vec<u8> {
+        let target = &self.url[Position::BeforePath..Position::AfterQuery];
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\nuser-agent: homeroom\r\naccept: */*\r\n", self.host);
+        let mut request = head.into_bytes();
+        if let Some(secret) = secret {
+            request.extend_from_slice(&[b"authorization: ", secret.as_bytes(), b"\r\n"].concat());
         }
-        .send()
-        .await
+        if !body.is_empty() {
+            let length = body.len();
+            request.extend_from_slice(format!("content-type: application/json\r\ncontent-length: {length}\r\n").as_bytes());
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        request
     }
 
-    async fn read(&self, mut response: Response, prompt: &Prompt, unread: &Backlog, tell: &mut impl FnMut(Word)) {
+    async fn read(&self, mut answer: Answer, prompt: &Prompt, unread: &Backlog, tell: &mut impl FnMut(Word)) {
         let mut reading = Reading::new(prompt.utterances.iter().map(|utterance| utterance.length()).sum());
-        let mut words = Vec::new();
+        let (mut words, mut is_whole) = (Vec::new(), true);
         // One timer for the whole answer, set anew only where it fires: one for each word costs more than its parsing.
         let mut silence = pin!(sleep(self.patience.next));
         while !reading.is_over() {
             unread.room().await;
             let latest = Instant::now() + self.patience.next;
-            let chunk = loop {
-                tokio::select! {
-                    biased;
-                    chunk = response.chunk() => break chunk,
-                    () = &mut silence => match Instant::now() < latest {
-                        true => silence.as_mut().reset(latest),
-                        false => return tell(Word::Failed(Fault::TimedOut)),
-                    },
+            let came = poll_fn(|cx| {
+                loop {
+                    if let Poll::Ready(came) = answer.poll_more(cx, |content| reading.feed(content, &mut words)) {
+                        return Poll::Ready(Some(came));
+                    }
+                    match silence.as_mut().poll(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(()) if Instant::now() < latest => silence.as_mut().reset(latest),
+                        Poll::Ready(()) => return Poll::Ready(None),
+                    }
                 }
-            };
-            match chunk {
-                Ok(Some(chunk)) => reading.feed(&chunk, &mut words),
+            });
+            match came.await {
+                Some(Came::Content) => {}
                 // A connection that breaks is an end that came too early, unless it had been the end already.
-                Ok(None) | Err(_) => reading.end(&mut words),
+                Some(Came::End) => reading.end(&mut words),
+                None => return tell(Word::Failed(Fault::TimedOut)),
             }
+            is_whole = !words.iter().any(|word| matches!(word, Word::Failed(_)));
             words.drain(..).for_each(&mut *tell);
+        }
+        if !is_whole {
+            return;
+        }
+        let tail = async { while poll_fn(|cx| answer.poll_more(cx, |_| ())).await != Came::End {} };
+        if timeout(TAIL, tail).await.is_ok() {
+            self.lines.keep(answer);
         }
     }
 }
 
+/// What `Authorization` says.
+fn secret(url: &Url, key: Option<&str>) -> Result<Option<HeaderValue>, SetupFault> {
+    let value = match (key, url.username(), url.password()) {
+        (Some(key), _, _) => format!("Bearer {key}"),
+        (None, "", None) => return Ok(None),
+        (None, name, password) => {
+            let plain = percent_decode_str(name).chain(*b":").chain(percent_decode_str(password.unwrap_or_default()));
+            format!("Basic {}", BASE64.encode(plain.collect::<Vec<u8>>()))
+        }
+    };
+    let mut value = HeaderValue::from_str(&value).map_err(|_| SetupFault::Secret)?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({})", self.url.host_str().unwrap_or_default())
+        write!(f, "Endpoint({})", self.0.url.host_str().unwrap_or_default())
     }
 }
 
@@ -159,11 +203,6 @@ fn fault_of(status: StatusCode) -> Fault {
         status if status.is_client_error() => Fault::Refused(status.as_u16()),
         _ => Fault::Unreachable,
     }
-}
-
-/// Whole seconds; the other form, a date, is not used by these endpoints.
-fn retry_after(response: &Response) -> Option<Duration> {
-    response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ class Session:
         """What was said last."""
         return (await self.messages())[-1]
 
-    async def settled(self, timeout: float = 10) -> dict:
+    async def settled(self, timeout: float = 30) -> dict:
         """Waits until no answer runs; what was said last."""
         deadline = time.monotonic() + timeout
         while (last := await self.last()).get("status") == "streaming":
@@ -202,22 +202,22 @@ class Ear:
         """`cancel`."""
         self.send(json.dumps({"type": "cancel"} | more))
 
-    async def heard(self, kind: str, timeout: float = 10) -> list[dict]:
+    async def heard(self, kind: str, timeout: float = 30) -> list[dict]:
         """All frames up to the next of this type, and it."""
         frames = []
         while not frames or frames[-1]["type"] != kind:
             frames.append(await self.json(timeout))
         return frames
 
-    async def next(self, kind: str, timeout: float = 10) -> dict:
+    async def next(self, kind: str, timeout: float = 30) -> dict:
         """The next frame of this type."""
         return (await self.heard(kind, timeout))[-1]
 
-    async def answer(self, timeout: float = 20) -> list[dict]:
+    async def answer(self, timeout: float = 30) -> list[dict]:
         """All frames to the end of an answer."""
         return await self.heard("message_end", timeout)
 
-    async def error(self, code: str, timeout: float = 5):
+    async def error(self, code: str, timeout: float = 30):
         """The next frame must be this error."""
         said = await self.json(timeout)
         assert set(said) == {"type", "code", "message"} and (said["type"], said["code"]) == ("error", code) and said["message"], said
@@ -266,11 +266,11 @@ def counts_up(said: str) -> int:
 def settings(stub: ModelStub, **over) -> dict:
     """A server with agents by the built-in model and by the stub, all with the same tools; some of them without patience."""
     tools = [
-        stub.tool("send_email", {"sent": True}, to="string", subject="string"), stub.tool("lookup", [1, 2], key="string", timeout="300ms"),
+        stub.tool("send_email", {"sent": True}, to="string", subject="string"), stub.tool("lookup", [1, 2], key="string", timeout="3s"),
         stub.tool("delete_course", "gone", needs_approval=True, course="string"),
     ]
     names = ["calculator", "search", *(tool["name"] for tool in tools)]
-    hasty = {"first_timeout": "400ms", "next_timeout": "400ms"}
+    hasty = {"first_timeout": "2s", "next_timeout": "2s"}
     models = [
         {"name": "fast", "pace": "1ms"}, stub.model("large"), stub.model("hasty", attempts=1, **hasty), stub.model("once", attempts=1),
     ]

@@ -116,7 +116,7 @@ class Browser:
         number, answer = next(self.numbers), asyncio.get_running_loop().create_future()
         self.answers[number] = answer
         await self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
-        message = await asyncio.wait_for(answer, 20)
+        message = await asyncio.wait_for(answer, 30)
         assert "error" not in message, message
         return message["result"]
 
@@ -126,7 +126,7 @@ class Browser:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    async def becomes(self, script: str, timeout: float = 15):
+    async def becomes(self, script: str, timeout: float = 30):
         """Waits until it comes to something that is true."""
 
         async def true():

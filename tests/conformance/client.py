@@ -165,24 +165,24 @@ class Socket(asyncio.Protocol):
             except BlockingIOError:
                 return False
 
-    async def next(self, timeout: float = 5) -> Heard:
+    async def next(self, timeout: float = 30) -> Heard:
         """The next thing that is no Ping or Pong."""
         try:
             return await asyncio.wait_for(self.heard.get(), timeout)
         except TimeoutError:
             raise AssertionError(f"heard nothing more within {timeout} s; so far {self.everything[-5:]}") from None
 
-    async def text(self, timeout: float = 5) -> str:
+    async def text(self, timeout: float = 30) -> str:
         """The next frame, which must be text."""
         heard = await self.next(timeout)
         assert heard.kind == "text", f"expected text, heard {heard}"
         return heard.data.decode()
 
-    async def json(self, timeout: float = 5):
+    async def json(self, timeout: float = 30):
         """The next frame, which must be JSON text."""
         return json.loads(await self.text(timeout))
 
-    async def close_code(self, timeout: float = 5) -> int | None:
+    async def close_code(self, timeout: float = 30) -> int | None:
         """The next frame must be a Close, and after it the stream must end. Its code, or None where it had no body."""
         heard = await self.next(timeout)
         assert heard.kind == "close", f"expected Close, heard {heard}"
@@ -190,12 +190,26 @@ class Socket(asyncio.Protocol):
         assert end.kind == "end", f"expected the end after Close, heard {end}"
         return Close.parse(heard.data).code if heard.data else None
 
-    async def failure(self, text: str, timeout: float = 5) -> Heard:
+    async def failure(self, text: str, timeout: float = 30) -> Heard:
         """The named error, then Close without a body, then the end, and nothing else. Returns the error's frame."""
         heard = await self.next(timeout)
         assert (heard.kind, heard.data.decode()) == ("text", text)
         assert await self.close_code(timeout) is None
         return heard
+
+    async def pinged(self, count: int, timeout: float = 30):
+        """Waits for so many Pings in all."""
+        await self._noted(self.pings, count, timeout)
+
+    async def ponged(self, count: int, timeout: float = 30):
+        """Waits for so many Pongs in all."""
+        await self._noted(self.pongs, count, timeout)
+
+    async def _noted(self, noted: list[Heard], count: int, timeout: float):
+        deadline = time.monotonic() + timeout
+        while len(noted) < count:
+            assert time.monotonic() < deadline, f"{len(noted)} of {count} within {timeout} s; so far {self.everything[-5:]}"
+            await asyncio.sleep(0.02)
 
     async def quiet(self, seconds: float):
         """Nothing but Pings for so long."""
@@ -211,6 +225,14 @@ class Socket(asyncio.Protocol):
         while (await self.next()).kind != "end":
             pass
         self.transport.close()
+
+
+def keep_time(pings: list[Heard], since: float, interval: float):
+    """None of these Pings came before its time, counted from `since`, when the first of them was not yet sent; and they came at the
+    interval where the machine let them: one that stands still for a while brings some late and the next ones soon after those."""
+    assert all(ping.at - since >= 0.99 * number * interval for number, ping in enumerate(pings)), [ping.at - since for ping in pings]
+    gaps = [later.at - earlier.at for earlier, later in zip(pings, pings[1:])]
+    assert min(gaps) <= 1.15 * interval, gaps
 
 
 def hang_up():
@@ -235,7 +257,7 @@ async def open_socket(
             local_addr=local or (f"127.0.0.{random.randint(2, 250)}", 0),
         )
         OPENED.append(made)
-        await asyncio.wait_for(made.opened, 10)
+        await asyncio.wait_for(made.opened, 30)
         if shard is None or made.shard == shard:
             return made
         made.abort()

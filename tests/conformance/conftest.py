@@ -105,7 +105,7 @@ async def no_socket_outlives_its_test():
 @pytest.fixture
 async def http():
     """An HTTP client that knows no proxy, and no certificates: to read them takes longer than most tests."""
-    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=False) as client:
+    async with httpx.AsyncClient(timeout=30, trust_env=False, verify=False) as client:
         yield client
 
 

@@ -97,13 +97,13 @@ class EventSource:
         source.writer.write(source.http.send(h11.Data(data=data)) + source.http.send(h11.EndOfMessage()))
         return source
 
-    async def head(self, timeout: float = 10) -> "EventSource":
+    async def head(self, timeout: float = 30) -> "EventSource":
         """Waits for the head of the answer."""
         while not self.status:
             await self._step(timeout)
         return self
 
-    async def event(self, timeout: float = 10) -> dict:
+    async def event(self, timeout: float = 30) -> dict:
         """The next event, which must be an unnamed one with JSON."""
         while len(self.parser.events) == self._told:
             assert not self.is_over, "the stream ended"
@@ -113,7 +113,7 @@ class EventSource:
         assert (event.type, event.last_id) == ("message", ""), event
         return json.loads(event.data)
 
-    async def rest(self, timeout: float = 10) -> list[dict]:
+    async def rest(self, timeout: float = 30) -> list[dict]:
         """All events to the end of the answer, which must be a clean one."""
         told = []
         while True:

@@ -85,7 +85,7 @@ class House:
         permissions = {
             tokens.OPEN: {"type": "none"},
             tokens.LISTED: {"type": "list", "accounts": tokens.LISTED_SUBJECTS},
-            tokens.ASKED: {"type": "http", "url": permission_url, "timeout": "3s"},
+            tokens.ASKED: {"type": "http", "url": permission_url, "timeout": "6s"},
         }
         shared = {
             "data_dir": str(folder / "data"),
@@ -142,19 +142,19 @@ class House:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._ready():
             if self.process.poll() is not None:
                 raise Failure(f"the server ended with {self.process.returncode} at its start:\n{self.log.read_text()[-3000:]}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise Failure(f"the server was not ready within 20 s:\n{self.log.read_text()[-3000:]}")
+                raise Failure(f"the server was not ready within 60 s:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.02)
 
     def _ready(self) -> bool:
         try:
-            ready = httpx.get(f"{self.internal}/readyz", timeout=2, trust_env=False, verify=False).status_code == 200
-            return ready and httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False, verify=False).status_code == 200
+            ready = httpx.get(f"{self.internal}/readyz", timeout=10, trust_env=False, verify=False).status_code == 200
+            return ready and httpx.get(f"{self.url}/healthz", timeout=10, trust_env=False, verify=False).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -173,10 +173,10 @@ class House:
         if code is None:
             self.signal()
             try:
-                code = self.process.wait(timeout=30)
+                code = self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 self.kill()
-                raise Failure("the server did not end within 30 s of SIGTERM") from None
+                raise Failure("the server did not end within 60 s of SIGTERM") from None
         self.check_log()
         if code not in (0, -signal.SIGKILL):
             raise Failure(f"the server ended with {code}:\n{self.log.read_text()[-3000:]}")

@@ -148,7 +148,7 @@ class Person:
         """One session."""
         return await self.get(f"/sessions/{id}")
 
-    async def becomes(self, id: str, phase: str, timeout: float = 5) -> dict:
+    async def becomes(self, id: str, phase: str, timeout: float = 30) -> dict:
         """Waits until a session is in a phase."""
 
         async def reached():
@@ -169,7 +169,7 @@ class Person:
         """One agent."""
         return await self.get(f"/agents/{agent}")
 
-    async def agent_is(self, agent: str, status: str, timeout: float = 5) -> dict:
+    async def agent_is(self, agent: str, status: str, timeout: float = 30) -> dict:
         """Waits until an agent has this status."""
 
         async def reached():
@@ -204,7 +204,7 @@ async def upgrade_refused(house, codes: str | set[str], target: str, *headers: s
     return answer.status_code
 
 
-async def seen(viewer: Socket, count: int, timeout: float = 5) -> bytes:
+async def seen(viewer: Socket, count: int, timeout: float = 30) -> bytes:
     """So many bytes of a screen, in however many frames; no more of them may come with the last."""
     data = b""
     while len(data) < count:

@@ -49,7 +49,7 @@ class Stream:
         if self.keeps:
             self.received += data
 
-    async def has(self, count: int, timeout: float = 5):
+    async def has(self, count: int, timeout: float = 30):
         """Waits for so many bytes of the viewer in all."""
 
         async def enough():
@@ -225,7 +225,7 @@ class Base:
         """A text frame."""
         await self.socket.send(json.dumps(message))
 
-    async def commanded(self, action: str, session: str | None = None, count: int = 1, timeout: float = 5) -> Command:
+    async def commanded(self, action: str, session: str | None = None, count: int = 1, timeout: float = 30) -> Command:
         """Waits for the `count`th command of this kind (of this session)."""
 
         async def found():
@@ -236,7 +236,7 @@ class Base:
 
         return await is_true_soon(found, timeout)
 
-    async def heard(self, kind: str, count: int = 1, timeout: float = 5) -> dict:
+    async def heard(self, kind: str, count: int = 1, timeout: float = 30) -> dict:
         """Waits for the `count`th message of this type."""
 
         async def found():
@@ -354,7 +354,7 @@ class Agent(Base):
         if tunnel.gives:
             self.spawn(tunnel.grant(len(message) - 5))
 
-    async def tunnel(self, count: int = 1, timeout: float = 5) -> Tunnel:
+    async def tunnel(self, count: int = 1, timeout: float = 30) -> Tunnel:
         """Waits for the `count`th tunnel that it was asked for."""
         request = await self.heard("vnc_proxy_request", count, timeout)
         return self.streams[request["proxy_id"]]

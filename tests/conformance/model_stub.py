@@ -11,6 +11,7 @@ import asyncio
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -95,7 +96,7 @@ class Asked:
         """Whether its answer is not over and its connection stands."""
         return not self.over.is_set() and is_connected(self.connection)
 
-    async def gone(self, timeout: float = 5) -> float:
+    async def gone(self, timeout: float = 30) -> float:
         """Waits until it is not open any more; when that was seen."""
         await until(lambda: not self.is_open, timeout, "the request is still open")
         return time.monotonic()
@@ -137,7 +138,7 @@ class Gone(Exception):
 class ModelStub:
     """One endpoint on a port of its own, with a thread for each connection."""
 
-    def __init__(self):
+    def __init__(self, tls: ssl.SSLContext | None = None):
         self.asked: list[Asked] = []
         self.calls: list[tuple[str, object]] = []  # of tools: which, and with what
         self.tools: dict[str, Tool] = {}
@@ -154,12 +155,15 @@ class ModelStub:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def base(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def url(self) -> str:
@@ -190,7 +194,7 @@ class ModelStub:
         with self._lock:
             self.asked, self.calls, self._next, self.always, self.key = [], [], [], ALWAYS, None
 
-    async def request(self, number: int, timeout: float = 5) -> Asked:
+    async def request(self, number: int, timeout: float = 30) -> Asked:
         """The request with this number, from 0; waits for it."""
         await until(lambda: len(self.asked) > number, timeout, f"request {number} has not come")
         return self.asked[number]

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class PermissionService:
-    """Subjects named `denied…` are refused, `slow…` wait 1.5 s, `stuck…` wait 30 s, `broken…` meet a 500, `rubbish…` get no JSON."""
+    """Subjects named `denied…` are refused, `slow…` wait 3.5 s, `stuck…` wait 30 s, `broken…` meet a 500, `rubbish…` get no JSON."""
 
     def __init__(self):
         self.asked: list[dict] = []
@@ -44,7 +44,7 @@ class PermissionService:
     def answer(self, subject: str, action: str) -> tuple[int, bytes]:
         """Status and body, after whatever delay the subject asks for."""
         if "slow" in subject:
-            time.sleep(1.5)
+            time.sleep(3.5)
         if "stuck" in subject:
             self.released.wait(30)
         if "broken" in subject:

@@ -248,7 +248,7 @@ async def subscribe(socket: Socket, *channels: str):
     same(await socket.json(), confirmation("subscribed", *channels))
 
 
-async def frames(socket: Socket, count: int, timeout: float = 5) -> list[dict]:
+async def frames(socket: Socket, count: int, timeout: float = 30) -> list[dict]:
     """The next texts."""
     return [await socket.json(timeout) for _ in range(count)]
 
@@ -263,7 +263,7 @@ async def round_trip(socket: Socket) -> list[dict]:
     return waiting
 
 
-async def is_true_soon(condition, timeout: float = 5):
+async def is_true_soon(condition, timeout: float = 30):
     """Waits until an async condition holds; its last value that is true."""
     deadline = time.monotonic() + timeout
     while True:
@@ -280,11 +280,11 @@ async def knock(house, target: str, *headers: str, method: str = "GET", port: in
     lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
     writer.write("\r\n".join(lines).encode("latin-1"))
     try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         status, *fields = head.decode("latin-1").split("\r\n")
         fields = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields if field)}
         length = int(fields.get("content-length", 0))
-        body = await asyncio.wait_for(reader.readexactly(length), 5)
+        body = await asyncio.wait_for(reader.readexactly(length), 30)
         return Response(int(status.split()[1]), status.split(" ", 2)[-1], fields, body)
     finally:
         writer.close()

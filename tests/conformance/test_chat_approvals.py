@@ -42,7 +42,7 @@ async def test_an_approved_call_is_made_and_everyone_hears_of_it(session, stub):
     assert decided == {
         "id": pending["id"], "status": "approved", "approved_by": session.by.email, "approved_at": decided["approved_at"],
     }
-    assert abs(seconds(decided["approved_at"]) - time.time()) < 10
+    assert abs(seconds(decided["approved_at"]) - time.time()) < 60
     for frames in [*[await ear.answer() for ear in ears], await source.rest()]:
         assert types(frames)[:2] in (["tool_result", "content_delta"], ["tool_result", "content"])
         assert (frames[0]["result"], text(frames)) == ({"sent": True}, "Sent.")
@@ -72,7 +72,7 @@ async def test_a_rejected_call_is_not_made_and_the_model_is_told_why(session, st
 
 async def test_nobody_decides_in_time(build, stub, person):
     house = build(models=[stub.model("large")], tools=[stub.tool("send_email", to="string", subject="string")], chat={
-        "approval_expiry": "700ms",
+        "approval_expiry": "4s",
     })
     session = await person(house).session(require_approval=True)
     ears, source, pending = await wants_to_mail(session, stub)
@@ -194,10 +194,10 @@ async def test_a_second_message_waits_for_the_decision(session, stub):
 async def test_the_time_for_a_decision_is_not_the_agents(build, stub, person):
     """Its own time is shorter than what the person takes."""
     tool = stub.tool("send_email", to="string", subject="string")
-    agent = {"name": "tutor", "model": "large", "tools": ["send_email"], "time_limit": "600ms"}
+    agent = {"name": "tutor", "model": "large", "tools": ["send_email"], "time_limit": "3s"}
     house = build(models=[stub.model("large")], tools=[tool], agents=[agent])
     session = await person(house).session(require_approval=True)
     _, source, pending = await wants_to_mail(session, stub)
-    await asyncio.sleep(0.9)
+    await asyncio.sleep(3.5)
     await session.decide(pending["id"], "approve")
     assert text(await source.rest()) == "Sent."

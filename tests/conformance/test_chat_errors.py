@@ -261,7 +261,7 @@ async def test_an_answer_that_waits_for_leave_is_no_error(anna):
 
 
 async def test_an_approval_that_waited_too_long(build, person):
-    session = await person(build(chat={"approval_expiry": "300ms"})).session(require_approval=True)
+    session = await person(build(chat={"approval_expiry": "3s"})).session(require_approval=True)
     by = session.by
     waiting = (await session.say("calculator 6*7"))["tool_calls"][0]["approval_id"]
     ear = await session.listen()

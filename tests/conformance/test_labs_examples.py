@@ -111,7 +111,7 @@ async def test_every_command(build_lab, tmp_path):
     for heading, text in COMMANDS:
         for one in re.split(r"\n(?=# )", text):
             if heading == "List Sessions" and not await lab.admin.listed("/sessions", state="running"):
-                await lab.admin.running(user="john.doe", platform="kubernetes", tags=["project-alpha", "development"])
+                await lab.admin.running(user="john.doe", platform="docker", tags=["project-alpha", "development"])
             if SESSION in one:
                 session = await lab.admin.running(user="x", platform="docker")
                 if "Wake" in one:

@@ -40,7 +40,7 @@ async def test_registration_connection_and_heartbeats(lab):
     assert said["capacity"] == {"max_cpu": 64, "max_memory": 256, "max_sessions": 10, "current_sessions": 0}
     await agent.heartbeat()
     answer = await agent.ask(f"/{agent.name}/heartbeat", {"status": "online", "activeSessions": 0, "capacity": {"maxSessions": 7}})
-    assert answer.status_code == 200 and abs(seconds(answer.json()["lastHeartbeat"]) - time.time()) < 5
+    assert answer.status_code == 200 and abs(seconds(answer.json()["lastHeartbeat"]) - time.time()) < 60
     assert (await lab.admin.agent(agent.name))["capacity"]["max_sessions"] == 7
     await agent.leave()
     await lab.admin.agent_is(agent.name, "offline", 1)
@@ -74,8 +74,8 @@ async def test_the_whole_life_of_a_session(lab):
     assert {"sessionId", "templateManifest", "namespace", "maxSessionDuration"} <= set(command.data)
     manifest = command.data["templateManifest"]
     assert manifest["spec"]["baseImage"] == "lscr.io/linuxserver/firefox:latest" and manifest["spec"]["ports"]
-    said = await lab.admin.becomes(made["id"], "Running", 10)
-    assert time.monotonic() - since < 10
+    said = await lab.admin.becomes(made["id"], "Running")
+    assert time.monotonic() - since < 30
 
     async def placed():
         return (await lab.admin.session(made["id"]))["status"]["pod_ip"] == "10.42.1.9"

@@ -88,7 +88,7 @@ def let_through(answers: list[httpx.Response], limit: int) -> list[httpx.Respons
     for answer in refused:
         said = is_error(answer, "RATE_LIMIT_EXCEEDED")
         assert rates(answer) == (limit, 0) and type(said["retry_after"]) is int and 1 <= said["retry_after"] <= 60
-        assert abs(int(answer.headers["X-RateLimit-Reset"]) - time.time() - said["retry_after"]) < 3
+        assert abs(int(answer.headers["X-RateLimit-Reset"]) - time.time() - said["retry_after"]) < 15
         assert answer.headers["retry-after"] == str(said["retry_after"]) and f" {said['retry_after']} seconds" in said["message"]
     return through
 

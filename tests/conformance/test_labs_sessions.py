@@ -177,7 +177,7 @@ async def test_a_wake_straight_after_a_sleep_that_is_still_under_way(build_lab):
     id = (await lab.admin.running(user="x", platform=agent.platform))["id"]
     since = time.monotonic()
     assert (await lab.admin.move(id, "hibernated"))["state"] == "hibernated"
-    assert 0.15 < time.monotonic() - since < 2
+    assert 0.2 <= time.monotonic() - since < 5
     assert (await lab.admin.session(id))["status"]["phase"] == "Hibernating"
     woken = asyncio.create_task(lab.admin.move(id, "running"))
     assert (await woken)["state"] == "running"
@@ -306,11 +306,11 @@ async def test_a_stop_without_a_result_is_said_again(build_lab):
 
 async def test_an_idle_session_sleeps(lab):
     agent = await hosted(lab)
-    id = (await lab.admin.running(user="x", platform=agent.platform, idle_timeout="1s"))["id"]
     never = (await lab.admin.running(user="x", platform=agent.platform, idle_timeout="0s"))["id"]
     since = time.monotonic()
+    id = (await lab.admin.running(user="x", platform=agent.platform, idle_timeout="4s"))["id"]
     await agent.commanded("hibernate_session", id)
-    assert 0.5 < time.monotonic() - since < 2.5
+    assert 4 <= time.monotonic() - since < 20
     await lab.admin.becomes(id, "Hibernated")
     assert (await lab.admin.session(never))["state"] == "running"
 
@@ -318,15 +318,15 @@ async def test_an_idle_session_sleeps(lab):
 async def test_a_viewer_keeps_a_session_awake(build_lab):
     lab = await build_lab(labs={"activity_interval": "100ms"})
     agent = await hosted(lab)
-    id = (await lab.admin.running(user="admin", platform=agent.platform, idle_timeout="1s"))["id"]
+    id = (await lab.admin.running(user="admin", platform=agent.platform, idle_timeout="4s"))["id"]
     viewer = await lab.admin.view(id)
-    until = time.monotonic() + 2.5
+    began, until = time.time(), time.monotonic() + 8
     while time.monotonic() < until:
         viewer.send(b"key")
         await asyncio.sleep(0.05)
     said = await lab.admin.session(id)
-    assert said["state"] == "running" and abs(seconds(said["last_activity"]) - time.time()) < 3
-    await agent.commanded("hibernate_session", id, timeout=3)
+    assert said["state"] == "running" and seconds(said["last_activity"]) > began + 4
+    await agent.commanded("hibernate_session", id)
     while (heard := await viewer.next()).kind == "binary":
         pass
     assert heard.kind == "close", "whoever only watches is no reason to stay awake"

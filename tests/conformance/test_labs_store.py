@@ -14,7 +14,7 @@ async def restarted(lab):
     lab.house.kill()
     for agent in lab.agents:
         if agent.socket:
-            await asyncio.wait_for(agent.over.wait(), 5)
+            await asyncio.wait_for(agent.over.wait(), 30)
     await asyncio.to_thread(lab.house.start)
 
 
@@ -146,7 +146,7 @@ async def test_every_acknowledged_session_is_there_after_kill_9_in_the_middle(bu
     lab.house.start()
     rows = {row["id"]: row["state"] for row in await lab.admin.listed("/sessions")}
     assert set(made) <= set(rows) and len(rows) <= len(made) + 4
-    await asyncio.wait_for(agent.over.wait(), 5)
+    await asyncio.wait_for(agent.over.wait(), 30)
     await agent.join()
     for id in rows:
         await lab.admin.becomes(id, "Running")

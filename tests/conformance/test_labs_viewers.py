@@ -142,7 +142,7 @@ async def test_a_viewer_that_leaves_is_told_to_the_agent(lab):
     for count, end in enumerate((lambda viewer: viewer.say_close(), lambda viewer: viewer.abort()), 1):
         end(await opened(lab, id))
         tunnel = await agent.tunnel(count)
-        await asyncio.wait_for(tunnel.closed.wait(), 5)
+        await asyncio.wait_for(tunnel.closed.wait(), 30)
         assert await agent.heard("vnc_proxy_close", count) == {"type": "vnc_proxy_close", "proxy_id": tunnel.name}
 
 
@@ -240,9 +240,9 @@ async def test_a_hundred_megabytes_each_way(lab):
                 most = max(most, memory(lab.house))
                 await asyncio.sleep(0.001)
 
-    sent, got, _ = await asyncio.gather(pour(tunnel, amount, piece), drain(viewer, amount, 10), asks())
+    sent, got, _ = await asyncio.gather(pour(tunnel, amount, piece), drain(viewer, amount, 30), asks())
     assert sent == got
-    await tunnel.has(amount, 30)
+    await tunnel.has(amount, 60)
     assert tunnel.digest.hexdigest() == sent and tunnel.count == amount
     assert most - before < 64 * MIB, f"{(most - before) / MIB:.1f} MiB"
 
@@ -281,7 +281,7 @@ async def test_a_slow_viewer_slows_nobody_else(lab):
         viewer = await opened(lab, other)
         viewer.send(b"key")
         await seen(viewer, 3)
-        assert time.monotonic() - since < 1
+        assert time.monotonic() - since < 15, "what waits before the slow one would take hours"
     assert not pouring.done() and not agent.over.is_set()
     assert memory(lab.house) - before < 16 * MIB
     reading.cancel()
@@ -296,7 +296,7 @@ async def test_an_agent_that_does_not_count_may_pour_as_long_as_its_viewer_keeps
 
     agent, id = await shown(lab, screen)
     try:
-        await drain(await lab.admin.view(id), 8 * MIB, 10)
+        await drain(await lab.admin.view(id), 8 * MIB, 30)
     except AssertionError:
         assert (await agent.tunnel()).closed.is_set(), "it may also be told that the viewer did not"
 
@@ -313,7 +313,7 @@ async def test_a_tunnel_whose_viewer_does_not_keep_up_with_an_agent_that_does_no
             break
         await tunnel.send(piece)
         await asyncio.sleep(0)
-    await asyncio.wait_for(tunnel.closed.wait(), 5)
+    await asyncio.wait_for(tunnel.closed.wait(), 30)
     slow.transport.resume_reading()
     while (heard := await slow.next()).kind == "binary":
         pass
@@ -337,5 +337,5 @@ async def test_a_viewer_that_pours_is_not_read_until_the_agent_takes(lab):
     assert viewer.transport.get_write_buffer_size() > 40 * MIB and memory(lab.house) - before < 8 * MIB
     tunnel.gives, tunnel.keeps = True, False
     await tunnel.grant(MIB)
-    await tunnel.has(64 * MIB, 30)
+    await tunnel.has(64 * MIB, 60)
     assert tunnel.count == 64 * MIB

@@ -47,7 +47,7 @@ async def test_connections_are_counted_and_the_gauge_returns_to_zero(build, http
             socket.abort()
         else:
             await socket.leave()
-    for _ in range(100):
+    for _ in range(600):
         page = await samples(house, http)
         if page["ws_connection_total"] == 0:
             break

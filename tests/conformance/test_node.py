@@ -21,7 +21,7 @@ pytestmark = [
 def heard(house, room, signed: str) -> list[tuple]:
     """What the script heard."""
     command = ["node", "sign_in.mjs", f"ws://127.0.0.1:{house.presence_port}/ws", str(room), signed]
-    done = subprocess.run(command, cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return [(line["kind"], line["data"]) for line in map(json.loads, done.stdout.splitlines())]
 

@@ -159,7 +159,7 @@ async def test_the_view_is_to_the_letter_and_tells_nothing_of_what_is_right(hous
     attempt = await teacher.begin(quiz["id"], alias="Аня")
     assert list(attempt.begun) == ["session_token", *VIEW]
     started = attempt.begun["started_at"]
-    assert abs(seconds(started) - time.time()) < 5
+    assert abs(seconds(started) - time.time()) < 60
     questions = []
     for order, (question, made) in enumerate(zip(EVERY_KIND, quiz["questions"]), 1):
         shown = {"id": made["id"], "order": order} | {name: question[name] for name in ("text", "points", "type")}
@@ -180,7 +180,7 @@ async def test_the_view_is_to_the_letter_and_tells_nothing_of_what_is_right(hous
     end = await attempt.submit()
     assert list(end) == ["reason", "score", "answered_count", "submitted_at"]
     same([end["reason"], end["score"], end["answered_count"]], ["submitted", 11.0, 2])
-    assert abs(seconds(end["submitted_at"]) - time.time()) < 5
+    assert abs(seconds(end["submitted_at"]) - time.time()) < 60
     view = await attempt.view()
     same([view["result"], view["answered"]], [end, answered])
     assert "correct" not in str(view) and list(view) == VIEW
@@ -251,7 +251,7 @@ async def test_an_answer_is_graded(house, teacher, grade):
     assert list(answer) == ["answer_id", "answered_count", "answered_at", "is_correct", "score"]
     score = question["points"] if is_correct else 0.0
     same([answer["answered_count"], answer["is_correct"], answer["score"]], [1, is_correct, score])
-    assert abs(seconds(answer["answered_at"]) - time.time()) < 5
+    assert abs(seconds(answer["answered_at"]) - time.time()) < 60
     assert (await attempt.submit())["score"] == score
     row = await teacher.attempt(attempt.id)
     assert list(row) == [*ROW, "answers"]

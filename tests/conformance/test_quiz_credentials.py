@@ -93,7 +93,7 @@ async def test_a_key_is_shown_once_and_listed_without_itself(house, http, teache
     made = await teacher.key("owner", "школьный автобус")
     assert list(made) == [*KEY, "key"] and (made["label"], made["role"]) == ("школьный автобус", "owner")
     assert re.fullmatch(r"hr_[A-Za-z0-9_-]{43}", made["key"]) and made["hint"] == made["key"][-4:]
-    assert abs(seconds(made["created_at"]) - time.time()) < 5
+    assert abs(seconds(made["created_at"]) - time.time()) < 60
     other = await teacher.key("user")
     rows = {row["id"]: row for row in listed(await teacher.get("/apikeys"))}
     for key in (made, other):
@@ -135,7 +135,7 @@ async def test_a_revoked_key_is_good_for_nothing_at_once_and_everywhere(house, h
             assert (await knock(house, f"/ws?token={key['key']}")).status_code == 401
             await kept.get("/quizzes")
         row = next(row for row in listed(await teacher.get("/apikeys")) if row["id"] == key["id"])
-        assert list(row) == [*KEY, "revoked_at"] and abs(seconds(row["revoked_at"]) - time.time()) < 5
+        assert list(row) == [*KEY, "revoked_at"] and abs(seconds(row["revoked_at"]) - time.time()) < 60
 
 
 async def test_a_new_key_is_good_at_once_and_everywhere(house, http, teacher):

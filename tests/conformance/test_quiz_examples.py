@@ -35,13 +35,13 @@ class Example:
             return len(self.lines) >= len(lines)
 
         try:
-            await is_true_soon(enough, 10)
+            await is_true_soon(enough)
         finally:
             assert self.lines == list(lines)
 
     async def end(self) -> list[str]:
         """Waits until it ends by itself; all that it printed."""
-        assert await asyncio.wait_for(self.process.wait(), 10) == 0
+        assert await asyncio.wait_for(self.process.wait(), 60) == 0
         await self.reading
         return self.lines
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from quiz import CHOICE, Owner, frames, is_true_soon, round_trip, same, update, who
+from quiz import CHOICE, Owner, frames, is_true_soon, round_trip, same, seconds, update, who
 from test_store import database
 
 
@@ -36,7 +36,7 @@ async def test_while_the_store_is_held_up_requests_are_told_so_and_nothing_is_pu
         school.refused("SRV-001", "POST", "/quizzes", {"title": "x"}),
         school.refused("SRV-001", "POST", f"/quizzes/{quiz['id']}/attempts", {"alias": "Bob"}),
     )
-    assert 0.5 <= time.monotonic() - began <= 4 and all(answer.status_code == 503 for answer in refusals)
+    assert 0.5 <= time.monotonic() - began <= 15 and all(answer.status_code == 503 for answer in refusals)
     assert (await attempt.view())["answered"] == [] and await round_trip(owner) == []
     beside.execute("ROLLBACK")
     beside.close()
@@ -59,15 +59,14 @@ async def test_while_the_store_is_held_up_requests_are_told_so_and_nothing_is_pu
 
 async def test_an_attempt_whose_end_cannot_be_written_ends_when_it_can(school):
     """The deadline passes while the store is held up: nobody is told, nothing is taken, and the end is then at the deadline."""
-    quiz = await school.quiz(time_limit_seconds=1)
+    quiz = await school.quiz(time_limit_seconds=4)
     owner = await school.watch(f"quiz:{quiz['id']}")
     attempt = await school.begin(quiz["id"])
     participant = await attempt.listen()
     await attempt.answer(0, 1)
     beside = database(school.house)
     beside.execute("BEGIN IMMEDIATE")
-    began = time.monotonic()
-    while time.monotonic() - began < 2.5:
+    while time.time() < seconds(attempt.begun["deadline"]) + 2.5:
         answer = await attempt.ask("POST", f"{attempt.path}/answers", {"question_id": attempt.questions[1]["id"], "answer": True})
         assert answer.json()["code"] in ("SRV-001", "ATT-001"), answer.text
     assert told(participant, "attempt_closed") == [] and told(owner, "attempt_finished") == []
@@ -82,7 +81,7 @@ async def test_an_attempt_whose_end_cannot_be_written_ends_when_it_can(school):
     }, "notification"))
     assert row["answered_count"] == len(row["answers"]) == len(told(owner, "attempt_update"))
     heard = [frame for frame in await round_trip(owner) if frame["t"] == "attempt_finished"]
-    same(heard, [update("attempt_finished", who(attempt) | {"answered_count": row["answered_count"], "time_taken_ms": 1000})])
+    same(heard, [update("attempt_finished", who(attempt) | {"answered_count": row["answered_count"], "time_taken_ms": 4000})])
 
 
 async def test_a_store_that_fails_changes_nothing(school):

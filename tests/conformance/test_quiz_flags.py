@@ -1,5 +1,6 @@
 """Flags over REST: what a batch may hold, the timeline, the summary, and until when they are taken."""
 
+import asyncio
 import time
 
 import pytest
@@ -94,24 +95,25 @@ async def test_the_summary_counts_flags_and_attempts(house, teacher):
 
 
 async def test_flags_are_taken_for_a_while_after_the_end(build, http, name):
-    house = build(quiz={"flags_after_end": "1s"})
+    house = build(quiz={"flags_after_end": "4s"})
     teacher = Owner(house, http, name("teacher"))
     quiz = await teacher.quiz()
     owner = await teacher.watch(f"quiz:{quiz['id']}")
     attempt = await teacher.begin(quiz["id"])
-    await attempt.submit()
     ended = time.monotonic()
+    await attempt.submit()
     await attempt.flag("late")
     assert [frame["t"] for frame in await frames(owner, 3)] == ["attempt_quiz", "attempt_finished", "attempt_flagged"]
 
     async def refused():
+        await asyncio.sleep(0.2)
         answer = await attempt.ask("POST", f"{attempt.path}/flags", {"flags": [{"label": "later"}]})
         assert answer.status_code == 201 or answer.json()["code"] == "ATT-001", answer.text
         return answer.status_code != 201
 
     await is_true_soon(refused)
-    assert 0.9 <= time.monotonic() - ended <= 1.6
-    labels = [flag["label"] for flag in listed(await teacher.get(f"/attempts/{attempt.id}/flags"))]
+    assert 4 <= time.monotonic() - ended <= 15
+    labels = [flag["label"] for flag in listed(await teacher.get(f"/attempts/{attempt.id}/flags", limit=200))]
     assert labels[0] == "LATE" and set(labels[1:]) == {"LATER"}
 
 

@@ -25,7 +25,7 @@ async def test_a_quiz_needs_but_a_title(house, teacher):
         "title": "Geography", "status": "draft", "access_type": "private", "availability": "always", "opens_at": None, "closes_at": None,
         "time_limit_seconds": 0, "max_attempts": 0, "submission_mode": "immediate", "client_only": False, "questions_count": 0,
     })
-    assert abs(seconds(made["created_at"]) - time.time()) < 5 and made["updated_at"] == made["created_at"]
+    assert abs(seconds(made["created_at"]) - time.time()) < 60 and made["updated_at"] == made["created_at"]
     shown = await teacher.get(f"/quizzes/{made['id']}")
     assert list(shown) == [*QUIZ, "questions"]
     same({name: shown[name] for name in QUIZ}, made)
@@ -277,7 +277,7 @@ async def test_participants_and_events_are_made_listed_and_shown(house, teacher,
     made = [await teacher.make(f"/{path}", {field: text}) for text in ("Anna", "Борис", "x" * longest)]
     for thing, text in zip(made, ("Anna", "Борис", "x" * longest)):
         assert list(thing) == ["id", field, "created_at"] and thing[field] == text
-        assert abs(seconds(thing["created_at"]) - time.time()) < 5
+        assert abs(seconds(thing["created_at"]) - time.time()) < 60
         same(await teacher.get(f"/{path}/{thing['id']}"), thing)
         await colleague.refused("NF-001", "GET", f"/{path}/{thing['id']}")
     same(listed(await teacher.get(f"/{path}")), made[::-1])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 
 from quiz import (
@@ -69,16 +70,16 @@ async def test_a_snapshot_is_to_the_letter(house, teacher):
 async def test_snapshots_are_conflated_and_the_last_one_is_the_state(house, teacher):
     quiz = await teacher.quiz([CHOICE, SELECT, TRUTH, SHORT, ESSAY])
     channels = ("attempts", "leaderboard")
+    began = time.monotonic()
     owners = [await teacher.watch(*(f"{channel}:{quiz['id']}" for channel in channels), shard=shard) for shard in house.two_shards]
     attempts = [await teacher.begin(quiz["id"], alias=f"P{index}") for index in range(10)]
-    began = time.monotonic()
 
     async def five_answers(index, attempt):
         for question, given in enumerate([index % 2, [1, 3] if index % 3 else [0], bool(index % 4), "Rome", "because"]):
+            await asyncio.sleep(random.uniform(0.5, 1))  # so that there is a change at any time, for some seconds
             await attempt.answer(question, given)
 
     await asyncio.gather(*(five_answers(index, attempt) for index, attempt in enumerate(attempts)))
-    answered_for = time.monotonic() - began
     for attempt in attempts[:3]:
         await attempt.submit()
     await attempts[4].flag("late")
@@ -93,9 +94,9 @@ async def test_snapshots_are_conflated_and_the_last_one_is_the_state(house, teac
             await is_true_soon(is_the_state)
             came = await snapshots(owner, channel)
             times = [at for at, _ in came]
-            assert len([at for at in times if began <= at <= began + answered_for]) <= 5 * answered_for + 2
-            windows = [later - earlier for earlier, later in zip(times, times[5:])]
-            assert all(window >= 0.8 for window in windows), f"more than five a second: {windows}"
+            # One is that behind the subscription, one more the first change's. What comes late does not hurry those after it.
+            hurried = [number for number, at in enumerate(times, 1) if number > 5 * (at - began) + 3]
+            assert not hurried, f"more than five a second: {[at - began for at in times]}"
             assert all(earlier[1] != later[1] for earlier, later in zip(came, came[1:])), "a snapshot tells of a change"
     board = (await snapshots(owners[0], "leaderboard"))[-1][1]
     assert [row["rank"] for row in board] == list(range(1, 11))
@@ -108,7 +109,7 @@ async def test_a_change_is_shown_soon_and_quiet_stays_quiet(house, teacher):
     assert (await owner.json())["snapshot"] == []
     attempt = await teacher.begin(quiz["id"])
     for count in (0, 1):
-        assert (await owner.json(2))["snapshot"][0]["answered_count"] == count
+        assert (await owner.json())["snapshot"][0]["answered_count"] == count
         if count == 0:
             await attempt.answer(0, 1)
     await owner.quiet(0.5)

@@ -16,7 +16,7 @@ def database(house) -> sqlite3.Connection:
     """The server's database, opened beside it."""
     found = [path for path in (house.folder / "data").rglob("*") if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"]
     assert len(found) == 1, found
-    return sqlite3.connect(found[0], isolation_level=None, timeout=2)
+    return sqlite3.connect(found[0], isolation_level=None, timeout=30)
 
 
 async def test_after_kill_9_whoever_was_acknowledged_is_in_the_history(build, http, room, name):
@@ -58,7 +58,7 @@ async def test_after_kill_9_the_same_agent_comes_in_again(build, http, room, nam
 
 
 async def test_a_store_without_a_place_in_time_is_an_acquisition_failure(build, room, name):
-    house = build(store={"acquire_timeout": "1s"})
+    house = build(store={"acquire_timeout": "3s"})
     await sign_in(house, room, tokens.token(name()))
     beside = database(house)
     try:
@@ -67,7 +67,7 @@ async def test_a_store_without_a_place_in_time_is_an_acquisition_failure(build, 
         pytest.skip("the server holds its database for itself, so that nothing beside it can stop it")
     socket = await open_socket(house)
     socket.send(connect_request(room, tokens.token(name())))
-    await socket.failure(failure("database_connection_acquisition_failed"), timeout=10)
+    await socket.failure(failure("database_connection_acquisition_failed"))
     beside.execute("ROLLBACK")
     beside.close()
     await sign_in(house, room, tokens.token(name()))
@@ -83,7 +83,7 @@ async def test_a_store_that_fails_is_a_query_failure(build, room, name):
         pytest.skip(f"the server holds its database for itself, so that nothing beside it can break it ({error})")
     socket = await open_socket(house)
     socket.send(connect_request(room, tokens.token(name())))
-    await socket.failure(failure("database_query_failed"), timeout=10)
+    await socket.failure(failure("database_query_failed"))
     beside.execute("ALTER TABLE agent_session_elsewhere RENAME TO agent_session")
     beside.close()
     await sign_in(house, room, tokens.token(name()))

@@ -146,7 +146,7 @@ async def test_errors(clerk):
 
 
 async def test_the_life_of_a_connection(build_office):
-    office = build_office(tasks={"ping_interval": "1s", "inactivity_timeout": "2s"})
+    office = build_office(tasks={"ping_interval": "1s", "inactivity_timeout": "6s"})
     clerk = office.person()
     socket = await clerk.opened()
     like(json.loads(await socket.text(SOON)), "Connection Established", 1)
@@ -161,7 +161,7 @@ async def test_the_life_of_a_connection(build_office):
     assert message == example("Ping/Pong", 2), "the client's own timestamp"
     while (message := json.loads(await socket.text(SOON)))["type"] == "ping":
         pass
-    like(message, "Connection Closed", 1, message="Session timed out after 2 seconds of inactivity")
+    like(message, "Connection Closed", 1, message="Session timed out after 6 seconds of inactivity")
     assert await socket.close_code(SOON) in (1000, 1001)
 
 

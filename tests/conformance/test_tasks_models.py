@@ -30,7 +30,7 @@ async def test_a_slow_model_is_waited_for(clerk, endpoint):
 
 
 async def test_progress_comes_from_what_the_model_says(clerk, endpoint):
-    endpoint.will(said(*["word "] * 30, pace_s=0.02))
+    endpoint.will(said(*["word "] * 100, pace_s=0.05))
     socket = await clerk.connect()
     task = await socket.execute("think", "large-agent")
     shares = [message["data"]["progress"] for message in await socket.course(task)]
@@ -58,7 +58,7 @@ async def test_a_model_that_fails_is_a_task_that_failed(clerk, endpoint, answer,
 
 @pytest.mark.parametrize("answer", [hanging(), hanging("half")], ids=["never begins", "falls silent"])
 async def test_a_model_that_falls_silent_is_given_up(build_office, endpoint, answer):
-    model = endpoint.model("large", first_timeout="500ms", next_timeout="500ms", attempts=1)
+    model = endpoint.model("large", first_timeout="1s", next_timeout="1s", attempts=1)
     office = build_office(models=[{"name": "gpt-4o"}, {"name": "gpt-4o-mini"}, model])
     endpoint.always = answer
     end = await end_of(office.person())

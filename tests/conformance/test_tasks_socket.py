@@ -187,7 +187,7 @@ async def test_other_paths_are_none_of_its(office, clerk):
 
 
 async def test_pings_come_in_the_set_interval_and_who_answers_stays(build_office):
-    office = build_office(tasks={"ping_interval": "500ms", "inactivity_timeout": "2s"})
+    office = build_office(tasks={"ping_interval": "500ms", "inactivity_timeout": "6s"})
     since = time.monotonic()
     socket = await office.person().connect()
     for number in range(1, 7):
@@ -201,28 +201,28 @@ async def pinged(socket: TaskSocket) -> dict:
     """The next frame, which must be a ping."""
     message = await socket.socket.json(SOON)
     assert message["type"] == "ping" and set(message["data"]) == {"timestamp"}, message
-    is_now(message["data"]["timestamp"], time.time() - 5)
+    is_now(message["data"]["timestamp"], time.time() - 30)
     return message["data"]
 
 
 async def test_a_silent_client_is_told_that_its_session_timed_out(build_office):
     """WebSocket's own Pings are answered by the client's library all the while; the reason comes before the Close."""
-    office = build_office(tasks={"ping_interval": "400ms", "inactivity_timeout": "1s"})
+    office = build_office(tasks={"ping_interval": "900ms", "inactivity_timeout": "3s"})
     since = time.monotonic()
     socket = await office.person().connect()
     socket.answers_pings = False
     said = await socket.closed("session_timeout", 1000)
-    assert time.monotonic() - since >= 1 and 1 <= len(socket.pings) <= 2
-    assert said["message"] == "Session timed out after 1 second of inactivity"
+    assert time.monotonic() - since >= 3 and 1 <= len(socket.pings) <= 3
+    assert said["message"] == "Session timed out after 3 seconds of inactivity"
 
 
 async def test_who_only_listens_and_answers_pings_stays_and_hears(build_office):
-    office = build_office(tasks={"ping_interval": "300ms", "inactivity_timeout": "1s"})
+    office = build_office(tasks={"ping_interval": "1s", "inactivity_timeout": "6s"})
     clerk = office.person()
     listener = await clerk.connect()
     listener.subscribe("tasks")
     since = time.monotonic()
-    while time.monotonic() - since < 2:
+    while time.monotonic() - since < 8:
         ping = await pinged(listener)
         listener.say("pong", ping)
     made = await clerk.make()
@@ -241,9 +241,9 @@ async def test_who_does_not_answer_pings_is_let_go_where_that_is_set(build_offic
 
 async def test_a_task_that_goes_on_is_no_activity_of_the_client(build_office):
     """What the server sends does not keep a client that is gone and has not said so."""
-    office = build_office(tasks={"ping_interval": "10s", "inactivity_timeout": "1s"})
+    office = build_office(tasks={"ping_interval": "10s", "inactivity_timeout": "3s"})
     socket = await office.person().connect()
-    socket.say("execute_agent", {"agent_id": "code-agent", "task": "/count 400 10"})
+    socket.say("execute_agent", {"agent_id": "code-agent", "task": "/count 900 10"})
     while (message := await socket.hear())["type"] == "task_update":
         pass
     assert message == {"type": "connection_closed", "data": message["data"]} and message["data"]["reason"] == "session_timeout"

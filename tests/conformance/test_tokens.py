@@ -125,9 +125,11 @@ async def test_without_the_services_yes_it_is_denied(house, room, name, stem):
 
 
 async def test_a_service_that_does_not_answer_in_time_is_a_no(house, room, name):
+    began = time.monotonic()
     socket = await answer(house, room, token(name("stuck"), ASKED))
-    heard = await socket.failure(failure("access_denied"), timeout=8)
-    assert 2.5 <= heard.at - socket.opened_at <= 5
+    heard = await socket.failure(failure("access_denied"))
+    # The service would take half a minute.
+    assert 6 <= heard.at - began <= 25
 
 
 async def test_a_service_that_is_not_there_is_a_no(build, room, name):
@@ -143,7 +145,7 @@ async def test_who_leaves_while_the_service_thinks_was_never_there(house, http, 
         socket.send(connect_request(room, token(name("slow"), ASKED)))
         await socket.quiet(0.3)
         getattr(socket, parting)()
-    await watcher.quiet(2.5)
+    await watcher.quiet(4.5)
     listed = await http.get(f"{house.url}/api/v1/classrooms/{room}/agents", headers={"authorization": f"Bearer {token(name())}"})
     assert len(listed.json()) == 1
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -175,9 +176,9 @@ async def test_a_handshake_that_never_ends_is_ended(build, room, name):
     loop = asyncio.get_running_loop()
     for start in (b"", b"GET /ws HTTP/1.1\r\nHost: x\r\nUpg"):
         began = loop.time()
-        said = await exchange(house, start, timeout=4)
+        said = await exchange(house, start, timeout=30)
         assert said == b"" or b" 408 " in said.split(b"\r\n")[0] + b" "
-        assert 0.9 <= loop.time() - began <= 2.5
+        assert 1 <= loop.time() - began <= 9
     await is_well(house, name, room)
 
 
@@ -207,7 +208,9 @@ async def test_a_flood_of_pings_is_answered_in_order_or_ended(house, room, name)
     socket = await sign_in(house, room, tokens.token(name()))
     for index in range(2000):
         socket.ping(index.to_bytes(2, "big"))
-    await asyncio.sleep(1)
+    deadline = time.monotonic() + 30
+    while (not socket.pongs or socket.pongs[-1].data != (1999).to_bytes(2, "big")) and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
     answered = [int.from_bytes(pong.data, "big") for pong in socket.pongs]
     assert answered == sorted(set(answered)) and answered[-1] == 1999, "RFC 6455, 5.5.3: at least the last Ping is answered"
     await is_well(house, name, room)

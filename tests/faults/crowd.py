@@ -270,7 +270,7 @@ class Crowd:
             self.listen(0)
             while self.entering >= AT_ONCE:
                 self.listen(1)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while self.entering and time.monotonic() < deadline:
             self.listen(0.1)
 

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import tokens
 from client import open_socket, sign_in
@@ -28,7 +28,7 @@ async def answer_to_sign_in(house, room, sub) -> str:
     """What a newcomer is told."""
     socket = await open_socket(house)
     socket.send(connect_request(room, tokens.token(sub)))
-    return await socket.text(timeout=10)
+    return await socket.text()
 
 
 async def readiness(house, http) -> tuple[int, str]:
@@ -60,25 +60,26 @@ async def test_a_full_disk_refuses_newcomers_and_nothing_else(small_disk, build,
         assert (await socket.json())["payload"] == {"n": 1}
     left_at = datetime.now(UTC)
     await other.leave()
-    assert json.loads(await member.text(timeout=1))["id"]["operation"] == "left"
+    assert json.loads(await member.text())["id"]["operation"] == "left"
     reader = {"authorization": f"Bearer {tokens.token('reader')}"}
     listed = await http.get(f"{house.url}/api/v1/classrooms/{room}/agents", headers=reader)
     assert [row["agent_id"] for row in listed.json()] == [tokens.agent_id(staying)]
     await asyncio.sleep(1)
     assert (await gauges(house, http))["homeroom_store_overdue"] >= 1
 
+    freed_at = datetime.now(UTC)
     ballast.unlink()
     began = time.monotonic()
     while (await readiness(house, http))[0] != 200:
-        assert time.monotonic() - began < 8, "not ready again"
+        assert time.monotonic() - began < 30, "not ready again"
         await asyncio.sleep(0.05)
     again = name("again")
     assert await answer_to_sign_in(house, room, again) == SUCCESS
     assert (await member.json())["payload"]["agent_id"] == tokens.agent_id(again)
-    await until(house, http, lambda now: now["homeroom_store_overdue"] == 0, 8, "what was overdue is written")
+    await until(house, http, lambda now: now["homeroom_store_overdue"] == 0, 30, "what was overdue is written")
     rows = await settled(house, http, room, start, lambda rows: len(rows) == 3)
     by_agent = {row["agent_id"]: times(row) for row in rows}
     assert by_agent[tokens.agent_id(staying)][1] is None and by_agent[tokens.agent_id(again)][1] is None
-    late = by_agent[tokens.agent_id(leaving)][1] - left_at
-    assert abs(late.total_seconds()) < 1, "who left meanwhile left then, not when it could be written"
+    left = by_agent[tokens.agent_id(leaving)][1]
+    assert left_at - timedelta(seconds=1) <= left < freed_at, "who left meanwhile left then, not when it could be written"
     member.abort()

@@ -46,6 +46,9 @@ pub(crate) struct Chat {
     /// Serve the model here: the server's configuration has http://ADDRESS/v1/chat/completions. Without, the built-in agent answers.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) model_listen: Option<SocketAddr>,
+    /// The core of the model's process, so that words do not wait for those who hear them [default: as the others].
+    #[arg(long, value_name = "CORE", requires = "model_listen")]
+    pub(crate) model_core: Option<u32>,
     /// The agent of the sessions [default: the server's].
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<String>,

@@ -16,12 +16,9 @@ use crate::{
         frames::{self, Scan, opcode},
         http::Answer,
         line::Line,
+        poll::Lines,
         rest::beside,
     },
-};
-use rustix::{
-    event::epoll::{self, EventData, EventFlags},
-    net::sockopt,
 };
 use std::io::Write;
 
@@ -95,17 +92,6 @@ impl Chats {
         if let Err(fault) = self.dial(place) {
             self.over(place, fault);
         }
-    }
-
-    fn dial(&mut self, place: u32) -> Result<(), Fault> {
-        let socket = self.sources.dial(self.order.target.address)?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(place.into()), interest)?;
-        let line = &mut self.listener(place).line;
-        line.socket = Some(socket);
-        line.dialling = true;
-        Ok(())
     }
 
     /// TCP has answered.
@@ -327,7 +313,7 @@ impl Chats {
     }
 
     /// A connection is over, as it should be or not.
-    pub(super) fn over(&mut self, place: u32, fault: Fault) {
+    pub(super) fn ended(&mut self, place: u32, fault: Fault) {
         let at = self.listener(place);
         // One for HTTP may end between two answers, and is opened again.
         if at.follows.is_some() && at.is_free() {

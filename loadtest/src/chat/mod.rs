@@ -21,42 +21,37 @@ use crate::{
     fault::Fault,
     order::mix,
     tally::{Tally, When},
-    wire::{http::Upgrade, line::Filled, socket::Sources},
+    wire::{
+        http::Upgrade,
+        line::Line,
+        poll::{Lines, Poll, Reach},
+        socket::Sources,
+    },
 };
 use line::Listener;
 use order::ChatOrder;
 use proof::Proof;
-use rustix::{
-    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
-    fd::OwnedFd,
-};
-use std::{collections::VecDeque, io, num::NonZeroU64, sync::Arc};
+use rustix::fd::OwnedFd;
+use std::{io, sync::Arc};
 use talk::Session;
 
 /// So many operations are begun before the connections are looked at again.
 const BEGINS_PER_TURN: usize = 64;
 /// Connections that are opened at once.
 const AT_ONCE: u32 = 64;
-const EVENTS_PER_TURN: usize = 256;
 const BUFFER_BYTES: usize = 2 << 20;
-const BELL: u64 = u64::MAX;
 
 /// Everything of one worker.
 pub(crate) struct Chats {
     order: ChatOrder,
     upgrade: Upgrade,
-    sources: Sources,
-    epoll: OwnedFd,
-    bell: Arc<OwnedFd>,
-    events: Vec<Event>,
-    buffer: Vec<u8>,
+    poll: Poll<u32>,
     request: Vec<u8>,
     /// In the order of their numbers.
     sessions: Vec<Session>,
     /// Those of a session stand together.
     listeners: Vec<Listener>,
     stage: Option<(Stage, u64)>,
-    deadlines: VecDeque<Deadline>,
     /// What this stage has begun: the next connection, or message.
     next: usize,
     /// Connections that are being opened.
@@ -69,13 +64,6 @@ pub(crate) struct Chats {
     proof: Option<Proof>,
     faults: u64,
     tally: Tally,
-}
-
-/// What is awaited must come by then. All waits have the same time, so the queue is in order.
-struct Deadline {
-    at_ns: u64,
-    place: u32,
-    serial: u32,
 }
 
 impl Chats {
@@ -91,26 +79,21 @@ impl Chats {
                 "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
             ));
         }
-        let set_up = || -> rustix::io::Result<OwnedFd> {
-            // Timers that fire 50 µs late by default would show as lag of the schedule.
-            rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
-            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-            epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
-            Ok(epoll)
+        let reach = Reach {
+            target: order.target.address,
+            sources: Sources::new(order.sources.clone(), order.worker as usize),
+            timeout: order.timeout,
+            buffer_bytes: BUFFER_BYTES,
+            read_bytes: BUFFER_BYTES,
         };
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         Ok(Chats {
             upgrade: Upgrade::new(&order.target, nonce),
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            epoll: set_up().map_err(|errno| format!("epoll: {errno}"))?,
-            bell: Arc::clone(bell),
-            events: Vec::with_capacity(EVENTS_PER_TURN),
-            buffer: vec![0; BUFFER_BYTES],
+            poll: Poll::new(reach, bell).map_err(|fault| format!("epoll: {fault}"))?,
             request: Vec::new(),
             sessions,
             listeners,
             stage: None,
-            deadlines: VecDeque::new(),
             next: 0,
             under_way: 0,
             open: 0,
@@ -150,70 +133,34 @@ impl Chats {
         0
     }
 
-    /// Something is awaited of a connection, and must come in time.
-    fn await_next(&mut self, place: u32, what: &'static str) {
-        let at_ns = clock::now_ns().saturating_add(clock::nanos(self.order.timeout));
-        let serial = self.listeners[place as usize].line.await_next(what);
-        self.deadlines.push_back(Deadline { at_ns, place, serial });
-    }
-
-    /// Ends what has not come in time; returns when to look again.
-    fn expire(&mut self) -> u64 {
-        while let Some(&Deadline { at_ns, place, serial }) = self.deadlines.front() {
-            let line = &self.listeners[place as usize].line;
-            match line.awaits.filter(|_| line.serial == serial) {
-                Some(_) if at_ns > clock::now_ns() => return at_ns,
-                Some(what) => {
-                    self.deadlines.pop_front();
-                    self.over(place, Fault::Timeout(what));
-                }
-                None => drop(self.deadlines.pop_front()),
-            }
-        }
-        u64::MAX
-    }
-
-    /// A connection can be read or written.
-    fn ready(&mut self, place: u32, flags: EventFlags) {
-        let broken = EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP;
-        let mut done = Ok(());
-        if self.listeners[place as usize].line.dialling {
-            if !flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP) {
-                return;
-            }
-            self.listeners[place as usize].line.dialling = false;
-            done = self.connected(place);
-        }
-        if done.is_ok() && flags.intersects(EventFlags::IN | broken) {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            done = self.read(place, &mut buffer, flags.intersects(broken));
-            self.buffer = buffer;
-        }
-        if let Err(fault) = done {
-            self.over(place, fault);
-        }
-    }
-
-    /// Reads all there is. A read that does not fill the buffer has emptied the socket, unless the peer has already ended.
-    fn read(&mut self, place: u32, buffer: &mut [u8], to_the_end: bool) -> Result<(), Fault> {
-        loop {
-            match self.listeners[place as usize].line.fill(buffer, false) {
-                Filled::Nothing => return Ok(()),
-                Filled::Over(fault) => return Err(fault),
-                Filled::Bytes { count, full, .. } => {
-                    self.tally.chat.bytes_read += count as u64;
-                    self.hear(place, &buffer[..count], clock::now_ns())?;
-                    if !full && !to_the_end {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
     fn blame(&mut self, when: When, fault: &Fault) {
         self.faults += 1;
         self.tally.blame(when, fault);
+    }
+}
+
+impl Lines for Chats {
+    type Whose = u32;
+
+    fn poll(&mut self) -> &mut Poll<u32> {
+        &mut self.poll
+    }
+
+    fn line(&mut self, place: u32) -> &mut Line {
+        &mut self.listeners[place as usize].line
+    }
+
+    fn stands(&mut self, place: u32) -> Result<(), Fault> {
+        self.connected(place)
+    }
+
+    fn came(&mut self, place: u32, bytes: &[u8], now_ns: u64, _stamp_ns: Option<u64>) -> Result<(), Fault> {
+        self.tally.chat.bytes_read += bytes.len() as u64;
+        self.hear(place, bytes, now_ns)
+    }
+
+    fn over(&mut self, place: u32, fault: Fault) {
+        self.ended(place, fault);
     }
 }
 
@@ -274,20 +221,7 @@ impl Engine for Chats {
         if matches!(self.stage, Some((Stage::Stream, _))) && self.all_said() {
             next_ns = next_ns.min(self.give_up_ns);
         }
-        let mut events = std::mem::take(&mut self.events);
-        let wait = clock::until(next_ns, clock::now_ns());
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        for event in events.drain(..) {
-            match event.data.u64() {
-                BELL => drop(rustix::io::read(&self.bell, &mut [0; 8])),
-                place => self.ready(place as u32, event.flags),
-            }
-        }
-        self.events = events;
-        Ok(())
+        self.serve(next_ns)
     }
 
     fn tally(&mut self) -> &mut Tally {

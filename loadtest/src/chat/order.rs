@@ -49,6 +49,8 @@ pub(crate) struct ModelOrder {
     pub(crate) plan: Plan,
     /// For the last answers to end.
     pub(crate) timeout: Duration,
+    /// The core that it runs on; none: any that its parent may use.
+    pub(crate) core: Option<u32>,
 }
 
 /// Who speaks when, and what is answered.

@@ -11,6 +11,7 @@ use crate::{
     clock,
     fault::Fault,
     tally::{Measure, When},
+    wire::poll::Lines,
 };
 
 /// One session.
@@ -214,7 +215,7 @@ impl Chats {
         } else if at.is_first {
             self.tally.chat.cut_short += u64::from(!is_whole);
             if let Some(Cancel { at_ns, last_word_ns, .. }) = self.sessions[at.session as usize].cancel.take() {
-                self.tally.record(Measure::CancelWord, last_word_ns - at_ns);
+                self.tally.record(Measure::CancelWord, last_word_ns.saturating_sub(at_ns));
                 self.tally.record(Measure::CancelEnd, now_ns.saturating_sub(at_ns));
             }
         }

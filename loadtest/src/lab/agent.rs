@@ -7,7 +7,11 @@ use super::{
     socket::{Phase, Socket},
     stream::KEY_BYTES,
 };
-use crate::{clock, fault::Fault, wire::frames};
+use crate::{
+    clock,
+    fault::Fault,
+    wire::{frames, poll::Lines},
+};
 use std::collections::{HashSet, VecDeque};
 use uuid::Uuid;
 

@@ -20,22 +20,22 @@ use crate::{
     fault::Fault,
     order::mix,
     tally::{Tally, When},
-    wire::{http::Upgrade, line::Filled, socket::Sources},
+    wire::{
+        http::Upgrade,
+        line::Line,
+        poll::{self, Lines, Poll, Reach},
+        socket::Sources,
+    },
 };
 use agent::Agent;
 use order::{Between, LabOrder};
 use pace::Schedule;
-use rustix::{
-    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
-    fd::OwnedFd,
-    net::sockopt,
-};
+use rustix::fd::OwnedFd;
 use socket::Socket;
 use std::{
     collections::{HashMap, VecDeque},
     io,
     net::{TcpListener, TcpStream},
-    num::NonZeroU64,
     sync::Arc,
 };
 use stream::{Template, Wrap};
@@ -45,23 +45,16 @@ use viewer::Session;
 const BEGINS_PER_TURN: usize = 64;
 /// Viewers that connect at once.
 const AT_ONCE: u32 = 64;
-const EVENTS_PER_TURN: usize = 512;
 /// A read takes at most so much, behind what was kept.
 const READ_BYTES: usize = 256 << 10;
 const BUFFER_BYTES: usize = READ_BYTES + crate::wire::frames::LARGEST_FRAME_BYTES + 10;
-const BELL: u64 = u64::MAX;
-const LISTENER: u64 = u64::MAX - 1;
 
 /// Everything of one worker.
 pub(crate) struct Lab {
     order: LabOrder,
     upgrade: Upgrade,
-    sources: Sources,
-    epoll: OwnedFd,
-    bell: Arc<OwnedFd>,
+    poll: Poll<Whose>,
     listener: Option<TcpListener>,
-    events: Vec<Event>,
-    buffer: Vec<u8>,
     request: Vec<u8>,
     pattern: Vec<u8>,
     /// Blocks of agents, and of viewers.
@@ -74,7 +67,6 @@ pub(crate) struct Lab {
     by_tunnel: HashMap<u32, u32>,
     stage: Option<(Stage, u64)>,
     schedule: Schedule,
-    deadlines: VecDeque<Deadline>,
     /// Those who could send more, but others come first.
     eager: VecDeque<Whose>,
     beats: VecDeque<(u64, u32)>,
@@ -88,22 +80,15 @@ pub(crate) struct Lab {
     tally: Tally,
 }
 
-/// What is awaited must come by then. All waits have the same time, so the queue is in order.
-struct Deadline {
-    at_ns: u64,
-    whose: Whose,
-    serial: u32,
-}
-
 /// Whose a connection is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Whose {
+pub(crate) enum Whose {
     Agent(u32),
     /// Of the session in this place.
     Viewer(u32),
 }
 
-impl Whose {
+impl poll::Whose for Whose {
     fn token(self) -> u64 {
         match self {
             Whose::Agent(place) => u64::from(place),
@@ -114,7 +99,9 @@ impl Whose {
     fn of(token: u64) -> Whose {
         if token >> 32 == 0 { Whose::Agent(token as u32) } else { Whose::Viewer(token as u32) }
     }
+}
 
+impl Whose {
     fn when(self) -> When {
         match self {
             Whose::Agent(_) => When::Serving,
@@ -130,19 +117,15 @@ impl Lab {
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: LabOrder, bell: &Arc<OwnedFd>) -> Result<Lab, String> {
         worker::room_for(order.places())?;
-        let (epoll, listener) = set_up(&order, bell).map_err(|fault| fault.to_string())?;
+        let (poll, listener) = set_up(&order, bell).map_err(|fault| fault.to_string())?;
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         let (agents, sessions) = furnish(&order);
         let pattern = stream::pattern(order.seed, order.chunk as usize);
         let wrap = if listener.is_some() { Wrap::Raw } else { Wrap::Agent };
         Ok(Lab {
             upgrade: Upgrade::new(&order.target, nonce),
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            epoll,
-            bell: Arc::clone(bell),
+            poll,
             listener,
-            events: Vec::with_capacity(EVENTS_PER_TURN),
-            buffer: vec![0; BUFFER_BYTES],
             request: Vec::new(),
             down: Template::new(wrap, &pattern),
             up: Template::new(Wrap::Viewer, &pattern),
@@ -153,7 +136,6 @@ impl Lab {
             sessions,
             stage: None,
             schedule: Schedule::default(),
-            deadlines: VecDeque::new(),
             eager: VecDeque::new(),
             beats: VecDeque::new(),
             next: 0,
@@ -206,92 +188,16 @@ impl Lab {
         0
     }
 
-    /// Something is awaited of a connection, and must come in time.
-    fn await_next(&mut self, whose: Whose, what: &'static str) {
-        let at_ns = clock::now_ns().saturating_add(clock::nanos(self.order.timeout));
-        let serial = self.socket(whose).line.await_next(what);
-        self.deadlines.push_back(Deadline { at_ns, whose, serial });
-    }
-
-    /// Ends what has not come in time; returns when to look again.
-    fn expire(&mut self) -> u64 {
-        while let Some(&Deadline { at_ns, whose, serial }) = self.deadlines.front() {
-            let line = &self.socket(whose).line;
-            match line.awaits.filter(|_| line.serial == serial) {
-                Some(_) if at_ns > clock::now_ns() => return at_ns,
-                Some(what) => {
-                    self.deadlines.pop_front();
-                    self.over(whose, Fault::Timeout(what));
-                }
-                None => drop(self.deadlines.pop_front()),
-            }
-        }
-        u64::MAX
-    }
-
-    /// A connection can be read or written.
-    fn ready(&mut self, whose: Whose, flags: EventFlags) {
-        let broken = EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP;
-        let mut done = Ok(());
-        if self.socket(whose).line.dialling {
-            if !flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP) {
-                return;
-            }
-            self.socket(whose).line.dialling = false;
-            done = self.connected(whose);
-        } else if flags.contains(EventFlags::OUT) {
-            done = self.pump(whose);
-        }
-        if done.is_ok() && flags.intersects(EventFlags::IN | broken) {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            done = self.read(whose, &mut buffer, flags.intersects(broken));
-            self.buffer = buffer;
-        }
-        if let Err(fault) = done {
-            self.over(whose, fault);
-        }
-    }
-
-    /// Reads all there is. A read that does not fill the buffer has emptied the socket, unless the peer has already ended.
-    fn read(&mut self, whose: Whose, buffer: &mut [u8], to_the_end: bool) -> Result<(), Fault> {
-        loop {
-            let line = &mut self.socket(whose).line;
-            let room = (line.rest.len() + READ_BYTES).min(buffer.len());
-            match line.fill(&mut buffer[..room], false) {
-                Filled::Nothing => return Ok(()),
-                Filled::Over(fault) => return Err(fault),
-                Filled::Bytes { count, full, .. } => {
-                    self.tally.lab.bytes_read += count as u64;
-                    self.hear(whose, &buffer[..count], clock::now_ns())?;
-                    if !full && !to_the_end {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
     fn blame(&mut self, when: When, fault: &Fault) {
         self.faults += 1;
         self.tally.blame(when, fault);
-    }
-
-    /// Takes the connections that something between has made.
-    fn accept(&mut self) {
-        while let Some(Ok((stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
-            if let Err(fault) = self.seat(stream) {
-                self.blame(When::Serving, &fault);
-            }
-        }
     }
 
     fn seat(&mut self, stream: TcpStream) -> Result<(), Fault> {
         let place = self.agents.iter().position(Agent::is_free).ok_or(Fault::Broken("a connection for no viewer"))? as u32;
         let socket = OwnedFd::from(stream);
         rustix::io::ioctl_fionbio(&socket, true)?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(Whose::Agent(place).token()), interest)?;
+        self.poll.add(&socket, Whose::Agent(place))?;
         self.agents[place as usize].socket.taken(socket);
         self.open += 1;
         self.tally.lab.online += 1;
@@ -300,16 +206,20 @@ impl Lab {
     }
 }
 
-fn set_up(order: &LabOrder, bell: &Arc<OwnedFd>) -> io::Result<(OwnedFd, Option<TcpListener>)> {
-    // Timers that fire 50 µs late by default would show as lag of the schedule.
-    rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
-    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
-    let Between::Tcp(address) = order.between else { return Ok((epoll, None)) };
+fn set_up(order: &LabOrder, bell: &Arc<OwnedFd>) -> io::Result<(Poll<Whose>, Option<TcpListener>)> {
+    let reach = Reach {
+        target: order.target.address,
+        sources: Sources::new(order.sources.clone(), order.worker as usize),
+        timeout: order.timeout,
+        buffer_bytes: BUFFER_BYTES,
+        read_bytes: READ_BYTES,
+    };
+    let poll = Poll::new(reach, bell)?;
+    let Between::Tcp(address) = order.between else { return Ok((poll, None)) };
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    Ok((epoll, Some(listener)))
+    poll.listen(&listener)?;
+    Ok((poll, Some(listener)))
 }
 
 /// The agents and sessions of an order.
@@ -325,6 +235,44 @@ fn furnish(order: &LabOrder) -> (Vec<Agent>, Vec<Session>) {
         numbers.iter().map(|number| Agent::new(order, *number)).collect()
     };
     (agents, sessions)
+}
+
+impl Lines for Lab {
+    type Whose = Whose;
+
+    fn poll(&mut self) -> &mut Poll<Whose> {
+        &mut self.poll
+    }
+
+    fn line(&mut self, whose: Whose) -> &mut Line {
+        &mut self.socket(whose).line
+    }
+
+    fn stands(&mut self, whose: Whose) -> Result<(), Fault> {
+        self.connected(whose)
+    }
+
+    fn takes(&mut self, whose: Whose) -> Result<(), Fault> {
+        self.pump(whose)
+    }
+
+    fn came(&mut self, whose: Whose, bytes: &[u8], now_ns: u64, _stamp_ns: Option<u64>) -> Result<(), Fault> {
+        self.tally.lab.bytes_read += bytes.len() as u64;
+        self.hear(whose, bytes, now_ns)
+    }
+
+    fn over(&mut self, whose: Whose, fault: Fault) {
+        self.ended(whose, fault);
+    }
+
+    /// Takes the connections that something between has made.
+    fn accept(&mut self) {
+        while let Some(Ok((stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
+            if let Err(fault) = self.seat(stream) {
+                self.blame(When::Serving, &fault);
+            }
+        }
+    }
 }
 
 impl Engine for Lab {
@@ -380,21 +328,7 @@ impl Engine for Lab {
         if !self.eager.is_empty() {
             next_ns = 0;
         }
-        let mut events = std::mem::take(&mut self.events);
-        let wait = clock::until(next_ns, clock::now_ns());
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        for event in events.drain(..) {
-            match event.data.u64() {
-                BELL => drop(rustix::io::read(&self.bell, &mut [0; 8])),
-                LISTENER => self.accept(),
-                token => self.ready(Whose::of(token), event.flags),
-            }
-        }
-        self.events = events;
-        Ok(())
+        self.serve(next_ns)
     }
 
     fn tally(&mut self) -> &mut Tally {

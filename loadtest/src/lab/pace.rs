@@ -6,7 +6,12 @@ use super::{
     socket::{Half, Phase},
     stream::{self, BATCH, Proof},
 };
-use crate::{clock, fault::Fault, tally::Measure, wire::frames};
+use crate::{
+    clock,
+    fault::Fault,
+    tally::Measure,
+    wire::{frames, poll::Lines},
+};
 use std::cmp::Ordering;
 
 /// So often a socket is given something before the others are looked at.

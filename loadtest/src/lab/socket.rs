@@ -9,13 +9,13 @@ use crate::{
         frames::{self, Scan, opcode},
         http::Answer,
         line::Line,
+        poll::{Lines, Whose as _},
     },
 };
 use rustix::{
-    event::epoll::{self, EventData, EventFlags},
     fd::OwnedFd,
     io::Errno,
-    net::{SendFlags, send, sockopt},
+    net::{SendFlags, send},
 };
 
 /// Where a socket stands.
@@ -96,17 +96,6 @@ impl Lab {
         if let Err(fault) = self.dial(whose) {
             self.over(whose, fault);
         }
-    }
-
-    fn dial(&mut self, whose: Whose) -> Result<(), Fault> {
-        let socket = self.sources.dial(self.order.target.address)?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(whose.token()), interest)?;
-        let line = &mut self.socket(whose).line;
-        line.socket = Some(socket);
-        line.dialling = true;
-        Ok(())
     }
 
     /// TCP has answered.
@@ -225,7 +214,7 @@ impl Lab {
     }
 
     /// A socket is over, as it should be or not.
-    pub(super) fn over(&mut self, whose: Whose, fault: Fault) {
+    pub(super) fn ended(&mut self, whose: Whose, fault: Fault) {
         // Behind what is not ours an agent's connection ends with its viewer's.
         let is_raw = matches!(whose, Whose::Agent(_)) && self.listener.is_some();
         let Socket { phase, .. } = std::mem::take(self.socket(whose));

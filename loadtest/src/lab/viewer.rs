@@ -7,7 +7,7 @@ use super::{
     socket::{Phase, Socket},
     stream::Echoes,
 };
-use crate::{clock, fault::Fault, tally::Measure};
+use crate::{clock, fault::Fault, tally::Measure, wire::poll::Lines};
 use uuid::Uuid;
 
 /// One session, and the place for its viewer.

@@ -24,6 +24,7 @@ use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{SendFlags, send, sockopt},
+    thread::{CpuSet, sched_setaffinity},
 };
 use std::{collections::VecDeque, io, io::Write, net::TcpListener, num::NonZeroU64, sync::Arc};
 
@@ -97,9 +98,10 @@ impl Model {
     /// Listens.
     ///
     /// # Errors
-    /// A sentence for the user: an address that is not free.
+    /// A sentence for the user: an address that is not free, a core that is not there.
     pub(crate) fn new(order: ModelOrder, bell: &Arc<OwnedFd>) -> Result<Model, String> {
         worker::raise_open_files();
+        order.core.map_or(Ok(()), stay_on)?;
         let set_up = || -> io::Result<(TcpListener, OwnedFd)> {
             rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
             let listener = TcpListener::bind(order.listen)?;
@@ -325,6 +327,17 @@ fn write_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let size = format!("{:04x}", out.len() - begin - SIZE.len());
     out[begin..begin + 4].copy_from_slice(&size.as_bytes()[size.len() - 4..]);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Has this thread, and those that it will start, run on one core.
+fn stay_on(core: u32) -> Result<(), String> {
+    let place = core as usize;
+    if place >= CpuSet::MAX_CPU {
+        return Err(format!("there is no core {core}"));
+    }
+    let mut cores = CpuSet::new();
+    cores.set(place);
+    sched_setaffinity(None, &cores).map_err(|errno| format!("the model cannot run on core {core}: {errno}"))
 }
 
 impl Engine for Model {

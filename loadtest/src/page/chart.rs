@@ -13,6 +13,8 @@ const RIGHT: f64 = 172.0;
 const ABOVE: f64 = 34.0;
 const HEADING: f64 = 36.0;
 const BELOW: f64 = 30.0;
+/// What stands above a picture.
+const TITLE: f64 = 62.0;
 /// Names at the ends of lines need so much room.
 const NAME_HEIGHT: f64 = 14.0;
 /// A phase narrower than this has no name in the picture.
@@ -65,61 +67,100 @@ impl Across {
     }
 }
 
-/// Panels over time, in seconds from 0 to `end_s`.
-pub(crate) fn over_time(title: &str, panels: &[Panel], shades: &[Shade], end_s: f64) -> String {
-    let end_s = end_s.max(0.001);
-    let step = nice(end_s / 8.0);
-    let ticks = (0..).map(|number| f64::from(number) * step).take_while(|at| *at <= end_s);
-    let digits = (-step.log10().floor()).max(0.0) as usize;
-    let ticks = ticks.map(|at| (at, format!("{at:.digits$} s"))).collect();
-    draw(title, panels, shades, &Across { from: 0.0, to: end_s, ticks, unit: "s" })
+/// A chart that is not written yet.
+pub(crate) struct Chart<'a> {
+    panels: &'a [Panel],
+    shades: &'a [Shade],
+    across: Across,
 }
 
-/// Lines over percentiles: each point's place is -log10 of the share above it.
-pub(crate) fn over_percentiles(title: &str, panel: Panel) -> String {
-    let furthest = panel.lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(1.0, f64::max);
-    let names = [
-        (0.0, "0 %"),
-        (std::f64::consts::LOG10_2, "50 %"),
-        (1.0, "90 %"),
-        (2.0, "99 %"),
-        (3.0, "99.9 %"),
-        (4.0, "99.99 %"),
-        (5.0, "99.999 %"),
-    ];
-    let ticks = names.into_iter().filter(|(at, _)| *at <= furthest).map(|(at, name)| (at, name.to_owned())).collect();
-    draw(title, &[panel], &[], &Across { from: 0.0, to: furthest, ticks, unit: "percentile" })
+/// Where a chart is written to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A page, whose script reads the values out.
+    Page,
+    /// A picture of its own.
+    Picture,
 }
 
-fn draw(title: &str, panels: &[Panel], shades: &[Shade], across: &Across) -> String {
-    let height = ABOVE + panels.iter().map(|panel| panel.height + HEADING).sum::<f64>() + BELOW;
-    let mut out = format!(
-        "<figure class=\"chart\" tabindex=\"0\" role=\"group\" aria-label=\"{0}. Left and right arrow keys read the values.\">\
-         <svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{0}\" data-from=\"{1}\" data-to=\"{2}\" data-unit=\"{3}\" \
-         data-left=\"{LEFT}\" data-right=\"{4}\">",
-        escape(title),
-        across.from,
-        across.to,
-        across.unit,
-        WIDTH - RIGHT
-    );
-    shade(&mut out, shades, across, height);
-    let mut top = ABOVE;
-    for panel in panels {
-        draw_panel(&mut out, panel, across, top + HEADING);
-        top += panel.height + HEADING;
+impl Chart<'_> {
+    /// Panels over time, in seconds from 0 to `end_s`.
+    pub(crate) fn over_time<'a>(panels: &'a [Panel], shades: &'a [Shade], end_s: f64) -> Chart<'a> {
+        let end_s = end_s.max(0.001);
+        let step = nice(end_s / 8.0);
+        let ticks = (0..).map(|number| f64::from(number) * step).take_while(|at| *at <= end_s);
+        let digits = (-step.log10().floor()).max(0.0) as usize;
+        let ticks = ticks.map(|at| (at, format!("{at:.digits$} s"))).collect();
+        Chart { panels, shades, across: Across { from: 0.0, to: end_s, ticks, unit: "s" } }
     }
-    for (at, name) in &across.ticks {
-        let _ = write!(
-            out,
-            "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>",
-            across.x(*at),
-            top + 18.0
+
+    /// Lines over percentiles: each point's place is -log10 of the share above it.
+    pub(crate) fn over_percentiles(panel: &Panel) -> Chart<'_> {
+        let furthest = panel.lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(1.0, f64::max);
+        let names = [
+            (0.0, "0 %"),
+            (std::f64::consts::LOG10_2, "50 %"),
+            (1.0, "90 %"),
+            (2.0, "99 %"),
+            (3.0, "99.9 %"),
+            (4.0, "99.99 %"),
+            (5.0, "99.999 %"),
+        ];
+        let ticks = names.into_iter().filter(|(at, _)| *at <= furthest).map(|(at, name)| (at, name.to_owned())).collect();
+        let across = Across { from: 0.0, to: furthest, ticks, unit: "percentile" };
+        Chart { panels: std::slice::from_ref(panel), shades: &[], across }
+    }
+
+    fn height(&self) -> f64 {
+        ABOVE + self.panels.iter().map(|panel| panel.height + HEADING).sum::<f64>() + BELOW
+    }
+
+    /// For a page: it can have the focus, and the page's script reads its values out.
+    pub(crate) fn figure(&self, title: &str) -> String {
+        let (title, across) = (escape(title), &self.across);
+        let mut out = format!(
+            "<figure class=\"chart\" tabindex=\"0\" role=\"group\" aria-label=\"{title}. Left and right arrow keys read the values.\">\
+             <div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{title}\" data-from=\"{}\" data-to=\"{}\" \
+             data-unit=\"{}\" data-left=\"{LEFT}\" data-right=\"{}\">",
+            self.height(),
+            across.from,
+            across.to,
+            across.unit,
+            WIDTH - RIGHT
         );
+        let end = self.draw(&mut out, Form::Page);
+        let _ = write!(out, "<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"{ABOVE}\" y2=\"{end}\" hidden=\"\"/></svg></div>");
+        out += "<output aria-live=\"polite\"></output></figure>";
+        out
     }
-    let _ = write!(out, "<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"{ABOVE}\" y2=\"{top}\" hidden=\"\"/></svg>");
-    out += "<output aria-live=\"polite\"></output></figure>";
-    out
+
+    /// As a file of its own, with a title and a line below it: `style` is that of the page.
+    pub(crate) fn picture(&self, title: &str, below: &str, style: &str) -> String {
+        let (height, title, below) = (self.height() + TITLE, escape(title), escape(below));
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
+             aria-label=\"{title}\"><style>{style}</style><rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\" rx=\"8\"/>\
+             <text class=\"headline\" x=\"24\" y=\"34\">{title}</text><text class=\"below\" x=\"24\" y=\"55\">{below}</text>\
+             <g transform=\"translate(0 {TITLE})\">"
+        );
+        self.draw(&mut out, Form::Picture);
+        out + "</g></svg>\n"
+    }
+
+    /// Draws all panels; returns where the lowest ends.
+    fn draw(&self, out: &mut String, form: Form) -> f64 {
+        shade(out, self.shades, &self.across, self.height());
+        let mut top = ABOVE;
+        for panel in self.panels {
+            draw_panel(out, panel, &self.across, top + HEADING, form);
+            top += panel.height + HEADING;
+        }
+        for (at, name) in &self.across.ticks {
+            let (x, y) = (self.across.x(*at), top + 18.0);
+            let _ = write!(out, "<text class=\"tick\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{name}</text>");
+        }
+        top
+    }
 }
 
 fn shade(out: &mut String, shades: &[Shade], across: &Across, height: f64) {
@@ -139,7 +180,7 @@ fn shade(out: &mut String, shades: &[Shade], across: &Across, height: f64) {
     }
 }
 
-fn draw_panel(out: &mut String, panel: &Panel, across: &Across, top: f64) {
+fn draw_panel(out: &mut String, panel: &Panel, across: &Across, top: f64, form: Form) {
     let values = panel.lines.iter().flat_map(|line| line.points.iter().filter_map(|(_, value)| *value));
     let scale = Scale::of(panel.unit, values);
     let y = |value: f64| top + (1.0 - scale.place(value)) * panel.height;
@@ -157,18 +198,25 @@ fn draw_panel(out: &mut String, panel: &Panel, across: &Across, top: f64) {
         }
     }
     for line in &panel.lines {
-        let points: Vec<String> = line.points.iter().map(|(at, value)| pair(*at, *value)).collect();
         let _ = write!(
             out,
-            "<path class=\"line s{}\" d=\"{}\" data-name=\"{}\" data-unit=\"{}\" data-points=\"{}\"/>",
+            "<path class=\"line s{}\" d=\"{}\"{}/>",
             line.style % STYLES,
             path(line, across, y),
-            escape(&format!("{} {}", panel.title, line.name)),
-            panel.unit.name(),
-            points.join(" ")
+            read_out(panel, line, form)
         );
     }
     names(out, panel, across, y);
+}
+
+/// What the script of a page reads out.
+fn read_out(panel: &Panel, line: &Line, form: Form) -> String {
+    if form == Form::Picture {
+        return String::new();
+    }
+    let points: Vec<String> = line.points.iter().map(|(at, value)| pair(*at, *value)).collect();
+    let (name, unit) = (escape(&format!("{} {}", panel.title, line.name)), panel.unit.name());
+    format!(" data-name=\"{name}\" data-unit=\"{unit}\" data-points=\"{}\"", points.join(" "))
 }
 
 /// A point for the script: its place and its value.
@@ -256,7 +304,8 @@ mod tests {
     fn names_do_not_lie_over_each_other_and_are_escaped() {
         let lines = (0..4).map(|_| line("<b>", &[Some(5.0)])).collect();
         let panel = Panel { title: "a & b".into(), unit: Unit::Count, height: 120.0, is_banded: false, lines };
-        let drawn = over_time("t", &[panel], &[], 1.0);
+        let panels = [panel];
+        let drawn = Chart::over_time(&panels, &[], 1.0).figure("t");
         let heights: Vec<f64> = drawn
             .split("class=\"name\"")
             .skip(1)

@@ -2,15 +2,27 @@
 //! is inside. What comes from outside (addresses, names, errors, command lines) is escaped wherever it is written.
 
 mod chart;
+pub(crate) mod picture;
 pub(crate) mod record;
 mod scale;
 mod sections;
 
-use crate::{summary::grouped, tally::Measure};
-use chart::{Line, Panel, Points, STYLES, Shade};
-use record::{Record, Series, Slice, SliceLatency};
+use crate::{
+    report::{
+        SeriesFigures,
+        series::{Phase, SliceFigures, SliceLatency},
+    },
+    summary::grouped,
+    tally::Measure,
+};
+use chart::{Chart, Line, Panel, Points, STYLES, Shade};
+use record::Record;
 use scale::Unit;
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write},
+    fs, io,
+};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -23,7 +35,7 @@ const MOST_RATES: usize = 5;
 const MOST_POINTS: usize = 400;
 
 /// A text for HTML, inside elements and attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -46,6 +58,17 @@ pub(crate) struct Source {
     pub(crate) json: String,
 }
 
+/// Reads a report.
+///
+/// # Errors
+/// A file that cannot be read, or is no report; the fault names it.
+pub(crate) fn read(path: &str) -> io::Result<Source> {
+    let fault = |what: &dyn Display| io::Error::other(format!("{path}: {what}"));
+    let json = fs::read_to_string(path).map_err(|error| fault(&error))?;
+    let record = serde_json::from_str(&json).map_err(|error| fault(&format!("no report of a run: {error}")))?;
+    Ok(Source { name: path.to_owned(), record, json })
+}
+
 /// The page of one run.
 pub(crate) fn of_run(source: &Source) -> String {
     let record = &source.record;
@@ -54,7 +77,7 @@ pub(crate) fn of_run(source: &Source) -> String {
     body += &course(record);
     body += &sections::latencies(record);
     body += "<h2>Percentiles</h2>";
-    body += &percentiles(&[("", record)]);
+    body += &Chart::over_percentiles(&percentiles(record, None)).figure("Latency by percentile");
     body += &sections::faults(record);
     body += &sections::checks(record);
     body += &sections::costs(record);
@@ -62,8 +85,8 @@ pub(crate) fn of_run(source: &Source) -> String {
     document(&format!("{}: {}", record.asked.scenario, record.verdict.outcome), &body, &[source])
 }
 
-/// The page of several: the same axes for all. `table` holds the differences, as HTML.
-pub(crate) fn of_several(sources: &[Source], table: &str) -> String {
+/// The page of several: the same axes for all. `styles` tells which lines look alike; `table` holds the differences, as HTML.
+pub(crate) fn of_several(sources: &[Source], styles: &[usize], table: &str) -> String {
     let mut body = "<h1>Runs side by side</h1><ul>".to_owned();
     for Source { name, record, .. } in sources {
         let asked = &record.asked;
@@ -82,10 +105,9 @@ pub(crate) fn of_several(sources: &[Source], table: &str) -> String {
     body += table;
     body += "<h2>Over time</h2>";
     let end_s = sources.iter().map(|source| source.record.series.end_s()).fold(0.0, f64::max);
-    body += &chart::over_time("All runs over time", &side_by_side(sources), &[], end_s);
+    body += &Chart::over_time(&side_by_side(sources, styles, None), &[], end_s).figure("All runs over time");
     body += "<h2>Percentiles</h2>";
-    let named: Vec<(&str, &Record)> = sources.iter().map(|source| (source.name.as_str(), &source.record)).collect();
-    body += &percentiles(&named);
+    body += &percentiles_of_several(sources, styles);
     let all: Vec<&Source> = sources.iter().collect();
     document("Runs side by side", &body, &all)
 }
@@ -121,11 +143,11 @@ fn panel(title: &str, unit: Unit, lines: Vec<Line>) -> Panel {
 }
 
 /// Something of every slice, at its middle.
-fn each(series: &Series, value: impl Fn(&Slice) -> Option<f64>) -> Points {
+fn each(series: &SeriesFigures, value: impl Fn(&SliceFigures) -> Option<f64>) -> Points {
     series.slices.iter().map(|slice| (slice.at_s + series.step_s / 2.0, value(slice))).collect()
 }
 
-fn of_measure(series: &Series, measure: Measure, value: fn(&SliceLatency) -> f64) -> Points {
+fn of_measure(series: &SeriesFigures, measure: Measure, value: fn(&SliceLatency) -> f64) -> Points {
     each(series, |slice| slice.measures.get(&measure).map(value))
 }
 
@@ -140,11 +162,7 @@ fn course(record: &Record) -> String {
     if series.slices.is_empty() {
         return "<h2>Over time</h2><p>This report has no series.</p>".to_owned();
     }
-    let shades: Vec<Shade> = series
-        .phases
-        .iter()
-        .map(|phase| Shade { name: phase.stage.replace('_', " "), from: phase.from_s, to: phase.to_s })
-        .collect();
+    let shades = shades(series);
     let foremost = record.foremost();
     let mut panels: Vec<Panel> = foremost.into_iter().map(|measure| latency(series, measure)).collect();
     panels.extend([rates(record), connections(series), cpu(series), memory(series)]);
@@ -153,17 +171,24 @@ fn course(record: &Record) -> String {
         panels.push(panel("Faults a second", Unit::Count, vec![line("faults", 1, faults)]));
     }
     let mut out = "<h2>Over time</h2><p class=\"soft\">The bands are from the median to 90 %, to 99 % and to the greatest; stages are shaded.</p>".to_owned();
-    out += &chart::over_time("Latency, throughput, connections, CPU and memory over time", &panels, &shades, series.end_s());
+    out +=
+        &Chart::over_time(&panels, &shades, series.end_s()).figure("Latency, throughput, connections, CPU and memory over time");
     let others: Vec<Panel> =
         record.latencies.keys().filter(|measure| Some(**measure) != foremost).map(|measure| latency(series, *measure)).collect();
     if !others.is_empty() {
-        let drawn = chart::over_time("The other latencies over time", &others, &shades, series.end_s());
+        let drawn = Chart::over_time(&others, &shades, series.end_s()).figure("The other latencies over time");
         let _ = write!(out, "<details><summary>The other {} latencies over time</summary>{drawn}</details>", others.len());
     }
     out
 }
 
-fn latency(series: &Series, measure: Measure) -> Panel {
+/// The stages of a run.
+fn shades(series: &SeriesFigures) -> Vec<Shade> {
+    let shade = |phase: &Phase| Shade { name: phase.stage.replace('_', " "), from: phase.from_s, to: phase.to_s };
+    series.phases.iter().map(shade).collect()
+}
+
+fn latency(series: &SeriesFigures, measure: Measure) -> Panel {
     let lines = vec![
         line("p50", 0, of_measure(series, measure, |one| one.p50 as f64)),
         line("p90", 1, of_measure(series, measure, |one| one.p90 as f64)),
@@ -189,12 +214,12 @@ fn rates(record: &Record) -> Panel {
     panel("Operations a second", Unit::Count, lines.collect())
 }
 
-fn connections(series: &Series) -> Panel {
+fn connections(series: &SeriesFigures) -> Panel {
     let open = each(series, |slice| Some(slice.connections as f64));
     panel("Open WebSockets", Unit::Count, vec![line("connections", 0, open)])
 }
 
-fn cpu(series: &Series) -> Panel {
+fn cpu(series: &SeriesFigures) -> Panel {
     let server = series.server.iter().map(|point| (point.at_s, Some(point.cores))).collect();
     let lines = vec![
         line("server", 0, server),
@@ -204,19 +229,20 @@ fn cpu(series: &Series) -> Panel {
     panel("CPU: cores used; of the busiest worker, wanted", Unit::Cores, lines)
 }
 
-fn memory(series: &Series) -> Panel {
+fn memory(series: &SeriesFigures) -> Panel {
     let server = series.server.iter().map(|point| (point.at_s, Some(point.resident_bytes as f64))).collect();
     let generator = each(series, |slice| Some(slice.generator_bytes as f64));
     panel("Resident memory", Unit::Bytes, vec![line("server", 0, server), line("generator", 1, generator)])
 }
 
-/// The same panels for all runs, a line each.
-fn side_by_side(sources: &[Source]) -> Vec<Panel> {
+/// The same panels for all runs, a line each; the measure is given, or that which the first run is about.
+fn side_by_side(sources: &[Source], styles: &[usize], measure: Option<Measure>) -> Vec<Panel> {
     let several = |title: &str, unit: Unit, of: &dyn Fn(&Record) -> Points| {
-        let lines = sources.iter().enumerate().map(|(style, source)| line(&source.name, style % STYLES, of(&source.record)));
+        let lines = sources.iter().zip(styles).map(|(source, style)| line(&source.name, style % STYLES, of(&source.record)));
         panel(title, unit, lines.collect())
     };
-    let Some(measure) = sources.first().and_then(|first| first.record.foremost()) else { return Vec::new() };
+    let foremost = sources.first().and_then(|first| first.record.foremost());
+    let Some(measure) = measure.or(foremost) else { return Vec::new() };
     let spoken = spoken(measure);
     let median = |record: &Record| of_measure(&record.series, measure, |one| one.p50 as f64);
     let tail = |record: &Record| of_measure(&record.series, measure, |one| one.p99 as f64);
@@ -235,24 +261,31 @@ fn side_by_side(sources: &[Source]) -> Vec<Panel> {
     ]
 }
 
-/// Every measure over the percentiles: of one run all in one chart, of several a chart for each that all have.
-fn percentiles(records: &[(&str, &Record)]) -> String {
-    let chart = |title: &str, lines: Vec<Line>| {
-        let panel = Panel { title: title.to_owned(), unit: Unit::Time, height: PERCENTILE_HEIGHT, is_banded: false, lines };
-        chart::over_percentiles(title, panel)
-    };
-    if let [(_, record)] = records {
-        let lines = record.latencies.iter().enumerate();
-        let lines = lines.map(|(style, (measure, figures))| line(&spoken(*measure), style, curve(&figures.buckets)));
-        return chart("Latency by percentile", lines.collect());
-    }
-    let mut of_all: BTreeMap<Measure, Vec<Line>> = BTreeMap::new();
-    for (style, (name, record)) in records.iter().enumerate() {
-        for (measure, figures) in &record.latencies {
-            of_all.entry(*measure).or_default().push(line(name, style, curve(&figures.buckets)));
-        }
-    }
-    of_all.into_iter().map(|(measure, lines)| chart(&format!("Latency by percentile: {}", spoken(measure)), lines)).collect()
+fn percentile_panel(title: String, lines: Vec<Line>) -> Panel {
+    Panel { title, unit: Unit::Time, height: PERCENTILE_HEIGHT, is_banded: false, lines }
+}
+
+/// Every measure of a run over the percentiles, or one.
+fn percentiles(record: &Record, only: Option<Measure>) -> Panel {
+    let lines = record.latencies.iter().enumerate().filter(|(_, (measure, _))| only.is_none_or(|only| only == **measure));
+    let lines = lines.map(|(style, (measure, figures))| line(&spoken(*measure), style, curve(&figures.buckets)));
+    percentile_panel("Latency by percentile".to_owned(), lines.collect())
+}
+
+/// A measure of several runs over the percentiles.
+fn percentiles_side_by_side(sources: &[Source], styles: &[usize], measure: Measure) -> Panel {
+    let lines = sources.iter().zip(styles).filter_map(|(source, style)| {
+        let figures = source.record.latencies.get(&measure)?;
+        Some(line(&source.name, style % STYLES, curve(&figures.buckets)))
+    });
+    percentile_panel(format!("Latency by percentile: {}", spoken(measure)), lines.collect())
+}
+
+/// A chart for each measure that any of the runs has.
+fn percentiles_of_several(sources: &[Source], styles: &[usize]) -> String {
+    let measures: BTreeSet<Measure> = sources.iter().flat_map(|source| source.record.latencies.keys().copied()).collect();
+    let panels = measures.into_iter().map(|measure| percentiles_side_by_side(sources, styles, measure));
+    panels.map(|panel| Chart::over_percentiles(&panel).figure(&panel.title)).collect()
 }
 
 /// A histogram over percentiles; few points, but always the greatest value.
@@ -274,6 +307,7 @@ fn curve(buckets: &[(u64, u64)]) -> Points {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{args::Picture, compare};
     use serde_json::json;
 
     const EVIL: &str = "</script><script>alert('x')</script>\"&";
@@ -309,6 +343,12 @@ mod tests {
         Source { name: EVIL.to_owned(), record: serde_json::from_value(report).unwrap(), json }
     }
 
+    /// Both kinds of page: of one run, and of two with the table of their differences.
+    fn pages() -> [String; 2] {
+        let both = [source(), source()];
+        [of_run(&source()), compare::side_by_side(&[(Some(EVIL), "a.json"), (None, EVIL)], &both, false).1]
+    }
+
     /// The page without its own style and script.
     fn written(page: &str) -> String {
         page.replace(STYLE, "").replace(SCRIPT, "")
@@ -316,12 +356,11 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_stays_text() {
-        for page in [of_run(&source()), of_several(&[source(), source()], "")] {
-            assert_eq!(
-                page.matches("alert(").count(),
-                page.matches("script&gt;alert(").count() + page.matches("script>alert(").count()
-            );
+        assert_eq!(escape("<\"'&>"), "&lt;&quot;&#39;&amp;&gt;");
+        let picture = picture::draw(&[source(), source()], Measure::Delivery, Picture::Course, None);
+        for page in pages().into_iter().chain([picture]) {
             assert!(!page.contains(EVIL) && !page.contains("<script>alert"), "{page}");
+            assert!(page.contains(&escape(EVIL)), "{page}");
             let scripts = written(&page).matches("</script>").count();
             assert_eq!(scripts, written(&page).matches("<script").count());
         }
@@ -329,10 +368,25 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_of_a_network() {
-        let page = of_run(&source());
-        assert!(page.contains("default-src 'none'"));
-        for outside in ["http://", "https://", "src=", "@import", "url(", "<link", "fetch(", "XMLHttp"] {
-            assert!(!page.contains(outside), "{outside}");
+        for page in pages() {
+            assert!(page.contains("default-src 'none'"));
+            for outside in ["http://", "https://", "src=", "@import", "url(", "<link", "fetch(", "XMLHttp"] {
+                assert!(!page.contains(outside), "{outside}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_stands_alone_in_light_and_dark() {
+        for (what, sources) in [(Picture::Course, 1), (Picture::Course, 2), (Picture::Percentiles, 1), (Picture::Percentiles, 2)]
+        {
+            let sources: Vec<Source> = (0..sources).map(|_| source()).collect();
+            let drawn = picture::draw(&sources, Measure::Delivery, what, Some("a & b"));
+            assert!(drawn.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && drawn.ends_with("</g></svg>\n"), "{drawn}");
+            assert!(drawn.contains("prefers-color-scheme:dark") && drawn.contains("--c0:") && drawn.contains("a &amp; b"));
+            for foreign in ["<figure", "data-points", "hidden", "class=\"cursor", "body{", "https://", "url("] {
+                assert!(!drawn.contains(foreign), "{foreign}: {drawn}");
+            }
         }
     }
 

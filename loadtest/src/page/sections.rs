@@ -1,11 +1,10 @@
 //! The parts of a page that are text and tables.
 
-use super::{
-    escape,
-    record::{Record, Usage},
-    spoken,
+use super::{escape, record::Record, spoken};
+use crate::{
+    summary::{grouped, time},
+    usage::Usage,
 };
-use crate::summary::{grouped, time};
 use std::fmt::Write;
 
 /// The sign and the words for an outcome.
@@ -24,7 +23,9 @@ pub(super) fn head(record: &Record) -> String {
     let (sign, words) = outcome(&verdict.outcome);
     let class = if matches!(verdict.outcome.as_str(), "passed" | "failed") { verdict.outcome.as_str() } else { "not_believed" };
     let mut out = format!("<h1>homeroom-load {}</h1>", escape(&asked.scenario));
-    let started = jiff::Timestamp::from_second(record.environment.started_unix_s).map(|at| at.to_string()).unwrap_or_default();
+    let started = jiff::Timestamp::from_second(i64::try_from(record.environment.started_unix_s).unwrap_or(0))
+        .map(|at| at.to_string())
+        .unwrap_or_default();
     let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
     let _ = write!(
         out,
@@ -70,14 +71,19 @@ pub(super) fn thresholds(record: &Record) -> String {
 
 /// All latencies.
 pub(super) fn latencies(record: &Record) -> String {
+    let spreads = record.all_spreads();
     let mut out =
         "<h2>Latencies</h2><div class=\"wide\"><table><tr><th>Measure<th>Count<th>p50<th>p90<th>p99<th>p99.9<th>max</tr>"
             .to_owned();
     for (measure, figures) in &record.latencies {
         let _ = write!(out, "<tr><td>{}<td>{}", spoken(*measure), grouped(figures.count));
-        for ns in [figures.p50, figures.p90, figures.p99, figures.p999, figures.max] {
-            let _ = write!(out, "<td>{}", time(ns));
+        for (name, ns) in [("p50", figures.p50), ("p90", figures.p90), ("p99", figures.p99)] {
+            let spread = spreads.get(&format!("{}.{name}", measure.name()));
+            let spread =
+                spread.map_or_else(String::new, |spread| format!(" <span class=\"soft\">± {}</span>", time(*spread as u64)));
+            let _ = write!(out, "<td>{}{spread}", time(ns));
         }
+        let _ = write!(out, "<td>{}<td>{}", time(figures.p999), time(figures.max));
         out += "</tr>";
     }
     let rates: Vec<String> = record
@@ -88,7 +94,8 @@ pub(super) fn latencies(record: &Record) -> String {
             format!("{} {} a second", grouped(*rate as u64), escape(&name.trim_end_matches("_per_s").replace('_', " ")))
         })
         .collect();
-    out + "</table></div><p>" + &rates.join(" · ") + "</p>"
+    let note = "± is how far a figure may move from run to run, by how far it moved within this one.";
+    format!("{out}</table></div><p>{}</p><p class=\"soft\">{note}</p>", rates.join(" · "))
 }
 
 /// Errors by when and kind.
@@ -109,8 +116,8 @@ pub(super) fn faults(record: &Record) -> String {
 /// What must agree, first what does not.
 pub(super) fn checks(record: &Record) -> String {
     let mut checks: Vec<_> = record.checks.iter().collect();
-    checks.sort_by_key(|check| check.expected == check.found);
-    let agreed = checks.iter().filter(|check| check.expected == check.found).count();
+    checks.sort_by_key(|check| check.holds());
+    let agreed = checks.iter().filter(|check| check.holds()).count();
     let mut out = format!("<h2>Conservation: {agreed} of {} counts agree</h2>", checks.len());
     out += "<div class=\"wide\"><table class=\"words\"><tr><th>What<th>Expected<th>Found<th>Agrees</tr>";
     for check in checks {
@@ -125,7 +132,6 @@ pub(super) fn costs(record: &Record) -> String {
     let mut out =
         "<h2>Cost</h2><table><tr><th>Stage<th>Workers<th>Took<th>CPU of all<th>Busiest, waiting included</tr>".to_owned();
     for cost in &record.generator {
-        let busy = |usage: &Usage| (usage.cpu_ns + usage.waited_ns) as f64 / usage.wall_ns.max(1) as f64 * 100.0;
         let _ = write!(
             out,
             "<tr><td>{}<td>{}<td>{}<td>{}<td>{:.0} %</tr>",
@@ -133,7 +139,7 @@ pub(super) fn costs(record: &Record) -> String {
             cost.workers.len(),
             time(cost.workers.iter().map(|usage| usage.wall_ns).max().unwrap_or(0)),
             time(cost.workers.iter().map(|usage| usage.cpu_ns).sum()),
-            cost.workers.iter().map(busy).fold(0.0, f64::max)
+            cost.workers.iter().map(Usage::busy).fold(0.0, f64::max) * 100.0
         );
     }
     out += "</table>";

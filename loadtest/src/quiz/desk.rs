@@ -14,6 +14,7 @@ use crate::{
     wire::{
         http::{Answer, response},
         line::Line,
+        poll::Lines,
     },
 };
 use std::io::Write;

@@ -23,7 +23,8 @@ use crate::{
     tally::{Tally, When},
     wire::{
         http::Upgrade,
-        line::{Filled, Line},
+        line::Line,
+        poll::{self, Lines, Poll, Reach},
         rest::beside,
         socket::Sources,
     },
@@ -32,29 +33,20 @@ use desk::{Desk, Slot};
 use order::{HallOrder, Question};
 use pace::Schedule;
 use proof::Proof;
-use rustix::{
-    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
-    fd::OwnedFd,
-};
+use rustix::fd::OwnedFd;
 use screen::Screen;
-use std::{collections::VecDeque, io, num::NonZeroU64, sync::Arc};
+use std::{io, sync::Arc};
 
 /// So many operations are begun before the connections are looked at again.
 const BEGINS_PER_TURN: usize = 64;
-const EVENTS_PER_TURN: usize = 512;
 const BUFFER_BYTES: usize = 2 << 20;
-const BELL: u64 = u64::MAX;
 
 /// Everything of one worker.
 pub(crate) struct Hall {
     order: HallOrder,
     rest_path: String,
     upgrade: Upgrade,
-    sources: Sources,
-    epoll: OwnedFd,
-    bell: Arc<OwnedFd>,
-    events: Vec<Event>,
-    buffer: Vec<u8>,
+    poll: Poll<Whose>,
     request: Vec<u8>,
     body: Vec<u8>,
     sheets: Vec<Sheet>,
@@ -67,7 +59,6 @@ pub(crate) struct Hall {
     stage: Option<(Stage, u64)>,
     schedule: Schedule,
     proof: Option<Proof>,
-    deadlines: VecDeque<Deadline>,
     /// What this stage has begun: the next desk or screen.
     next: usize,
     /// Requests under way, and sockets that are being opened.
@@ -89,16 +80,9 @@ struct Sheet {
     screens: u32,
 }
 
-/// What is awaited must come by then. All waits have the same time, so the queue is in order.
-struct Deadline {
-    at_ns: u64,
-    whose: Whose,
-    serial: u32,
-}
-
 /// Whose a connection is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Whose {
+pub(crate) enum Whose {
     /// A participant's, for REST.
     Desk(u32),
     /// A participant's socket.
@@ -107,7 +91,7 @@ enum Whose {
     Screen(u32),
 }
 
-impl Whose {
+impl poll::Whose for Whose {
     fn token(self) -> u64 {
         match self {
             Whose::Desk(place) => u64::from(place),
@@ -123,7 +107,9 @@ impl Whose {
             _ => Whose::Screen(token as u32),
         }
     }
+}
 
+impl Whose {
     fn when(self) -> When {
         match self {
             Whose::Desk(_) => When::Answering,
@@ -140,12 +126,12 @@ impl Hall {
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: HallOrder, bell: &Arc<OwnedFd>) -> Result<Hall, String> {
         worker::room_for(order.places())?;
-        let set_up = || -> rustix::io::Result<OwnedFd> {
-            // Timers that fire 50 µs late by default would show as lag of the schedule.
-            rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
-            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-            epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
-            Ok(epoll)
+        let reach = Reach {
+            target: order.target.address,
+            sources: Sources::new(order.sources.clone(), order.worker as usize),
+            timeout: order.timeout,
+            buffer_bytes: BUFFER_BYTES,
+            read_bytes: BUFFER_BYTES,
         };
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         let (sheets, screens) = furnish(&order);
@@ -156,11 +142,7 @@ impl Hall {
         Ok(Hall {
             rest_path: beside(&order.target).path,
             upgrade: Upgrade::new(&order.target, nonce),
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            epoll: set_up().map_err(|errno| format!("epoll: {errno}"))?,
-            bell: Arc::clone(bell),
-            events: Vec::with_capacity(EVENTS_PER_TURN),
-            buffer: vec![0; BUFFER_BYTES],
+            poll: Poll::new(reach, bell).map_err(|fault| format!("epoll: {fault}"))?,
             request: Vec::new(),
             body: Vec::new(),
             questions,
@@ -171,7 +153,6 @@ impl Hall {
             stage: None,
             schedule: Schedule::default(),
             proof: None,
-            deadlines: VecDeque::new(),
             next: 0,
             under_way: 0,
             open_sockets: 0,
@@ -240,105 +221,6 @@ impl Hall {
         0
     }
 
-    /// Something is awaited of a connection, and must come in time.
-    fn await_next(&mut self, whose: Whose, what: &'static str) {
-        let at_ns = clock::now_ns().saturating_add(clock::nanos(self.order.timeout));
-        let serial = self.line(whose).await_next(what);
-        self.deadlines.push_back(Deadline { at_ns, whose, serial });
-    }
-
-    /// Ends what has not come in time; returns when to look again.
-    fn expire(&mut self) -> u64 {
-        while let Some(&Deadline { at_ns, whose, serial }) = self.deadlines.front() {
-            let line = self.line(whose);
-            match line.awaits.filter(|_| line.serial == serial) {
-                Some(_) if at_ns > clock::now_ns() => return at_ns,
-                Some(what) => {
-                    self.deadlines.pop_front();
-                    self.over(whose, Fault::Timeout(what));
-                }
-                None => drop(self.deadlines.pop_front()),
-            }
-        }
-        u64::MAX
-    }
-
-    fn line(&mut self, whose: Whose) -> &mut Line {
-        match whose {
-            Whose::Desk(desk) => &mut self.desks[desk as usize].line,
-            Whose::Listener(_) | Whose::Screen(_) => &mut self.socket(whose).line,
-        }
-    }
-
-    /// Begins a connection; when it stands, [`Hall::ready`] goes on.
-    fn dial(&mut self, whose: Whose) -> Result<(), Fault> {
-        let socket = self.sources.dial(self.order.target.address)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(whose.token()), interest)?;
-        let line = self.line(whose);
-        line.socket = Some(socket);
-        line.dialling = true;
-        Ok(())
-    }
-
-    /// A connection can be read or written.
-    fn ready(&mut self, whose: Whose, flags: EventFlags) {
-        let broken = EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP;
-        if self.line(whose).dialling {
-            if !flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP) {
-                return;
-            }
-            self.line(whose).dialling = false;
-            let stands = match whose {
-                Whose::Desk(desk) => self.send_request(desk),
-                Whose::Listener(_) | Whose::Screen(_) => self.connected(whose),
-            };
-            if let Err(fault) = stands {
-                return self.over(whose, fault);
-            }
-        }
-        if flags.intersects(EventFlags::IN | broken) {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let read = self.read(whose, &mut buffer, flags.intersects(broken));
-            self.buffer = buffer;
-            if let Err(fault) = read {
-                self.over(whose, fault);
-            }
-        }
-    }
-
-    /// Reads all there is. A read that does not fill the buffer has emptied the socket, unless the peer has already ended.
-    fn read(&mut self, whose: Whose, buffer: &mut [u8], to_the_end: bool) -> Result<(), Fault> {
-        let stamped = matches!(whose, Whose::Listener(_)) && self.order.holds == order::Holds::Socket;
-        loop {
-            match self.line(whose).fill(buffer, stamped) {
-                Filled::Nothing => return Ok(()),
-                Filled::Over(fault) => return Err(fault),
-                Filled::Bytes { count, full, stamp_ns } => {
-                    let (bytes, now_ns) = (&buffer[..count], clock::now_ns());
-                    match whose {
-                        Whose::Desk(desk) => self.hear_answer(desk, bytes, now_ns)?,
-                        Whose::Listener(_) | Whose::Screen(_) => {
-                            self.tally.quiz.bytes_read += count as u64;
-                            self.hear_frames(whose, bytes, now_ns, stamp_ns)?;
-                        }
-                    }
-                    if !full && !to_the_end {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    /// A connection has ended, by itself or by a fault.
-    fn over(&mut self, whose: Whose, fault: Fault) {
-        match whose {
-            Whose::Desk(desk) => self.line_over(desk, &fault),
-            Whose::Listener(_) | Whose::Screen(_) => self.socket_over(whose, fault),
-        }
-    }
-
     fn blame(&mut self, when: When, fault: &Fault) {
         self.faults += 1;
         self.tally.blame(when, fault);
@@ -356,6 +238,49 @@ impl Hall {
         }
         for board in self.screens.iter().flat_map(|screen| &screen.boards) {
             self.tally.quiz.hurried += board.hurried();
+        }
+    }
+}
+
+impl Lines for Hall {
+    type Whose = Whose;
+
+    fn poll(&mut self) -> &mut Poll<Whose> {
+        &mut self.poll
+    }
+
+    fn line(&mut self, whose: Whose) -> &mut Line {
+        match whose {
+            Whose::Desk(desk) => &mut self.desks[desk as usize].line,
+            Whose::Listener(_) | Whose::Screen(_) => &mut self.socket(whose).line,
+        }
+    }
+
+    fn is_stamped(&self, whose: Whose) -> bool {
+        matches!(whose, Whose::Listener(_)) && self.order.holds == order::Holds::Socket
+    }
+
+    fn stands(&mut self, whose: Whose) -> Result<(), Fault> {
+        match whose {
+            Whose::Desk(desk) => self.send_request(desk),
+            Whose::Listener(_) | Whose::Screen(_) => self.connected(whose),
+        }
+    }
+
+    fn came(&mut self, whose: Whose, bytes: &[u8], now_ns: u64, stamp_ns: Option<u64>) -> Result<(), Fault> {
+        match whose {
+            Whose::Desk(desk) => self.hear_answer(desk, bytes, now_ns),
+            Whose::Listener(_) | Whose::Screen(_) => {
+                self.tally.quiz.bytes_read += bytes.len() as u64;
+                self.hear_frames(whose, bytes, now_ns, stamp_ns)
+            }
+        }
+    }
+
+    fn over(&mut self, whose: Whose, fault: Fault) {
+        match whose {
+            Whose::Desk(desk) => self.line_over(desk, &fault),
+            Whose::Listener(_) | Whose::Screen(_) => self.socket_over(whose, fault),
         }
     }
 }
@@ -431,20 +356,7 @@ impl Engine for Hall {
 
     fn turn(&mut self, latest_ns: u64) -> io::Result<()> {
         let next_ns = self.begin_due().min(self.expire()).min(latest_ns);
-        let mut events = std::mem::take(&mut self.events);
-        let wait = clock::until(next_ns, clock::now_ns());
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        for event in events.drain(..) {
-            match event.data.u64() {
-                BELL => drop(rustix::io::read(&self.bell, &mut [0; 8])),
-                token => self.ready(Whose::of(token), event.flags),
-            }
-        }
-        self.events = events;
-        Ok(())
+        self.serve(next_ns)
     }
 
     fn tally(&mut self) -> &mut Tally {

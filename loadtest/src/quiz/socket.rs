@@ -10,6 +10,7 @@ use crate::{
         frames::{self, Scan, opcode},
         http::Answer,
         line::Line,
+        poll::{Lines, Whose as _},
     },
 };
 

@@ -5,11 +5,11 @@ use crate::{
     tally::{Buckets, Measure, Series},
     watch::Glance,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The course of a run. All moments are seconds since its first stage began.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SeriesFigures {
     /// The length of each slice, seconds.
     pub(crate) step_s: f64,
@@ -22,10 +22,10 @@ pub(crate) struct SeriesFigures {
 }
 
 /// A stage, from the moment at which it began until every worker had settled it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
-    /// Which.
-    pub(crate) stage: Stage,
+    /// Which, by its name in the report.
+    pub(crate) stage: String,
     /// Its beginning.
     pub(crate) from_s: f64,
     /// Its end.
@@ -33,7 +33,7 @@ pub(crate) struct Phase {
 }
 
 /// One slice.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SliceFigures {
     /// Its beginning.
     pub(crate) at_s: f64,
@@ -52,7 +52,7 @@ pub(crate) struct SliceFigures {
 }
 
 /// A measure in one slice. Nanoseconds, right within a hundredth.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SliceLatency {
     /// How many values.
     pub(crate) count: u64,
@@ -69,7 +69,7 @@ pub(crate) struct SliceLatency {
 }
 
 /// The server's process between two looks at it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ServerPoint {
     /// The second look.
     pub(crate) at_s: f64,
@@ -93,12 +93,12 @@ impl SeriesFigures {
             generator_bytes: slice.resident_bytes,
             measures: slice.measures.iter().map(|(measure, buckets)| (*measure, SliceLatency::of(buckets, step_s))).collect(),
         });
-        let server = glances.windows(2).filter(|pair| pair[0].at_ns >= series.origin_ns && pair[1].at_ns > pair[0].at_ns);
+        let server = glances.windows(2).filter(|pair| pair[1].at_ns > pair[0].at_ns.max(series.origin_ns));
         SeriesFigures {
             step_s,
             phases: stages
                 .iter()
-                .map(|(stage, from_ns, to_ns)| Phase { stage: *stage, from_s: since(*from_ns), to_s: since(*to_ns) })
+                .map(|(stage, from_ns, to_ns)| Phase { stage: name(*stage), from_s: since(*from_ns), to_s: since(*to_ns) })
                 .collect(),
             slices: slices.collect(),
             server: server
@@ -110,6 +110,54 @@ impl SeriesFigures {
                 .collect(),
         }
     }
+}
+
+impl SeriesFigures {
+    /// When all is over, seconds.
+    pub(crate) fn end_s(&self) -> f64 {
+        let phases = self.phases.iter().map(|phase| phase.to_s);
+        phases.chain(self.slices.last().map(|slice| slice.at_s + self.step_s)).fold(self.step_s, f64::max)
+    }
+
+    /// CPU time of the server between two moments, seconds, as if it were even between two looks; none where nobody looked.
+    pub(crate) fn server_cpu_s(&self, from_s: f64, to_s: f64) -> Option<f64> {
+        let (first, last) = (self.server.first()?, self.server.last()?);
+        // The first point ends a look that began before all stages. What the last one saw goes on for a while.
+        let (begin_s, end_s) = (first.at_s.min(0.0), last.at_s + 2.0 * self.step_s);
+        if to_s > end_s {
+            return None;
+        }
+        let pieces = self.server.windows(2).map(|pair| (pair[0].at_s, pair[1].at_s, pair[1].cores));
+        let pieces = pieces.chain([(begin_s, first.at_s, first.cores), (last.at_s, end_s, last.cores)]);
+        Some(pieces.map(|(begin_s, end_s, cores)| cores * overlap(begin_s, end_s, from_s, to_s)).sum())
+    }
+
+    /// CPU time of the generator between two moments, seconds.
+    pub(crate) fn generator_cpu_s(&self, from_s: f64, to_s: f64) -> f64 {
+        let slices = self.slices.iter();
+        slices.map(|slice| slice.generator_cores * overlap(slice.at_s, slice.at_s + self.step_s, from_s, to_s)).sum()
+    }
+
+    /// CPU time of the generator for each of the server's, in stages of these names; none where the server used nothing, or was not
+    /// watched.
+    pub(crate) fn generator_to_server(&self, stages: &[String]) -> Option<f64> {
+        let (mut generator_s, mut server_s) = (0.0, 0.0);
+        for phase in self.phases.iter().filter(|phase| stages.contains(&phase.stage)) {
+            generator_s += self.generator_cpu_s(phase.from_s, phase.to_s);
+            server_s += self.server_cpu_s(phase.from_s, phase.to_s)?;
+        }
+        (server_s > 0.0).then(|| rounded(generator_s / server_s))
+    }
+}
+
+/// The name of a stage in a report.
+pub(crate) fn name(stage: Stage) -> String {
+    serde_json::to_value(stage).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// How long two stretches of time have in common.
+fn overlap(begin: f64, end: f64, from: f64, to: f64) -> f64 {
+    (end.min(to) - begin.max(from)).max(0.0)
 }
 
 impl SliceLatency {
@@ -129,4 +177,46 @@ impl SliceLatency {
 /// Three digits behind the point.
 fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures() -> SeriesFigures {
+        let slice = |place: u32| SliceFigures {
+            at_s: f64::from(place) * 0.25,
+            connections: 0,
+            faults: 0,
+            generator_cores: if place < 4 { 0.2 } else { 0.6 },
+            busiest_worker: 0.0,
+            generator_bytes: 0,
+            measures: BTreeMap::new(),
+        };
+        let point = |place: u32| ServerPoint { at_s: f64::from(place) * 0.25 + 0.1, cores: 0.5, resident_bytes: 0 };
+        let phase = |stage: &str, from_s: f64, to_s: f64| Phase { stage: stage.into(), from_s, to_s };
+        SeriesFigures {
+            step_s: 0.25,
+            phases: vec![phase("sign_in", 0.0, 1.0), phase("hold", 1.0, 2.0)],
+            slices: (0..8).map(slice).collect(),
+            server: (0..8).map(point).collect(),
+        }
+    }
+
+    #[test]
+    fn cpu_is_cut_where_stages_are() {
+        let series = figures();
+        assert!((series.generator_cpu_s(0.9, 1.1) - 0.08).abs() < 1e-9);
+        assert!((series.server_cpu_s(0.9, 1.1).unwrap() - 0.1).abs() < 1e-9);
+        assert_eq!(series.server_cpu_s(0.0, 9.0), None);
+        let of =
+            |stages: &[&str]| series.generator_to_server(&stages.iter().map(|stage| (*stage).to_owned()).collect::<Vec<_>>());
+        assert_eq!((of(&["sign_in"]), of(&["hold"]), of(&["sign_in", "hold"]), of(&[])), (Some(0.4), Some(1.2), Some(0.8), None));
+        assert_eq!(SeriesFigures { server: Vec::new(), ..figures() }.generator_to_server(&["hold".into()]), None);
+    }
+
+    #[test]
+    fn stages_have_the_names_of_the_report() {
+        assert_eq!((name(Stage::SignIn), name(Stage::Hold)), ("sign_in".to_owned(), "hold".to_owned()));
+    }
 }

@@ -53,7 +53,8 @@ pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
     };
     let orders: Vec<ChatOrder> = (0..count).map(order).collect();
     let sampled: usize = orders.iter().map(|order| (0..order.seats.len()).filter(|place| order.is_sampled(*place)).count()).sum();
-    let model = args.model_listen.map(|listen| Task::Model(ModelOrder { listen, plan, timeout: args.site.timeout }));
+    let endpoint = |listen| ModelOrder { listen, plan, timeout: args.site.timeout, core: args.model_core };
+    let model = args.model_listen.map(|listen| Task::Model(endpoint(listen)));
     let tasks = orders.into_iter().map(Task::Chats).chain(model).collect();
     let mut run = Run::begin(&args.site, &target, tasks, asked)?;
     run.own.chat.made = seats.len() as u64;

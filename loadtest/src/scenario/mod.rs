@@ -24,7 +24,7 @@ use crate::{
     host::{Environment, ephemeral_ports},
     pings::PingFigures,
     progress::Teller,
-    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, StageCost, Verdict},
+    report::{Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, StageCost, Verdict, series, spread},
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
     tally::{ChatCounts, LabCounts, QuizCounts, Tally, TaskCounts},
@@ -169,6 +169,10 @@ impl Run {
         tally.match_cancels();
         let (mut checks, mut server) = (self.checks, self.figures);
         judge(&tally, &mut checks, &mut server);
+        let series = SeriesFigures::of(&tally.series, &self.stages, &glances);
+        if let Some(server) = &mut server {
+            server.generator_cpu_ratio = series.generator_to_server(&compared(&self.generator));
+        }
         let mut report = Report {
             version: 1,
             verdict: Verdict::of(&tally, &checks, &self.generator),
@@ -180,7 +184,8 @@ impl Run {
             chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),
             tasks: (tally.tasks != TaskCounts::default()).then_some(tally.tasks),
             pings: PingFigures::of(&tally.pinged_at_ns),
-            series: SeriesFigures::of(&tally.series, &self.stages, &glances),
+            spreads: spread::of(&series),
+            series,
             counts: tally.counts,
             faults: tally.faults,
             checks,
@@ -193,6 +198,12 @@ impl Run {
         report.verdict.hold(&report.thresholds);
         Ok(report)
     }
+}
+
+/// The stages in which generator and server do the same traffic: those that are judged, and holding.
+fn compared(generator: &[StageCost]) -> Vec<String> {
+    let judged = generator.iter().filter(|cost| cost.judged).map(|cost| cost.stage);
+    judged.chain([Stage::Hold]).map(series::name).collect()
 }
 
 /// A time as it is told in a sentence.

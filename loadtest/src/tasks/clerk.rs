@@ -11,6 +11,7 @@ use crate::{
     wire::{
         http::{Answer, response},
         line::Line,
+        poll::Lines,
     },
 };
 use serde::de::IgnoredAny;

@@ -5,6 +5,7 @@ use super::{
     contract::{self, Data, Status},
     order::Course as Order,
 };
+use crate::wire::poll::Lines;
 use uuid::Uuid;
 
 /// One execution.

@@ -26,7 +26,8 @@ use crate::{
     tally::{Tally, When},
     wire::{
         http::Upgrade,
-        line::{Filled, Line},
+        line::Line,
+        poll::{self, Lines, Poll, Reach},
         rest::beside,
         socket::Sources,
     },
@@ -37,37 +38,23 @@ use ledger::Ledger;
 use order::OfficeOrder;
 use pace::Schedule;
 use proof::Proof;
-use rustix::{
-    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
-    fd::OwnedFd,
-};
+use rustix::fd::OwnedFd;
 use socket::Socket;
-use std::{
-    collections::{HashMap, VecDeque},
-    io,
-    num::NonZeroU64,
-    sync::Arc,
-};
+use std::{collections::HashMap, io, sync::Arc};
 use uuid::Uuid;
 
 /// So many operations are begun before the connections are looked at again.
 const BEGINS_PER_TURN: usize = 64;
 /// Sockets that connect at once.
 const AT_ONCE: u32 = 64;
-const EVENTS_PER_TURN: usize = 512;
 const BUFFER_BYTES: usize = 2 << 20;
-const BELL: u64 = u64::MAX;
 
 /// Everything of one worker.
 pub(crate) struct Office {
     order: OfficeOrder,
     rest_path: String,
     upgrade: Upgrade,
-    sources: Sources,
-    epoll: OwnedFd,
-    bell: Arc<OwnedFd>,
-    events: Vec<Event>,
-    buffer: Vec<u8>,
+    poll: Poll<Whose>,
     request: Vec<u8>,
     /// The users', one after the other, then the admins'.
     sockets: Vec<Socket>,
@@ -81,7 +68,6 @@ pub(crate) struct Office {
     stage: Option<(Stage, u64)>,
     schedule: Schedule,
     proof: Option<Proof>,
-    deadlines: VecDeque<Deadline>,
     /// What this stage has begun: the next socket.
     next: usize,
     /// Sockets that are being opened.
@@ -92,23 +78,16 @@ pub(crate) struct Office {
     tally: Tally,
 }
 
-/// What is awaited must come by then. All waits have the same time, so the queue is in order.
-struct Deadline {
-    at_ns: u64,
-    whose: Whose,
-    serial: u32,
-}
-
 /// Whose a connection is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Whose {
+pub(crate) enum Whose {
     /// A user's, for REST.
     Clerk(u32),
     /// A socket.
     Socket(u32),
 }
 
-impl Whose {
+impl poll::Whose for Whose {
     fn token(self) -> u64 {
         match self {
             Whose::Clerk(place) => u64::from(place),
@@ -133,22 +112,18 @@ impl Office {
                 "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
             ));
         }
-        let set_up = || -> rustix::io::Result<OwnedFd> {
-            // Timers that fire 50 µs late by default would show as lag of the schedule.
-            rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000))?;
-            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-            epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
-            Ok(epoll)
+        let reach = Reach {
+            target: order.target.address,
+            sources: Sources::new(order.sources.clone(), order.worker as usize),
+            timeout: order.timeout,
+            buffer_bytes: BUFFER_BYTES,
+            read_bytes: BUFFER_BYTES,
         };
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         Ok(Office {
             rest_path: beside(&order.target).path,
             upgrade: Upgrade::new(&order.target, nonce),
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            epoll: set_up().map_err(|errno| format!("epoll: {errno}"))?,
-            bell: Arc::clone(bell),
-            events: Vec::with_capacity(EVENTS_PER_TURN),
-            buffer: vec![0; BUFFER_BYTES],
+            poll: Poll::new(reach, bell).map_err(|fault| format!("epoll: {fault}"))?,
             request: Vec::new(),
             sockets: (0..order.sockets()).map(|_| Socket::default()).collect(),
             clerks: order.users.iter().map(|_| Clerk::default()).collect(),
@@ -160,7 +135,6 @@ impl Office {
             stage: None,
             schedule: Schedule::default(),
             proof: None,
-            deadlines: VecDeque::new(),
             next: 0,
             under_way: 0,
             open_sockets: 0,
@@ -212,101 +186,6 @@ impl Office {
         0
     }
 
-    fn line(&mut self, whose: Whose) -> &mut Line {
-        match whose {
-            Whose::Clerk(user) => &mut self.clerks[user as usize].line,
-            Whose::Socket(place) => &mut self.sockets[place as usize].line,
-        }
-    }
-
-    /// Something is awaited of a connection, and must come in time.
-    fn await_next(&mut self, whose: Whose, what: &'static str) {
-        let at_ns = clock::now_ns().saturating_add(clock::nanos(self.order.timeout));
-        let serial = self.line(whose).await_next(what);
-        self.deadlines.push_back(Deadline { at_ns, whose, serial });
-    }
-
-    /// Ends what has not come in time; returns when to look again.
-    fn expire(&mut self) -> u64 {
-        while let Some(&Deadline { at_ns, whose, serial }) = self.deadlines.front() {
-            let line = self.line(whose);
-            match line.awaits.filter(|_| line.serial == serial) {
-                Some(_) if at_ns > clock::now_ns() => return at_ns,
-                Some(what) => {
-                    self.deadlines.pop_front();
-                    self.over(whose, Fault::Timeout(what));
-                }
-                None => drop(self.deadlines.pop_front()),
-            }
-        }
-        u64::MAX
-    }
-
-    /// Begins a connection; when it stands, [`Office::ready`] goes on.
-    fn dial(&mut self, whose: Whose) -> Result<(), Fault> {
-        let socket = self.sources.dial(self.order.target.address)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(whose.token()), interest)?;
-        let line = self.line(whose);
-        (line.socket, line.dialling) = (Some(socket), true);
-        Ok(())
-    }
-
-    /// A connection can be read or written.
-    fn ready(&mut self, whose: Whose, flags: EventFlags) {
-        let broken = EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP;
-        let mut done = Ok(());
-        if self.line(whose).dialling {
-            if !flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP) {
-                return;
-            }
-            self.line(whose).dialling = false;
-            done = match whose {
-                Whose::Clerk(user) => self.send_request(user),
-                Whose::Socket(place) => self.connected(place),
-            };
-        }
-        if done.is_ok() && flags.intersects(EventFlags::IN | broken) {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            done = self.read(whose, &mut buffer, flags.intersects(broken));
-            self.buffer = buffer;
-        }
-        if let Err(fault) = done {
-            self.over(whose, fault);
-        }
-    }
-
-    /// Reads all there is. A read that does not fill the buffer has emptied the socket, unless the peer has already ended.
-    fn read(&mut self, whose: Whose, buffer: &mut [u8], to_the_end: bool) -> Result<(), Fault> {
-        loop {
-            match self.line(whose).fill(buffer, false) {
-                Filled::Nothing => return Ok(()),
-                Filled::Over(fault) => return Err(fault),
-                Filled::Bytes { count, full, .. } => {
-                    let (bytes, now_ns) = (&buffer[..count], clock::now_ns());
-                    match whose {
-                        Whose::Clerk(user) => self.hear_answer(user, bytes, now_ns)?,
-                        Whose::Socket(place) => {
-                            self.tally.tasks.bytes_read += count as u64;
-                            self.hear_frames(place, bytes, now_ns)?;
-                        }
-                    }
-                    if !full && !to_the_end {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    /// A connection has ended, by itself or by a fault.
-    fn over(&mut self, whose: Whose, fault: Fault) {
-        match whose {
-            Whose::Clerk(user) => self.line_over(user, &fault),
-            Whose::Socket(place) => self.socket_over(place, fault),
-        }
-    }
-
     fn blame(&mut self, when: When, fault: &Fault) {
         self.faults += 1;
         self.tally.blame(when, fault);
@@ -324,6 +203,45 @@ impl Office {
                 tasks.users_owed += ledger.count() * each as u64;
                 tasks.admins_owed += ledger.count() * self.order.admin_sockets;
             }
+        }
+    }
+}
+
+impl Lines for Office {
+    type Whose = Whose;
+
+    fn poll(&mut self) -> &mut Poll<Whose> {
+        &mut self.poll
+    }
+
+    fn line(&mut self, whose: Whose) -> &mut Line {
+        match whose {
+            Whose::Clerk(user) => &mut self.clerks[user as usize].line,
+            Whose::Socket(place) => &mut self.sockets[place as usize].line,
+        }
+    }
+
+    fn stands(&mut self, whose: Whose) -> Result<(), Fault> {
+        match whose {
+            Whose::Clerk(user) => self.send_request(user),
+            Whose::Socket(place) => self.connected(place),
+        }
+    }
+
+    fn came(&mut self, whose: Whose, bytes: &[u8], now_ns: u64, _stamp_ns: Option<u64>) -> Result<(), Fault> {
+        match whose {
+            Whose::Clerk(user) => self.hear_answer(user, bytes, now_ns),
+            Whose::Socket(place) => {
+                self.tally.tasks.bytes_read += bytes.len() as u64;
+                self.hear_frames(place, bytes, now_ns)
+            }
+        }
+    }
+
+    fn over(&mut self, whose: Whose, fault: Fault) {
+        match whose {
+            Whose::Clerk(user) => self.line_over(user, &fault),
+            Whose::Socket(place) => self.socket_over(place, fault),
         }
     }
 }
@@ -372,20 +290,7 @@ impl Engine for Office {
 
     fn turn(&mut self, latest_ns: u64) -> io::Result<()> {
         let next_ns = self.begin_due().min(self.expire()).min(latest_ns);
-        let mut events = std::mem::take(&mut self.events);
-        let wait = clock::until(next_ns, clock::now_ns());
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        for event in events.drain(..) {
-            match event.data.u64() {
-                BELL => drop(rustix::io::read(&self.bell, &mut [0; 8])),
-                token => self.ready(Whose::of(token), event.flags),
-            }
-        }
-        self.events = events;
-        Ok(())
+        self.serve(next_ns)
     }
 
     fn tally(&mut self) -> &mut Tally {

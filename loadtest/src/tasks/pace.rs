@@ -11,6 +11,7 @@ use crate::{
     clock,
     fault::Fault,
     tally::{Measure, When},
+    wire::poll::Lines,
 };
 use std::collections::VecDeque;
 use uuid::Uuid;

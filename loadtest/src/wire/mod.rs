@@ -3,5 +3,6 @@
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod line;
+pub(crate) mod poll;
 pub(crate) mod rest;
 pub(crate) mod socket;

@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use serde_json::Value;
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
     process::{Child, Command, Output, Stdio},
 };
 
@@ -17,6 +19,23 @@ pub(crate) const KEY: &str = "a secret of a test, long enough for HS256\n";
 pub(crate) struct Server {
     pub(crate) public: SocketAddr,
     pub(crate) internal: SocketAddr,
+}
+
+/// An address that is nobody else's as long as this lives: nobody listens there, but a program that is told to may.
+pub(crate) struct Reserved {
+    pub(crate) address: SocketAddr,
+    /// Bound and not listening: the kernel gives its port to nobody, but to a listener that asks for this very one.
+    _holder: OwnedFd,
+}
+
+impl Reserved {
+    pub(crate) fn new() -> Reserved {
+        let holder = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseaddr(&holder, true).unwrap();
+        bind(&holder, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = getsockname(&holder).unwrap().try_into().unwrap();
+        Reserved { address, _holder: holder }
+    }
 }
 
 /// One run of the program, and what it wrote.

@@ -1,5 +1,9 @@
 //! A server that speaks just enough of the contract, and that does on purpose what a server should not.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub(crate) mod apart;
+
 use crate::run::Server;
 use std::{
     collections::{HashMap, HashSet},
@@ -18,6 +22,8 @@ use tungstenite::{Message, WebSocket, protocol::CloseFrame};
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Faults {
     pub(crate) delay: Duration,
+    /// Up to so much more of it, evenly spread over those who ask.
+    pub(crate) jitter: Duration,
     pub(crate) refuse_every: u64,
     pub(crate) silent_every: u64,
     pub(crate) unavailable: bool,
@@ -25,6 +31,9 @@ pub(crate) struct Faults {
     pub(crate) event_first: bool,
     pub(crate) lose_every: u64,
     pub(crate) drop_delivery_every: u64,
+    pub(crate) double_delivery_every: u64,
+    /// A member hears the next event before this one.
+    pub(crate) swap_delivery_every: u64,
     /// Members are pinged so often, and not only once.
     pub(crate) ping_every: Duration,
 }
@@ -50,7 +59,13 @@ struct State {
 struct Room {
     sequence_id: u64,
     signed_in: u64,
-    members: HashMap<u64, TcpStream>,
+    members: HashMap<u64, Member>,
+}
+
+struct Member {
+    writer: TcpStream,
+    /// What it is to hear behind the next event.
+    kept: Vec<u8>,
 }
 
 impl Stub {
@@ -131,7 +146,9 @@ impl State {
         let token = request["payload"]["token"].as_str().unwrap().to_owned();
         self.tokens.lock().unwrap().push(token.clone());
         self.clashes.fetch_add(u64::from(!self.holders.lock().unwrap().insert(token.clone())), SeqCst);
-        thread::sleep(self.faults.delay);
+        // The golden ratio spreads numbers evenly, however many there are.
+        let share = (number as f64 * 0.618_033_988_749_895).fract();
+        thread::sleep(self.faults.delay + self.faults.jitter.mul_f64(share));
         if every(self.faults.silent_every, number) {
             while socket.read().is_ok() {}
         } else if every(self.faults.refuse_every, number) {
@@ -156,7 +173,7 @@ impl State {
             let mut rooms = self.rooms();
             let room = rooms.entry(room.clone()).or_default();
             room.signed_in += 1;
-            room.members.insert(number, writer);
+            room.members.insert(number, Member { writer, kept: Vec::new() });
         }
         if every(self.faults.lose_every, number) {
             let _ = socket.close(Some(CloseFrame { code: 1011.into(), reason: "".into() }));
@@ -187,7 +204,8 @@ impl State {
             }
             let answer = match head.split(' ').collect::<Vec<_>>()[..2] {
                 ["GET", "/metrics"] => {
-                    format!("# TYPE ws_connection_total gauge\nws_connection_total {}\n", self.live.load(SeqCst))
+                    let published: u64 = self.rooms().values().map(|room| room.sequence_id).sum();
+                    format!("ws_connection_total {}\nstub_published_total {published}\n", self.live.load(SeqCst))
                 }
                 ["POST", path] => self.publish(path.split('/').nth(4).unwrap(), body),
                 _ => panic!("{head}"),
@@ -198,6 +216,19 @@ impl State {
                 return;
             }
         }
+    }
+
+    fn deliver(&self, member: &mut Member, frame: &[u8]) {
+        let number = self.deliveries.fetch_add(1, SeqCst) + 1;
+        let mut bytes = Vec::new();
+        if every(self.faults.swap_delivery_every, number) {
+            member.kept.extend_from_slice(frame);
+        } else if !every(self.faults.drop_delivery_every, number) {
+            let times = 1 + usize::from(every(self.faults.double_delivery_every, number));
+            (0..times).for_each(|_| bytes.extend_from_slice(frame));
+            bytes.append(&mut member.kept);
+        }
+        let _ = member.writer.write_all(&bytes);
     }
 
     /// Delivers to every member and answers to how many, also those that were left out on purpose.
@@ -213,11 +244,7 @@ impl State {
         let mut frame = vec![0x81, 126];
         frame.extend_from_slice(&(text.len() as u16).to_be_bytes());
         frame.extend_from_slice(text.as_bytes());
-        for member in room.members.values_mut() {
-            if !every(self.faults.drop_delivery_every, self.deliveries.fetch_add(1, SeqCst) + 1) {
-                let _ = member.write_all(&frame);
-            }
-        }
+        room.members.values_mut().for_each(|member| self.deliver(member, &frame));
         format!(r#"{{"sequence_id":{sequence_id},"members":{}}}"#, room.members.len())
     }
 }

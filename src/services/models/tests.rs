@@ -106,13 +106,13 @@ fn silence_times_out() {
     let short = Duration::from_millis(200);
     assert_eq!(fault(&[("", true)], Patience { first: short, ..PATIENCE }), Fault::TimedOut);
     let stalled = [CHUNKED, &chunk(&delta("a"))].concat();
-    let (words, _) = asked(&[(&stalled, true)], Patience { next: short, ..PATIENCE });
+    let (words, _) = asked(&[(&stalled, true)], Patience { next: 10 * short, ..PATIENCE });
     assert_eq!(words, [Word::Delta("a".into()), Word::Failed(Fault::TimedOut)]);
 }
 
 #[test]
 fn an_answer_may_take_long_as_long_as_it_goes_on() {
-    let patience = Patience { next: Duration::from_secs(1), ..PATIENCE };
+    let patience = Patience { next: Duration::from_secs(3), ..PATIENCE };
     on_tokio(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, patience).unwrap();
@@ -151,6 +151,64 @@ fn who_is_dropped_hangs_up() {
         asking.abort();
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the request is gone");
     });
+}
+
+#[test]
+fn connections_are_used_again_and_closed_ones_are_not() {
+    on_tokio(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, PATIENCE).unwrap();
+        let serve = async {
+            let (mut first, _) = listener.accept().await.unwrap();
+            for _ in 0..2 {
+                request(&mut first).await;
+                first.write_all(whole().as_bytes()).await.unwrap();
+            }
+            // On its way, when the next request is: it has to be sent again.
+            request(&mut first).await;
+            drop(first);
+            let (mut second, _) = listener.accept().await.unwrap();
+            request(&mut second).await;
+            second.write_all([whole().as_str(), "more"].concat().as_bytes()).await.unwrap();
+            // With what nobody asked for a connection is no good any more.
+            let (mut third, _) = listener.accept().await.unwrap();
+            request(&mut third).await;
+            third.write_all(whole().as_bytes()).await.unwrap();
+            drop((second, third));
+            let (mut fourth, _) = listener.accept().await.unwrap();
+            request(&mut fourth).await;
+            fourth.write_all(whole().as_bytes()).await.unwrap();
+        };
+        let ask = async {
+            for _ in 0..5 {
+                let mut words = Vec::new();
+                endpoint.answer(&prompt(), &Backlog::new(usize::MAX), |word| words.push(word)).await;
+                assert!(matches!(&words[..], [Word::Delta(_), Word::Ended { .. }]), "{words:?}");
+            }
+        };
+        tokio::join!(ask, serve);
+    });
+}
+
+#[test]
+fn names_and_passwords_of_urls_are_sent_where_there_is_no_key() {
+    let sent = |userinfo: &str, key: Option<&str>| {
+        on_tokio(async {
+            let (url, serve) = stub(vec![(whole(), false)]).await;
+            let url = url.replace("http://", &format!("http://{userinfo}@")) + "?a=b#c";
+            let endpoint = Endpoint::new(&url, key, PATIENCE).unwrap();
+            let question = prompt();
+            let backlog = Backlog::new(usize::MAX);
+            let (_, mut seen) = tokio::join!(endpoint.answer(&question, &backlog, |_| ()), serve);
+            seen.remove(0)
+        })
+    };
+    let request = sent("ann:a%20b", None);
+    assert!(request.starts_with("POST /v1/chat/completions?a=b HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "ann:a b");
+    assert!(request.contains(&format!("\r\nauthorization: Basic {basic}\r\n")), "{request}");
+    let request = sent("ann:b", Some("k"));
+    assert!(request.contains("\r\nauthorization: Bearer k\r\n") && !request.contains("Basic"), "{request}");
 }
 
 #[test]

@@ -11,7 +11,14 @@ use std::{
 /// Held for as long as the folder is served. The file `lock` holds the process number, for the message to the next one.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FolderLock {
+    /// Whoever was forked a moment ago, and has not begun its program yet, has the file open too: closing ours would not give it up.
+    fn drop(&mut self) {
+        self.file.unlock().unwrap_or_else(|error| tracing::debug!(%error, "the lock ends when the file is closed"));
+    }
 }
 
 impl FolderLock {
@@ -29,7 +36,7 @@ impl FolderLock {
         }
         // A full disk must not keep the server from starting: the number is a courtesy, the lock is what counts.
         sign(&mut file).unwrap_or_else(|error| tracing::debug!(%error, "the lock file does not tell the process number"));
-        Ok(FolderLock { _file: file })
+        Ok(FolderLock { file })
     }
 }
 
@@ -43,4 +50,20 @@ fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_though_the_file_is_open_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let forked = lock.file.try_clone().unwrap();
+        assert!(matches!(FolderLock::take(folder.path()), Err(OpenFault::Served { .. })));
+        drop(lock);
+        FolderLock::take(folder.path()).unwrap();
+        drop(forked);
+    }
 }

@@ -453,7 +453,7 @@ impl State {
         }
     }
 
-    /// Each participant's socket twice a second, one after the other over that time or all at once.
+    /// Each participant's socket once a second, one after the other over that time or all at once.
     fn pings(&self) {
         let mut next = 0;
         loop {
@@ -461,13 +461,13 @@ impl State {
             let listeners: Vec<&mut TcpStream> =
                 school.attempts.iter_mut().filter_map(|attempt| attempt.listener.as_mut()).collect();
             let count = listeners.len().max(1);
-            let whose = |place: usize| if self.faults.pings_at_once { next == 0 } else { place == next % count };
+            let whose = |place: usize| self.faults.pings_at_once || place == next % count;
             for (_, listener) in listeners.into_iter().enumerate().filter(|(place, _)| whose(*place)) {
                 let _ = listener.write_all(&[0x89, 0]);
             }
             drop(school);
             next = (next + 1) % count;
-            thread::sleep(Duration::from_millis(500) / count as u32);
+            thread::sleep(Duration::from_secs(1) / if self.faults.pings_at_once { 1 } else { count as u32 });
         }
     }
 }
