@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import termios
+import threading
 import time
 import tomllib
 
@@ -92,7 +93,7 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
     apis = ("presence", "quiz", "chat", "internal")
     ports = [f"--listen.{api}.bind=127.0.0.1:{getattr(Embedded, f'{api}_port')}" for api in apis]
     for turn in range(2):  # the second start finds the keys of the first
-        process = start(tmp_path, *ports)
+        process = start_at_terminal(tmp_path, *ports)
         try:
             await until_ready(f"http://127.0.0.1:{Embedded.internal_port}/readyz")
             text = await said_with(tmp_path, "Make a quiz:")
@@ -103,12 +104,18 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
             first = found[0] if turn == 0 else first
             for signed in (first, found[0]):
                 await sign_in(Embedded, room, signed)
-            line = next(line for line in text.splitlines() if "curl" in line).split("Make a quiz:")[1]
+            line = next(line for line in text.splitlines() if "Make a quiz:" in line).split("Make a quiz:")[1]
             made = subprocess.run(["/bin/sh", "-c", f"{line} --silent"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
             assert json.loads(made.stdout)["data"]["id"] == turn + 1, made
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
+    process = start(tmp_path, *ports)
+    try:
+        assert "eyJ" not in await said_with(tmp_path, "Talk to an agent:"), "no token is said into a file"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
     keys = [path for path in (tmp_path / "data").rglob("*") if "key" in str(path.parent) and path.is_file()]
     assert keys and all(path.stat().st_mode & 0o077 == 0 for path in keys), "keys are for the owner alone"
 
@@ -253,17 +260,14 @@ def test_whoever_gives_up_at_the_password_finds_the_terminal_as_it_was():
 
 def heard(terminal: int, until: bytes | None) -> bytes:
     """What the terminal shows, up to `until` or its end."""
-    shown = b""
-    while until is None or until not in shown:
-        try:
-            more = os.read(terminal, 1024)
-        except OSError:  # the end of a terminal is EIO
-            more = b""
+    all_shown = b""
+    while until is None or until not in all_shown:
+        more = shown(terminal)
         if not more:
-            assert until is None, shown
+            assert until is None, all_shown
             break
-        shown += more
-    return shown
+        all_shown += more
+    return all_shown
 
 
 def start(folder, *flags) -> subprocess.Popen:
@@ -271,6 +275,32 @@ def start(folder, *flags) -> subprocess.Popen:
     with (folder / "said").open("wb") as out:
         command = [BINARY, *flags, "--stop.drain=100ms"]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
+
+
+def start_at_terminal(folder, *flags) -> subprocess.Popen:
+    """The same with somebody at a terminal who reads what it says."""
+    terminal, its = pty.openpty()
+    with os.fdopen(its, "wb") as out:
+        command = [BINARY, *flags, "--stop.drain=100ms"]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
+    said = (folder / "said").open("wb", buffering=0)
+
+    def read():
+        with said:
+            while more := shown(terminal):
+                said.write(more)
+        os.close(terminal)
+
+    threading.Thread(target=read, daemon=True).start()
+    return process
+
+
+def shown(terminal: int) -> bytes:
+    """More of what a terminal shows; nothing at its end."""
+    try:
+        return os.read(terminal, 1024)
+    except OSError:  # the end of a terminal is EIO
+        return b""
 
 
 async def until_ready(url: str):

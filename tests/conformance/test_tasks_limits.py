@@ -14,6 +14,7 @@ from quiz import is_true_soon
 from tasks import NOBODY, SOON, Person, TaskSocket, checked
 
 MOST = 10
+LONG = "/count 10000 50"  # is not over before somebody ends it
 
 
 async def tried(clerk: Person) -> tuple[TaskSocket, bool]:
@@ -291,3 +292,27 @@ async def test_what_was_refused_and_what_comes_by_itself_does_not_count(clerk):
     data = {"channel": "task", "task_id": own}
     socket.say("subscribe", data)
     await socket.exceeded("subscribe", data)
+
+
+# --- what waits
+
+
+async def test_nobody_fills_the_queue_alone(build_office):
+    """Of one user no more wait on a shard than may: more is refused, by socket and over REST, and others are let in."""
+    office = build_office(shards=1, tasks={"max_running": 1, "max_waiting_of_user": 2})
+    clerk, other = office.person(), office.person()
+    first = (await clerk.make(agent_id="code-agent", task=LONG))["id"]
+    await clerk.becomes(first, "in_progress")
+    waiting = [(await clerk.make(agent_id="code-agent", task="/count 1"))["id"] for _ in range(2)]
+    assert "yours" in await clerk.refused(429, "POST", "/tasks", {"agent_id": "code-agent", "task": "/count 1"})
+    assert "yours" in await clerk.refused(429, "POST", "/orchestration/executions", {"workflow_id": "code-review-workflow"})
+    socket, data = await clerk.connect(), {"agent_id": "code-agent", "task": "/count 1"}
+    socket.say("execute_agent", data)
+    assert "your" in await socket.refused("service_unavailable", "execute_agent", data)
+    assert (await clerk.make(task="for people"))["status"] == "pending", "no agent is to do it"
+    assert (await other.make(agent_id="code-agent", task="/count 1"))["status"] == "pending"
+    await clerk.good("POST", f"/tasks/{waiting[0]}/cancel")
+    again = await socket.execute("/count 1")
+    await clerk.good("POST", f"/tasks/{first}/cancel")
+    for task in (waiting[1], again):
+        await clerk.becomes(task, "completed")

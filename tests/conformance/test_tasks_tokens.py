@@ -182,6 +182,16 @@ async def test_a_token_of_others_is_good_for_eight_days(shared_secret):
     await of("teacher-8@example.com").refused(404, "GET", f"/tasks/{task}")
 
 
+async def test_a_guest_who_is_called_like_a_user_is_not_taken_for_them(shared_secret):
+    office, of = shared_secret
+    own = office.person()
+    task = await own.make(task="mine")
+    guest = of(task["user_id"])
+    await guest.refused(404, "GET", f"/tasks/{task['id']}")
+    assert (await guest.make(task="another's"))["user_id"] == f"guest:{task['user_id']}"
+    assert (await own.listed("/tasks"))[0] == [task["id"]]
+
+
 async def test_a_token_of_others_that_is_no_good(shared_secret):
     office, of = shared_secret
     now = int(time.time())
