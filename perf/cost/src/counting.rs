@@ -44,7 +44,7 @@ pub(crate) fn can_count(wanted: &str) -> Result<(), CannotCount> {
     if !has_avx2() {
         return Err(CannotCount::Processor);
     }
-    if !Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success()) {
+    if !valgrind().arg("--version").output().is_ok_and(|output| output.status.success()) {
         return Err(CannotCount::NoValgrind);
     }
     match toolchain() {
@@ -62,6 +62,13 @@ fn has_avx2() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn has_avx2() -> bool {
     false
+}
+
+/// As packages install it, with an environment that is the same everywhere.
+fn valgrind() -> Command {
+    let mut command = Command::new("valgrind");
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command
 }
 
 /// The instructions of each path, by name. As many processes at once as there are cores.
@@ -85,15 +92,17 @@ pub(crate) fn count(paths: &[Path]) -> Result<BTreeMap<String, u64>, String> {
 fn count_one(name: &str) -> Result<u64, String> {
     let file = env::temp_dir().join(format!("homeroom-cost-{}-{name}", std::process::id()));
     let program = env::current_exe().map_err(|error| error.to_string())?;
-    // Nothing of the caller's environment: what lies on the stack moves what is behind it. mimalloc gives memory back by the clock;
-    // here it keeps it.
-    let output = Command::new("valgrind")
-        .env_clear()
-        .env("PATH", env::var_os("PATH").unwrap_or_default())
+    let (Some(folder), Some(own)) = (program.parent(), program.file_name()) else {
+        return Err("this program has no name".into());
+    };
+    // Nothing of the caller's environment and none of his folders: what lies on the stack moves what is behind it, and a copy costs more
+    // where it is not aligned. mimalloc gives memory back by the clock; here it keeps it.
+    let output = valgrind()
+        .current_dir(folder)
         .env("MIMALLOC_PURGE_DELAY", "-1")
         .args(["--tool=callgrind", "--toggle-collect=*measured*"])
         .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg(program)
+        .arg(std::path::Path::new(".").join(own))
         .args(["run", name])
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;

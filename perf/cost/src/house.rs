@@ -1,4 +1,4 @@
-//! Shards of the shipped engine with a shell and a store that do at once what they are asked. Time stands still, and there is no randomness:
+//! Shards of the shipped engine with a shell and a store that do at once what they are asked. Time stands still and there is no randomness:
 //! equal houses do equal things.
 
 use homeroom::{
