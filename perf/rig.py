@@ -132,7 +132,7 @@ class Server:
 
 
 class Homeroom(Server):
-    """Homeroom with one shard and its default settings, but for the flags given."""
+    """Homeroom with one shard, unless the flags say how many, and its default settings, but for the flags given."""
 
     def __init__(self, run: "Run", *flags, cores: set | None = None):
         self.port, self.internal_port, self.quiz_port, self.chat_port = (free_port() for _ in range(4))
@@ -140,7 +140,7 @@ class Homeroom(Server):
         self.folder = tempfile.TemporaryDirectory(dir=SCRATCH)
         data = Path(self.folder.name)
         command = [
-            HOMEROOM, "serve", "--data-dir", data / "data", "--shards", 1, "--stop.drain", "100ms",
+            HOMEROOM, "serve", "--data-dir", data / "data", *(() if "--shards" in flags else ("--shards", 1)), "--stop.drain", "100ms",
             "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",
             "--listen.quiz.bind", f"127.0.0.1:{self.quiz_port}", "--listen.chat.bind", f"127.0.0.1:{self.chat_port}", *flags,
         ]

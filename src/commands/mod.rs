@@ -38,6 +38,7 @@ pub enum Command {
     /// Serve until SIGTERM. This is what homeroom does without a command.
     Serve(serve::ServeArguments),
     /// Look at this machine: whether homeroom can serve here, how well, and what to do about what is wrong.
+    #[command(after_help = doctor::EXIT_CODES)]
     Doctor(doctor::DoctorArguments),
     /// Print the default configuration file, with a comment for each key.
     PrintConfig(print_config::PrintConfigArguments),

@@ -32,8 +32,7 @@ use crate::{
     pings::PingFigures,
     progress::Teller,
     report::{
-        Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, phase_figures, series,
-        spread,
+        Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, phase_figures, spread,
     },
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},

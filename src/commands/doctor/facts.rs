@@ -1,14 +1,17 @@
 //! What is so on this machine. Nothing is judged here.
 
+use super::host::Host;
 use crate::{
     config::{Faults, Layers, Loaded},
     runtime::probe::{self, RingFault},
 };
 use rustix::{
     process::{Resource, getrlimit},
+    thread::CpuSet,
     time::{ClockId, clock_getres},
 };
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
@@ -29,14 +32,12 @@ pub(super) struct Facts {
     pub(super) connections: usize,
     /// Soft limit of locked memory in bytes; `None` is no limit.
     pub(super) memlock: Option<u64>,
-    pub(super) somaxconn: Option<u32>,
-    pub(super) ports: Option<(u16, u16)>,
-    pub(super) congestion: Option<String>,
+    /// What /proc and /sys tell.
+    pub(super) host: Host,
     pub(super) resolution: Duration,
     /// Since 1970.
     pub(super) wall: Duration,
     pub(super) synchronised: Option<bool>,
-    pub(super) clocksource: Option<String>,
     pub(super) cores: Cores,
     pub(super) folder: Folder,
 }
@@ -45,7 +46,7 @@ pub(super) struct Facts {
 #[derive(Debug)]
 pub(super) struct Cores {
     /// By affinity.
-    pub(super) allowed: usize,
+    pub(super) allowed: BTreeSet<usize>,
     /// By affinity and the cgroup's quota.
     pub(super) usable: usize,
 }
@@ -74,6 +75,7 @@ impl Facts {
             Ok(loaded) => (loaded, Ok(())),
             Err(faults) => (Loaded::of(&Layers::default()).expect("the defaults are right"), Err(faults)),
         };
+        let cores = cores();
         Facts {
             settings,
             unreadable: loaded.unreadable_keys().len(),
@@ -83,32 +85,20 @@ impl Facts {
             nofile,
             connections: loaded.settings.websocket.connections(nofile),
             memlock: getrlimit(Resource::Memlock).current,
-            somaxconn: word("/proc/sys/net/core/somaxconn").and_then(|word| word.parse().ok()),
-            ports: ports(),
-            congestion: word("/proc/sys/net/ipv4/tcp_congestion_control"),
+            host: Host::read(Path::new("/"), &cores.allowed),
             resolution: Duration::try_from(clock_getres(ClockId::Monotonic)).unwrap_or(Duration::MAX),
             wall: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
             synchronised: probe::clock_synchronised(),
-            clocksource: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-            cores: cores(),
+            cores,
             folder: folder(&loaded.settings.data_dir),
         }
     }
 }
 
-fn word(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
-}
-
-fn ports() -> Option<(u16, u16)> {
-    let text = word("/proc/sys/net/ipv4/ip_local_port_range")?;
-    let mut bounds = text.split_whitespace().map(str::parse);
-    Some((bounds.next()?.ok()?, bounds.next()?.ok()?))
-}
-
 fn cores() -> Cores {
     let usable = std::thread::available_parallelism().map_or(1, usize::from);
-    let allowed = rustix::thread::sched_getaffinity(None).map_or(usable, |set| set.count() as usize);
+    let allowed = rustix::thread::sched_getaffinity(None)
+        .map_or_else(|_| (0..usable).collect(), |set| (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect());
     Cores { allowed, usable }
 }
 

@@ -1,6 +1,8 @@
 //! `homeroom doctor`: what this machine is like, a line for each thing, and what to do about what is wrong.
 
 mod facts;
+mod host;
+mod tuning;
 mod verdicts;
 
 use super::{Failure, flags::SettingFlags};
@@ -19,6 +21,10 @@ pub struct DoctorArguments {
     #[command(flatten)]
     pub flags: SettingFlags,
 }
+
+/// What the exit code says.
+pub const EXIT_CODES: &str =
+    "Exit codes: 0, homeroom can serve here (there may be warnings); 1, it cannot: there is a fault; 2, usage.";
 
 /// Looks at everything and prints it. Fails when there is a fault that keeps homeroom from serving.
 pub fn run(arguments: &DoctorArguments) -> Result<(), Failure> {

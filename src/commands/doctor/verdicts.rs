@@ -1,6 +1,9 @@
 //! What the facts mean: a finding for each, with what to do. Pure.
 
-use super::facts::{Cores, Facts, Folder};
+use super::{
+    facts::{Cores, Facts, Folder},
+    tuning,
+};
 use crate::{
     config::Faults,
     runtime::probe::{LOCKED_MEMORY, RingFault},
@@ -33,11 +36,11 @@ pub(super) struct Finding {
     pub(super) advice: Option<String>,
 }
 
-fn ok(check: &'static str, found: impl Into<String>) -> Finding {
+pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Finding {
     Finding { check, verdict: Verdict::Ok, found: found.into(), advice: None }
 }
 
-fn warning(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+pub(super) fn warning(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
     Finding { check, verdict: Verdict::Warning, found: found.into(), advice: Some(advice.into()) }
 }
 
@@ -53,15 +56,17 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
         rings(&facts.rings),
         open_files(facts.nofile, facts.connections),
         locked_memory(facts.memlock),
-        backlog(facts.somaxconn),
-        ports(facts.ports),
-        congestion(facts.congestion.as_deref()),
+        backlog(facts.host.somaxconn),
+        ports(facts.host.ports),
+        congestion(facts.host.congestion.as_deref()),
         cores(&facts.cores, facts.shards),
         resolution(facts.resolution),
-        clocksource(facts.clocksource.as_deref()),
+        clocksource(facts.host.clocksource.as_deref()),
         wall_clock(facts.wall, facts.synchronised),
     ];
     findings.extend(folder(&facts.folder));
+    let shards = wanted_shards(&facts.cores, facts.shards);
+    findings.extend(tuning::all(&facts.host, facts.connections, shards, &facts.cores.allowed));
     findings
 }
 
@@ -154,9 +159,14 @@ fn congestion(control: Option<&str>) -> Finding {
     }
 }
 
+/// One a core, where nobody says how many.
+fn wanted_shards(cores: &Cores, shards: u16) -> usize {
+    if shards == 0 { cores.allowed.len() } else { usize::from(shards) }
+}
+
 fn cores(cores: &Cores, shards: u16) -> Finding {
-    let wanted = if shards == 0 { cores.allowed } else { usize::from(shards) };
-    let found = format!("{} by affinity, {} with the cgroup's quota; {wanted} shards", cores.allowed, cores.usable);
+    let wanted = wanted_shards(cores, shards);
+    let found = format!("{} by affinity, {} with the cgroup's quota; {wanted} shards", cores.allowed.len(), cores.usable);
     if wanted > cores.usable {
         return warning(
             "cores",
@@ -280,7 +290,7 @@ mod tests {
 
     #[test]
     fn more_shards_than_cores_is_a_warning() {
-        let of = |allowed, usable, shards| verdict(&cores(&Cores { allowed, usable }, shards));
+        let of = |allowed, usable, shards| verdict(&cores(&Cores { allowed: (0..allowed).collect(), usable }, shards));
         assert_eq!(of(2, 2, 0), Verdict::Ok);
         assert_eq!(of(2, 2, 2), Verdict::Ok);
         assert_eq!(of(2, 2, 3), Verdict::Warning);
