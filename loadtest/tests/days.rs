@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end where it finds something wrong")]
 
+#[allow(dead_code, reason = "a day uses its part")]
 #[path = "stub/chat/mod.rs"]
 mod chat;
+#[allow(dead_code, reason = "a day uses its part")]
 #[path = "stub/quiz/mod.rs"]
 mod quiz;
 mod run;
 mod stub;
+#[allow(dead_code, reason = "a day uses its part")]
 #[path = "stub/tasks/mod.rs"]
 mod tasks;
 
