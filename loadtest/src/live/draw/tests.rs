@@ -68,8 +68,8 @@ fn run(publishing_s: u64, busiest: f64, lag_ns: u64) -> (State, u64) {
 }
 
 fn drawn(state: &State, now_ns: u64, [width, height]: [u16; 2], is_coloured: bool) -> Terminal<TestBackend> {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, state, now_ns, Look::new(is_coloured))).unwrap();
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal in memory");
+    terminal.draw(|frame| draw(frame, state, now_ns, Look::new(is_coloured))).expect("a picture in memory");
     terminal
 }
 
@@ -86,7 +86,7 @@ fn picture(terminal: &Terminal<TestBackend>) -> String {
 fn holds(name: &str, picture: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/live/pictures").join(name).with_extension("txt");
     if env::var_os("KEEP_PICTURES").is_some() {
-        fs::write(&path, picture).unwrap();
+        fs::write(&path, picture).expect("the folder of pictures");
     }
     assert_eq!(fs::read_to_string(&path).unwrap_or_default(), picture, "{name}:\n{picture}");
 }
