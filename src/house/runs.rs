@@ -23,6 +23,16 @@ struct UnderWay {
     tally: Arc<Tally>,
     /// What it has said that the shard has not taken. Given up, it ends the request.
     unread: Backlog,
+    /// It has said its last word, and ends by itself.
+    is_over: bool,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.unread.give_up();
+        }
+    }
 }
 
 /// Those of one shard.
@@ -80,7 +90,6 @@ impl Runs {
     /// Nobody waits for it any more: its connection is closed.
     pub(super) fn stop(&mut self, run: RunId) {
         if let Some(under_way) = self.under_way.remove(&run) {
-            under_way.unread.give_up();
             under_way.tally.note(Fate::Stopped);
         }
     }
@@ -89,7 +98,9 @@ impl Runs {
     pub(super) fn note(&mut self, answer: &Answer) {
         match answer {
             Answer::Model { run, word: Word::Ended { .. } | Word::Failed(_) } | Answer::Tool { run, .. } => {
-                drop(self.under_way.remove(run))
+                if let Some(mut under_way) = self.under_way.remove(run) {
+                    under_way.is_over = true;
+                }
             }
             Answer::Model { run, word: word @ (Word::Delta(_) | Word::Call(_)) } => {
                 if let Some(under_way) = self.under_way.get(run) {
@@ -103,7 +114,7 @@ impl Runs {
     }
 
     fn begin(&mut self, run: RunId, tally: Arc<Tally>, unread: Backlog, errand: impl Future<Output = ()> + Send + 'static) {
-        self.under_way.insert(run, UnderWay { tally, unread: unread.clone() });
+        self.under_way.insert(run, UnderWay { tally, unread: unread.clone(), is_over: false });
         self.bridge.run(async move { unread.until_given_up(errand).await });
     }
 }

@@ -38,6 +38,15 @@ pub(super) struct Answer {
     early: Vec<u8>,
 }
 
+/// Why there is no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unanswered {
+    /// The connection ended before anything came on it. The request may never have been read.
+    Unheard,
+    /// What came is no answer, or not a whole one.
+    Broken,
+}
+
 /// What has come of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Came {
@@ -49,20 +58,22 @@ pub(super) enum Came {
 
 impl Answer {
     /// Sends a request and reads the head of its answer.
-    pub(super) async fn to(request: &[u8], mut wire: Box<dyn Wire>) -> io::Result<Answer> {
-        wire.write_all(request).await?;
-        wire.flush().await?;
+    pub(super) async fn to(request: &[u8], mut wire: Box<dyn Wire>) -> Result<Answer, Unanswered> {
+        // Who does not want to read it all may have answered before it closed: then that is the answer.
+        if wire.write_all(request).await.is_ok() {
+            let _ = wire.flush().await;
+        }
         let mut head = Vec::new();
         loop {
-            let read = poll_fn(|cx| poll_read(&mut *wire, cx, |bytes| head.extend_from_slice(bytes))).await?;
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            let read = poll_fn(|cx| poll_read(&mut *wire, cx, |bytes| head.extend_from_slice(bytes))).await;
+            if !matches!(read, Ok(1..)) {
+                return Err(if head.is_empty() { Unanswered::Unheard } else { Unanswered::Broken });
             }
             if let Some(Head { status, retry_after, body, keeps_alive }) = Head::cut(&mut head)? {
                 return Ok(Answer { status, retry_after, wire, body, keeps_alive, early: head });
             }
             if head.len() > MAX_HEAD_BYTES {
-                return Err(malformed());
+                return Err(Unanswered::Broken);
             }
         }
     }
@@ -134,24 +145,28 @@ struct Head {
 
 impl Head {
     /// Takes it off the front of what has come; `None` while it is not whole. Answers that come before the answer (1xx) are passed over.
-    fn cut(came: &mut Vec<u8>) -> io::Result<Option<Head>> {
+    fn cut(came: &mut Vec<u8>) -> Result<Option<Head>, Unanswered> {
         loop {
             let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
             let mut response = httparse::Response::new(&mut headers);
-            let length = match response.parse(came).map_err(|_| malformed())? {
+            let length = match response.parse(came).map_err(|_| Unanswered::Broken)? {
                 httparse::Status::Complete(length) => length,
                 httparse::Status::Partial => return Ok(None),
             };
             let head = Head::of(&response)?;
             came.drain(..length);
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                // Nobody asked for that.
+                return Err(Unanswered::Broken);
+            }
             if !head.status.is_informational() {
                 return Ok(Some(head));
             }
         }
     }
 
-    fn of(response: &httparse::Response<'_, '_>) -> io::Result<Head> {
-        let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(malformed)?;
+    fn of(response: &httparse::Response<'_, '_>) -> Result<Head, Unanswered> {
+        let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Unanswered::Broken)?;
         let values = |name: &'static str| {
             let named = response.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
             named.filter_map(|header| std::str::from_utf8(header.value).ok()).flat_map(|value| value.split(',')).map(str::trim)
@@ -161,9 +176,9 @@ impl Head {
         // RFC 9112, section 6.3.
         let length = match lengths.next() {
             Some(length) if lengths.all(|other| other == length) && length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(length.parse().map_err(|_| malformed())?)
+                Some(length.parse().map_err(|_| Unanswered::Broken)?)
             }
-            Some(_) => return Err(malformed()),
+            Some(_) => return Err(Unanswered::Broken),
             None => None,
         };
         let body = match (coding, length) {
@@ -176,10 +191,6 @@ impl Head {
         let retry_after = values("retry-after").next().and_then(|value| value.parse().ok());
         Ok(Head { status, retry_after, body, keeps_alive })
     }
-}
-
-fn malformed() -> io::Error {
-    io::ErrorKind::InvalidData.into()
 }
 
 #[cfg(test)]

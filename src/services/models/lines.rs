@@ -1,14 +1,19 @@
 //! Connections to one endpoint, kept for the next request.
 
-use super::exchange::{Answer, Wire, is_silent};
+use super::exchange::{Answer, Unanswered, Wire, is_silent};
 use crate::services::outbound::SetupFault;
+use http::StatusCode;
+use rustix::net::sockopt;
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout},
+};
 use tokio_rustls::{
     TlsConnector,
     rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::ServerName},
@@ -17,6 +22,10 @@ use url::Url;
 
 /// A connection that is not used for so long is closed at the next request.
 const IDLE: Duration = Duration::from_secs(60);
+/// Another address is tried when one has not answered for so long.
+const NEXT_ADDRESS: Duration = Duration::from_millis(500);
+/// A host that acknowledges nothing for so long is gone.
+const UNHEARD: Duration = Duration::from_secs(15);
 
 /// Where connections lead, and those that wait for a request.
 pub(super) struct Lines {
@@ -44,14 +53,20 @@ impl Lines {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn ask(&self, request: &[u8]) -> io::Result<Answer> {
-        // A kept one may be closed while the request is on its way to it, unread: that says nothing of the endpoint.
-        if let Some(kept) = self.kept()
-            && let Ok(answer) = Answer::to(request, kept).await
-        {
-            return Ok(answer);
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) async fn ask(&self, request: &[u8]) -> Result<Answer, Unanswered> {
+        if let Some(kept) = self.kept() {
+            match Answer::to(request, kept).await {
+                // A kept one may have been closed while the request was on its way to it, unread: that says nothing of the endpoint.
+                Err(Unanswered::Unheard) => {}
+                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => {}
+                answer => return answer,
+            }
         }
-        Answer::to(request, self.connect().await?).await
+        let fresh = self.connect().await.map_err(|_| Unanswered::Unheard)?;
+        Answer::to(request, fresh).await
     }
 
     /// The answer was read: its connection waits for another request if it can take one.
@@ -65,12 +80,32 @@ impl Lines {
 
     /// Connects without asking for anything.
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Wire>> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let stream = self.reach().await?;
         stream.set_nodelay(true)?;
+        // A host that is gone without a word is found out, whether something is on its way to it or not.
+        sockopt::set_tcp_user_timeout(&stream, UNHEARD.as_millis() as u32)?;
+        sockopt::set_socket_keepalive(&stream, true)?;
+        sockopt::set_tcp_keepidle(&stream, UNHEARD)?;
+        sockopt::set_tcp_keepintvl(&stream, UNHEARD)?;
         Ok(match &self.secure {
             None => Box::new(stream),
             Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
         })
+    }
+
+    /// Tries its addresses one after the other; the last has all the time that there is.
+    async fn reach(&self) -> io::Result<TcpStream> {
+        let mut addresses = lookup_host((self.host.as_str(), self.port)).await?.peekable();
+        while let Some(address) = addresses.next() {
+            let is_last = addresses.peek().is_none();
+            let within = if is_last { Duration::MAX } else { NEXT_ADDRESS };
+            match timeout(within, TcpStream::connect(address)).await {
+                Ok(Err(fault)) if is_last => return Err(fault),
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        Err(io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// One that is open still.

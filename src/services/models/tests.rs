@@ -191,6 +191,60 @@ fn connections_are_used_again_and_closed_ones_are_not() {
 }
 
 #[test]
+fn only_what_nobody_has_read_is_sent_again_unasked() {
+    on_tokio(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let patience = Patience { attempts: 1, ..PATIENCE };
+        let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, patience).unwrap();
+        let serve = async {
+            let (mut first, _) = listener.accept().await.unwrap();
+            for wire in [whole(), answer("408 Request Timeout", "")] {
+                request(&mut first).await;
+                first.write_all(wire.as_bytes()).await.unwrap();
+            }
+            // It had waited too long for a request: the one that crossed that is sent anew.
+            let (mut second, _) = listener.accept().await.unwrap();
+            for wire in [whole(), "HTTP/1.1 nonsense\r\n\r\n".to_owned()] {
+                request(&mut second).await;
+                second.write_all(wire.as_bytes()).await.unwrap();
+            }
+        };
+        let ask = async {
+            let mut last = Vec::new();
+            for _ in 0..3 {
+                let mut words = Vec::new();
+                endpoint.answer(&prompt(), &Backlog::new(usize::MAX), |word| words.push(word)).await;
+                last.push(words.pop().unwrap());
+            }
+            assert!(matches!(last[..], [Word::Ended { .. }, Word::Ended { .. }, Word::Failed(Fault::Unreachable)]), "{last:?}");
+        };
+        tokio::join!(ask, serve);
+    });
+}
+
+#[test]
+fn an_answer_that_comes_before_all_was_read_counts() {
+    let (big, mut question) = ("x".repeat(8 << 20), prompt());
+    question.utterances = vec![Arc::new(Utterance::User { content: big.as_str().into(), attachments: Vec::new() })];
+    on_tokio(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, PATIENCE).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 100]).await.unwrap();
+            stream.write_all(answer("413 Content Too Large", "").as_bytes()).await.unwrap();
+            // Closed for writing, and read to the end: otherwise the kernel takes the answer back.
+            stream.shutdown().await.unwrap();
+            while stream.read(&mut [0; 1 << 16]).await.is_ok_and(|read| read > 0) {}
+        };
+        let mut words = Vec::new();
+        let backlog = Backlog::new(usize::MAX);
+        tokio::join!(serve, endpoint.answer(&question, &backlog, |word| words.push(word)));
+        assert_eq!(words, [Word::Failed(Fault::Refused(413))]);
+    });
+}
+
+#[test]
 fn names_and_passwords_of_urls_are_sent_where_there_is_no_key() {
     let sent = |userinfo: &str, key: Option<&str>| {
         on_tokio(async {
