@@ -10,6 +10,8 @@ use std::{fmt::Display, fs, ops::RangeInclusive, path::Path, time::Duration};
 use toml::Spanned;
 
 /// The profiles that come with the program.
+/// The longest phase, or time in one.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const OWN: [(&str, &str); 2] =
     [("small", include_str!("../profiles/small.toml")), ("district", include_str!("../profiles/district.toml"))];
 const PEOPLE: RangeInclusive<u32> = 1..=1_000_000;
@@ -230,8 +232,8 @@ impl Source<'_> {
     }
 
     fn time(&self, value: &Spanned<String>, what: &str) -> Result<Duration, String> {
-        let found = duration(value.get_ref()).ok().filter(|time| !time.is_zero());
-        let allowed = "allowed is a time above zero with its unit, such as \"500ms\", \"30s\" or \"2m\"";
+        let found = duration(value.get_ref()).ok().filter(|time| !time.is_zero() && *time <= LONGEST);
+        let allowed = "allowed is a time above zero and of a day at most with its unit, such as \"500ms\", \"30s\" or \"2m\"";
         found.ok_or_else(|| self.fault(value.span().start, &format!("{what} = {:?}: {allowed}", value.get_ref())))
     }
 

@@ -176,7 +176,8 @@ impl Rates {
         let per = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         Rates {
             signing_in_s,
-            sign_ins_per_s: per(tally.counts.signed_in, signing_in_s),
+            // Who comes back is no part of the time in which all come.
+            sign_ins_per_s: per(tally.counts.signed_in.saturating_sub(tally.reconnect.returned), signing_in_s),
             delivering_s,
             publishes_per_s: per(tally.counts.answered, delivering_s),
             deliveries_per_s: per(tally.counts.delivered, delivering_s),

@@ -68,7 +68,12 @@ fn head(out: &mut String, report: &Report) {
         0 => String::new(),
         some => format!(", at most {} in flight", grouped(some)),
     };
-    let pace = asked.rate.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{} a second", grouped(rate as u64)));
+    let pace = match asked.rate {
+        Some(rate) => format!("{} a second", grouped(rate as u64)),
+        // Each phase has rates of its own.
+        None if !report.phases.is_empty() => "at the rates of its phases".to_owned(),
+        None => "as fast as it goes".to_owned(),
+    };
     let _ = writeln!(
         out,
         "{}: {} {}, {} {}, {pace}{in_flight}; {}",
@@ -79,8 +84,12 @@ fn head(out: &mut String, report: &Report) {
         places,
         asked.then
     );
-    let sources = if asked.sources == 0 { "1".to_owned() } else { asked.sources.to_string() };
-    let _ = writeln!(out, "{} from {} workers and {sources} source addresses, seed {}", asked.url, asked.workers, asked.seed);
+    let sources = match asked.sources {
+        0 if !report.phases.is_empty() => String::new(),
+        0 => " and 1 source addresses".to_owned(),
+        some => format!(" and {some} source addresses"),
+    };
+    let _ = writeln!(out, "{} from {} workers{sources}, seed {}", asked.url, asked.workers, asked.seed);
     out.push('\n');
 }
 

@@ -14,11 +14,8 @@ mod stub;
 #[path = "stub/tasks/mod.rs"]
 mod tasks;
 
-use run::{KEY, Run, command, read};
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-};
+use run::{KEY, Reserved, Run, command, read};
+use std::fs;
 
 /// Two seconds of work: 90 messages in classrooms, 50 answers, 6 messages to an agent, 30 tasks.
 const DAY: &str = r#"
@@ -61,12 +58,9 @@ struct Faults {
     tasks: tasks::Faults,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 fn day(faults: Faults, day: &str, arguments: &str) -> Run {
-    let (folder, model) = (tempfile::tempdir().unwrap(), free());
+    let (folder, reserved) = (tempfile::tempdir().unwrap(), Reserved::new());
+    let model = reserved.address;
     let presence = stub::Stub::start(faults.presence).server();
     let quiz = quiz::Stub::start(quiz::Faults::default()).server();
     let chat = chat::Stub::start(chat::Faults::default(), model);
@@ -112,13 +106,10 @@ fn a_day_goes_through_its_phases_and_every_part_is_proven() {
     );
     assert_eq!(count(&run, "ramp", "quiz", "start"), 6);
     let both = |part: &str, measure: &str| ["steady", "storm"].map(|phase| count(&run, phase, part, measure));
-    // What is left of the last round of questions goes on at the rate of the storm.
-    assert_eq!(
-        (both("quiz", "answer"), both("chat", "reply"), both("tasks", "pending")),
-        ([20, 34], [3, 3], [10, 20]),
-        "{}",
-        run.summary
-    );
+    assert_eq!((both("chat", "reply"), both("tasks", "pending")), ([3, 3], [10, 20]), "{}", run.summary);
+    // What is left of the last round of questions goes on at the rate of the storm. At its beginning a machine may stand still.
+    let [steady, storm] = both("quiz", "answer");
+    assert!(steady + storm == 54 && (18..=22).contains(&steady), "{steady} {storm}: {}", run.summary);
     assert_eq!(run.report["thresholds"].as_array().unwrap().iter().filter(|one| one["met"] == true).count(), 3);
     let phases = run.report["series"]["phases"].as_array().unwrap();
     let names: Vec<_> = phases.iter().map(|phase| phase["stage"].as_str().unwrap()).collect();
@@ -138,9 +129,16 @@ fn what_is_lost_in_any_part_fails_the_day() {
     run.assert_failed();
     let broken = run.broken_checks();
     for check in ["presence: messages that a member who was in did not hear", "tasks: pending at all who listen"] {
-        assert!(broken.iter().any(|other| other.starts_with(check.split(": ").next().unwrap())), "{check}: {}", run.summary);
+        assert!(broken.contains(&check), "{check}: {}", run.summary);
     }
     assert!(!broken.iter().any(|check| check.starts_with("quiz") || check.starts_with("chat")), "{}", run.summary);
+}
+
+#[test]
+fn nobody_is_waited_for_who_would_not_know_his_part() {
+    let output = command("mixed", "--profile small --listen 127.0.0.1:0 --expect-workers 1").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && told.contains("--listen"), "{told}");
 }
 
 #[test]

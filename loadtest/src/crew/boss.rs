@@ -17,7 +17,7 @@ use std::{
 };
 
 /// All workers begin a stage together, this long after the letter that says so was sent, and two round trips to the farthest.
-pub(super) const NOTICE: Duration = Duration::from_millis(100);
+const NOTICE: Duration = Duration::from_millis(100);
 /// A worker that has not told anything for so long is given up: workers tell their progress five times a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Exchanges of clocks when the run is over.
@@ -121,11 +121,15 @@ impl Crew {
     /// # Errors
     /// A worker is gone.
     pub(super) fn enter_some(&mut self, workers: Range<usize>, stage: Stage, at_ns: u64) -> io::Result<()> {
-        let at_ns = if at_ns == 0 { clock::now_ns() + clock::nanos(NOTICE) } else { at_ns };
-        for hand in &mut self.hands[workers] {
-            send(&mut hand.letters, &ToWorker::Enter(stage, at_ns))?;
-        }
-        Ok(())
+        let at_ns = if at_ns == 0 { clock::now_ns() + self.notice_ns } else { at_ns };
+        self.began.get_or_insert_with(Instant::now);
+        self.stage = Some(stage);
+        self.send_to(workers, || ToWorker::Enter(stage, at_ns))
+    }
+
+    /// How long before its moment a stage is told of.
+    pub(super) fn notice(&self) -> Duration {
+        Duration::from_nanos(self.notice_ns)
     }
 
     /// A phase of the day begins at this moment, for all.
@@ -133,7 +137,7 @@ impl Crew {
     /// # Errors
     /// A worker is gone.
     pub(crate) fn open_phase(&mut self, at_ns: u64) -> io::Result<()> {
-        self.hands.iter_mut().try_for_each(|hand| send(&mut hand.letters, &ToWorker::Phase(at_ns)))
+        self.send_all(|| ToWorker::Phase(at_ns))
     }
 
     /// Waits until all workers have settled the stage; tells what was done so far whenever something is new.
@@ -229,7 +233,11 @@ impl Crew {
     }
 
     fn send_all(&mut self, letter: impl Fn() -> ToWorker) -> io::Result<()> {
-        for number in 0..self.hands.len() {
+        self.send_to(0..self.hands.len(), letter)
+    }
+
+    fn send_to(&mut self, workers: Range<usize>, letter: impl Fn() -> ToWorker) -> io::Result<()> {
+        for number in workers {
             if let Err(fault) = send(&mut self.hands[number].letters, &letter()) {
                 return Err(self.gone(&self.hands[number].who, &fault));
             }
@@ -254,7 +262,7 @@ impl Crew {
     }
 
     /// Finds a worker that has fallen silent while others still tell.
-    fn miss_none(&self) -> io::Result<()> {
+    pub(super) fn miss_none(&self) -> io::Result<()> {
         let newest = self.heard.iter().max().copied().unwrap_or_else(Instant::now);
         let silent = self.heard.iter().position(|heard| newest.saturating_duration_since(*heard) > PATIENCE);
         silent.map_or(Ok(()), |number| {

@@ -74,8 +74,10 @@ impl Gate {
         tell(&format!("waiting at {} for {} workers", self.listener.local_addr()?, self.expected));
         while joined.len() < self.expected {
             self.hear_new(&outbox, &unknown)?;
+            if Instant::now() >= until {
+                return Err(self.short(joined.len()));
+            }
             match came(&inbox) {
-                None if Instant::now() >= until => return Err(self.short(joined.len())),
                 None => {}
                 Some((_, Ok(one))) => {
                     joined.push(*one);

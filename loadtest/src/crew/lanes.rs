@@ -14,8 +14,6 @@ use std::{
 
 /// Something to do, or somebody who tells, is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Nobody has settled anything for so long: it is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One stage of a part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,19 +103,17 @@ impl Crew {
     /// Leads all parts through their steps; tells what was done so far, and of each stage that a part has settled.
     ///
     /// # Errors
-    /// A worker is gone, or nothing goes on any more.
+    /// A worker is gone or has stopped telling.
     pub(crate) fn lead(
         &mut self,
         lanes: &mut [Lane],
         mut tell: impl FnMut(Progress),
         mut settled: impl FnMut(Settled),
     ) -> io::Result<()> {
-        let mut last = Instant::now();
         while !lanes.iter().all(Lane::is_over) {
             for lane in lanes.iter_mut() {
-                let Some(step) = lane.next(super::boss::NOTICE) else { continue };
+                let Some(step) = lane.next(self.notice()) else { continue };
                 self.enter_some(lane.workers.clone(), step.stage, step.at_ns)?;
-                last = Instant::now();
                 if step.settles {
                     lane.under_way = Some(UnderWay { step, usages: vec![None; lane.workers.len()] });
                 }
@@ -125,15 +121,12 @@ impl Crew {
             match self.next(LOOK_EVERY)? {
                 Some((_, ToBoss::Progress(_))) => tell(self.progress()),
                 Some((worker, ToBoss::Settled(stage, usage))) => {
-                    last = Instant::now();
                     lanes.iter_mut().filter_map(|lane| lane.heard(worker, stage, usage)).for_each(&mut settled);
                 }
                 Some((_, ToBoss::Ready | ToBoss::Done(_) | ToBoss::Failed(_))) | None => {}
                 Some((_, ToBoss::Here(_) | ToBoss::Clock(_) | ToBoss::Seen(_))) => {}
             }
-            if last.elapsed() > PATIENCE {
-                return Err(io::Error::other("the workers do not get on"));
-            }
+            self.miss_none()?;
         }
         Ok(())
     }

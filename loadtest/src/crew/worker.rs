@@ -73,7 +73,10 @@ pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write, pl
     };
     let engine = match made {
         Ok(engine) => engine,
-        Err(reason) => return send(&mut to, &ToBoss::Failed(reason)),
+        Err(reason) => {
+            send(&mut to, &ToBoss::Failed(reason.clone()))?;
+            return Err(io::Error::other(reason));
+        }
     };
     let letters = listen(from, bell)?;
     send(&mut to, &ToBoss::Ready)?;

@@ -26,7 +26,7 @@ use std::{
     panic,
     sync::{
         Arc, Mutex, Once, PoisonError,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         mpsc::{Receiver, TryRecvError},
     },
     thread,
@@ -42,6 +42,8 @@ pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stderr>>,
     /// The signal that came, or 0.
     signal: Arc<AtomicUsize>,
+    /// Signals end the process again as they do where there is no view.
+    is_over: Arc<AtomicBool>,
 }
 
 /// Whether standard error is a terminal that can be drawn on, and that is this process's to change.
@@ -66,8 +68,9 @@ impl Screen {
                 before(info);
             }));
         });
-        let signal = Arc::new(AtomicUsize::new(0));
+        let (signal, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         for number in [SIGINT, SIGTERM, SIGHUP] {
+            flag::register_conditional_default(number, Arc::clone(&is_over))?;
             flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)?;
         }
         let set_up = || -> io::Result<Terminal<CrosstermBackend<Stderr>>> {
@@ -76,14 +79,18 @@ impl Screen {
             execute!(stderr(), EnterAlternateScreen, Clear(ClearType::All))?;
             Terminal::new(CrosstermBackend::new(stderr()))
         };
-        let terminal = set_up().inspect_err(|_| give_back())?;
-        Ok(Screen { terminal, signal })
+        let terminal = set_up().inspect_err(|_| {
+            give_back();
+            is_over.store(true, SeqCst);
+        })?;
+        Ok(Screen { terminal, signal, is_over })
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+        self.is_over.store(true, SeqCst);
     }
 }
 

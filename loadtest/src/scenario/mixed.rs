@@ -15,6 +15,7 @@ use crate::{
         lanes::{Lane, Settled, Step},
         letters::Stage,
     },
+    live::Live,
     profile::Profile,
     progress::Teller,
     report::{Asked, Check, PHASES, Report, StageCost},
@@ -38,6 +39,10 @@ const BEHIND: Duration = Duration::from_millis(500);
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Mixed) -> Result<Report, Stop> {
     let day = Profile::read(&args.profile).map_err(Stop::Usage)?;
+    if args.site.gathering.listen.is_some() {
+        // Each part has workers of its own: who joins would have to be told which.
+        return Err(Stop::Usage("a day has its workers on this host: --listen is not for it".to_owned()));
+    }
     let mut parts = Parts::of(args, &day)?;
     let (tasks, lanes) = parts.take_tasks();
     let asked = asked(args, &day, tasks.len() as u32);
@@ -71,8 +76,9 @@ impl Run {
         };
         let ramp_ns = soon_ns();
         self.crew.open_phase(ramp_ns)?;
-        self.walk("ramp", all(&|part| part.gather(ramp_ns)))?;
-        self.pass_until(ramp_ns, day.ramp)?;
+        let ramp = Shown { what: "ramp", stage: Stage::SignIn, from_ns: ramp_ns, lasts: day.ramp };
+        self.walk(&[ramp], all(&|part| part.gather(ramp_ns)))?;
+        self.pass_until(ramp)?;
         let students = day.presence.map_or(0, |presence| presence.students.into());
         self.check_level("the server's connections when all have come", CONNECTIONS, students)?;
         let before = self.delivered()?;
@@ -82,15 +88,18 @@ impl Run {
         let storm_ns = steady_ns + clock::nanos(day.steady);
         self.crew.open_phase(steady_ns)?;
         self.crew.open_phase(storm_ns)?;
-        self.walk("at work", all(&|part| part.work(steady_ns, storm_ns)))?;
-        self.pass_until(storm_ns, day.storm)?;
+        let steady = Shown { what: "steady", stage: Stage::Publish, from_ns: steady_ns, lasts: day.steady };
+        let storm = Shown { what: "storm", stage: Stage::Publish, from_ns: storm_ns, lasts: day.storm };
+        self.walk(&[steady, storm], all(&|part| part.work(steady_ns, storm_ns)))?;
+        self.pass_until(storm)?;
 
         let drain_ns = soon_ns();
         self.crew.open_phase(drain_ns)?;
-        self.walk("drain", all(&|part| part.hush(drain_ns)))?;
+        let drain = Shown { what: "drain", stage: Stage::Calm, from_ns: drain_ns, lasts: day.drain };
+        self.walk(&[drain], all(&|part| part.hush(drain_ns)))?;
         let after = self.delivered()?;
         self.sample("worked");
-        self.walk("drain", all(&|part| part.leave()))?;
+        self.walk(&[Shown { stage: Stage::Close, ..drain }], all(&|part| part.leave(day)))?;
         self.sample("closed");
         let ends = [steady_ns, storm_ns, drain_ns, clock::now_ns()];
         let begins = [ramp_ns, steady_ns, storm_ns, drain_ns];
@@ -99,21 +108,47 @@ impl Run {
         Ok([before, after])
     }
 
-    /// All parts side by side, each through its steps.
-    fn walk(&mut self, what: &'static str, mut lanes: Vec<Lane>) -> Result<(), Stop> {
-        let (mut teller, generator, live) = (Teller::new(what, 0), &mut self.generator, &self.live);
-        live.enter(None, &teller);
+    /// All parts side by side, each through its steps; what is shown meanwhile, one after the other.
+    fn walk(&mut self, shown: &[Shown], mut lanes: Vec<Lane>) -> Result<(), Stop> {
+        let (mut shown, generator, live) = (shown.iter().peekable(), &mut self.generator, &self.live);
+        let mut teller = shown.next().map_or_else(|| Teller::new("", 0), |first| first.enter(live));
         let cost = |Settled { stage, usages }: Settled| {
             let judged =
                 matches!(stage, Stage::SignIn | Stage::Storm | Stage::Start | Stage::Answer | Stage::Stream | Stage::Ask);
             generator.push(StageCost { stage, judged, workers: usages });
         };
-        Ok(self.crew.lead(&mut lanes, |progress| live.told(&mut teller, 0, progress), cost)?)
+        let tell = |progress| {
+            if let Some(next) = shown.next_if(|next| clock::now_ns() >= next.from_ns) {
+                teller = next.enter(live);
+            }
+            live.told(&mut teller, 0, progress);
+        };
+        Ok(self.crew.lead(&mut lanes, tell, cost)?)
     }
 
-    fn pass_until(&mut self, from_ns: u64, lasting: Duration) -> Result<(), Stop> {
-        let left = Duration::from_nanos((from_ns + clock::nanos(lasting)).saturating_sub(clock::now_ns()));
-        Ok(self.crew.pass(left.saturating_sub(NOTICE), |_| {})?)
+    /// Lets time pass until a phase is over.
+    fn pass_until(&mut self, phase: Shown) -> Result<(), Stop> {
+        let end_ns = phase.from_ns + clock::nanos(phase.lasts);
+        let left = Duration::from_nanos(end_ns.saturating_sub(clock::now_ns()));
+        let (live, mut teller) = (&self.live, Teller::new(phase.what, 0));
+        Ok(self.crew.pass(left.saturating_sub(NOTICE), |progress| live.told(&mut teller, 0, progress))?)
+    }
+}
+
+/// A phase as it is shown while it goes on, by what is measured in the stage that it is most about.
+#[derive(Clone, Copy)]
+struct Shown {
+    what: &'static str,
+    stage: Stage,
+    from_ns: u64,
+    lasts: Duration,
+}
+
+impl Shown {
+    fn enter(&self, live: &Live) -> Teller {
+        let teller = Teller::new(self.what, 0).lasting(self.lasts);
+        live.enter(Some(self.stage), &teller);
+        teller
     }
 }
 
@@ -147,12 +182,14 @@ impl Part {
         }
     }
 
-    /// Everybody goes, and what is kept is held against what was done.
-    fn leave(self) -> Vec<Step> {
+    /// Everybody goes, members of classrooms over the first half of the phase and the others behind them; and what is kept is held against
+    /// what was done.
+    fn leave(self, day: &Profile) -> Vec<Step> {
+        let half = day.drain / 2;
         match self {
             Part::Presence => vec![Step::now(Stage::Close)],
-            Part::Quiz => vec![Step::after(Stage::Close, HEARD_WITHIN), Step::now(Stage::Prove)],
-            Part::Chat | Part::Tasks => vec![Step::after(Stage::Close, BEHIND), Step::now(Stage::Prove)],
+            Part::Quiz => vec![Step::after(Stage::Close, half.max(HEARD_WITHIN)), Step::now(Stage::Prove)],
+            Part::Chat | Part::Tasks => vec![Step::after(Stage::Close, half.max(BEHIND)), Step::now(Stage::Prove)],
         }
     }
 }
