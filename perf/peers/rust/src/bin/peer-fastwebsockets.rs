@@ -32,8 +32,8 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
-/// Publishes that a member may be behind.
-const BEHIND: usize = 1024;
+/// Publishes that a member may be behind: a client has 64 in flight at most. All slots are allocated with the channel.
+const BEHIND: usize = 128;
 const PING: Duration = Duration::from_secs(30);
 const CLASSROOMS: &str = "/api/v1/classrooms/";
 
