@@ -96,6 +96,36 @@ def test_fan_out_is_judged_against_the_limit_too():
     assert [(verdict["against"], verdict["holds"]) for verdict in tables.judge(found, scene, PEERS)] == [("bun", True), ("bare", False)]
 
 
+@pytest.mark.parametrize(("kept", "holds"), [(True, True), (False, False)])
+def test_who_did_not_keep_the_rate_was_not_better(kept, holds):
+    raw = notes(HALF, homeroom=[1, 1], bun=[5, 5])
+    raw[1]["kept"] = kept
+    found = tables.Found(raw)
+    assert [verdict["holds"] for verdict in tables.judge(found, HALF, PEERS)] == [holds]
+    assert ("the rate not kept" in tables.text(found, [HALF], PEERS, {}, {"at": "now", "commit": "abc"})) != kept
+
+
+def test_what_was_wanted_and_has_no_figure_is_told_as_not_judged():
+    scene = bouts.SCENES["fan-out-1000"]
+    assert tables.unjudged(tables.Found(notes(scene, homeroom=[100], bare=[110], bun=[90])), scene, PEERS) == []
+    found = tables.Found(notes(scene, bare=[110], bun=[90]))
+    assert [gap.rpartition(" against ")[2] for gap in tables.unjudged(found, scene, PEERS)] == ["the best peer", "bare"]
+    assert "no verdict against the best peer" in tables.text(found, [scene], PEERS, {}, {"at": "now", "commit": "abc"})
+    assert tables.unjudged(found, scene, ["homeroom", "bare"]) == ["fan-out-1000: no verdict against bare"], "no peer was asked for"
+
+
+def test_nothing_is_wanted_of_who_has_no_part_in_a_scene():
+    lacking = {"scene": ECHO.name, "peer": "nchan", "round": 0, "reason": "it has no echo", "lacks": True}
+    assert tables.unjudged(tables.Found([*notes(ECHO, homeroom=[100]), lacking]), ECHO, ["homeroom", "nchan"]) == []
+
+
+def test_the_exit_code_tells_what_is_missing_before_what_is_missed():
+    outcome, good, bad = script().outcome, {"holds": True}, {"holds": False}
+    assert [outcome([good], [], True, False), outcome([good, bad], [], True, False)] == [0, 1]
+    assert [outcome([bad], ["a gap"], True, False), outcome([good], [], False, False), outcome([], [], False, True)] == [2, 2, 2]
+    assert outcome([bad], ["a gap"], True, True) == 0, "small figures are not judged"
+
+
 def test_the_text_has_ratios_first_and_says_why_something_is_missing():
     raw = [*notes(ECHO, homeroom=[100], bun=[50]), {"scene": SIGN_INS.name, "peer": "bare", "round": 0, "reason": "it knows no sign-in"}]
     text = tables.text(tables.Found(raw), [ECHO, SIGN_INS], PEERS[:3], {"bun": "1.0"}, {"at": "now", "commit": "abc"})
