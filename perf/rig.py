@@ -37,6 +37,16 @@ class Fault(Exception):
     """A measurement that cannot be taken."""
 
 
+def placeless(text) -> str:
+    """In one line, and without the paths of this machine: what is kept in a result."""
+    line = " ".join(str(text).split())
+    for folder, name in ((f"{ROOT}/", ""), (f"{ROOT}", "."), (os.environ.get("HOME", "/").rstrip("/"), "~")):
+        if folder:
+            # Whole names alone: a home at /root has nothing to do with /rootless.
+            line = re.sub(re.escape(folder) + ("" if folder.endswith("/") else r"(?![\w.-])"), name, line)
+    return line
+
+
 # --- processes
 
 

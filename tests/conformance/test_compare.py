@@ -16,6 +16,7 @@ sys.path.insert(0, str(PERF))
 import bouts  # noqa: E402
 import members  # noqa: E402
 import proof  # noqa: E402
+import rig  # noqa: E402
 import rivals  # noqa: E402
 import tables  # noqa: E402
 
@@ -157,6 +158,45 @@ def test_what_a_peer_lacks_is_named_for_scenes_that_there_are():
     assert set(bouts.TAKERS) == kinds
     assert all(set(peer.lacks) <= kinds for peer in rivals.PEERS.values())
     assert set(rivals.PEERS["homeroom"].FLAGS) == kinds
+
+
+def test_a_result_has_no_paths_of_the_machine(monkeypatch):
+    monkeypatch.setenv("HOME", "/someones/home")
+    told = rig.placeless(f"{PERF.parent}/target/a failed:\n   /someones/home/.cargo/b, below {PERF.parent} and /someones/home\n")
+    assert told == "target/a failed: ~/.cargo/b, below . and ~"
+    assert rig.placeless("/someones/homeless/c") == "/someones/homeless/c", "another's folder"
+    monkeypatch.setenv("HOME", "/")
+    assert rig.placeless("/a/b") == "/a/b"
+
+
+class Broken(rivals.Peer):
+    """A peer of which nothing can be had."""
+
+    name = "broken"
+
+    def install(self):
+        raise RuntimeError(f"no {PERF.parent}/here")
+
+    def serve(self, run, scene):
+        self.install()
+
+
+class Notes:
+    """In place of a run."""
+
+    def __init__(self):
+        self.raw = []
+
+    def note(self, **what):
+        self.raw.append(what)
+
+
+def test_a_fault_of_any_kind_is_that_peers_alone():
+    compare, run = script(), Notes()
+    peers, _, absent = compare.install(run, [Broken(), rivals.PEERS["homeroom"]])
+    assert ([peer.name for peer in peers], absent) == (["homeroom"], {"broken": "no here"})
+    assert not compare.bout(run, ECHO, Broken(), 0)
+    assert run.raw[0]["reason"] == "could not be taken: no here"
 
 
 def test_the_limit_pins_itself_to_the_core_of_all_servers():
