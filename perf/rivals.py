@@ -11,7 +11,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from rig import BARE, ROOT, SCRATCH, Fault, Homeroom, Run, Server, answers, free_port, spawn, wait_for
+from rig import BARE, ROOT, SCRATCH, Fault, Homeroom, Run, Server, answers, end, free_port, spawn, wait_for
 
 HERE = ROOT / "perf/peers"
 RUST = HERE / "rust"
@@ -21,14 +21,21 @@ INSTALL_S, BUILD_S = 300, 1_800
 
 
 def fetch(what: str, command: list, cwd: Path, within_s: float = INSTALL_S):
-    """An installer at work; what it says is told where it fails."""
+    """An installer at work; what it says is told where it fails. It ends with all that it started."""
+    words, pipes = [str(word) for word in command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
     try:
-        words = [str(word) for word in command]
-        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=within_s, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as fault:
+        process = subprocess.Popen(words, cwd=cwd, text=True, errors="replace", start_new_session=True, **pipes)
+    except OSError as fault:
         raise Fault(f"{what} cannot be installed: {fault}") from fault
-    if done.returncode != 0:
-        raise Fault(f"{what} cannot be installed: {(done.stdout + done.stderr)[-500:]}")
+    try:
+        said, _ = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired as late:
+        raise Fault(f"{what} cannot be installed: {late}") from late
+    finally:
+        end(process)
+        process.stdout.close()
+    if process.returncode != 0:
+        raise Fault(f"{what} cannot be installed: {said[-500:]}")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,10 @@
 import importlib.machinery
 import importlib.util
 import json
+import os
+import select
 import sys
+import types
 import uuid
 import xml.etree.ElementTree
 from pathlib import Path
@@ -197,6 +200,47 @@ def test_a_fault_of_any_kind_is_that_peers_alone():
     assert ([peer.name for peer in peers], absent) == (["homeroom"], {"broken": "no here"})
     assert not compare.bout(run, ECHO, Broken(), 0)
     assert run.raw[0]["reason"] == "could not be taken: no here"
+
+
+def test_an_installer_that_takes_too_long_ends_with_all_that_it_started(tmp_path):
+    # Whoever has the pipe open is alive: its end is read when nobody has it.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(rig.Fault, match="something cannot be installed"):
+            rivals.fetch("something", ["sh", "-c", "exec 3>pipe; sleep 600 >/dev/null 2>&1 & sleep 600"], tmp_path, within_s=1)
+        assert select.select([heard], [], [], 30)[0] and os.read(heard, 1) == b""
+    finally:
+        os.close(heard)
+
+
+def test_an_installer_says_why_it_failed(tmp_path):
+    with pytest.raises(rig.Fault, match="no such package"):
+        rivals.fetch("something", ["sh", "-c", "echo no such package >&2; exit 3"], tmp_path)
+    with pytest.raises(rig.Fault, match="cannot be installed"):
+        rivals.fetch("something", [tmp_path / "missing"], tmp_path)
+    rivals.fetch("something", ["true"], tmp_path)
+
+
+def test_a_server_that_does_not_start_is_ended(tmp_path, monkeypatch):
+    program, started, spawn = tmp_path / "server", [], rig.spawn
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o700)
+
+    def spawned(*words, **more):
+        started.append(spawn(*words, **more))
+        return started[-1]
+
+    def never(*_):
+        raise KeyboardInterrupt
+
+    for name, value in (("HOMEROOM", program), ("SCRATCH", tmp_path / "scratch"), ("spawn", spawned), ("wait_for", never)):
+        monkeypatch.setattr(rig, name, value)
+    run = types.SimpleNamespace(server_core=min(os.sched_getaffinity(0)), conditions={})
+    with pytest.raises(KeyboardInterrupt):
+        rig.Homeroom(run)
+    assert [process.returncode is not None for process in started] == [True]
 
 
 def test_the_limit_pins_itself_to_the_core_of_all_servers():
