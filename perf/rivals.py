@@ -141,7 +141,7 @@ class Peer:
     upgrades = True
     dialect = ""
     collects = False
-    # Whether it speaks the contract and is asked to show it. Homeroom does so in its own tests.
+    # Whether it is asked to show that it speaks the contract, or its dialect. Homeroom does so in its own tests.
     proves = True
     # Scenes in which it has no part, and why.
     lacks: dict = {}
@@ -282,7 +282,6 @@ class Nchan(Peer):
 
     name = "nchan"
     dialect = "nchan"
-    proves = False
     lacks = {"sign-ins": "it checks no tokens itself", "echo": "it has no echo"}
 
     def install(self):

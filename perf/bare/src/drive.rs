@@ -150,7 +150,7 @@ pub fn echo(address: &str, core: usize, pid: u64, [connections, seconds]: [u64; 
     let answer_bytes = match door {
         Door::Bare => message.len(),
         // A server's frame has no mask.
-        Door::WebSocket { .. } | Door::Classroom { .. } => message.len() - 4,
+        Door::WebSocket { .. } | Door::Classroom { .. } | Door::Channel { .. } => message.len() - 4,
     };
     let mut owed = vec![answer_bytes; connections as usize];
     for stream in &mut client.streams {
