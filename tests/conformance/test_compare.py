@@ -2,10 +2,12 @@
 
 import importlib.machinery
 import importlib.util
+import http.server
 import json
 import os
 import select
 import sys
+import threading
 import types
 import uuid
 import xml.etree.ElementTree
@@ -246,6 +248,71 @@ def test_a_server_that_does_not_start_is_ended(tmp_path, monkeypatch):
 def test_the_limit_pins_itself_to_the_core_of_all_servers():
     words, _ = rivals.PEERS["bare"].command(7000, Path("."), 3)
     assert words[-3:] == ["serve", 7000, 3]
+
+
+class Channels(http.server.BaseHTTPRequestHandler):
+    """What nchan does; `heard` says who is sent what. The first publish of each room counts nobody, as before a subscription began."""
+
+    protocol_version = "HTTP/1.1"
+    subscribers, is_begun, lock = {}, set(), threading.Lock()
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        with self.lock:
+            self.subscribers.setdefault(self.path.removeprefix("/sub/"), []).append(self.wfile)
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        # Until it leaves.
+        self.rfile.read(1)
+        self.close_connection = True
+
+    def do_POST(self):
+        text, room = self.rfile.read(int(self.headers["Content-Length"])), self.path.split("/")[4]
+        with self.lock:
+            known = self.subscribers.get(room, []) if room in self.is_begun else []
+            self.is_begun.add(room)
+            for member, said in self.heard(room, known, text):
+                member.write(bytes([0x81, len(said)]) + said)
+        answer = json.dumps({"subscribers": len(known)}).encode()
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    @classmethod
+    def heard(cls, room, known, text):
+        return [(member, text) for member in known]
+
+
+class Tell(Channels):
+    @classmethod
+    def heard(cls, room, known, text):
+        return [(member, text) for members in cls.subscribers.values() for member in members]
+
+
+class Change(Channels):
+    @classmethod
+    def heard(cls, room, known, text):
+        return [(member, text.upper()) for member in known]
+
+
+@pytest.mark.parametrize(("kind", "fault"), [(Channels, None), (Tell, "heard"), (Change, "heard")])
+def test_nchan_proves_that_what_is_published_reaches_its_classroom_alone(kind, fault):
+    kind.subscribers, kind.is_begun = {}, set()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        port = listener.server_port
+        server = types.SimpleNamespace(port=port, address=f"127.0.0.1:{port}", dialect="nchan")
+        try:
+            if fault is None:
+                proof.prove(server)
+            else:
+                with pytest.raises(rig.Fault, match=fault):
+                    proof.prove(server)
+        finally:
+            listener.shutdown()
 
 
 def test_a_forged_token_differs_in_its_signature_alone(tmp_path):
