@@ -57,7 +57,7 @@ def fan_out(run: Run, server: Server, members: int) -> dict:
 
 
 def half(run: Run, server: Server, members: int) -> dict:
-    """Publishes at their moments, at one rate for all."""
+    """Publishes at their moments, at one rate for all. Who has something left when the next would be due has not kept it."""
     rate = HALF.get(members, 20)
     found = drive(run, server.pid, "paced", server.address, members, rate, run.size(6, 2), *inside(server), **ways(server))
     return found | {"rate": rate, "value": found["p99_us"] / 1e3, "kept": found["behind"] == 0}

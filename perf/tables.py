@@ -13,11 +13,13 @@ class Found:
     """The values of each scene: of each peer one for each round, nothing where there is none."""
 
     def __init__(self, raw: list):
-        self.values, self.kept, self.reasons = {}, {}, {}
+        self.values, self.kept, self.reasons, self.lacking = {}, {}, {}, set()
         for note in raw:
             key = (note["scene"], note["peer"])
             if "value" not in note:
                 self.reasons[key] = note["reason"]
+                if note.get("lacks"):
+                    self.lacking.add(key)
                 continue
             self.values.setdefault(key, {})[note["round"]] = note["value"]
             self.kept[key] = self.kept.get(key, True) and note.get("kept", True)
@@ -42,15 +44,25 @@ class Found:
 
 
 def judge(found: Found, scene: Scene, peers: list) -> list:
-    """What was wanted of Homeroom in this scene: against whom, the bound, the advantages, and whether their median holds it."""
+    """What was wanted of Homeroom in this scene: against whom, the bound, the advantages, and whether their median holds it. Who did not
+    keep the rate, or lost something, was not better, whatever the median of what came."""
     judged = []
     for peer, least in ((found.best(scene, peers), scene.least), (LIMIT, scene.least_of_limit)):
         advantages = found.advantages(scene, peer) if peer and least is not None else []
         if advantages:
             judged.append({"scene": scene.name, "against": peer, "least": least, "median": statistics.median(advantages),
                            "min": min(advantages), "max": max(advantages), "runs": len(advantages),
-                           "holds": statistics.median(advantages) >= least})
+                           "holds": statistics.median(advantages) >= least and found.kept[scene.name, OURS]})
     return judged
+
+
+def unjudged(found: Found, scene: Scene, peers: list) -> list:
+    """What was wanted of Homeroom in this scene and cannot be judged, in words: one of both has no figure."""
+    able = [peer for peer in peers if (scene.name, peer) not in found.lacking]
+    wanted = {"the best peer": any(peer not in (OURS, LIMIT) for peer in able),
+              LIMIT: LIMIT in able and scene.least_of_limit is not None}
+    judged = [LIMIT if verdict["against"] == LIMIT else "the best peer" for verdict in judge(found, scene, peers)]
+    return [f"{scene.name}: no verdict against {whom}" for whom, is_wanted in wanted.items() if is_wanted and whom not in judged]
 
 
 def spread(values: list) -> str:
@@ -96,7 +108,9 @@ def text(found: Found, scenes: list, peers: list, versions: dict, conditions: di
         for verdict in judge(found, scene, peers):
             median, least, most = (shown(verdict[name]) for name in ("median", "min", "max"))
             holds = "yes" if verdict["holds"] else "NO"
-            lines.append(f"{scene.name}: {median} x {verdict['against']} ({least} to {most}), wanted >= {verdict['least']}: {holds}")
+            late = "" if found.kept[scene.name, OURS] else ", the rate not kept"
+            lines.append(f"{scene.name}: {median} x {verdict['against']} ({least} to {most}){late}, wanted >= {verdict['least']}: {holds}")
+        lines += unjudged(found, scene, peers)
     for scene in scenes:
         lines += ["", *scene_lines(found, scene, peers)]
     lines += ["", *(f"{peer}: {version}" for peer, version in versions.items()), ""]

@@ -2,8 +2,13 @@
 
 import importlib.machinery
 import importlib.util
+import http.server
 import json
+import os
+import select
 import sys
+import threading
+import types
 import uuid
 import xml.etree.ElementTree
 from pathlib import Path
@@ -16,6 +21,7 @@ sys.path.insert(0, str(PERF))
 import bouts  # noqa: E402
 import members  # noqa: E402
 import proof  # noqa: E402
+import rig  # noqa: E402
 import rivals  # noqa: E402
 import tables  # noqa: E402
 
@@ -96,6 +102,36 @@ def test_fan_out_is_judged_against_the_limit_too():
     assert [(verdict["against"], verdict["holds"]) for verdict in tables.judge(found, scene, PEERS)] == [("bun", True), ("bare", False)]
 
 
+@pytest.mark.parametrize(("kept", "holds"), [(True, True), (False, False)])
+def test_who_did_not_keep_the_rate_was_not_better(kept, holds):
+    raw = notes(HALF, homeroom=[1, 1], bun=[5, 5])
+    raw[1]["kept"] = kept
+    found = tables.Found(raw)
+    assert [verdict["holds"] for verdict in tables.judge(found, HALF, PEERS)] == [holds]
+    assert ("the rate not kept" in tables.text(found, [HALF], PEERS, {}, {"at": "now", "commit": "abc"})) != kept
+
+
+def test_what_was_wanted_and_has_no_figure_is_told_as_not_judged():
+    scene = bouts.SCENES["fan-out-1000"]
+    assert tables.unjudged(tables.Found(notes(scene, homeroom=[100], bare=[110], bun=[90])), scene, PEERS) == []
+    found = tables.Found(notes(scene, bare=[110], bun=[90]))
+    assert [gap.rpartition(" against ")[2] for gap in tables.unjudged(found, scene, PEERS)] == ["the best peer", "bare"]
+    assert "no verdict against the best peer" in tables.text(found, [scene], PEERS, {}, {"at": "now", "commit": "abc"})
+    assert tables.unjudged(found, scene, ["homeroom", "bare"]) == ["fan-out-1000: no verdict against bare"], "no peer was asked for"
+
+
+def test_nothing_is_wanted_of_who_has_no_part_in_a_scene():
+    lacking = {"scene": ECHO.name, "peer": "nchan", "round": 0, "reason": "it has no echo", "lacks": True}
+    assert tables.unjudged(tables.Found([*notes(ECHO, homeroom=[100]), lacking]), ECHO, ["homeroom", "nchan"]) == []
+
+
+def test_the_exit_code_tells_what_is_missing_before_what_is_missed():
+    outcome, good, bad = script().outcome, {"holds": True}, {"holds": False}
+    assert [outcome([good], [], True, False), outcome([good, bad], [], True, False)] == [0, 1]
+    assert [outcome([bad], ["a gap"], True, False), outcome([good], [], False, False), outcome([], [], False, True)] == [2, 2, 2]
+    assert outcome([bad], ["a gap"], True, True) == 0, "small figures are not judged"
+
+
 def test_the_text_has_ratios_first_and_says_why_something_is_missing():
     raw = [*notes(ECHO, homeroom=[100], bun=[50]), {"scene": SIGN_INS.name, "peer": "bare", "round": 0, "reason": "it knows no sign-in"}]
     text = tables.text(tables.Found(raw), [ECHO, SIGN_INS], PEERS[:3], {"bun": "1.0"}, {"at": "now", "commit": "abc"})
@@ -127,6 +163,156 @@ def test_what_a_peer_lacks_is_named_for_scenes_that_there_are():
     assert set(bouts.TAKERS) == kinds
     assert all(set(peer.lacks) <= kinds for peer in rivals.PEERS.values())
     assert set(rivals.PEERS["homeroom"].FLAGS) == kinds
+
+
+def test_a_result_has_no_paths_of_the_machine(monkeypatch):
+    monkeypatch.setenv("HOME", "/someones/home")
+    told = rig.placeless(f"{PERF.parent}/target/a failed:\n   /someones/home/.cargo/b, below {PERF.parent} and /someones/home\n")
+    assert told == "target/a failed: ~/.cargo/b, below . and ~"
+    assert rig.placeless("/someones/homeless/c") == "/someones/homeless/c", "another's folder"
+    monkeypatch.setenv("HOME", "/")
+    assert rig.placeless("/a/b") == "/a/b"
+
+
+class Broken(rivals.Peer):
+    """A peer of which nothing can be had."""
+
+    name = "broken"
+
+    def install(self):
+        raise RuntimeError(f"no {PERF.parent}/here")
+
+    def serve(self, run, scene):
+        self.install()
+
+
+class Notes:
+    """In place of a run."""
+
+    def __init__(self):
+        self.raw = []
+
+    def note(self, **what):
+        self.raw.append(what)
+
+
+def test_a_fault_of_any_kind_is_that_peers_alone():
+    compare, run = script(), Notes()
+    peers, _, absent = compare.install(run, [Broken(), rivals.PEERS["homeroom"]])
+    assert ([peer.name for peer in peers], absent) == (["homeroom"], {"broken": "no here"})
+    assert not compare.bout(run, ECHO, Broken(), 0)
+    assert run.raw[0]["reason"] == "could not be taken: no here"
+
+
+def test_an_installer_that_takes_too_long_ends_with_all_that_it_started(tmp_path):
+    # Whoever has the pipe open is alive: its end is read when nobody has it.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(rig.Fault, match="something cannot be installed"):
+            rivals.fetch("something", ["sh", "-c", "exec 3>pipe; sleep 600 >/dev/null 2>&1 & sleep 600"], tmp_path, within_s=1)
+        assert select.select([heard], [], [], 30)[0] and os.read(heard, 1) == b""
+    finally:
+        os.close(heard)
+
+
+def test_an_installer_says_why_it_failed(tmp_path):
+    with pytest.raises(rig.Fault, match="no such package"):
+        rivals.fetch("something", ["sh", "-c", "echo no such package >&2; exit 3"], tmp_path)
+    with pytest.raises(rig.Fault, match="cannot be installed"):
+        rivals.fetch("something", [tmp_path / "missing"], tmp_path)
+    rivals.fetch("something", ["true"], tmp_path)
+
+
+def test_a_server_that_does_not_start_is_ended(tmp_path, monkeypatch):
+    program, started, spawn = tmp_path / "server", [], rig.spawn
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o700)
+
+    def spawned(*words, **more):
+        started.append(spawn(*words, **more))
+        return started[-1]
+
+    def never(*_):
+        raise KeyboardInterrupt
+
+    for name, value in (("HOMEROOM", program), ("SCRATCH", tmp_path / "scratch"), ("spawn", spawned), ("wait_for", never)):
+        monkeypatch.setattr(rig, name, value)
+    run = types.SimpleNamespace(server_core=min(os.sched_getaffinity(0)), conditions={})
+    with pytest.raises(KeyboardInterrupt):
+        rig.Homeroom(run)
+    assert [process.returncode is not None for process in started] == [True]
+
+
+def test_the_limit_pins_itself_to_the_core_of_all_servers():
+    words, _ = rivals.PEERS["bare"].command(7000, Path("."), 3)
+    assert words[-3:] == ["serve", 7000, 3]
+
+
+class Channels(http.server.BaseHTTPRequestHandler):
+    """What nchan does; `heard` says who is sent what. The first publish of each room counts nobody, as before a subscription began."""
+
+    protocol_version = "HTTP/1.1"
+    subscribers, is_begun, lock = {}, set(), threading.Lock()
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        with self.lock:
+            self.subscribers.setdefault(self.path.removeprefix("/sub/"), []).append(self.wfile)
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        # Until it leaves.
+        self.rfile.read(1)
+        self.close_connection = True
+
+    def do_POST(self):
+        text, room = self.rfile.read(int(self.headers["Content-Length"])), self.path.split("/")[4]
+        with self.lock:
+            known = self.subscribers.get(room, []) if room in self.is_begun else []
+            self.is_begun.add(room)
+            for member, said in self.heard(room, known, text):
+                member.write(bytes([0x81, len(said)]) + said)
+        answer = json.dumps({"subscribers": len(known)}).encode()
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    @classmethod
+    def heard(cls, room, known, text):
+        return [(member, text) for member in known]
+
+
+class Tell(Channels):
+    @classmethod
+    def heard(cls, room, known, text):
+        return [(member, text) for members in cls.subscribers.values() for member in members]
+
+
+class Change(Channels):
+    @classmethod
+    def heard(cls, room, known, text):
+        return [(member, text.upper()) for member in known]
+
+
+@pytest.mark.parametrize(("kind", "fault"), [(Channels, None), (Tell, "heard"), (Change, "heard")])
+def test_nchan_proves_that_what_is_published_reaches_its_classroom_alone(kind, fault):
+    kind.subscribers, kind.is_begun = {}, set()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        port = listener.server_port
+        server = types.SimpleNamespace(port=port, address=f"127.0.0.1:{port}", dialect="nchan")
+        try:
+            if fault is None:
+                proof.prove(server)
+            else:
+                with pytest.raises(rig.Fault, match=fault):
+                    proof.prove(server)
+        finally:
+            listener.shutdown()
 
 
 def test_a_forged_token_differs_in_its_signature_alone(tmp_path):

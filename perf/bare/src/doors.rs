@@ -31,13 +31,18 @@ pub enum Door {
         /// How many share a classroom. Nothing: all are in [`CLASSROOM`].
         each: Option<usize>,
     },
+    /// It is upgraded at the address of a classroom, without a sign-in: nchan's way.
+    Channel {
+        /// How many share a classroom. Nothing: all are in [`CLASSROOM`].
+        each: Option<usize>,
+    },
 }
 
 impl Door {
     /// The one to a room, with the token from the environment: of nchan it is an address, of all others a sign-in.
     pub fn room(each: Option<usize>) -> io::Result<Door> {
         if is_nchan() {
-            return Ok(Door::WebSocket { path: format!("/sub/{CLASSROOM}") });
+            return Ok(Door::Channel { each });
         }
         let token = env::var("BARE_TOKEN").map_err(|_| io::Error::other("BARE_TOKEN holds no token"))?;
         Ok(Door::Classroom { token, each })
@@ -56,17 +61,23 @@ impl Door {
         Ok(streams)
     }
 
+    /// Where the connection of this number is upgraded; nothing: nowhere.
+    fn path(&self, number: usize) -> Option<String> {
+        match self {
+            Door::Bare => None,
+            Door::WebSocket { path } => Some(path.clone()),
+            Door::Classroom { .. } => Some("/ws".to_owned()),
+            Door::Channel { each } => Some(format!("/sub/{}", classroom(*each, number))),
+        }
+    }
+
     fn enter(&self, streams: &mut [TcpStream], first: usize) -> io::Result<()> {
-        let path = match self {
-            Door::Bare => return Ok(()),
-            Door::WebSocket { path } => path,
-            Door::Classroom { .. } => "/ws",
-        };
-        let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: bare\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        for stream in streams.iter_mut() {
+        for (place, stream) in streams.iter_mut().enumerate() {
+            let Some(path) = self.path(first + place) else { return Ok(()) };
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: bare\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
             stream.write_all(head.as_bytes())?;
         }
         for stream in streams.iter_mut() {
@@ -75,8 +86,7 @@ impl Door {
         let Door::Classroom { token, each } = self else { return Ok(()) };
         for (place, stream) in streams.iter_mut().enumerate() {
             let label = first + place;
-            let classroom =
-                each.map_or_else(|| CLASSROOM.to_owned(), |each| format!("{}{:012x}", &CLASSROOM[..24], label / each));
+            let classroom = classroom(*each, label);
             let payload = format!(r#"{{"agent_label":"m{label}","classroom_id":"{classroom}","token":"{token}"}}"#);
             stream.write_all(&masked(0x81, format!(r#"{{"type":"connect_request","payload":{payload}}}"#).as_bytes()))?;
         }
@@ -87,6 +97,11 @@ impl Door {
         }
         Ok(())
     }
+}
+
+/// That of the connection of this number, where so many share one.
+fn classroom(each: Option<usize>, number: usize) -> String {
+    each.map_or_else(|| CLASSROOM.to_owned(), |each| format!("{}{:012x}", &CLASSROOM[..24], number / each))
 }
 
 /// Whether the server speaks nchan's own way, not the contract.
@@ -128,4 +143,19 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&MASK);
     frame.extend(payload.iter().enumerate().map(|(place, byte)| byte ^ MASK[place % 4]));
     frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_sit_in_their_classrooms_by_either_way() {
+        let all = Door::Channel { each: None };
+        assert_eq!((all.path(0), all.path(99)), (Some(format!("/sub/{CLASSROOM}")), Some(format!("/sub/{CLASSROOM}"))));
+        let thirty = Door::Channel { each: Some(30) };
+        assert_eq!(thirty.path(0), thirty.path(29));
+        assert_ne!(thirty.path(29), thirty.path(30));
+        assert_eq!(thirty.path(30), Some(format!("/sub/{}", classroom(Some(30), 59))));
+    }
 }

@@ -150,7 +150,7 @@ pub fn echo(address: &str, core: usize, pid: u64, [connections, seconds]: [u64; 
     let answer_bytes = match door {
         Door::Bare => message.len(),
         // A server's frame has no mask.
-        Door::WebSocket { .. } | Door::Classroom { .. } => message.len() - 4,
+        Door::WebSocket { .. } | Door::Classroom { .. } | Door::Channel { .. } => message.len() - 4,
     };
     let mut owed = vec![answer_bytes; connections as usize];
     for stream in &mut client.streams {
@@ -241,7 +241,8 @@ pub fn stream(
     // How many members have heard each publish that is under way, the oldest first.
     let mut heard: VecDeque<u64> = VecDeque::new();
     let mut done = 0;
-    let mut run = |length: Duration, end_empty: bool| {
+    // Ends when nothing is under way any more, so that nothing of the warm-up is counted after it.
+    let mut run = |length: Duration| {
         let (before, until) = (done, Instant::now() + length);
         loop {
             let over = Instant::now() >= until;
@@ -249,7 +250,7 @@ pub fn stream(
                 publisher.publish(1)?;
                 heard.push_back(0);
             }
-            if over && (heard.is_empty() || !end_empty) {
+            if over && heard.is_empty() {
                 return io::Result::Ok((done - before) * members);
             }
             client.hear(|_, place, count| {
@@ -268,8 +269,8 @@ pub fn stream(
             }
         }
     };
-    run(WARM_UP, false)?;
+    run(WARM_UP)?;
     let watch = Watch::start(pid)?;
-    let deliveries = run(Duration::from_secs(seconds), true)?;
+    let deliveries = run(Duration::from_secs(seconds))?;
     watch.stop("stream", deliveries, "")
 }

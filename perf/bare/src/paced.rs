@@ -25,11 +25,15 @@ struct Pace {
     done: usize,
     /// Publishes before this one only warm up.
     first: usize,
+    /// So many in all.
+    last: usize,
     /// How many members have heard each publish that is under way, the oldest first.
     heard: VecDeque<u64>,
     /// Bytes that each member has.
     bytes: Vec<usize>,
     latencies_us: Vec<u32>,
+    /// Deliveries before another publish would have been due behind the last one.
+    in_time: u64,
     /// How late each publish left.
     lags_us: Vec<u32>,
 }
@@ -49,13 +53,15 @@ impl Pace {
             *mark += 1;
             if publish >= self.first {
                 self.latencies_us.push(micros(now - self.due(publish)));
+                self.in_time += u64::from(now <= self.due(self.last));
             }
         }
         Ok(())
     }
 }
 
-/// `rate` publishes a second for so long. What is still missing 5 s after the end is told as `behind`.
+/// `rate` publishes a second for so long. What is missing one period after the last one's moment is told as `behind`: who keeps the rate
+/// has nothing left then. What never came within 5 s more is `lost`.
 pub fn paced(address: &str, core: usize, pid: u64, [members, rate, seconds]: [u64; 3], internal: Option<&str>) -> io::Result<()> {
     pin(core)?;
     let (mut client, mut publisher) = room(address, members, LINES, internal)?;
@@ -67,9 +73,11 @@ pub fn paced(address: &str, core: usize, pid: u64, [members, rate, seconds]: [u6
         sent: 0,
         done: 0,
         first: warm_up,
+        last,
         heard: VecDeque::new(),
         bytes: vec![0; members as usize],
         latencies_us: Vec::with_capacity((members * rate * seconds) as usize),
+        in_time: 0,
         lags_us: Vec::new(),
     };
     let end = pace.due(last) + DRAIN;
@@ -102,7 +110,8 @@ fn tell(watch: Watch, mut pace: Pace, wanted: u64) -> io::Result<()> {
     let delivered = pace.latencies_us.len() as u64;
     let at = |share| percentile(&pace.latencies_us, share);
     let more = format!(
-        r#","behind":{},"p50_us":{},"p99_us":{},"p999_us":{},"max_us":{},"lag_p99_us":{}"#,
+        r#","behind":{},"lost":{},"p50_us":{},"p99_us":{},"p999_us":{},"max_us":{},"lag_p99_us":{}"#,
+        wanted.saturating_sub(pace.in_time),
         wanted.saturating_sub(delivered),
         at(0.5),
         at(0.99),
@@ -125,7 +134,35 @@ fn percentile(sorted: &[u32], share: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::percentile;
+    use super::*;
+
+    /// Two members who hear two publishes, each `every` after the other, of which the first only warms up.
+    fn heard(start: Instant, every: Duration) -> Pace {
+        let mut pace = Pace {
+            start,
+            every,
+            sent: 2,
+            done: 0,
+            first: 1,
+            last: 2,
+            heard: [0; 2].into(),
+            bytes: vec![0; 2],
+            latencies_us: Vec::new(),
+            in_time: 0,
+            lags_us: Vec::new(),
+        };
+        (0..2).for_each(|member| pace.hear(member, 2 * FRAME.len()).unwrap());
+        pace
+    }
+
+    #[test]
+    fn what_comes_more_than_a_period_after_the_last_moment_is_behind() {
+        let now = Instant::now();
+        let in_time = heard(now, Duration::from_secs(3600));
+        assert_eq!((in_time.in_time, in_time.latencies_us.len()), (2, 2));
+        let late = heard(now.checked_sub(Duration::from_millis(10)).unwrap(), Duration::from_millis(1));
+        assert_eq!((late.in_time, late.latencies_us.len()), (0, 2));
+    }
 
     #[test]
     fn percentiles_are_those_of_the_nearest_rank() {

@@ -2,7 +2,10 @@
 
 use crate::paths::Path;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+};
 
 /// How far a count may be from the baseline's, in percent of it.
 const BOUND_PERCENT: u64 = 5;
@@ -16,6 +19,9 @@ pub(crate) struct Baseline {
     /// By name.
     #[serde(default)]
     paths: BTreeMap<String, Line>,
+    /// Why there is no such path any more, by name.
+    #[serde(default)]
+    gone: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize, PartialEq, Eq, Debug)]
@@ -102,28 +108,30 @@ impl Baseline {
         self.paths.keys().filter(|name| paths.iter().all(|path| path.name != **name)).cloned().collect()
     }
 
-    /// Names whose count is not what it was in `before`, and whose reason still is.
-    pub(crate) fn without_reason(&self, before: &Baseline) -> Vec<String> {
-        let changed = self.paths.iter().filter(|(name, line)| {
-            let is_unexplained = |old: &&Line| {
-                (old.instructions, old.operations) != (line.instructions, line.operations) && old.reason == line.reason
-            };
-            before.paths.get(*name).filter(is_unexplained).is_some()
-        });
-        let silent = self.paths.iter().filter(|(_, line)| line.reason.trim().is_empty());
-        let mut names: Vec<String> = changed.chain(silent).map(|(name, _)| name.clone()).collect();
-        names.dedup();
-        names
+    /// Names whose count was another in one of the `versions` before and had the same reason there, names that are gone and nobody said
+    /// why, and names without a reason.
+    pub(crate) fn without_reason(&self, versions: &[Baseline]) -> BTreeSet<String> {
+        let before = versions.iter().flat_map(|version| &version.paths);
+        let is_unexplained = |(name, old): &(&String, &Line)| match self.paths.get(*name) {
+            Some(line) => old.reason == line.reason && *old != line,
+            None => !self.gone.contains_key(*name),
+        };
+        let is_silent = |reason: &str| reason.trim().is_empty();
+        let silent = self.paths.iter().filter(|(_, line)| is_silent(&line.reason)).map(|(name, _)| name);
+        let silent = silent.chain(self.gone.iter().filter(|(_, reason)| is_silent(reason)).map(|(name, _)| name));
+        before.filter(is_unexplained).map(|(name, _)| name).chain(silent).cloned().collect()
     }
 
     /// From now on this is what the path takes.
     pub(crate) fn accept(&mut self, name: &str, operations: u32, instructions: u64, reason: &str) {
         self.paths.insert(name.to_owned(), Line { operations, instructions, reason: reason.to_owned() });
+        self.gone.remove(name);
     }
 
     /// There is no such path any more.
-    pub(crate) fn forget(&mut self, name: &str) {
+    pub(crate) fn forget(&mut self, name: &str, reason: &str) {
         self.paths.remove(name);
+        self.gone.insert(name.to_owned(), reason.to_owned());
     }
 }
 
@@ -146,7 +154,10 @@ impl fmt::Display for Baseline {
                 quoted(reason)
             )?;
         }
-        Ok(())
+        if !self.gone.is_empty() {
+            writeln!(f, "\n[gone]")?;
+        }
+        self.gone.iter().try_for_each(|(name, reason)| writeln!(f, "{name} = {}", quoted(reason)))
     }
 }
 
@@ -177,14 +188,40 @@ mod tests {
         assert_eq!(baseline.strangers(&[]), ["a-path"]);
     }
 
+    fn is_explained(now: &Baseline, versions: &[Baseline]) -> bool {
+        now.without_reason(versions).is_empty()
+    }
+
     #[test]
     fn another_count_needs_another_reason() {
-        let before = baseline(1_000, "first");
-        assert_eq!(baseline(2_000, "first").without_reason(&before), ["a-path"]);
-        assert!(baseline(2_000, "pings are counted").without_reason(&before).is_empty());
-        assert!(baseline(1_000, "first").without_reason(&before).is_empty());
-        assert_eq!(baseline(2_000, " ").without_reason(&before), ["a-path"], "silence is no reason");
-        assert_eq!(baseline(1_000, "").without_reason(&Baseline::default()), ["a-path"], "nor for a new one");
+        let before = [baseline(1_000, "first")];
+        assert_eq!(baseline(2_000, "first").without_reason(&before), ["a-path".to_owned()].into());
+        assert!(is_explained(&baseline(2_000, "pings are counted"), &before));
+        assert!(is_explained(&baseline(1_000, "first"), &before));
+        assert!(!is_explained(&baseline(2_000, " "), &before), "silence is no reason");
+        assert!(!is_explained(&baseline(1_000, ""), &[]), "nor for a new one");
+    }
+
+    #[test]
+    fn a_reason_is_not_used_again_for_another_count() {
+        let before = [baseline(2_000, "pings are counted"), baseline(1_000, "first")];
+        assert!(!is_explained(&baseline(3_000, "first"), &before));
+        assert!(is_explained(&baseline(1_000, "first"), &before), "as it was");
+    }
+
+    #[test]
+    fn a_name_that_is_gone_needs_a_reason_too() {
+        let before = [baseline(1_000, "first")];
+        assert_eq!(Baseline::default().without_reason(&before), ["a-path".to_owned()].into());
+        let mut told = baseline(1_000, "first");
+        told.forget("a-path", "nobody walks there");
+        assert!(is_explained(&told, &before));
+        let read = Baseline::parse(&told.to_string()).unwrap();
+        assert!(is_explained(&read, &before), "it is written and read");
+        told.forget("a-path", "");
+        assert!(!is_explained(&told, &before));
+        told.accept("a-path", 10, 1_000, "it is back");
+        assert!(is_explained(&told, &before) && !told.to_string().contains("gone"));
     }
 
     #[test]

@@ -1,16 +1,18 @@
-//! The baseline as it was before: of the last commit, or of the one before that where the file has not changed since.
+//! The baseline as it was before, in each commit that changed it.
 
 use crate::baseline::Baseline;
-use std::{fs, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
-/// What `path` held before its last change. None: there is no git, no such commit (a shallow clone), or nothing before.
-pub(crate) fn before(path: &Path) -> Option<Baseline> {
+/// How far back.
+const VERSIONS: &str = "50";
+
+/// What `path` held in each of its last commits, the newest first. Nothing where there is no git; of a shallow clone what it has.
+pub(crate) fn versions(path: &Path) -> Vec<Baseline> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name()?.to_str()?;
-    let commits = git(folder, &["log", "-n", "2", "--format=%H", "--", name])?;
-    let now = fs::read_to_string(path).ok()?;
-    let versions = commits.lines().filter_map(|commit| git(folder, &["show", &format!("{commit}:./{name}")]));
-    versions.filter(|version| *version != now).find_map(|version| Baseline::parse(&version).ok())
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let commits = git(folder, &["log", "-n", VERSIONS, "--format=%H", "--", name]).unwrap_or_default();
+    let texts = commits.lines().filter_map(|commit| git(folder, &["show", &format!("{commit}:./{name}")]));
+    texts.filter_map(|text| Baseline::parse(&text).ok()).collect()
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
@@ -21,6 +23,7 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn text(count: u64, reason: &str) -> String {
         let mut baseline = Baseline::default();
@@ -36,21 +39,26 @@ mod tests {
             let who = ["-c", "user.name=a", "-c", "user.email=a@school.example", "-c", "commit.gpgsign=false"];
             assert!(git(room.path(), &[&who, arguments].concat()).is_some(), "git {arguments:?}");
         };
-        let unexplained = || before(&path).map(|before| Baseline::read(&path).unwrap().without_reason(&before).len());
+        let unexplained = || Baseline::read(&path).unwrap().without_reason(&versions(&path)).len();
         fs::write(&path, text(1, "first")).unwrap();
-        assert_eq!(unexplained(), None, "no repository");
+        assert_eq!((unexplained(), versions(&path).len()), (0, 0), "no repository");
         git(&["init", "-q"]);
         git(&["add", "."]);
         git(&["commit", "-q", "-m", "one"]);
-        assert_eq!(unexplained(), None, "nothing before the first");
+        assert_eq!((unexplained(), versions(&path).len()), (0, 1), "nothing before the first");
         fs::write(&path, text(2, "first")).unwrap();
-        assert_eq!(unexplained(), Some(1), "not committed yet");
+        assert_eq!(unexplained(), 1, "not committed yet");
         git(&["commit", "-q", "-a", "-m", "two"]);
-        assert_eq!(unexplained(), Some(1), "committed");
+        assert_eq!(unexplained(), 1, "committed");
+        fs::write(&path, text(2, "first") + "# A word.\n").unwrap();
+        git(&["commit", "-q", "-a", "-m", "a word"]);
+        assert_eq!(unexplained(), 1, "and hidden by a later commit");
         fs::write(&path, text(2, "second")).unwrap();
         git(&["commit", "-q", "-a", "-m", "three"]);
-        assert_eq!(unexplained(), Some(0), "the same count");
+        assert_eq!(unexplained(), 0, "explained after all");
         fs::write(&path, text(3, "third")).unwrap();
-        assert_eq!(unexplained(), Some(0), "explained");
+        assert_eq!(unexplained(), 0, "explained");
+        fs::write(&path, Baseline::default().to_string()).unwrap();
+        assert_eq!(unexplained(), 1, "gone");
     }
 }

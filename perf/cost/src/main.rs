@@ -119,8 +119,19 @@ fn counted(toolchain: &str) -> Result<BTreeMap<String, u64>, Failure> {
 
 fn check(path: &Path) -> Result<(), Failure> {
     let baseline = Baseline::read(path).map_err(failed)?;
-    let counts = counted(&baseline.toolchain)?;
-    let mut refused = false;
+    // This is asked wherever there is git, also where nothing can be counted.
+    let unexplained = baseline.without_reason(&history::versions(path));
+    for name in &unexplained {
+        println!("{name:<30} is another than before, or gone, and there is no new reason: say why it changed");
+    }
+    let counts = match counted(&baseline.toolchain) {
+        Err(Failure::CannotCount(why)) if !unexplained.is_empty() => {
+            println!("cannot count here: {why}");
+            return Err(Failure::Refused);
+        }
+        counts => counts?,
+    };
+    let mut refused = !unexplained.is_empty();
     for path in paths::all() {
         let count = counts[path.name];
         let verdict = baseline.judge(path.name, path.operations, count);
@@ -130,10 +141,6 @@ fn check(path: &Path) -> Result<(), Failure> {
     }
     for name in baseline.strangers(&paths::all()) {
         println!("{name:<30} is in the baseline, and there is no such path");
-        refused = true;
-    }
-    for name in history::before(path).map(|before| baseline.without_reason(&before)).unwrap_or_default() {
-        println!("{name:<30} has another count than before, and the same reason: say why it changed");
         refused = true;
     }
     if refused { Err(Failure::Refused) } else { Ok(()) }
@@ -157,7 +164,7 @@ fn accept(names: &[String], reason: &str, path: &Path) -> Result<(), Failure> {
             println!("{:<30} {count}", path.name);
         }
     }
-    baseline.strangers(&all).iter().for_each(|name| baseline.forget(name));
+    baseline.strangers(&all).iter().for_each(|name| baseline.forget(name, reason));
     std::fs::write(path, baseline.to_string()).map_err(failed)
 }
 

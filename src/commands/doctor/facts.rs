@@ -30,6 +30,8 @@ pub(super) struct Facts {
     /// How many files may be open; `u64::MAX` is no limit.
     pub(super) nofile: u64,
     pub(super) connections: usize,
+    /// As many as somebody chose to let in; `None`: only the limits say.
+    pub(super) chosen: Option<usize>,
     /// Soft limit of locked memory in bytes; `None` is no limit.
     pub(super) memlock: Option<u64>,
     /// What /proc and /sys tell.
@@ -76,6 +78,8 @@ impl Facts {
             Err(faults) => (Loaded::of(&Layers::default()).expect("the defaults are right"), Err(faults)),
         };
         let cores = cores();
+        let websocket = &loaded.settings.websocket;
+        let connections = websocket.connections(nofile);
         Facts {
             settings,
             unreadable: loaded.unreadable_keys().len(),
@@ -83,7 +87,8 @@ impl Facts {
             release: probe::kernel_release(),
             rings: probe::probe(),
             nofile,
-            connections: loaded.settings.websocket.connections(nofile),
+            connections,
+            chosen: (websocket.max_connections > 0).then_some(connections),
             memlock: getrlimit(Resource::Memlock).current,
             host: Host::read(Path::new("/"), &cores.allowed),
             resolution: Duration::try_from(clock_getres(ClockId::Monotonic)).unwrap_or(Duration::MAX),

@@ -21,7 +21,7 @@ pub(super) struct Host {
     pub(super) file_max: Option<u64>,
     /// Connections that the firewall follows.
     pub(super) conntrack: Option<u64>,
-    /// Bytes that may be had without swapping.
+    /// Bytes that may be had without swapping and within our cgroup.
     pub(super) memory: Option<u64>,
     /// `always`, `madvise` or `never`.
     pub(super) huge_pages: Option<String>,
@@ -64,7 +64,10 @@ impl Host {
             tcp_pressure: third("net/ipv4/tcp_mem", 1).map(|pages| pages.saturating_mul(PAGE_BYTES)),
             file_max: tree.number("proc/sys/fs/file-max"),
             conntrack: tree.number("proc/sys/net/netfilter/nf_conntrack_max"),
-            memory: tree.word("proc/meminfo").and_then(|text| available(&text)),
+            memory: [tree.word("proc/meminfo").and_then(|text| available(&text)), tree.cgroup_memory()]
+                .into_iter()
+                .flatten()
+                .min(),
             huge_pages: tree.word("sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
             nodes: tree.nodes(),
             siblings: allowed.iter().filter_map(|core| tree.cores(&cpu(*core, "topology/thread_siblings_list"))).collect(),
@@ -107,11 +110,24 @@ impl Tree {
         lists.filter_map(|list| self.cores(&list)).filter(|cores| !cores.is_empty()).collect()
     }
 
-    /// Those that are a device: no loopback, no bridge.
+    /// What the memory controller (cgroup v2) still lets us have; those above limit us too. A limit of `max` is none.
+    fn cgroup_memory(&self) -> Option<u64> {
+        let groups = self.word("proc/self/cgroup")?;
+        let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let left = |group: &Path| {
+            let number = |file: &str| self.number::<u64>(&format!("sys/fs/cgroup/{}/{file}", group.display()));
+            Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+        };
+        Path::new(own).ancestors().filter_map(left).min()
+    }
+
+    /// Those that are a device, no loopback and no bridge, and that are not down.
     fn cards(&self) -> Vec<Card> {
         const CARDS: &str = "sys/class/net";
         let is_device = |name: &String| self.0.join(format!("{CARDS}/{name}/device")).exists();
-        self.names(CARDS).into_iter().filter(is_device).map(|name| self.card(&format!("{CARDS}/{name}"), name.clone())).collect()
+        let is_down = |name: &String| self.word(&format!("{CARDS}/{name}/operstate")).is_some_and(|state| state == "down");
+        let names = self.names(CARDS).into_iter().filter(|name| is_device(name) && !is_down(name));
+        names.map(|name| self.card(&format!("{CARDS}/{name}"), name.clone())).collect()
     }
 
     fn card(&self, folder: &str, name: String) -> Card {
@@ -121,9 +137,10 @@ impl Tree {
             let mask = self.word(&format!("{folder}/queues/{queue}/rps_cpus"));
             mask.is_some_and(|mask| mask.chars().any(|digit| !matches!(digit, '0' | ',')))
         };
-        // Those of a virtio device are its parent's.
+        // Those of a virtio device are its parent's; the parent of any other is a bridge, with interrupts of its own.
         let interrupts = ["device/msi_irqs", "device/../msi_irqs"].map(|irqs| self.names(&format!("{folder}/{irqs}")));
-        let cores = interrupts.iter().flatten().filter_map(|irq| self.cores(&format!("proc/irq/{irq}/effective_affinity_list")));
+        let interrupts = interrupts.into_iter().find(|irqs| !irqs.is_empty()).unwrap_or_default();
+        let cores = interrupts.iter().filter_map(|irq| self.cores(&format!("proc/irq/{irq}/effective_affinity_list")));
         Card { name, queues: queues.len(), is_spread: queues.iter().any(spreads), cores: cores.flatten().collect() }
     }
 }
@@ -206,6 +223,41 @@ pub(super) mod tests {
         assert_eq!(host.governors, ["powersave".to_owned()].into());
         let card = Card { name: "eth0".into(), queues: 2, is_spread: true, cores: [1].into() };
         assert_eq!(host.cards, [card]);
+    }
+
+    #[test]
+    fn memory_is_the_least_that_the_host_and_every_group_leave() {
+        const HOST: (&str, &str) = ("proc/meminfo", "MemAvailable:   8000 kB");
+        const OWN: (&str, &str) = ("proc/self/cgroup", "1:name=systemd:/x\n0::/school/homeroom");
+        let memory = |files: &[(&str, &str)]| Host::read(root(files).path(), &BTreeSet::new()).memory;
+        let group = |folder: &'static str, most: &'static str| {
+            [(format!("sys/fs/cgroup/{folder}memory.max"), most), (format!("sys/fs/cgroup/{folder}memory.current"), "1000")]
+        };
+        let with = |groups: &[(String, &'static str)]| {
+            let groups = groups.iter().map(|(path, text)| (path.as_str(), *text));
+            memory(&[HOST, OWN].into_iter().chain(groups).collect::<Vec<_>>())
+        };
+        assert_eq!(with(&[]), Some(8000 << 10));
+        assert_eq!(with(&group("school/homeroom/", "3000")), Some(2000));
+        assert_eq!(with(&group("school/homeroom/", "max")), Some(8000 << 10), "no limit");
+        assert_eq!(with(&group("school/homeroom/", "900")), Some(0), "more than it may");
+        assert_eq!(with(&[group("school/homeroom/", "3000"), group("school/", "1500")].concat()), Some(500), "the one above");
+        assert_eq!(with(&group("", "3000")), Some(2000), "a namespace's own root");
+        assert_eq!(with(&group("neighbour/", "1001")), Some(8000 << 10));
+        assert_eq!(memory(&[OWN]), None);
+    }
+
+    #[test]
+    fn a_card_that_is_down_is_none_and_a_bridges_interrupts_are_not_a_cards() {
+        let cards = |files: &[(&str, &str)]| Host::read(root(files).path(), &BTreeSet::new()).cards;
+        let card =
+            |state: &str| cards(&[("sys/class/net/eth0/device/modalias", "pci"), ("sys/class/net/eth0/operstate", state)]).len();
+        assert_eq!(["up", "unknown", "down"].map(card), [1, 1, 0]);
+        let bridge = [("sys/class/net/eth0/msi_irqs/7", "msi"), ("proc/irq/7/effective_affinity_list", "3")];
+        let own = [("sys/class/net/eth0/device/msi_irqs/8", "msi"), ("proc/irq/8/effective_affinity_list", "1")];
+        let cores = |files: &[(&str, &str)]| cards(files)[0].cores.clone();
+        assert_eq!(cores(&[bridge, own].concat()), [1].into());
+        assert_eq!(cores(&[&bridge[..], &[("sys/class/net/eth0/device/modalias", "virtio")]].concat()), [3].into());
     }
 
     #[test]

@@ -13,15 +13,21 @@ const CONNECTION_BYTES: u64 = 4 << 10;
 const WAITING_BYTES: u64 = 4 << 10;
 const SYN_BACKLOG: u32 = 4096;
 
-/// Every finding. `connections` are those that the limits allow, `allowed` the cores that we may use.
-pub(super) fn all(host: &Host, connections: usize, shards: usize, allowed: &BTreeSet<usize>) -> Vec<Finding> {
-    let connections = connections as u64;
+/// Every finding. `connections` are those that the limits allow, `chosen` those that somebody set: limits are often far above what a school
+/// needs, and what costs tuning of the network is judged by a number that was meant. `allowed` are the cores that we may use.
+pub(super) fn all(
+    host: &Host,
+    (connections, chosen): (usize, Option<usize>),
+    shards: usize,
+    allowed: &BTreeSet<usize>,
+) -> Vec<Finding> {
+    let (connections, chosen) = (connections as u64, chosen.map(|chosen| chosen as u64));
     let mut findings = vec![
         half_open(host),
         system_files(host.file_max, connections),
         memory(host.memory, connections),
-        tcp_memory(host.tcp_pressure, connections),
-        firewall(host.conntrack, connections),
+        tcp_memory(host.tcp_pressure, chosen),
+        firewall(host.conntrack, chosen),
         huge_pages(host.huge_pages.as_deref()),
         nodes(&host.nodes, allowed),
         threads(&host.siblings, allowed.len()),
@@ -66,10 +72,13 @@ fn memory(available: Option<u64>, connections: u64) -> Finding {
     warning(CHECK, found, "the limits let more in than there is memory for: give more, or a lower websocket.max_connections")
 }
 
-fn tcp_memory(pressure: Option<u64>, connections: u64) -> Finding {
+fn tcp_memory(pressure: Option<u64>, chosen: Option<u64>) -> Finding {
     const CHECK: &str = "TCP memory";
     let Some(pressure) = pressure else { return ok(CHECK, "net.ipv4.tcp_mem cannot be read") };
     let found = format!("net.ipv4.tcp_mem: pressure from {} MiB on", pressure >> 20);
+    let Some(connections) = chosen else {
+        return ok(CHECK, format!("{found}, a page waiting for each of {} connections", pressure / WAITING_BYTES));
+    };
     let wanted = connections.saturating_mul(WAITING_BYTES);
     if pressure >= wanted {
         return ok(CHECK, found);
@@ -82,11 +91,11 @@ fn tcp_memory(pressure: Option<u64>, connections: u64) -> Finding {
     warning(CHECK, found, advice)
 }
 
-fn firewall(most: Option<u64>, connections: u64) -> Finding {
+fn firewall(most: Option<u64>, chosen: Option<u64>) -> Finding {
     const CHECK: &str = "firewall's table";
     let Some(most) = most else { return ok(CHECK, "no connection tracking") };
     let found = format!("net.netfilter.nf_conntrack_max {most}");
-    if most > connections {
+    if chosen.is_none_or(|connections| most > connections) {
         return ok(CHECK, found);
     }
     warning(
@@ -174,10 +183,15 @@ mod tests {
     use super::*;
     use crate::commands::doctor::{host::tests::root, verdicts::Verdict};
 
-    /// What is found wrong with a root of these files, by a server of 100,000 connections and four shards on four cores.
+    /// What is found wrong with a root of these files, by a server of 100,000 connections, as somebody set it, and four shards on four
+    /// cores.
     fn wrong(files: &[(&str, &str)]) -> Vec<&'static str> {
+        wrong_for(Some(100_000), files)
+    }
+
+    fn wrong_for(chosen: Option<usize>, files: &[(&str, &str)]) -> Vec<&'static str> {
         let allowed: BTreeSet<usize> = (0..4).collect();
-        let findings = all(&Host::read(root(files).path(), &allowed), 100_000, 4, &allowed);
+        let findings = all(&Host::read(root(files).path(), &allowed), (100_000, chosen), 4, &allowed);
         for finding in &findings {
             assert_eq!(finding.advice.is_some(), finding.verdict != Verdict::Ok, "what is wrong has advice: {finding:?}");
         }
@@ -205,6 +219,14 @@ mod tests {
             ["500000 kB", "100 kB"].map(|most| !wrong(&[("proc/meminfo", &format!("MemAvailable: {most}"))]).is_empty()),
             [false, true]
         );
+    }
+
+    #[test]
+    fn the_network_is_judged_only_by_connections_that_somebody_chose() {
+        let files = [("proc/sys/net/netfilter/nf_conntrack_max", "65536"), ("proc/sys/net/ipv4/tcp_mem", "1 50000 100000")];
+        assert_eq!(wrong_for(Some(100_000), &files), ["TCP memory", "firewall's table"]);
+        assert!(wrong_for(Some(40_000), &files).is_empty() && wrong_for(None, &files).is_empty());
+        assert!(tcp_memory(Some(50_000 * 4096), None).found.ends_with("each of 50000 connections"), "it is told");
     }
 
     #[test]

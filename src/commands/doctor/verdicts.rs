@@ -66,7 +66,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     ];
     findings.extend(folder(&facts.folder));
     let shards = wanted_shards(&facts.cores, facts.shards);
-    findings.extend(tuning::all(&facts.host, facts.connections, shards, &facts.cores.allowed));
+    findings.extend(tuning::all(&facts.host, (facts.connections, facts.chosen), shards, &facts.cores.allowed));
     findings
 }
 

@@ -28,8 +28,8 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
-/// Publishes that a member may be behind.
-const BEHIND: usize = 1024;
+/// Publishes that a member may be behind: a client has 64 in flight at most. All slots are allocated with the channel.
+const BEHIND: usize = 128;
 /// Of one read. The documentation of tungstenite's `WebSocketConfig` recommends little where there are many connections.
 const READ_BYTES: usize = 1024;
 const PING: Duration = Duration::from_secs(30);

@@ -32,9 +32,11 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
-/// Publishes that a member may be behind.
-const BEHIND: usize = 1024;
+/// Publishes that a member may be behind: a client has 64 in flight at most. All slots are allocated with the channel.
+const BEHIND: usize = 128;
 const PING: Duration = Duration::from_secs(30);
+/// All that ever waits to leave together: sixteen events of 260 bytes.
+const BATCH_BYTES: usize = 16 * 260;
 const CLASSROOMS: &str = "/api/v1/classrooms/";
 
 /// Two write to it: who delivers, and who answers Pings and Close.
@@ -128,7 +130,7 @@ async fn say(writer: &Writer, frame: Frame<'_>) -> Result<(), WebSocketError> {
 
 async fn attend(stream: TcpStream, school: &School) -> Result<(), WebSocketError> {
     let (read, write) = stream.into_split();
-    let (mut reader, writer) = after_handshake_split(read, BufWriter::new(write), Role::Server);
+    let (mut reader, writer) = after_handshake_split(read, BufWriter::with_capacity(BATCH_BYTES, write), Role::Server);
     let writer = Writer::new(writer);
     let first = reader.read_frame(&mut |frame| say(&writer, frame)).await?;
     let Some(student) = school.guard.admit(&first.payload) else {
@@ -138,8 +140,13 @@ async fn attend(stream: TcpStream, school: &School) -> Result<(), WebSocketError
     let events = school.classroom(&student.classroom).subscribe();
     let _who = student.subject;
     drop(student.classroom);
-    say(&writer, Frame::text(Payload::Borrowed(SUCCESS.as_bytes()))).await?;
-    say(&writer, ping()).await?;
+    {
+        // Both leave as one.
+        let mut writer = writer.lock().await;
+        writer.write_frame(Frame::text(Payload::Borrowed(SUCCESS.as_bytes()))).await?;
+        writer.write_frame(ping()).await?;
+        writer.flush().await?;
+    }
     // Reading a frame may not be given up in its middle: both go on until one of them ends.
     tokio::select! {
         done = listen(&mut reader, &writer) => done,
@@ -160,7 +167,10 @@ async fn deliver(mut events: Receiver<Bytes>, writer: &Writer) -> Result<(), Web
                 let mut writer = writer.lock().await;
                 let text = match event {
                     Ok(text) => text,
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => return writer.write_frame(Frame::close(1000, b"")).await,
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => {
+                        writer.write_frame(Frame::close(1000, b"")).await?;
+                        return writer.flush().await;
+                    }
                 };
                 writer.write_frame(Frame::text(Payload::Borrowed(&text))).await?;
                 while let Ok(more) = events.try_recv() {
