@@ -166,10 +166,10 @@ def test_what_a_peer_lacks_is_named_for_scenes_that_there_are():
 
 
 def test_a_result_has_no_paths_of_the_machine(monkeypatch):
-    monkeypatch.setenv("HOME", "/someones/home")
-    told = rig.placeless(f"{PERF.parent}/target/a failed:\n   /someones/home/.cargo/b, below {PERF.parent} and /someones/home\n")
+    monkeypatch.setenv("HOME", "/someones/own")
+    told = rig.placeless(f"{PERF.parent}/target/a failed:\n   /someones/own/.cargo/b, below {PERF.parent} and /someones/own\n")
     assert told == "target/a failed: ~/.cargo/b, below . and ~"
-    assert rig.placeless("/someones/homeless/c") == "/someones/homeless/c", "another's folder"
+    assert rig.placeless("/someones/owner/c") == "/someones/owner/c", "another's folder"
     monkeypatch.setenv("HOME", "/")
     assert rig.placeless("/a/b") == "/a/b"
 
