@@ -73,19 +73,9 @@ impl Chats {
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: ChatOrder, bell: &Arc<OwnedFd>) -> Result<Chats, String> {
         let (sessions, listeners) = furnish(&order);
-        let (places, files) = (listeners.len() as u64, worker::raise_open_files());
-        if places + worker::SPARE_FILES > files {
-            return Err(format!(
-                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
-            ));
-        }
-        let reach = Reach {
-            target: order.target.address,
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            timeout: order.timeout,
-            buffer_bytes: BUFFER_BYTES,
-            read_bytes: BUFFER_BYTES,
-        };
+        worker::room_for(listeners.len() as u64)?;
+        let reach =
+            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES);
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         Ok(Chats {
             upgrade: Upgrade::new(&order.target, nonce),

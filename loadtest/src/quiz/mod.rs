@@ -126,13 +126,8 @@ impl Hall {
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: HallOrder, bell: &Arc<OwnedFd>) -> Result<Hall, String> {
         worker::room_for(order.places())?;
-        let reach = Reach {
-            target: order.target.address,
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            timeout: order.timeout,
-            buffer_bytes: BUFFER_BYTES,
-            read_bytes: BUFFER_BYTES,
-        };
+        let reach =
+            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES);
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         let (sheets, screens) = furnish(&order);
         let questions = sheets.first().map_or(0, |sheet| sheet.questions.len());

@@ -106,19 +106,9 @@ impl Office {
     /// # Errors
     /// A sentence for the user: too few descriptors, a system that refuses.
     pub(crate) fn new(order: OfficeOrder, bell: &Arc<OwnedFd>) -> Result<Office, String> {
-        let (places, files) = (order.places(), worker::raise_open_files());
-        if places + worker::SPARE_FILES > files {
-            return Err(format!(
-                "{places} connections in one worker, but only {files} open files are allowed: give more --workers"
-            ));
-        }
-        let reach = Reach {
-            target: order.target.address,
-            sources: Sources::new(order.sources.clone(), order.worker as usize),
-            timeout: order.timeout,
-            buffer_bytes: BUFFER_BYTES,
-            read_bytes: BUFFER_BYTES,
-        };
+        worker::room_for(order.places())?;
+        let reach =
+            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES);
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         Ok(Office {
             rest_path: beside(&order.target).path,

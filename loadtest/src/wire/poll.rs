@@ -2,6 +2,7 @@
 //! until when.
 
 use super::{
+    http::Target,
     line::{Filled, Line},
     socket::Sources,
 };
@@ -51,6 +52,13 @@ pub(crate) struct Reach {
     pub(crate) buffer_bytes: usize,
     /// A read takes at most so much, behind what was kept.
     pub(crate) read_bytes: usize,
+}
+
+impl Reach {
+    /// Where messages are read whole: a read takes as much as the longest of them.
+    pub(crate) fn whole(target: &Target, sources: Sources, timeout: Duration, buffer_bytes: usize) -> Reach {
+        Reach { target: target.address, sources, timeout, buffer_bytes, read_bytes: buffer_bytes }
+    }
 }
 
 /// The epoll set of an engine, and all that goes with it.
