@@ -26,7 +26,7 @@ pub(crate) const BUSIEST: f64 = 0.85;
 /// A generator that begins this late at p99 does not keep its schedule.
 pub(crate) const LATEST_LAG_NS: u64 = 10_000_000;
 /// Stages shorter than this are not judged by their CPU: start-up is most of them.
-const SHORTEST_JUDGED_NS: u64 = 250_000_000;
+pub(crate) const SHORTEST_JUDGED_NS: u64 = 250_000_000;
 
 /// One run.
 #[derive(Clone, Debug, Serialize)]
@@ -312,6 +312,17 @@ impl Verdict {
         let outcome = if reasons.is_empty() { Outcome::Passed } else { Outcome::Failed };
         Verdict { outcome, reasons }
     }
+
+    /// There are other reasons not to believe the figures; none is nothing.
+    pub(crate) fn doubt(&mut self, doubts: Vec<String>) {
+        if doubts.is_empty() {
+            return;
+        }
+        if self.outcome != Outcome::NotBelieved {
+            *self = Verdict { outcome: Outcome::NotBelieved, reasons: Vec::new() };
+        }
+        self.reasons.extend(doubts);
+    }
 }
 
 impl Verdict {
@@ -364,6 +375,15 @@ mod tests {
         assert_eq!(outcome(&cost(900, 0)), Outcome::NotBelieved);
         assert_eq!(outcome(&cost(300, 600)), Outcome::NotBelieved);
         assert_eq!(outcome(&[StageCost { judged: false, ..cost(900, 0).remove(0) }]), Outcome::Passed);
+    }
+
+    #[test]
+    fn a_doubt_outweighs_a_failure() {
+        let mut verdict = Verdict::of(&Tally::default(), &[Check::new("told", 2, 1)], &[]);
+        verdict.doubt(Vec::new());
+        assert_eq!(verdict.outcome, Outcome::Failed);
+        verdict.doubt(vec!["a worker was busy".to_owned()]);
+        assert_eq!((verdict.outcome, verdict.reasons), (Outcome::NotBelieved, vec!["a worker was busy".to_owned()]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What happened when, told: slices of the workers, the server beside them, and the stages of the run.
 
 use crate::{
+    report::{BUSIEST, SHORTEST_JUDGED_NS},
     tally::{Buckets, Measure, Series},
     watch::Glance,
 };
@@ -149,6 +150,24 @@ impl SeriesFigures {
     }
 }
 
+impl SeriesFigures {
+    /// Those of these phases of a day in which a worker wanted nearly a core, as sentences. Stages that end are judged by their own cost;
+    /// what goes on through several phases ends in none of them.
+    pub(crate) fn pressed(&self, judged: &[String]) -> Vec<String> {
+        let wanted = |phase: &Phase| {
+            let pieces = self.slices.iter().map(|slice| {
+                let seconds = overlap(slice.at_s, slice.at_s + self.step_s, phase.from_s, phase.to_s);
+                (seconds * slice.busiest_worker, seconds)
+            });
+            let (busy, seconds) = pieces.fold((0.0, 0.0), |sum, piece| (sum.0 + piece.0, sum.1 + piece.1));
+            if seconds * 1e9 >= SHORTEST_JUDGED_NS as f64 { busy / seconds } else { 0.0 }
+        };
+        let judged = self.phases.iter().filter(|phase| judged.contains(&phase.stage));
+        let phases = judged.map(|phase| (&phase.stage, wanted(phase))).filter(|(_, share)| *share > BUSIEST);
+        phases.map(|(name, share)| format!("a worker wanted {:.0} % of a core in the {name}", share * 100.0)).collect()
+    }
+}
+
 /// How long two stretches of time have in common.
 fn overlap(begin: f64, end: f64, from: f64, to: f64) -> f64 {
     (end.min(to) - begin.max(from)).max(0.0)
@@ -183,7 +202,7 @@ mod tests {
             connections: 0,
             faults: 0,
             generator_cores: if place < 4 { 0.2 } else { 0.6 },
-            busiest_worker: 0.0,
+            busiest_worker: if place < 4 { 0.8 } else { 0.9 },
             generator_bytes: 0,
             measures: BTreeMap::new(),
         };
@@ -207,5 +226,15 @@ mod tests {
             |stages: &[&str]| series.generator_to_server(&stages.iter().map(|stage| (*stage).to_owned()).collect::<Vec<_>>());
         assert_eq!((of(&["sign_in"]), of(&["hold"]), of(&["sign_in", "hold"]), of(&[])), (Some(0.4), Some(1.2), Some(0.8), None));
         assert_eq!(SeriesFigures { server: Vec::new(), ..figures() }.generator_to_server(&["hold".into()]), None);
+    }
+
+    #[test]
+    fn a_phase_in_which_a_worker_wants_a_core_is_told() {
+        let (both, told) = (["sign_in", "hold"].map(str::to_owned), "a worker wanted 90 % of a core in the hold");
+        assert_eq!(figures().pressed(&both), [told]);
+        assert_eq!(figures().pressed(&both[..1]), [""; 0]);
+        let mut short = figures();
+        short.phases[1].to_s = 1.2;
+        assert_eq!(short.pressed(&both), [""; 0], "too short to be judged");
     }
 }

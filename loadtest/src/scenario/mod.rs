@@ -201,12 +201,19 @@ impl Run {
         judge(&tally, &mut found);
         let Findings { checks, mut server, fates, slow } = found;
         let series = SeriesFigures::of(&tally.series, &self.stages, &glances);
+        let (phases, mut verdict) = (phase_figures(&tally.phases), Verdict::of(&tally, &checks, &self.generator));
+        let mut compared = compared(&self.generator);
+        if !phases.is_empty() {
+            // The stages of its parts are in no series: it has the phases of the day.
+            compared = ["steady", "storm"].map(str::to_owned).into();
+            verdict.doubt(series.pressed(&compared));
+        }
         if let Some(server) = &mut server {
-            server.generator_cpu_ratio = series.generator_to_server(&compared(&self.generator));
+            server.generator_cpu_ratio = series.generator_to_server(&compared);
         }
         let mut report = Report {
             version: 1,
-            verdict: Verdict::of(&tally, &checks, &self.generator),
+            verdict,
             asked: self.asked,
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
@@ -218,7 +225,7 @@ impl Run {
             fates,
             slow,
             pings: PingFigures::of(&tally.pinged_at_ns),
-            phases: phase_figures(&tally.phases),
+            phases,
             spreads: spread::of(&series),
             series,
             counts: tally.counts,
