@@ -450,9 +450,11 @@ impl Assignment {
         self.stage = Stage::Running(Work::begin(self.piece(), order, c));
     }
 
-    /// It is over: who came too late to cancel it is told.
+    /// It is over, or gone by now: who came too late to cancel it is told.
     fn settle(&mut self, c: &mut Circumstances<'_>) {
-        self.stage = Stage::Idle;
+        if !matches!(self.stage, Stage::Gone) {
+            self.stage = Stage::Idle;
+        }
         self.give_back(c);
         let late = std::mem::take(&mut self.cancels).into_iter().filter(|(_, is_first)| !is_first);
         late.for_each(|(from, _)| c.not_done(from, self.id(), Refused::Over));

@@ -122,3 +122,19 @@ fn what_was_ended_by_hand_is_not_cancelled() {
     assert!(matches!(replies(&cancelled)[..], [Reply::Task(task)] if task.error.as_deref() == Some("Cancelled by user")));
     assert!(bench.is_empty());
 }
+
+#[test]
+fn what_is_gone_is_not_removed_again_when_somebody_cancelled_it_before() {
+    let mut bench = Bench::new();
+    bench.ask(edit(1, "alice", to(Status::Completed)));
+    bench.ask(remove(1));
+    bench.cancel(1, "alice");
+    bench.ask(remove(1));
+    let read = bench.read(Some(by_hand(1)), 1);
+    let completed = bench.store(ticket(&read));
+    assert_eq!(*kept(&completed).1, Record::NoTask(id(1)));
+    let gone = bench.store(ticket(&completed));
+    assert!(matches!(replies(&gone)[..], [Reply::Task(_), Reply::Refused(Refused::NotFound)]), "{gone:?}");
+    assert!(gone.contains(&not_cancelled(1, Refused::Over)), "{gone:?}");
+    assert!(bench.is_empty());
+}
