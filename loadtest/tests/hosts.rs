@@ -247,6 +247,22 @@ fn strangers_start_nothing_and_keep_nobody_out() {
 }
 
 #[test]
+fn a_crowd_that_says_nothing_makes_room() {
+    let stub = Stub::start(Faults::default());
+    let waiting = boss("bell", stub.server(), "127.0.0.2", 1, "--students 5 --classrooms 1 --hold 100ms");
+    let address: SocketAddr = waiting.listen.parse().unwrap();
+    // Twice as many as are heard at once, and a boss that would wait longer for each than a worker waits for the boss.
+    let crowd: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let worker = waiting.worker("north", 0);
+    let (run, said) = waiting.ends();
+    run.assert_clean();
+    assert_eq!((run.count("signed_in"), worker.ends().0), (5, Some(0)));
+    let sent_away = said.lines().filter(|line| line.contains("was not let in")).count();
+    assert!(sent_away > 0, "{said}");
+    drop(crowd);
+}
+
+#[test]
 fn a_run_without_its_workers_or_a_secret_says_so() {
     let usage = |arguments: &str| {
         let output = command("bell", arguments).env_remove("HOMEROOM_LOAD_SECRET").output().unwrap();

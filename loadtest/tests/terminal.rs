@@ -6,6 +6,7 @@ mod run;
 mod stub;
 
 use run::KEY;
+use rustix::termios::{Action, tcflow};
 use std::{
     fs,
     io::{Read, Write},
@@ -51,12 +52,12 @@ impl Shell {
 
     /// Presses keys when everybody is in.
     fn press(&mut self, keys: &str, stub: &Stub, students: usize) {
-        let until = Instant::now() + PATIENCE;
-        while stub.tokens().len() < students {
-            assert!(Instant::now() < until, "{} of {students} came", stub.tokens().len());
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("everybody is in", || stub.tokens().len() == students);
         self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn pid(&self) -> i32 {
+        fs::read_to_string(self.path("pid")).unwrap().trim().parse().unwrap()
     }
 
     /// All that came on the screen, and how the run ended. The terminal's modes must be what they were.
@@ -69,6 +70,14 @@ impl Shell {
         let (before, after) = (text(&self.path("before")), text(&self.path("after")));
         assert!(!before.is_empty() && before == after, "{before} is not {after}: {screen}");
         (screen, text(&self.path("code")).trim().to_owned())
+    }
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "it never came true that {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -103,11 +112,24 @@ fn keys_and_signals_end_the_run_and_give_the_terminal_back() {
         let mut shell = Shell::start(&stub, "bell --students 20 --classrooms 2 --hold 10m");
         shell.press(keys, &stub, 20);
         if keys.is_empty() {
-            let pid = fs::read_to_string(shell.path("pid")).unwrap().trim().parse().unwrap();
-            rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::TERM).unwrap();
+            let pid = rustix::process::Pid::from_raw(shell.pid()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         }
         let (screen, code) = shell.end();
         let (_, _, after) = parts(&screen);
         assert!(code == ended && after.contains("interrupted"), "{code}: {screen:?}");
     }
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_nobody_up() {
+    let stub = Stub::start(Faults::default());
+    let shell = Shell::start(&stub, "bell --students 20 --classrooms 2 --hold 2s");
+    wait_until("everybody is in", || stub.tokens().len() == 20);
+    let terminal = fs::File::open(format!("/proc/{}/fd/2", shell.pid())).unwrap();
+    tcflow(&terminal, Action::OOff).unwrap();
+    wait_until("everybody has left", || stub.live() == 0);
+    tcflow(&terminal, Action::OOn).unwrap();
+    let (screen, code) = shell.end();
+    assert!(matches!(code.as_str(), "0" | "3"), "{code}: {screen:?}");
 }

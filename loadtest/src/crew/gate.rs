@@ -1,8 +1,9 @@
 //! Where workers of other hosts join a run: the boss's side.
 //!
-//! The gate stands open until as many have joined as are expected, then it is gone. Whoever comes is heard on a thread of its own, so that
-//! a stranger who says nothing keeps nobody out; how many are heard at once is bounded. Nothing is taken from anyone, and nothing started
-//! for anyone, before the handshake and an exchange of clocks have shown that the secret is known.
+//! The gate stands open until as many have joined as are expected, then it is gone. Whoever comes is heard on a thread of its own, so
+//! that a stranger who says nothing keeps nobody out. How many strangers are heard at once is bounded: while there is a crowd of them,
+//! who has not shown soon that the secret is known makes room for the next. Nothing is taken from anyone, and nothing started for anyone,
+//! before the handshake and an exchange of clocks have shown that the secret is known.
 
 use super::{
     letters::{Place, ToBoss, ToWorker, receive, send},
@@ -13,10 +14,10 @@ use super::{
 use crate::clock;
 use std::{
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, Ordering::SeqCst},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -25,6 +26,8 @@ use std::{
 
 /// So many are heard at once before they have shown that they know the secret.
 const MOST_UNKNOWN: usize = 32;
+/// A handshake is a few round trips: while there is a crowd, the one who has been heard the longest has no more than this for it.
+const IN_A_CROWD: Duration = Duration::from_secs(2);
 /// Exchanges of clocks when a worker joins.
 const EXCHANGES: usize = 50;
 /// Who knows the secret and does not answer within this is given up.
@@ -39,6 +42,14 @@ pub(crate) struct Gate {
     secret: Secret,
     expected: usize,
     within: Duration,
+}
+
+/// Somebody who is heard.
+struct Stranger {
+    stream: TcpStream,
+    since: Instant,
+    /// Whether it is known by now if he knows the secret.
+    is_heard: Arc<AtomicBool>,
 }
 
 /// A worker that has joined, and waits for its order.
@@ -69,11 +80,11 @@ impl Gate {
     /// Not all came in time.
     pub(crate) fn gather(self, mut tell: impl FnMut(&str)) -> io::Result<Vec<Joined>> {
         let (outbox, inbox) = channel();
-        let (until, unknown) = (Instant::now() + self.within, Arc::new(AtomicUsize::new(0)));
+        let (until, mut strangers) = (Instant::now() + self.within, Vec::new());
         let mut joined: Vec<Joined> = Vec::new();
         tell(&format!("waiting at {} for {} workers", self.listener.local_addr()?, self.expected));
         while joined.len() < self.expected {
-            self.hear_new(&outbox, &unknown)?;
+            self.hear_new(&outbox, &mut strangers)?;
             if Instant::now() >= until {
                 return Err(self.short(joined.len()));
             }
@@ -94,20 +105,23 @@ impl Gate {
         io::Error::other(format!("{joined} of {} workers joined within {} s", self.expected, self.within.as_secs()))
     }
 
-    /// Has everyone heard who stands at the gate.
-    fn hear_new(&self, outbox: &Sender<Arrival>, unknown: &Arc<AtomicUsize>) -> io::Result<()> {
-        while unknown.load(SeqCst) < MOST_UNKNOWN {
+    /// Has everyone heard who stands at the gate, the oldest of `strangers` first.
+    fn hear_new(&self, outbox: &Sender<Arrival>, strangers: &mut Vec<Stranger>) -> io::Result<()> {
+        while has_room(strangers) {
             let (stream, address) = match self.listener.accept() {
                 Ok(accepted) => accepted,
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // Who left before being heard is no fault of the gate, and neither is a lack of descriptors that passes.
                 Err(_) => return Ok(()),
             };
-            let (secret, outbox, unknown) = (self.secret.clone(), outbox.clone(), Arc::clone(unknown));
-            unknown.fetch_add(1, SeqCst);
+            let Ok(same) = stream.try_clone() else { return Ok(()) };
+            let is_heard = Arc::new(AtomicBool::new(false));
+            strangers.push(Stranger { stream: same, since: Instant::now(), is_heard: Arc::clone(&is_heard) });
+            let (secret, outbox) = (self.secret.clone(), outbox.clone());
             thread::Builder::new().name("gate".into()).spawn(move || {
-                let outcome = admit(stream, address, &secret).map(Box::new);
-                unknown.fetch_sub(1, SeqCst);
+                let sealed = greet(&stream, &secret);
+                is_heard.store(true, SeqCst);
+                let outcome = sealed.and_then(|sealed| admit(stream, address, sealed)).map(Box::new);
                 // Nobody waits any more when all have come.
                 let _ = outbox.send((address, outcome));
             })?;
@@ -116,6 +130,16 @@ impl Gate {
     }
 }
 
+/// Whether one more may be heard. In a crowd the oldest is sent away when his time is over: his thread finds the connection at its end.
+fn has_room(strangers: &mut Vec<Stranger>) -> bool {
+    strangers.retain(|stranger| !stranger.is_heard.load(SeqCst));
+    if strangers.len() >= MOST_UNKNOWN && strangers[0].since.elapsed() >= IN_A_CROWD {
+        let _ = strangers.remove(0).stream.shutdown(Shutdown::Both);
+    }
+    strangers.len() < MOST_UNKNOWN
+}
+
+type Sealed = (SealedReader, SealedWriter);
 type Arrival = (SocketAddr, Result<Box<Joined>, Refusal>);
 
 fn came(inbox: &Receiver<Arrival>) -> Option<Arrival> {
@@ -130,11 +154,14 @@ fn arrival(joined: &[Joined], expected: usize) -> String {
     format!("{} of {expected}: {name} joined from {address}, its clock {ahead_s:+.6} s ± {unsure_us:.0} µs", joined.len())
 }
 
-fn admit(stream: TcpStream, address: SocketAddr, secret: &Secret) -> Result<Joined, Refusal> {
+fn greet(stream: &TcpStream, secret: &Secret) -> Result<Sealed, Refusal> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    notice_silence(&stream)?;
-    let (mut reader, mut writer) = let_in(&stream, secret)?;
+    notice_silence(stream)?;
+    let_in(stream, secret)
+}
+
+fn admit(stream: TcpStream, address: SocketAddr, (mut reader, mut writer): Sealed) -> Result<Joined, Refusal> {
     stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
     let ToBoss::Here(mut place) = receive(&mut reader)? else {
         return Err(io::Error::other("the first letter does not tell where it is from").into());

@@ -21,6 +21,7 @@ const RATE_OVER_NS: u64 = 2_000_000_000;
 const MOST_POINTS: usize = 480;
 
 /// All that is shown.
+#[derive(Clone)]
 pub(super) struct State {
     pub(super) scenario: &'static str,
     pub(super) url: String,
@@ -45,6 +46,7 @@ pub(super) struct State {
 }
 
 /// A stage under way.
+#[derive(Clone)]
 pub(super) struct Under {
     pub(super) what: &'static str,
     pub(super) stage: Option<Stage>,

@@ -108,9 +108,9 @@ pub(super) fn show(mut screen: Screen, state: &Mutex<State>, ended: &Receiver<()
     while ended.try_recv() != Err(TryRecvError::Disconnected) {
         if Instant::now() >= due {
             due = Instant::now() + DRAW_EVERY;
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.advance(clock::now_ns());
-            let _ = screen.terminal.draw(|frame| draw::draw(frame, &state, clock::now_ns(), look));
+            // A copy: a terminal that takes nothing must not keep the boss from telling what happens.
+            let seen = as_of(state, clock::now_ns());
+            let _ = screen.terminal.draw(|frame| draw::draw(frame, &seen, clock::now_ns(), look));
         }
         if asks_to_end(LOOK_EVERY) {
             // As the terminal itself does it where nobody has taken it over: all processes of the run are told.
@@ -122,6 +122,13 @@ pub(super) fn show(mut screen: Screen, state: &Mutex<State>, ended: &Receiver<()
             number => return end_by(screen, i32::try_from(number).unwrap_or(SIGTERM)),
         }
     }
+}
+
+/// What there is to show at this moment.
+fn as_of(state: &Mutex<State>, now_ns: u64) -> State {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.advance(now_ns);
+    state.clone()
 }
 
 /// Ends this process as the signal would have, were it not for the view.

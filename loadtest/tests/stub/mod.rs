@@ -115,6 +115,11 @@ impl Stub {
         self.state.tokens.lock().unwrap().clone()
     }
 
+    /// How many are signed in now.
+    pub(crate) fn live(&self) -> u64 {
+        self.state.live.load(SeqCst)
+    }
+
     /// How many events were published.
     pub(crate) fn published(&self) -> u64 {
         self.state.rooms().values().map(|room| room.sequence_id).sum()
