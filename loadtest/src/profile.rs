@@ -9,9 +9,9 @@ use serde::Deserialize;
 use std::{fmt::Display, fs, ops::RangeInclusive, path::Path, time::Duration};
 use toml::Spanned;
 
-/// The profiles that come with the program.
 /// The longest phase, or time in one.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The profiles that come with the program.
 const OWN: [(&str, &str); 2] =
     [("small", include_str!("../profiles/small.toml")), ("district", include_str!("../profiles/district.toml"))];
 const PEOPLE: RangeInclusive<u32> = 1..=1_000_000;
@@ -29,6 +29,7 @@ pub(crate) struct Profile {
     pub(crate) quiz: Option<Quiz>,
     pub(crate) chat: Option<Chat>,
     pub(crate) tasks: Option<Tasks>,
+    pub(crate) labs: Option<Labs>,
     pub(crate) ramp: Duration,
     pub(crate) steady: Duration,
     pub(crate) storm: Duration,
@@ -72,6 +73,17 @@ pub(crate) struct Tasks {
     pub(crate) asks: Tempo,
 }
 
+/// Desktops that are watched.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Labs {
+    pub(crate) agents: u32,
+    pub(crate) sessions: u32,
+    /// So many of them push what their screens show, so many bytes a second each; keys are pressed at the others.
+    pub(crate) streams: u32,
+    pub(crate) stream_bytes: u32,
+    pub(crate) keys: Tempo,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -79,6 +91,7 @@ struct File {
     quiz: Option<QuizPart>,
     chat: Option<ChatPart>,
     tasks: Option<TasksPart>,
+    labs: Option<LabsPart>,
     ramp: Plain,
     steady: Working,
     storm: Storming,
@@ -117,6 +130,15 @@ struct TasksPart {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct LabsPart {
+    agents: Spanned<u32>,
+    sessions: Spanned<u32>,
+    streams: Spanned<u32>,
+    stream_bytes: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Plain {
     lasting: Spanned<String>,
 }
@@ -130,6 +152,7 @@ struct Working {
     answers: Option<Spanned<f64>>,
     messages: Option<Spanned<f64>>,
     tasks: Option<Spanned<f64>>,
+    keys: Option<Spanned<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +164,7 @@ struct Storming {
     answers: Option<Spanned<f64>>,
     messages: Option<Spanned<f64>>,
     tasks: Option<Spanned<f64>>,
+    keys: Option<Spanned<f64>>,
 }
 
 /// The text of one of the program's own profiles.
@@ -172,7 +196,7 @@ impl Profile {
             .map_err(|fault| source.fault(fault.span().map_or(0, |span| span.start), &fault.message().replace('\n', " ")))?;
         let (steady, storm) = (source.time(&file.steady.lasting, "lasting")?, source.time(&file.storm.lasting, "lasting")?);
         let tempo = |of: Rates<'_>| source.tempo(of, [steady, storm]);
-        let (presence, quiz, chat, tasks) = (&file.presence, &file.quiz, &file.chat, &file.tasks);
+        let (presence, quiz, chat, tasks, labs) = (&file.presence, &file.quiz, &file.chat, &file.tasks, &file.labs);
         let [a, b] = [&file.steady.publishes, &file.storm.publishes];
         let publishes = tempo(Rates { what: "publishes", part: "presence", is_there: presence.is_some(), steady: a, storm: b })?;
         let [a, b] = [&file.steady.answers, &file.storm.answers];
@@ -181,6 +205,8 @@ impl Profile {
         let says = tempo(Rates { what: "messages", part: "chat", is_there: chat.is_some(), steady: a, storm: b })?;
         let [a, b] = [&file.steady.tasks, &file.storm.tasks];
         let asks = tempo(Rates { what: "tasks", part: "tasks", is_there: tasks.is_some(), steady: a, storm: b })?;
+        let [a, b] = [&file.steady.keys, &file.storm.keys];
+        let keys = tempo(Rates { what: "keys", part: "labs", is_there: labs.is_some(), steady: a, storm: b })?;
         Ok(Profile {
             name: name.to_owned(),
             presence: presence
@@ -191,6 +217,7 @@ impl Profile {
             quiz: quiz.as_ref().zip(answers).map(|(part, tempo)| source.quiz(part, tempo)).transpose()?,
             chat: chat.as_ref().zip(says).map(|(part, tempo)| source.chat(part, tempo)).transpose()?,
             tasks: tasks.as_ref().zip(asks).map(|(part, tempo)| source.tasks(part, tempo)).transpose()?,
+            labs: labs.as_ref().zip(keys).map(|(part, tempo)| source.labs(part, tempo)).transpose()?,
             ramp: source.time(&file.ramp.lasting, "lasting")?,
             steady,
             storm,
@@ -289,6 +316,17 @@ impl Source<'_> {
         Ok(Tasks { users: self.allowed(&part.users, "users", PEOPLE)?, sockets, asks })
     }
 
+    fn labs(&self, part: &LabsPart, keys: Tempo) -> Result<Labs, String> {
+        let sessions = self.allowed(&part.sessions, "sessions", PEOPLE)?;
+        Ok(Labs {
+            agents: self.allowed(&part.agents, "agents", 1..=sessions.min(10_000))?,
+            sessions,
+            streams: self.allowed(&part.streams, "streams", 0..=sessions - 1)?,
+            stream_bytes: self.allowed(&part.stream_bytes, "stream_bytes", 1_024..=1_000_000_000)?,
+            keys,
+        })
+    }
+
     /// How many operations of a tempo each has, at least one.
     fn each(&self, tempo: Tempo, all: u32, most: u64, at: &Spanned<u32>, what: &str) -> Result<u32, String> {
         let each = tempo.total().div_ceil(all.into()).max(1);
@@ -312,7 +350,8 @@ mod tests {
     #[test]
     fn the_programs_own_profiles_are_right_and_the_small_one_takes_two_minutes() {
         let all = OWN.map(|(name, _)| Profile::read(name).unwrap());
-        assert!(all.iter().all(|day| day.presence.is_some() && day.quiz.is_some() && day.chat.is_some() && day.tasks.is_some()));
+        assert!(all.iter().all(|day| day.presence.is_some() && day.quiz.is_some() && day.chat.is_some()));
+        assert!(all.iter().all(|day| day.tasks.is_some() && day.labs.is_some()));
         let small = &all[0];
         assert_eq!((small.ramp + small.steady + small.storm + small.drain).as_secs(), 120);
     }
@@ -329,8 +368,10 @@ mod tests {
         );
         let wrong = fault("classrooms = ", "rooms = ");
         assert!(wrong.contains("unknown field `rooms`, expected one of") && wrong.contains("`classrooms`"), "{wrong}");
-        let wrong = fault("[tasks]", "[labs]");
-        assert!(wrong.contains("unknown field `labs`"), "{wrong}");
+        let wrong = fault("[tasks]", "[exams]");
+        assert!(wrong.contains("unknown field `exams`"), "{wrong}");
+        let wrong = fault("streams = ", "streams = 8 # ");
+        assert!(wrong.contains("streams = 8: allowed is from 0 to 7"), "{wrong}");
         let wrong = fault("answers = ", "answers = 1e9 # ");
         assert!(wrong.contains("answers = 1000000000: allowed is from 0 to 1000000"), "{wrong}");
         assert!(Profile::read("no such profile").unwrap_err().contains("small, district"));

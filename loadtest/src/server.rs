@@ -37,6 +37,11 @@ pub(crate) const TASKS_RUNNING: &str = "homeroom_tasks_running";
 /// Tasks and steps that wait for their turn.
 pub(crate) const TASKS_WAITING: &str = "homeroom_tasks_waiting";
 
+/// Sockets of labs' agents.
+pub(crate) const LAB_AGENTS: &str = "homeroom_labs_agent_sockets";
+/// Sockets of labs' viewers.
+pub(crate) const LAB_VIEWERS: &str = "homeroom_labs_viewer_sockets";
+
 /// What can be watched of the server.
 pub(crate) struct Server {
     pid: Option<u32>,

@@ -6,6 +6,9 @@
 #[path = "stub/chat/mod.rs"]
 mod chat;
 #[allow(dead_code, reason = "a day uses its part")]
+#[path = "stub/lab/mod.rs"]
+mod lab;
+#[allow(dead_code, reason = "a day uses its part")]
 #[path = "stub/quiz/mod.rs"]
 mod quiz;
 mod run;
@@ -17,7 +20,7 @@ mod tasks;
 use run::{KEY, Reserved, Run, command, read};
 use std::fs;
 
-/// Two seconds of work: 90 messages in classrooms, 50 answers, 6 messages to an agent, 30 tasks.
+/// Two seconds of work: 90 messages in classrooms, 50 answers, 6 messages to an agent, 30 tasks, 50 keys.
 const DAY: &str = r#"
     [presence]
     students = 24
@@ -33,6 +36,11 @@ const DAY: &str = r#"
     [tasks]
     users = 3
     sockets = 1
+    [labs]
+    agents = 2
+    sessions = 4
+    streams = 1
+    stream_bytes = 200000
     [ramp]
     lasting = "500ms"
     [steady]
@@ -41,6 +49,7 @@ const DAY: &str = r#"
     answers = 20
     messages = 3
     tasks = 10
+    keys = 20
     [storm]
     lasting = "1s"
     returns_within = "500ms"
@@ -48,6 +57,7 @@ const DAY: &str = r#"
     answers = 30
     messages = 3
     tasks = 20
+    keys = 30
     [drain]
     lasting = "500ms"
 "#;
@@ -56,6 +66,7 @@ const DAY: &str = r#"
 struct Faults {
     presence: stub::Faults,
     tasks: tasks::Faults,
+    labs: lab::Faults,
 }
 
 fn day(faults: Faults, day: &str, arguments: &str) -> Run {
@@ -65,8 +76,10 @@ fn day(faults: Faults, day: &str, arguments: &str) -> Run {
     let quiz = quiz::Stub::start(quiz::Faults::default()).server();
     let chat = chat::Stub::start(chat::Faults::default(), model);
     let tasks = tasks::Stub::start(faults.tasks).server();
+    let labs = lab::Stub::start(faults.labs).server();
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(path("key"), KEY).unwrap();
+    fs::write(path("password"), "open sesame\n").unwrap();
     fs::write(path("day.toml"), day).unwrap();
     let mut command = command("mixed", arguments);
     for part in ["presence", "quiz", "chat", "tasks"] {
@@ -82,6 +95,7 @@ fn day(faults: Faults, day: &str, arguments: &str) -> Run {
     ]);
     command.args(["--quiz-url", &format!("ws://{}/ws", quiz.public), "--tasks-url", &format!("ws://{}/ws", tasks.public)]);
     command.args(["--chat-url", &format!("http://{}", chat.address), "--model-listen", &model.to_string()]);
+    command.args(["--labs-url", &format!("http://{}", labs.public), "--labs-password", &path("password")]);
     let run = read(&folder, &command.output().unwrap());
     let page = fs::read_to_string(path("report.html")).unwrap();
     assert!(["Phases", ">storm<", "first word", "id=\"raw0\""].iter().all(|part| page.contains(part)), "{}", run.summary);
@@ -107,6 +121,8 @@ fn a_day_goes_through_its_phases_and_every_part_is_proven() {
     assert_eq!(count(&run, "ramp", "quiz", "start"), 6);
     let both = |part: &str, measure: &str| ["steady", "storm"].map(|phase| count(&run, phase, part, measure));
     assert_eq!((both("chat", "reply"), both("tasks", "pending")), ([3, 3], [10, 20]), "{}", run.summary);
+    assert_eq!((count(&run, "ramp", "labs", "watch"), both("labs", "key")), (4, [20, 30]), "{}", run.summary);
+    assert!(run.report["lab"]["down_heard"].as_u64().unwrap() > 300_000, "{}", run.summary);
     // What is left of the last round of questions goes on at the rate of the storm. At its beginning a machine may stand still.
     let [steady, storm] = both("quiz", "answer");
     assert!(steady + storm == 54 && (18..=22).contains(&steady), "{steady} {storm}: {}", run.summary);
@@ -125,10 +141,15 @@ fn a_day_goes_through_its_phases_and_every_part_is_proven() {
 fn what_is_lost_in_any_part_fails_the_day() {
     let presence = stub::Faults { drop_delivery_every: 41, ..stub::Faults::default() };
     let tasks = tasks::Faults { unannounced_every: 7, ..tasks::Faults::default() };
-    let run = day(Faults { presence, tasks }, DAY, "--timeout 6s");
+    let labs = lab::Faults { flip_every: 20, ..lab::Faults::default() };
+    let run = day(Faults { presence, tasks, labs }, DAY, "--timeout 6s");
     run.assert_failed();
     let broken = run.broken_checks();
-    for check in ["presence: messages that a member who was in did not hear", "tasks: pending at all who listen"] {
+    for check in [
+        "presence: messages that a member who was in did not hear",
+        "tasks: pending at all who listen",
+        "labs: streams in which something is not as it was sent",
+    ] {
         assert!(broken.contains(&check), "{check}: {}", run.summary);
     }
     assert!(!broken.iter().any(|check| check.starts_with("quiz") || check.starts_with("chat")), "{}", run.summary);

@@ -25,6 +25,18 @@ pub(crate) struct Mixed {
     /// The WebSocket route of tasks.
     #[arg(long, default_value = "ws://127.0.0.1:8000/ws")]
     pub(crate) tasks_url: String,
+    /// The server of labs, http://HOST:PORT.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) labs_url: String,
+    /// An admin of labs, who makes the sessions and watches them.
+    #[arg(long, default_value = "admin")]
+    pub(crate) labs_user: String,
+    /// A file with the password of --labs-user.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labs_password: Option<PathBuf>,
+    /// The template of labs' sessions.
+    #[arg(long, default_value = "firefox-browser")]
+    pub(crate) labs_template: String,
     /// The keys of which tokens are made, as for the scenario of each part.
     #[arg(long, default_value = "data/keys/presence.hs256", value_name = "FILE")]
     pub(crate) presence_key: PathBuf,

@@ -1,7 +1,7 @@
 //! What a worker of a lab run is told to do. An agent with all its sessions and their viewers belongs to one worker, so that a worker can
 //! hold what comes against what was sent without asking another.
 
-use crate::{order::mix, quiz::order::Secret, wire::http::Target};
+use crate::{order::mix, quiz::order::Secret, tempo::Tempo, wire::http::Target};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, net::SocketAddr, str::FromStr, time::Duration};
 
@@ -32,8 +32,8 @@ pub(crate) struct LabOrder {
     pub(crate) chunk: u32,
     /// Bytes a second of each stream; at full speed without.
     pub(crate) bulk_rate: Option<f64>,
-    /// Keys a second of each typist.
-    pub(crate) key_rate: f64,
+    /// When keys are pressed, over all typists of the run, and how many.
+    pub(crate) keys: Keys,
     /// How long bytes are pushed and keys pressed.
     pub(crate) lasting: Duration,
     /// What viewers sign in with.
@@ -44,6 +44,13 @@ pub(crate) struct LabOrder {
     pub(crate) timeout: Duration,
     /// Source addresses; the kernel's choice without.
     pub(crate) sources: Vec<IpAddr>,
+}
+
+/// Keys of the whole run.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Keys {
+    pub(crate) tempo: Tempo,
+    pub(crate) count: u64,
 }
 
 /// What stands between viewers and agents.
@@ -162,7 +169,7 @@ mod tests {
             direction: Direction::Down,
             chunk: 1024,
             bulk_rate: None,
-            key_rate: 1.0,
+            keys: Keys { tempo: Tempo::steady(1.0), count: 0 },
             lasting: Duration::ZERO,
             token: Secret(String::new()),
             seed: 1,

@@ -2,7 +2,7 @@
 
 use super::{
     BEGINS_PER_TURN, Lab, Whose,
-    order::{Direction, Role},
+    order::{Direction, Keys, Role},
     socket::{Half, Phase},
     stream::{self, BATCH, Proof},
 };
@@ -10,6 +10,7 @@ use crate::{
     clock,
     fault::Fault,
     tally::Measure,
+    tempo::Tempo,
     wire::{frames, poll::Lines},
 };
 use std::cmp::Ordering;
@@ -64,24 +65,34 @@ pub(super) struct Schedule {
     blocks: Metronome,
 }
 
-/// Moments at even distances.
+/// Moments, so many of them.
 #[derive(Clone, Copy, Default)]
 struct Metronome {
     from_ns: u64,
-    every_ns: f64,
+    tempo: Option<Tempo>,
+    /// Every so manyth moment of the tempo is one of these.
+    every: f64,
     next: u64,
     count: u64,
 }
 
 impl Metronome {
-    /// So many, over that time.
-    fn new(from_ns: u64, lasting_ns: u64, count: u64) -> Metronome {
-        Metronome { from_ns, every_ns: lasting_ns as f64 / count.max(1) as f64, next: 0, count }
+    /// At even distances over that time.
+    fn even(from_ns: u64, lasting_ns: u64, count: u64) -> Metronome {
+        let tempo = Tempo::steady(count as f64 * 1e9 / lasting_ns.max(1) as f64);
+        Metronome { from_ns, tempo: Some(tempo), every: 1.0, next: 0, count }
+    }
+
+    /// The moments of `own` of `all` who share them.
+    fn shared(from_ns: u64, keys: Keys, own: u64, all: u64) -> Metronome {
+        let count = keys.count * own / all.max(1);
+        Metronome { from_ns, tempo: Some(keys.tempo), every: all as f64 / own.max(1) as f64, next: 0, count }
     }
 
     /// The next moment; none is left.
     fn due_ns(&self) -> Option<u64> {
-        (self.next < self.count).then(|| self.from_ns.saturating_add((self.next as f64 * self.every_ns) as u64))
+        let tempo = self.tempo.filter(|_| self.next < self.count)?;
+        Some(self.from_ns.saturating_add(tempo.after_ns(self.next as f64 * self.every)))
     }
 }
 
@@ -92,14 +103,13 @@ impl Lab {
         let of = |role| (0..).zip(&self.sessions).filter(move |(_, session)| session.role == role).map(|(place, _)| place);
         let (bulk, typists): (Vec<u32>, Vec<u32>) = (of(Role::Bulk).collect(), of(Role::Typist).collect());
         let seconds = self.order.lasting.as_secs_f64();
-        let keys = (self.order.key_rate * seconds) as u64 * typists.len() as u64;
         let each = self.order.bulk_rate.map_or(0, |rate| (rate * seconds / f64::from(self.order.chunk)) as u64);
         self.schedule = Schedule {
             from_ns,
             end_ns: from_ns.saturating_add(lasting_ns),
             over: false,
-            keys: Metronome::new(from_ns, lasting_ns, keys),
-            blocks: Metronome::new(from_ns, lasting_ns, each * bulk.len() as u64),
+            keys: Metronome::shared(from_ns, self.order.keys, typists.len() as u64, self.order.typists.into()),
+            blocks: Metronome::even(from_ns, lasting_ns, each * bulk.len() as u64),
             bulk,
             typists,
         };
@@ -331,14 +341,20 @@ mod tests {
 
     #[test]
     fn moments_are_even_and_counted() {
-        let mut metronome = Metronome::new(1_000, 100, 4);
-        let mut all = Vec::new();
-        while let Some(due_ns) = metronome.due_ns() {
-            all.push(due_ns);
-            metronome.next += 1;
-        }
-        assert_eq!(all, [1_000, 1_025, 1_050, 1_075]);
-        assert_eq!(Metronome::new(0, 0, 0).due_ns(), None);
+        let all = |mut metronome: Metronome| {
+            let mut all = Vec::new();
+            while let Some(due_ns) = metronome.due_ns() {
+                all.push(due_ns);
+                metronome.next += 1;
+            }
+            all
+        };
+        assert_eq!(all(Metronome::even(1_000, 100, 4)), [1_000, 1_025, 1_050, 1_075]);
+        assert_eq!(Metronome::even(0, 0, 0).due_ns(), None);
+        // A thousand a second over eight typists, two of whom are this worker's.
+        let keys = Keys { tempo: Tempo::steady(1_000.0), count: 12 };
+        assert_eq!(all(Metronome::shared(7, keys, 2, 8)), [7, 4_000_007, 8_000_007]);
+        assert_eq!(Metronome::shared(7, keys, 0, 8).due_ns(), None);
     }
 
     #[test]

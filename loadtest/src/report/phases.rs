@@ -30,7 +30,9 @@ pub(crate) fn part(measure: Measure) -> Option<(&'static str, String)> {
         Measure::Connect | Measure::Upgrade | Measure::Admission | Measure::Lag | Measure::Jitter | Measure::Beside => {
             return None;
         }
-        Measure::Create | Measure::Watch | Measure::Key => return None,
+        // Before the day begins.
+        Measure::Create => return None,
+        Measure::Watch | Measure::Key => ("labs", measure.name()),
         Measure::CancelWord | Measure::CancelEnd | Measure::CancelGone | Measure::AtAdmins | Measure::Cancel => return None,
     };
     Some((part, name))

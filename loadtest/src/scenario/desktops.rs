@@ -35,23 +35,27 @@ pub(super) struct Desktops<'a> {
     made: Vec<Uuid>,
 }
 
+/// The token of the admin who makes the sessions and watches them.
+///
+/// # Errors
+/// No credential, or one that the server does not take.
+pub(super) fn sign_in(args: &Lab, target: &Target) -> Result<String, Stop> {
+    match (&args.token, &args.password) {
+        (Some(path), _) => line(path),
+        (None, Some(path)) => {
+            let body = json!({ "username": args.user, "password": line(path)? }).to_string();
+            let mut rest = Rest::new(target, "", args.site.timeout);
+            let (status, answer) = rest.exchange("POST", "/auth/login", &body)?;
+            Ok(wanted::<SignedIn>("login", 200, status, &answer)?.token)
+        }
+        (None, None) => Err(Stop::Usage("give --password or --token".to_owned())),
+    }
+}
+
 impl<'a> Desktops<'a> {
-    /// Signs in.
-    ///
-    /// # Errors
-    /// No credential, or one that the server does not take.
-    pub(super) fn enter(args: &'a Lab, target: &'a Target) -> Result<Desktops<'a>, Stop> {
-        let token = match (&args.token, &args.password) {
-            (Some(path), _) => line(path)?,
-            (None, Some(path)) => {
-                let body = json!({ "username": args.user, "password": line(path)? }).to_string();
-                let mut rest = Rest::new(target, "", args.site.timeout);
-                let (status, answer) = rest.exchange("POST", "/auth/login", &body)?;
-                wanted::<SignedIn>("login", 200, status, &answer)?.token
-            }
-            (None, None) => return Err(Stop::Usage("give --password or --token".to_owned())),
-        };
-        Ok(Desktops { args, target, token, made: Vec::new() })
+    /// A client with the token of [`sign_in`].
+    pub(super) fn new(args: &'a Lab, target: &'a Target, token: String) -> Desktops<'a> {
+        Desktops { args, target, token, made: Vec::new() }
     }
 
     /// What viewers sign in with.

@@ -1,16 +1,21 @@
 //! `lab`: agents register, sessions are made, viewers watch; bytes are pushed and keys pressed; all that was sent must come.
 
-use super::{Run, Stop, desktops::Desktops, sources, spoken, workers};
+use super::{
+    Run, Stop,
+    desktops::{Desktops, sign_in},
+    sources, spoken, workers,
+};
 use crate::{
     args::Lab,
     crew::letters::{Stage, Task},
-    lab::order::{Between, Direction, LabOrder},
+    lab::order::{Between, Direction, Keys, LabOrder},
     progress::Teller,
     quiz::order::Secret,
     report::{Asked, Check, Report},
     server::ServerFigures,
     summary::grouped,
     tally::LabCounts,
+    tempo::Tempo,
     wire::http::Target,
 };
 
@@ -22,10 +27,10 @@ pub(crate) fn run(args: &Lab) -> Result<Report, Stop> {
     let scheme = if args.url.starts_with("ws://") { "ws" } else { "http" };
     let target = Target::parse(&args.url, scheme).map_err(Stop::Usage)?;
     let mut desktops = match args.between {
-        Between::Server => Some(Desktops::enter(args, &target)?),
+        Between::Server => Some(Desktops::new(args, &target, sign_in(args, &target)?)),
         Between::Relay | Between::Tcp(_) => None,
     };
-    let orders = orders(args, &target, desktops.as_ref().map_or("", Desktops::token))?;
+    let orders = orders(args, &target, desktops.as_ref().map_or("", Desktops::token), keys(args))?;
     let asked = Asked {
         scenario: "lab",
         url: args.url.clone(),
@@ -65,13 +70,15 @@ pub(crate) fn run(args: &Lab) -> Result<Report, Stop> {
 }
 
 impl Run {
-    fn make_sessions(&mut self, desktops: &mut Desktops<'_>) -> Result<(), Stop> {
+    /// Makes the sessions of a lab whose agents are there, and waits until they run.
+    pub(super) fn make_sessions(&mut self, desktops: &mut Desktops<'_>) -> Result<(), Stop> {
         desktops.make(&mut self.own)?;
         self.own.lab.running = desktops.count("running", |pause| self.crew.pass(pause, |_| {}))?;
         Ok(())
     }
 
-    fn delete_sessions(&mut self, desktops: &mut Desktops<'_>) -> Result<(), Stop> {
+    /// Deletes them, when nobody watches them any more.
+    pub(super) fn delete_sessions(&mut self, desktops: &mut Desktops<'_>) -> Result<(), Stop> {
         desktops.delete(&mut self.own)?;
         self.own.lab.terminated = desktops.count("terminated", |pause| self.crew.pass(pause, |_| {}))?;
         Ok(())
@@ -82,8 +89,14 @@ fn viewers(args: &Lab) -> u32 {
     args.viewers.unwrap_or(args.sessions)
 }
 
+/// Each typist at the rate that was asked for.
+fn keys(args: &Lab) -> Keys {
+    let each = (args.key_rate * args.lasting.as_secs_f64()) as u64;
+    Keys { tempo: Tempo::steady(args.key_rate * f64::from(args.typists)), count: each * u64::from(args.typists) }
+}
+
 /// One order for each worker.
-fn orders(args: &Lab, target: &Target, token: &str) -> Result<Vec<LabOrder>, Stop> {
+pub(super) fn orders(args: &Lab, target: &Target, token: &str, keys: Keys) -> Result<Vec<LabOrder>, Stop> {
     check(args)?;
     let connections = u64::from(viewers(args)) + u64::from(args.agents);
     let workers = workers(&args.site, connections)?;
@@ -106,7 +119,7 @@ fn orders(args: &Lab, target: &Target, token: &str) -> Result<Vec<LabOrder>, Sto
         direction: args.direction,
         chunk: args.chunk,
         bulk_rate: args.bulk_rate,
-        key_rate: args.key_rate,
+        keys,
         lasting: args.lasting,
         token: Secret(token.to_owned()),
         seed: args.site.seed,
@@ -152,7 +165,7 @@ fn then(args: &Lab) -> String {
     told.join(", ")
 }
 
-fn checks_of(args: &Lab, lab: &LabCounts) -> Vec<Check> {
+pub(super) fn checks_of(args: &Lab, lab: &LabCounts) -> Vec<Check> {
     let (sessions, watched) = (u64::from(args.sessions), u64::from(viewers(args)));
     let agents = if matches!(args.between, Between::Tcp(_)) { watched } else { args.agents.into() };
     let mut checks = vec![

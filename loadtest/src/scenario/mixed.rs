@@ -1,5 +1,5 @@
-//! `mixed`: a school day from a profile. Each part (classrooms, quizzes, chat, tasks) has workers and stages of its own, as in its own
-//! scenario; phases are the day's, and the same for all.
+//! `mixed`: a school day from a profile. Each part (classrooms, quizzes, chat, tasks, labs) has workers and stages of its own, as in its
+//! own scenario; phases are the day's, and the same for all.
 
 mod parts;
 
@@ -19,12 +19,14 @@ use crate::{
     profile::Profile,
     progress::Teller,
     report::{Asked, Check, PHASES, Report, StageCost},
-    server::{CHAT_ANSWERS, CHAT_SOCKETS, CONNECTIONS, OWNERS, PARTICIPANTS, TASK_SOCKETS, TASKS_RUNNING},
+    server::{
+        CHAT_ANSWERS, CHAT_SOCKETS, CONNECTIONS, LAB_AGENTS, LAB_VIEWERS, OWNERS, PARTICIPANTS, TASK_SOCKETS, TASKS_RUNNING,
+    },
     tally::Tally,
     wire::http::Target,
 };
-use parts::{Part, Parts};
-use std::time::Duration;
+use parts::{Labs, Part, Parts};
+use std::{ops::Range, time::Duration};
 
 /// A phase is announced so long before it begins.
 const NOTICE: Duration = Duration::from_millis(300);
@@ -49,7 +51,7 @@ pub(crate) fn run(args: &Mixed) -> Result<Report, Stop> {
     let target = Target::parse(&asked.url, if asked.url.starts_with("http") { "http" } else { "ws" }).map_err(Stop::Usage)?;
     let mut run = Run::begin(&args.site, &target, tasks, asked)?;
     run.own.chat.made = parts.chat.as_ref().map_or(0, |chat| u64::from(chat.plan.sessions));
-    let [before, after] = run.live_through(&day, &lanes)?;
+    let [before, after] = run.live_through(&day, &lanes, parts.labs.as_ref())?;
     for (what, gauge) in [
         ("the server's connections when the day is over", CONNECTIONS),
         ("the server's owners when the day is over", OWNERS),
@@ -58,11 +60,16 @@ pub(crate) fn run(args: &Mixed) -> Result<Report, Stop> {
         ("the server's answers under way when the day is over", CHAT_ANSWERS),
         ("the server's sockets of tasks when the day is over", TASK_SOCKETS),
         ("the server's running tasks when the day is over", TASKS_RUNNING),
+        ("the server's sockets of labs' viewers when the day is over", LAB_VIEWERS),
+        ("the server's sockets of labs' agents when the day is over", LAB_AGENTS),
     ] {
         run.check_level(what, gauge, 0)?;
     }
     Ok(run.conclude(|tally, found| judge(&parts, found, tally, [before, after]))?)
 }
+
+/// Which workers belong to which part.
+type Lanes = [(Part, Range<usize>)];
 
 fn soon_ns() -> u64 {
     clock::now_ns() + clock::nanos(NOTICE)
@@ -70,10 +77,17 @@ fn soon_ns() -> u64 {
 
 impl Run {
     /// The whole day; what the server had delivered before the first publish and after the last.
-    fn live_through(&mut self, day: &Profile, lanes: &[(Part, std::ops::Range<usize>)]) -> Result<[Delivered; 2], Stop> {
+    fn live_through(&mut self, day: &Profile, lanes: &Lanes, labs: Option<&Labs>) -> Result<[Delivered; 2], Stop> {
         let all = |steps: &dyn Fn(Part) -> Vec<Step>| -> Vec<Lane> {
             lanes.iter().map(|(part, workers)| Lane::new(workers.clone(), steps(*part))).collect()
         };
+        let mut desktops = labs.map(Labs::desktops);
+        if let Some(desktops) = &mut desktops {
+            // A session is for an agent that is there.
+            let joining = Shown { what: "joining", stage: Stage::Join, from_ns: clock::now_ns(), lasts: Duration::ZERO };
+            self.walk(&[joining], all(&|part| part.only_labs(Stage::Join)))?;
+            self.make_sessions(desktops)?;
+        }
         let ramp_ns = soon_ns();
         self.crew.open_phase(ramp_ns)?;
         let ramp = Shown { what: "ramp", stage: Stage::SignIn, from_ns: ramp_ns, lasts: day.ramp };
@@ -100,6 +114,10 @@ impl Run {
         let after = self.delivered()?;
         self.sample("worked");
         self.walk(&[Shown { stage: Stage::Close, ..drain }], all(&|part| part.leave(day)))?;
+        if let Some(desktops) = &mut desktops {
+            self.delete_sessions(desktops)?;
+            self.walk(&[Shown { stage: Stage::Close, ..drain }], all(&|part| part.only_labs(Stage::Close)))?;
+        }
         self.sample("closed");
         let ends = [steady_ns, storm_ns, drain_ns, clock::now_ns()];
         let begins = [ramp_ns, steady_ns, storm_ns, drain_ns];
@@ -158,7 +176,7 @@ impl Part {
         match self {
             Part::Presence => vec![Step::at(Stage::SignIn, at_ns)],
             Part::Quiz => vec![Step::at(Stage::Watch, at_ns), Step::now(Stage::Start)],
-            Part::Chat => vec![Step::at(Stage::View, at_ns)],
+            Part::Chat | Part::Labs => vec![Step::at(Stage::View, at_ns)],
             Part::Tasks => vec![Step::at(Stage::Watch, at_ns)],
         }
     }
@@ -168,7 +186,7 @@ impl Part {
         match self {
             Part::Presence => vec![Step::at(Stage::Publish, steady_ns).open(), Step::at(Stage::Storm, storm_ns)],
             Part::Quiz => vec![Step::at(Stage::Answer, steady_ns)],
-            Part::Chat => vec![Step::at(Stage::Stream, steady_ns)],
+            Part::Chat | Part::Labs => vec![Step::at(Stage::Stream, steady_ns)],
             Part::Tasks => vec![Step::at(Stage::Ask, steady_ns)],
         }
     }
@@ -178,7 +196,7 @@ impl Part {
         match self {
             Part::Presence => vec![Step::at(Stage::Calm, at_ns)],
             Part::Quiz => vec![Step::at(Stage::Submit, at_ns)],
-            Part::Chat | Part::Tasks => Vec::new(),
+            Part::Chat | Part::Tasks | Part::Labs => Vec::new(),
         }
     }
 
@@ -190,6 +208,15 @@ impl Part {
             Part::Presence => vec![Step::now(Stage::Close)],
             Part::Quiz => vec![Step::after(Stage::Close, half.max(HEARD_WITHIN)), Step::now(Stage::Prove)],
             Part::Chat | Part::Tasks => vec![Step::after(Stage::Close, half.max(BEHIND)), Step::now(Stage::Prove)],
+            Part::Labs => vec![Step::after(Stage::Leave, half)],
+        }
+    }
+
+    /// What agents do before and after the day of the others: a session lives between their coming and their going.
+    fn only_labs(self, stage: Stage) -> Vec<Step> {
+        match self {
+            Part::Labs => vec![Step::now(stage)],
+            Part::Presence | Part::Quiz | Part::Chat | Part::Tasks => Vec::new(),
         }
     }
 }
@@ -215,6 +242,9 @@ fn judge(parts: &Parts, found: &mut Findings, tally: &Tally, [before, after]: [D
     if let Some((tasks, plan)) = &parts.tasks {
         named("tasks", super::tasks::checks_of(tasks, *plan, &tally.tasks));
     }
+    if let Some(labs) = &parts.labs {
+        named("labs", super::lab::checks_of(&labs.args, &tally.lab));
+    }
 }
 
 fn asked(args: &Mixed, day: &Profile, workers: u32) -> Asked {
@@ -223,12 +253,14 @@ fn asked(args: &Mixed, day: &Profile, workers: u32) -> Asked {
         (day.quiz.is_some(), &args.quiz_url),
         (day.chat.is_some(), &args.chat_url),
         (day.tasks.is_some(), &args.tasks_url),
+        (day.labs.is_some(), &args.labs_url),
     ];
     let people = |count: Option<u32>, what: &str| count.map(|count| format!("{count} {what}"));
     let told: Vec<String> = [
         people(day.quiz.map(|quiz| quiz.participants), "participants of quizzes"),
         people(day.chat.map(|chat| chat.sessions), "sessions of chat"),
         people(day.tasks.map(|tasks| tasks.users), "users of tasks"),
+        people(day.labs.map(|labs| labs.sessions), "desktops"),
     ]
     .into_iter()
     .flatten()

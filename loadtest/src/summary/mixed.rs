@@ -4,11 +4,12 @@ use super::{grouped, reconnect::fates, row, time};
 use crate::report::{LatencyFigures, PHASES, Report};
 
 /// What is told of each part: the measures that people wait for.
-const TOLD: [(&str, &[(&str, &str)]); 4] = [
+const TOLD: [(&str, &[(&str, &str)]); 5] = [
     ("presence", &[("enter", "enter"), ("deliver", "deliver")]),
     ("quiz", &[("start", "start"), ("answer", "answer"), ("screen", "screen")]),
     ("chat", &[("first_word", "first word"), ("word", "word"), ("reply", "reply")]),
     ("tasks", &[("pending", "pending"), ("ended", "completed")]),
+    ("labs", &[("watch", "watch"), ("key", "key")]),
 ];
 
 /// Phases, each with its parts: how many, p50 and p99.

@@ -4,12 +4,14 @@ use crate::{
     args::{self, Cli, Command, Mixed, Site},
     chat,
     crew::letters::Task,
+    lab::order::Keys,
     order::{Break, Pace, Returns, Storm},
     profile::{self, Profile},
     quiz::order::{Holds, Pace as QuizPace},
     scenario::{
         Stop,
         crowd::{self, Doing},
+        desktops::{Desktops, sign_in},
         papers, reconnect,
     },
     tasks::plan::Plan as TaskPlan,
@@ -30,6 +32,21 @@ pub(super) enum Part {
     Quiz,
     Chat,
     Tasks,
+    Labs,
+}
+
+/// Labs as they were asked for, and by whom.
+pub(super) struct Labs {
+    pub(super) args: args::Lab,
+    target: Target,
+    token: String,
+}
+
+impl Labs {
+    /// Who makes the sessions.
+    pub(super) fn desktops(&self) -> Desktops<'_> {
+        Desktops::new(&self.args, &self.target, self.token.clone())
+    }
 }
 
 /// Chat as it was planned.
@@ -45,6 +62,7 @@ pub(super) struct Parts {
     pub(super) quiz: Option<args::Quiz>,
     pub(super) chat: Option<Chat>,
     pub(super) tasks: Option<(args::Tasks, TaskPlan)>,
+    pub(super) labs: Option<Labs>,
     lanes: Vec<(Part, Vec<Task>)>,
 }
 
@@ -89,7 +107,7 @@ impl Parts {
     /// # Errors
     /// What was asked cannot be done, or the server refuses to have it set up.
     pub(super) fn of(args: &Mixed, day: &Profile) -> Result<Parts, Stop> {
-        let mut parts = Parts { presence: None, quiz: None, chat: None, tasks: None, lanes: Vec::new() };
+        let mut parts = Parts { presence: None, quiz: None, chat: None, tasks: None, labs: None, lanes: Vec::new() };
         if let Some(presence) = day.presence {
             parts.add_presence(args, day, presence)?;
         }
@@ -101,6 +119,9 @@ impl Parts {
         }
         if let Some(tasks) = day.tasks {
             parts.add_tasks(args, day, tasks)?;
+        }
+        if let Some(labs) = day.labs {
+            parts.add_labs(args, day, labs)?;
         }
         Ok(parts)
     }
@@ -192,6 +213,31 @@ impl Parts {
         let orders = super::super::tasks::orders(&own, &target(&args.tasks_url, "ws")?, plan)?;
         self.lanes.push((Part::Tasks, orders.into_iter().map(Task::Tasks).collect()));
         self.tasks = Some((own, plan));
+        Ok(())
+    }
+
+    fn add_labs(&mut self, args: &Mixed, day: &Profile, part: profile::Labs) -> Result<(), Stop> {
+        let Some(password) = &args.labs_password else {
+            return Err(Stop::Usage(
+                "the day has labs: give --labs-password, or take [labs] and keys out of the profile".to_owned(),
+            ));
+        };
+        let line = Line(["homeroom-load", "lab", "--url", &args.labs_url].map(str::to_owned).to_vec());
+        let line =
+            line.with("--user", &args.labs_user).with("--password", password.display()).with("--template", &args.labs_template);
+        let line = line.with("--agents", part.agents).with("--sessions", part.sessions).with("--bulk", part.streams);
+        let line = line.with("--bulk-rate", part.stream_bytes).with("--typists", part.sessions - part.streams);
+        let mut own = match line.lasting("--for", day.steady + day.storm).parse()? {
+            Command::Lab(own) => own,
+            other => return unlike(other),
+        };
+        own.site = site_of(args, part.agents);
+        let target = target(&args.labs_url, "http")?;
+        let token = sign_in(&own, &target)?;
+        let keys = Keys { tempo: part.keys, count: part.keys.total() };
+        let orders = super::super::lab::orders(&own, &target, &token, keys)?;
+        self.lanes.push((Part::Labs, orders.into_iter().map(Task::Labs).collect()));
+        self.labs = Some(Labs { args: own, target, token });
         Ok(())
     }
 }
