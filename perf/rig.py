@@ -230,6 +230,7 @@ class Load:
     """homeroom-load at work on a server."""
 
     def __init__(self, run: "Run", server: Server, scenario: str, *flags):
+        SCRATCH.mkdir(parents=True, exist_ok=True)
         self.folder = tempfile.TemporaryDirectory(dir=SCRATCH)
         self.report = Path(self.folder.name) / "load.json"
         command = [LOAD, scenario, *server.flags(scenario), "--pid", server.pid, "--json", self.report, *flags]
