@@ -58,6 +58,9 @@ pub(crate) struct Mixed {
     /// The agent of chat sessions [default: the server's].
     #[arg(long, value_name = "NAME")]
     pub(crate) chat_agent: Option<String>,
+    /// The model of tasks [default: with --model-listen `builtin`, since what is served here answers chat alone; else the agent's own].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tasks_model: Option<String>,
     /// The rest; --workers are those of each part.
     #[command(flatten)]
     pub(crate) site: Site,

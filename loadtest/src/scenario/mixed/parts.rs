@@ -204,7 +204,11 @@ impl Parts {
 
     fn add_tasks(&mut self, args: &Mixed, day: &Profile, part: profile::Tasks) -> Result<(), Stop> {
         let line = Line::of("tasks", &args.tasks_url, &args.tasks_key).signed(args).with("--users", part.users);
-        let mut own = match line.with("--sockets", part.sockets).lasting("--for", day.steady + day.storm).parse()? {
+        let mut line = line.with("--sockets", part.sockets).lasting("--for", day.steady + day.storm);
+        if let Some(model) = args.tasks_model.as_deref().or(args.model_listen.map(|_| "builtin")) {
+            line = line.with("--model", model);
+        }
+        let mut own = match line.parse()? {
             Command::Tasks(own) => own,
             other => return unlike(other),
         };
