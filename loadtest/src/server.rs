@@ -7,7 +7,8 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeMap, io, time::Duration};
 
-const METRICS_WITHIN: Duration = Duration::from_secs(5);
+/// A server that is busy, or that somebody has stopped for a while, is waited for.
+const METRICS_WITHIN: Duration = Duration::from_secs(30);
 /// The gauge of signed-in connections.
 pub(crate) const CONNECTIONS: &str = "ws_connection_total";
 /// Sessions that were told how they stand, by status.
