@@ -121,15 +121,21 @@ fn answers_that_begin_or_end_twice_or_never_fail_a_run() {
 }
 
 #[test]
-fn what_comes_after_a_cancel_fails_a_run() {
+fn a_word_after_a_cancel_fails_a_run() {
     let late = of(LONG, Faults { word_after_cancel: true, ..Faults::default() }, "");
     late.assert_failed();
     assert_eq!((late.broken_checks(), count(&late, "stray")), (vec!["words outside an answer"], 4), "{}", late.summary);
+}
 
+#[test]
+fn a_cancel_that_nobody_hears_fails_a_run() {
     let deaf = with(Faults { deaf: true, ..Faults::default() }, "--cancel-every 2");
     deaf.assert_failed();
     assert!(deaf.broken_checks().contains(&"answers that ended by their cancel"), "{}", deaf.summary);
+}
 
+#[test]
+fn a_request_that_outlives_its_cancel_fails_a_run() {
     let clinging = of(LONG, Faults { clinging: true, ..Faults::default() }, "");
     clinging.assert_failed();
     let expected = ["answers that the model gave whole", "requests to the model that went with their cancel"];

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 import tokens
-from house import BINARY
+from house import ROOT
 
-HARNESS = BINARY.with_name("homeroom-load")
+HARNESS = ROOT / "target/debug/homeroom-load"
 ISSUER = tokens.ISSUERS["HS256"]
 
 
