@@ -244,6 +244,9 @@ impl Engine {
             if matches!(connection.phase, Phase::Over) {
                 continue;
             }
+            // Whose peer waits for nothing but the end. To others the words before it leave at once: the next who gets the same key may be
+            // told as soon as they have.
+            let is_last = matches!(connection.phase, Phase::Closing { peer_done: true });
             let mut more = Vec::new();
             let segment = match connection.phase {
                 Phase::Labs(_) => connection.outbox.gather(GATHERED_SEGMENTS, GATHERED_BYTES, &mut more),
@@ -258,7 +261,7 @@ impl Engine {
                 | Phase::Lingering
                 | Phase::Over => connection.outbox.collect(),
             };
-            self.output.sends.extend(segment.map(|segment| Send { conn, segment, more }));
+            self.output.sends.extend(segment.map(|segment| Send { conn, segment, more, is_last }));
         }
         self.ready = ready;
     }

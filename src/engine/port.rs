@@ -30,6 +30,9 @@ pub struct Send {
     pub segment: Segment,
     /// What follows it, in order: sent along with it, each from where it lies.
     pub more: Vec<Segment>,
+    /// Nothing follows but the end, which the engine asks for as soon as this is `sent`: the shell may keep it back until then, so that
+    /// both leave in one packet.
+    pub is_last: bool,
 }
 
 /// A connection that turned out to be plain HTTP, or is to be refused as such. `Debug` does not show the head: it may hold a credential.

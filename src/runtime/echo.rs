@@ -116,6 +116,7 @@ impl Echo {
                 conn,
                 segment: Segment { batch: batch.clone(), range: 0..batch.len() as u32 },
                 more: Vec::new(),
+                is_last: false,
             });
         }
     }
@@ -295,7 +296,7 @@ impl Shard for Echo {
                 let part = if slot.parts { bytes.len().div_ceil(60) } else { bytes.len() };
                 let mut segments = bytes.chunks(part).filter_map(|part| Segment::whole(part.to_vec()));
                 let segment = segments.next().expect("something waits");
-                out.sends.push(Send { conn, segment, more: segments.collect() });
+                out.sends.push(Send { conn, segment, more: segments.collect(), is_last: slot.half_close });
                 if std::mem::take(&mut slot.half_close) {
                     out.half_closes.push(conn);
                 }

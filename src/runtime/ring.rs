@@ -8,7 +8,7 @@ mod buffers;
 mod flights;
 
 use crate::{
-    engine::{Listener, Segment},
+    engine::{Listener, Send},
     realtime::{ConnId, ShardId},
 };
 use buffers::Buffers;
@@ -191,9 +191,9 @@ impl Ring {
         self.cancel(data(if is_bulk { Op::ReceiveBulk } else { Op::Receive }, conn));
     }
 
-    /// Sends all of the segments, then [`Event::Sent`] comes. The socket must stay open until then.
-    pub(super) fn send(&mut self, conn: ConnId, socket: BorrowedFd<'_>, segment: Segment, more: Vec<Segment>) {
-        let flight = Flight::new(conn, socket.as_raw_fd(), segment, more);
+    /// Sends all of it, then [`Event::Sent`] comes. The socket must stay open until then.
+    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, send: Send) {
+        let flight = Flight::new(socket.as_raw_fd(), send);
         let place = self.free_flights.pop().unwrap_or_else(|| {
             self.flights.push(None);
             (self.flights.len() - 1) as u32

@@ -370,16 +370,16 @@ impl<E: Shard> Pump<E> {
         busy || receives
     }
 
-    fn send(&mut self, Send { conn, segment, more }: Send) {
-        match self.sockets.at(conn) {
+    fn send(&mut self, send: Send) {
+        match self.sockets.at(send.conn) {
             Some(socket) if !socket.has(Mark::CLOSING) && !socket.has(Mark::HANDING) => {
                 debug_assert!(!socket.has(Mark::SENDING), "one send in flight for each connection");
                 socket.set(Mark::SENDING);
                 if let Some(descriptor) = socket.descriptor() {
-                    self.ring.send(conn, descriptor, segment, more);
+                    self.ring.send(descriptor, send);
                 }
             }
-            _ => self.refused.push(conn),
+            _ => self.refused.push(send.conn),
         }
     }
 

@@ -3,11 +3,8 @@
 
 use super::{
     close::CloseReason,
-    session::{Announced, Collected, Event, Limits, Scratch, Session, announced},
+    session::{Announced, Collected, Event, Limits, Scratch, Session, WHOLE_BINARY, announced, unmask},
 };
-
-/// In the first byte of a header: a final frame, binary.
-const WHOLE_BINARY: u8 = 0x82;
 
 /// What binary messages are delivered in, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,16 +187,6 @@ impl Payload {
         }
         self.missing == 0
     }
-}
-
-/// In place, while what was just copied is in the nearest cache. Eight bytes at a time, which the compiler makes into wider ones.
-fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
-    let word = u64::from_ne_bytes([mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3]]);
-    let (words, rest) = bytes.as_chunks_mut::<8>();
-    for own in words {
-        *own = (u64::from_ne_bytes(*own) ^ word).to_ne_bytes();
-    }
-    rest.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
 }
 
 #[cfg(test)]

@@ -1,12 +1,18 @@
 //! What a connection's bytes say: tungstenite's protocol over memory, without a context or a buffer for a connection that is idle.
 //!
-//! [`Session::feed`] walks over frame headers. A frame that is a whole message, and whose bytes are all there, is read by one
-//! context that the shard's connections share ([`Scratch`]); it is clean after each frame. Only when a frame is cut, or a message
-//! comes in fragments, does the connection get a context of its own, which is dropped as soon as the message is complete. So
-//! memory follows what is under way, not who is connected.
+//! [`Session::feed`] walks over frame headers. A frame that is a whole message, and whose bytes are all there, is read into memory
+//! that the shard's connections share ([`Scratch`]): a text, a binary message and the usual Close at once, a Ping, a Pong and all
+//! that is odd by a context that is clean after each frame. Only when a frame is cut, or a message comes in fragments, does the
+//! connection get a context of its own, which is dropped as soon as the message is complete. So memory follows what is under
+//! way, not who is connected.
 //!
-//! What the header alone tells is judged by the walk (over the limit, reserved bits, no mask), before anything is buffered; all else
-//! is tungstenite's: unmasking, the order of fragments, UTF-8, the form and the answer of a Close.
+//! What the header alone tells is judged by the walk (over the limit, reserved bits, no mask), before anything is buffered; the
+//! order of fragments, the form and the answer of an unusual Close are tungstenite's.
+
+mod scratch;
+
+pub use scratch::Scratch;
+pub(super) use scratch::{WHOLE_BINARY, unmask};
 
 use crate::websocket::{close::CloseReason, frame};
 use std::{
@@ -61,24 +67,6 @@ fn context(limits: Option<&Limits>) -> WebSocketContext {
         .max_frame_size(limits.map(|limits| limits.frame.max(frame::CONTROL_PAYLOAD)))
         .max_message_size(limits.map(|limits| limits.message));
     WebSocketContext::new(Role::Server, Some(config))
-}
-
-/// The context that all sessions of a shard share for frames that are messages by themselves.
-#[derive(Debug)]
-pub struct Scratch(WebSocketContext);
-
-impl Scratch {
-    /// One for a shard. It is as large as the largest piece that is fed.
-    pub fn new() -> Scratch {
-        // The walk has judged a frame's length before it comes here.
-        Scratch(context(None))
-    }
-}
-
-impl Default for Scratch {
-    fn default() -> Scratch {
-        Scratch::new()
-    }
 }
 
 /// A connection's place in the protocol, after the upgrade. 16 bytes; more only while a message is incomplete.
@@ -209,12 +197,7 @@ impl Session {
                 Ok(Some(length)) => {
                     let (frame, rest) = bytes.split_at(length);
                     *bytes = rest;
-                    let step = read(&mut scratch.0, Pipe { input: frame, output: out }, deliver);
-                    if !matches!(step, Ok(Step::Message)) {
-                        // A context that has seen an end or a fault never serves another connection.
-                        *scratch = Scratch::new();
-                    }
-                    step
+                    scratch.read(frame, out, deliver)
                 }
                 Ok(None) => {
                     self.0 = State::Partial(Box::new(Partial::new(limits)));

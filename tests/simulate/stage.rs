@@ -208,7 +208,7 @@ impl Stage {
         assert!(output.handoffs.is_empty(), "nobody asks for plain HTTP");
         assert!(output.pauses.is_empty() && output.bulk.is_empty(), "nobody is read otherwise than all are");
         let mut turned = Turned::default();
-        for Send { conn, segment, more } in output.sends {
+        for Send { conn, segment, more, is_last: _ } in output.sends {
             assert!(more.is_empty(), "what goes to {conn:?} is in one piece");
             let frames = self.handed(conn, segment.bytes());
             turned.heard.push((conn, frames));

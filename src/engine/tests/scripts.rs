@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::{
-    engine::{Answer, Question},
+    engine::{Answer, Output, Question},
     protocols::presence::{
         Settings,
         asks::{Ask, Member, Publication, Reply},
@@ -142,6 +142,24 @@ fn the_old_socket_is_told_and_closed_before_the_new_one_succeeds() {
         world.eof(watcher);
         world.assert_empty();
     });
+}
+
+#[test]
+fn only_the_answer_to_a_close_may_wait_for_the_end() {
+    let mut world = World::new(1);
+    let (now, leaver) = (world.now, world.session(0, "web", "leaver", room(1)));
+    let (old, new) = (world.session(0, "web", "a", room(2)), world.websocket(0, "/ws"));
+    let engine = &mut world.engines[0];
+    engine.received(leaver, &masked(8, &1000_u16.to_be_bytes()), now);
+    engine.received(new, &masked(1, connect_request("web", room(2), &token("a")).as_bytes()), now);
+    let mut out = Output::default();
+    engine.finish(now, &mut out);
+    let told = |conn| out.sends.iter().filter(move |send| send.conn == conn).map(|send| send.is_last).collect::<Vec<_>>();
+    assert_eq!((told(leaver), told(old)), (vec![true], vec![false]), "the new one waits until the old one was told");
+    engine.sent(leaver, true, now);
+    let mut out = Output::default();
+    engine.finish(now, &mut out);
+    assert_eq!(out.closes, [leaver], "at once: its answer leaves with it");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Sends that the kernel has, or will have with the next submit.
 
-use crate::{engine::Segment, realtime::ConnId};
+use crate::{
+    engine::{Segment, Send},
+    realtime::ConnId,
+};
 use io_uring::{opcode, squeue, types::Fd};
 use std::{collections::VecDeque, os::fd::RawFd};
 
@@ -13,6 +16,7 @@ pub(super) struct Flight {
     /// What follows it.
     more: VecDeque<Segment>,
     vector: Option<Box<Vector>>,
+    is_last: bool,
 }
 
 /// What of a flight is to be sent still, as the kernel wants it told.
@@ -28,13 +32,14 @@ impl std::fmt::Debug for Vector {
 }
 
 impl Flight {
-    pub(super) fn new(conn: ConnId, socket: RawFd, segment: Segment, more: Vec<Segment>) -> Flight {
-        Flight { conn, socket, segment, more: more.into(), vector: None }
+    pub(super) fn new(socket: RawFd, Send { conn, segment, more, is_last }: Send) -> Flight {
+        Flight { conn, socket, segment, more: more.into(), vector: None, is_last }
     }
 
-    /// The send of all that has not left. A broken peer raises no signal. The flight must not be dropped before it is over.
+    /// The send of all that has not left. A broken peer raises no signal. The last one waits in the kernel for the FIN, and leaves with it.
+    /// The flight must not be dropped before it is over.
     pub(super) fn entry(&mut self) -> squeue::Entry {
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | if self.is_last { libc::MSG_MORE } else { 0 };
         if self.more.is_empty() {
             let bytes = self.segment.bytes();
             // The pointer stays good: the flight holds the batch until the completion, and a batch with two holders cannot be changed.
@@ -96,14 +101,15 @@ mod tests {
     #[test]
     fn what_was_sent_in_part_goes_on_from_there() {
         let conn = ConnId { shard: ShardId(0), generation: 0, slot: 0 };
-        let mut flight = Flight::new(conn, 0, segment("abc"), vec![segment("de"), segment("f")]);
+        let send = |more| Send { conn, segment: segment("abc"), more, is_last: false };
+        let mut flight = Flight::new(0, send(vec![segment("de"), segment("f")]));
         for (sent, rest) in [(0, "abc|de|f"), (2, "c|de|f"), (1, "de|f"), (1, "e|f"), (2, "")] {
             assert!(!flight.is_whole());
             flight.advance(sent);
             assert_eq!(left(&flight), rest);
         }
         assert!(flight.is_whole());
-        let mut flight = Flight::new(conn, 0, segment("abc"), vec![segment("de")]);
+        let mut flight = Flight::new(0, send(vec![segment("de")]));
         flight.advance(5);
         assert!(flight.is_whole());
     }

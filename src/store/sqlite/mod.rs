@@ -49,7 +49,7 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use writer::Writer;
+use writer::{Waits, Writer};
 
 /// How long whoever seeds or sweeps waits for the store's thread, or for another process.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -67,6 +67,9 @@ pub struct Settings {
     pub queue: usize,
     /// What waited longer is answered `Busy` and leaves no row.
     pub acquire_timeout: Duration,
+    /// After a commit of a mass of sign-ins the next sign-ins wait so long for others to be written with them; with anything else in
+    /// the queue nothing waits.
+    pub gather: Duration,
 }
 
 impl Settings {
@@ -78,6 +81,7 @@ impl Settings {
             address: None,
             queue: 65_536,
             acquire_timeout: Duration::from_secs(5),
+            gather: Duration::from_millis(3),
         }
     }
 }
@@ -116,7 +120,8 @@ impl SqliteStore {
         let handle = {
             let (queue, lock) = (Arc::clone(&queue), Arc::clone(&lock));
             let body = move || {
-                serve(&conn, replica, queue, sink, settings.acquire_timeout, tell_ready);
+                let waits = Waits { acquire_timeout: settings.acquire_timeout, gather: settings.gather };
+                serve(&conn, replica, queue, sink, waits, tell_ready);
                 drop((conn, lock, tell_ended));
             };
             thread::Builder::new().name("store".into()).spawn(body).map_err(OpenFault::Thread)?
@@ -148,7 +153,7 @@ fn serve(
     replica: stale::Replica,
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
-    acquire_timeout: Duration,
+    waits: Waits,
     ready: mpsc::Sender<rusqlite::Result<()>>,
 ) {
     // The opener waits for this word; it cannot be gone.
@@ -156,7 +161,7 @@ fn serve(
     match prepared {
         Ok((rows, records)) => {
             drop(ready.send(Ok(())));
-            Writer::new(conn, rows, records, queue, sink, acquire_timeout).run();
+            Writer::new(conn, rows, records, queue, sink, waits).run();
         }
         Err(error) => drop(ready.send(Err(error))),
     }

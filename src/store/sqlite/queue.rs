@@ -11,7 +11,7 @@ use crossbeam::queue::SegQueue;
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering, fence},
+        atomic::{AtomicBool, AtomicU8, Ordering, fence},
         mpsc,
     },
     thread::{self, Thread},
@@ -55,11 +55,28 @@ pub(super) enum Request {
     Chore(Box<dyn FnOnce(&rusqlite::Connection) + Send>),
 }
 
+impl Request {
+    /// Whether it comes in masses, as when a bell rings.
+    fn is_of_a_mass(&self) -> bool {
+        match self {
+            Request::Ask(_, Question::Enter(_), _) | Request::Leave(_) => true,
+            Request::Ask(..) | Request::Flush(_) => false,
+            #[cfg(test)]
+            Request::Chore(_) => false,
+        }
+    }
+}
+
+// How deeply the taker sleeps.
+const AWAKE: u8 = 0;
+const GATHERING: u8 = 1;
+const ASLEEP: u8 = 2;
+
 /// Many push, one takes. Questions are bounded, the rest is bounded by the live sessions.
 pub(super) struct Queue {
     requests: SegQueue<Request>,
     questions: u64,
-    sleeping: AtomicBool,
+    sleep: AtomicU8,
     stopping: AtomicBool,
     taker: OnceLock<Thread>,
     pub(super) health: Health,
@@ -71,7 +88,7 @@ impl Queue {
         Queue {
             requests: SegQueue::new(),
             questions: questions as u64,
-            sleeping: AtomicBool::new(false),
+            sleep: AtomicU8::new(AWAKE),
             stopping: AtomicBool::new(false),
             taker: OnceLock::new(),
             health: Health::default(),
@@ -97,8 +114,9 @@ impl Queue {
     }
 
     pub(super) fn push(&self, request: Request) {
+        let wakes_from = if request.is_of_a_mass() { ASLEEP } else { GATHERING };
         self.requests.push(request);
-        self.wake();
+        self.wake(wakes_from);
     }
 
     pub(super) fn pop(&self) -> Option<Request> {
@@ -111,7 +129,7 @@ impl Queue {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.wake();
+        self.wake(GATHERING);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -120,19 +138,29 @@ impl Queue {
 
     /// Sleeps until something is pushed, the queue stops, or `at_most` is over.
     pub(super) fn sleep(&self, at_most: Duration) {
-        self.sleeping.store(true, Ordering::SeqCst);
+        self.sleep_as(ASLEEP, at_most);
+    }
+
+    /// As [`Queue::sleep`], while a mass gathers: what is of it wakes nobody.
+    pub(super) fn gather(&self, at_most: Duration) {
+        self.sleep_as(GATHERING, at_most);
+    }
+
+    fn sleep_as(&self, sleep: u8, at_most: Duration) {
+        self.sleep.store(sleep, Ordering::SeqCst);
         // Pairs with the fence in `wake`: one of the two sees what the other wrote, so no push is slept through.
         fence(Ordering::SeqCst);
         if self.requests.is_empty() && !self.is_stopping() {
             thread::park_timeout(at_most);
         }
-        self.sleeping.store(false, Ordering::SeqCst);
+        self.sleep.store(AWAKE, Ordering::SeqCst);
     }
 
-    fn wake(&self) {
+    /// Wakes the taker from this sleep, or a deeper one.
+    fn wake(&self, from: u8) {
         fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed)
-            && self.sleeping.swap(false, Ordering::SeqCst)
+        if self.sleep.load(Ordering::Relaxed) >= from
+            && self.sleep.swap(AWAKE, Ordering::SeqCst) != AWAKE
             && let Some(taker) = self.taker.get()
         {
             taker.unpark();

@@ -20,12 +20,15 @@ pub(super) struct Rows<'c> {
     new_classroom: Statement<'c>,
     new_agent: Statement<'c>,
     begin: Statement<'c>,
+    begin_first: Statement<'c>,
     occupant: Statement<'c>,
     live: Statement<'c>,
     end: Statement<'c>,
     mark: Statement<'c>,
     history: History<'c>,
     classrooms: HashMap<ClassroomId, i64>,
+    /// Whether the last agent was new: then the next one is likely to be, as when a school comes for the first time.
+    is_first_day: bool,
     replica: i64,
     last_session: i64,
 }
@@ -36,10 +39,14 @@ impl<'c> Rows<'c> {
         Ok(Rows {
             classroom: conn.prepare("SELECT id FROM classroom WHERE classroom_id = ?1")?,
             new_classroom: conn.prepare("INSERT INTO classroom (classroom_id) VALUES (?1) RETURNING id")?,
-            new_agent: conn.prepare("INSERT INTO agent (agent_id) VALUES (?1)")?,
+            new_agent: conn.prepare("INSERT INTO agent (agent_id) VALUES (?1) ON CONFLICT DO NOTHING")?,
             begin: conn.prepare(
                 "INSERT INTO agent_session (id, classroom, agent, replica, started_at, may_meet)
                  VALUES (?1, ?2, (SELECT id FROM agent WHERE agent_id = ?3), ?4, ?5, ?6) ON CONFLICT (classroom, agent) DO NOTHING",
+            )?,
+            begin_first: conn.prepare(
+                "INSERT INTO agent_session (id, classroom, agent, replica, started_at, may_meet)
+                 VALUES (?1, ?2, last_insert_rowid(), ?3, ?4, 0)",
             )?,
             occupant: conn.prepare(
                 "SELECT id FROM agent_session WHERE classroom = ?1 AND agent = (SELECT id FROM agent WHERE agent_id = ?2)",
@@ -48,6 +55,7 @@ impl<'c> Rows<'c> {
             end: conn.prepare("DELETE FROM agent_session WHERE id = ?1")?,
             mark: conn.prepare("UPDATE replica SET seen_at = ?1, last_session = ?2 WHERE id = ?3")?,
             classrooms: HashMap::new(),
+            is_first_day: false,
             replica,
             last_session,
             history: History::prepare(conn)?,
@@ -108,10 +116,17 @@ impl<'c> Rows<'c> {
 
     /// False when the agent already has a row in this room.
     fn begin(&mut self, session: i64, classroom: i64, entering: &Entering) -> rusqlite::Result<bool> {
+        if self.is_first_day {
+            self.is_first_day = self.new_agent.execute([&*entering.agent_id])? == 1;
+            if self.is_first_day {
+                return self.begin_first.execute(params![session, classroom, self.replica, entering.at.0]).map(|rows| rows == 1);
+            }
+        }
         let may_meet = self.history.may_meet(classroom, entering.at);
         let row = params![session, classroom, &*entering.agent_id, self.replica, entering.at.0, may_meet];
         match self.begin.execute(row) {
             Err(error) if is_unknown_agent(&error) => {
+                self.is_first_day = true;
                 self.new_agent.execute([&*entering.agent_id])?;
                 self.begin.execute(row)
             }

@@ -16,6 +16,7 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 use tempfile::TempDir;
+use writer::MASS;
 
 pub(super) struct Bench {
     pub(super) store: SqliteStore,
@@ -117,6 +118,39 @@ fn what_gathers_during_a_commit_is_one_batch() {
     assert_eq!(store.health().batch_size.load(Relaxed), 301);
     assert!(store.health().batch_micros.load(Relaxed) > 0);
     assert_eq!(store.health().outcome(), Outcome::Done);
+}
+
+#[test]
+fn after_a_mass_the_next_sign_ins_gather_until_something_else_is_asked() {
+    let folder = folder();
+    let gather = Duration::from_secs(86_400);
+    let (store, posts, open) = held(Settings { gather, ..Settings::new(folder.path()) });
+    let enter = |n: i64| store.enter(ticket(0), entering(&format!("web.{n}"), 10)).expect("room");
+    (0..MASS as i64).for_each(enter);
+    open.send(()).expect("held");
+    assert_eq!(posts.recv_timeout(PATIENCE).expect("a post").len(), MASS);
+    drop(open);
+    let before = store.health().commits.load(Relaxed);
+    (100..103).for_each(|n| {
+        enter(n);
+        store.leave(leaving(n - 98, 20));
+    });
+    store.flush(PATIENCE).expect("who flushes does not wait");
+    assert_eq!(posts.recv_timeout(PATIENCE).expect("a post").len(), 3);
+    assert_eq!(store.health().commits.load(Relaxed), before + 1, "all in one");
+    enter(104);
+    assert_eq!(posts.recv_timeout(PATIENCE).expect("few do not wait").len(), 1);
+}
+
+#[test]
+fn who_comes_for_the_first_time_is_known_the_next_time() {
+    let folder = folder();
+    let it = Bench::open(&folder);
+    for (at, agent_id) in [(1, "web.a"), (2, "web.b"), (3, "web.c"), (4, "web.b"), (5, "web.d"), (6, "web.a")] {
+        assert_eq!(it.enter(agent_id, at), Ok(at), "{agent_id}");
+    }
+    (3..=6).for_each(|session| it.store.leave(leaving(session, 10)));
+    assert_eq!(it.told(), [row("web.a", 1, 10), row("web.b", 2, 10), row("web.c", 3, 10), row("web.d", 5, 10)]);
 }
 
 /// `sessions` agents are in the room, and all leave at once while the store's thread is held.

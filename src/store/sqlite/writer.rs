@@ -35,6 +35,10 @@ const TAKEN: usize = 65_536;
 /// How often the replica's `seen_at` is written when nothing else is: a crash dates the end of its sessions that much too early at most.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// Sign-ins in one batch that are a mass: some 10,000 a second. The next batch then gathers for a while, since a commit costs as much as
+/// writing fifty rows. Fewer than that, and nobody waits.
+pub(super) const MASS: usize = 32;
+
 /// Pauses between attempts to write leaves that could not be written: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
@@ -56,6 +60,15 @@ struct Flush {
     leaves: u64,
     questions: u64,
     done: mpsc::Sender<()>,
+}
+
+/// How long the thread has others wait.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    /// See [`super::Settings`].
+    pub(super) acquire_timeout: Duration,
+    /// See [`super::Settings`].
+    pub(super) gather: Duration,
 }
 
 /// What the thread holds between batches.
@@ -80,6 +93,9 @@ pub(super) struct Writer<'c> {
     pause: Duration,
     retry_at: Instant,
     heartbeat_at: Instant,
+    /// How long a batch gathers after one with a mass of sign-ins, and until when this one does.
+    gather: Duration,
+    gather_until: Option<Instant>,
     flushes: Vec<Flush>,
 }
 
@@ -90,7 +106,7 @@ impl<'c> Writer<'c> {
         records: Records<'c>,
         queue: Arc<Queue>,
         sink: Box<dyn Sink>,
-        acquire_timeout: Duration,
+        Waits { acquire_timeout, gather }: Waits,
     ) -> Writer<'c> {
         let now = Instant::now();
         Writer {
@@ -109,6 +125,8 @@ impl<'c> Writer<'c> {
             pause: Duration::ZERO,
             retry_at: now,
             heartbeat_at: now + HEARTBEAT,
+            gather,
+            gather_until: None,
             flushes: Vec::new(),
         }
     }
@@ -130,6 +148,10 @@ impl<'c> Writer<'c> {
     /// One batch, or a sleep. False when there was nothing to do.
     fn turn(&mut self, now: Instant) -> bool {
         let took = self.gather(now);
+        if let Some(left) = self.gathers_for(now) {
+            self.queue.gather(left);
+            return true;
+        }
         // In a pause only what is answered is attempted.
         let due = if now < self.retry_at { 0 } else { self.leaves.share(self.batch.len(), self.enters()) };
         let heartbeat = now >= self.heartbeat_at;
@@ -148,6 +170,13 @@ impl<'c> Writer<'c> {
             self.sleep(now);
         }
         busy
+    }
+
+    /// How much longer this batch may wait for more: not with anything in it but sign-ins of a mass.
+    fn gathers_for(&self, now: Instant) -> Option<Duration> {
+        let left = self.gather_until?.saturating_duration_since(now);
+        let is_open = !self.is_full() && self.flushes.is_empty() && self.held.is_empty() && !self.queue.is_stopping();
+        (!left.is_zero() && is_open && self.enters() == self.batch.len()).then_some(left)
     }
 
     fn enters(&self) -> usize {
@@ -212,6 +241,7 @@ impl<'c> Writer<'c> {
 
     /// Writes the batch and the oldest `due` leaves, and has an answer for each question in it, or holds it.
     fn write(&mut self, due: usize, now: Instant) {
+        let is_mass = self.enters() >= MASS;
         let mut batch = mem::take(&mut self.batch);
         self.batch_bytes = 0;
         let expired = self.answers.len();
@@ -236,6 +266,7 @@ impl<'c> Writer<'c> {
         }
         batch.clear();
         self.batch = batch;
+        self.gather_until = is_mass.then(|| Instant::now() + self.gather);
     }
 
     fn transaction(&mut self, batch: &[Asked], due: usize) -> rusqlite::Result<()> {

@@ -192,7 +192,7 @@ impl Labs {
             socket.is_over = true;
         }
         self.sockets.iter_mut().filter(|(conn, _)| conn.shard.index() == shard).for_each(|(_, socket)| socket.said = 0);
-        for Send { conn, segment, more } in output.sends {
+        for Send { conn, segment, more, is_last: _ } in output.sends {
             let parts: Vec<&[u8]> = std::iter::once(&segment).chain(&more).map(|segment| segment.bytes()).collect();
             self.handed(conn, &parts.concat());
         }
