@@ -24,7 +24,8 @@ impl Gather {
 
     /// Asks for it; to be called by an errand of the bridge. It is done soon, and after whatever the caller did before.
     pub fn ask(&self) {
-        if self.0.is_due.swap(true, Ordering::AcqRel) {
+        // Most words find that another has asked, and then a look is enough: whatever was asked for is done on this thread.
+        if self.0.is_due.load(Ordering::Acquire) || self.0.is_due.swap(true, Ordering::AcqRel) {
             return;
         }
         let gathered = self.0.clone();

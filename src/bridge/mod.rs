@@ -4,7 +4,7 @@
 mod backlog;
 mod gather;
 
-pub use backlog::Backlog;
+pub use backlog::{Handing, Taking, backlog};
 pub use gather::Gather;
 
 use std::{
@@ -55,6 +55,13 @@ impl Bridge {
     pub fn run(&self, errand: impl Future<Output = ()> + Send + 'static) {
         // A bridge that is gone means that the process ends.
         let _ = self.errands.send(Box::pin(errand));
+    }
+
+    /// As [`Bridge::run`], until the shard gives it up: then it is dropped in the middle of what it does.
+    pub fn run_until_given_up(&self, shard: &Taking, errand: impl Future<Output = ()> + Send + 'static) {
+        let name = shard.naming();
+        // The task is the errand itself, not a box with it: each word of a model goes to one place in memory less.
+        self.run(async move { name(task::spawn(errand).abort_handle()) });
     }
 
     /// Runs this there, on a thread that may block, and waits for the answer. `None`: the process ends.

@@ -9,8 +9,9 @@ use crate::{
     },
     realtime::{ClassroomId, ShardId},
 };
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use std::{
-    collections::HashMap,
     mem,
     task::{Poll, Waker},
 };
@@ -24,7 +25,7 @@ enum Waiting<R> {
 /// Those of one protocol that wait on one shard.
 pub(super) struct Asks<R> {
     last: u64,
-    waiting: HashMap<u64, Waiting<R>>,
+    waiting: HashMap<u64, Waiting<R>, FixedState>,
 }
 
 /// Those that ask classrooms.
@@ -36,7 +37,7 @@ pub(super) type LabsAsks = Asks<labs::asks::Reply>;
 
 impl<R> Default for Asks<R> {
     fn default() -> Self {
-        Asks { last: 0, waiting: HashMap::new() }
+        Asks { last: 0, waiting: HashMap::default() }
     }
 }
 

@@ -125,7 +125,7 @@ impl Engine {
             labs: Labs::new(birth, &ring, &rules),
             chat: Chat::new(birth, &rules),
             tasks: Tasks::new(birth, &rules),
-            models: Models::new(birth.start),
+            models: Models::new(birth.seed, birth.start),
             quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
             keys: Keys::default(),
             phases: Phases::default(),

@@ -12,7 +12,9 @@ use crate::{
     },
     realtime::{Moment, Now, TimerId, Wheel},
 };
-use std::{collections::HashMap, mem, sync::Arc};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::{mem, sync::Arc};
 
 /// So many pieces of one answer are told in a turn; those that are due besides come in the next.
 const PIECES_A_TURN: usize = 64;
@@ -56,15 +58,17 @@ struct Run {
 /// All that runs for the homes of this shard.
 pub(super) struct Models {
     last: u64,
-    runs: HashMap<RunId, Run>,
-    names: HashMap<(Client, Wanted), RunId>,
+    runs: HashMap<RunId, Run, FixedState>,
+    names: HashMap<(Client, Wanted), RunId, FixedState>,
     wheel: Wheel<RunId>,
     fired: Vec<(Moment, RunId)>,
 }
 
 impl Models {
-    pub(super) fn new(start: Moment) -> Models {
-        Models { last: 0, runs: HashMap::new(), names: HashMap::new(), wheel: Wheel::new(start), fired: Vec::new() }
+    /// `seed` keeps the places of names from being guessed.
+    pub(super) fn new(seed: u64, start: Moment) -> Models {
+        let (runs, names) = (HashMap::default(), HashMap::with_hasher(FixedState::with_seed(seed)));
+        Models { last: 0, runs, names, wheel: Wheel::new(start), fired: Vec::new() }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {

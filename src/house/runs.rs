@@ -5,13 +5,15 @@ use super::{
     tally::{Fate, Tally},
 };
 use crate::{
-    bridge::{Backlog, Bridge, Gather},
+    bridge::{Bridge, Gather, Taking, backlog},
     engine::{Answer, RunId},
     models::{Fault, Prompt, ToolOutcome, Word},
     realtime::ShardId,
     runtime::Post,
 };
-use std::{collections::HashMap, sync::Arc};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::sync::Arc;
 
 /// So much of one answer may wait for its shard; what the model says besides waits in its connection.
 const UNREAD_BYTES: usize = 64 << 10;
@@ -22,7 +24,7 @@ const WORD_BYTES: usize = 64;
 struct UnderWay {
     tally: Arc<Tally>,
     /// What it has said that the shard has not taken. Given up, it ends the request.
-    unread: Backlog,
+    unread: Taking,
     /// It has said its last word, and ends by itself.
     is_over: bool,
 }
@@ -43,7 +45,7 @@ pub(super) struct Runs {
     /// Wakes the shard for what models have said: once for all words that came together, of however many answers.
     knock: Gather,
     outside: Outside,
-    under_way: HashMap<RunId, UnderWay>,
+    under_way: HashMap<RunId, UnderWay, FixedState>,
 }
 
 impl Runs {
@@ -52,7 +54,7 @@ impl Runs {
             let post = post.clone();
             move || post.knock(id)
         });
-        Runs { id, bridge, post, knock, outside, under_way: HashMap::new() }
+        Runs { id, bridge, post, knock, outside, under_way: HashMap::default() }
     }
 
     /// Asks a model. What it says is handed on word by word; an answer that cannot be asked for is given back.
@@ -61,15 +63,16 @@ impl Runs {
             return Some(Answer::Model { run, word: Word::Failed(Fault::Unreachable) });
         };
         let (post, knock, id) = (self.post.clone(), self.knock.clone(), self.id);
-        let (counted, unread) = (tally.clone(), Backlog::new(UNREAD_BYTES));
-        let put = unread.clone();
-        let tell = move |word: Word| {
-            put.put(weight(&word));
-            Fate::of_word(&word).into_iter().for_each(|fate| counted.note(fate));
-            post.put(id, Answer::Model { run, word });
-            knock.ask();
-        };
-        self.begin(run, tally, unread.clone(), async move { endpoint.answer(&prompt, &unread, tell).await });
+        let (counted, (handing, unread)) = (tally.clone(), backlog(UNREAD_BYTES));
+        self.begin(run, tally, unread, async move {
+            let tell = |word: Word| {
+                handing.put(weight(&word));
+                Fate::of_word(&word).into_iter().for_each(|fate| counted.note(fate));
+                post.put(id, Answer::Model { run, word });
+                knock.ask();
+            };
+            endpoint.answer(&prompt, &handing, tell).await;
+        });
         None
     }
 
@@ -79,7 +82,8 @@ impl Runs {
             return Some(Answer::Tool { run, outcome: ToolOutcome::NotFound });
         };
         let (post, id, counted) = (self.post.clone(), self.id, tally.clone());
-        self.begin(run, tally, Backlog::new(UNREAD_BYTES), async move {
+        let (_, unread) = backlog(UNREAD_BYTES);
+        self.begin(run, tally, unread, async move {
             let outcome = tool.call(&arguments).await;
             counted.note(Fate::of_call(&outcome));
             post.post(id, [Answer::Tool { run, outcome }]);
@@ -103,7 +107,7 @@ impl Runs {
                 }
             }
             Answer::Model { run, word: word @ (Word::Delta(_) | Word::Call(_)) } => {
-                if let Some(under_way) = self.under_way.get(run) {
+                if let Some(under_way) = self.under_way.get_mut(run) {
                     under_way.unread.take(weight(word));
                 }
             }
@@ -113,9 +117,9 @@ impl Runs {
         }
     }
 
-    fn begin(&mut self, run: RunId, tally: Arc<Tally>, unread: Backlog, errand: impl Future<Output = ()> + Send + 'static) {
-        self.under_way.insert(run, UnderWay { tally, unread: unread.clone(), is_over: false });
-        self.bridge.run(async move { unread.until_given_up(errand).await });
+    fn begin(&mut self, run: RunId, tally: Arc<Tally>, unread: Taking, errand: impl Future<Output = ()> + Send + 'static) {
+        self.bridge.run_until_given_up(&unread, errand);
+        self.under_way.insert(run, UnderWay { tally, unread, is_over: false });
     }
 }
 

@@ -169,17 +169,24 @@ pub enum End {
 #[derive(Debug)]
 pub struct Run {
     start: Start,
-    text: String,
-    /// Bytes of `text` that the present round found.
+    said: Said,
+    /// Bytes of the text that the present round found.
     round_from: usize,
     rounds: u32,
     usage: Usage,
     cost: f64,
-    stage: Stage,
     /// Calls that were counted before the present round.
     counted: u32,
     calls: Vec<Call>,
     clock: Clock,
+}
+
+/// All that a word touches, side by side.
+#[derive(Debug)]
+struct Said {
+    text: String,
+    most_bytes: usize,
+    stage: Stage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,14 +240,14 @@ impl Run {
     /// Asks the model for the first time.
     pub fn begin(start: Start, now: Moment, out: &mut Vec<Effect>) -> Run {
         let clock = Clock { left: start.agent.time_limit, running_since: None };
+        let said = Said { text: String::new(), most_bytes: start.max_bytes, stage: Stage::Asked };
         let mut run = Run {
             start,
-            text: String::new(),
+            said,
             round_from: 0,
             rounds: 0,
             usage: Usage::default(),
             cost: 0.0,
-            stage: Stage::Asked,
             counted: 0,
             calls: Vec::new(),
             clock,
@@ -251,7 +258,7 @@ impl Run {
 
     /// All that was said so far.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.said.text
     }
 
     /// What it took so far, the round under way not counted.
@@ -266,7 +273,7 @@ impl Run {
 
     /// Whether [`Effect::Over`] was pushed.
     pub fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+        self.said.stage == Stage::Over
     }
 
     /// Takes what happened; pushes what is to be done.
@@ -285,8 +292,8 @@ impl Run {
 
     fn ask(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.rounds += 1;
-        self.stage = Stage::Asked;
-        self.round_from = self.text.len();
+        self.said.stage = Stage::Asked;
+        self.round_from = self.said.text.len();
         let agent = &self.start.agent;
         let mut utterances = vec![Arc::new(Utterance::Instructions(agent.instructions.clone()))];
         utterances.extend(self.start.utterances.iter().cloned());
@@ -303,15 +310,15 @@ impl Run {
     }
 
     fn on_word(&mut self, word: Word, now: Moment, out: &mut Vec<Effect>) {
-        if self.stage != Stage::Asked {
+        if self.said.stage != Stage::Asked {
             return;
         }
         match word {
             Word::Delta(delta) => {
-                if self.text.len() + delta.len() > self.start.max_bytes {
+                if self.said.text.len() + delta.len() > self.said.most_bytes {
                     return self.finish(End::TooLong, out);
                 }
-                self.text.push_str(&delta);
+                self.said.text.push_str(&delta);
                 out.push(Effect::Delta(delta));
             }
             Word::Call(what) => {
@@ -325,7 +332,7 @@ impl Run {
             Word::Ended { stop, usage } => self.on_round(stop, usage, now, out),
             Word::Failed(fault) => {
                 self.count_unsaid();
-                self.stage = Stage::Calling;
+                self.said.stage = Stage::Calling;
                 self.finish(End::Failed(fault), out);
             }
         }
@@ -333,7 +340,7 @@ impl Run {
 
     fn on_round(&mut self, stop: Stop, usage: Usage, now: Moment, out: &mut Vec<Effect>) {
         self.count(usage);
-        self.stage = Stage::Calling;
+        self.said.stage = Stage::Calling;
         if self.calls.is_empty() || self.rounds > self.start.agent.max_rounds {
             return self.finish(
                 match stop {
@@ -358,7 +365,7 @@ impl Run {
     /// What a round took that was broken off before its model said so, as far as one can tell: of one that said nothing, nothing.
     fn count_unsaid(&mut self) {
         let called: usize = self.calls.iter().map(|call| call.what.tool.len() + call.what.arguments.len()).sum();
-        let said = self.text.len() - self.round_from + called;
+        let said = self.said.text.len() - self.round_from + called;
         if said > 0 {
             let told: usize = self.start.utterances.iter().map(|utterance| utterance.length()).sum();
             self.count(Usage::estimated(self.start.agent.instructions.len() + told, said));
@@ -432,7 +439,7 @@ impl Run {
         }
         let calls = std::mem::take(&mut self.calls);
         self.counted += calls.len() as u32;
-        let content = Arc::from(&self.text[self.round_from..]);
+        let content = Arc::from(&self.said.text[self.round_from..]);
         let whats = calls.iter().map(|call| call.what.clone()).collect();
         self.start.utterances.push(Arc::new(Utterance::Assistant { content, calls: whats }));
         for call in calls {
@@ -444,7 +451,7 @@ impl Run {
     }
 
     fn finish(&mut self, end: End, out: &mut Vec<Effect>) {
-        if self.stage == Stage::Asked {
+        if self.said.stage == Stage::Asked {
             self.count_unsaid();
             out.push(Effect::Stop);
         }
@@ -453,9 +460,9 @@ impl Run {
                 out.push(Effect::StopTool { call: self.counted + index as u32 });
             }
         }
-        self.stage = Stage::Over;
+        self.said.stage = Stage::Over;
         out.push(Effect::Timer(None));
-        out.push(Effect::Over(Ending { end, text: self.text.as_str().into(), usage: self.usage, cost: self.cost }));
+        out.push(Effect::Over(Ending { end, text: self.said.text.as_str().into(), usage: self.usage, cost: self.cost }));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::outbox::Segment;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use std::{hash::Hash, rc::Rc};
 
 /// When a topic's batch has grown to this many bytes the turn must not wait longer with its delivery.
@@ -29,17 +30,16 @@ struct Listener {
 #[derive(Debug)]
 struct Topic<K> {
     key: K,
-    listeners: Vec<Listener>,
+    /// A session of chat has one, and then there is one place in memory less to go to for each word.
+    listeners: SmallVec<[Listener; 1]>,
     batch: Vec<u8>,
     /// Where each frame of the batch ends.
-    ends: Vec<u32>,
+    ends: SmallVec<[u32; 2]>,
 }
 
-impl<K> Topic<K> {
-    /// How many frames of the batch end after `from`.
-    fn frames_after(&self, from: u32) -> u32 {
-        (self.ends.len() - self.ends.partition_point(|&end| end <= from)) as u32
-    }
+/// How many of these frames end after `from`.
+fn frames_after(ends: &[u32], from: u32) -> u32 {
+    (ends.len() - ends.partition_point(|&end| end <= from)) as u32
 }
 
 /// The topics of one shard that have listeners here.
@@ -128,7 +128,7 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
         let topic = self.topics.get_mut(subscription.topic as usize)?.as_mut()?;
         let end = topic.batch.len() as u32;
         let from = std::mem::replace(&mut topic.listeners.get_mut(subscription.position as usize)?.from, end);
-        let frames = topic.frames_after(from);
+        let frames = frames_after(&topic.ends, from);
         Segment::whole(topic.batch[from as usize..].to_vec()).map(|segment| (segment, frames))
     }
 
@@ -139,11 +139,10 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
             let batch = Rc::new(std::mem::take(&mut topic.batch));
             let end = batch.len() as u32;
             let all = topic.ends.len() as u32;
-            for position in 0..topic.listeners.len() {
-                let Listener { slot, from } = topic.listeners[position];
-                topic.listeners[position].from = 0;
+            for listener in &mut topic.listeners {
+                let Listener { slot, from } = std::mem::replace(listener, Listener { from: 0, ..*listener });
                 if from < end {
-                    let frames = if from == 0 { all } else { topic.frames_after(from) };
+                    let frames = if from == 0 { all } else { frames_after(&topic.ends, from) };
                     deliver(slot, Segment { batch: batch.clone(), range: from..end }, frames);
                 }
             }
@@ -152,7 +151,7 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
     }
 
     fn open(&mut self, key: K) -> u32 {
-        let topic = Topic { key, listeners: Vec::new(), batch: Vec::new(), ends: Vec::new() };
+        let topic = Topic { key, listeners: SmallVec::new(), batch: Vec::new(), ends: SmallVec::new() };
         let index = match self.free.pop() {
             Some(index) => {
                 self.topics[index as usize] = Some(topic);

@@ -3,14 +3,16 @@
 mod body;
 mod exchange;
 mod lines;
+mod silence;
 
 use self::{
     exchange::{Answer, Came},
     lines::Lines,
+    silence::Silence,
 };
 use super::outbound::SetupFault;
 use crate::{
-    bridge::Backlog,
+    bridge::Handing,
     models::{
         Fault, Prompt, Word,
         openai::{Reading, body as request_body},
@@ -19,10 +21,10 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
-use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use url::{Position, Url};
 
@@ -90,7 +92,7 @@ impl Endpoint {
     /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. While `unread`, which `tell` fills, has no
     /// room nothing is read, however long that takes. Whoever drops the future ends the request: its connection is closed. Runs in any
     /// Tokio runtime with time and network.
-    pub async fn answer(&self, prompt: &Prompt, unread: &Backlog, mut tell: impl FnMut(Word)) {
+    pub async fn answer(&self, prompt: &Prompt, unread: &Handing, mut tell: impl FnMut(Word)) {
         let begun = timeout(self.0.patience.first, self.0.begin(prompt)).await.unwrap_or(Err(Fault::TimedOut));
         match begun {
             Ok((answer, _place)) => self.0.read(answer, prompt, unread, &mut tell).await,
@@ -137,34 +139,27 @@ impl Asked {
         request
     }
 
-    async fn read(&self, mut answer: Answer, prompt: &Prompt, unread: &Backlog, tell: &mut impl FnMut(Word)) {
+    async fn read(&self, mut answer: Answer, prompt: &Prompt, unread: &Handing, tell: &mut impl FnMut(Word)) {
         let mut reading = Reading::new(prompt.utterances.iter().map(|utterance| utterance.length()).sum());
-        let (mut words, mut is_whole) = (Vec::new(), true);
-        // One timer for the whole answer, set anew only where it fires: one for each word costs more than its parsing.
-        let mut silence = pin!(sleep(self.patience.next));
+        let mut is_whole = true;
+        let mut tell = |word: Word| {
+            is_whole &= !matches!(word, Word::Failed(_));
+            tell(word);
+        };
+        let mut silence = Silence::new(self.patience.next);
         while !reading.is_over() {
             unread.room().await;
-            let latest = Instant::now() + self.patience.next;
-            let came = poll_fn(|cx| {
-                loop {
-                    if let Poll::Ready(came) = answer.poll_more(cx, |content| reading.feed(content, &mut words)) {
-                        return Poll::Ready(Some(came));
-                    }
-                    match silence.as_mut().poll(cx) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(()) if Instant::now() < latest => silence.as_mut().reset(latest),
-                        Poll::Ready(()) => return Poll::Ready(None),
-                    }
-                }
+            silence.begin();
+            let came = poll_fn(|cx| match answer.poll_more(cx, |content| reading.feed(content, &mut tell)) {
+                Poll::Ready(came) => Poll::Ready(Some(came)),
+                Poll::Pending => silence.poll(cx).map(|()| None),
             });
             match came.await {
                 Some(Came::Content) => {}
                 // A connection that breaks is an end that came too early, unless it had been the end already.
-                Some(Came::End) => reading.end(&mut words),
+                Some(Came::End) => reading.end(&mut tell),
                 None => return tell(Word::Failed(Fault::TimedOut)),
             }
-            is_whole = !words.iter().any(|word| matches!(word, Word::Failed(_)));
-            words.drain(..).for_each(&mut *tell);
         }
         if !is_whole {
             return;

@@ -6,10 +6,9 @@ use crate::{
     protocols::chat::{Ask, Event, MessageId, Payer, Reply, Row, SessionId, ToSession, Told},
     realtime::{Counted, Now},
 };
-use std::{
-    collections::HashMap,
-    task::{Poll, Waker},
-};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::task::{Poll, Waker};
 
 /// Takes each piece of an answer as it comes; false: it takes no more.
 type Tell = Box<dyn FnMut(Told) -> bool>;
@@ -24,8 +23,8 @@ struct Follower {
 #[derive(Default)]
 pub(super) struct Followers {
     last: u64,
-    open: HashMap<u64, Follower>,
-    by_answer: HashMap<MessageId, u64>,
+    open: HashMap<u64, Follower, FixedState>,
+    by_answer: HashMap<MessageId, u64, FixedState>,
 }
 
 impl Followers {

@@ -7,7 +7,7 @@ use crate::models::{
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use std::mem;
+use std::{borrow::Cow, mem};
 
 /// One answer on its way in. Bytes may come in any pieces.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ struct Partial {
 }
 
 #[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Vec<Choice<'a>>,
     #[serde(default)]
     usage: Option<Tokens>,
     #[serde(default)]
@@ -46,20 +46,24 @@ struct Chunk {
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-    #[serde(default)]
-    finish_reason: Option<String>,
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    delta: Delta<'a>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
     #[serde(default)]
     tool_calls: Option<Vec<CallDelta>>,
 }
+
+/// Borrowed where it lies as it is, which most words do.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct CallDelta {
@@ -110,8 +114,8 @@ impl Reading {
         self.is_over
     }
 
-    /// Takes more of the body; pushes what it says.
-    pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<Word>) {
+    /// Takes more of the body; tells what it says. What comes whole is read where it lies.
+    pub fn feed(&mut self, mut bytes: &[u8], tell: &mut impl FnMut(Word)) {
         while let Some((&first, rest)) = bytes.split_first() {
             if self.is_over {
                 return;
@@ -123,76 +127,87 @@ impl Reading {
             let end = memchr::memchr2(b'\n', b'\r', bytes);
             let piece = &bytes[..end.unwrap_or(bytes.len())];
             if self.line.len() + self.data.len() + piece.len() > MAX_EVENT_BYTES {
-                return self.fail(Fault::Malformed, out);
+                return self.fail(Fault::Malformed, tell);
             }
-            self.line.extend_from_slice(piece);
-            let Some(end) = end else { return };
+            let Some(end) = end else { return self.line.extend_from_slice(piece) };
             self.after_return = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
-            let line = mem::take(&mut self.line);
-            self.on_line(&line, out);
-            self.line = line;
-            self.line.clear();
+            let is_last = self.is_event_over(bytes);
+            if self.line.is_empty() {
+                self.on_line(piece, is_last, tell);
+            } else {
+                let mut line = mem::take(&mut self.line);
+                line.extend_from_slice(piece);
+                self.on_line(&line, is_last, tell);
+            }
         }
     }
 
+    /// Whether an empty line is known to follow the line that has just ended.
+    fn is_event_over(&self, behind: &[u8]) -> bool {
+        let behind = if self.after_return { behind.strip_prefix(b"\n").unwrap_or(behind) } else { behind };
+        matches!(behind.first(), Some(b'\n' | b'\r'))
+    }
+
     /// The body has ended.
-    pub fn end(&mut self, out: &mut Vec<Word>) {
+    pub fn end(&mut self, tell: &mut impl FnMut(Word)) {
         if self.is_over {
             return;
         }
         match self.stop {
             // Some leave out the last `[DONE]`.
-            Some(stop) => self.finish(stop, out),
-            None => self.fail(Fault::Cut, out),
+            Some(stop) => self.finish(stop, tell),
+            None => self.fail(Fault::Cut, tell),
         }
     }
 
-    fn on_line(&mut self, line: &[u8], out: &mut Vec<Word>) {
+    fn on_line(&mut self, line: &[u8], is_last: bool, tell: &mut impl FnMut(Word)) {
         if line.is_empty() {
             if mem::take(&mut self.has_data) {
                 let data = mem::take(&mut self.data);
-                self.on_event(&data, out);
-                self.data = data;
-                self.data.clear();
+                self.on_event(&data, tell);
             }
             return;
         }
         // Other fields and comments mean nothing here.
         let Some(value) = line.strip_prefix(b"data:") else { return };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        if is_last && !self.has_data {
+            return self.on_event(value, tell);
+        }
         if mem::replace(&mut self.has_data, true) {
             self.data.push(b'\n');
         }
-        self.data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+        self.data.extend_from_slice(value);
     }
 
-    fn on_event(&mut self, data: &[u8], out: &mut Vec<Word>) {
+    fn on_event(&mut self, data: &[u8], tell: &mut impl FnMut(Word)) {
         if data.trim_ascii() == b"[DONE]" {
             return match self.stop {
-                Some(stop) => self.finish(stop, out),
-                None => self.fail(Fault::Cut, out),
+                Some(stop) => self.finish(stop, tell),
+                None => self.fail(Fault::Cut, tell),
             };
         }
-        let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return self.fail(Fault::Malformed, out) };
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return self.fail(Fault::Malformed, tell) };
         if chunk.error.is_some() {
-            return self.fail(Fault::Unreachable, out);
+            return self.fail(Fault::Unreachable, tell);
         }
         if let Some(Tokens { prompt_tokens, completion_tokens }) = chunk.usage {
             self.usage = Some(Usage { prompt_tokens, completion_tokens });
         }
         // One answer is asked for, so others are nobody's.
         let Some(choice) = chunk.choices.into_iter().next() else { return };
-        if let Some(text) = choice.delta.content.filter(|text| !text.is_empty()) {
+        if let Some(Text(text)) = choice.delta.content.filter(|text| !text.0.is_empty()) {
             self.said_bytes += text.len();
-            out.push(Word::Delta(text.into()));
+            tell(Word::Delta((*text).into()));
         }
         for delta in choice.delta.tool_calls.into_iter().flatten() {
             if !self.on_call(delta) {
-                return self.fail(Fault::Malformed, out);
+                return self.fail(Fault::Malformed, tell);
             }
         }
-        if let Some(reason) = choice.finish_reason {
-            self.stop = Some(match reason.as_str() {
+        if let Some(Text(reason)) = choice.finish_reason {
+            self.stop = Some(match &*reason {
                 "length" => Stop::Length,
                 "tool_calls" | "function_call" => Stop::Calls,
                 "content_filter" => Stop::Filtered,
@@ -220,21 +235,21 @@ impl Reading {
         self.calls.len() <= MAX_CALLS && self.calls.iter().map(Partial::len).sum::<usize>() <= MAX_EVENT_BYTES
     }
 
-    fn finish(&mut self, stop: Stop, out: &mut Vec<Word>) {
+    fn finish(&mut self, stop: Stop, tell: &mut impl FnMut(Word)) {
         self.is_over = true;
         let calls = mem::take(&mut self.calls);
         let called: usize = calls.iter().map(Partial::len).sum();
         let stop = if calls.is_empty() { stop } else { Stop::Calls };
         for (index, call) in calls.into_iter().enumerate() {
-            out.push(Word::Call(call.whole(index)));
+            tell(Word::Call(call.whole(index)));
         }
         let estimate = Usage::estimated(self.prompt_bytes, self.said_bytes + called);
-        out.push(Word::Ended { stop, usage: self.usage.unwrap_or(estimate) });
+        tell(Word::Ended { stop, usage: self.usage.unwrap_or(estimate) });
     }
 
-    fn fail(&mut self, fault: Fault, out: &mut Vec<Word>) {
+    fn fail(&mut self, fault: Fault, tell: &mut impl FnMut(Word)) {
         self.is_over = true;
-        out.push(Word::Failed(fault));
+        tell(Word::Failed(fault));
     }
 }
 

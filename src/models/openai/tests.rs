@@ -93,12 +93,12 @@ fn attachments_are_shown_as_far_as_they_can_be() {
 fn read(stream: &str) -> Vec<Word> {
     let (mut whole, mut pieces) = (Vec::new(), Vec::new());
     let mut reading = Reading::new(40);
-    reading.feed(stream.as_bytes(), &mut whole);
-    reading.end(&mut whole);
+    reading.feed(stream.as_bytes(), &mut |word| whole.push(word));
+    reading.end(&mut |word| whole.push(word));
     assert!(reading.is_over());
     let mut reading = Reading::new(40);
-    stream.bytes().for_each(|byte| reading.feed(&[byte], &mut pieces));
-    reading.end(&mut pieces);
+    stream.bytes().for_each(|byte| reading.feed(&[byte], &mut |word| pieces.push(word)));
+    reading.end(&mut |word| pieces.push(word));
     assert_eq!(whole, pieces);
     whole
 }

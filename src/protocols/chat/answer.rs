@@ -17,7 +17,7 @@ use crate::{
     },
     realtime::{ConnId, StoreFault, TimerId, UnixMicros},
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{mem, sync::Arc};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// See the file.
@@ -158,7 +158,7 @@ impl Sitting {
             max_bytes: c.settings.max_answer_bytes,
         };
         self.publish(Said::MessageStart { message_id: messages::message(message.id) }.frame(), c);
-        let mut effects = Vec::new();
+        let mut effects = mem::take(c.effects);
         let run = Run::begin(start, c.now.moment, &mut effects);
         let answer = Answer {
             message,
@@ -188,29 +188,33 @@ impl Sitting {
         }
     }
 
-    /// Lets the run hear of something, and does what it wants.
-    pub(super) fn happens(&mut self, event: Event, c: &mut Circumstances<'_>) {
-        let Some(mut answer) = self.answer.take() else { return };
-        let mut effects = Vec::new();
+    /// Lets the run hear of something, and does what it wants. Whether that was nothing but to tell more text.
+    pub(super) fn happens(&mut self, event: Event, c: &mut Circumstances<'_>) -> bool {
+        let Some(mut answer) = self.answer.take() else { return false };
+        let mut effects = mem::take(c.effects);
         answer.run.handle(event, c.now.moment, &mut effects);
+        let is_text = matches!(effects[..], [Effect::Delta(_)]);
         self.carry_out(answer, effects, c);
+        is_text
     }
 
-    fn carry_out(&mut self, mut answer: Box<Answer>, effects: Vec<Effect>, c: &mut Circumstances<'_>) {
-        let mut effects = VecDeque::from(effects);
-        while let Some(effect) = effects.pop_front() {
-            if let Some(event) = self.apply(&mut answer, effect, c) {
-                let mut further = Vec::new();
-                answer.run.handle(event, c.now.moment, &mut further);
-                effects.extend(further);
+    fn carry_out(&mut self, mut answer: Box<Answer>, mut effects: Vec<Effect>, c: &mut Circumstances<'_>) {
+        let mut further = Vec::new();
+        while !effects.is_empty() {
+            for effect in effects.drain(..) {
+                if let Some(event) = self.apply(&mut answer, effect, c) {
+                    answer.run.handle(event, c.now.moment, &mut further);
+                }
             }
+            effects.append(&mut further);
         }
         self.answer = Some(answer);
+        *c.effects = effects;
     }
 
     /// Does one thing that the run wants. What is done at once is given back as an event.
     fn apply(&mut self, answer: &mut Answer, effect: Effect, c: &mut Circumstances<'_>) -> Option<Event> {
-        let (session, id) = (self.id(), answer.id());
+        let (session, id) = (answer.message.session, answer.id());
         match effect {
             Effect::Ask(prompt) => c.out.push(Outcome::Model { session, answer: id, prompt }),
             Effect::Stop => c.out.push(Outcome::StopModel { session, answer: id }),
@@ -234,7 +238,7 @@ impl Sitting {
                 answer.timer = after.map(|after| c.after(after, Timer::Run(session, id)));
             }
             Effect::Delta(delta) => {
-                self.publish(Said::ContentDelta { delta: &delta }.frame(), c);
+                self.publish_in(session, Said::ContentDelta { delta: &delta }.frame(), c);
                 answer.tell(|| Told::Delta(delta), c);
             }
             Effect::Called { what, .. } => {

@@ -10,7 +10,7 @@ use super::{
     sitting::Sitting,
 };
 use crate::{
-    models::{Catalog, Prompt, Tool, ToolOutcome, Word},
+    models::{Catalog, Prompt, Tool, ToolOutcome, Word, run::Effect},
     realtime::{
         ConnId, Frame, Moment, Now, ShardId, StoreFault, TimerId, Wheel,
         table::{Key, Table},
@@ -130,6 +130,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) now: Now,
     wheel: &'a mut Wheel<Timer>,
     writing: &'a mut Table<SessionId>,
+    /// Room for what a run wants done; empty between two events.
+    pub(super) effects: &'a mut Vec<Effect>,
     pub(super) out: &'a mut Vec<Outcome>,
 }
 
@@ -172,6 +174,7 @@ pub struct Homes {
     wheel: Wheel<Timer>,
     writing: Table<SessionId>,
     fired: Vec<(Moment, Timer)>,
+    effects: Vec<Effect>,
     is_stopping: bool,
 }
 
@@ -198,6 +201,7 @@ impl Homes {
             wheel: Wheel::new(start),
             writing: Table::default(),
             fired: Vec::new(),
+            effects: Vec::new(),
             is_stopping: false,
         }
     }
@@ -274,7 +278,10 @@ impl Homes {
 
     /// The model that was asked by [`Outcome::Model`] says something.
     pub fn word(&mut self, (session, answer): (SessionId, MessageId), word: Word, now: Now, out: &mut Vec<Outcome>) {
-        self.in_sitting(session, now, out, |sitting, c| sitting.word(answer, word, c));
+        self.in_room_if(session, now, out, |room, c| match room {
+            Room::Here(sitting) => sitting.word(answer, word, c),
+            Room::Loading { .. } => false,
+        });
     }
 
     /// What came of [`Outcome::Tool`].
@@ -337,6 +344,20 @@ impl Homes {
         out: &mut Vec<Outcome>,
         act: impl FnOnce(&mut Room, &mut Circumstances<'_>),
     ) {
+        self.in_room_if(session, now, out, |room, c| {
+            act(room, c);
+            true
+        });
+    }
+
+    /// As [`Homes::in_room`], where `act` says whether the room has anything to go on with: most words of an answer leave nothing.
+    fn in_room_if(
+        &mut self,
+        session: SessionId,
+        now: Now,
+        out: &mut Vec<Outcome>,
+        act: impl FnOnce(&mut Room, &mut Circumstances<'_>) -> bool,
+    ) {
         let Some(room) = self.rooms.get_mut(&session) else { return };
         let mut circumstances = Circumstances {
             settings: &self.settings,
@@ -345,10 +366,10 @@ impl Homes {
             now,
             wheel: &mut self.wheel,
             writing: &mut self.writing,
+            effects: &mut self.effects,
             out,
         };
-        act(room, &mut circumstances);
-        if room.rest(&mut circumstances) {
+        if act(room, &mut circumstances) && room.rest(&mut circumstances) {
             self.rooms.remove(&session);
         }
     }
