@@ -1,4 +1,4 @@
-"""PostgreSQL stops, dies, is slow or takes no connections: what was acknowledged holds, the others are told so, and all goes on by itself."""
+"""PostgreSQL stops, dies, is slow, takes no connections: what was acknowledged holds, others are told so, and all goes on by itself."""
 
 import asyncio
 import signal
