@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import database
 import postgres
 import tokens
 from client import sign_in
@@ -16,6 +17,8 @@ from proxy import Proxy
 from quiz import CHOICE, Owner
 from test_attendance import attendance
 from test_disk import answer_to_sign_in, readiness
+
+pytestmark = database.only_postgres
 
 BUSY = failure("database_connection_acquisition_failed")
 BACK_S = 15  # so soon after the end of a fault all is as it was
