@@ -5,13 +5,13 @@ mod columns;
 mod fault;
 mod history;
 mod labs;
-mod leaves;
+mod lease;
 mod lock;
-mod queue;
 mod quiz;
 mod reader;
 mod rows;
 mod schema;
+mod source;
 mod stale;
 mod tasks;
 #[cfg(test)]
@@ -20,8 +20,12 @@ mod whole;
 mod writer;
 
 pub use fault::OpenFault;
+pub(super) use source::Source;
 
-use super::{Health, Sink, Store, Ticket};
+use super::{
+    Health, Lease, Sink, Store, Ticket,
+    queue::{Question, Queue, Request},
+};
 use crate::{
     protocols::{
         chat::record::{Change, Sweep},
@@ -37,7 +41,6 @@ use crate::{
 };
 use fault::blame;
 use lock::FolderLock;
-use queue::{Question, Queue, Request};
 use quiz::Records;
 use reader::Readers;
 use rows::Rows;
@@ -92,6 +95,8 @@ pub struct SqliteStore {
     readers: Readers,
     file: PathBuf,
     thread: Mutex<Option<Running>>,
+    /// What the only node is called.
+    name: String,
     // Declared last: given up after the thread has ended.
     _lock: Arc<FolderLock>,
 }
@@ -110,6 +115,7 @@ impl SqliteStore {
     /// [`OpenFault`], in words for whoever started the server.
     pub fn open(settings: Settings, sink: Box<dyn Sink>) -> Result<SqliteStore, OpenFault> {
         let lock = Arc::new(FolderLock::take(&settings.folder)?);
+        let name = settings.replica.clone();
         let file = settings.folder.join("homeroom.db");
         let mut conn = schema::open(&file)?;
         let fault = |source| OpenFault::Database { file: file.clone(), source };
@@ -133,7 +139,7 @@ impl SqliteStore {
             return Err(fault(source));
         }
         let thread = Mutex::new(Some(Running { handle, ended }));
-        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, _lock: lock })
+        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, name, _lock: lock })
     }
 
     /// Writes beside the store's thread, which has little to do when a server starts: all of it or nothing.
@@ -238,6 +244,10 @@ impl Store for SqliteStore {
 
     fn health(&self) -> &Health {
         &self.queue.health
+    }
+
+    fn lease(&self) -> &dyn Lease {
+        self
     }
 }
 

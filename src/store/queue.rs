@@ -1,6 +1,6 @@
 //! What waits for the store's thread: pushed by shards without a lock, taken by one thread that sleeps when there is nothing.
 
-use super::super::{Health, Ticket};
+use super::{Health, Ticket};
 use crate::protocols::{
     chat, labs,
     presence::record::{Entering, Leaving, StoreFault},
@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, Ordering, fence},
         mpsc,
     },
-    thread::{self, Thread},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -52,7 +52,7 @@ pub(super) enum Request {
     Flush(mpsc::Sender<()>),
     /// Done on the store's thread, between batches.
     #[cfg(test)]
-    Chore(Box<dyn FnOnce(&rusqlite::Connection) + Send>),
+    Chore(Chore),
 }
 
 impl Request {
@@ -72,13 +72,20 @@ const AWAKE: u8 = 0;
 const GATHERING: u8 = 1;
 const ASLEEP: u8 = 2;
 
+/// What a test does to the writer's connection.
+#[cfg(test)]
+pub(super) type Chore = Box<dyn FnOnce(&rusqlite::Connection) + Send>;
+
+/// Ends the sleep of the thread that takes.
+type Wake = Box<dyn Fn() + Send + Sync>;
+
 /// Many push, one takes. Questions are bounded, the rest is bounded by the live sessions.
 pub(super) struct Queue {
     requests: SegQueue<Request>,
     questions: u64,
     sleep: AtomicU8,
     stopping: AtomicBool,
-    taker: OnceLock<Thread>,
+    taker: OnceLock<Wake>,
     pub(super) health: Health,
 }
 
@@ -95,9 +102,15 @@ impl Queue {
         }
     }
 
-    /// Names the calling thread as the one that takes.
+    /// Names the calling thread as the one that takes: it sleeps by [`Queue::sleep`].
     pub(super) fn taken_by_this_thread(&self) {
-        self.taker.get_or_init(thread::current);
+        let taker = thread::current();
+        self.taken_by(move || taker.unpark());
+    }
+
+    /// Names whoever takes by what ends its sleep; it sleeps between [`Queue::falls_asleep`] and [`Queue::woke`].
+    pub(super) fn taken_by(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.taker.get_or_init(|| Box::new(wake));
     }
 
     pub(super) fn ask(&self, ticket: Ticket, question: Question) -> Result<(), StoreFault> {
@@ -146,13 +159,27 @@ impl Queue {
         self.sleep_as(GATHERING, at_most);
     }
 
-    fn sleep_as(&self, sleep: u8, at_most: Duration) {
-        self.sleep.store(sleep, Ordering::SeqCst);
-        // Pairs with the fence in `wake`: one of the two sees what the other wrote, so no push is slept through.
-        fence(Ordering::SeqCst);
-        if self.requests.is_empty() && !self.is_stopping() {
+    fn sleep_as(&self, depth: u8, at_most: Duration) {
+        if self.lies_down(depth) {
             thread::park_timeout(at_most);
         }
+        self.woke();
+    }
+
+    /// Says that the taker sleeps from now on. False when there is no reason to.
+    pub(super) fn falls_asleep(&self) -> bool {
+        self.lies_down(ASLEEP)
+    }
+
+    fn lies_down(&self, depth: u8) -> bool {
+        self.sleep.store(depth, Ordering::SeqCst);
+        // Pairs with the fence in `wake`: one of the two sees what the other wrote, so no push is slept through.
+        fence(Ordering::SeqCst);
+        self.requests.is_empty() && !self.is_stopping()
+    }
+
+    /// Says that the taker sleeps no more.
+    pub(super) fn woke(&self) {
         self.sleep.store(AWAKE, Ordering::SeqCst);
     }
 
@@ -163,7 +190,7 @@ impl Queue {
             && self.sleep.swap(AWAKE, Ordering::SeqCst) != AWAKE
             && let Some(taker) = self.taker.get()
         {
-            taker.unpark();
+            taker();
         }
     }
 }
