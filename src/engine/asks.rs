@@ -10,7 +10,7 @@ use crate::{
     realtime::{ClassroomId, ShardId},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     mem,
     task::{Poll, Waker},
 };
@@ -129,12 +129,11 @@ impl Engine {
 
     /// Sorts classrooms by their homes, for a question about many.
     pub fn by_home<T>(&self, items: Vec<T>, classroom: impl Fn(&T) -> ClassroomId) -> Vec<Vec<T>> {
-        let mut homes: Vec<Vec<T>> = (0..self.ring.shards()).map(|_| Vec::new()).collect();
+        let mut homes: BTreeMap<ShardId, Vec<T>> = BTreeMap::new();
         for item in items {
-            homes[self.home_of(classroom(&item)).index()].push(item);
+            homes.entry(self.home_of(classroom(&item))).or_default().push(item);
         }
-        homes.retain(|items| !items.is_empty());
-        homes
+        homes.into_values().collect()
     }
 
     /// The one shard that writes what is asked for: a quiz's home, a key's or an account's (so that all shards hear of its changes in the

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 /// A change on its way to all shards.
 struct Telling {
     /// How many have not yet said that they act by it.
-    missing: u16,
+    missing: usize,
     asker: ShardId,
     number: u64,
     reply: Box<Reply>,
@@ -29,11 +29,11 @@ impl Engine {
     pub(super) fn tell_key(&mut self, change: KeyChange, asker: ShardId, number: u64, reply: Box<Reply>) {
         self.tellings.last += 1;
         let telling = self.tellings.last;
-        let shards = self.ring.shards();
-        self.tellings.waiting.insert(telling, Telling { missing: shards, asker, number, reply });
+        let missing = self.ring.view().shard_count();
+        self.tellings.waiting.insert(telling, Telling { missing, asker, number, reply });
         let change = Arc::new(change);
-        for shard in 0..shards {
-            self.post(ShardId(shard), Letter::Key { from: self.id, telling, change: change.clone() });
+        for shard in self.ring.shards() {
+            self.post(shard, Letter::Key { from: self.id, telling, change: change.clone() });
         }
     }
 

@@ -220,6 +220,18 @@ pub enum Letter {
         /// The answer.
         reply: Box<tasks::Reply>,
     },
+    /// From here on the sender acts by another view. To every shard of that view.
+    ViewBegins {
+        /// The view's number.
+        view: u64,
+        /// The sender's node's epoch.
+        epoch: u64,
+    },
+    /// All that the sender had on its way by earlier views has been said. To every shard of that view.
+    ViewReached {
+        /// The view's number.
+        view: u64,
+    },
 }
 
 /// Who waits for a request to be counted.

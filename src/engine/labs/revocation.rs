@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// One on its way to all shards.
 struct Telling {
     /// How many have not yet said that they act by it.
-    missing: u16,
+    missing: usize,
     /// Who waits for that, and under which number.
     asker: Option<(ShardId, u64)>,
 }
@@ -26,13 +26,13 @@ pub(super) struct Revocations {
 impl Engine {
     /// A revocation is on disk: tells every shard, this one too, before it answers.
     pub(super) fn tell_revoked(&mut self, what: Revocation, asker: Option<(ShardId, u64)>) {
-        let shards = self.ring.shards();
+        let missing = self.ring.view().shard_count();
         let revocations = &mut self.labs.revocations;
         revocations.last += 1;
         let telling = revocations.last;
-        revocations.waiting.insert(telling, Telling { missing: shards, asker });
-        for shard in 0..shards {
-            self.post(ShardId(shard), Letter::Revoked { from: self.id, telling, what });
+        revocations.waiting.insert(telling, Telling { missing, asker });
+        for shard in self.ring.shards() {
+            self.post(shard, Letter::Revoked { from: self.id, telling, what });
         }
     }
 

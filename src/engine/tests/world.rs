@@ -50,7 +50,7 @@ pub(super) struct World {
     pub(super) stalled: Vec<ConnId>,
     pub(super) in_flight: Vec<(ConnId, Vec<u8>)>,
     /// A shard whose letters wait, and they.
-    pub(super) held: Option<(ShardId, Vec<Letter>)>,
+    pub(super) held: Option<(ShardId, Vec<(ShardId, Letter)>)>,
     unread: HashMap<ConnId, Vec<u8>>,
     /// What came in binary frames, put together.
     pub(super) streams: HashMap<ConnId, Vec<u8>>,
@@ -365,11 +365,12 @@ impl World {
             self.heard.push((handoff.conn, words));
             self.engines[shard].released(handoff.conn);
         }
+        let from = ShardId(shard as u16);
         for (to, letter) in std::mem::take(self.engines[shard].letters()) {
             moved = true;
             match &mut self.held {
-                Some((held, letters)) if *held == to => letters.push(letter),
-                Some(_) | None => self.engines[to.index()].letter(letter, now),
+                Some((held, letters)) if *held == to => letters.push((from, letter)),
+                Some(_) | None => self.engines[to.index()].letter(from, letter, now),
             }
         }
         let questions = std::mem::take(self.engines[shard].questions());
