@@ -92,6 +92,17 @@ pub enum ToQuiz {
     },
 }
 
+impl ToQuiz {
+    /// The connection that says it, if one does.
+    pub fn conn(&self) -> Option<ConnId> {
+        match self {
+            ToQuiz::Admit { conn, .. } | ToQuiz::Part { conn, .. } => Some(*conn),
+            ToQuiz::Watch { conn, .. } | ToQuiz::Unwatch { conn, .. } | ToQuiz::Snapshot { conn, .. } => Some(*conn),
+            ToQuiz::Ask { .. } => None,
+        }
+    }
+}
+
 /// From the home of a quiz to one connection.
 #[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromQuiz {
