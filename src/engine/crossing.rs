@@ -125,6 +125,8 @@ impl Engine {
         let own = self.id.node();
         let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
         let is_gone = |node: NodeSlot| node != own && is_other(node);
+        // Whoever was there and waits here waits no more: nobody would ever hear that he is gone.
+        self.crossing.waiting.retain(|(from, _)| !is_gone(from.node()));
         self.begin_view(view.shards().collect());
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
@@ -150,6 +152,7 @@ impl Engine {
         let view = self.ring.view().clone();
         let Some(member) = view.member(node).filter(|_| node != self.id.node()) else { return };
         self.crossing.broken.retain(|own| *own != node);
+        self.crossing.waiting.retain(|(from, _)| from.node() != node);
         for (_, sender) in self.crossing.senders.iter_mut().filter(|(shard, _)| shard.node() == node) {
             sender.is_broken = false;
         }
