@@ -125,6 +125,8 @@ impl Engine {
         let own = self.id.node();
         let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
         let is_gone = |node: NodeSlot| node != own && is_other(node);
+        // Whoever was there and waits here waits no more: nobody would ever hear that he is gone.
+        self.crossing.waiting.retain(|(from, _)| !is_gone(from.node()));
         self.begin_view(view.shards().collect());
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
@@ -144,12 +146,13 @@ impl Engine {
     }
 
     /// What was on its way between this node and that one is lost, in both directions, while both live. To be told to each shard before
-    /// anything that the other says afterwards. Whoever is in a room with its home there may have missed something that was published: he is
+    /// anything that the other says afterwards. Whoever is in a room with its home there may have missed what was published: he is
     /// closed for a restart, and comes again without a gap.
     pub fn estranged(&mut self, node: NodeSlot, now: Now) {
         let view = self.ring.view().clone();
         let Some(member) = view.member(node).filter(|_| node != self.id.node()) else { return };
         self.crossing.broken.retain(|own| *own != node);
+        self.crossing.waiting.retain(|(from, _)| from.node() != node);
         for (_, sender) in self.crossing.senders.iter_mut().filter(|(shard, _)| shard.node() == node) {
             sender.is_broken = false;
         }
@@ -274,8 +277,8 @@ impl Engine {
         }
     }
 
-    /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so they are told of, unless they
-    /// come again. Homes that live know of them without this.
+    /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so he is told of, unless he
+    /// comes again. Homes that live know of them without this.
     fn bequeath_buried(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
         for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| is_gone(*node)).collect::<Vec<_>>() {
             for Buried { classroom, agent_id, session } in buried {
