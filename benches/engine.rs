@@ -81,8 +81,8 @@ impl World {
                 self.engine.released(conn);
                 moved = true;
             }
-            for (_, letter) in std::mem::take(self.engine.letters()) {
-                self.engine.letter(letter, self.now);
+            for (to, letter) in std::mem::take(self.engine.letters()) {
+                self.engine.letter(to, letter, self.now);
                 moved = true;
             }
             for question in std::mem::take(self.engine.questions()) {
@@ -158,6 +158,7 @@ fn publish(criterion: &mut Criterion) {
             bencher.iter(|| {
                 for _ in 0..frames {
                     world.engine.letter(
+                        ShardId(0),
                         Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame: frame.clone(), members: 1 },
                         world.now,
                     );
@@ -167,7 +168,8 @@ fn publish(criterion: &mut Criterion) {
         });
     }
     let before = world.engine.counters().delivered.read();
-    world.engine.letter(Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame, members: 1 }, world.now);
+    let published = Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame, members: 1 };
+    world.engine.letter(ShardId(0), published, world.now);
     world.run();
     assert_eq!(world.engine.counters().delivered.read() - before, 1_000, "each of them heard it");
     group.finish();

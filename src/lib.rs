@@ -18,6 +18,8 @@ pub mod protocols;
 pub mod desks;
 // A shard without a reactor: connections, homes, delivery.
 pub mod engine;
+// One school on several nodes: links over a bus that loses messages.
+pub mod cluster;
 
 // THE SHELL: what touches a clock, a socket, a thread or a file.
 

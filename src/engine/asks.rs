@@ -7,11 +7,12 @@ use crate::{
         presence::{self, ToHome},
         quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
-    realtime::{ClassroomId, ShardId},
+    realtime::{ClassroomId, NodeSlot, ShardId, StoreFault},
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::{
+    collections::BTreeMap,
     mem,
     task::{Poll, Waker},
 };
@@ -26,6 +27,8 @@ enum Waiting<R> {
 pub(super) struct Asks<R> {
     last: u64,
     waiting: HashMap<u64, Waiting<R>, FixedState>,
+    /// Those that were sent to another node, and to which.
+    far: BTreeMap<u64, NodeSlot>,
 }
 
 /// Those that ask classrooms.
@@ -37,7 +40,7 @@ pub(super) type LabsAsks = Asks<labs::asks::Reply>;
 
 impl<R> Default for Asks<R> {
     fn default() -> Self {
-        Asks { last: 0, waiting: HashMap::default() }
+        Asks { last: 0, waiting: HashMap::default(), far: BTreeMap::new() }
     }
 }
 
@@ -49,8 +52,19 @@ impl<R> Asks<R> {
         self.last
     }
 
+    /// It was sent to this node, which is another one.
+    pub(super) fn sent_to(&mut self, number: u64, node: NodeSlot) {
+        self.far.insert(number, node);
+    }
+
+    /// Those that nobody will answer, since that node is gone.
+    pub(super) fn lost(&mut self, node: NodeSlot) -> Vec<u64> {
+        self.far.extract_if(.., |_, own| *own == node).map(|(number, _)| number).collect()
+    }
+
     /// The answer came. Nobody may wait for it any more.
     pub(super) fn resolve(&mut self, number: u64, reply: R) {
+        self.far.remove(&number);
         if let Some(waiting) = self.waiting.get_mut(&number)
             && let Waiting::Polled(waker) = mem::replace(waiting, Waiting::Answered(reply))
         {
@@ -69,6 +83,7 @@ impl<R> Asks<R> {
     }
 
     pub(super) fn forget(&mut self, number: u64) {
+        self.far.remove(&number);
         self.waiting.remove(&number);
     }
 }
@@ -78,6 +93,10 @@ impl Engine {
     pub fn ask(&mut self, ask: presence::asks::Ask) -> u64 {
         let number = self.asks.open();
         let home = self.home_of(ask.classroom());
+        if home.node() != self.id.node() {
+            self.asks.sent_to(number, home.node());
+            self.repeats.insert(number, ask.clone());
+        }
         self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
         number
     }
@@ -90,12 +109,43 @@ impl Engine {
     /// Nobody waits for this answer any more.
     pub fn forget_ask(&mut self, number: u64) {
         self.asks.forget(number);
+        self.repeats.remove(&number);
+    }
+
+    /// A home answers.
+    pub(super) fn presence_reply(&mut self, number: u64, reply: presence::asks::Reply) {
+        self.asks.resolve(number, reply);
+        self.repeats.remove(&number);
+    }
+
+    /// What was asked of that node nobody answers any more. What only looks is asked again, and so is what may be done twice; of the rest
+    /// nobody can say whether it was done.
+    pub(super) fn lose_asks(&mut self, node: NodeSlot) {
+        for number in self.asks.lost(node) {
+            let Some(ask) = self.repeats.remove(&number) else { continue };
+            let home = self.home_of(ask.classroom());
+            if home.node() != self.id.node() {
+                self.asks.sent_to(number, home.node());
+                self.repeats.insert(number, ask.clone());
+            }
+            self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
+        }
+        for number in self.quiz_asks.lost(node) {
+            self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
+        }
+        for number in self.labs.asks.lost(node) {
+            self.labs.asks.resolve(number, labs::asks::Reply::Refused(labs::asks::Refused::Store(StoreFault::Busy)));
+        }
     }
 
     /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or
     /// [`Engine::forget_quiz_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_quiz(&mut self, ask: Ask) -> u64 {
         let number = self.quiz_asks.open();
+        let home = self.writer_of(&ask);
+        if home.node() != self.id.node() {
+            self.quiz_asks.sent_to(number, home.node());
+        }
         self.post_to_quiz(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) });
         number
     }
@@ -130,12 +180,11 @@ impl Engine {
 
     /// Sorts classrooms by their homes, for a question about many.
     pub fn by_home<T>(&self, items: Vec<T>, classroom: impl Fn(&T) -> ClassroomId) -> Vec<Vec<T>> {
-        let mut homes: Vec<Vec<T>> = (0..self.ring.shards()).map(|_| Vec::new()).collect();
+        let mut homes: BTreeMap<ShardId, Vec<T>> = BTreeMap::new();
         for item in items {
-            homes[self.home_of(classroom(&item)).index()].push(item);
+            homes.entry(self.home_of(classroom(&item))).or_default().push(item);
         }
-        homes.retain(|items| !items.is_empty());
-        homes
+        homes.into_values().collect()
     }
 
     /// The one shard that writes what is asked for: a quiz's home, a key's or an account's (so that all shards hear of its changes in the

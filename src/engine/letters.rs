@@ -25,7 +25,7 @@ use std::{
 };
 
 /// What can be listened to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Topic {
     /// What is said in a classroom.
     Classroom(ClassroomId),
@@ -60,7 +60,7 @@ impl Hash for Topic {
 }
 
 /// From one shard to another. Between two shards letters keep their order and come exactly once.
-#[derive(Debug)]
+#[derive(Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Letter {
     /// To the home of a classroom.
     Home(ToHome),
@@ -220,10 +220,22 @@ pub enum Letter {
         /// The answer.
         reply: Box<tasks::Reply>,
     },
+    /// From here on the sender acts by another view. To every shard of that view.
+    ViewBegins {
+        /// The view's number.
+        view: u64,
+        /// The sender's node's epoch.
+        epoch: u64,
+    },
+    /// All that the sender had on its way by earlier views has been said. To every shard of that view.
+    ViewReached {
+        /// The view's number.
+        view: u64,
+    },
 }
 
 /// Who waits for a request to be counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Payee {
     /// A REST ask of this shard, under this number.
     Rest(ShardId, u64),

@@ -139,8 +139,8 @@ impl Shard for Shift {
         self.engine.released(conn);
     }
 
-    fn letter(&mut self, _from: ShardId, letter: Letter, now: Now) {
-        self.engine.letter(letter, now);
+    fn letter(&mut self, from: ShardId, letter: Letter, now: Now) {
+        self.engine.letter(from, letter, now);
     }
 
     fn answer(&mut self, answer: Answer, now: Now) {

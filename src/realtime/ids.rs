@@ -5,27 +5,60 @@ use std::fmt;
 /// The room that students are in, as the presence contract names it (`classroom_id`). Upper case and missing dashes name the same room.
 pub type ClassroomId = uuid::Uuid;
 
-/// One pinned thread with its executor, ring, connections and homes. Numbered from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ShardId(pub u16);
+/// One process of a cluster: the place it holds among the nodes. A node that stands alone has the place 0.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
+pub struct NodeSlot(pub u8);
 
-impl ShardId {
-    /// The shard as an index into a table with one entry per shard.
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-impl fmt::Display for ShardId {
+impl fmt::Display for NodeSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// One connection on one shard: its slot, and the generation that tells it from those that had the slot before. Eight bytes.
+/// One pinned thread with its executor, ring, connections and homes, named in the whole cluster: the high eight bits are its node's slot,
+/// the low eight its number on that node, from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// A shard of a node.
+    pub const fn of(node: NodeSlot, local: u8) -> ShardId {
+        ShardId((node.0 as u16) << 8 | local as u16)
+    }
+
+    /// Whose shard it is.
+    pub const fn node(self) -> NodeSlot {
+        NodeSlot((self.0 >> 8) as u8)
+    }
+
+    /// Its number among the shards of its own node.
+    pub const fn local(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// The same as an index into a table with one entry for each shard of the node.
+    pub const fn index(self) -> usize {
+        self.local() as usize
+    }
+}
+
+impl fmt::Display for ShardId {
+    /// As its number alone on the first node, so that one that stands alone has plain numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node() {
+            NodeSlot(0) => self.local().fmt(f),
+            node => write!(f, "{node}/{}", self.local()),
+        }
+    }
+}
+
+/// One connection on one shard: its slot, and the generation that tells it from those that had the slot before. Eight bytes. It names the
+/// connection in the whole cluster.
 ///
 /// A stale `ConnId` (its slot was freed or reused) is recognised by the engine and ignored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ConnId {
     /// The shard that owns the socket.
     pub shard: ShardId,
@@ -45,5 +78,19 @@ impl ConnId {
 impl fmt::Debug for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}.{}", self.shard, self.slot, self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_named_in_the_whole_cluster_and_plainly_on_the_first_node() {
+        let shard = ShardId::of(NodeSlot(3), 7);
+        assert_eq!((shard.node(), shard.local(), shard.index(), shard.0), (NodeSlot(3), 7, 7, 0x0307));
+        assert_eq!((shard.to_string(), ShardId(5).to_string()), ("3/7".into(), "5".into()));
+        assert_eq!(ShardId::of(NodeSlot(0), 5), ShardId(5));
+        assert!(ShardId::of(NodeSlot(1), 0) > ShardId::of(NodeSlot(0), 255));
     }
 }

@@ -1,4 +1,4 @@
-//! The words that every room shares: who (ids), when (moments, wheel), where (hash ring, topics), what (frames, outbox). Pure.
+//! The words that every room shares: who (ids, views), when (moments, wheel), where (hash ring, topics), what (frames, outbox). Pure.
 
 pub mod fault;
 pub mod frame;
@@ -9,12 +9,14 @@ pub mod outbox;
 pub mod quota;
 pub mod table;
 pub mod topics;
+pub mod view;
 pub mod wheel;
 
 pub use fault::StoreFault;
 pub use frame::Frame;
 pub use hash_ring::HashRing;
-pub use ids::{ClassroomId, ConnId, ShardId};
+pub use ids::{ClassroomId, ConnId, NodeSlot, ShardId};
 pub use moment::{Moment, Now, UnixMicros};
 pub use quota::{Counted, Quota};
+pub use view::View;
 pub use wheel::{TimerId, Wheel};

@@ -14,7 +14,7 @@ use homeroom::{
         presence::ToHome,
         quiz::{Channel, ToQuiz},
     },
-    realtime::{ClassroomId, ConnId},
+    realtime::{ClassroomId, ConnId, ShardId},
 };
 use std::time::Duration;
 
@@ -137,9 +137,10 @@ impl World {
             Letter::ChatTold { .. } | Letter::ChatCount { .. } | Letter::ChatCounted { .. } => {}
             Letter::TasksUser(_) | Letter::TaskHome(_) | Letter::ExecutionHome(_) | Letter::TasksConnection(..) => {}
             Letter::TasksNews { .. } | Letter::TasksCounts { .. } | Letter::TasksTotals(_) | Letter::TasksReply { .. } => {}
+            Letter::ViewBegins { .. } | Letter::ViewReached { .. } => {}
         }
         let now = self.now;
-        self.feed(to).letter(letter, now);
+        self.feed(to).letter(ShardId(from as u16), letter, now);
         true
     }
 

@@ -191,7 +191,7 @@ impl Stage {
         note!(self, "letter {from} -> {to}: {}", words(&letter));
         first(&letter);
         let now = self.now;
-        self.feed(to).letter(letter, now);
+        self.feed(to).letter(ShardId(from as u16), letter, now);
         true
     }
 

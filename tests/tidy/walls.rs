@@ -8,6 +8,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("models", &["realtime"]),
     ("protocols", &["realtime", "auth", "models", "websocket::frame"]),
     ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
+    ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
     ("config", &["realtime", "auth", "models", "protocols"]),
@@ -54,7 +55,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("commands", &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-pub(super) const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine", "desks"];
+pub(super) const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine", "cluster", "desks"];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

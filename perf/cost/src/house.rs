@@ -53,7 +53,7 @@ pub(crate) struct House {
     /// Quizzes on disk.
     pub(crate) quizzes: BTreeMap<QuizId, Loaded>,
     sessions: BTreeMap<SessionId, Session>,
-    letters: Vec<Vec<Letter>>,
+    letters: Vec<Vec<(ShardId, Letter)>>,
     output: Output,
     rows: i64,
     sent_bytes: usize,
@@ -113,9 +113,10 @@ impl House {
         }
         self.output.half_closes.clear();
         self.output.closes.drain(..).for_each(|conn| engine.released(conn));
+        let from = ShardId(shard as u16);
         for (to, letter) in engine.letters().drain(..) {
             self.tally.letters[to.index()] += u64::from(to.index() != shard);
-            self.letters[to.index()].push(letter);
+            self.letters[to.index()].push((from, letter));
         }
         for question in mem::take(engine.questions()) {
             moved |= self.answer(shard, question);
@@ -130,7 +131,7 @@ impl House {
         self.tally.deepest = self.tally.deepest.max(deepest);
         self.tally.most = self.tally.most.max(waiting);
         for (engine, letters) in self.engines.iter_mut().zip(&mut self.letters) {
-            letters.drain(..).for_each(|letter| engine.letter(letter, self.now));
+            letters.drain(..).for_each(|(from, letter)| engine.letter(from, letter, self.now));
         }
         deepest > 0
     }

@@ -42,7 +42,7 @@ impl Engine {
     }
 
     fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
-        (0..self.ring.shards()).map(ShardId)
+        self.ring.shards()
     }
 
     /// Something happened to what is this user's.

@@ -154,8 +154,8 @@ fn a_viewer_waits_for_the_registry_and_loses_nothing_of_what_it_says_meanwhile()
         }
         world.bytes(conn, &masked(2, b"strokes")[5..]);
         let now = world.now;
-        for letter in world.held.take().unwrap().1 {
-            world.engines[usize::from(home)].letter(letter, now);
+        for (from, letter) in world.held.take().unwrap().1 {
+            world.engines[usize::from(home)].letter(from, letter, now);
         }
         world.run();
         assert_eq!(world.take_heard(conn), ["101", "PONG"]);
@@ -185,8 +185,8 @@ fn a_viewer_whom_the_registry_does_not_answer_is_told_to_come_again_and_owes_nob
     world.pass(Duration::from_millis(5_010));
     assert!(world.take_heard(late)[0].starts_with("503 "));
     let now = world.now;
-    for letter in world.held.take().unwrap().1 {
-        world.engines[home].letter(letter, now);
+    for (from, letter) in world.held.take().unwrap().1 {
+        world.engines[home].letter(from, letter, now);
     }
     world.run();
     let told: Vec<_> = world.take_heard(agent).iter().map(|words| json(words)["type"].as_str().unwrap().to_owned()).collect();
@@ -242,8 +242,8 @@ fn a_token_is_no_good_anywhere_when_its_revoker_is_told() {
     world.run();
     assert_eq!(world.labs_reply(0, number), None);
     let now = world.now;
-    for letter in world.held.take().unwrap().1 {
-        world.engines[1].letter(letter, now);
+    for (from, letter) in world.held.take().unwrap().1 {
+        world.engines[1].letter(from, letter, now);
     }
     world.run();
     assert_eq!(world.labs_reply(0, number), Some(Reply::Kept(Kept::Done)));

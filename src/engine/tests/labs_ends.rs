@@ -152,7 +152,9 @@ fn any_two_ends_in_any_order_leave_nothing_behind() {
                     scene.end(second);
                     if let Some((shard, letters)) = scene.world.held.take() {
                         let now = scene.world.now;
-                        letters.into_iter().for_each(|letter| scene.world.engines[shard.index()].letter(letter, now));
+                        letters
+                            .into_iter()
+                            .for_each(|(from, letter)| scene.world.engines[shard.index()].letter(from, letter, now));
                         scene.world.run();
                     }
                     scene.leave();
@@ -174,8 +176,8 @@ fn a_token_that_is_revoked_while_its_viewer_asks_lets_nobody_in() {
     world.run();
     assert!(world.take_heard(conn)[0].starts_with("401 "));
     let now = world.now;
-    for letter in world.held.take().unwrap().1 {
-        world.engines[home].letter(letter, now);
+    for (from, letter) in world.held.take().unwrap().1 {
+        world.engines[home].letter(from, letter, now);
     }
     world.run();
     let told = world.take_heard(agent);

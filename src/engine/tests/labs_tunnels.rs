@@ -90,13 +90,13 @@ fn what_an_agent_sent_goes_to_the_viewers_socket_from_where_it_was_first_written
     let letters = world.held.take().unwrap().1;
     let places: Vec<*const u8> = letters
         .iter()
-        .map(|letter| match letter {
+        .map(|(_, letter)| match letter {
             Letter::Tunnel { word: TunnelWord::Bytes(chunk), .. } => chunk.bytes().as_ptr(),
             other => panic!("{other:?}"),
         })
         .collect();
     let now = world.now;
-    letters.into_iter().for_each(|letter| world.engines[1].letter(letter, now));
+    letters.into_iter().for_each(|(from, letter)| world.engines[1].letter(from, letter, now));
     let mut out = Output::default();
     world.engines[1].finish(now, &mut out);
     let [send] = &out.sends[..] else { panic!("one send of all") };

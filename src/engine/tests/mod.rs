@@ -2,6 +2,9 @@
 
 mod chat;
 mod chat_scripts;
+mod cluster;
+mod cluster_quizzes;
+mod cluster_scripts;
 mod heard;
 mod hostile;
 mod labs;

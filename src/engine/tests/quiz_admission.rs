@@ -207,8 +207,8 @@ fn a_change_of_keys_is_not_confirmed_before_every_shard_has_heard_of_it() {
         world.run();
         assert_eq!(world.reply(0, number), None);
         let now = world.now;
-        for letter in world.held.take().unwrap().1 {
-            world.engines[1].letter(letter, now);
+        for (from, letter) in world.held.take().unwrap().1 {
+            world.engines[1].letter(from, letter, now);
         }
         world.run();
         assert_eq!(world.reply(0, number), Some(Reply::Kept(Kept::Done)));

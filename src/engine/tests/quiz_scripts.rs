@@ -192,12 +192,12 @@ fn whoever_unsubscribes_before_the_list_has_come_does_not_see_it() {
     world.text(owner, &subscribe(&[&name]));
     let granted = world.held.replace((ShardId(1), Vec::new())).unwrap().1;
     let now = world.now;
-    granted.into_iter().for_each(|letter| world.engines[1].letter(letter, now));
+    granted.into_iter().for_each(|(from, letter)| world.engines[1].letter(from, letter, now));
     world.run();
     world.text(owner, &unsubscribe(&[&name]));
     let shown = world.held.take().unwrap().1;
-    assert!(matches!(shown[..], [Letter::Show { .. }]));
-    shown.into_iter().for_each(|letter| world.engines[1].letter(letter, now));
+    assert!(matches!(shown[..], [(_, Letter::Show { .. })]));
+    shown.into_iter().for_each(|(from, letter)| world.engines[1].letter(from, letter, now));
     world.run();
     assert_eq!(world.take_brief(owner), [format!("subscribed {name}"), format!("unsubscribed {name}")]);
     world.leave_all(&[owner]);

@@ -7,7 +7,7 @@ use crate::{
         Settings,
         asks::{Ask, Publication, Reply},
     },
-    realtime::{ConnId, Frame},
+    realtime::{ConnId, Frame, ShardId},
 };
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ fn a_listener_that_its_home_still_counts_is_a_drop() {
     let now = world.now;
     let publish =
         |members| Letter::Publish { topic: Topic::Classroom(room(1)), frame: Frame::from_wire(&[0x81, 1, b'x']), members };
-    world.engines[1].letter(publish(3), now);
+    world.engines[1].letter(ShardId(1), publish(3), now);
     world.run();
     assert_eq!(world.take_heard(there), ["x"]);
     let counters = world.engines[1].counters();

@@ -196,7 +196,7 @@ fn one_who_leaves_before_it_is_counted_is_given_back() {
     early.iter().for_each(|conn| world.eof(*conn));
     let (_, letters) = world.held.take().unwrap();
     let now = world.now;
-    letters.into_iter().for_each(|letter| world.engines[home.index()].letter(letter, now));
+    letters.into_iter().for_each(|(from, letter)| world.engines[home.index()].letter(from, letter, now));
     world.run();
     let conns: Vec<ConnId> = (0..10).map(|_| world.guest(other, "anna")).collect();
     world.leave_tasks(&conns);
@@ -214,7 +214,7 @@ fn what_a_socket_hears_of_a_task_is_in_order_when_letters_are_late() {
         world.pass(SECOND);
         let (_, letters) = world.held.take().unwrap();
         let now = world.now;
-        letters.into_iter().for_each(|letter| world.engines[late.index()].letter(letter, now));
+        letters.into_iter().for_each(|(from, letter)| world.engines[late.index()].letter(from, letter, now));
         world.run();
         world.pass(SECOND);
         for conn in conns {

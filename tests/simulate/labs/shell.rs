@@ -13,7 +13,7 @@ use crate::{
 use homeroom::{
     engine::{Engine, Letter, Listener, Output, Question, Send},
     protocols::labs::{FromRegistry, Revocation, Standing, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
-    realtime::ConnId,
+    realtime::{ConnId, ShardId},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -91,7 +91,7 @@ impl Labs {
             assert!(self.answered.insert((to, *number)), "{number} of {to} is answered twice");
         }
         let now = self.now;
-        self.feed(to).letter(letter, now);
+        self.feed(to).letter(ShardId(from as u16), letter, now);
         true
     }
 
