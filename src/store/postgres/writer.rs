@@ -50,7 +50,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Conn, Fault>>>>;
 
 /// The connection, or the way to one.
 enum Link {
-    Up(Conn),
+    Up(Box<Conn>),
     Connecting(Connecting),
     Down { until: Instant },
 }
@@ -103,7 +103,7 @@ impl Writer {
         Writer {
             way,
             keeper,
-            link: Link::Up(conn),
+            link: Link::Up(Box::new(conn)),
             backend: String::new(),
             shown: None,
             doubt: None,
@@ -324,7 +324,7 @@ impl Writer {
         match made {
             None => {}
             Some(Ok(conn)) => {
-                self.link = Link::Up(conn);
+                self.link = Link::Up(Box::new(conn));
                 self.heartbeat_at = Instant::now();
             }
             Some(Err(fault)) => self.tried(Err(&fault), 0, now),

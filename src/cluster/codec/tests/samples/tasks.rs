@@ -42,11 +42,10 @@ fn some_task() -> Box<Task> {
     task(Status::Pending, Kind::Code, Priority::Low)
 }
 
-fn tasks() -> Vec<Box<Task>> {
-    let mut tasks = Vec::from(STATUSES.map(|status| task(status, Kind::Code, Priority::Low)));
-    tasks.extend(KINDS.map(|kind| task(Status::Pending, kind, Priority::Low)));
-    tasks.extend(PRIORITIES.map(|priority| task(Status::Pending, Kind::Code, priority)));
-    tasks
+fn tasks() -> impl Iterator<Item = Box<Task>> {
+    let of_each_status = STATUSES.into_iter().map(|status| task(status, Kind::Code, Priority::Low));
+    let of_each_kind = KINDS.into_iter().map(|kind| task(Status::Pending, kind, Priority::Low));
+    of_each_status.chain(of_each_kind).chain(PRIORITIES.into_iter().map(|priority| task(Status::Pending, Kind::Code, priority)))
 }
 
 fn execution() -> Box<Execution> {
@@ -87,7 +86,7 @@ fn asks() -> Vec<Ask> {
         Ask::LookExecution { execution: execution_id, caller: caller() },
         Ask::CancelExecution { execution: execution_id, caller: caller() },
     ];
-    asks.extend(tasks().into_iter().map(Ask::Create));
+    asks.extend(tasks().map(Ask::Create));
     asks
 }
 
@@ -142,7 +141,7 @@ fn homes() -> Vec<Letter> {
 pub(super) fn all() -> Vec<Letter> {
     let about = [About::Task(id(1)), About::Execution(id(2)), About::Status];
     let mut replies = vec![Reply::Execution(execution())];
-    replies.extend(tasks().into_iter().map(Reply::Task));
+    replies.extend(tasks().map(Reply::Task));
     replies.extend(refusals().into_iter().map(Reply::Refused));
     let mut letters = homes();
     letters.extend(from_home().into_iter().map(|letter| Letter::TasksConnection(conn(), letter)));
