@@ -122,6 +122,9 @@ impl Engine {
         }
         let before = mem::replace(&mut self.ring, ring);
         self.crossing.begin(before.clone(), &view);
+        // Of views that were passed over nobody here knows: any home may have been elsewhere and be back.
+        let has_skipped = before.view().number() > 0 && view.number() > before.view().number() + 1;
+        self.crossing.is_new |= has_skipped;
         let own = self.id.node();
         let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
         let is_gone = |node: NodeSlot| node != own && is_other(node);
@@ -130,12 +133,15 @@ impl Engine {
         self.begin_view(view.shards().collect());
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
-        self.with_homes(|homes, out| homes.move_out(|classroom| ring.home(classroom.as_bytes()) == id, now, out));
-        let has_moved = |from: ShardId, to: ShardId| from != to || is_gone(from.node());
+        self.with_homes(|homes, out| {
+            let held = before.view().number();
+            homes.move_out(held, |classroom| !has_skipped && ring.home(classroom.as_bytes()) == id, now, out);
+        });
+        let has_moved = |from: ShardId, to: ShardId| has_skipped || from != to || is_gone(from.node());
         self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
-        self.part_again(&before, is_gone);
+        self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(&before, is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
         self.retell_keys();
@@ -260,10 +266,10 @@ impl Engine {
     }
 
     /// Whoever left a room whose home died before it knew of that has still to be told of.
-    fn part_again(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
+    fn part_again(&mut self, before: &HashRing, has_skipped: bool, is_gone: impl Fn(NodeSlot) -> bool) {
         for (conn, leave) in mem::take(&mut self.crossing.parting) {
             let (from, to) = (before.home(leave.classroom().as_bytes()), self.home_of(leave.classroom()));
-            if from == to && !is_gone(from.node()) {
+            if from == to && !is_gone(from.node()) && !has_skipped {
                 self.crossing.parting.insert(conn, leave);
             } else if is_gone(from.node()) {
                 let ToHome::Leave { classroom, seat, at, .. } = &leave else { continue };
@@ -287,7 +293,7 @@ impl Engine {
                 }
                 let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
                 let members = vec![Heir { agent, session, node, announced: true }];
-                let bequest = Bequest { classroom, last_published: 0, members };
+                let bequest = Bequest { classroom, view: None, last_published: 0, members };
                 self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
             }
         }

@@ -246,8 +246,8 @@ impl Homes {
         self.moved > 0
     }
 
-    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes.
-    pub fn move_out(&mut self, is_here: impl Fn(ClassroomId) -> bool, now: Now, out: &mut Vec<Outcome>) {
+    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes. `view`: by which they were here.
+    pub fn move_out(&mut self, view: u64, is_here: impl Fn(ClassroomId) -> bool, now: Now, out: &mut Vec<Outcome>) {
         let mut leaving: Vec<ClassroomId> = self.rooms.keys().copied().filter(|classroom| !is_here(*classroom)).collect();
         leaving.sort_unstable();
         let first = out.len();
@@ -255,7 +255,7 @@ impl Homes {
             let Some(room) = self.rooms.remove(&classroom) else { continue };
             self.seated -= room.seated();
             let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out };
-            room.bequeath(c);
+            room.bequeath(view, c);
         }
         for key in self.pending.keys().collect::<Vec<_>>() {
             if let Some(pending) = self.pending.at_mut(key).filter(|pending| !pending.moved && !is_here(pending.classroom)) {
@@ -300,7 +300,9 @@ impl Homes {
     /// Everybody has said what he had to say by earlier views: rooms are taken over with those who have not come themselves. They may still
     /// do so by a letter that waits, until [`Homes::close_estates`].
     pub fn inherit(&mut self) {
-        for (classroom, bequests) in std::mem::take(&mut self.bequests) {
+        for (classroom, mut bequests) in std::mem::take(&mut self.bequests) {
+            let last = bequests.iter().filter_map(|bequest| bequest.view).max();
+            bequests.retain(|bequest| bequest.view.is_none() || bequest.view == last);
             let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
             let mut out = Vec::new();
             let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out: &mut out };

@@ -56,7 +56,7 @@ impl Room {
     }
 
     /// The room's home is elsewhere from now on: what that must know, and who waits here for something.
-    pub(super) fn bequeath(mut self, c: &mut Circumstances<'_>) {
+    pub(super) fn bequeath(mut self, view: u64, c: &mut Circumstances<'_>) {
         self.tick(c);
         let (classroom, last_published) = (self.id, self.last_published);
         let mut heirs = Vec::new();
@@ -72,7 +72,12 @@ impl Room {
         }
         while !heirs.is_empty() {
             let members = heirs.split_off(heirs.len().saturating_sub(HEIRS_A_LETTER));
-            c.out.push(Outcome::Pass(ToHome::Bequest(Box::new(Bequest { classroom, last_published, members }))));
+            c.out.push(Outcome::Pass(ToHome::Bequest(Box::new(Bequest {
+                classroom,
+                view: Some(view),
+                last_published,
+                members,
+            }))));
         }
     }
 
