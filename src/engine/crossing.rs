@@ -17,7 +17,7 @@ use crate::{
     realtime::{ClassroomId, ConnId, HashRing, NodeSlot, Now, ShardId, View, table::Key},
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::Arc,
 };
@@ -55,6 +55,8 @@ pub(super) struct Crossing {
     senders: BTreeMap<ShardId, Sender>,
     /// For homes that have moved here.
     waiting: VecDeque<(ShardId, Letter)>,
+    /// Whose wish to be let in is among these: it is heard once.
+    asking: BTreeSet<ConnId>,
     /// Whether this shard has not yet said that it has reached the view: something that it began is still being written.
     is_due: bool,
     /// Leaves that another node's home has not confirmed.
@@ -75,6 +77,7 @@ impl Crossing {
             earlier: Vec::new(),
             senders: BTreeMap::new(),
             waiting: VecDeque::new(),
+            asking: BTreeSet::new(),
             is_due: false,
             parting: BTreeMap::new(),
             broken: Vec::new(),
@@ -125,11 +128,13 @@ impl Engine {
         // Of views that were passed over nobody here knows: any home may have been elsewhere and be back.
         let has_skipped = before.view().number() > 0 && view.number() > before.view().number() + 1;
         self.crossing.is_new |= has_skipped;
+        self.homes.join_cluster();
         let own = self.id.node();
         let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
         let is_gone = |node: NodeSlot| node != own && is_other(node);
         // Whoever was there and waits here waits no more: nobody would ever hear that he is gone.
         self.crossing.waiting.retain(|(from, _)| !is_gone(from.node()));
+        self.crossing.asking.retain(|conn| !is_gone(conn.shard.node()));
         self.begin_view(view.shards().collect());
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
@@ -159,6 +164,7 @@ impl Engine {
         let Some(member) = view.member(node).filter(|_| node != self.id.node()) else { return };
         self.crossing.broken.retain(|own| *own != node);
         self.crossing.waiting.retain(|(from, _)| from.node() != node);
+        self.crossing.asking.retain(|conn| conn.shard.node() != node);
         for (_, sender) in self.crossing.senders.iter_mut().filter(|(shard, _)| shard.node() == node) {
             sender.is_broken = false;
         }
@@ -367,6 +373,7 @@ impl Engine {
         crossing.is_alone = self.ring.view().members().len() == 1;
         crossing.earlier.clear();
         self.with_homes(|homes, _| Homes::inherit(homes));
+        self.crossing.asking.clear();
         for (from, letter) in mem::take(&mut self.crossing.waiting) {
             self.read(from, letter, now);
         }
@@ -414,9 +421,12 @@ impl Engine {
                 let refused = FromHome::Refused(SessionError::DatabaseConnectionAcquisitionFailed);
                 self.post(conn.shard, Letter::Connection(conn, refused));
             }
-            ToHome::Join { .. } | ToHome::Leave { .. } | ToHome::Told { .. } | ToHome::Ask { .. }
-                if self.has_come(classroom.as_bytes()) =>
-            {
+            ToHome::Join { conn, .. } if self.has_come(classroom.as_bytes()) => {
+                if self.crossing.asking.insert(conn) {
+                    self.crossing.waiting.push_back((from, Letter::Home(letter)));
+                }
+            }
+            ToHome::Leave { .. } | ToHome::Told { .. } | ToHome::Ask { .. } if self.has_come(classroom.as_bytes()) => {
                 self.crossing.waiting.push_back((from, Letter::Home(letter)));
             }
             letter => self.with_homes(|homes, out| homes.letter(letter, now, out)),

@@ -20,7 +20,7 @@ impl Room {
         if self.member(place).owner == Some(conn) {
             return;
         }
-        if self.untold_far.remove(&(place, conn)) {
+        if self.untold.remove(&(place, conn)) {
             self.member(place).untold -= 1;
         }
         self.dismiss(place, conn, c);
@@ -46,7 +46,7 @@ impl Room {
     /// The owners and former owners that are on these shards, each with its place.
     pub(super) fn strangers(&self, is_there: &dyn Fn(ShardId) -> bool) -> Vec<(u32, ConnId)> {
         let owners = self.members.iter().filter_map(|(place, member)| Some((place as u32, member.owner?)));
-        owners.chain(self.untold_far.iter().copied()).filter(|(_, conn)| is_there(conn.shard)).collect()
+        owners.chain(self.untold.iter().copied()).filter(|(_, conn)| is_there(conn.shard)).collect()
     }
 
     /// A connection is not there any more: what it owned it has left, and what it owed is owed no more.
