@@ -171,10 +171,14 @@ impl Engine {
         self.with_homes(|homes, _| homes.doubt(node));
         self.begin_view(member.shards().collect());
         let ring = self.ring.clone();
-        // Whoever does not come again has left.
-        self.crossing.parting.retain(|_, letter| ring.home(letter.classroom().as_bytes()).node() != node);
-        self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
+        // A home that has not even heard that somebody was there must hear it before he leaves.
         self.come_again(|classroom| ring.home(classroom.as_bytes()).node() == node);
+        for leave in self.crossing.parting.values().cloned().collect::<Vec<_>>() {
+            if ring.home(leave.classroom().as_bytes()).node() == node {
+                self.post_leave(leave.nowhere());
+            }
+        }
+        self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
         self.lose_asks(node);
         self.retell_keys();

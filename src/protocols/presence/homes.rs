@@ -2,7 +2,7 @@
 
 use super::{
     asks::{Ask, Reply},
-    letters::{Agent, Bequest, FromHome, Held, ToHome},
+    letters::{Agent, Bequest, FromHome, Held, Seat, ToHome},
     messages::SessionError,
     record::{self, Leaving, StoreFault},
     room::{Circumstances, Room, Row},
@@ -159,6 +159,7 @@ impl Homes {
                 self.settle(first, now, out);
             }
             ToHome::Leave { conn, classroom, seat, at } => {
+                self.end_stray_row(classroom, &seat, at, out);
                 self.in_room(classroom, now, out, |room, c| room.leave(conn, &seat, at, c));
                 if conn.shard.node() != self.here {
                     out.push(Outcome::Tell(conn, FromHome::Parted));
@@ -293,6 +294,15 @@ impl Homes {
             for (place, conn) in strangers {
                 self.doubts.entry(conn.shard).or_default().insert(conn, (classroom, place));
             }
+        }
+    }
+
+    /// Somebody leaves of whom this home has never heard, since all that told of him was lost: his row has ended.
+    fn end_stray_row(&self, classroom: ClassroomId, seat: &Seat, at: UnixMicros, out: &mut Vec<Outcome>) {
+        let Some(held) = self.in_cluster.then_some(seat).and_then(Seat::held) else { return };
+        let room = self.rooms.get(&classroom);
+        if room.is_none_or(|room| room.find(&held.agent.id, &self.hasher).is_none()) {
+            out.push(Outcome::Leave(Leaving { session: held.session, at }));
         }
     }
 

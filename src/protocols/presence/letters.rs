@@ -16,6 +16,16 @@ pub enum Seat {
     Held(Held),
 }
 
+impl Seat {
+    /// The seat of one who is signed in.
+    pub fn held(&self) -> Option<&Held> {
+        match self {
+            Seat::Held(held) => Some(held),
+            Seat::Agent(_) => None,
+        }
+    }
+}
+
 /// Who is to have a seat, or has one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Agent {
