@@ -117,7 +117,8 @@ impl Crossing {
 
 impl Engine {
     /// Who is in the cluster from now on, as the ring over all of its shards; to be told to each shard of the node. A shard begins with a
-    /// view of number 0 that has its own node alone. One with no higher number than the last, or without this node, changes nothing.
+    /// view of number 0 that has its own node alone. One with no higher number than the last, or without this node, changes nothing. Views
+    /// are to be told in turn, none left out: a home that has missed one forgets its rooms, and only those who missed it too come again.
     pub fn view(&mut self, ring: Arc<HashRing>, now: Now) {
         let view = ring.view().clone();
         if view.number() <= self.ring.view().number() || !view.has(self.id) {
