@@ -19,6 +19,16 @@ pub enum Seat {
     Held(Held),
 }
 
+impl Seat {
+    /// The seat of one who is signed in.
+    pub fn held(&self) -> Option<&Held> {
+        match self {
+            Seat::Held(held) => Some(held),
+            Seat::Agent(_) => None,
+        }
+    }
+}
+
 /// Who is to have a seat, or has one.
 #[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Agent {
@@ -149,6 +159,8 @@ impl ToHome {
 pub struct Bequest {
     /// The room.
     pub classroom: ClassroomId,
+    /// The view by which it was at home there: of two that leave a room the later knows better. None: it is not said by a home.
+    pub view: Option<u64>,
     /// The highest number that an event was published with; 0 before the first.
     pub last_published: i64,
     /// Whose rows are on disk.

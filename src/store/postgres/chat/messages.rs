@@ -56,7 +56,7 @@ async fn stretch(conn: &Conn, stretch: Stretch, attached: &str) -> Result<Vec<Ro
             SELECT *, coalesce(sum(octet_length(content)::bigint / 2 + attached) OVER earlier, 0) AS before_it FROM chosen
             WINDOW earlier AS (ORDER BY number {way} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
          )
-         SELECT {MESSAGE}, attached FROM weighed WHERE before_it <= $5 ORDER BY number {way}"
+         SELECT {MESSAGE}, attached FROM weighed WHERE before_it <= $5::bigint ORDER BY number {way}"
     );
     conn.rows(&select, &[&session, &after, &before, &limit, &bytes]).await
 }
