@@ -11,7 +11,7 @@ use crate::{
     realtime::{StoreFault, UnixMicros},
     store::lease::Ended,
 };
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::borrow::Cow;
 
 /// The longest agent id, in bytes as it is kept: an index takes no longer one.
@@ -43,13 +43,16 @@ impl Entry<'_> {
 }
 
 /// Begins sessions and answers their numbers, in their order. Where an agent still has a row in a room, whichever node wrote it, that
-/// session ends first: when `left` says, which is so where its leave was asked before, else now.
+/// session ends first: when `left` says, which is so where its leave was asked before, else now. One that another node takes over keeps its
+/// number, unless its leave was asked before.
 pub(in super::super) async fn enter(
     writing: &Writing<'_>,
     entries: &[Entry<'_>],
     left: impl Fn(i64, u64) -> Option<UnixMicros>,
 ) -> Result<Vec<Result<i64, StoreFault>>, Fault> {
-    for mut round in rounds(entries) {
+    let kept = take_over(writing, entries, &left).await?;
+    let keeps = |entry: &Entry<'_>| entry.entering.session.filter(|session| kept.contains(session));
+    for mut round in rounds(entries.iter().filter(|entry| keeps(entry).is_none())) {
         // All nodes take rows in one order, so that none waits for another that waits for it.
         round.sort_unstable_by_key(|entry| (entry.entering.classroom, &entry.entering.agent_id));
         let mut tries = TRIES;
@@ -62,15 +65,40 @@ pub(in super::super) async fn enter(
             make_room(writing, &round, &left).await?;
         }
     }
-    let answer = |entry: &Entry<'_>| if entry.is_refused() { Err(StoreFault::Failed) } else { Ok(entry.session) };
+    let answer = |entry: &Entry<'_>| match keeps(entry) {
+        _ if entry.is_refused() => Err(StoreFault::Failed),
+        Some(session) => Ok(session),
+        None => Ok(entry.session),
+    };
     Ok(entries.iter().map(answer).collect())
 }
 
+/// Sessions whose rows are there and of this node from now on.
+async fn take_over(
+    writing: &Writing<'_>,
+    entries: &[Entry<'_>],
+    left: impl Fn(i64, u64) -> Option<UnixMicros>,
+) -> Result<HashSet<i64>, Fault> {
+    let taken = entries.iter().filter_map(|entry| entry.entering.session.map(|session| (session, entry.leaves)));
+    let taken: Vec<i64> =
+        taken.filter(|(session, leaves)| left(*session, *leaves).is_none()).map(|(session, _)| session).collect();
+    if taken.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let kept = writing
+        .rows(
+            "UPDATE agent_session SET node = $2, epoch = $3 WHERE id = ANY($1) RETURNING id",
+            &[&taken, &writing.slot(), &writing.epoch()],
+        )
+        .await?;
+    kept.iter().map(|row| column(row, 0)).collect()
+}
+
 /// Of one agent and room one session in each.
-fn rounds<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<Vec<&'e Entry<'a>>> {
-    let mut seen: HashMap<_, usize> = HashMap::with_capacity(entries.len());
+fn rounds<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Vec<Vec<&'e Entry<'a>>> {
+    let mut seen: HashMap<_, usize> = HashMap::new();
     let mut rounds: Vec<Vec<&Entry<'_>>> = Vec::new();
-    for entry in entries.iter().filter(|entry| !entry.is_refused()) {
+    for entry in entries.filter(|entry| !entry.is_refused()) {
         let times = seen.entry((entry.entering.classroom, &*entry.entering.agent_id)).or_default();
         if rounds.len() == *times {
             rounds.push(Vec::new());
