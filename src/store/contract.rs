@@ -1,6 +1,6 @@
 //! The contract between the protocols and whatever keeps their records.
 
-use super::{ChatLibrary, Health, LabsLibrary, Library, TasksLibrary};
+use super::{ChatLibrary, Health, LabsLibrary, Lease, Library, TasksLibrary};
 use crate::{
     protocols::{
         chat::record::{Change, Sweep},
@@ -170,4 +170,7 @@ pub trait Store: Library + LabsLibrary + ChatLibrary + TasksLibrary {
 
     /// How it goes, for readiness and metrics. Cheap: atomics.
     fn health(&self) -> &Health;
+
+    /// This node among those that share the records.
+    fn lease(&self) -> &dyn Lease;
 }

@@ -2,11 +2,16 @@
 
 mod chat;
 mod labs;
+mod lease;
 mod library;
 mod records;
 mod tasks;
 
-use super::{Answer, Entered, Health, Store, Ticket, intervals::Interval, intervals::told};
+use super::{
+    Answer, Entered, Health, Lease, Store, Tenure, Ticket,
+    intervals::{Interval, told},
+    lease::Ended,
+};
 use crate::{
     protocols::{
         chat::record::{Change, Sweep},
@@ -22,6 +27,7 @@ use crate::{
 };
 use chat::Chat;
 use labs::Labs;
+use lease::Nodes;
 use records::Records;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,9 +53,11 @@ pub enum Mood {
 }
 
 /// The records in memory. Nothing happens by itself: requests are done, in order, by
-/// [`MemoryStore::take_answers`].
+/// [`MemoryStore::take_answers`]. Several may share their records ([`MemoryStore::beside`]), each a node of its own.
 pub struct MemoryStore {
+    name: String,
     state: Mutex<State>,
+    shared: Arc<Mutex<Kept>>,
     health: Health,
 }
 
@@ -73,14 +81,28 @@ struct State {
     /// Leaves that a fault kept from being done.
     overdue: VecDeque<Leaving>,
     answers: Vec<Answer>,
+    tenure: Option<Tenure>,
+}
+
+/// What all nodes share.
+#[derive(Default)]
+struct Kept {
     last_session: i64,
-    live: BTreeMap<i64, (Key, UnixMicros)>,
+    live: BTreeMap<i64, Live>,
     present: BTreeMap<Key, i64>,
     past: BTreeMap<Key, Vec<Interval>>,
     records: Records,
     labs: Labs,
     chat: Chat,
     tasks: Tasks,
+    nodes: Nodes,
+}
+
+struct Live {
+    key: Key,
+    started: UnixMicros,
+    /// Of the node that began it.
+    epoch: i64,
 }
 
 impl Default for MemoryStore {
@@ -90,8 +112,20 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// A prompt, empty store that lets at most `queue` enters and records wait.
+    /// A prompt, empty store that lets at most `queue` enters and records wait. It holds the first lease.
     pub fn new(queue: usize) -> MemoryStore {
+        let store = MemoryStore::on(Arc::default(), "homeroom", queue);
+        let tenure = store.kept().nodes.take(&store.name).ok().map(|(tenure, _)| tenure);
+        store.state().tenure = tenure;
+        store
+    }
+
+    /// Another node on the same records, prompt and with a queue as long. It has taken no lease.
+    pub fn beside(&self, name: &str) -> MemoryStore {
+        MemoryStore::on(Arc::clone(&self.shared), name, self.state().bound)
+    }
+
+    fn on(shared: Arc<Mutex<Kept>>, name: &str, queue: usize) -> MemoryStore {
         let state = State {
             mood: Mood::Prompt,
             bound: queue,
@@ -99,16 +133,9 @@ impl MemoryStore {
             queue: VecDeque::new(),
             overdue: VecDeque::new(),
             answers: Vec::new(),
-            last_session: 0,
-            live: BTreeMap::new(),
-            present: BTreeMap::new(),
-            past: BTreeMap::new(),
-            records: Records::default(),
-            labs: Labs::default(),
-            chat: Chat::default(),
-            tasks: Tasks::default(),
+            tenure: None,
         };
-        MemoryStore { state: Mutex::new(state), health: Health::default() }
+        MemoryStore { name: name.to_owned(), state: Mutex::new(state), shared, health: Health::default() }
     }
 
     /// From now on it behaves so.
@@ -119,7 +146,7 @@ impl MemoryStore {
     /// Does what the mood allows and gives the answers that are there, in the order of the questions.
     pub fn take_answers(&self) -> Vec<Answer> {
         let mut state = self.state();
-        let (outcome, size) = state.work();
+        let (outcome, size) = state.work(&mut self.kept());
         if size > 0 {
             self.health.tried(outcome, size, Duration::ZERO);
         }
@@ -129,24 +156,28 @@ impl MemoryStore {
 
     /// How many sessions are live.
     pub fn live_sessions(&self) -> usize {
-        self.state().live.len()
+        self.kept().live.len()
     }
 
     /// How many intervals of ended sessions there are, over all rooms.
     pub fn past_intervals(&self) -> usize {
-        self.state().past.values().map(Vec::len).sum()
+        self.kept().past.values().map(Vec::len).sum()
     }
 
-    /// What a crash and a new start do: the queue and its answers are lost, every live session ends at `seen_at`, or as it began
-    /// when that is later. It is prompt again.
+    /// What a crash and a new start do: the queue and its answers are lost, every live session of this node ends at `seen_at`, or as it
+    /// began when that is later. It is prompt again, and holds a fresh lease.
     pub fn restart(&self, seen_at: UnixMicros) {
         let mut state = self.state();
         state.queue.clear();
         state.waiting = 0;
         state.overdue.clear();
         state.answers.clear();
-        let sessions: Vec<i64> = state.live.keys().copied().collect();
-        sessions.into_iter().for_each(|session| state.leave(Leaving { session, at: seen_at }));
+        let mut kept = self.kept();
+        if let Some(tenure) = state.tenure.take() {
+            kept.end_all(tenure, seen_at);
+            kept.nodes.remove(tenure);
+        }
+        state.tenure = kept.nodes.take(&self.name).ok().map(|(tenure, _)| tenure);
         state.mood = Mood::Prompt;
         self.count(&state);
     }
@@ -164,6 +195,19 @@ impl MemoryStore {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locked after the state, where both are.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readable(&self) -> Result<(), StoreFault> {
+        match self.state().mood {
+            Mood::Prompt | Mood::Slow(_) => Ok(()),
+            Mood::Busy => Err(StoreFault::Busy),
+            Mood::Failing | Mood::Stopped => Err(StoreFault::Failed),
+        }
     }
 
     fn count(&self, state: &State) {
@@ -194,15 +238,13 @@ impl Store for MemoryStore {
     }
 
     fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
-        let mut state = self.state();
-        state.readable()?;
-        Ok(state.chat.sweep(sweep))
+        self.readable()?;
+        Ok(self.kept().chat.sweep(sweep))
     }
 
     fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
-        let mut state = self.state();
-        state.readable()?;
-        Ok(state.labs.seed(templates, admin))
+        self.readable()?;
+        Ok(self.kept().labs.seed(templates, admin))
     }
 
     fn leave(&self, leaving: Leaving) {
@@ -213,9 +255,8 @@ impl Store for MemoryStore {
     }
 
     fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
-        let state = self.state();
-        state.readable()?;
-        Ok(told(state.of_room(classroom), from, to))
+        self.readable()?;
+        Ok(told(self.kept().of_room(classroom), from, to))
     }
 
     fn flush(&self, _within: Duration) -> Result<(), StoreFault> {
@@ -224,7 +265,7 @@ impl Store for MemoryStore {
             return Err(StoreFault::Busy);
         }
         // How it went shows in what is left.
-        let (_, _) = state.work();
+        let (_, _) = state.work(&mut self.kept());
         self.count(&state);
         if state.queue.is_empty() && state.overdue.is_empty() { Ok(()) } else { Err(StoreFault::Busy) }
     }
@@ -241,21 +282,37 @@ impl Store for MemoryStore {
     fn health(&self) -> &Health {
         &self.health
     }
+
+    fn lease(&self) -> &dyn Lease {
+        self
+    }
 }
 
 impl State {
     /// Does what the mood allows; tells how it went and how many requests it was.
-    fn work(&mut self) -> (Result<(), StoreFault>, usize) {
+    fn work(&mut self, kept: &mut Kept) -> (Result<(), StoreFault>, usize) {
+        self.tenure = self.tenure.filter(|tenure| kept.nodes.has(*tenure));
+        let Some(tenure) = self.tenure else { return self.lost() };
         match self.mood {
-            Mood::Prompt => (Ok(()), self.fulfil(usize::MAX)),
-            Mood::Slow(requests) => (Ok(()), self.fulfil(requests)),
+            Mood::Prompt => (Ok(()), self.fulfil(kept, tenure, usize::MAX)),
+            Mood::Slow(requests) => (Ok(()), self.fulfil(kept, tenure, requests)),
             Mood::Busy => (Err(StoreFault::Busy), self.refuse(StoreFault::Busy)),
             Mood::Failing => (Err(StoreFault::Failed), self.refuse(StoreFault::Failed)),
             Mood::Stopped => (Ok(()), 0),
         }
     }
 
-    fn fulfil(&mut self, at_most: usize) -> usize {
+    /// Whoever ended the tenure has ended every session of it. One that cannot be reached does not say so.
+    fn lost(&mut self) -> (Result<(), StoreFault>, usize) {
+        if matches!(self.mood, Mood::Stopped | Mood::Slow(0)) {
+            return (Ok(()), 0);
+        }
+        let refused = self.refuse(StoreFault::Failed);
+        self.overdue.clear();
+        (Err(StoreFault::Failed), refused)
+    }
+
+    fn fulfil(&mut self, kept: &mut Kept, tenure: Tenure, at_most: usize) -> usize {
         let mut done = 0;
         while done < at_most
             && let Some(request) = self.overdue.pop_front().map(Request::Leave).or_else(|| self.queue.pop_front())
@@ -263,30 +320,30 @@ impl State {
             match request {
                 Request::Enter(ticket, entering) => {
                     self.waiting -= 1;
-                    let result = self.enter(entering);
+                    let result = kept.enter(entering, tenure);
                     self.answers.push(Answer::Entered(Entered { ticket, result }));
                 }
                 Request::Keep(ticket, record) => {
                     self.waiting -= 1;
-                    let result = self.records.keep(record);
+                    let result = kept.records.keep(record);
                     self.answers.push(Answer::Kept { ticket, result });
                 }
                 Request::KeepLabs(ticket, record) => {
                     self.waiting -= 1;
-                    let result = self.labs.keep(record);
+                    let result = kept.labs.keep(record);
                     self.answers.push(Answer::LabsKept { ticket, result });
                 }
                 Request::KeepChat(ticket, change) => {
                     self.waiting -= 1;
-                    let result = self.chat.keep(*change);
+                    let result = kept.chat.keep(*change);
                     self.answers.push(Answer::ChatKept { ticket, result });
                 }
                 Request::KeepTasks(ticket, record) => {
                     self.waiting -= 1;
-                    let result = self.tasks.keep(record);
+                    let result = kept.tasks.keep(record);
                     self.answers.push(Answer::TasksKept { ticket, result });
                 }
-                Request::Leave(leaving) => self.leave(leaving),
+                Request::Leave(leaving) => kept.leave(leaving),
             }
             done += 1;
         }
@@ -308,8 +365,10 @@ impl State {
         }
         refused
     }
+}
 
-    fn enter(&mut self, entering: Entering) -> Result<i64, StoreFault> {
+impl Kept {
+    fn enter(&mut self, entering: Entering, tenure: Tenure) -> Result<i64, StoreFault> {
         if entering.agent_id.is_empty() {
             return Err(StoreFault::Failed);
         }
@@ -318,13 +377,13 @@ impl State {
             self.leave(Leaving { session, at: entering.at });
         }
         self.last_session += 1;
-        self.live.insert(self.last_session, (key.clone(), entering.at));
+        self.live.insert(self.last_session, Live { key: key.clone(), started: entering.at, epoch: tenure.epoch });
         self.present.insert(key, self.last_session);
         Ok(self.last_session)
     }
 
     fn leave(&mut self, leaving: Leaving) {
-        let Some((key, started)) = self.live.remove(&leaving.session) else { return };
+        let Some(Live { key, started, .. }) = self.live.remove(&leaving.session) else { return };
         self.present.remove(&key);
         let past = self.past.entry(key).or_default();
         let mut kept = Interval::new(started, leaving.at);
@@ -334,12 +393,19 @@ impl State {
         past.push(kept);
     }
 
-    fn readable(&self) -> Result<(), StoreFault> {
-        match self.mood {
-            Mood::Prompt | Mood::Slow(_) => Ok(()),
-            Mood::Busy => Err(StoreFault::Busy),
-            Mood::Failing | Mood::Stopped => Err(StoreFault::Failed),
-        }
+    /// Ends every session of a tenure.
+    fn end_all(&mut self, tenure: Tenure, seen_at: UnixMicros) -> Vec<Ended> {
+        let of_it = self.live.iter().filter(|(_, live)| live.epoch == tenure.epoch);
+        let ended: Vec<Ended> = of_it
+            .map(|(&session, Live { key: (classroom, agent_id), started, .. })| Ended {
+                session,
+                classroom: *classroom,
+                agent_id: agent_id.clone(),
+                at: seen_at.max(*started),
+            })
+            .collect();
+        ended.iter().for_each(|ended| self.leave(Leaving { session: ended.session, at: ended.at }));
+        ended
     }
 
     fn of_room(&self, classroom: ClassroomId) -> Vec<Attendance> {
@@ -347,7 +413,7 @@ impl State {
         let past = self.past.range(first.clone()..).take_while(|((room, _), _)| *room == classroom);
         let past = past.flat_map(|(key, intervals)| intervals.iter().map(move |it| row(key, it.lower, Some(it.upper))));
         let live = self.present.range(first..).take_while(|((room, _), _)| *room == classroom);
-        let live = live.filter_map(|(key, session)| self.live.get(session).map(|(_, started)| row(key, *started, None)));
+        let live = live.filter_map(|(key, session)| self.live.get(session).map(|live| row(key, live.started, None)));
         past.chain(live).collect()
     }
 }

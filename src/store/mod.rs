@@ -8,10 +8,15 @@
 mod chat;
 mod contract;
 mod health;
+mod intake;
 mod intervals;
 mod labs;
+pub mod lease;
+mod leaves;
 mod library;
 mod memory;
+pub mod postgres;
+mod queue;
 pub mod sqlite;
 mod tasks;
 #[cfg(test)]
@@ -21,7 +26,9 @@ pub use chat::ChatLibrary;
 pub use contract::{Answer, Entered, Sink, Store, Ticket};
 pub use health::{Health, Outcome};
 pub use labs::LabsLibrary;
+pub use lease::{Buried, Lease, LeaseFault, Member, Tenure};
 pub use library::{Library, Read};
 pub use memory::{MemoryStore, Mood};
+pub use postgres::PostgresStore;
 pub use sqlite::{OpenFault, Settings, SqliteStore};
 pub use tasks::TasksLibrary;

@@ -148,9 +148,8 @@ fn lets_through(filter: &SessionFilter, session: &Session) -> bool {
 
 impl MemoryStore {
     fn read_chat<T>(&self, question: impl FnOnce(&Chat) -> T) -> Read<T> {
-        let state = self.state();
-        state.readable()?;
-        Ok(question(&state.chat))
+        self.readable()?;
+        Ok(question(&self.kept().chat))
     }
 }
 
@@ -178,8 +177,7 @@ impl ChatLibrary for MemoryStore {
     }
 
     fn login_by_email(&self, email: &str) -> Read<Option<Login>> {
-        let state = self.state();
-        state.readable()?;
-        Ok(state.labs.with_email(email))
+        self.readable()?;
+        Ok(self.kept().labs.with_email(email))
     }
 }

@@ -165,9 +165,8 @@ fn part<'a, T: Clone + 'a>(all: impl Iterator<Item = &'a T>, page: Page) -> List
 
 impl MemoryStore {
     fn read_labs<T>(&self, question: impl FnOnce(&Labs) -> T) -> Read<T> {
-        let state = self.state();
-        state.readable()?;
-        Ok(question(&state.labs))
+        self.readable()?;
+        Ok(question(&self.kept().labs))
     }
 }
 

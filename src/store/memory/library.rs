@@ -22,9 +22,8 @@ use std::{
 
 impl MemoryStore {
     fn read<T>(&self, question: impl FnOnce(&Records) -> T) -> Read<T> {
-        let state = self.state();
-        state.readable()?;
-        Ok(question(&state.records))
+        self.readable()?;
+        Ok(question(&self.kept().records))
     }
 }
 

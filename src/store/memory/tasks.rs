@@ -83,9 +83,8 @@ fn listed<'a, T: Row + 'a>(all: impl Iterator<Item = &'a T>, filter: &Filter) ->
 
 impl MemoryStore {
     fn read_tasks<T>(&self, question: impl FnOnce(&Tasks) -> T) -> Read<T> {
-        let state = self.state();
-        state.readable()?;
-        Ok(question(&state.tasks))
+        self.readable()?;
+        Ok(question(&self.kept().tasks))
     }
 }
 

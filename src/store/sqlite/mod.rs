@@ -5,9 +5,8 @@ mod columns;
 mod fault;
 mod history;
 mod labs;
-mod leaves;
+mod lease;
 mod lock;
-mod queue;
 mod quiz;
 mod reader;
 mod rows;
@@ -21,7 +20,10 @@ mod writer;
 
 pub use fault::OpenFault;
 
-use super::{Health, Sink, Store, Ticket};
+use super::{
+    Health, Lease, Sink, Store, Ticket,
+    queue::{Question, Queue, Request},
+};
 use crate::{
     protocols::{
         chat::record::{Change, Sweep},
@@ -37,7 +39,6 @@ use crate::{
 };
 use fault::blame;
 use lock::FolderLock;
-use queue::{Question, Queue, Request};
 use quiz::Records;
 use reader::Readers;
 use rows::Rows;
@@ -88,6 +89,8 @@ pub struct SqliteStore {
     readers: Readers,
     file: PathBuf,
     thread: Mutex<Option<Running>>,
+    /// What the only node is called.
+    name: String,
     // Declared last: given up after the thread has ended.
     _lock: Arc<FolderLock>,
 }
@@ -106,6 +109,7 @@ impl SqliteStore {
     /// [`OpenFault`], in words for whoever started the server.
     pub fn open(settings: Settings, sink: Box<dyn Sink>) -> Result<SqliteStore, OpenFault> {
         let lock = Arc::new(FolderLock::take(&settings.folder)?);
+        let name = settings.replica.clone();
         let file = settings.folder.join("homeroom.db");
         let mut conn = schema::open(&file)?;
         let fault = |source| OpenFault::Database { file: file.clone(), source };
@@ -128,7 +132,7 @@ impl SqliteStore {
             return Err(fault(source));
         }
         let thread = Mutex::new(Some(Running { handle, ended }));
-        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, _lock: lock })
+        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, name, _lock: lock })
     }
 
     /// Writes beside the store's thread, which has little to do when a server starts: all of it or nothing.
@@ -233,6 +237,10 @@ impl Store for SqliteStore {
 
     fn health(&self) -> &Health {
         &self.queue.health
+    }
+
+    fn lease(&self) -> &dyn Lease {
+        self
     }
 }
 

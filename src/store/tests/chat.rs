@@ -403,7 +403,7 @@ fn after_a_stop_nothing_is_kept<S: Subject>() {
     assert!(it.store().sweep_chat(Sweep { at: at(1) }).is_err());
 }
 
-suite!(
+suite_without_postgres!(
     what_is_kept_is_read,
     a_change_is_whole_or_nothing,
     a_home_begins_with_the_newest,

@@ -1,6 +1,6 @@
 //! What waits for the store's thread: pushed by shards without a lock, taken by one thread that sleeps when there is nothing.
 
-use super::super::{Health, Ticket};
+use super::{Health, Ticket};
 use crate::protocols::{
     chat, labs,
     presence::record::{Entering, Leaving, StoreFault},
@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering, fence},
         mpsc,
     },
-    thread::{self, Thread},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -52,8 +52,15 @@ pub(super) enum Request {
     Flush(mpsc::Sender<()>),
     /// Done on the store's thread, between batches.
     #[cfg(test)]
-    Chore(Box<dyn FnOnce(&rusqlite::Connection) + Send>),
+    Chore(Chore),
 }
+
+/// What a test does to the writer's connection.
+#[cfg(test)]
+pub(super) type Chore = Box<dyn FnOnce(&rusqlite::Connection) + Send>;
+
+/// Ends the sleep of the thread that takes.
+type Wake = Box<dyn Fn() + Send + Sync>;
 
 /// Many push, one takes. Questions are bounded, the rest is bounded by the live sessions.
 pub(super) struct Queue {
@@ -61,7 +68,7 @@ pub(super) struct Queue {
     questions: u64,
     sleeping: AtomicBool,
     stopping: AtomicBool,
-    taker: OnceLock<Thread>,
+    taker: OnceLock<Wake>,
     pub(super) health: Health,
 }
 
@@ -78,9 +85,15 @@ impl Queue {
         }
     }
 
-    /// Names the calling thread as the one that takes.
+    /// Names the calling thread as the one that takes: it sleeps by [`Queue::sleep`].
     pub(super) fn taken_by_this_thread(&self) {
-        self.taker.get_or_init(thread::current);
+        let taker = thread::current();
+        self.taken_by(move || taker.unpark());
+    }
+
+    /// Names whoever takes by what ends its sleep; it sleeps between [`Queue::falls_asleep`] and [`Queue::woke`].
+    pub(super) fn taken_by(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.taker.get_or_init(|| Box::new(wake));
     }
 
     pub(super) fn ask(&self, ticket: Ticket, question: Question) -> Result<(), StoreFault> {
@@ -120,12 +133,22 @@ impl Queue {
 
     /// Sleeps until something is pushed, the queue stops, or `at_most` is over.
     pub(super) fn sleep(&self, at_most: Duration) {
+        if self.falls_asleep() {
+            thread::park_timeout(at_most);
+        }
+        self.woke();
+    }
+
+    /// Says that the taker sleeps from now on. False when there is no reason to.
+    pub(super) fn falls_asleep(&self) -> bool {
         self.sleeping.store(true, Ordering::SeqCst);
         // Pairs with the fence in `wake`: one of the two sees what the other wrote, so no push is slept through.
         fence(Ordering::SeqCst);
-        if self.requests.is_empty() && !self.is_stopping() {
-            thread::park_timeout(at_most);
-        }
+        self.requests.is_empty() && !self.is_stopping()
+    }
+
+    /// Says that the taker sleeps no more.
+    pub(super) fn woke(&self) {
         self.sleeping.store(false, Ordering::SeqCst);
     }
 
@@ -135,7 +158,7 @@ impl Queue {
             && self.sleeping.swap(false, Ordering::SeqCst)
             && let Some(taker) = self.taker.get()
         {
-            taker.unpark();
+            taker();
         }
     }
 }

@@ -1,0 +1,139 @@
+//! Which nodes there are: each holds a slot of the shared records with an epoch of its own, for as long as it renews its lease.
+//!
+//! A slot with its epoch is a [`Tenure`]. Every transaction that writes checks, in itself, that the tenure of its node still stands; and
+//! [`Lease::bury`] ends a tenure in a transaction that waits for those that have begun. So whatever a node that was cut off does on its
+//! return, it writes nothing after it was buried: its questions are answered `Failed`, and [`Lease::tenure`] is none.
+//!
+//! A lease that ran out entitles nobody to anything. Whoever wants to take over what a node did calls [`Lease::bury`] first, and acts when
+//! that has answered. Times are reckoned with the database's clock alone, so a host's clock may be wrong.
+
+use super::Read;
+use crate::realtime::{ClassroomId, StoreFault, UnixMicros};
+use std::{fmt, sync::Arc};
+
+/// One node's right to write, from [`Lease::take`] until it is given back, or buried by another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Tenure {
+    /// The node among those that are there, from 0. Free again when the tenure is over.
+    pub slot: u16,
+    /// Grows with every tenure of any slot, and is never used twice.
+    pub epoch: i64,
+}
+
+impl fmt::Display for Tenure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.epoch)
+    }
+}
+
+/// A node as the shared records have it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its right to write.
+    pub tenure: Tenure,
+    /// What it is called: one name, one node.
+    pub name: String,
+    /// Where others reach it, as it said itself; empty where it did not.
+    pub address: String,
+    /// The version of the program that it runs.
+    pub version: String,
+    /// False when its lease has run out and [`Lease::bury`] would end it.
+    pub is_alive: bool,
+}
+
+/// A session that ended with its node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// Its number.
+    pub session: i64,
+    /// The room.
+    pub classroom: ClassroomId,
+    /// `label.sub.aud`.
+    pub agent_id: Arc<str>,
+    /// When its node was last known to be alive, or when it began, whichever is later.
+    pub at: UnixMicros,
+}
+
+/// What [`Lease::bury`] did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Buried {
+    /// This call ended the tenure, and these sessions with it: nobody else is told of them.
+    Here(Vec<Ended>),
+    /// It was over already.
+    Before,
+}
+
+/// Why a lease was not taken, renewed or ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaseFault {
+    /// This node holds no tenure: it has taken none, or it was buried. What it wrote before stands; it may take another.
+    Lost,
+    /// The node that has the name, or is to be buried, is alive; or this node has not held its own lease for long enough to know (a database
+    /// that comes back finds all leases run out: each node first gives the others the time to renew theirs).
+    Alive,
+    /// Every slot is taken.
+    Full,
+    /// The records could not be asked.
+    Store(StoreFault),
+}
+
+impl fmt::Display for LeaseFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LeaseFault::Lost => "this node holds no lease: another node took it for dead",
+            LeaseFault::Alive => "a node of this name is alive",
+            LeaseFault::Full => "every slot of a node is taken",
+            LeaseFault::Store(StoreFault::Busy) => "the database cannot be reached",
+            LeaseFault::Store(StoreFault::Failed) => "the database failed",
+        })
+    }
+}
+
+impl std::error::Error for LeaseFault {}
+
+impl From<StoreFault> for LeaseFault {
+    fn from(fault: StoreFault) -> LeaseFault {
+        LeaseFault::Store(fault)
+    }
+}
+
+/// This node among those that share its records. All but [`Lease::tenure`] block: call them on a thread that may wait.
+///
+/// On PostgreSQL a store takes its tenure when it is opened and renews it by itself, at each third of the lease; on SQLite there is one node
+/// and nothing ever ends. In memory nothing happens by itself.
+pub trait Lease: Send + Sync {
+    /// What this node holds, as far as it knows. Cheap: atomics. None before the first [`Lease::take`] and since it was lost or given back.
+    fn tenure(&self) -> Option<Tenure>;
+
+    /// Takes a free slot with a fresh epoch. Answers what is held where something is. An older tenure of the same name whose process is
+    /// gone, or whose lease has run out, is buried with it: its sessions move to history, and nobody is told of them.
+    ///
+    /// # Errors
+    /// [`LeaseFault::Alive`] while a node of the same name is alive, [`LeaseFault::Full`], [`LeaseFault::Store`].
+    fn take(&self) -> Result<Tenure, LeaseFault>;
+
+    /// Makes the lease last for its whole time from now on. One that has run out is renewed too, while nobody has buried it.
+    ///
+    /// # Errors
+    /// [`LeaseFault::Lost`]; [`LeaseFault::Store`], and then it is held until it has run out.
+    fn renew(&self) -> Result<(), LeaseFault>;
+
+    /// Every node that holds a slot, this one too, by slot.
+    ///
+    /// # Errors
+    /// As every [`Read`].
+    fn members(&self) -> Read<Vec<Member>>;
+
+    /// Gives the tenure back: its sessions move to history. The next is a fresh one. Nothing is done where none is held.
+    ///
+    /// # Errors
+    /// When the records could not be asked; the lease runs out by itself then.
+    fn release(&self) -> Result<(), StoreFault>;
+
+    /// Ends the tenure of a node whose lease has run out: from then on it writes nothing, and its sessions are in the history. One of those
+    /// that try at the same time is told which sessions these were.
+    ///
+    /// # Errors
+    /// [`LeaseFault::Alive`], also of itself; [`LeaseFault::Lost`] where this node holds nothing; [`LeaseFault::Store`].
+    fn bury(&self, dead: Tenure) -> Result<Buried, LeaseFault>;
+}

@@ -1,0 +1,300 @@
+//! This node's lease: taken, renewed by itself, and what ends with it.
+
+use super::{
+    PostgresStore,
+    columns::{column, string},
+    conn::{Conn, Role, Way},
+    fault::Fault,
+    presence,
+    writing::slot,
+};
+use crate::{
+    realtime::{StoreFault, UnixMicros},
+    store::{Buried, Lease, LeaseFault, Member, Read, Tenure},
+};
+use futures_lite::future::block_on;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+use tokio_postgres::Row;
+
+/// Slots that there are: what one database serves is far less.
+const SLOTS: i32 = 1024;
+
+/// Taken by whoever takes or gives a slot.
+const LOCK: i64 = 0x686F_6D65_736C_6F74;
+
+/// With an epoch: held by the connection of the node's writer, so that its end shows.
+pub(super) const ALIVE: i32 = 0x686F_6D65;
+
+/// The node's row, and whether its lease runs.
+const ROW: &str = "SELECT epoch, lease_until > clock_timestamp(), (extract(epoch FROM seen_at) * 1000000)::bigint FROM node";
+
+/// What this node is, and what it holds.
+pub(super) struct Keeper {
+    way: Arc<Way>,
+    name: String,
+    address: String,
+    lease: Duration,
+    tenure: Mutex<Option<Tenure>>,
+    stopping: AtomicBool,
+}
+
+impl Keeper {
+    pub(super) fn new(way: Arc<Way>, name: &str, address: &str, lease: Duration) -> Keeper {
+        let (tenure, stopping) = (Mutex::default(), AtomicBool::new(false));
+        Keeper { way, name: name.to_owned(), address: address.to_owned(), lease, tenure, stopping }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn held(&self) -> Option<Tenure> {
+        *self.tenure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&self, tenure: Option<Tenure>) {
+        *self.tenure.lock().unwrap_or_else(PoisonError::into_inner) = tenure;
+    }
+
+    /// It was found that this tenure is over.
+    pub(super) fn lost(&self, tenure: Tenure) {
+        let mut held = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held == Some(tenure) {
+            *held = None;
+            tracing::warn!(%tenure, "this node was taken for dead: its lease is lost, and it writes nothing more under it");
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.lease.as_secs_f64()
+    }
+
+    /// Waits for a predecessor that may still be alive, as long as its lease can last.
+    pub(super) async fn take_first(&self, conn: &Conn) -> Result<Tenure, Result<LeaseFault, Fault>> {
+        let until = Instant::now() + self.lease + Duration::from_secs(1);
+        loop {
+            match self.take(conn).await.map_err(Err)? {
+                Err(LeaseFault::Alive) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
+                taken => return taken.map_err(Ok),
+            }
+        }
+    }
+
+    async fn take(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
+        if let Some(held) = self.held() {
+            return Ok(Ok(held));
+        }
+        let taken = transaction(conn, async || self.take_slot(conn).await).await?;
+        if let Ok(tenure) = taken {
+            self.hold(Some(tenure));
+        }
+        Ok(taken)
+    }
+
+    async fn take_slot(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
+        conn.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        let before = conn.row(&format!("{ROW} WHERE name = $1 FOR UPDATE"), &[&self.name]).await?;
+        if let Some(before) = before {
+            let (epoch, is_alive): (i64, bool) = (column(&before, 0)?, column(&before, 1)?);
+            if is_alive && !is_gone(conn, epoch).await? {
+                return Ok(Err(LeaseFault::Alive));
+            }
+            let ended = presence::bury(conn, epoch, UnixMicros(column(&before, 2)?)).await?;
+            conn.execute("DELETE FROM node WHERE epoch = $1", &[&epoch]).await?;
+            if !ended.is_empty() {
+                tracing::info!(sessions = ended.len(), "ended the sessions that the last run left behind");
+            }
+        }
+        let free =
+            "SELECT slot::smallint FROM generate_series(0, $1 - 1) AS slot WHERE slot NOT IN (SELECT slot FROM node) LIMIT 1";
+        let Some(free) = conn.row(free, &[&SLOTS]).await? else { return Ok(Err(LeaseFault::Full)) };
+        let slot: i16 = column(&free, 0)?;
+        let taken = conn
+            .one(
+                "INSERT INTO node (slot, epoch, name, address, version, lease_until, held_since, seen_at)
+                 SELECT $1, nextval('node_epoch'), $2, $3, $4, now + make_interval(secs => $5), now, now FROM clock_timestamp() AS now
+                 RETURNING epoch",
+                &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds()],
+            )
+            .await?;
+        Ok(Ok(Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? }))
+    }
+
+    /// False when the tenure is over.
+    async fn renew(&self, conn: &Conn, tenure: Tenure) -> Result<bool, Fault> {
+        let renewed = conn
+            .execute(
+                "UPDATE node SET lease_until = clock_timestamp() + make_interval(secs => $3), seen_at = clock_timestamp(),
+                     held_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE held_since END
+                 WHERE slot = $1 AND epoch = $2",
+                &[&slot(tenure), &tenure.epoch, &self.seconds()],
+            )
+            .await?;
+        if renewed == 0 {
+            self.lost(tenure);
+        }
+        Ok(renewed > 0)
+    }
+
+    /// Renews for as long as the store runs, on a connection of its own: no batch holds it up.
+    pub(super) async fn run(&self) {
+        let every = self.lease / 3;
+        let mut conn: Option<Conn> = None;
+        let mut at = Instant::now() + every;
+        while !self.stopping.load(Ordering::SeqCst) {
+            // Short enough to see that the store stops.
+            sleep_until(at.min(Instant::now() + Duration::from_millis(100))).await;
+            if Instant::now() < at {
+                continue;
+            }
+            let renewed = self.renewed(&mut conn).await;
+            // One that failed is tried again soon: the lease runs meanwhile.
+            at = Instant::now() + if renewed.is_ok() { every } else { every / 4 };
+            if let Err(fault) = renewed {
+                tracing::debug!(%fault, "the lease was not renewed");
+                conn = None;
+            }
+        }
+    }
+
+    async fn renewed(&self, conn: &mut Option<Conn>) -> Result<(), Fault> {
+        let Some(tenure) = self.held() else { return Ok(()) };
+        let conn = match conn {
+            Some(conn) => conn,
+            None => conn.insert(self.way.connect(Role::Lease).await?),
+        };
+        self.renew(conn, tenure).await.map(drop)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the sessions of this tenure and gives its slot back.
+    async fn give_back(&self, conn: &Conn, tenure: Tenure) -> Result<(), Fault> {
+        transaction(conn, async || {
+            let row = conn.row(&format!("{ROW} WHERE epoch = $1 FOR UPDATE"), &[&tenure.epoch]).await?;
+            if let Some(row) = row {
+                presence::bury(conn, tenure.epoch, UnixMicros(column(&row, 2)?)).await?;
+                conn.execute("DELETE FROM node WHERE epoch = $1", &[&tenure.epoch]).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The store stops, and all is written.
+    pub(super) async fn end(&self) {
+        let Some(tenure) = self.held() else { return };
+        let ended = async { self.give_back(&self.way.connect(Role::Lease).await?, tenure).await };
+        match ended.await {
+            Ok(()) => self.hold(None),
+            Err(fault) => tracing::debug!(%fault, "the lease was not given back; it runs out"),
+        }
+    }
+
+    async fn bury(&self, conn: &Conn, own: Tenure, dead: Tenure) -> Result<Result<Buried, LeaseFault>, Fault> {
+        transaction(conn, async || {
+            let settled = conn
+                .row(
+                    "SELECT held_since + make_interval(secs => $3) < clock_timestamp() FROM node
+                     WHERE slot = $1 AND epoch = $2 FOR KEY SHARE",
+                    &[&slot(own), &own.epoch, &self.seconds()],
+                )
+                .await?;
+            let Some(settled) = settled else { return Ok(Err(LeaseFault::Lost)) };
+            let row = conn.row(&format!("{ROW} WHERE slot = $1 AND epoch = $2 FOR UPDATE"), &[&slot(dead), &dead.epoch]).await?;
+            let Some(row) = row else { return Ok(Ok(Buried::Before)) };
+            if column(&row, 1)? || !column(&settled, 0)? {
+                return Ok(Err(LeaseFault::Alive));
+            }
+            let ended = presence::bury(conn, dead.epoch, UnixMicros(column(&row, 2)?)).await?;
+            conn.execute("DELETE FROM node WHERE epoch = $1", &[&dead.epoch]).await?;
+            Ok(Ok(Buried::Here(ended)))
+        })
+        .await
+    }
+
+    /// Does something on a connection of its own.
+    fn aside<T>(&self, done: impl AsyncFnOnce(&Conn) -> Result<T, Fault>) -> Result<T, StoreFault> {
+        let _runtime = self.way.runtime().enter();
+        let done = block_on(async { done(&self.way.connect(Role::Lease).await?).await });
+        done.map_err(|fault| {
+            tracing::debug!(%fault, "the lease cannot be looked at");
+            fault.blame()
+        })
+    }
+}
+
+async fn transaction<T>(conn: &Conn, body: impl AsyncFnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    conn.batch("BEGIN").await?;
+    let result = body().await;
+    conn.batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    result
+}
+
+/// Whether the writer's connection of a tenure has ended.
+async fn is_gone(conn: &Conn, epoch: i64) -> Result<bool, Fault> {
+    let free = conn.one("SELECT pg_try_advisory_xact_lock($1, $2)", &[&ALIVE, &(epoch as i32)]).await?;
+    column(&free, 0)
+}
+
+impl Lease for PostgresStore {
+    fn tenure(&self) -> Option<Tenure> {
+        self.keeper.held()
+    }
+
+    fn take(&self) -> Result<Tenure, LeaseFault> {
+        self.keeper.aside(async |conn| self.keeper.take(conn).await)?
+    }
+
+    fn renew(&self) -> Result<(), LeaseFault> {
+        let tenure = self.keeper.held().ok_or(LeaseFault::Lost)?;
+        let renewed = self.keeper.aside(async |conn| self.keeper.renew(conn, tenure).await)?;
+        if renewed { Ok(()) } else { Err(LeaseFault::Lost) }
+    }
+
+    fn members(&self) -> Read<Vec<Member>> {
+        let (own, lease) = (self.keeper.held().map_or(0, |tenure| tenure.epoch), self.keeper.seconds());
+        self.readers.view(async |conn| members(conn, own, lease).await)
+    }
+
+    fn release(&self) -> Result<(), StoreFault> {
+        let Some(tenure) = self.keeper.held() else { return Ok(()) };
+        self.keeper.aside(async |conn| self.keeper.give_back(conn, tenure).await)?;
+        self.keeper.hold(None);
+        Ok(())
+    }
+
+    fn bury(&self, dead: Tenure) -> Result<Buried, LeaseFault> {
+        let own = self.keeper.held().ok_or(LeaseFault::Lost)?;
+        self.keeper.aside(async |conn| self.keeper.bury(conn, own, dead).await)?
+    }
+}
+
+/// A node that has not held its own lease for long enough takes all others for alive.
+async fn members(conn: &Conn, own: i64, lease: f64) -> Result<Vec<Member>, Fault> {
+    let rows = conn
+        .rows(
+            "SELECT slot, epoch, name, address, version,
+                 lease_until > clock_timestamp() OR NOT EXISTS (
+                     SELECT 1 FROM node AS own
+                     WHERE own.epoch = $1 AND own.held_since + make_interval(secs => $2) < clock_timestamp())
+             FROM node ORDER BY slot",
+            &[&own, &lease],
+        )
+        .await?;
+    let member = |row: &Row| {
+        let tenure = Tenure { slot: column::<i16>(row, 0)?.unsigned_abs(), epoch: column(row, 1)? };
+        let (name, address, version) = (string(row, 2)?, string(row, 3)?, string(row, 4)?);
+        Ok(Member { tenure, name, address, version, is_alive: column(row, 5)? })
+    };
+    rows.iter().map(member).collect()
+}
