@@ -20,7 +20,7 @@ use homeroom::{
             record::{Answered, AttemptFilter, Closed, NewQuiz, Page, Record, Started},
         },
     },
-    realtime::{ShardId, UnixMicros},
+    realtime::{NodeSlot, ShardId, UnixMicros},
     store::{Answer, LabsLibrary, Library, Settings, Sink, SqliteStore, Store, Ticket},
 };
 use std::{
@@ -81,6 +81,8 @@ impl School {
             classroom: Uuid::from_u128(u128::from(student % CLASSROOMS) << 64 | 0x7777),
             agent_id: Arc::clone(&self.agents[student as usize]),
             at: UnixMicros(self.at),
+            node: NodeSlot::default(),
+            session: None,
         };
         self.store.enter(Ticket { shard: ShardId(0), token: student }, entering).expect("room in the queue");
     }

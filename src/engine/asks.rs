@@ -7,7 +7,7 @@ use crate::{
         presence::{self, ToHome},
         quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
-    realtime::{ClassroomId, ShardId},
+    realtime::{ClassroomId, NodeSlot, ShardId, StoreFault},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,6 +25,8 @@ enum Waiting<R> {
 pub(super) struct Asks<R> {
     last: u64,
     waiting: HashMap<u64, Waiting<R>>,
+    /// Those that were sent to another node, and to which.
+    far: BTreeMap<u64, NodeSlot>,
 }
 
 /// Those that ask classrooms.
@@ -36,7 +38,7 @@ pub(super) type LabsAsks = Asks<labs::asks::Reply>;
 
 impl<R> Default for Asks<R> {
     fn default() -> Self {
-        Asks { last: 0, waiting: HashMap::new() }
+        Asks { last: 0, waiting: HashMap::new(), far: BTreeMap::new() }
     }
 }
 
@@ -48,8 +50,19 @@ impl<R> Asks<R> {
         self.last
     }
 
+    /// It was sent to this node, which is another one.
+    pub(super) fn sent_to(&mut self, number: u64, node: NodeSlot) {
+        self.far.insert(number, node);
+    }
+
+    /// Those that nobody will answer, since that node is gone.
+    pub(super) fn lost(&mut self, node: NodeSlot) -> Vec<u64> {
+        self.far.extract_if(.., |_, own| *own == node).map(|(number, _)| number).collect()
+    }
+
     /// The answer came. Nobody may wait for it any more.
     pub(super) fn resolve(&mut self, number: u64, reply: R) {
+        self.far.remove(&number);
         if let Some(waiting) = self.waiting.get_mut(&number)
             && let Waiting::Polled(waker) = mem::replace(waiting, Waiting::Answered(reply))
         {
@@ -68,6 +81,7 @@ impl<R> Asks<R> {
     }
 
     pub(super) fn forget(&mut self, number: u64) {
+        self.far.remove(&number);
         self.waiting.remove(&number);
     }
 }
@@ -77,6 +91,10 @@ impl Engine {
     pub fn ask(&mut self, ask: presence::asks::Ask) -> u64 {
         let number = self.asks.open();
         let home = self.home_of(ask.classroom());
+        if home.node() != self.id.node() {
+            self.asks.sent_to(number, home.node());
+            self.repeats.insert(number, ask.clone());
+        }
         self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
         number
     }
@@ -89,12 +107,43 @@ impl Engine {
     /// Nobody waits for this answer any more.
     pub fn forget_ask(&mut self, number: u64) {
         self.asks.forget(number);
+        self.repeats.remove(&number);
+    }
+
+    /// A home answers.
+    pub(super) fn presence_reply(&mut self, number: u64, reply: presence::asks::Reply) {
+        self.asks.resolve(number, reply);
+        self.repeats.remove(&number);
+    }
+
+    /// What was asked of that node nobody answers any more. What only looks is asked again, and so is what may be done twice; of the rest
+    /// nobody can say whether it was done.
+    pub(super) fn lose_asks(&mut self, node: NodeSlot) {
+        for number in self.asks.lost(node) {
+            let Some(ask) = self.repeats.remove(&number) else { continue };
+            let home = self.home_of(ask.classroom());
+            if home.node() != self.id.node() {
+                self.asks.sent_to(number, home.node());
+                self.repeats.insert(number, ask.clone());
+            }
+            self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
+        }
+        for number in self.quiz_asks.lost(node) {
+            self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
+        }
+        for number in self.labs.asks.lost(node) {
+            self.labs.asks.resolve(number, labs::asks::Reply::Refused(labs::asks::Refused::Store(StoreFault::Busy)));
+        }
     }
 
     /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or
     /// [`Engine::forget_quiz_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_quiz(&mut self, ask: Ask) -> u64 {
         let number = self.quiz_asks.open();
+        let home = self.writer_of(&ask);
+        if home.node() != self.id.node() {
+            self.quiz_asks.sent_to(number, home.node());
+        }
         self.post_to_quiz(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) });
         number
     }

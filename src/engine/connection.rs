@@ -94,6 +94,11 @@ impl Connection {
         }
     }
 
+    /// The machine of presence, if it has one.
+    pub(super) fn presence_mut(&mut self) -> Option<&mut presence::Connection> {
+        if let Phase::Presence(machine) = &mut self.phase { Some(machine) } else { None }
+    }
+
     /// How many bytes may wait for it.
     pub(super) fn bound(&self, limits: &Limits) -> usize {
         match &self.phase {

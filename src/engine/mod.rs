@@ -8,6 +8,7 @@ mod asks;
 mod chat;
 mod connection;
 pub mod counters;
+mod crossing;
 mod delivery;
 mod ids;
 mod keys;
@@ -29,7 +30,7 @@ pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{
     protocols::{
-        presence::{Effect, Homes, Outcome, ToHome, messages::Parser},
+        presence::{self as rooms, Effect, Homes, Outcome, ToHome, messages::Parser},
         quiz::{Effect as QuizEffect, Homes as Quizzes, Keys, Outcome as QuizOutcome, Parser as QuizParser, Phases, QuizId},
         tasks::Event as TasksEvent,
     },
@@ -46,13 +47,18 @@ use admission::Strays;
 use asks::{PresenceAsks, QuizAsks};
 use chat::Chat;
 use connection::{Connection, Phase};
+use crossing::Crossing;
 use delivery::{Notices, Owed};
 use foldhash::fast::FixedState;
 use keys::Tellings;
 use labs::Labs;
 use models::Models;
 use quiz::Present;
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+};
 use tasks::Tasks;
 
 /// What makes one shard differ from another.
@@ -70,6 +76,7 @@ pub struct Birth {
 pub struct Engine {
     id: ShardId,
     ring: Arc<HashRing>,
+    crossing: Crossing,
     limits: Limits,
     rules: Arc<Rules>,
     counters: Arc<Counters>,
@@ -90,6 +97,8 @@ pub struct Engine {
     strays: Strays,
     ping: Segment,
     asks: PresenceAsks,
+    /// What was asked of homes on other nodes, to be asked again when one dies.
+    repeats: BTreeMap<u64, rooms::asks::Ask>,
     quiz_asks: QuizAsks,
     tellings: Tellings,
     labs: Labs,
@@ -132,10 +141,11 @@ impl Engine {
             present: Present::default(),
             strays: Strays::default(),
             ping: quiz::ping(),
-            homes: Homes::new(rules.presence.clone(), birth.seed, birth.start),
+            homes: Homes::new(rules.presence.clone(), birth.id.node(), birth.seed, birth.start),
             topics: Topics::new(FixedState::with_seed(birth.seed)),
             wheel: Wheel::new(birth.start),
             ring,
+            crossing: Crossing::new(),
             limits,
             rules,
             counters,
@@ -144,6 +154,7 @@ impl Engine {
             live: 0,
             closed: false,
             asks: PresenceAsks::default(),
+            repeats: BTreeMap::new(),
             quiz_asks: QuizAsks::default(),
             tellings: Tellings::default(),
             notices: Notices::new(),
@@ -167,15 +178,21 @@ impl Engine {
 
     /// A letter from another shard, or from this one the long way. Each comes once, and in order for each sender.
     pub fn letter(&mut self, from: ShardId, letter: Letter, now: Now) {
-        let _ = from;
-        self.read(letter, now);
+        if self.crossing.is_plain(&letter, from.node() == self.id.node()) {
+            self.read(from, letter, now);
+        } else {
+            self.letter_between_views(from, letter, now);
+        }
         self.settle(now);
     }
 
     /// An answer from the store or the bridge.
     pub fn answer(&mut self, answer: Answer, now: Now) {
         match answer {
-            Answer::Entered { ticket, result } => self.with_homes(|homes, out| homes.entered(ticket, result, now, out)),
+            Answer::Entered { ticket, result } => {
+                self.with_homes(|homes, out| homes.entered(ticket, result, now, out));
+                self.say_reached();
+            }
             Answer::Kept { ticket, result } => self.with_quizzes(|homes, out| homes.kept(ticket, result, now, out)),
             Answer::LabsKept { ticket, result } => self.labs_kept(ticket, result, now),
             Answer::Loaded { quiz, result } => self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out)),
@@ -278,12 +295,12 @@ impl Engine {
         &self.keys
     }
 
-    fn read(&mut self, letter: Letter, now: Now) {
+    fn read(&mut self, from: ShardId, letter: Letter, now: Now) {
         match letter {
-            Letter::Home(letter) => self.with_homes(|homes, out| homes.letter(letter, now, out)),
+            Letter::Home(letter) => self.home_hears(from, letter, now),
             Letter::QuizHome(letter) => self.with_quizzes(|homes, out| homes.letter(letter, now, out)),
             Letter::QuizConnection(conn, letter) => self.quiz_home_says(conn, letter, now),
-            Letter::Connection(conn, letter) => self.home_says(conn, letter, now),
+            Letter::Connection(conn, letter) => self.home_says(from, conn, letter, now),
             Letter::Publish { topic, frame, members } => {
                 let listeners = self.topics.listeners(&topic) as u64;
                 self.counters.offered.add(listeners);
@@ -296,16 +313,16 @@ impl Engine {
             }
             Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
             Letter::Show { conn, topic, frame } => self.show(conn, topic, &frame),
-            Letter::Reply { number, reply } => self.asks.resolve(number, *reply),
+            Letter::Reply { number, reply } => self.presence_reply(number, *reply),
             Letter::QuizReply { number, reply } => self.quiz_asks.resolve(number, *reply),
             Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),
-            Letter::KeyHeard { telling } => self.key_heard(telling),
+            Letter::KeyHeard { telling } => self.key_heard(from, telling),
             Letter::Registry(letter) => self.registry_hears(letter, now),
             Letter::LabsConnection(conn, letter) => self.registry_says(conn, letter, now),
             Letter::Tunnel { to, from, proxy, word } => self.tunnel_says((to, from), proxy, word, now),
             Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
             Letter::Revoked { from, telling, what } => self.revoked_hears((from, telling), what, now),
-            Letter::RevokedHeard { telling } => self.revocation_heard(telling),
+            Letter::RevokedHeard { telling } => self.revocation_heard(from, telling),
             Letter::ChatHome(letter) => self.with_sessions(now, |homes, out| homes.letter(letter, now, out)),
             Letter::ChatConnection(conn, letter) => self.session_says(conn, letter, now),
             Letter::ChatReply { number, reply } => self.chat_replies(number, *reply),
@@ -320,6 +337,7 @@ impl Engine {
             Letter::TasksCounts { from, counts } => self.with_tasks(now, |homes, out| homes.counts(from, counts, now, out)),
             Letter::TasksTotals(counts) => self.with_tasks(now, |homes, out| homes.totals(counts, now, out)),
             Letter::TasksReply { number, reply } => self.tasks_reply(number, *reply),
+            // Of the others: what comes here is between views.
             Letter::ViewBegins { .. } | Letter::ViewReached { .. } => {}
         }
     }
@@ -327,13 +345,13 @@ impl Engine {
     /// Reads this shard's letters to itself until there are none.
     fn settle(&mut self, now: Now) {
         while let Some(letter) = self.local.pop_front() {
-            self.read(letter, now);
+            self.read(self.id, letter, now);
         }
     }
 
     fn post(&mut self, to: ShardId, letter: Letter) {
         // What says that a client has been told goes the long way also to this shard: after the bytes that told it.
-        let after_sends = matches!(letter, Letter::Home(ToHome::Told { .. }));
+        let after_sends = matches!(letter, Letter::Home(ToHome::Told { .. }) | Letter::ViewReached { .. });
         if to == self.id && !after_sends {
             self.local.push_back(letter);
         } else {

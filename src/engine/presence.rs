@@ -3,7 +3,7 @@
 use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
-    realtime::{ConnId, Now, table::Key},
+    realtime::{ConnId, Now, ShardId, table::Key},
 };
 use std::mem;
 
@@ -41,17 +41,36 @@ impl Engine {
     }
 
     /// A home's word to a connection. One that is gone still owes the home its word.
-    pub(super) fn home_says(&mut self, conn: ConnId, letter: FromHome, now: Now) {
+    pub(super) fn home_says(&mut self, from: ShardId, conn: ConnId, letter: FromHome, now: Now) {
         let key = self.key(conn);
+        if letter == FromHome::Parted {
+            return self.parted(conn);
+        }
+        if !self.crossing.is_alone() && !self.is_home(from, key, &letter) {
+            return;
+        }
         if self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Presence(_))) {
             return self.presence_event(key, Event::Home(letter), now);
         }
         match letter {
             FromHome::Replaced { classroom, place } => {
-                self.post(self.home_of(classroom), Letter::Home(ToHome::Told { classroom, place }));
+                self.post(self.home_of(classroom), Letter::Home(ToHome::Told { conn, classroom, place }));
             }
-            FromHome::Seated { .. } | FromHome::Refused(_) => {}
+            FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted => {}
         }
+    }
+
+    /// Whether whoever says this to a connection is the home of its room. A former one does not count: the new one has been told of it.
+    fn is_home(&self, from: ShardId, key: Key, letter: &FromHome) -> bool {
+        let own = || match self.connections.at(key) {
+            Some(Connection { phase: Phase::Presence(machine), .. }) => machine.classroom(),
+            Some(_) | None => None,
+        };
+        let classroom = match letter {
+            FromHome::Replaced { classroom, .. } => Some(*classroom),
+            FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted => own(),
+        };
+        classroom.is_some_and(|classroom| self.home_of(classroom) == from)
     }
 
     /// Does what the connection's machine wants done.
@@ -72,6 +91,7 @@ impl Engine {
                     self.part(key, false, now);
                 }
                 Effect::Timer(after) => self.set_timer(key, after, now),
+                Effect::Home(letter @ ToHome::Leave { .. }) => self.post_leave(letter),
                 Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
                 Effect::Listen(classroom) => self.listen(key, Topic::Classroom(classroom)),
                 Effect::Ask(question) => {
@@ -99,6 +119,7 @@ impl Engine {
                 Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
                 Outcome::Enter { ticket, entering } => self.questions.push(Question::Enter { ticket, entering }),
                 Outcome::Leave(leaving) => self.questions.push(Question::Leave(leaving)),
+                Outcome::Pass(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
                 Outcome::Reply { asker, number, reply } => self.post(asker, Letter::Reply { number, reply }),
                 Outcome::Closed { .. } | Outcome::Tick(_) => unreachable!("homes settle these themselves"),
             }

@@ -373,6 +373,9 @@ impl Kept {
             return Err(StoreFault::Failed);
         }
         let key = (entering.classroom, entering.agent_id);
+        if let Some(session) = entering.session.filter(|session| self.present.get(&key) == Some(session)) {
+            return Ok(session);
+        }
         if let Some(&session) = self.present.get(&key) {
             self.leave(Leaving { session, at: entering.at });
         }

@@ -3,7 +3,7 @@
 use super::{Answer, Entered, MemoryStore, Outcome, Settings, Sink, SqliteStore, Store, Ticket};
 use crate::{
     protocols::presence::record::{Attendance, Entering, Leaving, StoreFault},
-    realtime::{ClassroomId, ShardId, UnixMicros},
+    realtime::{ClassroomId, NodeSlot, ShardId, UnixMicros},
 };
 use std::{sync::mpsc, time::Duration};
 
@@ -38,7 +38,7 @@ pub(super) fn entered(answer: Answer) -> Entered {
 }
 
 pub(super) fn entering(agent_id: &str, at: i64) -> Entering {
-    Entering { classroom: ROOM, agent_id: agent_id.into(), at: UnixMicros(at) }
+    Entering { classroom: ROOM, agent_id: agent_id.into(), at: UnixMicros(at), node: NodeSlot::default(), session: None }
 }
 
 pub(super) fn leaving(session: i64, at: i64) -> Leaving {

@@ -6,12 +6,13 @@ use crate::{
     protocols::labs::{Event, Revocation, UserId, asks::Reply, record::Kept},
     realtime::{Now, ShardId},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One on its way to all shards.
 struct Telling {
-    /// How many have not yet said that they act by it.
-    missing: usize,
+    /// Those that have not yet said that they act by it.
+    missing: BTreeSet<ShardId>,
+    what: Revocation,
     /// Who waits for that, and under which number.
     asker: Option<(ShardId, u64)>,
 }
@@ -20,20 +21,33 @@ struct Telling {
 #[derive(Default)]
 pub(super) struct Revocations {
     last: u64,
-    waiting: HashMap<u64, Telling>,
+    waiting: BTreeMap<u64, Telling>,
 }
 
 impl Engine {
     /// A revocation is on disk: tells every shard, this one too, before it answers.
     pub(super) fn tell_revoked(&mut self, what: Revocation, asker: Option<(ShardId, u64)>) {
-        let missing = self.ring.view().shard_count();
+        let missing = self.ring.shards().collect();
         let revocations = &mut self.labs.revocations;
         revocations.last += 1;
         let telling = revocations.last;
-        revocations.waiting.insert(telling, Telling { missing, asker });
+        revocations.waiting.insert(telling, Telling { missing, what, asker });
         for shard in self.ring.shards() {
             self.post(shard, Letter::Revoked { from: self.id, telling, what });
         }
+    }
+
+    /// As [`Engine::retell_keys`].
+    pub(in crate::engine) fn retell_revocations(&mut self) {
+        let (view, own) = (self.ring.view().clone(), self.id);
+        let mut again = Vec::new();
+        for (telling, waiting) in &mut self.labs.revocations.waiting {
+            waiting.missing.retain(|shard| view.has(*shard));
+            let far = waiting.missing.iter().filter(|shard| shard.node() != own.node());
+            again.extend(far.map(|shard| (*shard, Letter::Revoked { from: own, telling: *telling, what: waiting.what })));
+        }
+        again.into_iter().for_each(|(shard, letter)| self.post(shard, letter));
+        self.end_revocations();
     }
 
     /// Another shard, or this one, tells of a revocation.
@@ -67,14 +81,21 @@ impl Engine {
     }
 
     /// A shard acts by a revocation.
-    pub(in crate::engine) fn revocation_heard(&mut self, telling: u64) {
+    pub(in crate::engine) fn revocation_heard(&mut self, shard: ShardId, telling: u64) {
+        let Some(told) = self.labs.revocations.waiting.get_mut(&telling) else { return };
+        told.missing.remove(&shard);
+        if told.missing.is_empty() {
+            self.end_revocations();
+        }
+    }
+
+    /// Answers whoever waits for a revocation that all have heard of.
+    fn end_revocations(&mut self) {
         let waiting = &mut self.labs.revocations.waiting;
-        let Some(told) = waiting.get_mut(&telling) else { return };
-        told.missing -= 1;
-        if told.missing == 0
-            && let Some(Telling { asker: Some((asker, number)), .. }) = waiting.remove(&telling)
-        {
-            self.reply_labs(asker, number, Box::new(Reply::Kept(Kept::Done)));
+        for (_, told) in waiting.extract_if(.., |_, told| told.missing.is_empty()).collect::<Vec<_>>() {
+            if let Some((asker, number)) = told.asker {
+                self.reply_labs(asker, number, Box::new(Reply::Kept(Kept::Done)));
+            }
         }
     }
 }

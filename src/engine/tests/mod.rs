@@ -2,6 +2,8 @@
 
 mod chat;
 mod chat_scripts;
+mod cluster;
+mod cluster_scripts;
 mod heard;
 mod hostile;
 mod labs;

@@ -69,6 +69,8 @@ pub(super) struct World {
     /// Models and tools behind HTTP that were asked, and which of these were stopped.
     pub(super) runs: Vec<(usize, RunId)>,
     pub(super) stopped: Vec<RunId>,
+    /// Of several nodes: how many shards each has, and which are dead.
+    pub(super) nodes: super::cluster::Nodes,
 }
 
 #[derive(Default)]
@@ -200,6 +202,7 @@ impl World {
             tasks: super::tasks::Shelf::default(),
             runs: Vec::new(),
             stopped: Vec::new(),
+            nodes: super::cluster::Nodes::new(shards, rules, limits),
         }
     }
 
@@ -244,7 +247,8 @@ impl World {
 
     pub(super) fn bytes(&mut self, conn: ConnId, bytes: &[u8]) {
         let now = self.now;
-        self.engines[conn.shard.index()].received(conn, bytes, now);
+        let place = self.nodes.place(conn.shard);
+        self.engines[place].received(conn, bytes, now);
         self.run();
     }
 
@@ -259,7 +263,8 @@ impl World {
     /// The peer's end of the stream.
     pub(super) fn eof(&mut self, conn: ConnId) {
         let now = self.now;
-        self.engines[conn.shard.index()].ended(conn, now);
+        let place = self.nodes.place(conn.shard);
+        self.engines[place].ended(conn, now);
         self.run();
     }
 
@@ -365,12 +370,12 @@ impl World {
             self.heard.push((handoff.conn, words));
             self.engines[shard].released(handoff.conn);
         }
-        let from = ShardId(shard as u16);
+        let from = self.nodes.shard(shard);
         for (to, letter) in std::mem::take(self.engines[shard].letters()) {
             moved = true;
             match &mut self.held {
                 Some((held, letters)) if *held == to => letters.push((from, letter)),
-                Some(_) | None => self.engines[to.index()].letter(from, letter, now),
+                Some(_) | None => self.carry(from, to, letter),
             }
         }
         let questions = std::mem::take(self.engines[shard].questions());
@@ -386,7 +391,7 @@ impl World {
             match question {
                 Question::Enter { ticket, entering } => {
                     moved = true;
-                    let result = self.store.enter(entering.agent_id.to_string());
+                    let result = self.store.enter(entering.agent_id.to_string(), entering.session);
                     let now = self.now;
                     self.engines[shard].answer(Answer::Entered { ticket, result }, now);
                 }
@@ -481,9 +486,12 @@ impl World {
 }
 
 impl Store {
-    fn enter(&mut self, agent_id: String) -> Result<i64, StoreFault> {
+    fn enter(&mut self, agent_id: String, session: Option<i64>) -> Result<i64, StoreFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
+        }
+        if let Some((session, _)) = self.rows.iter().find(|(own, _)| Some(*own) == session) {
+            return Ok(*session);
         }
         self.last += 1;
         self.rows.push((self.last, agent_id));

@@ -4,13 +4,13 @@
 //! keeps time.
 
 use super::{
-    letters::{Cuts, FromHome, Seat, ToHome},
+    letters::{Agent, Cuts, FromHome, Held, Seat, ToHome},
     messages::{Notice, Parser, SessionError},
     settings::Settings,
 };
 use crate::{
     auth::{Action, Authority, Decision, PermissionQuestion, Permissions},
-    realtime::{ClassroomId, ConnId, Moment, Now},
+    realtime::{ClassroomId, ConnId, Moment, Now, UnixMicros},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -69,11 +69,11 @@ enum State {
     /// For the first frame.
     Waiting,
     /// For the permission service.
-    Asking { classroom: ClassroomId, agent_id: Arc<str>, cuts: Cuts },
+    Asking { classroom: ClassroomId, agent: Agent },
     /// For the home.
-    Joining { classroom: ClassroomId, agent_id: Arc<str> },
+    Joining { classroom: ClassroomId, agent: Agent, at: UnixMicros },
     /// Signed in.
-    Live { classroom: ClassroomId, place: u32, pinged: Moment, awaits_pong: bool },
+    Live { classroom: ClassroomId, held: Held, pinged: Moment, awaits_pong: bool },
     /// Told its end, or gone.
     Over,
 }
@@ -96,6 +96,28 @@ impl Connection {
         matches!(self.state, State::Live { .. })
     }
 
+    /// The room it is in, or wants to be let into.
+    pub fn classroom(&self) -> Option<ClassroomId> {
+        match &self.state {
+            State::Joining { classroom, .. } | State::Live { classroom, .. } => Some(*classroom),
+            State::Waiting | State::Asking { .. } | State::Over => None,
+        }
+    }
+
+    /// Its room has a new home, or one that may have forgotten it: what that must know.
+    pub fn again(&mut self, conn: ConnId) -> Option<ToHome> {
+        match &mut self.state {
+            State::Joining { classroom, agent, at } => {
+                Some(ToHome::Join { conn, classroom: *classroom, agent: agent.clone(), at: *at })
+            }
+            State::Live { classroom, held, .. } => {
+                held.place = None;
+                Some(ToHome::Resume { conn, classroom: *classroom, held: held.clone() })
+            }
+            State::Waiting | State::Asking { .. } | State::Over => None,
+        }
+    }
+
     /// Takes what happened; pushes what is to be done.
     pub fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match event {
@@ -104,7 +126,7 @@ impl Connection {
             Event::Pong => self.on_pong(now, gate.settings, out),
             Event::TimerFired => self.on_timer(conn, now, gate.settings, out),
             Event::Permission(answer) => self.on_permission(answer, conn, now, out),
-            Event::Home(letter) => self.on_home(letter, now, gate.settings, out),
+            Event::Home(letter) => self.on_home(letter, conn, now, gate.settings, out),
             Event::Stopping => self.on_stopping(out),
             Event::Gone => self.leave(conn, now, out),
         }
@@ -121,13 +143,13 @@ impl Connection {
             return self.fail(SessionError::Unauthenticated, out);
         };
         let classroom = request.classroom_id;
-        let agent_id: Arc<str> = account.agent_id(request.agent_label).into();
-        let cuts = Cuts::of(request.agent_label, &account);
+        let id: Arc<str> = account.agent_id(request.agent_label).into();
+        let agent = Agent { id, cuts: Cuts::of(request.agent_label, &account) };
         match gate.permissions.decide(&account, classroom, Action::Connect) {
-            Decision::Allowed => self.join((classroom, agent_id, cuts), conn, now, out),
+            Decision::Allowed => self.join((classroom, agent), conn, now, out),
             Decision::Denied => self.fail(SessionError::AccessDenied, out),
             Decision::Ask(question) => {
-                self.state = State::Asking { classroom, agent_id, cuts };
+                self.state = State::Asking { classroom, agent };
                 out.push(Effect::Timer(None));
                 out.push(Effect::Ask(question));
             }
@@ -141,21 +163,28 @@ impl Connection {
     }
 
     fn on_permission(&mut self, answer: Option<bool>, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
-        let State::Asking { classroom, agent_id, cuts } = &self.state else { return };
+        let State::Asking { classroom, agent } = &self.state else { return };
         match answer {
             Some(true) => {
-                let seat = (*classroom, agent_id.clone(), *cuts);
+                let seat = (*classroom, agent.clone());
                 self.join(seat, conn, now, out);
             }
             Some(false) | None => self.fail(SessionError::AccessDenied, out),
         }
     }
 
-    fn on_home(&mut self, letter: FromHome, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_home(&mut self, letter: FromHome, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match letter {
-            FromHome::Seated { place } => {
-                let State::Joining { classroom, .. } = self.state else { return };
-                self.state = State::Live { classroom, place, pinged: now.moment, awaits_pong: true };
+            FromHome::Seated { place, session } => {
+                let (classroom, agent) = match std::mem::replace(&mut self.state, State::Over) {
+                    State::Joining { classroom, agent, .. } => (classroom, agent),
+                    other @ (State::Waiting | State::Asking { .. } | State::Live { .. } | State::Over) => {
+                        self.state = other;
+                        return;
+                    }
+                };
+                let held = Held { agent, session, place: Some(place) };
+                self.state = State::Live { classroom, held, pinged: now.moment, awaits_pong: true };
                 out.push(Effect::Notify(Notice::Seated));
                 out.push(Effect::Listen(classroom));
                 out.push(Effect::Timer(Some(settings.pong_timeout)));
@@ -169,8 +198,10 @@ impl Connection {
                 if !matches!(self.state, State::Over) {
                     self.fail(SessionError::Replaced, out);
                 }
-                out.push(Effect::Home(ToHome::Told { classroom, place }));
+                out.push(Effect::Home(ToHome::Told { conn, classroom, place }));
             }
+            // It is over, and the engine has heard this.
+            FromHome::Parted => {}
         }
     }
 
@@ -205,17 +236,17 @@ impl Connection {
         }
     }
 
-    fn join(&mut self, seat: (ClassroomId, Arc<str>, Cuts), conn: ConnId, now: Now, out: &mut Vec<Effect>) {
-        let (classroom, agent_id, cuts) = seat;
-        self.state = State::Joining { classroom, agent_id: agent_id.clone() };
+    fn join(&mut self, seat: (ClassroomId, Agent), conn: ConnId, now: Now, out: &mut Vec<Effect>) {
+        let (classroom, agent) = seat;
+        self.state = State::Joining { classroom, agent: agent.clone(), at: now.wall };
         out.push(Effect::Timer(None));
-        out.push(Effect::Home(ToHome::Join { conn, classroom, agent_id, cuts, at: now.wall }));
+        out.push(Effect::Home(ToHome::Join { conn, classroom, agent, at: now.wall }));
     }
 
     fn leave(&mut self, conn: ConnId, now: Now, out: &mut Vec<Effect>) {
         let (classroom, seat) = match std::mem::replace(&mut self.state, State::Over) {
-            State::Joining { classroom, agent_id } => (classroom, Seat::Agent(agent_id)),
-            State::Live { classroom, place, .. } => (classroom, Seat::Place(place)),
+            State::Joining { classroom, agent, .. } => (classroom, Seat::Agent(agent)),
+            State::Live { classroom, held, .. } => (classroom, Seat::Held(held)),
             State::Waiting | State::Asking { .. } | State::Over => return,
         };
         out.push(Effect::Home(ToHome::Leave { conn, classroom, seat, at: now.wall }));

@@ -2,20 +2,21 @@
 
 use super::{
     asks::{Ask, Reply},
-    letters::{Cuts, FromHome, ToHome},
+    letters::{Agent, Bequest, FromHome, Held, ToHome},
     messages::SessionError,
     record::{self, Leaving, StoreFault},
     room::{Circumstances, Room, Row},
     settings::Settings,
 };
 use crate::realtime::{
-    ClassroomId, ConnId, Frame, Moment, Now, ShardId,
+    ClassroomId, ConnId, Frame, Moment, NodeSlot, Now, ShardId, UnixMicros,
     table::{Key, Table},
     wheel::{TimerId, Wheel},
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+use std::collections::{BTreeMap, HashMap as Map};
 
 /// What a home wants done, in this order.
 #[derive(PartialEq, Debug)]
@@ -42,6 +43,8 @@ pub enum Outcome {
     },
     /// Move a row to the history.
     Leave(Leaving),
+    /// To the home of this letter's room, which is elsewhere.
+    Pass(ToHome),
     /// Answer a REST ask.
     Reply {
         /// On which shard it waits.
@@ -67,6 +70,11 @@ struct Pending {
     classroom: ClassroomId,
     place: u32,
     timer: Option<TimerId>,
+    /// Whose node's row it will be, and the number that the session has already.
+    node: NodeSlot,
+    session: Option<i64>,
+    /// The room's home is elsewhere meanwhile: whoever waits has asked there.
+    moved: bool,
 }
 
 /// The times of a home.
@@ -86,13 +94,22 @@ pub struct Homes {
     fired: Vec<(Moment, Timer)>,
     hasher: FixedState,
     settings: Settings,
+    here: NodeSlot,
     /// Over all rooms.
     seated: usize,
+    /// Rows on their way whose room is at home elsewhere.
+    moved: usize,
+    /// What former homes left, until it is known who comes himself.
+    bequests: BTreeMap<ClassroomId, Vec<Bequest>>,
+    /// Of the rooms that were taken over: the places of those who have not come.
+    awaited: Vec<(ClassroomId, u32)>,
+    /// By shard: whose word may have been lost, each with its room and place.
+    doubts: BTreeMap<ShardId, Map<ConnId, (ClassroomId, u32)>>,
 }
 
 impl Homes {
-    /// No classrooms yet. `seed` keeps the places of keys from being guessed.
-    pub fn new(settings: Settings, seed: u64, start: Moment) -> Homes {
+    /// No classrooms yet, on this node. `seed` keeps the places of keys from being guessed.
+    pub fn new(settings: Settings, here: NodeSlot, seed: u64, start: Moment) -> Homes {
         let hasher = FixedState::with_seed(seed);
         Homes {
             rooms: HashMap::with_hasher(hasher.clone()),
@@ -101,7 +118,12 @@ impl Homes {
             fired: Vec::new(),
             hasher,
             settings,
+            here,
             seated: 0,
+            moved: 0,
+            bequests: BTreeMap::new(),
+            awaited: Vec::new(),
+            doubts: BTreeMap::new(),
         }
     }
 
@@ -128,27 +150,49 @@ impl Homes {
     /// Takes a letter.
     pub fn letter(&mut self, letter: ToHome, now: Now, out: &mut Vec<Outcome>) {
         match letter {
-            ToHome::Join { conn, classroom, agent_id, cuts, at } => {
+            ToHome::Join { conn, classroom, agent, at } => {
+                self.believe(conn);
                 let first = out.len();
-                self.join(conn, cuts, record::Entering { classroom, agent_id, at }, now, out);
+                self.join(conn, classroom, agent, (at, now), out);
                 self.settle(first, now, out);
             }
             ToHome::Leave { conn, classroom, seat, at } => {
-                self.in_room(classroom, now, out, |room, c| room.leave(conn, &seat, at, c))
+                self.in_room(classroom, now, out, |room, c| room.leave(conn, &seat, at, c));
+                if conn.shard.node() != self.here {
+                    out.push(Outcome::Tell(conn, FromHome::Parted));
+                }
             }
-            ToHome::Told { classroom, place } => self.in_room(classroom, now, out, |room, c| room.told(place, now.wall, c)),
+            ToHome::Told { conn, classroom, place } => {
+                self.in_room(classroom, now, out, |room, c| room.told(place, conn, now.wall, c));
+            }
+            ToHome::Resume { conn, classroom, held } => self.resume(conn, classroom, held, now, out),
+            ToHome::Bequest(bequest) => self.bequests.entry(bequest.classroom).or_default().push(*bequest),
             ToHome::Ask { asker, number, ask } => self.ask(asker, number, *ask, now, out),
         }
     }
 
     /// The store answered.
     pub fn entered(&mut self, ticket: u64, result: Result<i64, StoreFault>, now: Now, out: &mut Vec<Outcome>) {
-        let Some(Pending { classroom, place, timer }) = self.pending.remove(key_of(ticket)) else { return };
+        let Some(Pending { classroom, place, timer, node, session: before, moved }) = self.pending.remove(key_of(ticket)) else {
+            return;
+        };
         timer.and_then(|timer| self.wheel.cancel(timer));
-        self.in_room(classroom, now, out, |room, c| match result {
-            Ok(session) => room.stored(place, session, now.wall, c),
-            Err(fault) => room.failed(place, error_of(fault), false, c),
+        if moved {
+            self.moved -= 1;
+            return out.extend(result.ok().map(|session| Outcome::Leave(Leaving { session, at: now.wall })));
+        }
+        let mut is_wanted = false;
+        self.in_room(classroom, now, out, |room, c| {
+            match result {
+                Ok(session) => room.stored(place, (session, node), now.wall, c),
+                Err(fault) => room.failed(place, error_of(fault), Some(before.map_or(Row::None, Row::Stored)), now.wall, c),
+            }
+            is_wanted = room.wanted_row(place).is_some();
         });
+        if let Some(room) = self.rooms.get_mut(&classroom).filter(|_| is_wanted) {
+            let deadline = now.moment + self.settings.enter_timeout;
+            want_row(room, (place, now.wall, deadline), &mut self.pending, &mut self.wheel, out);
+        }
     }
 
     /// Turns the wheel.
@@ -164,12 +208,11 @@ impl Homes {
         self.fired = fired;
     }
 
-    fn join(&mut self, conn: ConnId, cuts: Cuts, entering: record::Entering, now: Now, out: &mut Vec<Outcome>) {
-        let classroom = entering.classroom;
+    fn join(&mut self, conn: ConnId, classroom: ClassroomId, agent: Agent, (at, now): (UnixMicros, Now), out: &mut Vec<Outcome>) {
         let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
-        let mut circumstances = Circumstances { hasher: &self.hasher, settings: &self.settings, out };
+        let mut circumstances = Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out };
         let seated = room.seated();
-        let joined = room.join(conn, entering.agent_id.clone(), cuts, &mut circumstances);
+        let joined = room.join(conn, agent, &mut circumstances);
         self.seated = self.seated + room.seated() - seated;
         let Some((place, row)) = joined else { return };
         let deadline = now.moment + self.settings.enter_timeout;
@@ -180,23 +223,122 @@ impl Homes {
                 pending.timer.take().and_then(|timer| self.wheel.cancel(timer));
                 pending.timer = Some(self.wheel.set(deadline, Timer::Entering(ticket)));
             }
-            Row::None => {
-                let ticket = self.pending.insert(Pending { classroom, place, timer: None });
-                let timer = self.wheel.set(deadline, Timer::Entering(ticket));
-                self.pending.at_mut(ticket).expect("it was just put there").timer = Some(timer);
-                room.asked(place, ticket);
-                out.push(Outcome::Enter { ticket: number_of(ticket), entering });
-            }
+            Row::None => want_row(room, (place, at, deadline), &mut self.pending, &mut self.wheel, out),
         }
     }
 
     fn too_late(&mut self, ticket: Key, now: Now, out: &mut Vec<Outcome>) {
         let Some(pending) = self.pending.at_mut(ticket) else { return };
         pending.timer = None;
+        if pending.moved {
+            return;
+        }
         let (classroom, place) = (pending.classroom, pending.place);
         self.in_room(classroom, now, out, |room, c| {
-            room.failed(place, SessionError::DatabaseConnectionAcquisitionFailed, true, c);
+            room.failed(place, SessionError::DatabaseConnectionAcquisitionFailed, None, now.wall, c);
         });
+    }
+
+    // --- homes that move, and words that were lost
+
+    /// Rows on their way whose room is at home elsewhere by now.
+    pub fn moving(&self) -> bool {
+        self.moved > 0
+    }
+
+    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes.
+    pub fn move_out(&mut self, is_here: impl Fn(ClassroomId) -> bool, now: Now, out: &mut Vec<Outcome>) {
+        let mut leaving: Vec<ClassroomId> = self.rooms.keys().copied().filter(|classroom| !is_here(*classroom)).collect();
+        leaving.sort_unstable();
+        let first = out.len();
+        for classroom in leaving {
+            let Some(room) = self.rooms.remove(&classroom) else { continue };
+            self.seated -= room.seated();
+            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out };
+            room.bequeath(c);
+        }
+        for key in self.pending.keys().collect::<Vec<_>>() {
+            if let Some(pending) = self.pending.at_mut(key).filter(|pending| !pending.moved && !is_here(pending.classroom)) {
+                pending.moved = true;
+                self.moved += 1;
+            }
+        }
+        self.awaited.retain(|(classroom, _)| is_here(*classroom));
+        for (_, bequests) in self.bequests.extract_if(.., |classroom, _| !is_here(*classroom)) {
+            out.extend(bequests.into_iter().map(|bequest| Outcome::Pass(ToHome::Bequest(Box::new(bequest)))));
+        }
+        self.settle(first, now, out);
+    }
+
+    /// These shards and their connections are no more.
+    pub fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool, now: Now, out: &mut Vec<Outcome>) {
+        self.doubts.retain(|shard, _| !is_gone(*shard));
+        for (classroom, lost) in self.strangers(is_gone) {
+            self.in_room(classroom, now, out, |room, c| lost.into_iter().for_each(|one| room.lose(one, now.wall, c)));
+        }
+    }
+
+    /// What was on its way between this node and that one is lost: whoever is there may have left, or been told less than was said. Those
+    /// that come again are there; for the others see [`Homes::heard_all`].
+    pub fn doubt(&mut self, node: NodeSlot) {
+        for (classroom, strangers) in self.strangers(&|shard| shard.node() == node) {
+            for (place, conn) in strangers {
+                self.doubts.entry(conn.shard).or_default().insert(conn, (classroom, place));
+            }
+        }
+    }
+
+    /// Whoever is on this shard has come again: the others are gone.
+    pub fn heard_all(&mut self, shard: ShardId, now: Now, out: &mut Vec<Outcome>) {
+        let mut lost: Vec<_> = self.doubts.remove(&shard).into_iter().flatten().collect();
+        lost.sort_unstable();
+        for (conn, (classroom, place)) in lost {
+            self.in_room(classroom, now, out, |room, c| room.lose((place, conn), now.wall, c));
+        }
+    }
+
+    /// Everybody has said what he had to say by earlier views: rooms are taken over with those who have not come themselves. They may still
+    /// do so by a letter that waits, until [`Homes::close_estates`].
+    pub fn inherit(&mut self) {
+        for (classroom, bequests) in std::mem::take(&mut self.bequests) {
+            let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
+            let mut out = Vec::new();
+            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out: &mut out };
+            let places = bequests.into_iter().flat_map(|bequest| room.inherit(bequest, c)).collect::<Vec<_>>();
+            self.awaited.extend(places.into_iter().map(|place| (classroom, place)));
+            debug_assert!(out.is_empty(), "nobody is told of an inheritance");
+        }
+    }
+
+    /// Whoever was left to this home and has not come has gone.
+    pub fn close_estates(&mut self, now: Now, out: &mut Vec<Outcome>) {
+        for (classroom, place) in std::mem::take(&mut self.awaited) {
+            self.in_room(classroom, now, out, |room, c| {
+                if room.is_awaited(place) {
+                    room.advance(place, now.wall, c);
+                }
+            });
+        }
+        self.rooms.retain(|_, room| !room.is_empty());
+    }
+
+    fn resume(&mut self, conn: ConnId, classroom: ClassroomId, held: Held, now: Now, out: &mut Vec<Outcome>) {
+        self.believe(conn);
+        self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
+        self.in_room(classroom, now, out, |room, c| room.resume(conn, held, c));
+    }
+
+    /// A connection has come again.
+    fn believe(&mut self, conn: ConnId) {
+        if let Some(doubts) = self.doubts.get_mut(&conn.shard) {
+            doubts.remove(&conn);
+        }
+    }
+
+    /// By room: those who are on these shards, each with his place.
+    fn strangers(&self, is_there: &dyn Fn(ShardId) -> bool) -> BTreeMap<ClassroomId, Vec<(u32, ConnId)>> {
+        let strangers = self.rooms.iter().map(|(classroom, room)| (*classroom, room.strangers(is_there)));
+        strangers.filter(|(_, strangers)| !strangers.is_empty()).collect()
     }
 
     fn ask(&mut self, asker: ShardId, number: u64, ask: Ask, now: Now, out: &mut Vec<Outcome>) {
@@ -237,7 +379,7 @@ impl Homes {
     ) {
         let Some(room) = self.rooms.get_mut(&classroom) else { return };
         let (first, seated) = (out.len(), room.seated());
-        act(room, &mut Circumstances { hasher: &self.hasher, settings: &self.settings, out });
+        act(room, &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out });
         self.seated = self.seated + room.seated() - seated;
         if room.is_empty() {
             self.rooms.remove(&classroom);
@@ -258,10 +400,29 @@ impl Homes {
                     at += 1;
                 }
                 Outcome::Tell(..) | Outcome::Publish { .. } | Outcome::Deliver(..) => at += 1,
-                Outcome::Enter { .. } | Outcome::Leave(_) | Outcome::Reply { .. } => at += 1,
+                Outcome::Enter { .. } | Outcome::Leave(_) | Outcome::Pass(_) | Outcome::Reply { .. } => at += 1,
             }
         }
     }
+}
+
+/// Asks, until the deadline, for the row that a place's owner needs to be seated, if there is one to ask for.
+fn want_row(
+    room: &mut Room,
+    (place, at, deadline): (u32, UnixMicros, Moment),
+    pending: &mut Table<Pending>,
+    wheel: &mut Wheel<Timer>,
+    out: &mut Vec<Outcome>,
+) {
+    let classroom = room.id();
+    let Some((node, session, agent_id)) = room.wanted_row(place) else { return };
+    let entering = record::Entering { classroom, agent_id: agent_id.clone(), at, node, session };
+    let ticket = pending.insert(Pending { classroom, place, timer: None, node, session, moved: false });
+    if let Some(pending) = pending.at_mut(ticket) {
+        pending.timer = Some(wheel.set(deadline, Timer::Entering(ticket)));
+    }
+    room.asked(place, ticket);
+    out.push(Outcome::Enter { ticket: number_of(ticket), entering });
 }
 
 fn error_of(fault: StoreFault) -> SessionError {

@@ -3,17 +3,37 @@
 use super::{asks::Ask, messages::SessionError};
 use crate::{
     auth::Account,
-    realtime::{ClassroomId, ConnId, ShardId, UnixMicros},
+    realtime::{ClassroomId, ConnId, NodeSlot, ShardId, UnixMicros},
 };
 use std::sync::Arc;
 
-/// Which member a connection means: by agent id until it is seated, by its place after.
+/// Which member a connection means.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seat {
     /// Not seated yet.
-    Agent(Arc<str>),
-    /// The place that [`FromHome::Seated`] named.
-    Place(u32),
+    Agent(Agent),
+    /// Seated.
+    Held(Held),
+}
+
+/// Who is to have a seat, or has one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agent {
+    /// `label.sub.aud`.
+    pub id: Arc<str>,
+    /// Whose it is.
+    pub cuts: Cuts,
+}
+
+/// A seat: all that another home must know to have it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// Whose.
+    pub agent: Agent,
+    /// The session's number.
+    pub session: i64,
+    /// The place that [`FromHome::Seated`] named; none: the home has changed since.
+    pub place: Option<u32>,
 }
 
 /// Where an agent id is cut into label, `sub` and `aud`. All three may have dots, so two accounts can have equal agent ids ("a.b" of "c"
@@ -25,6 +45,14 @@ pub struct Cuts {
 }
 
 impl Cuts {
+    /// Of an agent id that was read from the store, which does not know them: whoever has the id is this agent.
+    pub const UNKNOWN: Cuts = Cuts { label_bytes: u16::MAX, subject_bytes: u16::MAX };
+
+    /// Whether these may be the cuts of one and the same agent.
+    pub fn agrees(self, other: Cuts) -> bool {
+        self == other || self == Cuts::UNKNOWN || other == Cuts::UNKNOWN
+    }
+
     /// The cuts of `label.sub.aud`.
     pub fn of(label: &str, account: &Account) -> Cuts {
         // Both are bounded far below: the label by a setting, the subject by the longest token.
@@ -43,14 +71,24 @@ pub enum ToHome {
         conn: ConnId,
         /// The room.
         classroom: ClassroomId,
-        /// `label.sub.aud`.
-        agent_id: Arc<str>,
-        /// Whose it is.
-        cuts: Cuts,
+        /// Who it says it is.
+        agent: Agent,
         /// When it asked.
         at: UnixMicros,
     },
-    /// The connection is over. Sent once by each connection that joined and was not replaced or refused.
+    /// This connection is signed in, and has a new home, or one that may have forgotten it. Nobody is told.
+    Resume {
+        /// Who.
+        conn: ConnId,
+        /// The room.
+        classroom: ClassroomId,
+        /// As whom.
+        held: Held,
+    },
+    /// From a room's former home: who was there. Comes before the former home says that it has reached its view.
+    Bequest(Box<Bequest>),
+    /// The connection is over. Sent once by each connection that joined and was not replaced or refused. Answered with
+    /// [`FromHome::Parted`] when the connection is on another node than the home.
     Leave {
         /// Who leaves.
         conn: ConnId,
@@ -63,6 +101,8 @@ pub enum ToHome {
     },
     /// The old connection was told `replaced`, or was gone already.
     Told {
+        /// The old connection.
+        conn: ConnId,
         /// The room.
         classroom: ClassroomId,
         /// Whose turn it is now.
@@ -84,9 +124,45 @@ impl ToHome {
     pub fn classroom(&self) -> ClassroomId {
         match self {
             ToHome::Join { classroom, .. } | ToHome::Leave { classroom, .. } | ToHome::Told { classroom, .. } => *classroom,
+            ToHome::Resume { classroom, .. } => *classroom,
+            ToHome::Bequest(bequest) => bequest.classroom,
             ToHome::Ask { ask, .. } => ask.classroom(),
         }
     }
+}
+
+impl ToHome {
+    /// The same to a home that has given no place.
+    pub fn nowhere(mut self) -> ToHome {
+        if let ToHome::Leave { seat: Seat::Held(held), .. } = &mut self {
+            held.place = None;
+        }
+        self
+    }
+}
+
+/// What a room's former home leaves to the next one. A large room comes in several.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bequest {
+    /// The room.
+    pub classroom: ClassroomId,
+    /// The highest number that an event was published with; 0 before the first.
+    pub last_published: i64,
+    /// Whose rows are on disk.
+    pub members: Vec<Heir>,
+}
+
+/// One of those whose rows are on disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heir {
+    /// Who.
+    pub agent: Agent,
+    /// The session's number.
+    pub session: i64,
+    /// Whose node's row it is.
+    pub node: NodeSlot,
+    /// Whether the others were told that it entered.
+    pub announced: bool,
 }
 
 /// From the home of a classroom to one connection.
@@ -96,7 +172,11 @@ pub enum FromHome {
     Seated {
         /// The member's place at home.
         place: u32,
+        /// The session's number.
+        session: i64,
     },
+    /// The home knows that it has left.
+    Parted,
     /// It cannot be let in.
     Refused(SessionError),
     /// Another connection of the same agent took over. To be answered with [`ToHome::Told`], whatever the state of the connection.

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod homes;
 pub mod letters;
 pub mod messages;
+mod moves;
 pub mod record;
 pub mod room;
 pub mod settings;

@@ -1,7 +1,7 @@
 //! What presence keeps: one row for each live session, one interval of history for each that ended. The store fulfils it.
 
 pub use crate::realtime::StoreFault;
-use crate::realtime::{ClassroomId, UnixMicros};
+use crate::realtime::{ClassroomId, NodeSlot, UnixMicros};
 use std::sync::Arc;
 
 /// A session that is to begin. Answered with its number once the row is on disk.
@@ -13,6 +13,10 @@ pub struct Entering {
     pub agent_id: Arc<str>,
     /// When the agent was let in.
     pub at: UnixMicros,
+    /// The node that has its connection: the row ends with that node, wherever the room's home is.
+    pub node: NodeSlot,
+    /// The number that the session has already, when a connection on another node takes it over: it keeps it while its row is there.
+    pub session: Option<i64>,
 }
 
 /// A session that ended. Never answered: the store retries until it is on disk, and a crash before that ends the session at the next start.
@@ -22,6 +26,17 @@ pub struct Leaving {
     pub session: i64,
     /// When the agent left.
     pub at: UnixMicros,
+}
+
+/// A session that was live on a node that died, and is in the history now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Buried {
+    /// The room.
+    pub classroom: ClassroomId,
+    /// `label.sub.aud`.
+    pub agent_id: Arc<str>,
+    /// Its number.
+    pub session: i64,
 }
 
 /// One interval in which an agent was in a room. Overlapping returns are one interval.

@@ -6,17 +6,21 @@
 use super::{
     asks::{Member as Listed, Publication},
     homes::Outcome,
-    letters::{Cuts, FromHome, Seat},
+    letters::{Agent, Cuts, FromHome, Seat},
     messages::{self, SessionError},
     record::Leaving,
     settings::Settings,
 };
-use crate::realtime::{ClassroomId, ConnId, ShardId, UnixMicros, table::Key};
+use crate::realtime::{ClassroomId, ConnId, NodeSlot, ShardId, UnixMicros, table::Key};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
-use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::BuildHasher,
+    sync::Arc,
+};
 
 /// What is known of a member's row in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,32 +33,36 @@ pub enum Row {
     Stored(i64),
 }
 
-struct Member {
-    agent_id: Arc<str>,
-    cuts: Cuts,
-    row: Row,
-    owner: Option<ConnId>,
+pub(super) struct Member {
+    pub(super) agent_id: Arc<str>,
+    pub(super) cuts: Cuts,
+    pub(super) row: Row,
+    pub(super) owner: Option<ConnId>,
     /// Former owners that were sent `replaced` and have not confirmed it.
-    untold: u32,
-    seated: bool,
+    pub(super) untold: u32,
+    /// Whose node's row it is, once it is stored.
+    pub(super) node: NodeSlot,
+    pub(super) seated: bool,
     /// Whether the others were told that it entered.
-    announced: bool,
+    pub(super) announced: bool,
     /// REST asks that wait for this session's end.
     /// Boxed: nearly no member has any.
     #[allow(clippy::box_collection)]
-    closers: Option<Box<Vec<(ShardId, u64)>>>,
+    pub(super) closers: Option<Box<Vec<(ShardId, u64)>>>,
 }
 
 /// One classroom.
 pub struct Room {
-    id: ClassroomId,
-    members: Slab<Member>,
+    pub(super) id: ClassroomId,
+    pub(super) members: Slab<Member>,
     by_agent: HashTable<u32>,
     /// On which shards seated members are, and how many.
     shards: SmallVec<[(ShardId, u32); 4]>,
     seated: usize,
+    /// Former owners on other nodes that were sent `replaced` and have not confirmed it, each with its place.
+    pub(super) untold_far: BTreeSet<(u32, ConnId)>,
     /// The highest number that an event was published with; 0 before the first.
-    last_published: i64,
+    pub(super) last_published: i64,
     /// Changes of the running tick by session number; true: entered.
     changes: Option<BTreeMap<i64, (Arc<str>, bool)>>,
 }
@@ -65,6 +73,8 @@ pub struct Circumstances<'a> {
     pub hasher: &'a FixedState,
     /// Times and sizes.
     pub settings: &'a Settings,
+    /// The node that this is.
+    pub here: NodeSlot,
     /// What is to be done.
     pub out: &'a mut Vec<Outcome>,
 }
@@ -78,9 +88,15 @@ impl Room {
             by_agent: HashTable::new(),
             shards: SmallVec::new(),
             seated: 0,
+            untold_far: BTreeSet::new(),
             last_published: 0,
             changes: None,
         }
+    }
+
+    /// Which it is.
+    pub fn id(&self) -> ClassroomId {
+        self.id
     }
 
     /// Whether it can be forgotten.
@@ -93,23 +109,46 @@ impl Room {
         self.seated
     }
 
-    /// A connection asks to be let in. Returns the member's place when its row has to be asked for or waited for; `None`: it was refused,
-    /// because a stranger with an equal agent id is there.
-    pub fn join(&mut self, conn: ConnId, agent_id: Arc<str>, cuts: Cuts, c: &mut Circumstances<'_>) -> Option<(u32, Row)> {
-        let place = match self.find(&agent_id, c.hasher) {
-            Some(place) if self.member(place).cuts != cuts => {
+    /// A connection asks to be let in; one that has asked before is answered anew. Returns the member's place when its row has to be asked
+    /// for or waited for; `None`: it was refused, because a stranger with an equal agent id is there.
+    pub fn join(&mut self, conn: ConnId, agent: Agent, c: &mut Circumstances<'_>) -> Option<(u32, Row)> {
+        let cuts = agent.cuts;
+        let place = match self.find(&agent.id, c.hasher) {
+            Some(place) if !self.member(place).cuts.agrees(cuts) => {
                 c.out.push(Outcome::Tell(conn, FromHome::Refused(SessionError::AccessDenied)));
                 return None;
             }
             Some(place) => place,
-            None => self.add(agent_id, cuts, c.hasher),
+            None => self.add(agent, c.hasher),
         };
-        self.dismiss_owner(place, c.out);
+        if self.member(place).owner == Some(conn) {
+            return self.answer_again(place, conn, c);
+        }
+        self.dismiss_owner(place, c);
         let member = self.member(place);
-        member.owner = Some(conn);
-        let row = member.row;
+        (member.owner, member.cuts) = (Some(conn), cuts);
         self.advance(place, UnixMicros::default(), c);
-        Some((place, row))
+        Some((place, self.row_for(place, conn)))
+    }
+
+    /// The row that the owner of a place has, or none that is its node's.
+    fn row_for(&mut self, place: u32, owner: ConnId) -> Row {
+        let member = self.member(place);
+        match member.row {
+            Row::Stored(_) if member.node != owner.shard.node() => Row::None,
+            row @ (Row::None | Row::Asked(_) | Row::Stored(_)) => row,
+        }
+    }
+
+    /// What must be asked of the store so that a place's owner can be seated: for which node, and the number that it has already.
+    pub fn wanted_row(&self, place: u32) -> Option<(NodeSlot, Option<i64>, &Arc<str>)> {
+        let member = self.members.get(place as usize)?;
+        let node = member.owner?.shard.node();
+        match member.row {
+            Row::None => Some((node, None, &member.agent_id)),
+            Row::Stored(session) if member.node != node => Some((node, Some(session), &member.agent_id)),
+            Row::Stored(_) | Row::Asked(_) => None,
+        }
     }
 
     /// Notes under which ticket the member's row was asked for.
@@ -117,40 +156,54 @@ impl Room {
         self.member(place).row = Row::Asked(ticket);
     }
 
-    /// The row is on disk.
-    pub fn stored(&mut self, place: u32, session: i64, at: UnixMicros, c: &mut Circumstances<'_>) {
-        self.member(place).row = Row::Stored(session);
+    /// The row is on disk, as one of this node.
+    pub fn stored(&mut self, place: u32, (session, node): (i64, NodeSlot), at: UnixMicros, c: &mut Circumstances<'_>) {
+        let member = self.member(place);
+        (member.row, member.node) = (Row::Stored(session), node);
         self.advance(place, at, c);
     }
 
-    /// The row could not be written, or not in time; in the second case (`row_may_come`) it can still be answered later.
-    pub fn failed(&mut self, place: u32, error: SessionError, row_may_come: bool, c: &mut Circumstances<'_>) {
+    /// The row could not be written, or not in time. `row`: what is known of it now; in the second case it can still be answered later.
+    pub fn failed(&mut self, place: u32, error: SessionError, row: Option<Row>, at: UnixMicros, c: &mut Circumstances<'_>) {
         let member = self.member(place);
-        if !row_may_come {
-            member.row = Row::None;
+        if let Some(row) = row {
+            member.row = row;
         }
         if let Some(owner) = member.owner.take() {
             c.out.push(Outcome::Tell(owner, FromHome::Refused(error)));
         }
-        self.advance(place, UnixMicros::default(), c);
+        self.advance(place, at, c);
     }
 
     /// A connection is over. One that owns nothing any more changes nothing.
     pub fn leave(&mut self, conn: ConnId, seat: &Seat, at: UnixMicros, c: &mut Circumstances<'_>) {
-        let place = match seat {
-            Seat::Place(place) => Some(*place),
-            Seat::Agent(agent_id) => self.find(agent_id, c.hasher),
+        let agent = match seat {
+            Seat::Held(held) => match held.place {
+                Some(place) => return self.part(place, conn, at, c),
+                None => &held.agent,
+            },
+            Seat::Agent(agent) => agent,
         };
-        let Some(place) = place.filter(|&place| self.members.get(place as usize).is_some_and(|m| m.owner == Some(conn))) else {
+        if let Some(place) = self.find(&agent.id, c.hasher) {
+            self.part(place, conn, at, c);
+        }
+    }
+
+    /// The owner of a place is over, if it is this connection.
+    pub(super) fn part(&mut self, place: u32, conn: ConnId, at: UnixMicros, c: &mut Circumstances<'_>) {
+        if self.members.get(place as usize).is_none_or(|member| member.owner != Some(conn)) {
             return;
-        };
+        }
         self.unseat(place);
         self.member(place).owner = None;
         self.advance(place, at, c);
     }
 
     /// A former owner has been told.
-    pub fn told(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
+    pub fn told(&mut self, place: u32, conn: ConnId, at: UnixMicros, c: &mut Circumstances<'_>) {
+        if conn.shard.node() != c.here && !self.untold_far.remove(&(place, conn)) {
+            return;
+        }
         let Some(member) = self.members.get_mut(place as usize) else { return };
         member.untold = member.untold.saturating_sub(1);
         self.advance(place, at, c);
@@ -163,7 +216,7 @@ impl Room {
             return false;
         }
         self.member(place).closers.get_or_insert_default().push(asker);
-        self.dismiss_owner(place, c.out);
+        self.dismiss_owner(place, c);
         true
     }
 
@@ -222,7 +275,7 @@ impl Room {
     }
 
     /// Does what has become possible for a member: seat its owner, or let it go when nobody owns it.
-    fn advance(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
+    pub(super) fn advance(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
         let member = self.member(place);
         if member.untold > 0 {
             return;
@@ -231,7 +284,9 @@ impl Room {
             c.out.extend(closers.into_iter().map(|(asker, number)| Outcome::Closed { asker, number }));
         }
         match (member.row, member.owner) {
-            (Row::Stored(session), Some(owner)) if !member.seated => self.seat(place, session, owner, c),
+            (Row::Stored(session), Some(owner)) if !member.seated && member.node == owner.shard.node() => {
+                self.seat(place, session, owner, c);
+            }
             (Row::Stored(session), None) => {
                 c.out.push(Outcome::Leave(Leaving { session, at }));
                 self.remove(place, Some(session), c);
@@ -248,12 +303,17 @@ impl Room {
         if !std::mem::replace(&mut member.announced, true) {
             self.announce(&agent_id, session, true, c);
         }
+        self.count(owner.shard);
+        c.out.push(Outcome::Tell(owner, FromHome::Seated { place, session }));
+    }
+
+    /// One more is seated.
+    pub(super) fn count(&mut self, shard: ShardId) {
         self.seated += 1;
-        match self.shards.iter_mut().find(|(shard, _)| *shard == owner.shard) {
+        match self.shards.iter_mut().find(|(own, _)| *own == shard) {
             Some((_, count)) => *count += 1,
-            None => self.shards.push((owner.shard, 1)),
+            None => self.shards.push((shard, 1)),
         }
-        c.out.push(Outcome::Tell(owner, FromHome::Seated { place }));
     }
 
     fn unseat(&mut self, place: u32) {
@@ -269,14 +329,20 @@ impl Room {
     }
 
     /// Takes the key from its owner, if it has one, and has it told.
-    fn dismiss_owner(&mut self, place: u32, out: &mut Vec<Outcome>) {
+    fn dismiss_owner(&mut self, place: u32, c: &mut Circumstances<'_>) {
         self.unseat(place);
-        let classroom = self.id;
-        let member = self.member(place);
-        if let Some(owner) = member.owner.take() {
-            member.untold += 1;
-            out.push(Outcome::Tell(owner, FromHome::Replaced { classroom, place }));
+        if let Some(owner) = self.member(place).owner.take() {
+            self.dismiss(place, owner, c);
         }
+    }
+
+    /// Has a connection told that another has its key.
+    pub(super) fn dismiss(&mut self, place: u32, owner: ConnId, c: &mut Circumstances<'_>) {
+        self.member(place).untold += 1;
+        if owner.shard.node() != c.here {
+            self.untold_far.insert((place, owner));
+        }
+        c.out.push(Outcome::Tell(owner, FromHome::Replaced { classroom: self.id, place }));
     }
 
     fn announce(&mut self, agent_id: &Arc<str>, session: i64, entered: bool, c: &mut Circumstances<'_>) {
@@ -304,15 +370,24 @@ impl Room {
         }
     }
 
-    fn find(&self, agent_id: &str, hasher: &FixedState) -> Option<u32> {
+    pub(super) fn find(&self, agent_id: &str, hasher: &FixedState) -> Option<u32> {
         let same = |place: &u32| *self.members[*place as usize].agent_id == *agent_id;
         self.by_agent.find(hasher.hash_one(agent_id), same).copied()
     }
 
-    fn add(&mut self, agent_id: Arc<str>, cuts: Cuts, hasher: &FixedState) -> u32 {
-        let hash = hasher.hash_one(&*agent_id);
-        let member =
-            Member { agent_id, cuts, row: Row::None, owner: None, untold: 0, seated: false, announced: false, closers: None };
+    pub(super) fn add(&mut self, agent: Agent, hasher: &FixedState) -> u32 {
+        let hash = hasher.hash_one(&*agent.id);
+        let member = Member {
+            agent_id: agent.id,
+            cuts: agent.cuts,
+            row: Row::None,
+            owner: None,
+            untold: 0,
+            node: NodeSlot::default(),
+            seated: false,
+            announced: false,
+            closers: None,
+        };
         let place = self.members.insert(member) as u32;
         let members = &self.members;
         self.by_agent.insert_unique(hash, place, |&other| hasher.hash_one(&*members[other as usize].agent_id));
@@ -330,7 +405,7 @@ impl Room {
         }
     }
 
-    fn member(&mut self, place: u32) -> &mut Member {
+    pub(super) fn member(&mut self, place: u32) -> &mut Member {
         &mut self.members[place as usize]
     }
 }

@@ -1,0 +1,402 @@
+//! From one view of the cluster to the next: which homes have moved, whose letters wait, and when everybody has said what he had to say.
+//!
+//! A shard that hears of a view takes its ring at once, forgets the homes that are elsewhere now and tells every shard of the view that it
+//! begins; then it tells new homes what they must know of its connections, and every shard that it has reached the view. Until all shards
+//! have said so, what comes for a home that has moved here waits: behind it lies all that was said by earlier views.
+
+use super::{Connection, Engine, Letter};
+use crate::{
+    protocols::presence::{
+        FromHome, Homes, Seat, SessionError, ToHome,
+        letters::{Agent, Bequest, Cuts, Heir},
+        record::Buried,
+    },
+    realtime::{ClassroomId, ConnId, HashRing, NodeSlot, Now, ShardId, View, table::Key},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+};
+
+/// As many letters of one shard wait for a view at most, and as many for homes that have moved here.
+const WAITING: usize = 65_536;
+/// As many views that were not reached are remembered singly.
+const EARLIER: usize = 8;
+
+/// What is known of a shard that sends letters.
+#[derive(Default)]
+struct Sender {
+    /// Its node's epoch, by its own word.
+    epoch: u64,
+    /// The last view that it has said to have reached.
+    reached: u64,
+    /// What it said by a view that is not here yet, in order.
+    ahead: VecDeque<Letter>,
+    /// More has come than may wait: nothing counts until its node is taken for another.
+    is_broken: bool,
+}
+
+/// See the file.
+pub(super) struct Crossing {
+    /// Whether every shard has reached the view and nothing waits: letters are read as they come.
+    is_quiet: bool,
+    /// Whether every shard has reached the view.
+    is_whole: bool,
+    /// Whether there is no other node, so that nobody can speak by another view for long.
+    is_alone: bool,
+    /// Every home is new here: the node has just come.
+    is_new: bool,
+    /// The rings since the last view that was reached.
+    earlier: Vec<Arc<HashRing>>,
+    senders: BTreeMap<ShardId, Sender>,
+    /// For homes that have moved here.
+    waiting: VecDeque<(ShardId, Letter)>,
+    /// Whether this shard has not yet said that it has reached the view: something that it began is still being written.
+    is_due: bool,
+    /// Leaves that another node's home has not confirmed.
+    parting: BTreeMap<ConnId, ToHome>,
+    /// Nodes from which more came than may wait.
+    broken: Vec<NodeSlot>,
+    /// Who was on nodes that this one has buried, until the view comes that is without them.
+    mourned: BTreeMap<NodeSlot, Vec<Buried>>,
+}
+
+impl Crossing {
+    pub(super) fn new() -> Crossing {
+        Crossing {
+            is_quiet: true,
+            is_whole: true,
+            is_alone: true,
+            is_new: false,
+            earlier: Vec::new(),
+            senders: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            is_due: false,
+            parting: BTreeMap::new(),
+            broken: Vec::new(),
+            mourned: BTreeMap::new(),
+        }
+    }
+
+    /// Whether whoever has this home can be asked without regard to views.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Whether a letter is read as it comes.
+    pub(super) fn is_plain(&self, letter: &Letter, is_here: bool) -> bool {
+        self.is_quiet && is_here && !matches!(letter, Letter::ViewBegins { .. } | Letter::ViewReached { .. })
+    }
+
+    fn begin(&mut self, before: Arc<HashRing>, after: &View) {
+        self.is_alone = after.members().len() == 1 && before.view().members().len() == 1;
+        self.is_new |= before.view().number() == 0 || self.earlier.len() >= EARLIER;
+        if self.earlier.len() < EARLIER {
+            self.earlier.push(before);
+        }
+        (self.is_whole, self.is_quiet, self.is_due) = (false, false, true);
+        self.senders.retain(|shard, sender| after.has(*shard) || !sender.ahead.is_empty());
+    }
+
+    fn is_reached(&self, view: &View, own: NodeSlot) -> bool {
+        view.shards().all(|shard| {
+            let sender = self.senders.get(&shard);
+            sender.is_some_and(|sender| {
+                sender.reached >= view.number() && (shard.node() == own || Some(sender.epoch) == view.epoch(shard.node()))
+            })
+        })
+    }
+}
+
+impl Engine {
+    /// Who is in the cluster from now on, as the ring over all of its shards; to be told to each shard of the node. A shard begins with a
+    /// view of number 0 that has its own node alone. One with no higher number than the last, or without this node, changes nothing.
+    pub fn view(&mut self, ring: Arc<HashRing>, now: Now) {
+        let view = ring.view().clone();
+        if view.number() <= self.ring.view().number() || !view.has(self.id) {
+            return;
+        }
+        let before = mem::replace(&mut self.ring, ring);
+        self.crossing.begin(before.clone(), &view);
+        let own = self.id.node();
+        let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
+        let is_gone = |node: NodeSlot| node != own && is_other(node);
+        self.begin_view(view.shards().collect());
+        self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
+        let (ring, id) = (self.ring.clone(), self.id);
+        self.with_homes(|homes, out| homes.move_out(|classroom| ring.home(classroom.as_bytes()) == id, now, out));
+        let has_moved = |from: ShardId, to: ShardId| from != to || is_gone(from.node());
+        self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
+        self.part_again(&before, is_gone);
+        self.bequeath_buried(&before, is_gone);
+        before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
+        self.retell_keys();
+        self.retell_revocations();
+        self.say_reached();
+        self.read_ahead(now);
+        self.settle(now);
+    }
+
+    /// What was on its way between this node and that one is lost, in both directions, while both live. To be told to each shard before
+    /// anything that the other says afterwards. Whoever is in a room with its home there may have missed something that was published: he is
+    /// closed for a restart, and comes again without a gap.
+    pub fn estranged(&mut self, node: NodeSlot, now: Now) {
+        let view = self.ring.view().clone();
+        let Some(member) = view.member(node).filter(|_| node != self.id.node()) else { return };
+        self.crossing.broken.retain(|own| *own != node);
+        for (_, sender) in self.crossing.senders.iter_mut().filter(|(shard, _)| shard.node() == node) {
+            sender.is_broken = false;
+        }
+        self.with_homes(|homes, _| homes.doubt(node));
+        self.begin_view(member.shards().collect());
+        let ring = self.ring.clone();
+        // Whoever does not come again has left.
+        self.crossing.parting.retain(|_, letter| ring.home(letter.classroom().as_bytes()).node() != node);
+        self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
+        self.come_again(|classroom| ring.home(classroom.as_bytes()).node() == node);
+        self.lose_asks(node);
+        self.retell_keys();
+        self.retell_revocations();
+        if !self.crossing.is_due {
+            member.shards().for_each(|shard| self.post(shard, Letter::ViewReached { view: view.number() }));
+        }
+        self.settle(now);
+    }
+
+    /// This node has buried another one, and these were on it. To be told to one shard, before the view that is without that node.
+    pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
+        self.crossing.mourned.entry(node).or_default().extend(buried);
+    }
+
+    /// The view that this shard acts by.
+    pub fn seen(&self) -> &Arc<View> {
+        self.ring.view()
+    }
+
+    /// Whether every shard has reached that view, so that nothing waits for it any more.
+    pub fn is_whole(&self) -> bool {
+        self.crossing.is_whole
+    }
+
+    /// Nodes that said more by a view that is not here yet than may wait: what is on its way from them is to be taken for lost.
+    pub fn broken(&self) -> &[NodeSlot] {
+        &self.crossing.broken
+    }
+
+    /// A letter that is not simply read.
+    pub(super) fn letter_between_views(&mut self, from: ShardId, letter: Letter, now: Now) {
+        let number = self.ring.view().number();
+        let sender = self.crossing.senders.entry(from).or_default();
+        let is_ahead = matches!(letter, Letter::ViewBegins { view, .. } if view > number);
+        if sender.is_broken || (sender.ahead.is_empty() && !is_ahead) {
+            if !sender.is_broken {
+                self.take(from, letter, now);
+            }
+            return;
+        }
+        self.crossing.is_quiet = false;
+        if sender.ahead.len() < WAITING || from.node() == self.id.node() {
+            return sender.ahead.push_back(letter);
+        }
+        sender.ahead.clear();
+        sender.is_broken = true;
+        if !self.crossing.broken.contains(&from.node()) {
+            self.crossing.broken.push(from.node());
+        }
+    }
+
+    /// Says that it has reached the view, when nothing is written any more for homes that are elsewhere.
+    pub(super) fn say_reached(&mut self) {
+        if !self.crossing.is_due || self.homes.moving() {
+            return;
+        }
+        self.crossing.is_due = false;
+        let view = self.ring.view().clone();
+        view.shards().for_each(|shard| self.post(shard, Letter::ViewReached { view: view.number() }));
+    }
+
+    fn begin_view(&mut self, shards: Vec<ShardId>) {
+        let view = self.ring.view();
+        let (number, epoch) = (view.number(), view.epoch(self.id.node()).unwrap_or_default());
+        for shard in shards.into_iter().filter(|shard| *shard != self.id) {
+            self.letters.push((shard, Letter::ViewBegins { view: number, epoch }));
+        }
+    }
+
+    /// Tells the homes of these rooms of those who are in them, or want to be, on this shard.
+    fn come_again(&mut self, has_moved: impl Fn(ClassroomId) -> bool) {
+        for key in self.connections.keys().collect::<Vec<Key>>() {
+            let conn = self.conn_id(key);
+            let letter = self.connections.at_mut(key).and_then(|connection| {
+                let machine = connection.presence_mut()?;
+                let classroom = machine.classroom()?;
+                has_moved(classroom).then(|| machine.again(conn)).flatten()
+            });
+            if let Some(letter) = letter {
+                self.post(self.home_of(letter.classroom()), Letter::Home(letter));
+            }
+        }
+    }
+
+    /// Ends the sessions of those who are in these rooms.
+    fn close_listeners(&mut self, is_among: impl Fn(ClassroomId) -> bool, now: Now) {
+        for key in self.connections.keys().collect::<Vec<Key>>() {
+            let machine = self.connections.at_mut(key).and_then(Connection::presence_mut);
+            let is_live = machine.is_some_and(|machine| machine.is_live() && machine.classroom().is_some_and(&is_among));
+            if is_live {
+                self.close_for_restart(key, now);
+            }
+        }
+    }
+
+    /// Whoever left a room whose home died before it knew of that has still to be told of.
+    fn part_again(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
+        for (conn, leave) in mem::take(&mut self.crossing.parting) {
+            let (from, to) = (before.home(leave.classroom().as_bytes()), self.home_of(leave.classroom()));
+            if from == to && !is_gone(from.node()) {
+                self.crossing.parting.insert(conn, leave);
+            } else if is_gone(from.node()) {
+                let ToHome::Leave { classroom, seat, at, .. } = &leave else { continue };
+                let again = match seat {
+                    Seat::Held(held) => ToHome::Resume { conn, classroom: *classroom, held: held.clone() },
+                    Seat::Agent(agent) => ToHome::Join { conn, classroom: *classroom, agent: agent.clone(), at: *at },
+                };
+                self.post(to, Letter::Home(again));
+                self.post_leave(leave.nowhere());
+            }
+        }
+    }
+
+    /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so they are told of, unless they
+    /// come again. Homes that live know of them without this.
+    fn bequeath_buried(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
+        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| is_gone(*node)).collect::<Vec<_>>() {
+            for Buried { classroom, agent_id, session } in buried {
+                if !is_gone(before.home(classroom.as_bytes()).node()) {
+                    continue;
+                }
+                let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
+                let members = vec![Heir { agent, session, node, announced: true }];
+                let bequest = Bequest { classroom, last_published: 0, members };
+                self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
+            }
+        }
+    }
+
+    /// Posts a leave; one to another node is kept until it is confirmed.
+    pub(super) fn post_leave(&mut self, letter: ToHome) {
+        let home = self.home_of(letter.classroom());
+        if home.node() != self.id.node()
+            && let ToHome::Leave { conn, .. } = &letter
+        {
+            self.crossing.parting.insert(*conn, letter.clone());
+        }
+        self.post(home, Letter::Home(letter));
+    }
+
+    /// A home knows that this connection has left.
+    pub(super) fn parted(&mut self, conn: ConnId) {
+        self.crossing.parting.remove(&conn);
+    }
+
+    /// What was said by a view that is here now.
+    fn read_ahead(&mut self, now: Now) {
+        let senders: Vec<ShardId> = self.crossing.senders.keys().copied().collect();
+        for from in senders {
+            while let Some(letter) = self.next_ahead(from) {
+                self.take(from, letter, now);
+            }
+        }
+        self.look_whether_quiet();
+    }
+
+    fn next_ahead(&mut self, from: ShardId) -> Option<Letter> {
+        let number = self.ring.view().number();
+        let ahead = &mut self.crossing.senders.get_mut(&from)?.ahead;
+        let waits = matches!(ahead.front()?, Letter::ViewBegins { view, .. } if *view > number);
+        if waits { None } else { ahead.pop_front() }
+    }
+
+    fn look_whether_quiet(&mut self) {
+        let crossing = &mut self.crossing;
+        crossing.is_quiet = crossing.is_whole && crossing.senders.values().all(|sender| sender.ahead.is_empty());
+    }
+
+    /// Reads a letter by this view.
+    fn take(&mut self, from: ShardId, letter: Letter, now: Now) {
+        let view = self.ring.view();
+        let sender = self.crossing.senders.entry(from).or_default();
+        if let Letter::ViewBegins { epoch, .. } = letter {
+            sender.epoch = epoch;
+            return;
+        }
+        if from.node() != self.id.node() && view.epoch(from.node()) != Some(sender.epoch) {
+            // Of one who is not in the cluster any more.
+            return;
+        }
+        if let Letter::ViewReached { view } = letter {
+            sender.reached = sender.reached.max(view);
+            self.with_homes(|homes, out| homes.heard_all(from, now, out));
+            return self.look_whether_whole(now);
+        }
+        self.read(from, letter, now);
+    }
+
+    fn look_whether_whole(&mut self, now: Now) {
+        if self.crossing.is_whole || !self.crossing.is_reached(self.ring.view(), self.id.node()) {
+            return;
+        }
+        let crossing = &mut self.crossing;
+        (crossing.is_whole, crossing.is_new) = (true, false);
+        crossing.is_alone = self.ring.view().members().len() == 1;
+        crossing.earlier.clear();
+        self.with_homes(|homes, _| Homes::inherit(homes));
+        for (from, letter) in mem::take(&mut self.crossing.waiting) {
+            self.read(from, letter, now);
+        }
+        self.with_homes(|homes, out| homes.close_estates(now, out));
+        self.look_whether_quiet();
+    }
+
+    /// Whether the home of a key, which is here, was elsewhere in a view since the last that was reached.
+    fn has_come(&self, key: &[u8]) -> bool {
+        !self.crossing.is_whole && (self.crossing.is_new || self.crossing.earlier.iter().any(|ring| ring.home(key) != self.id))
+    }
+
+    /// A letter to the home of a classroom, which may be elsewhere by now, or have come here only just.
+    pub(super) fn home_hears(&mut self, from: ShardId, letter: ToHome, now: Now) {
+        if self.crossing.is_alone {
+            return self.with_homes(|homes, out| homes.letter(letter, now, out));
+        }
+        let classroom = letter.classroom();
+        let home = self.home_of(classroom);
+        match letter {
+            // Whoever waits for an answer, and whoever was left to another, is passed on.
+            ToHome::Ask { .. } | ToHome::Bequest(_) if home != self.id => self.post(home, Letter::Home(letter)),
+            // Whoever says this says it again to the new home.
+            ToHome::Join { .. } | ToHome::Resume { .. } | ToHome::Leave { .. } | ToHome::Told { .. } if home != self.id => {}
+            ToHome::Resume { .. } | ToHome::Bequest(_) => {
+                let is_whole = self.crossing.is_whole;
+                self.with_homes(|homes, out| {
+                    homes.letter(letter, now, out);
+                    // A bequest that went by another shard.
+                    if is_whole {
+                        homes.inherit();
+                        homes.close_estates(now, out);
+                    }
+                });
+            }
+            ToHome::Join { conn, .. } if self.has_come(classroom.as_bytes()) && self.crossing.waiting.len() >= WAITING => {
+                let refused = FromHome::Refused(SessionError::DatabaseConnectionAcquisitionFailed);
+                self.post(conn.shard, Letter::Connection(conn, refused));
+            }
+            ToHome::Join { .. } | ToHome::Leave { .. } | ToHome::Told { .. } | ToHome::Ask { .. }
+                if self.has_come(classroom.as_bytes()) =>
+            {
+                self.crossing.waiting.push_back((from, Letter::Home(letter)));
+            }
+            letter => self.with_homes(|homes, out| homes.letter(letter, now, out)),
+        }
+    }
+}
