@@ -49,8 +49,8 @@ impl Links {
         }
     }
 
-    /// As [`Link::receive`]. False: it is from nobody of the view, and was not taken; whoever it is says it again, and by then the view may
-    /// have come.
+    /// As [`Link::receive`]. False: it is from nobody of the view, and was not taken; whoever it is says it again, and by then the view
+    /// may have come.
     pub fn receive(&mut self, packet: Packet, now: Moment, out: &mut Vec<Effect>) -> bool {
         match self.links.get_mut(&packet.header.from.slot) {
             Some(link) if link.peer() == packet.header.from && packet.header.to == self.me => {

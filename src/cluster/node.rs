@@ -3,7 +3,7 @@
 use crate::realtime::{NodeSlot, view::Member};
 
 /// One life of one node. A node that begins anew has a new epoch, so what was meant for its last life never reaches the next.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Node {
     /// Its slot: the high byte of its shards' ids.
     pub slot: NodeSlot,

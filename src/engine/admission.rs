@@ -27,7 +27,25 @@ pub(super) struct Admitting {
 #[derive(Default)]
 pub(super) struct Strays(HashMap<ConnId, (QuizId, AttemptId)>);
 
+impl Admitting {
+    /// Of which quiz.
+    pub(super) fn quiz(&self) -> QuizId {
+        self.who.0
+    }
+
+    /// The same question, to a new home.
+    pub(super) fn again(&self, conn: ConnId, has_moved: &dyn Fn(QuizId) -> bool) -> Option<ToQuiz> {
+        let (quiz, attempt) = self.who;
+        has_moved(quiz).then_some(ToQuiz::Admit { conn, quiz, attempt })
+    }
+}
+
 impl Strays {
+    /// The homes of these quizzes will not answer.
+    pub(super) fn forget(&mut self, is_among: &dyn Fn(QuizId) -> bool) {
+        self.0.retain(|_, (quiz, _)| !is_among(*quiz));
+    }
+
     /// The home's word to one of them, and what it is owed for that.
     pub(super) fn decided(&mut self, letter: &FromQuiz, conn: ConnId) -> Option<ToQuiz> {
         match letter {

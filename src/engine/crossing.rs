@@ -6,10 +6,13 @@
 
 use super::{Connection, Engine, Letter};
 use crate::{
-    protocols::presence::{
-        FromHome, Homes, Seat, SessionError, ToHome,
-        letters::{Agent, Bequest, Cuts, Heir},
-        record::Buried,
+    protocols::{
+        presence::{
+            FromHome, Homes, Seat, SessionError, ToHome,
+            letters::{Agent, Bequest, Cuts, Heir},
+            record::Buried,
+        },
+        quiz::QuizId,
     },
     realtime::{ClassroomId, ConnId, HashRing, NodeSlot, Now, ShardId, View, table::Key},
 };
@@ -128,6 +131,8 @@ impl Engine {
         self.with_homes(|homes, out| homes.move_out(|classroom| ring.home(classroom.as_bytes()) == id, now, out));
         let has_moved = |from: ShardId, to: ShardId| from != to || is_gone(from.node());
         self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
+        let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
+        self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
         self.part_again(&before, is_gone);
         self.bequeath_buried(&before, is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -155,6 +160,7 @@ impl Engine {
         self.crossing.parting.retain(|_, letter| ring.home(letter.classroom().as_bytes()).node() != node);
         self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
         self.come_again(|classroom| ring.home(classroom.as_bytes()).node() == node);
+        self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
         self.lose_asks(node);
         self.retell_keys();
         self.retell_revocations();
@@ -208,7 +214,7 @@ impl Engine {
 
     /// Says that it has reached the view, when nothing is written any more for homes that are elsewhere.
     pub(super) fn say_reached(&mut self) {
-        if !self.crossing.is_due || self.homes.moving() {
+        if !self.crossing.is_due || self.homes.moving() || self.quizzes.moving() {
             return;
         }
         self.crossing.is_due = false;
@@ -360,8 +366,16 @@ impl Engine {
     }
 
     /// Whether the home of a key, which is here, was elsewhere in a view since the last that was reached.
-    fn has_come(&self, key: &[u8]) -> bool {
+    pub(super) fn has_come(&self, key: &[u8]) -> bool {
         !self.crossing.is_whole && (self.crossing.is_new || self.crossing.earlier.iter().any(|ring| ring.home(key) != self.id))
+    }
+
+    /// Lets a letter for a home that has come here wait until the view is reached. Of too many the last are lost: whoever asks gives up in
+    /// time, and whoever listens is found to be gone by the next Ping.
+    pub(super) fn wait(&mut self, from: ShardId, letter: Letter) {
+        if self.crossing.waiting.len() < WAITING {
+            self.crossing.waiting.push_back((from, letter));
+        }
     }
 
     /// A letter to the home of a classroom, which may be elsewhere by now, or have come here only just.

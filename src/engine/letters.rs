@@ -25,7 +25,7 @@ use std::{
 };
 
 /// What can be listened to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Topic {
     /// What is said in a classroom.
     Classroom(ClassroomId),
@@ -60,7 +60,7 @@ impl Hash for Topic {
 }
 
 /// From one shard to another. Between two shards letters keep their order and come exactly once.
-#[derive(Debug)]
+#[derive(Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Letter {
     /// To the home of a classroom.
     Home(ToHome),
@@ -235,7 +235,7 @@ pub enum Letter {
 }
 
 /// Who waits for a request to be counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Payee {
     /// A REST ask of this shard, under this number.
     Rest(ShardId, u64),

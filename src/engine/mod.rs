@@ -193,9 +193,15 @@ impl Engine {
                 self.with_homes(|homes, out| homes.entered(ticket, result, now, out));
                 self.say_reached();
             }
-            Answer::Kept { ticket, result } => self.with_quizzes(|homes, out| homes.kept(ticket, result, now, out)),
+            Answer::Kept { ticket, result } => {
+                self.with_quizzes(|homes, out| homes.kept(ticket, result, now, out));
+                self.say_reached();
+            }
             Answer::LabsKept { ticket, result } => self.labs_kept(ticket, result, now),
-            Answer::Loaded { quiz, result } => self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out)),
+            Answer::Loaded { quiz, result } => {
+                self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out));
+                self.say_reached();
+            }
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
             Answer::ChatKept { ticket, result } => self.with_sessions(now, |homes, out| homes.kept(ticket, result, now, out)),
             Answer::SessionLoaded { session, result } => {
@@ -298,8 +304,8 @@ impl Engine {
     fn read(&mut self, from: ShardId, letter: Letter, now: Now) {
         match letter {
             Letter::Home(letter) => self.home_hears(from, letter, now),
-            Letter::QuizHome(letter) => self.with_quizzes(|homes, out| homes.letter(letter, now, out)),
-            Letter::QuizConnection(conn, letter) => self.quiz_home_says(conn, letter, now),
+            Letter::QuizHome(letter) => self.quiz_home_hears(from, letter, now),
+            Letter::QuizConnection(conn, letter) => self.quiz_home_says(from, conn, letter, now),
             Letter::Connection(conn, letter) => self.home_says(from, conn, letter, now),
             Letter::Publish { topic, frame, members } => {
                 let listeners = self.topics.listeners(&topic) as u64;

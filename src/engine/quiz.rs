@@ -6,7 +6,7 @@ use crate::{
         self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
         record::Key as ApiKey,
     },
-    realtime::{ConnId, Frame, Now, UnixMicros, outbox::Segment, table::Key},
+    realtime::{ConnId, Frame, Now, ShardId, UnixMicros, outbox::Segment, table::Key},
     websocket::{close::CloseReason, frame},
 };
 use std::{mem, rc::Rc};
@@ -35,7 +35,7 @@ pub(super) fn ping() -> Segment {
 
 impl Engine {
     /// What was kept when the process began: all good keys, and the quizzes that have running attempts, of which each shard takes its own.
-    /// To be called once, before the first turn.
+    /// To be called once, before the first turn; in a cluster also whenever a view has been reached, for the quizzes that have come here.
     pub fn begin(&mut self, keys: &[ApiKey], running: &[QuizId], now: Now) {
         keys.iter().for_each(|key| self.keys.add(key));
         let own: Vec<QuizId> = running.iter().copied().filter(|quiz| self.home_of_quiz(*quiz) == self.id).collect();
@@ -95,8 +95,11 @@ impl Engine {
     }
 
     /// The word of a quiz's home to a connection. One that is gone still owes the home its own.
-    pub(super) fn quiz_home_says(&mut self, conn: ConnId, letter: FromQuiz, now: Now) {
+    pub(super) fn quiz_home_says(&mut self, from: ShardId, conn: ConnId, letter: FromQuiz, now: Now) {
         let key = self.key(conn);
+        if !self.crossing.is_alone() && !self.is_quiz_home(from, key, &letter) {
+            return;
+        }
         match self.connections.at(key).map(|connection| &connection.phase) {
             Some(Phase::Quiz(_)) => self.quiz_event(key, Event::Home(letter), now),
             Some(Phase::Admitting(_)) => self.admission_decided(key, &letter, now),
@@ -116,6 +119,78 @@ impl Engine {
                 owed.into_iter().for_each(|letter| self.post_to_quiz(letter));
             }
         }
+    }
+
+    /// Whether whoever says this is the home of the quiz that it concerns, as far as this is known here.
+    fn is_quiz_home(&self, from: ShardId, key: Key, letter: &FromQuiz) -> bool {
+        let quiz = match letter {
+            FromQuiz::Watched { quiz, .. } => Some(*quiz),
+            FromQuiz::Admitted | FromQuiz::Refused { .. } | FromQuiz::Over => match self.connections.at(key) {
+                Some(Connection { phase: Phase::Quiz(machine), .. }) => machine.quiz(),
+                Some(Connection { phase: Phase::Admitting(waiting), .. }) => Some(waiting.quiz()),
+                Some(_) | None => None,
+            },
+        };
+        quiz.is_none_or(|quiz| self.home_of_quiz(quiz) == from)
+    }
+
+    /// Another view has come: homes of quizzes that are elsewhere are given up, sockets that are no more are forgotten, and whoever listens
+    /// here to a quiz whose home has moved tells the new one.
+    pub(super) fn quizzes_move(&mut self, has_moved: &dyn Fn(QuizId) -> bool, is_gone: &dyn Fn(ShardId) -> bool, now: Now) {
+        self.with_quizzes(|homes, out| homes.lose(is_gone, now, out));
+        let (ring, id) = (self.ring.clone(), self.id);
+        self.with_quizzes(|homes, _| homes.move_out(|quiz| ring.home(&quiz.place()) == id));
+        self.strays.forget(has_moved);
+        for key in self.connections.keys().collect::<Vec<_>>() {
+            let conn = self.conn_id(key);
+            let letters = match self.connections.at(key).map(|connection| &connection.phase) {
+                Some(Phase::Quiz(machine)) => machine.again(conn, has_moved),
+                Some(Phase::Admitting(waiting)) => waiting.again(conn, has_moved).into_iter().collect(),
+                Some(_) | None => continue,
+            };
+            letters.into_iter().for_each(|letter| self.post_to_quiz(letter));
+        }
+    }
+
+    /// What was on its way between this node and another is lost: whoever listens to one of these quizzes may have missed something, and
+    /// comes again.
+    pub(super) fn quizzes_are_cut(&mut self, is_among: &dyn Fn(QuizId) -> bool, is_there: &dyn Fn(ShardId) -> bool, now: Now) {
+        self.with_quizzes(|homes, out| homes.lose(is_there, now, out));
+        self.strays.forget(is_among);
+        for key in self.connections.keys().collect::<Vec<_>>() {
+            let is_concerned = match self.connections.at(key).map(|connection| &connection.phase) {
+                Some(Phase::Quiz(machine)) => machine.concerns(is_among),
+                Some(Phase::Admitting(waiting)) => is_among(waiting.quiz()),
+                Some(_) | None => false,
+            };
+            if is_concerned {
+                self.close_for_restart(key, now);
+            }
+        }
+    }
+
+    /// A letter to the home of a quiz, which may be elsewhere by now, or have come here only just.
+    pub(super) fn quiz_home_hears(&mut self, from: ShardId, letter: ToQuiz, now: Now) {
+        if !self.crossing.is_alone() {
+            let (home, place) = match &letter {
+                ToQuiz::Ask { ask, .. } => (self.writer_of(ask), ask.quiz()),
+                ToQuiz::Admit { quiz, .. } | ToQuiz::Part { quiz, .. } => (self.home_of_quiz(*quiz), Some(*quiz)),
+                ToQuiz::Watch { quiz, .. } | ToQuiz::Unwatch { quiz, .. } | ToQuiz::Snapshot { quiz, .. } => {
+                    (self.home_of_quiz(*quiz), Some(*quiz))
+                }
+            };
+            if home != self.id {
+                // Whoever listens says so again to the new home; what is asked is passed on.
+                if matches!(letter, ToQuiz::Ask { .. }) {
+                    self.post(home, Letter::QuizHome(letter));
+                }
+                return;
+            }
+            if place.is_some_and(|quiz| self.has_come(&quiz.place())) {
+                return self.wait(from, Letter::QuizHome(letter));
+            }
+        }
+        self.with_quizzes(|homes, out| homes.letter(letter, now, out));
     }
 
     /// Does what the connection's machine wants done.
@@ -189,5 +264,6 @@ fn reason(farewell: Farewell) -> CloseReason {
     match farewell {
         Farewell::Over => CloseReason::Normal,
         Farewell::NoPong => CloseReason::Policy,
+        Farewell::Moved => CloseReason::Restart,
     }
 }

@@ -9,13 +9,13 @@ use super::{
     rooms::{Classrooms, Clock, Observatory},
     table::Route,
 };
-use crate::{protocols::presence::asks::Publication, realtime::ClassroomId};
+use crate::{
+    protocols::presence::asks::{self, Publication},
+    realtime::ClassroomId,
+};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-
-/// Characters in an event's `entity_type` and `operation`.
-const NAME_MAX: usize = 64;
 
 /// Every route.
 pub fn routes<S: Classrooms + Clock + Observatory + 'static>() -> Vec<Route<S>> {
@@ -82,17 +82,13 @@ async fn publish<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
 
 fn publication(event: Event<'_>) -> Result<Publication, Fault> {
     let Event { entity_type, operation, payload, sequence_id, receiver } = event;
-    if !is_name(&entity_type) || !is_name(&operation) {
+    if !asks::is_name(&entity_type) || !asks::is_name(&operation) {
         return Err(Fault::WrongShape("entity_type and operation are 1 to 64 of a-z, 0-9 and _"));
     }
     if !payload.get().starts_with('{') {
         return Err(Fault::WrongShape("payload is an object"));
     }
     Ok(Publication { entity_type, operation, sequence_id, payload: payload.get().into(), receiver })
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
 async fn attended<S: Classrooms + Clock>(call: Call<S>) -> Result<Answer, Fault> {

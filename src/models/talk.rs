@@ -59,7 +59,7 @@ impl Utterance {
 }
 
 /// A file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Attached {
     /// Its name.
     pub name: Arc<str>,
@@ -70,7 +70,7 @@ pub struct Attached {
 }
 
 /// A model wants a tool.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ToolCall {
     /// The model's own name of the call.
     pub id: Arc<str>,
@@ -112,7 +112,7 @@ pub enum Stop {
 }
 
 /// Tokens.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Usage {
     /// Read by the model.
     pub prompt_tokens: u32,

@@ -6,7 +6,9 @@ use std::fmt;
 pub type ClassroomId = uuid::Uuid;
 
 /// One process of a cluster: the place it holds among the nodes. A node that stands alone has the place 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 pub struct NodeSlot(pub u8);
 
 impl fmt::Display for NodeSlot {
@@ -17,7 +19,7 @@ impl fmt::Display for NodeSlot {
 
 /// One pinned thread with its executor, ring, connections and homes, named in the whole cluster: the high eight bits are its node's slot,
 /// the low eight its number on that node, from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ShardId(pub u16);
 
 impl ShardId {
@@ -56,7 +58,7 @@ impl fmt::Display for ShardId {
 /// connection in the whole cluster.
 ///
 /// A stale `ConnId` (its slot was freed or reused) is recognised by the engine and ignored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ConnId {
     /// The shard that owns the socket.
     pub shard: ShardId,

@@ -31,7 +31,9 @@ impl Sub<Duration> for Moment {
 }
 
 /// Wall-clock microseconds since 1970-01-01T00:00:00Z. Used in records and tokens, never for a deadline.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 pub struct UnixMicros(pub i64);
 
 impl UnixMicros {

@@ -28,7 +28,7 @@ pub struct Quota<K> {
 }
 
 /// How one more request was counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Counted {
     /// Requests that may still come in this window; none: this one was too many.
     pub remaining: Option<u32>,

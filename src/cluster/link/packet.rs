@@ -13,7 +13,7 @@ pub struct Packet {
 }
 
 /// See the head of `link.rs`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Header {
     /// Who says it.
     pub from: Node,
@@ -34,22 +34,10 @@ pub struct Header {
 }
 
 /// What is said by a bit each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Marks {
     /// Something came, but not what follows `acknowledged`: send that again, and all after it.
     pub missing: bool,
     /// To be answered at once.
     pub urgent: bool,
-}
-
-impl Marks {
-    /// As bits.
-    pub fn bits(self) -> u8 {
-        u8::from(self.missing) | u8::from(self.urgent) << 1
-    }
-
-    /// From bits; none: one is set that means nothing.
-    pub fn from_bits(bits: u8) -> Option<Marks> {
-        (bits < 4).then_some(Marks { missing: bits & 1 != 0, urgent: bits & 2 != 0 })
-    }
 }

@@ -247,7 +247,7 @@ fn a_link_that_breaks_closes_whoever_may_have_missed_something_and_loses_no_leav
     assert_eq!(world.take_heard(conn), [SUCCESS, "PING"]);
     let mut heard = world.take_heard(watcher);
     heard.sort();
-    let left = [change("left", "web.a.school", 3), change("left", "web.s.school", 2)];
+    let left = [change("left", "web.s.school", 2), change("left", "web.a.school", 3)];
     assert_eq!(heard, [change("entered", "web.b.school", 4), left[0].clone(), left[1].clone()]);
     assert_eq!(world.heard, []);
     assert_eq!(members(&mut world, 3, classroom), [(1, "web.w.school".into()), (4, "web.b.school".into())]);

@@ -1,5 +1,8 @@
 //! What the REST routes ask of a session's home, and what it answers.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::model::{Approval, ApprovalId, Caller, Message, MessageId, Session, SessionId};
 use crate::{
     models::{Usage, talk::Attached},
@@ -8,7 +11,7 @@ use crate::{
 use std::sync::Arc;
 
 /// A question to a session's home.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Ask {
     /// A new session; its id is random, so it is new.
     Create(Box<Session>),
@@ -89,7 +92,7 @@ impl Ask {
 
 /// The answer to an [`Ask`] that has one: for each ask the variant that suits it, or [`Reply::Refused`]. [`Ask::Say`] is answered with
 /// [`Told`], [`Ask::Leave`] not at all.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Reply {
     /// To [`Ask::Create`], [`Ask::Look`] and [`Ask::End`].
     Session(Box<Session>),
@@ -102,7 +105,7 @@ pub enum Reply {
 }
 
 /// A piece of an answer, for one who waits for it over HTTP.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Told {
     /// It begins; what was said is on disk. First, if streamed.
     Begin {
@@ -146,7 +149,7 @@ pub enum Told {
 }
 
 /// Why an answer was broken off.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Broken {
     /// A listener wished so, or the session ended.
     Cancelled,
@@ -163,7 +166,7 @@ pub enum Broken {
 }
 
 /// Why an [`Ask`] was not fulfilled. Nothing was written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Refused {
     /// Not asked of the store: see [`Ask::Look`].
     NotHere,

@@ -1,5 +1,8 @@
 //! What a socket and the home of a session say to each other, across shards.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     asks::Ask,
     model::{Caller, MessageId, SessionId},
@@ -11,7 +14,7 @@ use crate::{
 use std::sync::Arc;
 
 /// To the home of a session.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToSession {
     /// A socket wants to listen and speak. Answered with [`FromSession::Joined`] or [`FromSession::Refused`].
     Join {
@@ -63,7 +66,7 @@ pub enum ToSession {
 }
 
 /// From the home of a session to one socket. What all of them hear (`message_start`, deltas, …) comes as frames of the session's topic.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromSession {
     /// It hears what is said from now on. Where an answer runs, `message_start` and what was said so far of it follow as frames to it
     /// alone.

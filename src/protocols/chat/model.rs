@@ -18,7 +18,7 @@ pub type ApprovalId = Uuid;
 pub type UserId = Uuid;
 
 /// Who asks, as their token says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Caller {
     /// Who.
     pub id: UserId,
@@ -29,7 +29,7 @@ pub struct Caller {
 }
 
 /// Whether a session takes messages. That its agent is configured no more (SESSION_SUSPENDED) is not stored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It does.
@@ -39,7 +39,7 @@ pub enum Status {
 }
 
 /// A session as the store has it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -66,7 +66,7 @@ pub struct Session {
 }
 
 /// Who said a message.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Author {
     /// A person.
@@ -76,7 +76,7 @@ pub enum Author {
 }
 
 /// How whole an assistant's message is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Completeness {
     /// It is being said. None is after a start of the server.
@@ -88,7 +88,7 @@ pub enum Completeness {
 }
 
 /// A message as the store has it. Messages of a session are in the order of their numbers.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Message {
     /// Its id, which is also the cursor.
     pub id: MessageId,
@@ -125,7 +125,7 @@ impl Message {
 }
 
 /// A tool that was called, and how far that is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Called {
     /// What was called. Arguments are a JSON object.
     pub call: ToolCall,
@@ -151,7 +151,7 @@ impl Called {
 }
 
 /// How far a call is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Someone is asked.
@@ -171,7 +171,7 @@ pub enum Stage {
 }
 
 /// What became of a question for leave.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// Nobody has answered.
@@ -185,7 +185,7 @@ pub enum Decision {
 }
 
 /// A question for leave as the store has it. It changes once, from pending to something else.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Approval {
     /// Its id.
     pub id: ApprovalId,

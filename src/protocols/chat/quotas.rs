@@ -5,7 +5,7 @@ use super::{model::UserId, settings::Settings};
 use crate::realtime::{Counted, Now, Quota, quota::network};
 
 /// The rows of the contract's table, each with a window of a minute, and one for logins.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Row {
     /// `POST /auth/login`.
     Login,
@@ -22,7 +22,7 @@ pub enum Row {
 }
 
 /// By whom a request is counted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Payer {
     /// The user of a good token.
     User(UserId),

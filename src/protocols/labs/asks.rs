@@ -1,5 +1,8 @@
 //! What the REST routes ask of the registry, and what it answers.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     letters::{Capacity, Hello},
     model::{Agent, AgentName, Resources, Session, SessionId, Template, UserId},
@@ -9,7 +12,7 @@ use crate::realtime::StoreFault;
 use std::sync::Arc;
 
 /// A question to the registry; [`Ask::Keep`] and [`Ask::Limit`] have homes of their own.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Ask {
     /// Write what does not concern the registry: users, templates, revoked tokens. Answered on the shard that asks.
     Keep(Record),
@@ -73,7 +76,7 @@ pub enum Ask {
 }
 
 /// Who asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Caller {
     /// The user's id.
     pub id: UserId,
@@ -84,7 +87,7 @@ pub struct Caller {
 }
 
 /// What a limit is counted by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum LimitKey {
     /// Someone signed in.
     User(UserId),
@@ -93,7 +96,7 @@ pub enum LimitKey {
 }
 
 /// The windows of a minute: those of the contract, and one for agents, of which it does not speak.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Window {
     /// `POST /auth/login`.
     Login,
@@ -106,7 +109,7 @@ pub enum Window {
 }
 
 /// See [`Ask::Create`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Creation {
     /// The new id.
     pub session: SessionId,
@@ -133,7 +136,7 @@ pub struct Creation {
 }
 
 /// What a session can be asked to become.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Target {
     /// Awake.
     Running,
@@ -146,7 +149,7 @@ pub enum Target {
 }
 
 /// The registry's answer to an [`Ask`]: for each ask the variant that suits it, or [`Reply::Refused`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Reply {
     /// To [`Ask::Keep`].
     Kept(Kept),
@@ -179,7 +182,7 @@ pub enum Reply {
 }
 
 /// An agent as it is now.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct AgentView {
     /// As the store has it.
     pub agent: Agent,
@@ -195,7 +198,7 @@ pub struct AgentView {
 pub type Placed = (SessionId, String, Arc<str>, Arc<str>, super::model::State);
 
 /// Why an [`Ask`] was not fulfilled. Nothing was written.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Refused {
     /// SESSION_NOT_FOUND, unless the store has it: the registry soon forgets sessions that are terminated.
     NoSession,

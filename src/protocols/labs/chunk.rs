@@ -1,6 +1,12 @@
 //! Bytes on their way through a tunnel: copied once, out of the buffer that they were read into, and sent from where they lie then.
 
 use crate::websocket::frame::{Header, Opcode};
+use rkyv::{
+    Archive, Deserialize, Place, Serialize,
+    rancor::Fallible,
+    ser::{Allocator, Writer},
+    vec::{ArchivedVec, VecResolver},
+};
 use std::ops::Range;
 
 /// Before the payload there is room for the longest header of a frame (10 bytes) and ours ([`proxy_frames`](super::proxy_frames), 5).
@@ -113,6 +119,27 @@ impl PartialEq for Wire {
 }
 
 impl Eq for Wire {}
+
+impl Archive for Chunk {
+    type Archived = ArchivedVec<u8>;
+    type Resolver = VecResolver;
+
+    fn resolve(&self, resolver: VecResolver, out: Place<ArchivedVec<u8>>) {
+        ArchivedVec::resolve_from_slice(self.bytes(), resolver, out);
+    }
+}
+
+impl<S: Fallible + Allocator + Writer + ?Sized> Serialize<S> for Chunk {
+    fn serialize(&self, serializer: &mut S) -> Result<VecResolver, S::Error> {
+        ArchivedVec::<u8>::serialize_from_slice(self.bytes(), serializer)
+    }
+}
+
+impl<D: Fallible + ?Sized> Deserialize<Chunk, D> for ArchivedVec<u8> {
+    fn deserialize(&self, _: &mut D) -> Result<Chunk, D::Error> {
+        Ok(Chunk::copied(self))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,8 @@
 //! What sockets and the registry say to each other, and what the two ends of a tunnel do.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     asks::Ask,
     chunk::Chunk,
@@ -9,7 +12,7 @@ use crate::realtime::{ConnId, Frame, ShardId};
 use std::sync::Arc;
 
 /// To the registry.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToRegistry {
     /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`], [`FromRegistry::Unknown`],
     /// [`FromRegistry::Full`] or [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an
@@ -91,7 +94,7 @@ pub enum ToRegistry {
 }
 
 /// How an agent speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Dialect {
     /// As the contract has it: `/agent/ws`.
     #[default]
@@ -101,7 +104,7 @@ pub enum Dialect {
 }
 
 /// What an agent said of itself. Both dialects.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Hello {
     /// In which its commands are to be.
     pub dialect: Dialect,
@@ -119,7 +122,7 @@ pub struct Hello {
 }
 
 /// What an agent can hold, as far as it said.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Capacity {
     /// Sessions.
     pub max_sessions: Option<u32>,
@@ -132,7 +135,7 @@ pub struct Capacity {
 }
 
 /// What a registered agent says, in either dialect.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum AgentWord {
     /// It lives.
     Heartbeat(Capacity),
@@ -174,7 +177,7 @@ pub enum AgentWord {
 }
 
 /// From the registry to one connection.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromRegistry {
     /// The agent is known. Its `register_ack` and its commands follow as whole frames, delivered by themselves.
     Registered,
@@ -218,7 +221,7 @@ pub enum FromRegistry {
 }
 
 /// Why a viewer may not see, with its status.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ViewRefused {
     /// 404.
     NoSession,
@@ -231,7 +234,7 @@ pub enum ViewRefused {
 }
 
 /// Why a view ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ViewOver {
     /// Another viewer came.
     Displaced,
@@ -242,7 +245,7 @@ pub enum ViewOver {
 }
 
 /// From one end of a tunnel to the other, straight.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum TunnelWord {
     /// The agent's end is open, or was refused.
     Ready {

@@ -15,11 +15,11 @@ pub type AgentName = Arc<str>;
 pub type CommandId = Uuid;
 
 /// A viewer's tunnel through one agent's connection, counted by the registry; `proxy-` and the number on the wire. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ProxyId(pub u32);
 
 /// What a user may do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything, and to everyone's sessions.
@@ -29,7 +29,7 @@ pub enum Role {
 }
 
 /// One who signs in.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct User {
     /// Their id.
     pub id: UserId,
@@ -48,7 +48,7 @@ pub struct User {
 }
 
 /// Memory and CPU as quantities of the contract (`2Gi`, `1000m`).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Resources {
     /// Such as `2Gi`.
     pub memory: String,
@@ -67,7 +67,7 @@ impl Default for Resources {
 }
 
 /// How a template shows its screen.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Vnc {
     /// Whether it has one.
     pub enabled: bool,
@@ -89,7 +89,7 @@ impl Default for Vnc {
 }
 
 /// What sessions are started from.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Template {
     /// Its id.
     pub id: Uuid,
@@ -131,7 +131,7 @@ impl Template {
 }
 
 /// Where a session stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its agent was told to start it.
@@ -193,7 +193,7 @@ impl State {
 }
 
 /// A session as the store has it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -230,7 +230,7 @@ pub struct Session {
 }
 
 /// Where a session runs, as its agent says. All but the port are the agent's own words.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Place {
     /// `status.pod_ip`.
     pub pod_ip: Option<String>,
@@ -247,7 +247,7 @@ pub struct Place {
 }
 
 /// An agent as the store has it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Agent {
     /// Its own id.
     pub id: Uuid,
@@ -276,7 +276,7 @@ pub struct Agent {
 }
 
 /// What an agent is told to do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Start it.
@@ -290,7 +290,7 @@ pub enum Action {
 }
 
 /// How far a command is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Progress {
     /// Not sent, or sent to a connection that ended.
@@ -306,7 +306,7 @@ pub enum Progress {
 }
 
 /// A command as the store has it. A session has at most one that is neither completed nor failed.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Command {
     /// Its id.
     pub id: CommandId,

@@ -1,5 +1,8 @@
 //! What labs keep, and what they read back. The store fulfils it.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     model::{Agent, AgentName, Command, Role, Session, SessionId, State, Template, User, UserId},
     standing::Standing,
@@ -9,7 +12,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// One change. All are fulfilled in the order in which they were asked.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Record {
     /// What the registry changed, all of it or nothing. Each row is whole: it is new or takes the place of the one with its id.
     Change(Box<Change>),
@@ -69,7 +72,7 @@ pub enum Record {
 }
 
 /// See [`Record::Change`].
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Change {
     /// New or changed.
     pub agent: Option<Agent>,
@@ -80,7 +83,7 @@ pub struct Change {
 }
 
 /// What the store answers to a [`Record`] that was looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Kept {
     /// It is on disk.
     Done,
@@ -157,7 +160,7 @@ pub struct Listed<T> {
 }
 
 /// A user with what they sign in with. `password_hash` is a PHC string, never shown.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Login {
     /// Who.
     pub user: User,

@@ -9,7 +9,7 @@ use std::{
 use uuid::Uuid;
 
 /// A right that is another from now on. Every shard is told of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Revocation {
     /// A token is good no more.
     Token {

@@ -4,7 +4,7 @@ use super::model::{Role, User, UserId};
 use std::collections::HashSet;
 
 /// What is known of one user, or has changed; what is none stays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Standing {
     /// Who.
     pub user: UserId,

@@ -1,9 +1,15 @@
 //! What the REST routes ask of a classroom's home, and what it answers.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use crate::realtime::ClassroomId;
 
+/// Longer names of entity types and operations are refused.
+const NAME_MAX: usize = 64;
+
 /// A question to the home of one classroom ([`Ask::Counts`]: of all the classrooms named, which must share a home).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Ask {
     /// The members with a session number greater than `after`, in order, at most `limit`.
     Members {
@@ -36,7 +42,7 @@ pub enum Ask {
 }
 
 /// An event that a service publishes to a classroom.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Publication {
     /// `id.entity_type` of the event, for example `ban`.
     pub entity_type: String,
@@ -50,8 +56,13 @@ pub struct Publication {
     pub receiver: Option<String>,
 }
 
+/// Whether a text can be the entity type or the operation of a [`Publication`].
+pub fn is_name(text: &str) -> bool {
+    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
 /// One who is in the room.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Member {
     /// The session's number.
     pub sequence_id: i64,
@@ -60,7 +71,7 @@ pub struct Member {
 }
 
 /// The home's answer to an [`Ask`], variant by variant.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Reply {
     /// To [`Ask::Members`].
     Members(Vec<Member>),

@@ -1,5 +1,8 @@
 //! What a connection and the home of its classroom say to each other, across shards.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{asks::Ask, messages::SessionError};
 use crate::{
     auth::Account,
@@ -8,7 +11,7 @@ use crate::{
 use std::sync::Arc;
 
 /// Which member a connection means.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Seat {
     /// Not seated yet.
     Agent(Agent),
@@ -17,7 +20,7 @@ pub enum Seat {
 }
 
 /// Who is to have a seat, or has one.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Agent {
     /// `label.sub.aud`.
     pub id: Arc<str>,
@@ -26,7 +29,7 @@ pub struct Agent {
 }
 
 /// A seat: all that another home must know to have it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Held {
     /// Whose.
     pub agent: Agent,
@@ -38,7 +41,7 @@ pub struct Held {
 
 /// Where an agent id is cut into label, `sub` and `aud`. All three may have dots, so two accounts can have equal agent ids ("a.b" of "c"
 /// and "a" of "b.c"): equal ids with equal cuts are the same agent, with other cuts the agent of a stranger.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Cuts {
     label_bytes: u16,
     subject_bytes: u16,
@@ -62,7 +65,7 @@ impl Cuts {
 }
 
 /// To the home of a classroom.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToHome {
     /// Let this connection in as this agent; whoever holds the key now is replaced, unless it is a stranger whose agent id is equal: then
     /// this one is refused.
@@ -142,7 +145,7 @@ impl ToHome {
 }
 
 /// What a room's former home leaves to the next one. A large room comes in several.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Bequest {
     /// The room.
     pub classroom: ClassroomId,
@@ -153,7 +156,7 @@ pub struct Bequest {
 }
 
 /// One of those whose rows are on disk.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Heir {
     /// Who.
     pub agent: Agent,
@@ -166,7 +169,7 @@ pub struct Heir {
 }
 
 /// From the home of a classroom to one connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromHome {
     /// The row is on disk and nobody else holds the key: `connect_success`.
     Seated {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, ser::SerializeSeq};
 use std::sync::Arc;
 
 /// Why a session ends or never begins, as the contract names it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum SessionError {
     /// A binary first frame.
     UnsupportedRequest,

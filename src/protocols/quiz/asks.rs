@@ -1,5 +1,8 @@
 //! What the REST routes ask of homes, and what these answer.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     model::{AccessType, AnswerId, AttemptId, EventId, Given, Grade, OwnerId, ParticipantId, QuestionId, Quiz, QuizId, Reason},
     record::{Edit, Flag, Kept, Record},
@@ -8,7 +11,7 @@ use crate::realtime::{StoreFault, UnixMicros};
 use std::sync::Arc;
 
 /// A question to the home of one quiz; [`Ask::Keep`] to the shard that it is asked on.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Ask {
     /// Write what concerns no home: a new quiz, a participant, an event, an owner, a key.
     Keep(Record),
@@ -84,7 +87,7 @@ pub enum Ask {
 }
 
 /// Who begins an attempt.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Entrant {
     /// An id: new, or of a participant whom the owner has.
     pub participant: ParticipantId,
@@ -95,7 +98,7 @@ pub struct Entrant {
 }
 
 /// What lets someone begin.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Pass {
     /// A credential of this owner, of either role.
     pub owner: Option<OwnerId>,
@@ -104,7 +107,7 @@ pub struct Pass {
 }
 
 /// The home's answer to an [`Ask`]: for each ask the variant of its name, or [`Reply::Refused`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Reply {
     /// To [`Ask::Keep`].
     Kept(Kept),
@@ -141,7 +144,7 @@ pub enum Reply {
 }
 
 /// An attempt as its participant may see it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct View {
     /// The quiz with its questions; what is right is in it, and not to be shown.
     pub quiz: Arc<Quiz>,
@@ -164,7 +167,7 @@ pub struct View {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct End {
     /// Why.
     pub reason: Reason,
@@ -179,7 +182,7 @@ pub struct End {
 /// Why an [`Ask`] was not fulfilled. Nothing was written, but where it has waited too long ([`StoreFault::Busy`]): its record may be on its
 /// way then, and holds when it is on disk. To ask again is safe for an answer, an end and a beginning (which waits for the store's own
 /// word); a batch of flags may be there twice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Refused {
     /// There is no such quiz, attempt or question, or it is another's.
     NotFound,

@@ -9,7 +9,7 @@ use super::{
     record::{Closed, LoadedAttempt, Started},
     standing::Merit,
 };
-use crate::realtime::{ConnId, TimerId, UnixMicros};
+use crate::realtime::{ConnId, ShardId, TimerId, UnixMicros};
 use smallvec::SmallVec;
 use std::{collections::VecDeque, time::Duration};
 
@@ -356,6 +356,13 @@ impl Attempt {
     pub fn part(&mut self, conn: ConnId) {
         if let Some(work) = &mut self.work {
             work.sockets.retain(|socket| *socket != conn);
+        }
+    }
+
+    /// Whoever is on these shards listens no more.
+    pub fn part_all(&mut self, is_gone: &dyn Fn(ShardId) -> bool) {
+        if let Some(work) = &mut self.work {
+            work.sockets.retain(|socket| !is_gone(socket.shard));
         }
     }
 

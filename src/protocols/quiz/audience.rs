@@ -77,6 +77,14 @@ impl Audience {
         if shards.is_empty() { due.take() } else { None }
     }
 
+    /// These shards and their connections are no more. Returns the timers of snapshots that nobody waits for any more.
+    pub fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool) -> Vec<TimerId> {
+        let lost: Vec<_> =
+            self.watches.iter().filter(|((conn, _), _)| is_gone(conn.shard)).map(|(key, count)| (*key, *count)).collect();
+        let unwatched = lost.into_iter().flat_map(|((conn, channel), count)| (0..count).map(move |_| (conn, channel)));
+        unwatched.collect::<Vec<_>>().into_iter().filter_map(|(conn, channel)| self.unwatch(conn, channel)).collect()
+    }
+
     /// Whether a connection listens to a channel.
     pub fn has(&self, conn: ConnId, channel: Channel) -> bool {
         self.watches.contains_key(&(conn, channel))

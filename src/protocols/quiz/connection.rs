@@ -66,6 +66,8 @@ pub enum Farewell {
     Over,
     /// No Pong in time: 1008, policy.
     NoPong,
+    /// The home of its quiz has changed, and the next one does not know it: 1012, come again.
+    Moved,
 }
 
 /// The state machine of one connection.
@@ -201,9 +203,21 @@ impl Participant {
                     out.push(Effect::Timer(Some(settings.goodbye)));
                 }
             }
-            // Answered before there was this machine, or an owner's.
-            FromQuiz::Admitted | FromQuiz::Refused { .. } | FromQuiz::Watched { .. } => {}
+            // By a home that is new: who comes again hears why.
+            FromQuiz::Refused { .. } => {
+                if matches!(self.state, State::Live(_)) {
+                    self.state = State::Over;
+                    out.push(Effect::End(Farewell::Moved));
+                }
+            }
+            // Answered before there was this machine or by a home that is new, or an owner's.
+            FromQuiz::Admitted | FromQuiz::Watched { .. } => {}
         }
+    }
+
+    /// Which attempt, while it runs.
+    pub(super) fn attempt(&self) -> Option<(QuizId, AttemptId)> {
+        matches!(self.state, State::Live(_)).then_some((self.quiz, self.attempt))
     }
 
     fn leave(&mut self, conn: ConnId, out: &mut Vec<Effect>) {

@@ -86,13 +86,16 @@ pub struct Homes {
     running: usize,
     /// Rooms that nobody needs.
     spare: Spare,
+    /// Rooms whose home is elsewhere by now, until what they began is written and told.
+    leaving: HashMap<QuizId, Room, FixedState>,
 }
 
 impl Homes {
     /// No quizzes yet. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: Settings, seed: u64, start: Moment) -> Homes {
         let desk = Desk::new(settings, seed, start);
-        Homes { rooms: HashMap::with_hasher(desk.hasher.clone()), desk, fired: Vec::new(), running: 0, spare: Spare::default() }
+        let rooms = || HashMap::with_hasher(desk.hasher.clone());
+        Homes { rooms: rooms(), leaving: rooms(), desk, fired: Vec::new(), running: 0, spare: Spare::default() }
     }
 
     /// How many quizzes are in memory, and how many attempts run over all.
@@ -215,6 +218,9 @@ impl Homes {
 
     /// Lets a room act, if there is one.
     fn in_room(&mut self, quiz: QuizId, now: Now, out: &mut Vec<Outcome>, act: impl FnOnce(&mut Room, &mut Circumstances<'_>)) {
+        if !self.leaving.is_empty() && self.leaving.contains_key(&quiz) {
+            return self.in_leaving(quiz, now, out, act);
+        }
         let Some(room) = self.rooms.get_mut(&quiz) else { return };
         let running = room.running();
         let mut circumstances = Circumstances { desk: &mut self.desk, now, out };
@@ -223,6 +229,49 @@ impl Homes {
         self.running = self.running + room.running() - running;
         while let Some(unused) = self.spare.excess() {
             self.forget(unused);
+        }
+    }
+
+    /// As [`Homes::in_room`], for one that is on its way out.
+    fn in_leaving(
+        &mut self,
+        quiz: QuizId,
+        now: Now,
+        out: &mut Vec<Outcome>,
+        act: impl FnOnce(&mut Room, &mut Circumstances<'_>),
+    ) {
+        let Some(room) = self.leaving.get_mut(&quiz) else { return };
+        act(room, &mut Circumstances { desk: &mut self.desk, now, out });
+        if !room.is_busy() {
+            room.cancel(&mut self.desk);
+            self.leaving.remove(&quiz);
+        }
+    }
+
+    /// Whether something is still being written of quizzes that are at home elsewhere by now.
+    pub fn moving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Quizzes that are at home elsewhere from now on are forgotten as soon as what they began is written. Nothing new may come to them.
+    pub fn move_out(&mut self, is_here: impl Fn(QuizId) -> bool) {
+        let moved: Vec<QuizId> = self.rooms.keys().copied().filter(|quiz| !is_here(*quiz)).collect();
+        for quiz in moved {
+            let Some(mut room) = self.rooms.remove(&quiz) else { continue };
+            room.rise(&mut self.spare, &mut self.desk);
+            self.running -= room.running();
+            if room.is_busy() {
+                self.leaving.insert(quiz, room);
+            } else {
+                room.cancel(&mut self.desk);
+            }
+        }
+    }
+
+    /// These shards and their sockets are no more.
+    pub fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool, now: Now, out: &mut Vec<Outcome>) {
+        for quiz in self.rooms.keys().copied().collect::<Vec<_>>() {
+            self.in_room(quiz, now, out, |room, c| room.lose(is_gone, c.desk));
         }
     }
 

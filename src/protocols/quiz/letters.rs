@@ -1,5 +1,8 @@
 //! What a socket and the home of a quiz say to each other, across shards.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     asks::Ask,
     model::{AttemptId, OwnerId, QuizId},
@@ -7,7 +10,7 @@ use super::{
 use crate::realtime::{ConnId, ShardId};
 
 /// What an owner can listen to, of one quiz.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Channel {
     /// `quiz:<id>`: every event, as it happens.
     Quiz,
@@ -29,7 +32,7 @@ impl Channel {
 }
 
 /// To the home of a quiz.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToQuiz {
     /// A participant wants to listen. Answered with [`FromQuiz::Admitted`] or [`FromQuiz::Refused`].
     Admit {
@@ -89,8 +92,19 @@ pub enum ToQuiz {
     },
 }
 
+impl ToQuiz {
+    /// The connection that says it, if one does.
+    pub fn conn(&self) -> Option<ConnId> {
+        match self {
+            ToQuiz::Admit { conn, .. } | ToQuiz::Part { conn, .. } => Some(*conn),
+            ToQuiz::Watch { conn, .. } | ToQuiz::Unwatch { conn, .. } | ToQuiz::Snapshot { conn, .. } => Some(*conn),
+            ToQuiz::Ask { .. } => None,
+        }
+    }
+}
+
 /// From the home of a quiz to one connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromQuiz {
     /// The participant's attempt runs.
     Admitted,
@@ -113,7 +127,7 @@ pub enum FromQuiz {
 }
 
 /// How a [`ToQuiz::Watch`] was decided.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Verdict {
     /// The home counts this connection among the channel's listeners.
     Granted,

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod letters;
 pub mod messages;
 pub mod model;
+mod moves;
 mod owner;
 mod plain;
 pub mod pulse;

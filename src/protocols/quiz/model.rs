@@ -1,12 +1,17 @@
 //! What a quiz is made of: the words that routes, homes and the store share.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use crate::realtime::UnixMicros;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, sync::Arc};
 use uuid::Uuid;
 
 /// A quiz. Counted from 1 by the store; a whole number that JavaScript holds exactly (below 2^53).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 #[serde(transparent)]
 pub struct QuizId(pub i64);
 
@@ -64,7 +69,7 @@ pub fn owner_of(account: &crate::auth::Account) -> OwnerId {
 }
 
 /// Where a quiz stands. Participants may only begin one that is published.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Being made.
@@ -76,7 +81,7 @@ pub enum Status {
 }
 
 /// Who may begin an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessType {
     /// Whoever has the quiz's access code.
@@ -88,7 +93,7 @@ pub enum AccessType {
 }
 
 /// When a published quiz may be begun.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Availability {
     /// At any time.
@@ -98,7 +103,7 @@ pub enum Availability {
 }
 
 /// What a participant learns of an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SubmissionMode {
     /// At once whether it is right, and the points.
@@ -108,7 +113,7 @@ pub enum SubmissionMode {
 }
 
 /// What an owner chooses for a quiz.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Rules {
     /// 1 to 200 characters.
     pub title: String,
@@ -133,7 +138,7 @@ pub struct Rules {
 }
 
 /// A quiz as the store has it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Quiz {
     /// Its number.
     pub id: QuizId,
@@ -154,7 +159,7 @@ pub struct Quiz {
 }
 
 /// One question.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Question {
     /// Its own.
     pub id: QuestionId,
@@ -168,7 +173,7 @@ pub struct Question {
 }
 
 /// The kinds of questions. Options are meant by their place, from 0.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Kind {
     /// One option is right.
@@ -198,7 +203,7 @@ pub enum Kind {
 }
 
 /// An answer as a participant gives it: a number, a list of numbers, a boolean or a text.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(untagged)]
 pub enum Given {
     /// To a multiple choice.
@@ -212,7 +217,7 @@ pub enum Given {
 }
 
 /// What an answer is worth.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Grade {
     /// None: graded by hand.
     pub is_correct: Option<bool>,
@@ -221,7 +226,7 @@ pub struct Grade {
 }
 
 /// Why an attempt ended, as the contract names it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The participant submitted it.
@@ -233,7 +238,7 @@ pub enum Reason {
 }
 
 /// The role of an API key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// All that its owner may, but keys.

@@ -1,7 +1,7 @@
 //! The socket of an owner: messages are answered in their order, a batch when the last home has said whether its quiz is the owner's.
 
 use super::{
-    connection::{Effect, Event, Gate, beat, late},
+    connection::{Effect, Event, Farewell, Gate, beat, late},
     letters::{Channel, FromQuiz, ToQuiz, Verdict},
     messages::{self, Subscription},
     model::{OwnerId, QuizId},
@@ -281,6 +281,9 @@ impl Owner {
             Item::Channel(..) | Item::Unfit(..) => None,
         });
         let Some(stand) = asked else {
+            if self.pulse.is_some() && self.channels.contains(&(quiz, channel)) {
+                return self.heard_again(verdict, out);
+            }
             return out.extend(late(&letter, conn).map(Effect::Home));
         };
         *stand = Stand::Answered(verdict);
@@ -296,6 +299,32 @@ impl Owner {
         {
             self.act(wish, conn, out);
         }
+    }
+
+    /// A home that is new has answered for a channel that is listened to.
+    fn heard_again(&mut self, verdict: Verdict, out: &mut Vec<Effect>) {
+        if verdict != Verdict::Granted {
+            self.pulse = None;
+            out.push(Effect::End(Farewell::Moved));
+        }
+    }
+
+    /// What is listened to.
+    pub(super) fn channels(&self) -> impl Iterator<Item = (QuizId, Channel)> + '_ {
+        self.channels.iter().copied().filter(|_| self.pulse.is_some())
+    }
+
+    /// What homes were asked for and have not answered.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (QuizId, Channel)> + '_ {
+        self.batch.iter().flatten().filter_map(|item| match item {
+            Item::Channel(quiz, channel, Stand::Asked) => Some((*quiz, *channel)),
+            Item::Channel(..) | Item::Unfit(..) => None,
+        })
+    }
+
+    /// Who must own a quiz, if no home has said yet that this owner does.
+    pub(super) fn doubted(&self, quiz: QuizId) -> Option<OwnerId> {
+        (!self.owned.contains(&quiz)).then(|| self.id.clone())
     }
 
     /// Gives back what homes have granted; for what they have not answered see [`late`].

@@ -2,6 +2,9 @@
 //!
 //! A [`Record`] is one change; it is answered once it is on disk. Reads are views, one for each route that only looks.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::model::{
     AnswerId, AttemptId, EventId, Given, Grade, KeyId, OwnerId, ParticipantId, Question, QuestionId, Quiz, QuizId, Reason, Role,
     Rules, Status,
@@ -10,7 +13,7 @@ use crate::realtime::UnixMicros;
 use std::sync::Arc;
 
 /// One change. Those of one quiz are fulfilled in the order in which they were asked.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Record {
     /// A new quiz, draft and without questions; answered with [`Kept::Quiz`].
     NewQuiz(Box<NewQuiz>),
@@ -58,7 +61,7 @@ pub enum Record {
 }
 
 /// What the store answers to a [`Record`] that is on disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Kept {
     /// It is.
     Done,
@@ -69,7 +72,7 @@ pub enum Kept {
 }
 
 /// See [`Record::NewQuiz`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct NewQuiz {
     /// Whose.
     pub owner: OwnerId,
@@ -82,7 +85,7 @@ pub struct NewQuiz {
 }
 
 /// What can change in a quiz.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Edit {
     /// All of what the owner chose.
     Rules(Box<Rules>),
@@ -97,7 +100,7 @@ pub enum Edit {
 }
 
 /// See [`Record::Started`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Started {
     /// The new id.
     pub attempt: AttemptId,
@@ -120,7 +123,7 @@ pub struct Started {
 }
 
 /// See [`Record::Answered`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Answered {
     /// The new id.
     pub id: AnswerId,
@@ -137,7 +140,7 @@ pub struct Answered {
 }
 
 /// See [`Record::Closed`].
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Closed {
     /// Which.
     pub attempt: AttemptId,
@@ -152,7 +155,7 @@ pub struct Closed {
 }
 
 /// One flag of a batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Flag {
     /// Upper case, at most 50 characters.
     pub label: String,
@@ -165,7 +168,7 @@ pub struct Flag {
 }
 
 /// One who takes quizzes of one owner.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Participant {
     /// UUID.
     pub id: ParticipantId,
@@ -178,7 +181,7 @@ pub struct Participant {
 }
 
 /// A stream of attempts.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Event {
     /// UUID.
     pub id: EventId,
@@ -191,7 +194,7 @@ pub struct Event {
 }
 
 /// One who signs in here.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Account {
     /// The name; the subject of its tokens.
     pub name: String,
@@ -202,7 +205,7 @@ pub struct Account {
 }
 
 /// An API key. The key itself is nowhere.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Key {
     /// UUID.
     pub id: KeyId,
@@ -221,7 +224,7 @@ pub struct Key {
 }
 
 /// What every shard must hear of keys and passwords.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum KeyChange {
     /// It is good.
     Added(Box<Key>),

@@ -11,7 +11,7 @@ use super::{
     sitting::Sitting,
     spare::Spare,
 };
-use crate::realtime::{ConnId, StoreFault, TimerId, UnixMicros};
+use crate::realtime::{ConnId, ShardId, StoreFault, TimerId, UnixMicros};
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 /// How many requests wait for a quiz at most, and how many letters of sockets.
@@ -97,6 +97,27 @@ impl Room {
             Stage::Ready(sitting) => sitting.is_idle(),
         };
         is_idle && self.editing.is_none() && self.asks.is_empty()
+    }
+
+    /// Whether it is read, or something of it is on its way to disk or waits for that.
+    pub fn is_busy(&self) -> bool {
+        match &self.stage {
+            Stage::Loading(_) => true,
+            Stage::Ready(sitting) => sitting.is_writing() || self.editing.is_some() || !self.asks.is_empty(),
+        }
+    }
+
+    /// It is to be forgotten while attempts run.
+    pub fn cancel(&mut self, desk: &mut Desk) {
+        self.in_sitting(|sitting| sitting.cancel(desk));
+    }
+
+    /// These shards and their sockets are no more.
+    pub fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool, desk: &mut Desk) {
+        match &mut self.stage {
+            Stage::Ready(sitting) => sitting.lose(is_gone, desk),
+            Stage::Loading(loading) => loading.letters.retain(|letter| !letter.conn().is_some_and(|conn| is_gone(conn.shard))),
+        }
     }
 
     /// Something has happened: the time of doing nothing begins anew, if there is nothing to do.

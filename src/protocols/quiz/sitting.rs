@@ -48,7 +48,7 @@ pub struct Sitting {
     forces: Slab<Force>,
     running: usize,
     /// Attempts with a record on its way.
-    writing: usize,
+    pub(super) writing: usize,
     /// Of these, beginnings.
     pub(super) starting: usize,
 }

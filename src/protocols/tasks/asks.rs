@@ -1,12 +1,15 @@
 //! What the REST routes ask of the homes of tasks, executions and users, and what these answer.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::model::{Caller, Execution, ExecutionId, Kind, Priority, Status, Task, TaskId};
 use crate::realtime::StoreFault;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// A question to the home of a task or an execution.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Ask {
     /// A new task; its id is random, so it is new. One with an agent runs at once.
     Create(Box<Task>),
@@ -91,7 +94,7 @@ impl Ask {
 }
 
 /// What may be changed by hand; what is none stays.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Edit {
     /// Only of one that no agent works at: none to `in_progress` and on, forwards.
     pub status: Option<Status>,
@@ -110,7 +113,7 @@ pub struct Edit {
 }
 
 /// The answer to an [`Ask`]: for each the variant that suits it, or [`Reply::Refused`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Reply {
     /// A task as it is now; of one that was removed, as it was.
     Task(Box<Task>),
@@ -121,7 +124,7 @@ pub enum Reply {
 }
 
 /// Why an [`Ask`] was not fulfilled. Nothing was written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Refused {
     /// Not asked of the store: see [`Ask::Look`].
     NotHere,

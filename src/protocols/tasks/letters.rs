@@ -1,5 +1,8 @@
 //! What sockets and homes say to each other, across shards.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     asks::{Ask, Refused},
     model::{Caller, Execution, ExecutionId, Task, TaskId, UserName},
@@ -7,7 +10,7 @@ use super::{
 use crate::realtime::{ConnId, Frame, ShardId};
 
 /// To the home of a user: how many sockets they have, over all shards.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToUser {
     /// One more. Answered with [`FromHome::Counted`].
     Come {
@@ -26,7 +29,7 @@ pub enum ToUser {
 }
 
 /// To the home of a task.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToTask {
     /// A new one, asked for by a socket. Answered with [`FromHome::Taken`] or [`FromHome::NotTaken`].
     Create {
@@ -65,7 +68,7 @@ pub enum ToTask {
 }
 
 /// To the home of an execution.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum ToExecution {
     /// As [`ToTask::See`].
     See {
@@ -118,7 +121,7 @@ impl ToUser {
 }
 
 /// From a home to one socket.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromHome {
     /// To [`ToUser::Come`].
     Counted {
@@ -163,7 +166,7 @@ pub enum FromHome {
 }
 
 /// What a topic of tasks carries: the frame, and what it is about, so that each connection can tell whether it subscribed to it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct News {
     /// About what.
     pub about: About,
@@ -174,7 +177,7 @@ pub struct News {
 }
 
 /// See [`News::about`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum About {
     /// A task.
     Task(TaskId),

@@ -13,7 +13,7 @@ pub type ExecutionId = Uuid;
 pub type UserName = Arc<str>;
 
 /// Who asks, as their token says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Caller {
     /// Who.
     pub user: UserName,
@@ -22,7 +22,7 @@ pub struct Caller {
 }
 
 /// Where a task stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It waits for its turn.
@@ -48,7 +48,9 @@ impl Status {
 }
 
 /// What kind of work.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Of a `code-agent`, and where nothing is said.
@@ -65,7 +67,22 @@ pub enum Kind {
 }
 
 /// Which of those that wait is next.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// Last.
@@ -78,7 +95,7 @@ pub enum Priority {
 }
 
 /// A task as the store has it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Task {
     /// Its id.
     pub id: TaskId,
@@ -215,7 +232,7 @@ pub struct Step {
 }
 
 /// An execution of a workflow as the store has it. Its status is never [`Status::Verifying`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Execution {
     /// Its id.
     pub id: ExecutionId,
@@ -244,7 +261,7 @@ pub struct Execution {
 }
 
 /// What a step gave.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct StepResult {
     /// Which.
     pub step: Arc<str>,

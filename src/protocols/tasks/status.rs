@@ -14,7 +14,7 @@ pub const LAG: Duration = Duration::from_millis(250);
 pub const HOME: &[u8] = b"status";
 
 /// Tasks by what they do.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Counts {
     /// In progress or being verified.
     pub active: u64,

@@ -378,7 +378,7 @@ fn one_that_does_not_pong_says_nothing_more_and_still_gives_back() {
         assert_eq!(bench.effects(Event::TimerFired), [Effect::Ping, Effect::Timer(Some(5 * second))]);
     }
     bench.now.moment = Moment(0) + 13 * second;
-    assert_eq!(bench.effects(Event::TimerFired), [Effect::End(crate::protocols::quiz::Farewell::NoPong)]);
+    assert_eq!(bench.effects(Event::TimerFired), [Effect::End(Farewell::NoPong)]);
     assert_eq!(bench.effects(Event::Text("hello")), []);
     assert_eq!(bench.watched("quiz:43", Verdict::Granted), []);
     assert_eq!(bench.effects(Event::Gone), [unwatch("quiz:42"), unwatch("quiz:43")]);
