@@ -1,8 +1,8 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, doctor, join, lab_demo, owner, print_config, serve, token,
-    user, user_token,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, join, lab_demo, owner, print_config, serve,
+    token, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
+        Command::Copy(arguments) => copy::run(&arguments),
         Command::Join(arguments) => join::run(&arguments),
         Command::Owner(arguments) => owner::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod check_config;
+pub mod copy;
 pub mod doctor;
 pub mod flags;
 pub mod join;
@@ -48,6 +49,8 @@ pub enum Command {
     Join(join::JoinArguments),
     /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
     Owner(owner::OwnerArguments),
+    /// Move a school that has grown into a PostgreSQL database that is empty: `homeroom copy sqlite://FOLDER postgres://…`.
+    Copy(copy::CopyArguments),
     /// Run desktops on this machine for a control plane, without containers.
     Agent(agent::AgentArguments),
     /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.

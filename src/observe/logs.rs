@@ -46,8 +46,15 @@ fn writer(out: impl std::io::Write + Send + 'static, waiting: usize) -> (NonBloc
     (lines, logs)
 }
 
+/// What the client of PostgreSQL tells below this level is every statement with its values: words of users, hashes of passwords.
+const OF_STATEMENTS: &str = "tokio_postgres=info";
+
 fn filter(settings: &config::Log) -> EnvFilter {
-    EnvFilter::new(&*settings.level)
+    let filter = EnvFilter::new(&*settings.level);
+    match OF_STATEMENTS.parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    }
 }
 
 fn text(settings: &config::Log, lines: NonBlocking, colours: bool) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
@@ -104,6 +111,18 @@ mod tests {
         let written = page.text();
         let line: serde_json::Value = serde_json::from_str(written.trim_end()).expect("one line, one object");
         assert_eq!((&line["message"], &line["shard"], &line["level"]), (&"up".into(), &1.into(), &"INFO".into()));
+    }
+
+    #[test]
+    fn the_values_of_statements_are_in_no_line_whatever_the_level() {
+        let page = Page::default();
+        let (lines, logs) = writer(page.clone(), 16);
+        tracing::subscriber::with_default(text(&settings("trace"), lines, false), || {
+            tracing::debug!(target: "tokio_postgres::query", "executing statement s0 with parameters: secret");
+            tracing::debug!("something else");
+        });
+        drop(logs);
+        assert!(!page.text().contains("secret") && page.text().contains("something else"), "{}", page.text());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod chat;
 mod contract;
+mod copy;
 mod health;
 mod intake;
 mod intervals;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use chat::ChatLibrary;
 pub use contract::{Answer, Entered, Sink, Store, Ticket};
+pub use copy::{CopyFault, Moved, copy};
 pub use health::{Health, Outcome};
 pub use labs::LabsLibrary;
 pub use lease::{Buried, Lease, LeaseFault, Member, Tenure};

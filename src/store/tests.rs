@@ -258,13 +258,6 @@ fn after_a_stop_nothing_is_taken<S: Subject>() {
     assert_eq!(it.store().flush(PATIENCE), Err(StoreFault::Busy));
 }
 
-macro_rules! suite_without_postgres {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[test] fn $name() { super::$name::<super::OnDisk>(); })* }
-        mod memory { $(#[test] fn $name() { super::$name::<super::InMemory>(); })* }
-    };
-}
-
 macro_rules! suite {
     ($($name:ident),* $(,)?) => {
         mod sqlite { $(#[test] fn $name() { super::$name::<super::OnDisk>(); })* }
@@ -283,6 +276,7 @@ pub(super) fn where_postgres_is(test: impl FnOnce()) {
 }
 
 pub(super) mod chat;
+mod copy;
 pub(super) mod labs;
 pub(super) mod server;
 pub(super) mod quiz;

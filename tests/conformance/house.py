@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+import database
+import postgres
 import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,8 @@ class House:
         self.process: subprocess.Popen | None = None
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
+        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" else None
+        self.database = self.cluster.create() if self.cluster else "sqlite"
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
         keys = tokens.write_keys(folder)
         issuers = {
@@ -89,6 +93,7 @@ class House:
         }
         shared = {
             "data_dir": str(folder / "data"),
+            "database": self.database,
             "shards": shards,
             "stop": {"drain": "200ms"},
             "log": {"level": "debug,homeroom=trace"},

@@ -4,27 +4,26 @@ import asyncio
 import contextlib
 import json
 import signal
-import sqlite3
 import time
 
 import h11
 import pytest
 
+import database
 from chat import LONG, counts_up, text, types
 from model_stub import called, hanging, said
-from test_store import database
 
 
 @contextlib.contextmanager
 def refusing(house, table: str):
     """Nothing can be written into a table meanwhile."""
-    beside = database(house)
+    beside = database.beside(house)
     try:
         for action in ("INSERT", "UPDATE"):
-            beside.execute(f"CREATE TRIGGER no_{action} BEFORE {action} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END")
+            beside.refuse(f"no_{action}", f"{action} ON {table}")
         yield
         for action in ("INSERT", "UPDATE"):
-            beside.execute(f"DROP TRIGGER no_{action}")
+            beside.allow(f"no_{action}", table)
     finally:
         beside.close()
 
@@ -89,7 +88,7 @@ async def test_an_answer_whose_end_cannot_be_stored_is_told_once_and_stored_late
 
 async def test_a_session_that_cannot_be_read_sends_sockets_away_for_now(build, person):
     session = await person(build()).session()
-    beside = database(session.by.house)
+    beside = database.beside(session.by.house)
     beside.execute("ALTER TABLE chat_session RENAME TO chat_session_elsewhere")
     ear = await session.knock(f"?token={session.by.token}")
     await ear.next("auth_success")
@@ -105,16 +104,10 @@ async def test_a_store_that_has_no_time_is_busy(build, person):
     session = await person(build(store={"acquire_timeout": "2s"})).session()
     ear = await session.listen()
     await ear.here()
-    beside = database(session.by.house)
-    try:
-        beside.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        pytest.skip("the server holds its database for itself, so that nothing beside it can stop it")
-    ear.send('{"type":"ping"}')
-    assert await ear.json() == {"type": "pong"}
-    await session.refused("MESSAGE_SEND_FAILED")
-    beside.execute("ROLLBACK")
-    beside.close()
+    with database.held(session.by.house, reads=True):
+        ear.send('{"type":"ping"}')
+        assert await ear.json() == {"type": "pong"}
+        await session.refused("MESSAGE_SEND_FAILED")
     # What comes while it still has not done its part is refused at once; and what was refused may have been kept, and is answered.
     said, late = "", time.monotonic() + 60
     while said != "2 + 2 = 4":

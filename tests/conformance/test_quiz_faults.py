@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+import database
 from quiz import CHOICE, Owner, frames, is_true_soon, round_trip, same, seconds, update, who
-from test_store import database
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ async def test_while_the_store_is_held_up_requests_are_told_so_and_nothing_is_pu
     owner = await school.watch(f"quiz:{quiz['id']}")
     attempt = await school.begin(quiz["id"])
     assert (await owner.json())["t"] == "attempt_quiz"
-    beside = database(school.house)
-    beside.execute("BEGIN IMMEDIATE")
+    beside = database.beside(school.house)
+    beside.hold()
     began = time.monotonic()
     body = {"question_id": attempt.questions[0]["id"], "answer": 1}
     refusals = await asyncio.gather(
@@ -38,7 +38,7 @@ async def test_while_the_store_is_held_up_requests_are_told_so_and_nothing_is_pu
     )
     assert 0.5 <= time.monotonic() - began <= 15 and all(answer.status_code == 503 for answer in refusals)
     assert (await attempt.view())["answered"] == [] and await round_trip(owner) == []
-    beside.execute("ROLLBACK")
+    beside.release()
     beside.close()
 
     async def works_again():
@@ -64,13 +64,13 @@ async def test_an_attempt_whose_end_cannot_be_written_ends_when_it_can(school):
     attempt = await school.begin(quiz["id"])
     participant = await attempt.listen()
     await attempt.answer(0, 1)
-    beside = database(school.house)
-    beside.execute("BEGIN IMMEDIATE")
+    beside = database.beside(school.house)
+    beside.hold()
     while time.time() < seconds(attempt.begun["deadline"]) + 2.5:
         answer = await attempt.ask("POST", f"{attempt.path}/answers", {"question_id": attempt.questions[1]["id"], "answer": True})
         assert answer.json()["code"] in ("SRV-001", "ATT-001"), answer.text
     assert told(participant, "attempt_closed") == [] and told(owner, "attempt_finished") == []
-    beside.execute("ROLLBACK")
+    beside.release()
     beside.close()
     closed = await participant.json()
     row = await school.attempt(attempt.id)
@@ -90,17 +90,17 @@ async def test_a_store_that_fails_changes_nothing(school):
     owner = await school.watch(*channels)
     attempt = await school.begin(quiz["id"])
     await attempt.answer(0, 0)
-    beside = database(school.house)
-    for table in ("answer", "flag", "participant"):
-        beside.execute(f"CREATE TRIGGER broken_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'broken'); END")
-    beside.execute("CREATE TRIGGER broken_end BEFORE UPDATE OF reason ON attempt BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    beside = database.beside(school.house)
+    broken = {table: f"INSERT ON {table}" for table in ("answer", "flag", "participant")} | {"attempt": "UPDATE OF reason ON attempt"}
+    for table, event in broken.items():
+        beside.refuse(f"broken_{table}", event)
     for path, body in (
         ("answers", {"question_id": attempt.questions[0]["id"], "answer": 1}), ("flags", {"flags": [{"label": "x"}]}), ("submit", {}),
     ):
         assert (await attempt.refused("SRV-002", "POST", f"{attempt.path}/{path}", body)).status_code == 500
     await school.refused("SRV-002", "POST", f"/quizzes/{quiz['id']}/attempts", {"alias": "Bob"})
-    for name in ("broken_answer", "broken_flag", "broken_participant", "broken_end"):
-        beside.execute(f"DROP TRIGGER {name}")
+    for table in broken:
+        beside.allow(f"broken_{table}", table)
     beside.close()
     row = await school.attempt(attempt.id)
     assert (row["status"], row["score"], row["answered_count"], row["flags_count"]) == ("running", 0.0, 1, 0)

@@ -1,22 +1,13 @@
 """What is on disk: acknowledged sign-ins survive kill -9, and a store that cannot answer is told by its two names."""
 
 import asyncio
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
+import database
 import tokens
 from client import open_socket, sign_in
 from contract import SUCCESS, connect_request, failure
 from test_attendance import attendance, settled, times
-
-
-def database(house) -> sqlite3.Connection:
-    """The server's database, opened beside it."""
-    found = [path for path in (house.folder / "data").rglob("*") if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"]
-    assert len(found) == 1, found
-    return sqlite3.connect(found[0], isolation_level=None, timeout=30)
 
 
 async def test_after_kill_9_whoever_was_acknowledged_is_in_the_history(build, http, room, name):
@@ -60,27 +51,18 @@ async def test_after_kill_9_the_same_agent_comes_in_again(build, http, room, nam
 async def test_a_store_without_a_place_in_time_is_an_acquisition_failure(build, room, name):
     house = build(store={"acquire_timeout": "3s"})
     await sign_in(house, room, tokens.token(name()))
-    beside = database(house)
-    try:
-        beside.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        pytest.skip("the server holds its database for itself, so that nothing beside it can stop it")
-    socket = await open_socket(house)
-    socket.send(connect_request(room, tokens.token(name())))
-    await socket.failure(failure("database_connection_acquisition_failed"))
-    beside.execute("ROLLBACK")
-    beside.close()
+    with database.held(house, reads=True):
+        socket = await open_socket(house)
+        socket.send(connect_request(room, tokens.token(name())))
+        await socket.failure(failure("database_connection_acquisition_failed"))
     await sign_in(house, room, tokens.token(name()))
 
 
 async def test_a_store_that_fails_is_a_query_failure(build, room, name):
     house = build()
     member = await sign_in(house, room, tokens.token(name()))
-    beside = database(house)
-    try:
-        beside.execute("ALTER TABLE agent_session RENAME TO agent_session_elsewhere")
-    except sqlite3.OperationalError as error:
-        pytest.skip(f"the server holds its database for itself, so that nothing beside it can break it ({error})")
+    beside = database.beside(house)
+    beside.execute("ALTER TABLE agent_session RENAME TO agent_session_elsewhere")
     socket = await open_socket(house)
     socket.send(connect_request(room, tokens.token(name())))
     await socket.failure(failure("database_query_failed"))
@@ -94,14 +76,12 @@ async def test_a_store_that_fails_is_a_query_failure(build, room, name):
 async def test_the_tables_are_the_contracts(build, room, name):
     house, sub = build(), name()
     await sign_in(house, room, tokens.token(sub))
-    beside = database(house)
-    tables = {row[0] for row in beside.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables >= {"agent_session", "agent_session_history", "replica"}
-    columns = {row[1] for row in beside.execute("PRAGMA table_info(agent_session)")}
-    assert columns >= {"id", "started_at"}
-    unique = [row[1] for row in beside.execute("PRAGMA index_list(agent_session)") if row[2]]
-    pairs = [{row[2].removesuffix("_id") for row in beside.execute(f"PRAGMA index_info({index})")} for index in unique]
+    beside = database.beside(house)
+    assert beside.tables() >= {"agent_session", "agent_session_history", "replica" if database.KIND == "sqlite" else "node"}
+    assert beside.columns("agent_session") >= {"id", "started_at"}
+    pairs = [{name.removesuffix("_id") for name in unique} for unique in beside.unique("agent_session")]
     assert {"agent", "classroom"} in pairs, "unique per room and agent"
-    assert beside.execute("SELECT count(*) FROM agent_session").fetchone() == (1,)
-    assert beside.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert beside.execute("SELECT count(*) FROM agent_session") == [(1,)]
+    if database.KIND == "sqlite":
+        assert beside.execute("PRAGMA journal_mode") == [("wal",)]
     beside.close()

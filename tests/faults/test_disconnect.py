@@ -6,10 +6,10 @@ import uuid
 
 import pytest
 
+import database
 import tokens
 from client import sign_in
 from gauges import gauges, starved_ms, until
-from test_store import database
 
 IN_A_ROOM = 30
 PROBES = 3
@@ -66,10 +66,10 @@ def quantile_ms(took_us: list[int], quantile: float) -> float:
 
 async def rows(house) -> int:
     """Live sessions in the tables, once the store has caught up."""
-    beside = database(house)
+    beside = database.beside(house)
     counts = []
     for _ in range(50):
-        counts.append(beside.execute("SELECT count(*) FROM agent_session").fetchone()[0])
+        counts.append(beside.execute("SELECT count(*) FROM agent_session")[0][0])
         if counts[-2:] == counts[-1:] * 2:
             break
         await asyncio.sleep(0.2)

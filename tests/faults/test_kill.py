@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import database
 import tokens
 from client import sign_in
 from gauges import gauges
 from test_attendance import attendance, times
-from test_store import database
 
 STORM = 8000
 
@@ -45,8 +45,8 @@ async def test_every_acknowledged_sign_in_is_in_the_history(build, http, name, c
             assert left is not None and entered <= left <= datetime.now(UTC) + timedelta(seconds=1), row
             found.add(row["agent_id"])
     assert not acknowledged - found, f"{len(acknowledged - found)} of {len(acknowledged)} are missing"
-    beside = database(house)
-    assert beside.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert beside.execute("SELECT count(*) FROM agent_session").fetchone() == (0,)
+    beside = database.beside(house)
+    assert beside.execute("PRAGMA integrity_check") == [("ok",)]
+    assert beside.execute("SELECT count(*) FROM agent_session") == [(0,)]
     beside.close()
     await sign_in(house, rooms[0], tokens.token(name()))

@@ -7,12 +7,12 @@ import uuid
 
 import pytest
 
+import database
 from client import open_socket
 from gauges import gauges, until
 from quiz import CHOICE, Owner, is_true_soon, order, seconds
 from storm import Storm
 from test_disk import fill, readiness
-from test_store import database
 
 QUESTIONS = 60
 PARTICIPANTS = 400
@@ -35,10 +35,10 @@ def school(build, http, name):
 
 def kept(house) -> dict:
     """Every answer that is on disk, the latest to each question: attempt and question to answer and the microseconds when it came."""
-    beside = database(house)
+    beside = database.beside(house)
     tables = "answer JOIN attempt ON attempt.id = answer.attempt"
-    rows = beside.execute(f"SELECT attempt_id, question_id, answer_id, answered_at FROM {tables} ORDER BY shelf").fetchall()
-    assert beside.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    rows = beside.execute(f"SELECT attempt_id, question_id, answer_id, answered_at FROM {tables} ORDER BY shelf")
+    assert beside.execute("PRAGMA integrity_check") == [("ok",)]
     beside.close()
     return {(uuid.UUID(bytes=attempt), uuid.UUID(bytes=question)): (uuid.UUID(bytes=answer), at) for attempt, question, answer, at in rows}
 

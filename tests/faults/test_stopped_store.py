@@ -5,13 +5,13 @@ import json
 import time
 from datetime import UTC, datetime
 
+import database
 import tokens
 from client import Socket, open_socket, sign_in
 from contract import SUCCESS, compact, connect_request, failure
 from gauges import gauges, until
 from test_attendance import settled
 from test_disk import readiness
-from test_store import database
 
 STOPPED_S = 10.0
 ACQUIRE_S = 5.0
@@ -31,8 +31,8 @@ async def test_who_comes_waits_or_is_refused_and_who_is_in_feels_nothing(build, 
     member = await sign_in(house, room, tokens.token(name("member")), shard=0)
     leaving = await sign_in(house, room, tokens.token(name("leaving")), shard=1)
     assert (await member.json())["id"]["operation"] == "entered"
-    beside = database(house)
-    beside.execute("BEGIN EXCLUSIVE")
+    beside = database.beside(house)
+    beside.hold(reads=True)
     began = time.monotonic()
 
     coming = []
@@ -55,7 +55,7 @@ async def test_who_comes_waits_or_is_refused_and_who_is_in_feels_nothing(build, 
         if number == 6:
             code, why = await readiness(house, http)
             assert code == 503 and "store" in why
-    beside.execute("ROLLBACK")
+    beside.release()
 
     outcomes = [await task for task in coming]
     refused = [took for _, said, took in outcomes if said == failure("database_connection_acquisition_failed")]
@@ -72,7 +72,7 @@ async def test_who_comes_waits_or_is_refused_and_who_is_in_feels_nothing(build, 
     now = await gauges(house, http)
     assert now["ws_connection_total"] == now["homeroom_members"] == len(waited) + 2
     for _ in range(300):
-        if (rows := beside.execute("SELECT count(*) FROM agent_session").fetchone()[0]) == len(waited) + 2:
+        if (rows := beside.execute("SELECT count(*) FROM agent_session")[0][0]) == len(waited) + 2:
             break
         await asyncio.sleep(0.1)
     beside.close()

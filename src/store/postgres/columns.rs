@@ -2,6 +2,7 @@
 //! JSON in `text`. All text is `COLLATE "C"`: sorted by its bytes, as it is everywhere else here.
 
 use super::fault::Fault;
+use crate::realtime::UnixMicros;
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 use tokio_postgres::{Row, types::FromSql};
@@ -11,7 +12,7 @@ use tokio_postgres::{Row, types::FromSql};
 const MARK: char = '\u{10FFFE}';
 
 /// A text as it is kept.
-pub(super) fn text(given: &str) -> Cow<'_, str> {
+pub(in super::super) fn text(given: &str) -> Cow<'_, str> {
     if !given.contains(['\0', MARK]) {
         return Cow::Borrowed(given);
     }
@@ -65,6 +66,22 @@ pub(super) fn count(row: &Row, place: usize) -> Result<u64, Fault> {
 /// A number of 32 bits, kept as `bigint`.
 pub(super) fn number(row: &Row, place: usize) -> Result<u32, Fault> {
     u32::try_from(column::<i64>(row, place)?).map_err(|error| Fault::Value(error.to_string()))
+}
+
+/// A number of 32 bits, or null.
+pub(super) fn number_if_any(row: &Row, place: usize) -> Result<Option<u32>, Fault> {
+    let kept: Option<i64> = column(row, place)?;
+    kept.map(u32::try_from).transpose().map_err(|error| Fault::Value(error.to_string()))
+}
+
+/// A time.
+pub(super) fn time(row: &Row, place: usize) -> Result<UnixMicros, Fault> {
+    column(row, place).map(UnixMicros)
+}
+
+/// A time, or null.
+pub(super) fn time_if_any(row: &Row, place: usize) -> Result<Option<UnixMicros>, Fault> {
+    column::<Option<i64>>(row, place).map(|at| at.map(UnixMicros))
 }
 
 /// What is kept as JSON, in a column of text.

@@ -4,10 +4,11 @@ use super::{
     fault::{Fault, OpenFault, told},
     settings::Settings,
 };
+use bytes::Bytes;
 use hashbrown::HashMap;
 use std::{cell::RefCell, fs, future::Future, path::Path, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
-use tokio_postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
+use tokio_postgres::{Client, Config, CopyInSink, NoTls, Row, Statement, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What a value of a statement is.
@@ -200,6 +201,11 @@ impl Conn {
     pub(super) async fn execute(&self, statement: &str, values: &[Value<'_>]) -> Result<u64, Fault> {
         let statement = self.prepared(statement).await?;
         self.answered(self.client.execute(&statement, values)).await
+    }
+
+    /// Where the rows of a `COPY` go.
+    pub(super) async fn copy_in(&self, statement: &str) -> Result<CopyInSink<Bytes>, Fault> {
+        self.answered(self.client.copy_in(statement)).await
     }
 
     /// Writes all of it, or nothing where a row refuses it. Always inside a transaction, which goes on then: the inner fault is of

@@ -153,6 +153,14 @@ impl Fault {
         }
     }
 
+    /// The constraint or unique index that refused a row.
+    pub(super) fn constraint(&self) -> Option<&str> {
+        match self {
+            Fault::Database(error) => error.as_db_error()?.constraint(),
+            Fault::Value(_) | Fault::Silent | Fault::Unconnected | Fault::Lost => None,
+        }
+    }
+
     /// Whether the connection is good for nothing any more.
     pub(super) fn is_of_the_connection(&self) -> bool {
         match self {

@@ -71,7 +71,7 @@ pub(super) async fn migrate(conn: &Conn) -> Result<Versions, Fault> {
     result
 }
 
-async fn steps(conn: &Conn) -> Result<Versions, Fault> {
+pub(super) async fn steps(conn: &Conn) -> Result<Versions, Fault> {
     conn.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
     conn.batch(
         "CREATE TABLE IF NOT EXISTS homeroom_version (

@@ -10,6 +10,8 @@
 //! - `migrations`: the versions of the tables; each API has one step of them in its `tables.rs`.
 //! - `keeper`: [`super::Lease`]. `writing`: a transaction of the writer, begun with the check that the tenure stands.
 //! - `writer`: batches from the shared `intake`, commits whose end is unknown, lost connections.
+//! - `batch`: records that are written one after the other, under one savepoint where all are good. `arrival`: an empty database that is
+//!   filled by [`super::copy()`].
 //! - `fault`: what went wrong, and by it whether only a row is refused, the connection is lost, and what the contract's fault is.
 //! - `columns`: how words lie in columns. `text()` and `string()` are for every text that people write: PostgreSQL keeps no U+0000.
 //!
@@ -29,6 +31,8 @@
 //! What a start does before shards serve (`seed`, `sweep_chat`) goes through `PostgresStore::beside`: one fenced transaction on a connection
 //! of its own.
 
+pub(super) mod arrival;
+mod batch;
 mod chat;
 mod columns;
 mod conn;
@@ -44,6 +48,7 @@ mod tasks;
 mod writer;
 mod writing;
 
+pub(super) use columns::text as kept_text;
 pub use fault::OpenFault;
 pub use migrations::Versions;
 pub use settings::{Migrate, Settings};

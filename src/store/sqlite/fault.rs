@@ -30,6 +30,20 @@ pub enum OpenFault {
         /// The latest version that this program knows.
         known: i64,
     },
+    /// The folder has no records.
+    Missing {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The file was written by an earlier version of this program, and is only read.
+    Older {
+        /// The database file.
+        file: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The version that is wanted.
+        known: i64,
+    },
     /// SQLite could not open or prepare the file.
     Database {
         /// The database file.
@@ -63,6 +77,11 @@ impl fmt::Display for OpenFault {
                 let file = file.display();
                 write!(f, "{file} has tables of version {found}, this program knows up to {known}: run the version that wrote it")
             }
+            OpenFault::Missing { folder } => write!(f, "there are no records in {}", folder.display()),
+            OpenFault::Older { file, found, known } => {
+                let file = file.display();
+                write!(f, "{file} has tables of version {found}, this program wants {known}: serve it once with this version")
+            }
             OpenFault::Database { file, source } => write!(f, "the database {} cannot be opened: {source}", file.display()),
             OpenFault::Thread(source) => write!(f, "the store's thread cannot be started: {source}"),
         }
@@ -74,7 +93,7 @@ impl std::error::Error for OpenFault {
         match self {
             OpenFault::Folder { source, .. } | OpenFault::Thread(source) => Some(source),
             OpenFault::Database { source, .. } => Some(source),
-            OpenFault::Served { .. } | OpenFault::Newer { .. } => None,
+            OpenFault::Served { .. } | OpenFault::Newer { .. } | OpenFault::Missing { .. } | OpenFault::Older { .. } => None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod quiz;
 mod reader;
 mod rows;
 mod schema;
+mod source;
 mod stale;
 mod tasks;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod whole;
 mod writer;
 
 pub use fault::OpenFault;
+pub(super) use source::Source;
 
 use super::{
     Health, Lease, Sink, Store, Ticket,

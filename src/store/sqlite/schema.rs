@@ -90,7 +90,7 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn version(conn: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 

@@ -1,6 +1,6 @@
 //! Records of chat: what the contract says, asked of each implementation.
 
-use super::{InMemory, OnDisk, PATIENCE, Subject, labs, ticket};
+use super::{InMemory, OnDisk, PATIENCE, Subject, labs, server::InPostgres, ticket, where_postgres_is};
 use crate::{
     models::{ToolCall, Usage, talk::Attached},
     protocols::{
@@ -403,7 +403,7 @@ fn after_a_stop_nothing_is_kept<S: Subject>() {
     assert!(it.store().sweep_chat(Sweep { at: at(1) }).is_err());
 }
 
-suite_without_postgres!(
+suite!(
     what_is_kept_is_read,
     a_change_is_whole_or_nothing,
     a_home_begins_with_the_newest,
@@ -428,17 +428,26 @@ fn a_fault_in_memory_keeps_nothing() {
     }
 }
 
-/// Changes in any order, good and bad: both stores must answer and tell the same.
 #[test]
-fn both_stores_tell_the_same_of_chat() {
-    let (disk, memory) = (OnDisk::fresh(64), InMemory::fresh(64));
+fn sqlite_tells_the_same_of_chat_as_memory() {
+    tells_the_same_as_memory::<OnDisk>(600);
+}
+
+#[test]
+fn postgres_tells_the_same_of_chat_as_memory() {
+    where_postgres_is(|| tells_the_same_as_memory::<InPostgres>(200));
+}
+
+/// Changes in any order, good and bad: both stores must answer and tell the same.
+fn tells_the_same_as_memory<S: Subject>(steps: i64) {
+    let (disk, memory) = (S::fresh(64), InMemory::fresh(64));
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut draw = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     let mut outcomes = BTreeSet::new();
-    for step in 0..600_i64 {
+    for step in 0..steps {
         let number = u128::from(draw(12));
         let some = Session { owner: id(draw(2).into()), updated_at: at(step), created_at: at(draw(4) as i64), ..session(number) };
         let messages: Vec<Message> = (0..draw(4))

@@ -1,6 +1,6 @@
 //! Records of labs: what the contract says, asked of each implementation.
 
-use super::{InMemory, OnDisk, PATIENCE, Subject, ticket};
+use super::{InMemory, OnDisk, PATIENCE, Subject, server::InPostgres, ticket, where_postgres_is};
 use crate::{
     protocols::labs::{
         model::{Action, Agent, Command, Place, Progress, Resources, Role, Session, State, Template, User, Vnc},
@@ -412,13 +412,6 @@ fn after_a_stop_no_record_is_taken<S: Subject>() {
     assert_eq!(it.store().keep_labs(ticket(1), new_user(1, "ada")), Err(StoreFault::Busy));
 }
 
-macro_rules! suite {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[test] fn $name() { super::$name::<super::OnDisk>(); })* }
-        mod memory { $(#[test] fn $name() { super::$name::<super::InMemory>(); })* }
-    };
-}
-
 suite!(
     users_are_made_and_changed,
     templates_are_made_replaced_and_gone,
@@ -453,10 +446,19 @@ fn library(store: &dyn Store) -> String {
     told
 }
 
-/// Records of all kinds in any order, most of them good: both stores must answer and tell the same.
 #[test]
-fn both_stores_keep_the_same() {
-    let (disk, memory) = (OnDisk::fresh(64), InMemory::fresh(64));
+fn sqlite_keeps_the_same_as_memory() {
+    keeps_the_same_as_memory::<OnDisk>(800);
+}
+
+#[test]
+fn postgres_keeps_the_same_as_memory() {
+    where_postgres_is(|| keeps_the_same_as_memory::<InPostgres>(400));
+}
+
+/// Records of all kinds in any order, most of them good: both stores must answer and tell the same.
+fn keeps_the_same_as_memory<S: Subject>(steps: i64) {
+    let (disk, memory) = (S::fresh(64), InMemory::fresh(64));
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut draw = |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -465,7 +467,7 @@ fn both_stores_keep_the_same() {
     let states = [State::Pending, State::Running, State::Hibernating, State::Waking, State::Terminated, State::Failed];
     let progress = [Progress::Pending, Progress::Sent, Progress::Acknowledged, Progress::Completed, Progress::Failed];
     let mut done = 0;
-    for step in 0..800_i64 {
+    for step in 0..steps {
         let number = u128::from(draw(20));
         let some = Session {
             name: format!("name-{}", draw(30)),
@@ -490,10 +492,10 @@ fn both_stores_keep_the_same() {
         };
         let [on_disk] = keep(&disk, [record.clone()]);
         assert_eq!([on_disk], keep(&memory, [record.clone()]), "step {step}: {record:?}");
-        done += usize::from(on_disk == DONE);
+        done += i64::from(on_disk == DONE);
         if step % 50 == 49 {
             assert_eq!(library(disk.store()), library(memory.store()), "step {step}");
         }
     }
-    assert!(done > 300, "{done} of them were good");
+    assert!(done > steps * 3 / 8, "{done} of them were good");
 }

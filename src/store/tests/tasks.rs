@@ -191,7 +191,7 @@ fn after_a_stop_nothing_is_kept<S: Subject>() {
     assert_eq!(it.store().keep_tasks(ticket(0), Record::NoTask(id(1))), Err(StoreFault::Busy));
 }
 
-suite_without_postgres!(
+suite!(
     what_is_kept_is_read,
     only_what_is_over_is_forgotten,
     a_start_finds_what_is_not_over,

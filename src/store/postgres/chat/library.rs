@@ -1,6 +1,12 @@
-//! The library of chat: each read on a reader's connection.
+//! The library of chat: each read on a reader's connection, in one snapshot.
 
-use super::super::PostgresStore;
+use super::{
+    super::{
+        super::{ChatLibrary, Read},
+        PostgresStore, labs,
+    },
+    messages, sessions,
+};
 use crate::protocols::{
     chat::{
         model::{Session, SessionId},
@@ -8,27 +14,25 @@ use crate::protocols::{
     },
     labs::record::Login,
 };
-use crate::realtime::StoreFault;
-use crate::store::{ChatLibrary, Read};
 
 impl ChatLibrary for PostgresStore {
-    fn load_session(&self, _load: Load) -> Read<Option<Box<Loaded>>> {
-        Err(StoreFault::Failed)
+    fn load_session(&self, load: Load) -> Read<Option<Box<Loaded>>> {
+        self.readers.snapshot(async |conn| messages::loaded(conn, load).await)
     }
 
-    fn chat_sessions(&self, _filter: &SessionFilter, _page: Page) -> Read<Listed<Session>> {
-        Err(StoreFault::Failed)
+    fn chat_sessions(&self, filter: &SessionFilter, page: Page) -> Read<Listed<Session>> {
+        self.readers.snapshot(async |conn| sessions::sessions(conn, filter, page).await)
     }
 
-    fn chat_session(&self, _session: SessionId) -> Read<Option<Session>> {
-        Err(StoreFault::Failed)
+    fn chat_session(&self, session: SessionId) -> Read<Option<Session>> {
+        self.readers.view(async |conn| sessions::session(conn, session).await)
     }
 
-    fn history(&self, _history: History) -> Read<Option<Part>> {
-        Err(StoreFault::Failed)
+    fn history(&self, history: History) -> Read<Option<Part>> {
+        self.readers.snapshot(async |conn| messages::part(conn, history).await)
     }
 
-    fn login_by_email(&self, _email: &str) -> Read<Option<Login>> {
-        Err(StoreFault::Failed)
+    fn login_by_email(&self, email: &str) -> Read<Option<Login>> {
+        self.readers.view(async |conn| labs::login_by_email(conn, email).await)
     }
 }

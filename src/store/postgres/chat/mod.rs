@@ -1,22 +1,24 @@
-//! Records of chat in tables.
+//! Records of chat in tables: written inside the writer's batches, read by whoever may wait.
 
+mod changes;
+mod columns;
 mod library;
+mod messages;
+mod sessions;
+mod sweep;
 mod tables;
 
+pub(super) use sweep::sweep;
 pub(super) use tables::FOURTH;
 
-use super::{fault::Fault, writing::Writing};
-use crate::{
-    protocols::chat::record::{Change, Sweep},
-    realtime::StoreFault,
+use super::{
+    batch::{each, failed},
+    fault::Fault,
+    writing::Writing,
 };
+use crate::{protocols::chat::record::Change, realtime::StoreFault};
 
-/// Writes the changes of a batch, in their order; the answers in the same order.
-pub(super) async fn keep(_writing: &Writing<'_>, changes: &[&Change]) -> Result<Vec<Result<(), StoreFault>>, Fault> {
-    Ok(changes.iter().map(|_| Err(StoreFault::Failed)).collect())
-}
-
-/// See [`crate::store::Store::sweep_chat`].
-pub(super) async fn sweep(_writing: &Writing<'_>, _sweep: Sweep) -> Result<u64, Fault> {
-    Ok(0)
+/// Writes all of each change, or nothing of it when it is refused by itself. Always inside the caller's transaction.
+pub(super) async fn keep(writing: &Writing<'_>, changes: &[&Change]) -> Result<Vec<Result<(), StoreFault>>, Fault> {
+    each(writing, changes, async |change| changes::write(writing, change).await, failed).await
 }

@@ -1,8 +1,12 @@
-//! The library of labs: each read on a reader's connection.
+//! The library of labs: each read on a reader's connection, in one snapshot.
 
-use super::super::PostgresStore;
-use crate::realtime::StoreFault;
-use crate::store::{LabsLibrary, Read};
+use super::{
+    super::{
+        super::{LabsLibrary, Read},
+        PostgresStore,
+    },
+    loaded, people, sessions,
+};
 use crate::{
     protocols::labs::{
         model::{Role, Session, SessionId, Template, User, UserId},
@@ -14,38 +18,38 @@ use uuid::Uuid;
 
 impl LabsLibrary for PostgresStore {
     fn labs(&self) -> Read<Loaded> {
-        Err(StoreFault::Failed)
+        self.readers.snapshot(async |conn| loaded::loaded(conn).await)
     }
 
-    fn revoked(&self, _now: UnixMicros) -> Read<Vec<(Uuid, UnixMicros)>> {
-        Err(StoreFault::Failed)
+    fn revoked(&self, now: UnixMicros) -> Read<Vec<(Uuid, UnixMicros)>> {
+        self.readers.view(async |conn| people::good_no_more(conn, now).await)
     }
 
-    fn login(&self, _username: &str) -> Read<Option<Login>> {
-        Err(StoreFault::Failed)
+    fn login(&self, username: &str) -> Read<Option<Login>> {
+        self.readers.view(async |conn| people::login(conn, username).await)
     }
 
-    fn user(&self, _user: UserId) -> Read<Option<User>> {
-        Err(StoreFault::Failed)
+    fn user(&self, user: UserId) -> Read<Option<User>> {
+        self.readers.view(async |conn| people::user(conn, user).await)
     }
 
-    fn users(&self, _role: Option<Role>, _page: Page) -> Read<Listed<User>> {
-        Err(StoreFault::Failed)
+    fn users(&self, role: Option<Role>, page: Page) -> Read<Listed<User>> {
+        self.readers.snapshot(async |conn| people::users(conn, role, page).await)
     }
 
-    fn templates(&self, _category: Option<&str>, _page: Page) -> Read<Listed<Template>> {
-        Err(StoreFault::Failed)
+    fn templates(&self, category: Option<&str>, page: Page) -> Read<Listed<Template>> {
+        self.readers.snapshot(async |conn| people::templates(conn, category, page).await)
     }
 
-    fn template(&self, _name: &str) -> Read<Option<Template>> {
-        Err(StoreFault::Failed)
+    fn template(&self, name: &str) -> Read<Option<Template>> {
+        self.readers.view(async |conn| people::template_of(conn, name).await)
     }
 
-    fn sessions(&self, _filter: &SessionFilter, _page: Page) -> Read<Listed<Session>> {
-        Err(StoreFault::Failed)
+    fn sessions(&self, filter: &SessionFilter, page: Page) -> Read<Listed<Session>> {
+        self.readers.snapshot(async |conn| sessions::sessions(conn, filter, page).await)
     }
 
-    fn session(&self, _session: SessionId) -> Read<Option<Session>> {
-        Err(StoreFault::Failed)
+    fn session(&self, session: SessionId) -> Read<Option<Session>> {
+        self.readers.view(async |conn| sessions::session(conn, session).await)
     }
 }

@@ -1,25 +1,45 @@
-//! Records of labs in tables.
+//! Records of labs in tables: written inside the writer's batches, read by whoever may wait.
 
+mod changes;
+mod columns;
 mod library;
+mod loaded;
+mod people;
+mod sessions;
 mod tables;
 
+pub(super) use people::{login_by_email, seed};
 pub(super) use tables::THIRD;
 
-use super::{fault::Fault, writing::Writing};
+use super::{batch::each, conn::Conn, fault::Fault, writing::Writing};
 use crate::{
-    protocols::labs::{
-        model::Template,
-        record::{Kept, Login, Record},
-    },
-    realtime::StoreFault,
+    protocols::labs::record::{Kept, Record},
+    realtime::{StoreFault, UnixMicros},
 };
 
-/// Writes the records of a batch, in their order; the answers in the same order.
-pub(super) async fn keep(_writing: &Writing<'_>, records: &[&Record]) -> Result<Vec<Result<Kept, StoreFault>>, Fault> {
-    Ok(records.iter().map(|_| Err(StoreFault::Failed)).collect())
+/// Writes all of each record, or nothing of it when it is not [`Kept::Done`] or is refused by itself. Always inside the caller's
+/// transaction.
+pub(super) async fn keep(writing: &Writing<'_>, records: &[&Record]) -> Result<Vec<Result<Kept, StoreFault>>, Fault> {
+    each(writing, records, async |record| one(writing, record).await, changes::refused).await
 }
 
-/// See [`crate::store::Store::seed`].
-pub(super) async fn seed(_writing: &Writing<'_>, _templates: &[Template], _admin: Option<&Login>) -> Result<bool, Fault> {
-    Ok(false)
+async fn one(conn: &Conn, record: &Record) -> Result<Kept, Fault> {
+    match record {
+        Record::Change(new) => changes::keep(conn, new).await,
+        Record::NoAgent { agent } => changes::no_agent(conn, *agent).await,
+        Record::Activity { session, at } => changes::activity(conn, *session, *at).await,
+        Record::NewUser { user, password_hash } => people::new_user(conn, user, password_hash).await,
+        Record::EditedUser { user, email, role, active, password_hash, last_login } => {
+            people::edited_user(conn, *user, (email.as_deref(), *role, *active), (password_hash.as_deref(), *last_login)).await
+        }
+        Record::Template { template, replace } => people::template(conn, template, *replace).await,
+        Record::NoTemplate { name } => people::no_template(conn, name).await,
+        Record::Revoked { token, expires_at } => people::revoked(conn, *token, *expires_at).await,
+    }
+}
+
+/// What has expired is good no more by itself.
+pub(super) async fn forget_expired(conn: &Conn, now: UnixMicros) -> Result<(), Fault> {
+    conn.execute("DELETE FROM revoked_token WHERE expires_at <= $1", &[&now.0]).await?;
+    Ok(())
 }

@@ -1,31 +1,38 @@
-//! The library of tasks: each read on a reader's connection.
+//! The library of tasks: each read on a reader's connection, in one snapshot.
 
-use super::super::PostgresStore;
+use super::{
+    super::{
+        super::{Read, TasksLibrary},
+        PostgresStore,
+    },
+    lists::{EXECUTIONS, TASKS},
+};
 use crate::protocols::tasks::{
     model::{Execution, ExecutionId, Task, TaskId},
     record::{Filter, Listed, Loaded},
 };
-use crate::realtime::StoreFault;
-use crate::store::{Read, TasksLibrary};
 
 impl TasksLibrary for PostgresStore {
     fn load_tasks(&self) -> Read<Loaded> {
-        Err(StoreFault::Failed)
+        let own = self.keeper.held().map_or(0, |tenure| tenure.epoch);
+        self.readers.snapshot(async |conn| {
+            Ok(Loaded { tasks: TASKS.all_left(conn, own).await?, executions: EXECUTIONS.all_left(conn, own).await? })
+        })
     }
 
-    fn tasks(&self, _filter: &Filter) -> Read<Listed<Task>> {
-        Err(StoreFault::Failed)
+    fn tasks(&self, filter: &Filter) -> Read<Listed<Task>> {
+        self.readers.snapshot(async |conn| TASKS.listed(conn, filter).await)
     }
 
-    fn task(&self, _task: TaskId) -> Read<Option<Task>> {
-        Err(StoreFault::Failed)
+    fn task(&self, task: TaskId) -> Read<Option<Task>> {
+        self.readers.view(async |conn| TASKS.one(conn, task).await)
     }
 
-    fn executions(&self, _filter: &Filter) -> Read<Listed<Execution>> {
-        Err(StoreFault::Failed)
+    fn executions(&self, filter: &Filter) -> Read<Listed<Execution>> {
+        self.readers.snapshot(async |conn| EXECUTIONS.listed(conn, filter).await)
     }
 
-    fn execution(&self, _execution: ExecutionId) -> Read<Option<Execution>> {
-        Err(StoreFault::Failed)
+    fn execution(&self, execution: ExecutionId) -> Read<Option<Execution>> {
+        self.readers.view(async |conn| EXECUTIONS.one(conn, execution).await)
     }
 }
