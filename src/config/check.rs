@@ -1,7 +1,7 @@
 //! What no key alone can tell: relations between settings, and what works but is odd.
 
 use super::{
-    Api, DEFAULT_AGENTS, Prefix, Settings, WorkflowSetting,
+    Api, DEFAULT_AGENTS, Prefix, Settings, WorkflowSetting, cluster,
     issuer::{EMBEDDED_AUDIENCE, Issuer},
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    fn fault(&mut self, keys: &[&'static str], message: impl Into<String>) {
+    pub(super) fn fault(&mut self, keys: &[&'static str], message: impl Into<String>) {
         self.faults.push(Found { keys: keys.to_vec(), item: None, message: message.into() });
     }
 
@@ -41,7 +41,7 @@ impl Findings {
         self.faults.push(Found { keys: keys.to_vec(), item: Some(item), message: message.into() });
     }
 
-    fn warning(&mut self, keys: &[&'static str], message: impl Into<String>) {
+    pub(super) fn warning(&mut self, keys: &[&'static str], message: impl Into<String>) {
         self.warnings.push(Found { keys: keys.to_vec(), item: None, message: message.into() });
     }
 }
@@ -56,6 +56,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     agents(settings, &mut findings);
     tasks(settings, &mut findings);
     workflows(settings, &mut findings);
+    cluster::check(settings, &mut findings);
     listeners(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);

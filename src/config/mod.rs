@@ -7,6 +7,7 @@
 
 mod agents;
 mod check;
+mod cluster;
 mod fault;
 mod issuer;
 mod key;
@@ -21,6 +22,7 @@ pub mod settings;
 mod tasks;
 
 pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
+pub use cluster::{Cluster, Servers, SignIn, SubjectPrefix};
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};

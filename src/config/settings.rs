@@ -1,8 +1,8 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    AgentSetting, Beside, Database, Filter, Issuer, LogFormat, ModelSetting, Permission, Prefix, Section, SeedTemplate, Size,
-    Tasks, ToolSetting, WebOrigin, WorkflowSetting,
+    AgentSetting, Beside, Cluster, Database, Filter, Issuer, LogFormat, ModelSetting, Permission, Prefix, Section, SeedTemplate,
+    Size, Tasks, ToolSetting, WebOrigin, WorkflowSetting,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -92,6 +92,8 @@ section! {
         stop: Stop;
         /// The way to the database.
         store: Store;
+        /// Several nodes that act as one.
+        cluster: Cluster;
         /// Log lines.
         log: Log;
         /// Where each API is served.

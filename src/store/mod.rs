@@ -28,7 +28,7 @@ pub use contract::{Answer, Entered, Sink, Store, Ticket};
 pub use copy::{CopyFault, Moved, copy};
 pub use health::{Health, Outcome};
 pub use labs::LabsLibrary;
-pub use lease::{Buried, Lease, LeaseFault, Member, Tenure};
+pub use lease::{Buried, Ended, Lease, LeaseFault, Member, Roster, Seat, Tenure};
 pub use library::{Library, Read};
 pub use memory::{MemoryStore, Mood};
 pub use postgres::PostgresStore;

@@ -5,12 +5,12 @@ use super::{
     columns::{column, string},
     conn::{Conn, Role, Way},
     fault::Fault,
-    presence,
+    presence, roster,
     writing::slot,
 };
 use crate::{
     realtime::{StoreFault, UnixMicros},
-    store::{Buried, Lease, LeaseFault, Member, Read, Tenure},
+    store::{Buried, Lease, LeaseFault, Member, Read, Roster, Tenure},
 };
 use futures_lite::future::block_on;
 use std::{
@@ -40,15 +40,16 @@ pub(super) struct Keeper {
     way: Arc<Way>,
     name: String,
     address: String,
+    shards: u8,
     lease: Duration,
     tenure: Mutex<Option<Tenure>>,
     stopping: AtomicBool,
 }
 
 impl Keeper {
-    pub(super) fn new(way: Arc<Way>, name: &str, address: &str, lease: Duration) -> Keeper {
+    pub(super) fn new(way: Arc<Way>, name: &str, (address, shards): (&str, u8), lease: Duration) -> Keeper {
         let (tenure, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Keeper { way, name: name.to_owned(), address: address.to_owned(), lease, tenure, stopping }
+        Keeper { way, name: name.to_owned(), address: address.to_owned(), shards, lease, tenure, stopping }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -118,10 +119,10 @@ impl Keeper {
         let slot: i16 = column(&free, 0)?;
         let taken = conn
             .one(
-                "INSERT INTO node (slot, epoch, name, address, version, lease_until, held_since, seen_at)
-                 SELECT $1, nextval('node_epoch'), $2, $3, $4, now + make_interval(secs => $5), now, now FROM clock_timestamp() AS now
+                "INSERT INTO node (slot, epoch, name, address, version, lease_until, held_since, seen_at, shards)
+                 SELECT $1, nextval('node_epoch'), $2, $3, $4, now + make_interval(secs => $5), now, now, $6 FROM clock_timestamp() AS now
                  RETURNING epoch",
-                &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds()],
+                &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds(), &i16::from(self.shards)],
             )
             .await?;
         Ok(Ok(Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? }))
@@ -264,6 +265,11 @@ impl Lease for PostgresStore {
     fn members(&self) -> Read<Vec<Member>> {
         let (own, lease) = (self.keeper.held().map_or(0, |tenure| tenure.epoch), self.keeper.seconds());
         self.readers.view(async |conn| members(conn, own, lease).await)
+    }
+
+    fn roster(&self) -> Read<Roster> {
+        let (own, lease) = (self.keeper.held().map_or(0, |tenure| tenure.epoch), self.keeper.seconds());
+        self.readers.view(async |conn| roster::read(conn, own, lease).await)
     }
 
     fn release(&self) -> Result<(), StoreFault> {

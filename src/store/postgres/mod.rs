@@ -43,6 +43,7 @@ mod migrations;
 mod presence;
 mod quiz;
 mod readers;
+mod roster;
 mod settings;
 mod tasks;
 mod writer;
@@ -205,7 +206,7 @@ async fn begin(settings: &Settings, runtime: &Runtime) -> Result<(Arc<Way>, Arc<
     let refused = |fault: Fault| way.refused(&fault);
     let conn = way.connect(Role::Lease).await.map_err(refused)?;
     prepare(settings, &way, &conn).await?;
-    let keeper = Arc::new(Keeper::new(Arc::clone(&way), &settings.node, &settings.address, settings.lease));
+    let keeper = Arc::new(Keeper::new(Arc::clone(&way), &settings.node, (&settings.address, settings.shards), settings.lease));
     keeper.take_first(&conn).await.map_err(|fault| match fault {
         Ok(fault) => OpenFault::Lease { name: keeper.name().to_owned(), fault },
         Err(fault) => refused(fault),
