@@ -9,7 +9,7 @@ import pytest
 KIND = os.environ.get("TESTS_DATABASE", "sqlite")
 assert KIND in ("sqlite", "postgres"), "TESTS_DATABASE is sqlite or postgres"
 
-only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="it is about the file of SQLite")
+only_postgres = pytest.mark.skipif(KIND != "postgres", reason="it wants TESTS_DATABASE=postgres: run `tests/run postgres`")
 
 
 class SqliteBeside:

@@ -129,7 +129,8 @@ _shared: list[Cluster] = []
 
 
 def shared(port) -> Cluster:
-    """The cluster of this process, begun when it is first needed, at what `port` gives then. Nothing here ends PostgreSQL in the middle, so it may be careless."""
+    """The cluster of this process, begun when it is first needed, at what `port` gives then. Nobody ends it in the middle, so it may be
+    careless."""
     if not _shared:
         cluster = Cluster(port(), durable=False)
         atexit.register(cluster.remove)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import database
 import postgres
 import tokens
 from chat import Person
@@ -13,6 +14,9 @@ from house import PORTS
 from quiz import CHOICE, Owner
 from test_attendance import settled
 from test_commands import run
+
+
+pytestmark = database.only_postgres
 
 
 @pytest.fixture(scope="module")

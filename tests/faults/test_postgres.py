@@ -1,4 +1,4 @@
-"""PostgreSQL stops, dies, is slow or takes no connections: what was acknowledged holds, the others are told so, and all goes on by itself."""
+"""PostgreSQL stops, dies, is slow, takes no connections: what was acknowledged holds, others are told so, and all goes on by itself."""
 
 import asyncio
 import signal
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import database
 import postgres
 import tokens
 from client import sign_in
@@ -16,6 +17,8 @@ from proxy import Proxy
 from quiz import CHOICE, Owner
 from test_attendance import attendance
 from test_disk import answer_to_sign_in, readiness
+
+pytestmark = database.only_postgres
 
 BUSY = failure("database_connection_acquisition_failed")
 BACK_S = 15  # so soon after the end of a fault all is as it was

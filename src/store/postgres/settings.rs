@@ -25,11 +25,11 @@ pub enum Migrate {
 #[derive(Clone)]
 pub struct Settings {
     /// Where, as whom and with what; without timeouts.
-    pub(super) way: Config,
+    pub(in super::super) way: Config,
     /// Whether the connection is encrypted, and the database's certificate verified.
-    pub(super) tls: bool,
+    pub(in super::super) tls: bool,
     /// The certificates that it is verified with, in PEM; the system's where there is none.
-    pub(super) root_certificate: Option<PathBuf>,
+    pub(in super::super) root_certificate: Option<PathBuf>,
     /// What this node is called: one name, one node.
     pub node: String,
     /// Where the others reach this node; empty where they do not.

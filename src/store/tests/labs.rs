@@ -431,14 +431,8 @@ fn library(store: &dyn Store) -> String {
         for tags in [vec![], vec!["0".to_owned()], vec!["1".to_owned(), "2".to_owned()]] {
             for user in [None, Some("u1".to_owned())] {
                 let states = if user.is_some() { vec![State::Running, State::Waking] } else { Vec::new() };
-                let filter = SessionFilter {
-                    sort,
-                    states,
-                    tags: tags.clone(),
-                    user,
-                    descending: tags.len() == 1,
-                    ..SessionFilter::default()
-                };
+                let (tags, descending) = (tags.clone(), tags.len() == 1);
+                let filter = SessionFilter { sort, states, tags, user, descending, ..SessionFilter::default() };
                 told += &format!("{:?}", store.sessions(&filter, Page { page: 2, limit: 3 }));
             }
         }

@@ -14,7 +14,7 @@ pub(super) use tables::THIRD;
 use super::{batch::each, conn::Conn, fault::Fault, writing::Writing};
 use crate::{
     protocols::labs::record::{Kept, Record},
-    realtime::{StoreFault, UnixMicros},
+    realtime::StoreFault,
 };
 
 /// Writes all of each record, or nothing of it when it is not [`Kept::Done`] or is refused by itself. Always inside the caller's
@@ -36,10 +36,4 @@ async fn one(conn: &Conn, record: &Record) -> Result<Kept, Fault> {
         Record::NoTemplate { name } => people::no_template(conn, name).await,
         Record::Revoked { token, expires_at } => people::revoked(conn, *token, *expires_at).await,
     }
-}
-
-/// What has expired is good no more by itself.
-pub(super) async fn forget_expired(conn: &Conn, now: UnixMicros) -> Result<(), Fault> {
-    conn.execute("DELETE FROM revoked_token WHERE expires_at <= $1", &[&now.0]).await?;
-    Ok(())
 }

@@ -25,6 +25,10 @@ const USER: &str = "user_id, username, email, role, active, created_at, last_log
 const TEMPLATE: &str = "template_id, name, display_name, category, description, base_image, default_resources, vnc, environment,
     persistent_home, idle_timeout, tags, icon_url, created_at, updated_at";
 
+/// What has expired is good no more by itself. An hour later, for a node's clock may be behind the database's.
+const FORGET_EXPIRED: &str =
+    "DELETE FROM revoked_token WHERE expires_at < (extract(epoch FROM clock_timestamp() - interval '1 hour') * 1000000)::bigint";
+
 /// Refused by its columns where only the id is another's.
 pub(super) async fn new_user(conn: &Conn, user: &User, password_hash: &str) -> Result<Kept, Fault> {
     let made = conn
@@ -119,6 +123,7 @@ pub(super) async fn revoked(conn: &Conn, token: Uuid, expires_at: UnixMicros) ->
 /// the first is done.
 pub(in super::super) async fn seed(conn: &Conn, templates: &[Template], admin: Option<&Login>) -> Result<bool, Fault> {
     conn.execute("LOCK TABLE lab_user, lab_template IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
+    conn.execute(FORGET_EXPIRED, &[]).await?;
     for new in templates {
         // One whose name is there is left as it is.
         let _ = template(conn, new, false).await?;

@@ -16,8 +16,8 @@ use std::borrow::Cow;
 use tokio_postgres::Row;
 
 /// What a [`Session`] is made of.
-pub(super) const SESSION: &str = r#"session_id, name, "user", template, platform, agent, state, resources, persistent_home, idle_timeout, tags,
-    message, place, created_at, updated_at, last_activity"#;
+pub(super) const SESSION: &str = r#"session_id, name, "user", template, platform, agent, state, resources, persistent_home, idle_timeout,
+    tags, message, place, created_at, updated_at, last_activity"#;
 
 pub(super) fn a_session(row: &Row) -> Result<Session, Fault> {
     Ok(Session {
