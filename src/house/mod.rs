@@ -4,6 +4,7 @@ mod agents;
 pub mod banner;
 mod labs;
 mod metrics;
+mod records;
 mod rest;
 mod rules;
 mod runs;
@@ -13,6 +14,7 @@ mod tally;
 mod vitals;
 
 pub use labs::FirstPassword;
+pub use records::database;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
 
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
     realtime::{ShardId, StoreFault},
     runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
-    store::{SqliteStore, Store, sqlite},
+    store::{postgres, sqlite},
 };
 use rest::Rest;
 use shift::{Asked, Shift};
@@ -44,6 +46,8 @@ pub enum HouseFault {
     Rules(Vec<Fault>),
     /// The records.
     Store(sqlite::OpenFault),
+    /// The records, where they are in PostgreSQL.
+    Database(postgres::OpenFault),
     /// The records were opened, but those of quizzes could not be read.
     Quizzes(StoreFault),
     /// The records were opened, but those of labs could not be read, or what they begin with not be written.
@@ -67,6 +71,7 @@ impl fmt::Display for HouseFault {
         match self {
             HouseFault::Rules(faults) => faults.iter().try_for_each(|fault| writeln!(f, "{fault}")),
             HouseFault::Store(fault) => fault.fmt(f),
+            HouseFault::Database(fault) => fault.fmt(f),
             HouseFault::Quizzes(StoreFault::Busy) => {
                 f.write_str("another process holds the records, so the quizzes cannot be read")
             }
@@ -118,12 +123,7 @@ pub fn serve_until_stopped(
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let sink = ShardSink::default();
-    let kept = sqlite::Settings {
-        queue: settings.store.queue,
-        acquire_timeout: settings.store.acquire_timeout,
-        ..sqlite::Settings::new(&settings.data_dir)
-    };
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
+    let store = records::open(settings, Box::new(sink.clone()))?;
     let shards = house.shards();
     let plan =
         Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };

@@ -58,7 +58,7 @@ pub(in super::super) async fn enter(
             if round.is_empty() {
                 break;
             }
-            tries = tries.checked_sub(1).ok_or(Fault::Unconnected)?;
+            tries = tries.checked_sub(1).ok_or(Fault::Outrun)?;
             make_room(writing, &round, &left).await?;
         }
     }
@@ -90,7 +90,7 @@ async fn begin(writing: &Writing<'_>, round: &mut Vec<&Entry<'_>>) -> Result<(),
     let begun = writing
         .rows(
             "INSERT INTO agent_session (id, classroom, agent_id, node, epoch, started_at)
-             SELECT id, classroom, agent_id, $5, $6, at
+             SELECT id, classroom, agent_id, $5::smallint, $6::bigint, at
              FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[]) AS new (id, classroom, agent_id, at)
              ON CONFLICT (classroom, agent_id) DO NOTHING RETURNING id",
             &[&sessions, &rooms, &agents, &begun, &writing.slot(), &writing.epoch()],
