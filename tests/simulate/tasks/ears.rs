@@ -40,6 +40,8 @@ pub(crate) struct Ear {
     pub(crate) wants: BTreeSet<Uuid>,
     /// What it did not want any more after that: it may be on its way.
     pub(crate) wanted: BTreeSet<Uuid>,
+    /// What could not be read when it asked once more: what it heard of before it still hears of.
+    perhaps: BTreeSet<Uuid>,
     pub(crate) wanted_all: bool,
     pub(crate) wanted_status: bool,
     /// What it asked for before anybody was told of that.
@@ -76,6 +78,7 @@ impl Ear {
             wants_status: false,
             wants: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            perhaps: BTreeSet::new(),
             wanted_all: false,
             wanted_status: false,
             doubtful: BTreeSet::new(),
@@ -112,6 +115,10 @@ impl Ear {
     /// It does not want to hear of it.
     pub(crate) fn unsubscribes(&mut self, about: Uuid) {
         self.wants.remove(&about);
+        if self.perhaps.remove(&about) {
+            // Some may be on its way.
+            self.wanted.insert(about);
+        }
         self.unwanted.insert(about);
         self.courses.remove(&about);
     }
@@ -161,7 +168,7 @@ impl Ear {
             return Err("it is another's".into());
         }
         let is_own = self.made.contains(&*task.task);
-        if !(self.wanted_all || self.wanted.contains(&id) || is_own) {
+        if !(self.wanted_all || self.wanted.contains(&id) || self.perhaps.contains(&id) || is_own) {
             return Err("nobody asked for it".into());
         }
         let status: Status = serde_json::from_value(data["status"].clone()).map_err(|_| "no status")?;
@@ -201,7 +208,7 @@ impl Ear {
         if !self.sees(&courses[0].owner) {
             return Err("it is another's".into());
         }
-        if !self.wanted.contains(&id) {
+        if !(self.wanted.contains(&id) || self.perhaps.contains(&id)) {
             return Err("nobody asked for it".into());
         }
         let status: Status = serde_json::from_value(data["status"].clone()).map_err(|_| "no status")?;
@@ -251,7 +258,8 @@ impl Ear {
             }
             ("invalid_request" | "service_unavailable", Some("subscribe")) => {
                 let ids = ["task_id", "execution_id"].map(|name| asked[name].as_str().and_then(|id| Uuid::try_parse(id).ok()));
-                ids.into_iter().flatten().for_each(|id| _ = self.wants.remove(&id));
+                let unread: Vec<Uuid> = ids.into_iter().flatten().filter(|id| self.wants.remove(id)).collect();
+                self.perhaps.extend(unread);
                 Ok("told that nothing can be read")
             }
             ("invalid_request", _) => Ok("told that it cannot be done"),
