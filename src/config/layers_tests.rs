@@ -190,9 +190,13 @@ fn no_fault_repeats_a_value() {
 }
 
 #[test]
-fn postgres_is_not_yet_supported() {
-    let told = faults(file("database = \"postgres://db/homeroom\""));
-    assert!(told[0].contains("PostgreSQL is not yet supported"), "{told:?}");
+fn a_database_is_a_folder_or_an_address_that_is_not_shown() {
+    let url = "postgres://ada:kR7-hunter2@db/homeroom";
+    let settings = Loaded::of(&file(&format!("database = \"{url}\""))).expect("right").settings;
+    assert!(matches!(&settings.database, crate::config::Database::Postgres(address) if address.with_password() == url));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let told = faults(file("database = \"mysql://ada:kR7-hunter2@db/homeroom\""));
+    assert!(told[0].contains("expected \"sqlite\" or \"postgres://") && !told[0].contains("hunter2"), "{told:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod banner;
 mod cluster;
 mod labs;
 mod metrics;
+mod records;
 mod rest;
 mod rules;
 mod runs;
@@ -15,6 +16,7 @@ mod vitals;
 
 pub use cluster::{ClusterFault, access};
 pub use labs::FirstPassword;
+pub use records::database;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
 
 use crate::{
@@ -58,6 +60,8 @@ pub enum HouseFault {
     Rules(Vec<Fault>),
     /// The records.
     Store(sqlite::OpenFault),
+    /// The records, where they are in PostgreSQL.
+    Database(postgres::OpenFault),
     /// The way to other nodes.
     Cluster(ClusterFault),
     /// The others took this node for dead: it has ended its connections, and is to begin anew.
@@ -85,6 +89,7 @@ impl fmt::Display for HouseFault {
         match self {
             HouseFault::Rules(faults) => faults.iter().try_for_each(|fault| writeln!(f, "{fault}")),
             HouseFault::Store(fault) => fault.fmt(f),
+            HouseFault::Database(fault) => fault.fmt(f),
             HouseFault::Cluster(fault) => fault.fmt(f),
             HouseFault::Fenced => f.write_str("the other nodes took this one for dead"),
             HouseFault::Quizzes(StoreFault::Busy) => {
@@ -138,6 +143,8 @@ pub fn serve_until_stopped(
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let sink = ShardSink::default();
+    let shards = house.shards();
+    let store = records::open(settings, shards, Box::new(sink.clone()))?;
     let joined = cluster::join(settings, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,

@@ -54,7 +54,7 @@ pub(super) fn everything(store: &dyn Store) -> Vec<Attendance> {
 }
 
 /// A store under test, with a way to hear its answers.
-trait Subject {
+pub(super) trait Subject {
     fn fresh(queue: usize) -> Self;
     fn store(&self) -> &dyn Store;
     /// The next `count` answers.

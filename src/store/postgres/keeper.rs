@@ -120,7 +120,9 @@ impl Keeper {
         let taken = conn
             .one(
                 "INSERT INTO node (slot, epoch, name, address, version, lease_until, held_since, seen_at, shards)
-                 SELECT $1, nextval('node_epoch'), $2, $3, $4, now + make_interval(secs => $5), now, now, $6 FROM clock_timestamp() AS now
+                 SELECT $1::smallint, nextval('node_epoch'), $2::text, $3::text, $4::text, now + make_interval(secs => $5), now, now,
+                    $6::smallint
+                 FROM clock_timestamp() AS now
                  RETURNING epoch",
                 &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds(), &i16::from(self.shards)],
             )

@@ -61,7 +61,7 @@ pub(in super::super) async fn enter(
             if round.is_empty() {
                 break;
             }
-            tries = tries.checked_sub(1).ok_or(Fault::Unconnected)?;
+            tries = tries.checked_sub(1).ok_or(Fault::Outrun)?;
             make_room(writing, &round, &left).await?;
         }
     }
