@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// What was on its way between this node and that one is lost, in both directions, while both live. To be told to each shard before
-    /// anything that the other says afterwards. Whoever is in a room with its home there may have missed something that was published: he is
+    /// anything that the other says afterwards. Whoever is in a room with its home there may have missed what was published: he is
     /// closed for a restart, and comes again without a gap.
     pub fn estranged(&mut self, node: NodeSlot, now: Now) {
         let view = self.ring.view().clone();
@@ -274,8 +274,8 @@ impl Engine {
         }
     }
 
-    /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so they are told of, unless they
-    /// come again. Homes that live know of them without this.
+    /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so he is told of, unless he
+    /// comes again. Homes that live know of them without this.
     fn bequeath_buried(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
         for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| is_gone(*node)).collect::<Vec<_>>() {
             for Buried { classroom, agent_id, session } in buried {

@@ -41,8 +41,8 @@ impl Engine {
         }
     }
 
-    /// Another view has come, or what was on its way is lost: whoever is not there any more is not waited for, and whoever has not said that
-    /// it has heard is told again, in the order of the changes.
+    /// Another view has come, or what was on its way is lost: whoever is not there any more is not waited for, and whoever has not said
+    /// that it has heard is told again, in the order of the changes.
     pub(super) fn retell_keys(&mut self) {
         let (view, own) = (self.ring.view().clone(), self.id);
         let mut again = Vec::new();

@@ -247,6 +247,17 @@ fn a_refused_row_leaves_the_others<S: Subject>() {
     assert_eq!(it.told().len(), 2);
 }
 
+fn a_session_that_another_node_takes_over_keeps_its_number_while_its_row_is_there<S: Subject>() {
+    let it = S::fresh(64);
+    let session = it.enter(entering("web.ada", 5)).expect("a row");
+    let taken = |at| Entering { node: NodeSlot(3), session: Some(session), ..entering("web.ada", at) };
+    assert_eq!(it.enter(taken(9)), Ok(session));
+    assert_eq!(it.told(), [row("web.ada", 5, None)]);
+    it.store().leave(leaving(session, 20));
+    assert!(it.enter(taken(30)).is_ok_and(|later| later > session), "it ended meanwhile");
+    assert_eq!(it.told(), [row("web.ada", 5, 20), row("web.ada", 30, None)]);
+}
+
 fn after_a_stop_nothing_is_taken<S: Subject>() {
     let it = S::fresh(64);
     it.session("web.ada", 5);
@@ -291,6 +302,7 @@ suite!(
     a_clock_set_back_does_no_harm,
     attendance_is_of_the_room_and_the_time,
     a_refused_row_leaves_the_others,
+    a_session_that_another_node_takes_over_keeps_its_number_while_its_row_is_there,
     after_a_stop_nothing_is_taken,
 );
 

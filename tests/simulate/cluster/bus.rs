@@ -130,6 +130,10 @@ impl Cluster {
             }
             Packet::Broke => {
                 note!(self, "{to:?} hears that its link to {from:?} broke");
+                // What they said before they hear of it goes by the link that broke.
+                for shard in self.shards_of(to) {
+                    self.turn(to, shard);
+                }
                 self.bus.deaf.remove(&(to, from));
                 if !self.strikes(Fault::UntoldBreak, 50) {
                     self.estrange(to, from);
@@ -142,8 +146,6 @@ impl Cluster {
         let now = self.now;
         for shard in self.shards_of(peer) {
             if self.seen(peer, shard).is_some_and(|view| view.epoch(other.0) == Some(other.1)) {
-                // What it said before goes by the link that broke.
-                self.turn(peer, shard, false);
                 if let Some(engine) = self.feed(peer, shard) {
                     engine.estranged(other.0, now);
                 }

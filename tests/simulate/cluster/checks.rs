@@ -32,7 +32,7 @@ impl Cluster {
         assert_eq!(rows.len(), self.store.rows.len(), "a seat has two rows");
         let orphaned: Vec<_> = rows.keys().filter(|seat| !holders.contains_key(seat)).cloned().collect();
         assert!(orphaned.iter().all(|seat| self.store.orphaned.contains(seat)), "rows of nobody: {orphaned:?}");
-        orphaned.iter().for_each(|seat| drop(rows.remove(seat)));
+        rows.retain(|seat, _| !orphaned.contains(seat));
         assert_eq!(rows.keys().collect::<Vec<_>>(), holders.keys().collect::<Vec<_>>(), "rows, and who is there");
         for (seat, (peer, _)) in &rows {
             assert_eq!(*peer, holders[seat].0, "the row of {seat:?} is another node's");
@@ -92,7 +92,7 @@ impl Cluster {
         let is_orphaned = |row: &Row| self.store.orphaned.contains(&(row.room, row.agent.clone()));
         assert!(self.store.rows.values().all(is_orphaned), "rows of nobody");
         for (peer, shard) in self.all_shards() {
-            self.turn(peer, shard, true);
+            self.turn(peer, shard);
             let counters = self.engine(peer, shard).map(Engine::counters).expect("it lives");
             let levels = [&counters.connections, &counters.rooms, &counters.members, &counters.entering, &counters.timers];
             assert_eq!(levels.map(|level| level.read()), [0; 5], "{peer:?} {shard}");

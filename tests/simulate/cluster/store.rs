@@ -80,9 +80,7 @@ impl Store {
         let mut sessions = Vec::new();
         for (_, _, question) in self.asked.iter().filter(|(own, _, _)| *own == peer) {
             match question {
-                Question::Enter { entering, .. } => {
-                    drop(self.orphaned.insert((entering.classroom, entering.agent_id.to_string())))
-                }
+                Question::Enter { entering, .. } => self.orphaned.extend([(entering.classroom, entering.agent_id.to_string())]),
                 Question::Leave(leaving) => sessions.push(leaving.session),
                 other => panic!("nobody asks for {other:?}"),
             }

@@ -165,12 +165,12 @@ impl Cluster {
         let shards = self.all_shards();
         if !shards.is_empty() {
             let (peer, shard) = *self.dice.pick(&shards);
-            self.turn(peer, shard, true);
+            self.turn(peer, shard);
         }
     }
 
-    /// Ends a turn of a shard: what it wants done is done, and, if `talks`, what it said goes on its way. Whether there was anything.
-    pub(crate) fn turn(&mut self, peer: Peer, shard: ShardId, talks: bool) -> bool {
+    /// Ends a turn of a shard: what it wants done is done, and what it said goes on its way. Whether there was anything.
+    pub(crate) fn turn(&mut self, peer: Peer, shard: ShardId) -> bool {
         let (now, mut output) = (self.now, Output::default());
         let Some(engine) = self.feed(peer, shard) else { return false };
         engine.finish(now, &mut output);
@@ -200,13 +200,7 @@ impl Cluster {
             }
         }
         self.store.ask(peer, shard, questions);
-        if talks || self.fault.is_some() {
-            self.post(peer, shard, letters);
-        } else {
-            // The link that these would go by is told to have broken: within the node they go all the same.
-            let own = letters.into_iter().filter(|(to, _)| to.node() == shard.node()).collect();
-            self.post(peer, shard, own);
-        }
+        self.post(peer, shard, letters);
         moved
     }
 
@@ -264,7 +258,7 @@ impl Cluster {
             return;
         }
         // What it said before is of the view before.
-        self.turn(peer, shard, true);
+        self.turn(peer, shard);
         let (ring, now) = (self.store.newest(), self.now);
         note!(self, "{shard} hears of view {}", ring.view().number());
         if let Some(engine) = self.feed(peer, shard) {
@@ -411,7 +405,7 @@ impl Cluster {
             let mut moved = self.deliver_some() | self.work() | self.answer();
             if !moved {
                 for (peer, shard) in self.all_shards() {
-                    moved |= self.turn(peer, shard, true);
+                    moved |= self.turn(peer, shard);
                 }
             }
             if !moved {
