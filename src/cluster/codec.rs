@@ -20,8 +20,10 @@ use rkyv::rancor::Failure;
 pub const VERSION: u16 = 1;
 /// The largest message that is read.
 pub const MESSAGE_BYTES_AT_MOST: usize = 1 << 20;
-/// The largest body of letters that is read or written.
+/// The largest body of letters that is read or written. What is read of one takes less than ten times as much.
 pub const LETTERS_BYTES_AT_MOST: usize = 32 << 20;
+/// The most letters of one body: a letter of a few bytes takes some hundred when it is read.
+pub const LETTERS_AT_MOST: usize = 1 << 14;
 
 const _: () = {
     let limits = super::Limits::DEFAULT;

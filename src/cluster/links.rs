@@ -89,3 +89,83 @@ impl Links {
         self.links.values().map(|link| (link.peer(), link.counted(), link.held_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::view::Member;
+
+    const NOW: Moment = Moment(5);
+
+    fn node(slot: u8, epoch: u64) -> Node {
+        Node { slot: NodeSlot(slot), epoch }
+    }
+
+    fn view(nodes: &[Node]) -> View {
+        View::new(1, nodes.iter().map(|node| Member { slot: node.slot, epoch: node.epoch, shards: 1 }).collect())
+    }
+
+    /// Delivers what each says to the other, until nobody says anything; what else was to be done is returned.
+    fn run(ends: &mut [&mut Links], mut effects: Vec<Effect>) -> Vec<Effect> {
+        let mut others = Vec::new();
+        while !effects.is_empty() {
+            let mut next = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Send(packet) => {
+                        let to = ends.iter_mut().find(|end| end.me == packet.header.to);
+                        let _known = to.is_some_and(|end| end.receive(packet, NOW, &mut next));
+                    }
+                    other => others.push(other),
+                }
+            }
+            effects = next;
+        }
+        others
+    }
+
+    #[test]
+    fn each_node_of_the_view_has_a_link_and_a_new_life_has_a_new_one() {
+        let (one, two, again) = (node(1, 1), node(2, 2), node(2, 3));
+        let [mut a, mut b, mut c] = [one, two, again].map(|node| Links::new(node, Limits::DEFAULT));
+        let mut out = Vec::new();
+        a.view(&view(&[one, two]), NOW, &mut out);
+        b.view(&view(&[one, two]), NOW, &mut out);
+        a.send(NodeSlot(2), Bytes::from_static(b"first"), NOW, &mut out);
+        let delivered = |body: &'static [u8]| vec![Effect::Deliver { from: one, body: Bytes::from_static(body) }];
+        assert_eq!(run(&mut [&mut a, &mut b], out), delivered(b"first"));
+        let mut out = Vec::new();
+        a.view(&view(&[one, again]), NOW, &mut out);
+        c.view(&view(&[one, again]), NOW, &mut out);
+        a.send(NodeSlot(2), Bytes::from_static(b"second"), NOW, &mut out);
+        assert_eq!(run(&mut [&mut a, &mut b, &mut c], out), delivered(b"second"), "to the new life alone, and nobody broke");
+        assert_eq!(a.counted().map(|(node, ..)| node).collect::<Vec<_>>(), [again]);
+    }
+
+    #[test]
+    fn strangers_are_not_heard_and_who_has_left_is_not_written_to() {
+        let (one, two) = (node(1, 1), node(2, 2));
+        let [mut a, mut b] = [one, two].map(|node| Links::new(node, Limits::DEFAULT));
+        let mut out = Vec::new();
+        b.view(&view(&[one, two]), NOW, &mut out);
+        let Some(Effect::Send(hello)) = out.pop() else { panic!("it greets") };
+        assert!(!a.receive(hello, NOW, &mut out));
+        a.send(NodeSlot(2), Bytes::from_static(b"x"), NOW, &mut out);
+        a.break_off(NodeSlot(2), NOW, &mut out);
+        assert_eq!((out, a.deadline()), (vec![], None));
+    }
+
+    #[test]
+    fn a_link_that_is_made_while_the_bus_is_gone_greets_when_it_is_back() {
+        let mut links = Links::new(node(1, 1), Limits::DEFAULT);
+        let mut out = Vec::new();
+        links.bus(false, NOW, &mut out);
+        links.view(&view(&[node(1, 1), node(2, 2)]), NOW, &mut out);
+        assert_eq!((out.len(), links.deadline()), (0, None));
+        links.bus(true, NOW, &mut out);
+        assert!(matches!(out.as_slice(), [Effect::Send(_)]));
+        out.clear();
+        links.tick(links.deadline().unwrap(), &mut out);
+        assert!(matches!(out.as_slice(), [Effect::Send(_)]));
+    }
+}

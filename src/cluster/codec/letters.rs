@@ -1,11 +1,12 @@
 //! The bytes of the letters of one turn.
 
-use super::{LETTERS_BYTES_AT_MOST, TooLong, Unreadable};
+use super::{LETTERS_AT_MOST, LETTERS_BYTES_AT_MOST, TooLong, Unreadable};
 use crate::{
     engine::{Letter, Topic},
     protocols::labs::TunnelWord,
     realtime::{Frame, ShardId},
 };
+use bytes::Bytes;
 use rkyv::{
     rancor::Failure,
     ser::{Serializer, sharing::Unshare},
@@ -14,6 +15,8 @@ use rkyv::{
 
 /// What a letter without frames and bytes is reckoned to take.
 const LETTER_WEIGHT: usize = 256;
+/// One body is not to grow beyond this weight where there is a choice; and so much of the buffer is kept for the next one.
+const FULL_WEIGHT: usize = 1 << 20;
 
 /// A letter and its way.
 #[derive(Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -43,12 +46,15 @@ enum Record {
 #[derive(Default, Debug)]
 pub struct Letters {
     records: Vec<Record>,
+    count: usize,
     weight: usize,
+    buffer: Vec<u8>,
 }
 
 impl Letters {
     /// One more. A frame that is published to several shards one after the other is in the bytes once.
     pub fn push(&mut self, from: ShardId, to: ShardId, letter: Letter) {
+        self.count += 1;
         let Letter::Publish { topic, frame, members } = letter else {
             self.weight += LETTER_WEIGHT + bulk_bytes(&letter);
             return self.records.push(Record::Letter(Addressed { from, to, letter }));
@@ -68,23 +74,30 @@ impl Letters {
         self.records.is_empty()
     }
 
-    /// About how many bytes they will be. Whoever writes them before this is a few MiB stays far below what a body may have.
-    pub fn weight(&self) -> usize {
-        self.weight
+    /// Whether they are to be written before one more is pushed. Whoever heeds this sees [`TooLong`] only of a single letter that is.
+    pub fn is_full(&self) -> bool {
+        self.weight >= FULL_WEIGHT || self.count >= LETTERS_AT_MOST
     }
 
-    /// Their bytes; there are none of them after it.
-    pub fn write(&mut self) -> Result<Vec<u8>, TooLong> {
-        let bytes = write_records(&self.records, self.weight);
+    /// Their bytes; there are none of them after it. Where they are too long they are lost, and the link is to be broken off.
+    pub fn write(&mut self) -> Result<Bytes, TooLong> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let written = write_records(&self.records, buffer);
+        let is_short = self.count <= LETTERS_AT_MOST;
         self.records.clear();
-        self.weight = 0;
-        bytes.ok().filter(|bytes| bytes.len() <= LETTERS_BYTES_AT_MOST).ok_or(TooLong)
+        (self.count, self.weight) = (0, 0);
+        self.buffer = written.map_err(|_| TooLong)?;
+        // Its own memory, and no more than it needs: a link keeps it until the other node has it.
+        let body = Bytes::copy_from_slice(&self.buffer);
+        self.buffer.clear();
+        self.buffer.shrink_to(FULL_WEIGHT);
+        if is_short && body.len() <= LETTERS_BYTES_AT_MOST { Ok(body) } else { Err(TooLong) }
     }
 }
 
-fn write_records(records: &Vec<Record>, weight: usize) -> Result<Vec<u8>, Failure> {
+fn write_records(records: &Vec<Record>, buffer: Vec<u8>) -> Result<Vec<u8>, Failure> {
     with_arena(|arena| {
-        let mut serializer = Serializer::new(Vec::with_capacity(weight), arena.acquire(), Unshare);
+        let mut serializer = Serializer::new(buffer, arena.acquire(), Unshare);
         rkyv::api::serialize_using::<_, Failure>(records, &mut serializer)?;
         Ok(serializer.into_writer())
     })
@@ -97,7 +110,11 @@ pub fn read_letters(body: &[u8]) -> Result<Vec<Addressed>, Unreadable> {
         return Err(Unreadable::TooLong);
     }
     let records = rkyv::access::<rkyv::Archived<Vec<Record>>, Failure>(body)?;
-    let mut letters = Vec::with_capacity(records.len());
+    let count: usize = records.iter().map(letters_in).sum();
+    if count > LETTERS_AT_MOST {
+        return Err(Unreadable::TooLong);
+    }
+    let mut letters = Vec::with_capacity(count);
     for record in records.iter() {
         match rkyv::deserialize::<Record, Failure>(record)? {
             Record::Letter(addressed) => letters.push(addressed),
@@ -108,6 +125,13 @@ pub fn read_letters(body: &[u8]) -> Result<Vec<Addressed>, Unreadable> {
         }
     }
     Ok(letters)
+}
+
+fn letters_in(record: &ArchivedRecord) -> usize {
+    match record {
+        ArchivedRecord::Letter(_) => 1,
+        ArchivedRecord::Publish { to, .. } => to.len(),
+    }
 }
 
 /// What is in a letter that may be large.
@@ -147,5 +171,40 @@ fn bulk_bytes(letter: &Letter) -> usize {
         | Letter::TasksReply { .. }
         | Letter::ViewBegins { .. }
         | Letter::ViewReached { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::NodeSlot;
+
+    /// A few bytes each, and a letter each when they are read.
+    fn many(letters: usize) -> Record {
+        let shard = ShardId::of(NodeSlot(1), 0);
+        Record::Publish { from: shard, topic: Topic::SystemStatus, frame: Frame::from_wire(b"x"), to: vec![(shard, 1); letters] }
+    }
+
+    #[test]
+    fn no_more_letters_are_read_than_may_be_in_a_body() {
+        let body = |records: Vec<Record>| write_records(&records, Vec::new()).unwrap();
+        assert_eq!(read_letters(&body(vec![many(LETTERS_AT_MOST)])).unwrap().len(), LETTERS_AT_MOST);
+        assert_eq!(read_letters(&body(vec![many(LETTERS_AT_MOST), many(1)])).unwrap_err(), Unreadable::TooLong);
+    }
+
+    #[test]
+    fn letters_are_full_before_they_are_too_long() {
+        let shard = ShardId::of(NodeSlot(1), 0);
+        let frame = Frame::from_wire(&[7; 1000]);
+        for shared in [true, false] {
+            let mut letters = Letters::default();
+            while !letters.is_full() {
+                let frame = if shared { frame.clone() } else { Frame::from_wire(&frame) };
+                letters.push(shard, shard, Letter::Publish { topic: Topic::SystemStatus, frame, members: 1 });
+            }
+            let body = letters.write().unwrap();
+            assert!(body.len() < FULL_WEIGHT * 2 && !letters.is_full() && letters.is_empty());
+            assert!(letters.buffer.capacity() <= FULL_WEIGHT);
+        }
     }
 }
