@@ -1,11 +1,6 @@
 //! How nodes become one: where NATS is, how it is signed in to, and how long a node may be silent.
 
-use super::{
-    Fault, Loaded, SecretPlace, Settings, Source,
-    check::Findings,
-    key::section,
-    setting::{Database, Setting},
-};
+use super::{Database, Fault, Loaded, SecretPlace, Settings, Source, check::Findings, key::section, setting::Setting};
 use std::{ops::Deref, path::PathBuf, str::FromStr, time::Duration};
 use toml::de::DeValue;
 

@@ -9,9 +9,6 @@ use crate::{
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// A body that is about so large is written, and what comes behind it in the same turn goes into the next.
-const BODY: usize = 4 << 20;
-
 /// See the file.
 #[derive(Default)]
 pub struct Letters {
@@ -26,16 +23,16 @@ impl Codec for Letters {
     fn put(&mut self, from: ShardId, to: ShardId, letter: Letter) {
         let slot = to.node();
         let gathered = self.gathered.entry(slot).or_default();
-        gathered.push(from, to, letter);
-        if gathered.weight() >= BODY {
-            self.written.push((slot, write(gathered)));
+        if gathered.is_full() {
+            self.written.push((slot, gathered.write().ok()));
         }
+        gathered.push(from, to, letter);
     }
 
     fn take(&mut self, mut each: impl FnMut(NodeSlot, Option<Bytes>)) {
         self.written.drain(..).for_each(|(slot, body)| each(slot, body));
         for (slot, gathered) in self.gathered.iter_mut().filter(|(_, gathered)| !gathered.is_empty()) {
-            each(*slot, write(gathered));
+            each(*slot, gathered.write().ok());
         }
     }
 
@@ -56,10 +53,6 @@ impl Codec for Letters {
     fn packet(message: Bytes) -> Result<Packet, Unreadable> {
         codec::read_packet(message).map_err(|_| Unreadable)
     }
-}
-
-fn write(gathered: &mut codec::Letters) -> Option<Bytes> {
-    gathered.write().ok().map(Bytes::from)
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ impl Fault {
     pub(super) fn constraint(&self) -> Option<&str> {
         match self {
             Fault::Database(error) => error.as_db_error()?.constraint(),
-            Fault::Value(_) | Fault::Silent | Fault::Unconnected | Fault::Lost => None,
+            Fault::Value(_) | Fault::Silent | Fault::Unconnected | Fault::Outrun | Fault::Lost => None,
         }
     }
 
