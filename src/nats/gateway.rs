@@ -119,13 +119,15 @@ impl<C: Codec, M> Gateway<C, M> {
     /// Runs until nobody brings news any more.
     pub async fn run(mut self) {
         let mut changes = self.changes.clone();
+        // Shards have the first view already: what they say by it would be for nodes that nobody knows here yet.
+        let Some(first) = self.news.recv().await else { return };
+        self.hear(first);
         loop {
             let wake = Instant::now() + self.wait();
             let reads = self.gate.spilled() == 0;
             tokio::select! {
                 news = self.news.recv() => match news {
-                    Some(News::View(ring)) => self.view(&ring),
-                    Some(News::Mourn(node, loss)) => self.gate.put_to_first(Arrival::Mourn(node, loss)),
+                    Some(news) => self.hear(news),
                     None => return,
                 },
                 message = self.inbox.next(), if reads => match message {
@@ -160,6 +162,13 @@ impl<C: Codec, M> Gateway<C, M> {
         self.carry_out();
         self.gate.flush();
         self.tell();
+    }
+
+    fn hear(&mut self, news: News<M>) {
+        match news {
+            News::View(ring) => self.view(&ring),
+            News::Mourn(node, loss) => self.gate.put_to_first(Arrival::Mourn(node, loss)),
+        }
     }
 
     fn view(&mut self, ring: &Arc<HashRing>) {

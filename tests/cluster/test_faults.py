@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import signal
 import time
 
 import pytest
 
 import tokens
-from client import sign_in
-from contract import SUCCESS
+from client import open_socket, sign_in
+from contract import SUCCESS, connect_request
+from quiz import is_true_soon
 from school import LEASE, is_ready, until
 
 NOTICED = LEASE + 5.0  # seconds in which the members of a dead node are told of as left, on a machine that has the time
@@ -46,7 +48,8 @@ async def test_the_members_of_a_node_that_is_killed_have_left_once(school, http,
     for socket in left:
         gone = {(await socket.json(NOTICED + 60))["payload"]["agent_id"] for _ in ids[dead]}
         assert gone == set(ids[dead])
-    assert max(socket.everything[-1].at for socket in left) - killed_at < 11.0 + 20.0
+    # The machine may stand still meanwhile: what must not be is that nobody looked.
+    assert max(socket.everything[-1].at for socket in left) - killed_at < NOTICED + 20
     by = (dead + 1) % 3
     await published(school, http, left, room, 7, by)
     school.nodes[dead].start()
@@ -82,16 +85,7 @@ async def test_postgresql_is_gone_and_back_and_nobody_has_left(school, http, roo
     school.database.start()
     school.is_whole()
     sub = name()
-
-    async def is_in():
-        socket = await sign_in_or_none(school.nodes[1], room, sub)
-        return socket
-
-    late = None
-    deadline = time.monotonic() + 120
-    while late is None:
-        assert time.monotonic() < deadline, "nobody can sign in"
-        late = await is_in()
+    await is_true_soon(lambda: sign_in_or_none(school.nodes[1], room, sub), 120)
     for socket in flat:
         assert (await socket.json())["payload"]["agent_id"] == tokens.agent_id(sub)
         await socket.quiet(0.1)
@@ -99,9 +93,6 @@ async def test_postgresql_is_gone_and_back_and_nobody_has_left(school, http, roo
 
 async def sign_in_or_none(node, room, sub):
     """A connection that is in the room, or none where the server says that it cannot write."""
-    from client import open_socket
-    from contract import connect_request
-
     socket = await open_socket(node)
     socket.send(connect_request(room, tokens.token(sub)))
     said = await socket.text(60)
@@ -114,13 +105,12 @@ async def sign_in_or_none(node, room, sub):
 
 async def test_a_node_that_stood_still_and_was_buried_begins_anew(school, http, room, name):
     sockets, ids = await members(school, room, name, 1)
-    import signal
-
     school.nodes[2].signal(signal.SIGSTOP)
     for socket in [*sockets[0], *sockets[1]]:
         assert (await socket.json(NOTICED + 60))["payload"]["agent_id"] == ids[2][0]
     school.nodes[2].signal(signal.SIGCONT)
-    # It finds that it was buried, and its connections end: 1012, or with the process.
+    # It finds that it was buried, and stops as one that is asked to, without a drain.
+    assert (await sockets[2][0].json(60))["payload"]["type"] == "terminated"
     assert await sockets[2][0].close_code(60) == 1012
     school.is_whole()
     back = await sign_in(school.nodes[2], room, tokens.token(name()))

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    cluster::link::{Header, Marks},
+    cluster::codec::{read_packet, write_packet},
     realtime::{ShardId, View, view::Member},
     runtime::{GateEnd, ShardCounts, gate_of},
 };
@@ -18,10 +18,6 @@ use std::collections::BTreeMap;
 /// Letters that are numbers.
 #[derive(Default)]
 struct Numbers(BTreeMap<NodeSlot, BytesMut>);
-
-fn node(buffer: &mut Bytes) -> Node {
-    Node { slot: NodeSlot(buffer.get_u8()), epoch: buffer.get_u64() }
-}
 
 impl Codec for Numbers {
     type Letter = u64;
@@ -46,34 +42,11 @@ impl Codec for Numbers {
     }
 
     fn bytes(packet: &Packet) -> Bytes {
-        let mut buffer = BytesMut::new();
-        let Header { from, to, incarnation, known, sequence, acknowledged, following, marks } = packet.header;
-        for node in [from, to] {
-            buffer.put_u8(node.slot.0);
-            buffer.put_u64(node.epoch);
-        }
-        [incarnation, known, sequence, acknowledged].into_iter().for_each(|number| buffer.put_u64(number));
-        buffer.put_u32(following);
-        buffer.put_u8(marks.bits());
-        buffer.put_slice(&packet.body);
-        buffer.freeze()
+        write_packet(packet)
     }
 
-    fn packet(mut message: Bytes) -> Result<Packet, Unreadable> {
-        if message.len() < 55 {
-            return Err(Unreadable);
-        }
-        let header = Header {
-            from: node(&mut message),
-            to: node(&mut message),
-            incarnation: message.get_u64(),
-            known: message.get_u64(),
-            sequence: message.get_u64(),
-            acknowledged: message.get_u64(),
-            following: message.get_u32(),
-            marks: Marks::from_bits(message.get_u8()).ok_or(Unreadable)?,
-        };
-        Ok(Packet { header, body: message })
+    fn packet(message: Bytes) -> Result<Packet, Unreadable> {
+        read_packet(message).map_err(|_| Unreadable)
     }
 }
 
