@@ -207,7 +207,7 @@ impl Keeper {
         transaction(conn, async || {
             let settled = conn
                 .row(
-                    "SELECT held_since + make_interval(secs => $3) < clock_timestamp() FROM node
+                    "SELECT lease_until > clock_timestamp() AND held_since + make_interval(secs => $3) < clock_timestamp() FROM node
                      WHERE slot = $1 AND epoch = $2 FOR KEY SHARE",
                     &[&slot(own), &own.epoch, &self.seconds()],
                 )
@@ -294,7 +294,8 @@ async fn members(conn: &Conn, own: i64, lease: f64) -> Result<Vec<Member>, Fault
             "SELECT slot, epoch, name, address, version,
                  lease_until > clock_timestamp() OR NOT EXISTS (
                      SELECT 1 FROM node AS own
-                     WHERE own.epoch = $1 AND own.held_since + make_interval(secs => $2) < clock_timestamp())
+                     WHERE own.epoch = $1 AND own.lease_until > clock_timestamp()
+                         AND own.held_since + make_interval(secs => $2) < clock_timestamp())
              FROM node ORDER BY slot",
             &[&own, &lease],
         )

@@ -22,7 +22,8 @@ pub(super) async fn read(conn: &Conn, own: i64, lease: f64) -> Result<Roster, Fa
             "SELECT number, slot, epoch, shards,
                  lease_until > clock_timestamp() OR NOT EXISTS (
                      SELECT 1 FROM node AS own
-                     WHERE own.epoch = $1 AND own.held_since + make_interval(secs => $2) < clock_timestamp())
+                     WHERE own.epoch = $1 AND own.lease_until > clock_timestamp()
+                         AND own.held_since + make_interval(secs => $2) < clock_timestamp())
              FROM node_view LEFT JOIN node ON true ORDER BY slot",
             &[&own, &lease],
         )
