@@ -17,7 +17,7 @@ use crate::{
     realtime::{ClassroomId, ConnId, HashRing, NodeSlot, Now, ShardId, View, table::Key},
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::Arc,
 };
@@ -55,6 +55,8 @@ pub(super) struct Crossing {
     senders: BTreeMap<ShardId, Sender>,
     /// For homes that have moved here.
     waiting: VecDeque<(ShardId, Letter)>,
+    /// Whose wish to be let in is among these: it is heard once.
+    asking: BTreeSet<ConnId>,
     /// Whether this shard has not yet said that it has reached the view: something that it began is still being written.
     is_due: bool,
     /// Leaves that another node's home has not confirmed.
@@ -75,6 +77,7 @@ impl Crossing {
             earlier: Vec::new(),
             senders: BTreeMap::new(),
             waiting: VecDeque::new(),
+            asking: BTreeSet::new(),
             is_due: false,
             parting: BTreeMap::new(),
             broken: Vec::new(),
@@ -122,18 +125,28 @@ impl Engine {
         }
         let before = mem::replace(&mut self.ring, ring);
         self.crossing.begin(before.clone(), &view);
+        // Of views that were passed over nobody here knows: any home may have been elsewhere and be back.
+        let has_skipped = before.view().number() > 0 && view.number() > before.view().number() + 1;
+        self.crossing.is_new |= has_skipped;
+        self.homes.join_cluster();
         let own = self.id.node();
         let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
         let is_gone = |node: NodeSlot| node != own && is_other(node);
+        // Whoever was there and waits here waits no more: nobody would ever hear that he is gone.
+        self.crossing.waiting.retain(|(from, _)| !is_gone(from.node()));
+        self.crossing.asking.retain(|conn| !is_gone(conn.shard.node()));
         self.begin_view(view.shards().collect());
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
-        self.with_homes(|homes, out| homes.move_out(|classroom| ring.home(classroom.as_bytes()) == id, now, out));
-        let has_moved = |from: ShardId, to: ShardId| from != to || is_gone(from.node());
+        self.with_homes(|homes, out| {
+            let held = before.view().number();
+            homes.move_out(held, |classroom| !has_skipped && ring.home(classroom.as_bytes()) == id, now, out);
+        });
+        let has_moved = |from: ShardId, to: ShardId| has_skipped || from != to || is_gone(from.node());
         self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
-        self.part_again(&before, is_gone);
+        self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(&before, is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
         self.retell_keys();
@@ -150,6 +163,8 @@ impl Engine {
         let view = self.ring.view().clone();
         let Some(member) = view.member(node).filter(|_| node != self.id.node()) else { return };
         self.crossing.broken.retain(|own| *own != node);
+        self.crossing.waiting.retain(|(from, _)| from.node() != node);
+        self.crossing.asking.retain(|conn| conn.shard.node() != node);
         for (_, sender) in self.crossing.senders.iter_mut().filter(|(shard, _)| shard.node() == node) {
             sender.is_broken = false;
         }
@@ -257,10 +272,10 @@ impl Engine {
     }
 
     /// Whoever left a room whose home died before it knew of that has still to be told of.
-    fn part_again(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
+    fn part_again(&mut self, before: &HashRing, has_skipped: bool, is_gone: impl Fn(NodeSlot) -> bool) {
         for (conn, leave) in mem::take(&mut self.crossing.parting) {
             let (from, to) = (before.home(leave.classroom().as_bytes()), self.home_of(leave.classroom()));
-            if from == to && !is_gone(from.node()) {
+            if from == to && !is_gone(from.node()) && !has_skipped {
                 self.crossing.parting.insert(conn, leave);
             } else if is_gone(from.node()) {
                 let ToHome::Leave { classroom, seat, at, .. } = &leave else { continue };
@@ -284,7 +299,7 @@ impl Engine {
                 }
                 let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
                 let members = vec![Heir { agent, session, node, announced: true }];
-                let bequest = Bequest { classroom, last_published: 0, members };
+                let bequest = Bequest { classroom, view: None, last_published: 0, members };
                 self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
             }
         }
@@ -358,6 +373,7 @@ impl Engine {
         crossing.is_alone = self.ring.view().members().len() == 1;
         crossing.earlier.clear();
         self.with_homes(|homes, _| Homes::inherit(homes));
+        self.crossing.asking.clear();
         for (from, letter) in mem::take(&mut self.crossing.waiting) {
             self.read(from, letter, now);
         }
@@ -405,9 +421,12 @@ impl Engine {
                 let refused = FromHome::Refused(SessionError::DatabaseConnectionAcquisitionFailed);
                 self.post(conn.shard, Letter::Connection(conn, refused));
             }
-            ToHome::Join { .. } | ToHome::Leave { .. } | ToHome::Told { .. } | ToHome::Ask { .. }
-                if self.has_come(classroom.as_bytes()) =>
-            {
+            ToHome::Join { conn, .. } if self.has_come(classroom.as_bytes()) => {
+                if self.crossing.asking.insert(conn) {
+                    self.crossing.waiting.push_back((from, Letter::Home(letter)));
+                }
+            }
+            ToHome::Leave { .. } | ToHome::Told { .. } | ToHome::Ask { .. } if self.has_come(classroom.as_bytes()) => {
                 self.crossing.waiting.push_back((from, Letter::Home(letter)));
             }
             letter => self.with_homes(|homes, out| homes.letter(letter, now, out)),

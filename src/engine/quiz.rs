@@ -138,8 +138,7 @@ impl Engine {
     /// here to a quiz whose home has moved tells the new one.
     pub(super) fn quizzes_move(&mut self, has_moved: &dyn Fn(QuizId) -> bool, is_gone: &dyn Fn(ShardId) -> bool, now: Now) {
         self.with_quizzes(|homes, out| homes.lose(is_gone, now, out));
-        let (ring, id) = (self.ring.clone(), self.id);
-        self.with_quizzes(|homes, _| homes.move_out(|quiz| ring.home(&quiz.place()) == id));
+        self.with_quizzes(|homes, _| homes.move_out(|quiz| !has_moved(quiz)));
         self.strays.forget(has_moved);
         for key in self.connections.keys().collect::<Vec<_>>() {
             let conn = self.conn_id(key);

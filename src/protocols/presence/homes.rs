@@ -95,6 +95,7 @@ pub struct Homes {
     hasher: FixedState,
     settings: Settings,
     here: NodeSlot,
+    in_cluster: bool,
     /// Over all rooms.
     seated: usize,
     /// Rows on their way whose room is at home elsewhere.
@@ -119,6 +120,7 @@ impl Homes {
             hasher,
             settings,
             here,
+            in_cluster: false,
             seated: 0,
             moved: 0,
             bequests: BTreeMap::new(),
@@ -210,7 +212,8 @@ impl Homes {
 
     fn join(&mut self, conn: ConnId, classroom: ClassroomId, agent: Agent, (at, now): (UnixMicros, Now), out: &mut Vec<Outcome>) {
         let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
-        let mut circumstances = Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out };
+        let mut circumstances =
+            Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
         let seated = room.seated();
         let joined = room.join(conn, agent, &mut circumstances);
         self.seated = self.seated + room.seated() - seated;
@@ -241,21 +244,26 @@ impl Homes {
 
     // --- homes that move, and words that were lost
 
+    /// From now on there may be other nodes. Nobody is here yet.
+    pub fn join_cluster(&mut self) {
+        self.in_cluster = true;
+    }
+
     /// Rows on their way whose room is at home elsewhere by now.
     pub fn moving(&self) -> bool {
         self.moved > 0
     }
 
-    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes.
-    pub fn move_out(&mut self, is_here: impl Fn(ClassroomId) -> bool, now: Now, out: &mut Vec<Outcome>) {
+    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes. `view`: by which they were here.
+    pub fn move_out(&mut self, view: u64, is_here: impl Fn(ClassroomId) -> bool, now: Now, out: &mut Vec<Outcome>) {
         let mut leaving: Vec<ClassroomId> = self.rooms.keys().copied().filter(|classroom| !is_here(*classroom)).collect();
         leaving.sort_unstable();
         let first = out.len();
         for classroom in leaving {
             let Some(room) = self.rooms.remove(&classroom) else { continue };
             self.seated -= room.seated();
-            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out };
-            room.bequeath(c);
+            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
+            room.bequeath(view, c);
         }
         for key in self.pending.keys().collect::<Vec<_>>() {
             if let Some(pending) = self.pending.at_mut(key).filter(|pending| !pending.moved && !is_here(pending.classroom)) {
@@ -300,10 +308,13 @@ impl Homes {
     /// Everybody has said what he had to say by earlier views: rooms are taken over with those who have not come themselves. They may still
     /// do so by a letter that waits, until [`Homes::close_estates`].
     pub fn inherit(&mut self) {
-        for (classroom, bequests) in std::mem::take(&mut self.bequests) {
+        for (classroom, mut bequests) in std::mem::take(&mut self.bequests) {
+            let last = bequests.iter().filter_map(|bequest| bequest.view).max();
+            bequests.retain(|bequest| bequest.view.is_none() || bequest.view == last);
             let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
             let mut out = Vec::new();
-            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out: &mut out };
+            let c =
+                &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out: &mut out };
             let places = bequests.into_iter().flat_map(|bequest| room.inherit(bequest, c)).collect::<Vec<_>>();
             self.awaited.extend(places.into_iter().map(|place| (classroom, place)));
             debug_assert!(out.is_empty(), "nobody is told of an inheritance");
@@ -379,7 +390,7 @@ impl Homes {
     ) {
         let Some(room) = self.rooms.get_mut(&classroom) else { return };
         let (first, seated) = (out.len(), room.seated());
-        act(room, &mut Circumstances { hasher: &self.hasher, settings: &self.settings, here: self.here, out });
+        act(room, &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out });
         self.seated = self.seated + room.seated() - seated;
         if room.is_empty() {
             self.rooms.remove(&classroom);

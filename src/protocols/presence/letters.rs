@@ -149,6 +149,8 @@ impl ToHome {
 pub struct Bequest {
     /// The room.
     pub classroom: ClassroomId,
+    /// The view by which it was at home there: of two that leave a room the later knows better. None: it is not said by a home.
+    pub view: Option<u64>,
     /// The highest number that an event was published with; 0 before the first.
     pub last_published: i64,
     /// Whose rows are on disk.

@@ -20,7 +20,7 @@ impl Room {
         if self.member(place).owner == Some(conn) {
             return;
         }
-        if self.untold_far.remove(&(place, conn)) {
+        if self.untold.remove(&(place, conn)) {
             self.member(place).untold -= 1;
         }
         self.dismiss(place, conn, c);
@@ -46,7 +46,7 @@ impl Room {
     /// The owners and former owners that are on these shards, each with its place.
     pub(super) fn strangers(&self, is_there: &dyn Fn(ShardId) -> bool) -> Vec<(u32, ConnId)> {
         let owners = self.members.iter().filter_map(|(place, member)| Some((place as u32, member.owner?)));
-        owners.chain(self.untold_far.iter().copied()).filter(|(_, conn)| is_there(conn.shard)).collect()
+        owners.chain(self.untold.iter().copied()).filter(|(_, conn)| is_there(conn.shard)).collect()
     }
 
     /// A connection is not there any more: what it owned it has left, and what it owed is owed no more.
@@ -56,7 +56,7 @@ impl Room {
     }
 
     /// The room's home is elsewhere from now on: what that must know, and who waits here for something.
-    pub(super) fn bequeath(mut self, c: &mut Circumstances<'_>) {
+    pub(super) fn bequeath(mut self, view: u64, c: &mut Circumstances<'_>) {
         self.tick(c);
         let (classroom, last_published) = (self.id, self.last_published);
         let mut heirs = Vec::new();
@@ -72,7 +72,12 @@ impl Room {
         }
         while !heirs.is_empty() {
             let members = heirs.split_off(heirs.len().saturating_sub(HEIRS_A_LETTER));
-            c.out.push(Outcome::Pass(ToHome::Bequest(Box::new(Bequest { classroom, last_published, members }))));
+            c.out.push(Outcome::Pass(ToHome::Bequest(Box::new(Bequest {
+                classroom,
+                view: Some(view),
+                last_published,
+                members,
+            }))));
         }
     }
 

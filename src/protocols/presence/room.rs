@@ -59,8 +59,8 @@ pub struct Room {
     /// On which shards seated members are, and how many.
     shards: SmallVec<[(ShardId, u32); 4]>,
     seated: usize,
-    /// Former owners on other nodes that were sent `replaced` and have not confirmed it, each with its place.
-    pub(super) untold_far: BTreeSet<(u32, ConnId)>,
+    /// In a cluster: which former owners were sent `replaced` and have not confirmed it, each with its place.
+    pub(super) untold: BTreeSet<(u32, ConnId)>,
     /// The highest number that an event was published with; 0 before the first.
     pub(super) last_published: i64,
     /// Changes of the running tick by session number; true: entered.
@@ -73,8 +73,8 @@ pub struct Circumstances<'a> {
     pub hasher: &'a FixedState,
     /// Times and sizes.
     pub settings: &'a Settings,
-    /// The node that this is.
-    pub here: NodeSlot,
+    /// Whether there are other nodes, so that words can be lost or come again.
+    pub in_cluster: bool,
     /// What is to be done.
     pub out: &'a mut Vec<Outcome>,
 }
@@ -88,7 +88,7 @@ impl Room {
             by_agent: HashTable::new(),
             shards: SmallVec::new(),
             seated: 0,
-            untold_far: BTreeSet::new(),
+            untold: BTreeSet::new(),
             last_published: 0,
             changes: None,
         }
@@ -123,6 +123,11 @@ impl Room {
         };
         if self.member(place).owner == Some(conn) {
             return self.answer_again(place, conn, c);
+        }
+        if self.untold.contains(&(place, conn)) {
+            // It asked twice, and somebody else came in between.
+            c.out.push(Outcome::Tell(conn, FromHome::Replaced { classroom: self.id, place }));
+            return None;
         }
         self.dismiss_owner(place, c);
         let member = self.member(place);
@@ -201,7 +206,7 @@ impl Room {
 
     /// A former owner has been told.
     pub fn told(&mut self, place: u32, conn: ConnId, at: UnixMicros, c: &mut Circumstances<'_>) {
-        if conn.shard.node() != c.here && !self.untold_far.remove(&(place, conn)) {
+        if c.in_cluster && !self.untold.remove(&(place, conn)) {
             return;
         }
         let Some(member) = self.members.get_mut(place as usize) else { return };
@@ -339,8 +344,8 @@ impl Room {
     /// Has a connection told that another has its key.
     pub(super) fn dismiss(&mut self, place: u32, owner: ConnId, c: &mut Circumstances<'_>) {
         self.member(place).untold += 1;
-        if owner.shard.node() != c.here {
-            self.untold_far.insert((place, owner));
+        if c.in_cluster {
+            self.untold.insert((place, owner));
         }
         c.out.push(Outcome::Tell(owner, FromHome::Replaced { classroom: self.id, place }));
     }

@@ -55,9 +55,11 @@ impl<'c> Rows<'c> {
     }
 
     /// Begins a session and answers its number. Where the agent still has a row in this room, that session ends first: when `left` says,
-    /// which is so where its leave was asked before this, else now. One that another node takes over keeps its number.
+    /// which is so where its leave was asked before this, else now. One that another node takes over keeps its number, unless its leave was
+    /// asked before.
     pub(super) fn enter(&mut self, entering: &Entering, left: impl Fn(i64) -> Option<UnixMicros>) -> rusqlite::Result<i64> {
         if let Some(session) = entering.session
+            && left(session).is_none()
             && self.live.exists([session])?
         {
             return Ok(session);

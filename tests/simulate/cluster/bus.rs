@@ -145,10 +145,10 @@ impl Cluster {
     fn estrange(&mut self, peer: Peer, other: (NodeSlot, u64)) {
         let now = self.now;
         for shard in self.shards_of(peer) {
-            if self.seen(peer, shard).is_some_and(|view| view.epoch(other.0) == Some(other.1)) {
-                if let Some(engine) = self.feed(peer, shard) {
-                    engine.estranged(other.0, now);
-                }
+            if self.seen(peer, shard).is_some_and(|view| view.epoch(other.0) == Some(other.1))
+                && let Some(engine) = self.feed(peer, shard)
+            {
+                engine.estranged(other.0, now);
             }
         }
     }

@@ -136,6 +136,9 @@ impl Cluster {
         let Some(student) = self.students.get_mut(&key) else { return };
         let agent = text["payload"]["agent_id"].as_str().expect("an event of an agent").to_owned();
         let session = text["id"]["sequence_id"].as_i64().expect("a number");
+        if student.is_over {
+            return;
+        }
         assert!(student.is_in, "{key:?} hears of {agent} before it is let in");
         let entered = text["id"]["operation"] == "entered";
         let is_news = if entered { student.entered.insert(session) } else { student.left.insert(session) };
