@@ -49,11 +49,11 @@ async fn stretch(conn: &Conn, stretch: Stretch, attached: &str) -> Result<Vec<Ro
     let Stretch { session, after, before, limit, newest_first, bytes } = stretch;
     let way = if newest_first { "DESC" } else { "ASC" };
     let select = format!(
-        "WITH some AS (
+        "WITH chosen AS (
             SELECT {MESSAGE}, {attached} AS attached FROM chat_message WHERE session = $1 AND number > $2 AND number < $3
             ORDER BY number {way} LIMIT $4
          ), weighed AS (
-            SELECT *, coalesce(sum(octet_length(content)::bigint / 2 + attached) OVER earlier, 0) AS before_it FROM some
+            SELECT *, coalesce(sum(octet_length(content)::bigint / 2 + attached) OVER earlier, 0) AS before_it FROM chosen
             WINDOW earlier AS (ORDER BY number {way} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
          )
          SELECT {MESSAGE}, attached FROM weighed WHERE before_it <= $5 ORDER BY number {way}"
