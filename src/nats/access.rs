@@ -196,7 +196,7 @@ mod tests {
     fn a_connection_that_came_and_went_unseen_is_a_change_all_the_same() {
         let (changes, changed) = watch::channel(0);
         let counts = Counts::default();
-        let mut told = |event| {
+        let told = |event| {
             note(&event, &changes, &counts);
             *changed.borrow()
         };

@@ -69,7 +69,10 @@ pub(super) trait Subject {
     }
 
     fn session(&self, agent_id: &str, at: i64) -> i64 {
-        self.enter(entering(agent_id, at)).expect("a row")
+        // Of a connection on the node whose store it is.
+        let slot = self.store().lease().tenure().map_or(0, |tenure| tenure.slot);
+        let node = NodeSlot(u8::try_from(slot).expect("few nodes"));
+        self.enter(Entering { node, ..entering(agent_id, at) }).expect("a row")
     }
 
     /// One whole session.

@@ -7,10 +7,12 @@ use tokio_postgres::Row;
 /// The number rises by a trigger, so that whoever writes a node, in whatever version, cannot forget it.
 pub(super) const SIXTH: &str = r#"
 ALTER TABLE node ADD COLUMN shards smallint NOT NULL DEFAULT 1 CHECK (shards BETWEEN 1 AND 255);
-CREATE TABLE node_view (number bigint NOT NULL);
-INSERT INTO node_view (number) VALUES (0);
+CREATE TABLE node_view (is_one boolean PRIMARY KEY CHECK (is_one), number bigint NOT NULL);
 CREATE FUNCTION node_view_rises() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN UPDATE node_view SET number = number + 1; RETURN NULL; END $$;
+    $$ BEGIN
+        INSERT INTO node_view VALUES (true, 1) ON CONFLICT (is_one) DO UPDATE SET number = node_view.number + 1;
+        RETURN NULL;
+    END $$;
 CREATE TRIGGER node_view_rises AFTER INSERT OR DELETE ON node FOR EACH ROW EXECUTE FUNCTION node_view_rises();
 "#;
 
@@ -24,7 +26,7 @@ pub(super) async fn read(conn: &Conn, own: i64, lease: f64) -> Result<Roster, Fa
                      SELECT 1 FROM node AS own
                      WHERE own.epoch = $1 AND own.lease_until > clock_timestamp()
                          AND own.held_since + make_interval(secs => $2) < clock_timestamp())
-             FROM node_view LEFT JOIN node ON true ORDER BY slot",
+             FROM (SELECT coalesce(max(number), 0) AS number FROM node_view) AS view LEFT JOIN node ON true ORDER BY slot",
             &[&own, &lease],
         )
         .await?;
