@@ -1,3 +1,5 @@
+//! What the settings of a cluster may be, and what is told of those that may not.
+
 use super::*;
 use crate::config::{Layers, Loaded};
 

@@ -340,5 +340,4 @@ impl<C: Codec, M> Gateway<C, M> {
 }
 
 #[cfg(test)]
-#[path = "tests/mod.rs"]
 mod tests;

@@ -88,8 +88,8 @@ pub enum Buried {
 pub enum LeaseFault {
     /// This node holds no tenure: it has taken none, or it was buried. What it wrote before stands; it may take another.
     Lost,
-    /// The node that has the name, or is to be buried, is alive; or this node has not held its own lease for long enough to know (a database
-    /// that comes back finds all leases run out: each node first gives the others the time to renew theirs).
+    /// The node that has the name, or is to be buried, is alive; or this node has not held its own lease for long enough to know (a
+    /// database that comes back finds all leases run out: each node first gives the others the time to renew theirs).
     Alive,
     /// Every slot is taken.
     Full,
@@ -119,8 +119,8 @@ impl From<StoreFault> for LeaseFault {
 
 /// This node among those that share its records. All but [`Lease::tenure`] block: call them on a thread that may wait.
 ///
-/// On PostgreSQL a store takes its tenure when it is opened and renews it by itself, at each third of the lease; on SQLite there is one node
-/// and nothing ever ends. In memory nothing happens by itself.
+/// On PostgreSQL a store takes its tenure when it is opened and renews it by itself, at each third of the lease; on SQLite there is one
+/// node and nothing ever ends. In memory nothing happens by itself.
 pub trait Lease: Send + Sync {
     /// What this node holds, as far as it knows. Cheap: atomics. None before the first [`Lease::take`] and since it was lost or given back.
     fn tenure(&self) -> Option<Tenure>;
