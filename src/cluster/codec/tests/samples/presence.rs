@@ -35,7 +35,7 @@ fn to_home() -> Vec<ToHome> {
     let unknown = || Agent { id: text(""), cuts: Cuts::UNKNOWN };
     let held = |place| Held { agent: agent(), session: i64::MAX, place };
     let heir = |announced| Heir { agent: unknown(), session: 9, node: NodeSlot(255), announced };
-    let bequest = |members| Box::new(Bequest { classroom, last_published: -1, members });
+    let bequest = |members| Box::new(Bequest { classroom, view: Some(7), last_published: -1, members });
     let leave = |seat| ToHome::Leave { conn: conn(), classroom, seat, at: AT };
     let letters = [
         ToHome::Join { conn: conn(), classroom, agent: agent(), at: UnixMicros(-1) },
