@@ -21,10 +21,10 @@ use homeroom::{
         },
     },
     realtime::{NodeSlot, ShardId, UnixMicros},
-    store::{Answer, LabsLibrary, Library, Settings, Sink, SqliteStore, Store, Ticket},
+    store::{Answer, Library, PostgresStore, Settings, Sink, SqliteStore, Store, Ticket, postgres},
 };
 use std::{
-    fs,
+    env, fs,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -45,16 +45,32 @@ impl Sink for Channel {
     }
 }
 
-/// A store beside the build, not in a temporary folder that may be memory.
-fn open() -> (SqliteStore, mpsc::Receiver<Answer>, tempfile::TempDir) {
+/// A store beside the build, not in a temporary folder that may be memory; or in the PostgreSQL database that `BENCH_DATABASE` names, whose
+/// tables are gone first.
+fn open() -> (Box<dyn Store>, mpsc::Receiver<Answer>, tempfile::TempDir) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let (tell, answers) = mpsc::channel();
-    let store = SqliteStore::open(Settings::new(folder.path()), Box::new(Channel(tell))).expect("a store");
-    (store, answers, folder)
+    let sink = Box::new(Channel(tell));
+    if let Ok(url) = env::var("BENCH_DATABASE") {
+        empty(&url);
+        let settings = postgres::Settings::new(&url, None).expect("an address");
+        return (Box::new(PostgresStore::open(settings, sink).expect("a store")), answers, folder);
+    }
+    let store = SqliteStore::open(Settings::new(folder.path()), sink).expect("a store");
+    (Box::new(store), answers, folder)
+}
+
+fn empty(url: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a database");
+        tokio::spawn(connection);
+        client.batch_execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await.expect("its owner");
+    });
 }
 
 struct School {
-    store: SqliteStore,
+    store: Box<dyn Store>,
     answers: mpsc::Receiver<Answer>,
     agents: Vec<Arc<str>>,
     at: i64,
@@ -122,7 +138,7 @@ impl School {
 
 /// Attempts that run, and answers to their questions.
 struct Exam {
-    store: SqliteStore,
+    store: Box<dyn Store>,
     answers: mpsc::Receiver<Answer>,
     next: u64,
     _folder: tempfile::TempDir,

@@ -44,6 +44,9 @@ pub mod config;
 // The glommio shell: boot, ring, turn, mesh, clock, stop. It knows no protocol.
 #[cfg(feature = "server")]
 pub mod runtime;
+// NATS, the bus between nodes.
+#[cfg(feature = "server")]
+pub mod nats;
 // The house put together.
 #[cfg(feature = "server")]
 pub mod house;

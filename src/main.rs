@@ -1,8 +1,8 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, join, lab_demo, owner, print_config, serve,
-    token, user, user_token,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, join, lab_demo, migrate, owner,
+    print_config, serve, token, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Owner(arguments) => owner::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::LabDemo(arguments) => lab_demo::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),

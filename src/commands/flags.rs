@@ -63,6 +63,7 @@ fn argument(key: &'static Key) -> Arg {
     let default = if default.is_empty() { String::new() } else { format!("default: {default}, ") };
     Arg::new(key.path())
         .long(key.flag())
+        .visible_aliases(key.shorthand())
         .value_name(key.name.rsplit('_').next().unwrap_or(key.name).to_ascii_uppercase())
         .value_parser(ValueParser::string())
         .allow_hyphen_values(true)

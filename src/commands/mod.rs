@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod flags;
 pub mod join;
 pub mod lab_demo;
+pub mod migrate;
 pub mod owner;
 mod people;
 pub mod print_config;
@@ -55,6 +56,8 @@ pub enum Command {
     Agent(agent::AgentArguments),
     /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
     LabDemo(lab_demo::LabDemoArguments),
+    /// What the tables of a PostgreSQL database are; brings them up to date with --apply.
+    Migrate(migrate::MigrateArguments),
     /// The users of labs, chat and tasks: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.

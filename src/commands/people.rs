@@ -2,7 +2,7 @@
 
 use super::{Failure, flags::SettingFlags, server::Server};
 use crate::{
-    config::Settings,
+    config::{Database, Settings},
     protocols::labs::{
         dialect::iso,
         model::{Role, User},
@@ -88,6 +88,10 @@ impl People {
     }
 
     fn configured(settings: &Settings, makes: bool) -> Result<People, Failure> {
+        if settings.database != Database::Sqlite {
+            // Of the nodes that share a database each hears of a change by the one that makes it.
+            return Server::configured(settings).map(People::Served);
+        }
         let place = settings.data_dir.display();
         match (settings.data_dir.join("homeroom.db").exists(), makes) {
             (true, _) => {}

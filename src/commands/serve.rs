@@ -3,11 +3,15 @@
 use super::{Failure, flags::SettingFlags};
 use crate::{
     config::{Settings, settings::WebSocket},
-    house::{banner, serve_until_stopped},
+    house::{HouseFault, banner, serve_until_stopped},
     observe::logs::{self, Logs},
     runtime::{Clock, StopSignals, count_memory_in_small_pages, end_process_on_panic, probe},
 };
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    os::unix::process::CommandExt,
+    process::Command,
+};
 
 /// Nothing but settings.
 #[derive(clap::Args, Debug)]
@@ -61,15 +65,29 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     count_memory_in_small_pages();
     // First of all: a stop while the start is still under way is no failure.
     let signals = StopSignals::caught().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
-    let Prepared { settings, logs: _logs, connections } = prepare(arguments)?;
+    let Prepared { settings, logs, connections } = prepare(arguments)?;
     end_process_on_panic();
     let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
-    serve_until_stopped(&settings, &signals, connections, |opened| {
+    let ended = serve_until_stopped(&settings, &signals, connections, |opened| {
         // Tokens and a password are for eyes alone: where nobody looks they would stay in a file or a journal.
         let eyes = std::io::stdout().is_terminal().then(|| Clock::started_now().now().wall);
         let text = banner::text(&opened, &settings, &program, eyes);
         // Nobody may be reading, which is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
-    })
-    .map_err(|fault| Failure::Failed(fault.to_string()))
+    });
+    match ended {
+        Err(HouseFault::Fenced) => {
+            // What is in the log's queue is written before this process is another.
+            drop(logs);
+            Err(Failure::Failed(format!("cannot begin anew: {}", begin_anew())))
+        }
+        ended => ended.map_err(|fault| Failure::Failed(fault.to_string())),
+    }
+}
+
+/// The same program with the same arguments in the place of this one: nothing of its last life is left. Returns only where that fails.
+fn begin_anew() -> std::io::Error {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "homeroom".into());
+    Command::new("/proc/self/exe").arg0(name).args(arguments).exec()
 }

@@ -1,7 +1,7 @@
 //! What no key alone can tell: relations between settings, and what works but is odd.
 
 use super::{
-    Api, DEFAULT_AGENTS, Prefix, Settings, WorkflowSetting,
+    Api, DEFAULT_AGENTS, Prefix, Settings, WorkflowSetting, cluster,
     issuer::{EMBEDDED_AUDIENCE, Issuer},
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    fn fault(&mut self, keys: &[&'static str], message: impl Into<String>) {
+    pub(super) fn fault(&mut self, keys: &[&'static str], message: impl Into<String>) {
         self.faults.push(Found { keys: keys.to_vec(), item: None, message: message.into() });
     }
 
@@ -41,7 +41,7 @@ impl Findings {
         self.faults.push(Found { keys: keys.to_vec(), item: Some(item), message: message.into() });
     }
 
-    fn warning(&mut self, keys: &[&'static str], message: impl Into<String>) {
+    pub(super) fn warning(&mut self, keys: &[&'static str], message: impl Into<String>) {
         self.warnings.push(Found { keys: keys.to_vec(), item: None, message: message.into() });
     }
 }
@@ -56,6 +56,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     agents(settings, &mut findings);
     tasks(settings, &mut findings);
     workflows(settings, &mut findings);
+    cluster::check(settings, &mut findings);
     listeners(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);
@@ -74,6 +75,8 @@ fn times(settings: &Settings, findings: &mut Findings) {
     let Settings { stop, store, websocket, presence, quiz, labs, chat, tasks, .. } = settings;
     let bounded = [
         ("store.acquire_timeout", store.acquire_timeout),
+        ("store.connect_timeout", store.connect_timeout),
+        ("store.statement_timeout", store.statement_timeout),
         ("websocket.handshake_timeout", websocket.handshake_timeout),
         ("websocket.close_timeout", websocket.close_timeout),
         ("presence.auth_timeout", presence.auth_timeout),
@@ -119,6 +122,9 @@ fn times(settings: &Settings, findings: &mut Findings) {
             findings.fault(&[key], "expected a duration of at most 24h");
         }
     }
+    if !(Duration::from_secs(1)..=LONGEST).contains(&store.lease) {
+        findings.fault(&["store.lease"], "expected a duration from 1s to 24h");
+    }
     if presence.pong_timeout >= presence.ping_interval {
         findings.fault(
             &["presence.pong_timeout", "presence.ping_interval"],
@@ -132,8 +138,10 @@ const ROW_BYTES: usize = 1024;
 
 fn sizes(settings: &Settings, findings: &mut Findings) {
     let Settings { store, websocket, presence, quiz, .. } = settings;
-    if store.queue == 0 {
-        findings.fault(&["store.queue"], "expected at least 1");
+    for (key, number) in [("store.queue", store.queue), ("store.readers", store.readers)] {
+        if number == 0 {
+            findings.fault(&[key], "expected at least 1");
+        }
     }
     if !(1024..=(16 << 20)).contains(&websocket.max_message.bytes()) {
         findings.fault(&["websocket.max_message"], "expected a size from 1KiB to 16MiB");

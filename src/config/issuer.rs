@@ -99,13 +99,17 @@ pub(super) fn embed(settings: &mut Settings) {
 impl Loaded {
     /// The keys that cannot be read, of those that Homeroom does not make itself. Looks at the disk and the environment.
     pub fn unreadable_keys(&self) -> Vec<Fault> {
-        let Settings { presence, quiz, labs, tasks, .. } = &self.settings;
+        let Settings { presence, quiz, labs, tasks, cluster, store, .. } = &self.settings;
         let sections = [("presence.issuers", &presence.issuers), ("quiz.issuers", &quiz.issuers)];
         let issuers = sections.into_iter().flat_map(|(key, issuers)| self.unreadable(key, issuers));
-        let files =
-            [("labs.agent_key_file", &labs.agent_key_file, 1), ("tasks.secret_file", &tasks.secret_file, MIN_SECRET_BYTES)];
+        let files = [
+            ("labs.agent_key_file", &labs.agent_key_file, 1),
+            ("tasks.secret_file", &tasks.secret_file, MIN_SECRET_BYTES),
+            ("store.password_file", &store.password_file, 1),
+        ];
         let files = files.into_iter().filter_map(|(key, file, least)| self.unreadable_file(key, file.as_deref()?, least));
-        issuers.chain(files).chain(self.secrets().filter_map(SecretSetting::unreadable)).collect()
+        let secrets = self.secrets().filter_map(SecretSetting::unreadable);
+        issuers.chain(files).chain(secrets).chain(cluster.unreadable(self)).collect()
     }
 
     /// Those of models and tools.

@@ -2,6 +2,13 @@
 
 use super::layers::Reading;
 
+/// The paths of keys that have a shorthand, and that.
+const SHORTHANDS: [(&str, &str); 1] = [("cluster.servers", "cluster")];
+
+fn environment(path: &str) -> String {
+    format!("HOMEROOM_{}", path.replace('.', "_").to_ascii_uppercase())
+}
+
 /// A key of the settings, by all its names.
 #[derive(Debug)]
 pub struct Key {
@@ -32,7 +39,17 @@ impl Key {
 
     /// The environment variable: `HOMEROOM_PRESENCE_AUTH_TIMEOUT`.
     pub fn environment(&self) -> String {
-        format!("HOMEROOM_{}", self.path().replace('.', "_").to_ascii_uppercase())
+        environment(&self.path())
+    }
+
+    /// What may be said instead of its path: the table's name, of the one key of a table that says most.
+    pub fn shorthand(&self) -> Option<&'static str> {
+        SHORTHANDS.iter().find(|(path, _)| *path == self.path()).map(|(_, shorthand)| *shorthand)
+    }
+
+    /// The environment variable of its shorthand.
+    pub(super) fn short_environment(&self) -> Option<String> {
+        self.shorthand().map(environment)
     }
 }
 

@@ -169,6 +169,10 @@ impl<'i> Reading<'i> {
                 let span = value.span();
                 match value.into_inner() {
                     DeValue::Table(inner) => self.take_table(&format!("{key}."), inner, origin, known),
+                    other if known.shorthands.contains_key(&key) => {
+                        let value = Spanned::new(span, other);
+                        self.given.insert(known.shorthands[&key].path(), Given { value, origin: origin.clone() });
+                    }
                     other => self.faults.push(place.fault(&Spanned::new(span, other), format!("expected a table: [{key}]"))),
                 }
             } else {
@@ -179,7 +183,8 @@ impl<'i> Reading<'i> {
     }
 
     fn take_environment(&mut self, environment: &'i [(String, String)]) {
-        let known: BTreeMap<String, &'static Key> = keys().map(|key| (key.environment(), key)).collect();
+        let names = |key: &'static Key| [Some(key.environment()), key.short_environment()].into_iter().flatten();
+        let known: BTreeMap<String, &'static Key> = keys().flat_map(|key| names(key).map(move |name| (name, key))).collect();
         for (name, text) in environment {
             match known.get(name) {
                 Some(key) => self.take_text(key, text, Origin::Environment(name.clone())),
@@ -240,13 +245,16 @@ fn keys() -> impl Iterator<Item = &'static Key> {
 struct Known {
     keys: BTreeMap<String, &'static Key>,
     tables: BTreeSet<String>,
+    /// Tables whose name stands for one of their keys.
+    shorthands: BTreeMap<String, &'static Key>,
 }
 
 impl Known {
     fn all() -> Known {
         let tables =
             Settings::sections().iter().map(|section| section.name().to_owned()).filter(|name| !name.is_empty()).collect();
-        Known { keys: keys().map(|key| (key.path(), key)).collect(), tables }
+        let shorthands = keys().filter_map(|key| Some((key.shorthand()?.to_owned(), key))).collect();
+        Known { keys: keys().map(|key| (key.path(), key)).collect(), tables, shorthands }
     }
 
     fn unknown(&self, name: &str) -> String {

@@ -7,6 +7,8 @@
 
 mod agents;
 mod check;
+mod cluster;
+mod database;
 mod fault;
 mod issuer;
 mod key;
@@ -21,6 +23,8 @@ pub mod settings;
 mod tasks;
 
 pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
+pub use cluster::{Cluster, Servers, SignIn, SubjectPrefix};
+pub use database::{Database, DatabaseUrl, Migrate};
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
@@ -31,6 +35,6 @@ pub use presence::Permission;
 pub use print::print;
 pub use secret::{SecretPlace, SecretSetting};
 pub(crate) use setting::duration;
-pub use setting::{Database, Filter, LogFormat, Prefix, Size};
+pub use setting::{Filter, LogFormat, Prefix, Size};
 pub use settings::{Log, Settings};
 pub use tasks::{Tasks, WorkflowSetting};

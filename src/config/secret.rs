@@ -17,6 +17,19 @@ pub enum SecretPlace {
     Variable(String),
 }
 
+impl SecretPlace {
+    /// Why nothing is to be had there. Looks at the disk and the environment.
+    pub(super) fn missing(&self) -> Option<String> {
+        match self {
+            SecretPlace::File(file) => Some(format!("{} cannot be read: {}", file.display(), File::open(file).err()?)),
+            SecretPlace::Variable(name) => {
+                let is_missing = env::var_os(name).is_none_or(|value| value.is_empty());
+                is_missing.then(|| format!("the environment variable {name} is not set"))
+            }
+        }
+    }
+}
+
 /// A secret, as it is configured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SecretSetting {
@@ -64,13 +77,7 @@ impl SecretSetting {
 
     /// Why it cannot be had. Looks at the disk and the environment.
     pub(super) fn unreadable(&self) -> Option<Fault> {
-        let message = match &self.place {
-            SecretPlace::File(file) => format!("{} cannot be read: {}", file.display(), File::open(file).err()?),
-            SecretPlace::Variable(name) if env::var_os(name).is_none_or(|value| value.is_empty()) => {
-                format!("the environment variable {name} is not set")
-            }
-            SecretPlace::Variable(_) => return None,
-        };
+        let message = self.place.missing()?;
         Some(Fault { source: self.source.clone(), key: self.key.clone(), message })
     }
 }

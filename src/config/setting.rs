@@ -59,7 +59,11 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 /// Reads a text through `parse`.
-fn text<T>(value: &DeValue<'_>, expected: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, &'static str> {
+pub(super) fn text<T>(
+    value: &DeValue<'_>,
+    expected: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, &'static str> {
     value.as_str().and_then(parse).ok_or(expected)
 }
 
@@ -104,6 +108,13 @@ impl Setting for String {
     const EXPECTED: &'static str = "a text that is not empty";
     fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
         text(value, Self::EXPECTED, |given| (!given.is_empty()).then(|| given.to_owned()))
+    }
+}
+
+impl Setting for Option<String> {
+    const EXPECTED: &'static str = "a text, or an empty one for none";
+    fn scalar(value: &DeValue<'_>) -> Result<Option<String>, &'static str> {
+        text(value, Self::EXPECTED, |given| Some((!given.is_empty()).then(|| given.to_owned())))
     }
 }
 
@@ -253,26 +264,6 @@ impl Setting for LogFormat {
             "json" => Some(LogFormat::Json),
             _ => None,
         })
-    }
-}
-
-/// Where records are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Database {
-    /// SQLite, in the data folder.
-    Sqlite,
-}
-
-impl Setting for Database {
-    const EXPECTED: &'static str = "\"sqlite\"";
-    fn scalar(value: &DeValue<'_>) -> Result<Database, &'static str> {
-        match value.as_str() {
-            Some("sqlite") => Ok(Database::Sqlite),
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Err("\"sqlite\" (PostgreSQL is not yet supported)")
-            }
-            _ => Err(Self::EXPECTED),
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    AgentSetting, Beside, Database, Filter, Issuer, LogFormat, ModelSetting, Permission, Prefix, Section, SeedTemplate, Size,
-    Tasks, ToolSetting, WebOrigin, WorkflowSetting,
+    AgentSetting, Beside, Cluster, Database, Filter, Issuer, LogFormat, Migrate, ModelSetting, Permission, Prefix, Section,
+    SeedTemplate, Size, Tasks, ToolSetting, WebOrigin, WorkflowSetting,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -16,7 +16,10 @@ section! {
         data_dir: PathBuf = "data";
         /// How many shards (pinned threads) serve. 0: one for each core that the process may use.
         shards: u16 = 0;
-        /// Where records are kept: "sqlite", in the data folder.
+        /// Where records are kept: "sqlite", in the data folder; or the address of a PostgreSQL database (15 or later), which several nodes
+        /// may share: "postgres://user@host:port/name". With sslmode=require, verify-ca or verify-full among its parameters the connection
+        /// is encrypted, and certificate and name are verified, by the system's roots or by those of sslrootcert. The password is better
+        /// not in it: store.password_file, PGPASSWORD, or the file that PGPASSFILE names.
         database: Database = "sqlite";
         /// Language models: a table for each. One with a url is an endpoint for chat completions, as OpenAI publishes them and many
         /// servers have them; its key is in a file or in an environment variable. Prices are for a million tokens. One without a url
@@ -92,6 +95,8 @@ section! {
         stop: Stop;
         /// The way to the database.
         store: Store;
+        /// Several nodes that act as one.
+        cluster: Cluster;
         /// Log lines.
         log: Log;
         /// Where each API is served.
@@ -128,6 +133,21 @@ section! {
         queue: usize = 65536;
         /// How long a question may wait for its turn before it is refused likewise.
         acquire_timeout: Duration = "5s";
+        /// PostgreSQL: a file with the password, where the address has none.
+        password_file: Option<PathBuf> = "";
+        /// PostgreSQL: what this node is called among those that share the database, each by a name of its own. Empty: by the host and the
+        /// port of presence. A start ends what the last run of this name left behind.
+        node: Option<String> = "";
+        /// PostgreSQL: how long this node counts as alive without a word of it. It renews that at each third; others may then take over.
+        lease: Duration = "6s";
+        /// PostgreSQL: how long a connection may take to be made.
+        connect_timeout: Duration = "3s";
+        /// PostgreSQL: how long a statement may take before the database ends it.
+        statement_timeout: Duration = "10s";
+        /// PostgreSQL: connections for reads at most. One more writes, and one renews the lease.
+        readers: usize = 8;
+        /// PostgreSQL: "auto" brings older tables up to date at each start, "manual" leaves that to `homeroom migrate --apply`.
+        migrate: Migrate = "auto";
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{rules::Fault, tally::Tally};
 use crate::{
     config::{
-        AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, SecretSetting,
-        Settings, ToolSetting, WorkflowSetting,
+        AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, SecretPlace, Settings, ToolSetting,
+        WorkflowSetting,
     },
     models::{Agent, BUILTIN_MODEL, Backend, Catalog, Model, Schema, Tool, catalog::Work, home_tools},
     protocols::tasks::{
@@ -47,14 +47,14 @@ pub(super) fn furnish(settings: &Settings, faults: &mut Vec<Fault>) -> (Catalog,
 }
 
 fn endpoint(remote: &RemoteSetting) -> Result<Endpoint, String> {
-    let key = remote.key.as_ref().map(secret).transpose()?;
+    let key = remote.key.as_ref().map(|key| secret(&key.place)).transpose()?;
     let patience =
         Patience { first: remote.first_timeout, next: remote.next_timeout, attempts: remote.attempts, places: remote.places };
     Endpoint::new(&remote.url, key.as_deref(), patience).map_err(told)
 }
 
 fn http_tool(tool: &ToolSetting) -> Result<HttpTool, String> {
-    let key = tool.key.as_ref().map(secret).transpose()?;
+    let key = tool.key.as_ref().map(|key| secret(&key.place)).transpose()?;
     let bearer = key.map(|key| ("Authorization".to_owned(), format!("Bearer {key}")));
     let headers: Vec<(String, String)> = tool.headers.clone().into_iter().chain(bearer).collect();
     HttpTool::new(&tool.url, &headers, tool.timeout, tool.max_answer.bytes()).map_err(told)
@@ -65,8 +65,8 @@ fn told(fault: SetupFault) -> String {
 }
 
 /// A secret from where it is. Faults name the place, never what is in it.
-fn secret(setting: &SecretSetting) -> Result<String, String> {
-    match &setting.place {
+pub(super) fn secret(place: &SecretPlace) -> Result<String, String> {
+    match place {
         SecretPlace::File(file) => {
             let secret = keys::load(file).map_err(|error| error.to_string())?;
             let text = std::str::from_utf8(secret.expose()).map_err(|_| format!("{}: expected a text", file.display()))?;

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     engine::Counters,
+    nats,
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
     runtime::ShardCounts,
     store::Health,
@@ -22,9 +23,17 @@ use std::{
 };
 
 /// Everything, drawn once.
-pub(super) fn text(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health, outside: &Outside) -> String {
+pub(super) fn text(
+    engines: &[Arc<Counters>],
+    shells: &[ShardCounts],
+    store: &Health,
+    outside: &Outside,
+    cluster: Option<&nats::Counts>,
+) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot::take(engines, shells, store, outside)));
+    let mut snapshot = Snapshot::take(engines, shells, store, outside);
+    cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
+    registry.register_collector(Box::new(snapshot));
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -359,6 +368,34 @@ impl Snapshot {
         );
     }
 
+    /// Of a node that is one of several.
+    fn cluster(&mut self, counts: &nats::Counts) {
+        use MetricType::{Counter, Gauge};
+        let numbers = [
+            ("homeroom_cluster_packets_sent", "Packets put on the bus", Counter, &counts.packets_out),
+            ("homeroom_cluster_packets_received", "Packets that came by the bus", Counter, &counts.packets_in),
+            ("homeroom_cluster_letters_sent", "Letters for shards of other nodes", Counter, &counts.letters_out),
+            ("homeroom_cluster_letters_received", "Letters from shards of other nodes", Counter, &counts.letters_in),
+            ("homeroom_cluster_letters_lost", "Letters for nodes that had left", Counter, &counts.letters_lost),
+            ("homeroom_cluster_resent", "Packets that were sent again", Counter, &counts.resent),
+            ("homeroom_cluster_left", "Packets that the bus could not take at once", Counter, &counts.left),
+            ("homeroom_cluster_dropped", "Times that messages came faster than they were read", Counter, &counts.dropped),
+            ("homeroom_cluster_unreadable", "Messages that could not be read", Counter, &counts.unreadable),
+            ("homeroom_cluster_links_broken", "Times that a link to another node broke", Counter, &counts.broken),
+            ("homeroom_cluster_disconnects", "Times that the connection to NATS ended", Counter, &counts.disconnects),
+            ("homeroom_cluster_links", "Links to other nodes", Gauge, &counts.links),
+            ("homeroom_cluster_waiting_bytes", "Bytes that wait in links", Gauge, &counts.waiting_bytes),
+            ("homeroom_cluster_view", "The number of the view of the cluster", Gauge, &counts.view),
+            ("homeroom_cluster_nodes", "Nodes in the cluster, this one too", Gauge, &counts.nodes),
+            ("homeroom_cluster_lease_age_millis", "Milliseconds since the nodes were last read", Gauge, &counts.lease_age_millis),
+        ];
+        for (name, help, kind, number) in numbers {
+            self.single(name, help, kind, number.load(Relaxed));
+        }
+        self.single("homeroom_cluster_connected", "Whether there is a connection to NATS", Gauge, counts.is_connected().into());
+        self.single("homeroom_cluster_hears", "Whether this node hears itself by NATS", Gauge, counts.hears().into());
+    }
+
     fn single(&mut self, name: &'static str, help: &'static str, kind: MetricType, value: u64) {
         self.0.push(Metric { name, help, kind, unit: None, samples: vec![(Vec::new(), value)] });
     }
@@ -416,7 +453,7 @@ mod tests {
         engines[1].registry_turned_away.set(6);
         engines[1].registry_states[State::Waking as usize].set(4);
         let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
-        let text = text(&engines, &[], &Health::default(), &outside);
+        let text = text(&engines, &[], &Health::default(), &outside, Some(&nats::Counts::default()));
         let expected = [
             "ws_connection{status=\"success\"} 3",
             "ws_connection{status=\"replaced\"} 2",
@@ -437,6 +474,8 @@ mod tests {
             "homeroom_tasks_running{shard=\"1\"} 6",
             "homeroom_model_requests_total{model=\"large\",outcome=\"timed_out\"} 1",
             "homeroom_model_requests_total{model=\"large\",outcome=\"answered\"} 0",
+            "homeroom_cluster_packets_sent_total 0",
+            "homeroom_cluster_nodes 0",
             "# EOF",
         ];
         for line in expected {

@@ -2,8 +2,10 @@
 
 mod agents;
 pub mod banner;
+mod cluster;
 mod labs;
 mod metrics;
+mod records;
 mod rest;
 mod rules;
 mod runs;
@@ -12,7 +14,9 @@ mod sink;
 mod tally;
 mod vitals;
 
+pub use cluster::{ClusterFault, access};
 pub use labs::FirstPassword;
+pub use records::database;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
 
 use crate::{
@@ -20,16 +24,28 @@ use crate::{
     config::Settings,
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
+    nats::Letters,
     protocols::{chat::record::Sweep, tasks::Health},
     realtime::{ShardId, StoreFault},
     runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
-    store::{SqliteStore, Store, sqlite},
+    store::{postgres, sqlite},
 };
+use cluster::Watch;
 use rest::Rest;
 use shift::{Asked, Shift};
 use sink::ShardSink;
-use std::{cell::RefCell, fmt, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    fmt, io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use vitals::Vitals;
 
 /// For the goodbyes to leave after the drain.
@@ -44,6 +60,12 @@ pub enum HouseFault {
     Rules(Vec<Fault>),
     /// The records.
     Store(sqlite::OpenFault),
+    /// The records, where they are in PostgreSQL.
+    Database(postgres::OpenFault),
+    /// The way to other nodes.
+    Cluster(ClusterFault),
+    /// The others took this node for dead: it has ended its connections, and is to begin anew.
+    Fenced,
     /// The records were opened, but those of quizzes could not be read.
     Quizzes(StoreFault),
     /// The records were opened, but those of labs could not be read, or what they begin with not be written.
@@ -67,6 +89,9 @@ impl fmt::Display for HouseFault {
         match self {
             HouseFault::Rules(faults) => faults.iter().try_for_each(|fault| writeln!(f, "{fault}")),
             HouseFault::Store(fault) => fault.fmt(f),
+            HouseFault::Database(fault) => fault.fmt(f),
+            HouseFault::Cluster(fault) => fault.fmt(f),
+            HouseFault::Fenced => f.write_str("the other nodes took this one for dead"),
             HouseFault::Quizzes(StoreFault::Busy) => {
                 f.write_str("another process holds the records, so the quizzes cannot be read")
             }
@@ -118,18 +143,21 @@ pub fn serve_until_stopped(
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let sink = ShardSink::default();
-    let kept = sqlite::Settings {
-        queue: settings.store.queue,
-        acquire_timeout: settings.store.acquire_timeout,
-        ..sqlite::Settings::new(&settings.data_dir)
-    };
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(kept, Box::new(sink.clone())).map_err(HouseFault::Store)?);
     let shards = house.shards();
-    let plan =
-        Plan { shards, listeners: house.listeners.iter().map(|listener| listener.bind).collect(), ring: RingSizes::default() };
+    let store = records::open(settings, shards, Box::new(sink.clone()))?;
+    let joined = cluster::join(settings, &*store).map_err(HouseFault::Cluster)?;
+    let plan = Plan {
+        shards,
+        listeners: house.listeners.iter().map(|listener| listener.bind).collect(),
+        ring: RingSizes::default(),
+        node: joined.as_ref().map(|joined| (joined.node.slot, joined.ring.clone())),
+    };
+    let ring = joined.as_ref().map_or_else(|| house.ring.clone(), |joined| joined.alone.clone());
+    let counts = joined.as_ref().map(|joined| joined.counts.clone());
     // The password of the first admin is told by the start that makes it: that one shall be able to serve.
     runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
+    let line = joined.as_ref().map(|joined| joined.connect(&bridge)).transpose().map_err(HouseFault::Cluster)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
     let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
@@ -140,25 +168,27 @@ pub fn serve_until_stopped(
         tracing::info!(answers = broken_off, "answers that the last stop broke off are marked as incomplete");
     }
     let unfinished = store.load_tasks().map_err(HouseFault::Tasks)?;
-    let vitals = Arc::new(Vitals::new(store.clone(), &house.rules.catalog, &house.outside));
+    let vitals = Vitals::new(store.clone(), &house.rules.catalog, &house.outside).with_bus(counts.clone());
+    let vitals = Arc::new(vitals);
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
     let status_interval = settings.tasks.status_interval;
     let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
+    let beside = bridge.clone();
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
         move |seat: Seat<Answer>| {
             sink.connect(&seat.post);
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
-            let mut engine = Engine::new(birth, house.ring.clone(), limits.clone(), house.rules.clone(), counters);
+            let mut engine = Engine::new(birth, ring.clone(), limits.clone(), house.rules.clone(), counters);
             engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             engine.begin_labs(&loaded, &revoked, seat.clock.now());
             engine.begin_tasks(&unfinished, seat.clock.now());
-            if seat.id == ShardId(0) {
+            if seat.id.local() == 0 {
                 bridge.run(watch(&vitals, &seat, status_interval));
             }
             let asked = Asked {
@@ -167,6 +197,7 @@ pub fn serve_until_stopped(
                 services: house.services.clone(),
                 outside: house.outside.clone(),
                 post: seat.post.clone(),
+                cluster: counts.clone(),
                 stopper: stopper.clone(),
             };
             let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked)));
@@ -180,6 +211,7 @@ pub fn serve_until_stopped(
                 bridge: bridge.clone(),
                 passwords: passwords.clone(),
                 vitals: vitals.clone(),
+                cluster: counts.clone(),
                 labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
@@ -203,25 +235,32 @@ pub fn serve_until_stopped(
             Furnishing { engine, on_handoff }
         }
     };
-    let running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
+    let mut running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
+    let fenced = Arc::<AtomicBool>::default();
+    if let (Some((joined, line)), Some(gate)) = (joined.zip(line), running.take_gate()) {
+        let (stage, clock) = (running.stage().clone(), running.clock());
+        let watch = Watch { bridge: beside, store: store.clone(), stage, clock, fenced: fenced.clone() };
+        joined.begin(line, (gate, Letters::default()), watch);
+    }
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin });
     let ended = running.join().map_err(HouseFault::Boot);
     let flushed = store.stop(LAST_FLUSH).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
-    ended.and(flushed)
+    if fenced.load(Ordering::Relaxed) { Err(HouseFault::Fenced) } else { ended.and(flushed) }
 }
 
 /// Watches how the house is, and tells every shard what has changed.
 fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
     let (vitals, stage, post, shards) = (vitals.clone(), seat.stage.clone(), seat.post.clone(), seat.shards);
+    let node = seat.id.node();
     let serving = stage.clone();
     let tell = move |health: Health| {
         if serving.phase() == Phase::Serving {
             vitals::log(&health);
         }
-        (0..shards).for_each(|shard| post.post(ShardId(shard), [Answer::Health(health.clone())]));
+        (0..shards).for_each(|local| post.post(ShardId::of(node, local as u8), [Answer::Health(health.clone())]));
     };
     vitals::watch(vitals, move || stage.phase(), every, tell)
 }

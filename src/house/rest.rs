@@ -6,12 +6,13 @@ mod labs;
 mod quiz;
 mod tasks;
 
-use super::{House, metrics, shift::Shift, vitals::Vitals};
+use super::{House, cluster, metrics, shift::Shift, vitals::Vitals};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
     http::{self, Table, console::LabsPlace, internal, presence, rooms},
+    nats,
     protocols::presence::{
         asks::{Ask, Member, Publication, Reply},
         record::{Attendance, StoreFault},
@@ -35,6 +36,8 @@ pub(super) struct Rest {
     pub(super) passwords: Passwords,
     pub(super) vitals: Arc<Vitals>,
     pub(super) labs_place: LabsPlace,
+    /// Where this is one of several nodes.
+    pub(super) cluster: Option<Arc<nats::Counts>>,
 }
 
 /// The routes of one listener.
@@ -153,7 +156,8 @@ impl rooms::Clock for Rest {
 
 impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
-        metrics::text(&self.house.counters, self.stage.all_counts(), self.store.health(), &self.house.outside)
+        let (engines, shells) = (&self.house.counters, self.stage.all_counts());
+        metrics::text(engines, shells, self.store.health(), &self.house.outside, self.cluster.as_deref())
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
@@ -168,6 +172,7 @@ impl rooms::Observatory for Rest {
             };
             reasons.push(format!("store: {why}"));
         }
+        reasons.extend(self.cluster.as_deref().and_then(cluster::unready).map(str::to_owned));
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 }

@@ -5,7 +5,9 @@ use crate::{
     bridge::Bridge,
     engine::{Answer, Engine, Letter, Output, Question, port::Listener},
     http::Stopper,
-    realtime::{ConnId, Moment, Now, ShardId, StoreFault},
+    nats,
+    protocols::presence::record::Buried,
+    realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
     store::{Read, Store, Ticket},
@@ -20,6 +22,8 @@ pub(super) struct Asked {
     pub(super) outside: Outside,
     /// The way back from the bridge.
     pub(super) post: Post<Answer>,
+    /// Where this is one of several nodes.
+    pub(super) cluster: Option<Arc<nats::Counts>>,
     /// Told when the sockets are closed, so that REST ends too.
     pub(super) stopper: Arc<Stopper>,
 }
@@ -117,6 +121,7 @@ impl Shift {
 
 impl Shard for Shift {
     type Letter = Letter;
+    type Loss = Vec<Buried>;
     type Answer = Answer;
 
     fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
@@ -141,6 +146,18 @@ impl Shard for Shift {
 
     fn letter(&mut self, from: ShardId, letter: Letter, now: Now) {
         self.engine.letter(from, letter, now);
+    }
+
+    fn view(&mut self, ring: Arc<HashRing>, now: Now) {
+        self.engine.view(ring, now);
+    }
+
+    fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
+        self.engine.mourn(node, buried);
+    }
+
+    fn estranged(&mut self, node: NodeSlot, now: Now) {
+        self.engine.estranged(node, now);
     }
 
     fn answer(&mut self, answer: Answer, now: Now) {
@@ -171,6 +188,9 @@ impl Shard for Shift {
 
     fn finish(&mut self, now: Now, out: &mut Output) {
         self.engine.finish(now, out);
+        if let Some(counts) = &self.asked.cluster {
+            self.engine.broken().iter().for_each(|node| counts.ask_to_break(*node));
+        }
         let mut questions = std::mem::take(self.engine.questions());
         for question in questions.drain(..) {
             self.put(question);

@@ -7,10 +7,12 @@
 
 use super::{
     agents::Outside,
+    cluster,
     tally::{Sign, Tally},
 };
 use crate::{
     models::{Backend, Catalog},
+    nats,
     protocols::tasks::Health,
     realtime::StoreFault,
     runtime::Phase,
@@ -100,6 +102,8 @@ pub(super) struct Vitals {
     /// Whether agents may use the built-in one too, which is always there.
     has_builtin: bool,
     is_stuck: AtomicBool,
+    /// Where this is one of several nodes.
+    bus: Option<Arc<nats::Counts>>,
 }
 
 impl Vitals {
@@ -112,7 +116,12 @@ impl Vitals {
         let vital = |(endpoint, tally): &(Endpoint, Arc<Tally>)| {
             Arc::new(Vital { endpoint: endpoint.clone(), tally: tally.clone(), is_there: AtomicBool::new(true) })
         };
-        Vitals { store, endpoints: endpoints.map(vital).collect(), has_builtin, is_stuck: AtomicBool::new(false) }
+        Vitals { store, endpoints: endpoints.map(vital).collect(), has_builtin, is_stuck: AtomicBool::new(false), bus: None }
+    }
+
+    /// The same, which looks at the bus too.
+    pub(super) fn with_bus(self, bus: Option<Arc<nats::Counts>>) -> Vitals {
+        Vitals { bus, ..self }
     }
 
     /// As of now.
@@ -122,7 +131,8 @@ impl Vitals {
     }
 
     fn api(&self, phase: Phase) -> Condition {
-        let is_well = phase == Phase::Serving && !self.is_stuck.load(Relaxed);
+        let hears = self.bus.as_deref().and_then(cluster::unready).is_none();
+        let is_well = phase == Phase::Serving && hears && !self.is_stuck.load(Relaxed);
         if is_well { Condition::Operational } else { Condition::Degraded }
     }
 
@@ -243,6 +253,8 @@ mod tests {
             assert_eq!(told(&vitals), ["operational", database, database, "operational"]);
         }
         assert_eq!(&*vitals.health(Phase::Draining).api, "degraded");
+        let deaf = vitals.with_bus(Some(Arc::default()));
+        assert_eq!(&*deaf.health(Phase::Serving).api, "degraded", "there is a bus, and nothing is heard by it");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     clock::Clock,
+    gate::{self, Arrival, Gate},
     listen::{self, ListenFault},
     mesh::{self, Post},
     nudge::Nudge,
@@ -11,7 +12,7 @@ use super::{
     stop::{Phase, Stage, StopSignals, StopTimes},
     turn::{OnHandoff, ShardParts, run_shard},
 };
-use crate::realtime::ShardId;
+use crate::realtime::{HashRing, NodeSlot, ShardId};
 use glommio::{LocalExecutorBuilder, Placement};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -41,6 +42,8 @@ pub struct Plan {
     pub listeners: Vec<SocketAddr>,
     /// Sizes of each shard's ring.
     pub ring: RingSizes,
+    /// Which node of a cluster this is, and who was in that when it joined; none: it stands alone, and there is no gate.
+    pub node: Option<(NodeSlot, Arc<HashRing>)>,
 }
 
 /// One shard's place in the house, handed to the function that makes its engine.
@@ -104,15 +107,16 @@ const LETTERS_EACH_SHARD: usize = 8_192;
 type Thread = (ShardId, JoinHandle<io::Result<()>>);
 
 /// The shards, running.
-pub struct Running<A> {
+pub struct Running<A, L, M> {
     threads: Vec<Thread>,
     post: Post<A>,
+    gate: Option<Gate<L, M>>,
     stage: Arc<Stage>,
     clock: Clock,
     addresses: Vec<SocketAddr>,
 }
 
-impl<A> Running<A> {
+impl<A, L, M> Running<A, L, M> {
     /// Where each listener of the plan really listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -126,6 +130,11 @@ impl<A> Running<A> {
     /// The clock that the shards share.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// The way to other nodes, where this is one of several. Taken once.
+    pub fn take_gate(&mut self) -> Option<Gate<L, M>> {
+        self.gate.take()
     }
 
     /// The phase and the counts.
@@ -172,7 +181,7 @@ pub fn end_process_on_panic() {
 }
 
 /// Starts all shards. `furnish` is called once on each shard's thread.
-pub fn start<E, F>(plan: &Plan, furnish: F) -> Result<Running<E::Answer>, BootFault>
+pub fn start<E, F>(plan: &Plan, furnish: F) -> Result<Running<E::Answer, E::Letter, E::Loss>, BootFault>
 where
     E: Shard,
     F: Fn(Seat<E::Answer>) -> Furnishing<E> + Send + Sync + 'static,
@@ -187,14 +196,22 @@ where
     let (mut listeners, addresses) = bind(plan, shards)?;
     let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
     let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 4096);
-    let mut ends = mesh::mesh::<E::Letter>(&doors, capacity);
+    let node = plan.node.as_ref().map_or(NodeSlot::default(), |(node, _)| *node);
+    let mut ends = mesh::mesh::<E::Letter, E::Loss>(node, &doors, capacity);
+    let gate = plan.node.as_ref().map(|(node, first)| {
+        let (mut gate, gates) = gate::gate(*node, &doors);
+        // Before anybody can be accepted.
+        gate.put_to_all(|| Arrival::View(first.clone()));
+        ends = std::mem::take(&mut ends).into_iter().zip(gates).map(|(end, gate)| end.with_gate(gate)).collect();
+        gate
+    });
     let (post, stage, clock, furnish) =
         (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
-    let mut running = Running { threads: Vec::new(), post, stage, clock, addresses };
+    let mut running = Running { threads: Vec::new(), post, gate, stage, clock, addresses };
     let bound: Arc<[SocketAddr]> = running.addresses.as_slice().into();
     let mut readies = Vec::new();
     for index in 0..shards {
-        let id = ShardId(index as u16);
+        let id = ShardId::of(node, index as u8);
         let (listeners, mesh, sizes, furnish) =
             (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
         let (post, stage, addresses) = (running.post.clone(), running.stage.clone(), bound.clone());
@@ -225,7 +242,7 @@ where
     Ok(running)
 }
 
-fn abandon<A>(running: Running<A>, fault: BootFault) -> BootFault {
+fn abandon<A, L, M>(running: Running<A, L, M>, fault: BootFault) -> BootFault {
     running.stage.advance(Phase::Gone);
     let _ = join(running.threads, &running.stage);
     fault

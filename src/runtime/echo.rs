@@ -3,9 +3,13 @@
 use super::shard::{Control, Shard};
 use crate::{
     engine::{Handoff, Listener, Output, Segment, Send},
-    realtime::{ConnId, Moment, Now, ShardId},
+    realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
-use std::{rc::Rc, sync::mpsc::Sender, time::Duration};
+use std::{
+    rc::Rc,
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
 
 /// What the tests ask of a shard from outside.
 #[derive(Debug)]
@@ -128,6 +132,7 @@ impl Echo {
 
 impl Shard for Echo {
     type Letter = Ball;
+    type Loss = ();
     type Answer = Ask;
 
     fn accepted(&mut self, listener: Listener, _: Now) -> Option<ConnId> {
@@ -231,6 +236,12 @@ impl Shard for Echo {
             }
         }
     }
+
+    fn view(&mut self, _: Arc<HashRing>, _: Now) {}
+
+    fn mourn(&mut self, _: NodeSlot, (): ()) {}
+
+    fn estranged(&mut self, _: NodeSlot, _: Now) {}
 
     fn answer(&mut self, answer: Ask, now: Now) {
         match answer {

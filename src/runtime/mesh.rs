@@ -6,9 +6,10 @@
 
 use super::{
     counts::ShardCounts,
+    gate::{Arrival, GateEnd},
     wake::{Bell, Door},
 };
-use crate::realtime::ShardId;
+use crate::realtime::{NodeSlot, ShardId};
 use crossbeam::queue::{ArrayQueue, SegQueue};
 use rustix::event::{EventfdFlags, eventfd};
 use std::{
@@ -49,33 +50,43 @@ pub(super) fn doors(shards: usize) -> io::Result<Doors> {
     (0..shards).map(|_| EventBell::new().map(Door::new)).collect()
 }
 
-/// Makes the ends of the mesh, one for each shard, with `capacity` letters in each queue.
-pub(super) fn mesh<L>(doors: &Doors, capacity: usize) -> Vec<MeshEnd<L>> {
+/// Makes the ends of the mesh of a node, one for each shard, with `capacity` letters in each queue.
+pub(super) fn mesh<L, M>(node: NodeSlot, doors: &Doors, capacity: usize) -> Vec<MeshEnd<L, M>> {
     let shards = doors.len();
     let queues: Arc<[ArrayQueue<L>]> = (0..shards * shards).map(|_| ArrayQueue::new(capacity)).collect();
     let end = |id| MeshEnd {
         id,
+        node,
         queues: queues.clone(),
         doors: doors.clone(),
         spill: (0..shards).map(|_| VecDeque::new()).collect(),
         brought: vec![false; shards],
         first: 0,
+        gate: None,
     };
     (0..shards).map(end).collect()
 }
 
 /// One shard's end of the mesh.
-pub(super) struct MeshEnd<L> {
+pub(super) struct MeshEnd<L, M> {
     id: usize,
+    node: NodeSlot,
     /// The queue of the pair `from`, `to` is at `to * shards + from`: what one shard receives lies together.
     queues: Arc<[ArrayQueue<L>]>,
     doors: Doors,
     spill: Vec<VecDeque<L>>,
     brought: Vec<bool>,
     first: usize,
+    /// The way to other nodes.
+    gate: Option<GateEnd<L, M>>,
 }
 
-impl<L> MeshEnd<L> {
+impl<L, M> MeshEnd<L, M> {
+    /// The same with a way to other nodes.
+    pub(super) fn with_gate(self, gate: GateEnd<L, M>) -> MeshEnd<L, M> {
+        MeshEnd { gate: Some(gate), ..self }
+    }
+
     fn shards(&self) -> usize {
         self.doors.len()
     }
@@ -86,6 +97,11 @@ impl<L> MeshEnd<L> {
 
     /// Puts a letter on its way. The receiver is woken by [`MeshEnd::flush`].
     pub(super) fn send(&mut self, to: ShardId, letter: L, counts: &ShardCounts) {
+        if to.node() != self.node {
+            // A node that stands alone has nobody to write to.
+            let Some(gate) = &mut self.gate else { return };
+            return gate.send(to, letter, counts);
+        }
         let to = to.index();
         let kept = if self.spill[to].is_empty() { self.queue(self.id, to).push(letter) } else { Err(letter) };
         match kept {
@@ -105,7 +121,12 @@ impl<L> MeshEnd<L> {
                 self.doors[to].knock();
             }
         }
-        counts.spilled_now.set(self.spill.iter().map(VecDeque::len).sum::<usize>() as u64);
+        self.gate.iter_mut().for_each(GateEnd::flush);
+        counts.spilled_now.set((self.spill.iter().map(VecDeque::len).sum::<usize>() + self.spilled_outward()) as u64);
+    }
+
+    fn spilled_outward(&self) -> usize {
+        self.gate.as_ref().map_or(0, GateEnd::spilled)
     }
 
     fn unspill(&mut self, to: usize) {
@@ -119,16 +140,18 @@ impl<L> MeshEnd<L> {
 
     /// Whether letters wait in the spill, so that this shard must look again soon.
     pub(super) fn spilling(&self) -> bool {
-        self.spill.iter().any(|letters| !letters.is_empty())
+        self.spilled_outward() > 0 || self.spill.iter().any(|letters| !letters.is_empty())
     }
 
     /// Whether letters for this shard wait.
     pub(super) fn has_letters(&self) -> bool {
-        (0..self.shards()).any(|from| !self.queue(from, self.id).is_empty())
+        let from_outside = self.gate.as_ref().is_some_and(GateEnd::has_arrivals);
+        from_outside || (0..self.shards()).any(|from| !self.queue(from, self.id).is_empty())
     }
 
-    /// Takes at most `limit` letters, no more than a fair part of them from one sender while others have some. Returns how many it took.
-    pub(super) fn take(&mut self, limit: usize, mut each: impl FnMut(ShardId, L)) -> usize {
+    /// Takes at most `limit` letters, no more than a fair part of them from one sender while others have some, and as much from other
+    /// nodes. Returns how many it took.
+    pub(super) fn take(&mut self, limit: usize, mut each: impl FnMut(Arrival<L, M>)) -> usize {
         let shards = self.shards();
         let share = limit.div_ceil(shards);
         let mut taken = 0;
@@ -136,12 +159,12 @@ impl<L> MeshEnd<L> {
             let from = (self.first + turn) % shards;
             for _ in 0..share.min(limit - taken) {
                 let Some(letter) = self.queue(from, self.id).pop() else { break };
-                each(ShardId(from as u16), letter);
+                each(Arrival::Letter(ShardId::of(self.node, from as u8), letter));
                 taken += 1;
             }
         }
         self.first = (self.first + 1) % shards;
-        taken
+        taken + self.gate.as_mut().map_or(0, |gate| gate.take(limit, each))
     }
 
     /// This shard's own door.
@@ -202,7 +225,7 @@ impl<A> Post<A> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::gate, *};
     use rustix::{
         event::{PollFd, PollFlags},
         time::Timespec,
@@ -224,6 +247,32 @@ mod tests {
         }
     }
 
+    fn told<L>(arrival: Arrival<L, ()>) -> (ShardId, L) {
+        match arrival {
+            Arrival::Letter(from, letter) => (from, letter),
+            Arrival::View(_) | Arrival::Mourn(..) | Arrival::Estranged(_) => panic!("a letter"),
+        }
+    }
+
+    #[test]
+    fn letters_for_other_nodes_go_by_the_gate() {
+        let doors = doors(1).unwrap();
+        let (mut gate, ends) = gate::gate::<u32, ()>(NodeSlot(2), &doors);
+        let mut end = mesh::<u32, ()>(NodeSlot(2), &doors, 4).remove(0).with_gate(ends.into_iter().next().unwrap());
+        let counts = ShardCounts::default();
+        let (own, other) = (ShardId::of(NodeSlot(2), 0), ShardId(1));
+        end.send(own, 1, &counts);
+        end.send(other, 2, &counts);
+        end.flush(&counts);
+        assert_eq!(gate.take(9, |from, to, letter| assert_eq!((from, to, letter), (own, other, 2))), 1);
+        gate.put(own, Arrival::Letter(other, 3));
+        gate.flush();
+        let mut came = Vec::new();
+        assert!(end.has_letters());
+        assert_eq!(end.take(9, |arrival| came.push(told(arrival))), 2);
+        assert_eq!(came, [(own, 1), (other, 3)]);
+    }
+
     #[test]
     fn the_bell_rings_once_for_each_sleep() {
         let door = Door::new(Rings::default());
@@ -241,7 +290,7 @@ mod tests {
     #[test]
     fn a_full_queue_spills_counts_and_keeps_the_order() {
         let doors = doors(2).unwrap();
-        let mut ends = mesh::<u32>(&doors, 4);
+        let mut ends = mesh::<u32, ()>(NodeSlot(0), &doors, 4);
         let counts = ShardCounts::default();
         for letter in 0..10 {
             ends[0].send(ShardId(1), letter, &counts);
@@ -250,7 +299,8 @@ mod tests {
         assert_eq!((counts.spilled.value(), counts.spilled_now.value(), ends[0].spilling()), (6, 6, true));
         let mut came = Vec::new();
         while came.len() < 10 {
-            ends[1].take(3, |from, letter| {
+            ends[1].take(3, |arrival| {
+                let (from, letter) = told(arrival);
                 assert_eq!(from, ShardId(0));
                 came.push(letter);
             });
@@ -263,14 +313,14 @@ mod tests {
     #[test]
     fn one_sender_does_not_starve_another() {
         let doors = doors(3).unwrap();
-        let mut ends = mesh::<u32>(&doors, 64);
+        let mut ends = mesh::<u32, ()>(NodeSlot(0), &doors, 64);
         let counts = ShardCounts::default();
         for letter in 0..30 {
             ends[0].send(ShardId(2), letter, &counts);
         }
         ends[1].send(ShardId(2), 99, &counts);
         let mut from_second = 0;
-        assert_eq!(ends[2].take(6, |from, _| from_second += usize::from(from == ShardId(1))), 3);
+        assert_eq!(ends[2].take(6, |arrival| from_second += usize::from(told(arrival).0 == ShardId(1))), 3);
         assert_eq!(from_second, 1);
     }
 
@@ -289,7 +339,7 @@ mod tests {
         const SHARDS: usize = 4;
         const LETTERS: u64 = 20_000;
         let doors = doors(SHARDS).unwrap();
-        let shard = |mut end: MeshEnd<u64>| {
+        let shard = |mut end: MeshEnd<u64, ()>| {
             move || {
                 let counts = ShardCounts::default();
                 let (mut sent, mut next) = (0, [0; SHARDS]);
@@ -301,7 +351,8 @@ mod tests {
                         sent += 1;
                     }
                     end.flush(&counts);
-                    let taken = end.take(64, |from, letter| {
+                    let taken = end.take(64, |arrival| {
+                        let (from, letter) = told(arrival);
                         assert_eq!(letter, next[from.index()]);
                         next[from.index()] += 1;
                     });
@@ -311,7 +362,8 @@ mod tests {
                 }
             }
         };
-        let threads: Vec<_> = mesh::<u64>(&doors, 128).into_iter().map(|end| thread::spawn(shard(end))).collect();
+        let threads: Vec<_> =
+            mesh::<u64, ()>(NodeSlot(0), &doors, 128).into_iter().map(|end| thread::spawn(shard(end))).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 

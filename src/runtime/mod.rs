@@ -3,6 +3,7 @@
 mod boot;
 mod clock;
 mod counts;
+mod gate;
 mod listen;
 mod mesh;
 mod nudge;
@@ -29,6 +30,9 @@ pub use boot::{
 };
 pub use clock::Clock;
 pub use counts::{Count, ShardCounts};
+pub use gate::{Arrival, Gate};
+#[cfg(test)]
+pub(crate) use gate::{GateEnd, gate_of};
 pub use listen::ListenFault;
 pub use mesh::Post;
 pub use nudge::Nudge;

@@ -2,8 +2,7 @@
 
 use super::{
     echo::Ask,
-    tests::{connect, echo, end, slots, there_and_back, until},
-    *,
+    tests::{Echoes, connect, echo, end, slots, there_and_back, until},
 };
 use crate::realtime::ShardId;
 use std::{
@@ -13,19 +12,19 @@ use std::{
     time::Duration,
 };
 
-fn ask(running: &Running<Ask>, ask: Ask) {
+fn ask(running: &Echoes, ask: Ask) {
     running.post().post(ShardId(0), [ask]);
 }
 
 /// Bytes received by the shard; whatever it was asked before has been done.
-fn received(running: &Running<Ask>) -> usize {
+fn received(running: &Echoes) -> usize {
     let (tell, told) = mpsc::channel();
     ask(running, Ask::Received(tell));
     told.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 
 /// A connection that said these words and heard them back.
-fn with_words(running: &Running<Ask>, words: &[u8]) -> TcpStream {
+fn with_words(running: &Echoes, words: &[u8]) -> TcpStream {
     let mut stream = connect(running);
     assert_eq!(there_and_back(&mut stream, words), words);
     stream

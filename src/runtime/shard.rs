@@ -2,8 +2,9 @@
 
 use crate::{
     engine::{Listener, Output},
-    realtime::{ConnId, Moment, Now, ShardId},
+    realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
+use std::sync::Arc;
 
 /// What the process as a whole is doing, told to every shard when it changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub enum Control {
 pub trait Shard: 'static {
     /// What one shard tells another.
     type Letter: Send + 'static;
+    /// What ended with a node that this one buried.
+    type Loss: Send + 'static;
     /// What other threads (store, bridge) tell a shard.
     type Answer: Send + 'static;
 
@@ -34,6 +37,12 @@ pub trait Shard: 'static {
     fn released(&mut self, conn: ConnId);
     /// A letter from another shard (or from this one). Each comes once, and in order for each sender.
     fn letter(&mut self, from: ShardId, letter: Self::Letter, now: Now);
+    /// Who is in the cluster from now on. Never on a node that stands alone.
+    fn view(&mut self, ring: Arc<HashRing>, now: Now);
+    /// This node has buried that one, and with it this. Told to one shard, before the view without that node.
+    fn mourn(&mut self, node: NodeSlot, loss: Self::Loss);
+    /// What was on its way to or from this node is lost, and nothing behind it will be.
+    fn estranged(&mut self, node: NodeSlot, now: Now);
     /// An answer from another thread.
     fn answer(&mut self, answer: Self::Answer, now: Now);
     /// The process stops.

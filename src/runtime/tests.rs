@@ -19,17 +19,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Shards that echo, running.
+pub(super) type Echoes = Running<Ask, <Echo as Shard>::Letter, ()>;
+
 const QUICK: StopTimes = StopTimes { drain: Duration::from_millis(50), goodbye: Duration::from_secs(2) };
 
-pub(super) fn echo(shards: u16) -> Running<Ask> {
+pub(super) fn echo(shards: u16) -> Echoes {
     echo_at("127.0.0.1:0".parse().unwrap(), shards)
 }
 
-fn echo_at(address: SocketAddr, shards: u16) -> Running<Ask> {
-    echo_on(&Plan { shards, listeners: vec![address], ring: RingSizes::default() })
+fn echo_at(address: SocketAddr, shards: u16) -> Echoes {
+    echo_on(&Plan { shards, listeners: vec![address], ring: RingSizes::default(), node: None })
 }
 
-fn echo_on(plan: &Plan) -> Running<Ask> {
+fn echo_on(plan: &Plan) -> Echoes {
     start(plan, |seat| {
         let engine = Rc::new(RefCell::new(Echo::new(seat.id)));
         let (rest_engine, nudge) = (engine.clone(), seat.nudge);
@@ -59,19 +62,19 @@ async fn rest(engine: Rc<RefCell<Echo>>, nudge: Nudge, mut stream: glommio::net:
     let _ = stream.close().await;
 }
 
-pub(super) fn connect(running: &Running<Ask>) -> TcpStream {
+pub(super) fn connect(running: &Echoes) -> TcpStream {
     let stream = TcpStream::connect(running.addresses()[0]).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
-pub(super) fn end(running: Running<Ask>) {
+pub(super) fn end(running: Echoes) {
     running.stage().stop(QUICK);
     running.join().unwrap();
 }
 
-pub(super) fn slots(running: &Running<Ask>) -> usize {
+pub(super) fn slots(running: &Echoes) -> usize {
     let shards = running.stage().all_counts().len() as u16;
     let (tell, told) = mpsc::channel();
     (0..shards).for_each(|shard| running.post().post(ShardId(shard), [Ask::Slots(tell.clone())]));
@@ -278,7 +281,7 @@ fn tiny_rings_are_slow_but_right() {
     // Buffers run out, the submission queue is submitted piece by piece, and completions wait in the kernel.
     let ring =
         RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64, bulk_buffers: 2, bulk_buffer_bytes: 128 };
-    let running = echo_on(&Plan { shards: 1, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring });
+    let running = echo_on(&Plan { shards: 1, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring, node: None });
     let mut streams: Vec<_> = (0..100).map(|_| connect(&running)).collect();
     for round in 0..5u8 {
         for (number, stream) in streams.iter_mut().enumerate() {
@@ -354,7 +357,7 @@ fn an_idle_shard_sleeps() {
 #[test]
 fn a_port_in_use_fails_the_start() {
     let running = echo(2);
-    let plan = Plan { shards: 2, listeners: running.addresses().to_vec(), ring: RingSizes::default() };
+    let plan = Plan { shards: 2, listeners: running.addresses().to_vec(), ring: RingSizes::default(), node: None };
     let fault = start(&plan, |seat: Seat<Ask>| Furnishing {
         engine: Rc::new(RefCell::new(Echo::new(seat.id))),
         on_handoff: Rc::new(|_, _| Box::pin(async {})),
@@ -366,7 +369,7 @@ fn a_port_in_use_fails_the_start() {
 #[test]
 fn a_ring_that_cannot_be_had_fails_the_start_and_says_which_step() {
     let ring = RingSizes { submissions: 1 << 30, ..RingSizes::default() };
-    let plan = Plan { shards: 2, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring };
+    let plan = Plan { shards: 2, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring, node: None };
     let fault = start(&plan, |seat: Seat<Ask>| Furnishing {
         engine: Rc::new(RefCell::new(Echo::new(seat.id))),
         on_handoff: Rc::new(|_, _| Box::pin(async {})),

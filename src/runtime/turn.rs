@@ -11,6 +11,7 @@ mod receive;
 use super::{
     clock::Clock,
     counts::ShardCounts,
+    gate::Arrival,
     mesh::{MeshEnd, Post},
     nudge::Nudge,
     patience::AT_START,
@@ -67,7 +68,7 @@ pub(super) struct ShardParts<E: Shard> {
     pub(super) id: ShardId,
     pub(super) sizes: RingSizes,
     pub(super) listeners: Vec<OwnedFd>,
-    pub(super) mesh: MeshEnd<E::Letter>,
+    pub(super) mesh: MeshEnd<E::Letter, E::Loss>,
     pub(super) post: Post<E::Answer>,
     pub(super) engine: Rc<RefCell<E>>,
     pub(super) on_handoff: OnHandoff,
@@ -107,7 +108,7 @@ struct Pump<E: Shard> {
     ring: Ring,
     sockets: Sockets,
     listeners: Vec<Option<OwnedFd>>,
-    mesh: MeshEnd<E::Letter>,
+    mesh: MeshEnd<E::Letter, E::Loss>,
     post: Post<E::Answer>,
     engine: Rc<RefCell<E>>,
     on_handoff: OnHandoff,
@@ -283,7 +284,12 @@ impl<E: Shard> Pump<E> {
             }
         }
         self.events = events;
-        let letters = self.mesh.take(TURN_LETTERS, |from, letter| engine.letter(from, letter, now));
+        let letters = self.mesh.take(TURN_LETTERS, |arrival| match arrival {
+            Arrival::Letter(from, letter) => engine.letter(from, letter, now),
+            Arrival::View(ring) => engine.view(ring, now),
+            Arrival::Mourn(node, loss) => engine.mourn(node, loss),
+            Arrival::Estranged(node) => engine.estranged(node, now),
+        });
         self.counts().letters.add(letters as u64);
         heard += letters;
         heard += self.post.take(self.id, TURN_LETTERS, |answer| engine.answer(answer, now));

@@ -93,8 +93,8 @@ pub trait Sink: Send {
 pub trait Store: Library + LabsLibrary + ChatLibrary + TasksLibrary {
     /// Begins a session, without blocking: the answer comes through the sink once the row is on disk.
     ///
-    /// A session that is still kept for the same room and agent ends first, at `entering.at` at the latest, and the new one has
-    /// its own number.
+    /// A session that is still kept for the same room and agent, whichever node began it, ends first, at `entering.at` at the latest, and
+    /// the new one has its own number.
     ///
     /// # Errors
     /// [`StoreFault::Busy`] at once, and no answer later, when the queue is full or the store has stopped. An enter that waited

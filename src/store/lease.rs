@@ -41,6 +41,26 @@ pub struct Member {
     pub is_alive: bool,
 }
 
+/// Every node that holds a slot, as of one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Roster {
+    /// Rises whenever a node comes or goes, in the transaction of that: equal numbers are equal nodes.
+    pub number: u64,
+    /// By slot.
+    pub seats: Vec<Seat>,
+}
+
+/// A node of a [`Roster`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seat {
+    /// Its right to write.
+    pub tenure: Tenure,
+    /// How many shards it has.
+    pub shards: u8,
+    /// As [`Member::is_alive`].
+    pub is_alive: bool,
+}
+
 /// A session that ended with its node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ended {
@@ -68,8 +88,8 @@ pub enum Buried {
 pub enum LeaseFault {
     /// This node holds no tenure: it has taken none, or it was buried. What it wrote before stands; it may take another.
     Lost,
-    /// The node that has the name, or is to be buried, is alive; or this node has not held its own lease for long enough to know (a database
-    /// that comes back finds all leases run out: each node first gives the others the time to renew theirs).
+    /// The node that has the name, or is to be buried, is alive; or this node has not held its own lease for long enough to know (a
+    /// database that comes back finds all leases run out: each node first gives the others the time to renew theirs).
     Alive,
     /// Every slot is taken.
     Full,
@@ -99,8 +119,8 @@ impl From<StoreFault> for LeaseFault {
 
 /// This node among those that share its records. All but [`Lease::tenure`] block: call them on a thread that may wait.
 ///
-/// On PostgreSQL a store takes its tenure when it is opened and renews it by itself, at each third of the lease; on SQLite there is one node
-/// and nothing ever ends. In memory nothing happens by itself.
+/// On PostgreSQL a store takes its tenure when it is opened and renews it by itself, at each third of the lease; on SQLite there is one
+/// node and nothing ever ends. In memory nothing happens by itself.
 pub trait Lease: Send + Sync {
     /// What this node holds, as far as it knows. Cheap: atomics. None before the first [`Lease::take`] and since it was lost or given back.
     fn tenure(&self) -> Option<Tenure>;
@@ -123,6 +143,15 @@ pub trait Lease: Send + Sync {
     /// # Errors
     /// As every [`Read`].
     fn members(&self) -> Read<Vec<Member>>;
+
+    /// The same, numbered. Where nothing tells how many shards nodes have, and when they came, all have one and the number is 0.
+    ///
+    /// # Errors
+    /// As every [`Read`].
+    fn roster(&self) -> Read<Roster> {
+        let seat = |Member { tenure, is_alive, .. }| Seat { tenure, shards: 1, is_alive };
+        Ok(Roster { number: 0, seats: self.members()?.into_iter().map(seat).collect() })
+    }
 
     /// Gives the tenure back: its sessions move to history. The next is a fresh one. Nothing is done where none is held.
     ///

@@ -1,5 +1,5 @@
-//! What presence, quizzes, labs, chat and tasks keep: the contract, SQLite that fulfils it on disk, and a store in memory for tests and
-//! simulations.
+//! What presence, quizzes, labs, chat and tasks keep: the contract, SQLite that fulfils it on disk, PostgreSQL that nodes share, and a
+//! store in memory for tests and simulations.
 //!
 //! The engine knows only [`Store`]. Sessions begin asynchronously (the answer comes through a [`Sink`] once the row is on disk),
 //! end without an answer, and are read back as attendance. Records of the others are kept asynchronously too, and read back as views: the
@@ -28,7 +28,7 @@ pub use contract::{Answer, Entered, Sink, Store, Ticket};
 pub use copy::{CopyFault, Moved, copy};
 pub use health::{Health, Outcome};
 pub use labs::LabsLibrary;
-pub use lease::{Buried, Lease, LeaseFault, Member, Tenure};
+pub use lease::{Buried, Ended, Lease, LeaseFault, Member, Roster, Seat, Tenure};
 pub use library::{Library, Read};
 pub use memory::{MemoryStore, Mood};
 pub use postgres::PostgresStore;

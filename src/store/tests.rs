@@ -54,7 +54,7 @@ pub(super) fn everything(store: &dyn Store) -> Vec<Attendance> {
 }
 
 /// A store under test, with a way to hear its answers.
-trait Subject {
+pub(super) trait Subject {
     fn fresh(queue: usize) -> Self;
     fn store(&self) -> &dyn Store;
     /// The next `count` answers.
@@ -69,7 +69,10 @@ trait Subject {
     }
 
     fn session(&self, agent_id: &str, at: i64) -> i64 {
-        self.enter(entering(agent_id, at)).expect("a row")
+        // Of a connection on the node whose store it is.
+        let slot = self.store().lease().tenure().map_or(0, |tenure| tenure.slot);
+        let node = NodeSlot(u8::try_from(slot).expect("few nodes"));
+        self.enter(Entering { node, ..entering(agent_id, at) }).expect("a row")
     }
 
     /// One whole session.

@@ -34,9 +34,12 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "http",
         ],
     ),
+    ("nats", &["realtime", "engine", "cluster", "runtime"]),
     (
         "house",
         &[
+            "cluster",
+            "nats",
             "realtime",
             "websocket",
             "auth",
@@ -52,7 +55,10 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
-    ("commands", &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "house"]),
+    (
+        "commands",
+        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house"],
+    ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
 pub(super) const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine", "cluster", "desks"];

@@ -2,7 +2,8 @@
 
 use super::host::Host;
 use crate::{
-    config::{Faults, Layers, Loaded},
+    config::{Cluster, Faults, Layers, Loaded},
+    house, nats,
     runtime::probe::{self, RingFault},
 };
 use rustix::{
@@ -42,6 +43,8 @@ pub(super) struct Facts {
     pub(super) synchronised: Option<bool>,
     pub(super) cores: Cores,
     pub(super) folder: Folder,
+    /// Whether NATS lets this node in, or why not; none: it stands alone.
+    pub(super) bus: Option<Result<(), String>>,
 }
 
 /// How much of the machine the process may use.
@@ -96,8 +99,16 @@ impl Facts {
             synchronised: probe::clock_synchronised(),
             cores,
             folder: folder(&loaded.settings.data_dir),
+            bus: bus(&loaded.settings.cluster),
         }
     }
+}
+
+/// Connects to NATS and goes again.
+fn bus(settings: &Cluster) -> Option<Result<(), String>> {
+    let access = house::access(settings).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Some(access.and_then(|access| runtime.map_err(|error| error.to_string())?.block_on(nats::reach(&access))))
 }
 
 fn cores() -> Cores {

@@ -65,6 +65,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
         wall_clock(facts.wall, facts.synchronised),
     ];
     findings.extend(folder(&facts.folder));
+    findings.extend(facts.bus.as_ref().map(bus));
     let shards = wanted_shards(&facts.cores, facts.shards);
     findings.extend(tuning::all(&facts.host, (facts.connections, facts.chosen), shards, &facts.cores.allowed));
     findings
@@ -81,6 +82,13 @@ fn settings(settings: &Result<(), Faults>, unreadable: usize) -> Finding {
             format!("{} wrong; the rest of this page is for the defaults", faults.0.len()),
             "run `homeroom check-config`",
         ),
+    }
+}
+
+fn bus(bus: &Result<(), String>) -> Finding {
+    match bus {
+        Ok(()) => ok("NATS", "there, and lets this node in"),
+        Err(why) => fault("NATS", why.as_str(), "is nats-server running there? See servers and what follows it in [cluster]"),
     }
 }
 
@@ -277,6 +285,12 @@ mod tests {
         assert_eq!(verdict(&ports(Some((32768, 60999)))), Verdict::Ok);
         assert_eq!(verdict(&ports(Some((60000, 61000)))), Verdict::Warning);
         assert_eq!(verdict(&ports(Some((2, 1)))), Verdict::Warning);
+    }
+
+    #[test]
+    fn a_bus_that_lets_nobody_in_is_a_fault() {
+        assert_eq!(verdict(&bus(&Ok(()))), Verdict::Ok);
+        assert_eq!(verdict(&bus(&Err("timed out".into()))), Verdict::Fault);
     }
 
     #[test]

@@ -101,12 +101,12 @@ impl Way {
             format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}; SET jit = off;");
         always
             + match role {
-                Role::Writer => {
+                // Ends of a whole node's sessions are a lease's too.
+                Role::Writer | Role::Lease => {
                     "SET lock_timeout = '5s'; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
                      SET enable_hashjoin = off; SET enable_mergejoin = off;"
                 }
                 Role::Reader => "SET default_transaction_read_only = on;",
-                Role::Lease => "SET lock_timeout = '5s';",
             }
     }
 }

@@ -106,6 +106,8 @@ pub(super) enum Fault {
     Silent,
     /// There is no connection.
     Unconnected,
+    /// Another node was quicker each time.
+    Outrun,
     /// The node's tenure is over.
     Lost,
 }
@@ -123,6 +125,7 @@ impl fmt::Display for Fault {
             Fault::Value(message) => f.write_str(message),
             Fault::Silent => f.write_str("the database did not answer in time"),
             Fault::Unconnected => f.write_str("there is no connection to the database"),
+            Fault::Outrun => f.write_str("another node was quicker each time"),
             Fault::Lost => f.write_str("the lease of this node is lost"),
         }
     }
@@ -149,7 +152,7 @@ impl Fault {
                 None => !error.is_closed() && error.source().is_some_and(|source| !source.is::<io::Error>()),
             },
             Fault::Value(_) => true,
-            Fault::Silent | Fault::Unconnected | Fault::Lost => false,
+            Fault::Silent | Fault::Unconnected | Fault::Outrun | Fault::Lost => false,
         }
     }
 
@@ -157,7 +160,7 @@ impl Fault {
     pub(super) fn constraint(&self) -> Option<&str> {
         match self {
             Fault::Database(error) => error.as_db_error()?.constraint(),
-            Fault::Value(_) | Fault::Silent | Fault::Unconnected | Fault::Lost => None,
+            Fault::Value(_) | Fault::Silent | Fault::Unconnected | Fault::Outrun | Fault::Lost => None,
         }
     }
 
@@ -169,7 +172,7 @@ impl Fault {
                 None => error.is_closed() || error.source().is_none_or(|source| source.is::<io::Error>()),
             },
             Fault::Silent | Fault::Unconnected => true,
-            Fault::Value(_) | Fault::Lost => false,
+            Fault::Value(_) | Fault::Outrun | Fault::Lost => false,
         }
     }
 
@@ -183,6 +186,7 @@ impl Fault {
         ];
         let is_passing = match self {
             Fault::Database(error) => error.code().is_some_and(|code| again.contains(code)),
+            Fault::Outrun => true,
             Fault::Value(_) | Fault::Silent | Fault::Unconnected | Fault::Lost => false,
         };
         if is_passing || self.is_of_the_connection() { StoreFault::Busy } else { StoreFault::Failed }

@@ -5,12 +5,12 @@ use super::{
     columns::{column, string},
     conn::{Conn, Role, Way},
     fault::Fault,
-    presence,
+    presence, roster,
     writing::slot,
 };
 use crate::{
     realtime::{StoreFault, UnixMicros},
-    store::{Buried, Lease, LeaseFault, Member, Read, Tenure},
+    store::{Buried, Lease, LeaseFault, Member, Read, Roster, Tenure},
 };
 use futures_lite::future::block_on;
 use std::{
@@ -40,15 +40,16 @@ pub(super) struct Keeper {
     way: Arc<Way>,
     name: String,
     address: String,
+    shards: u8,
     lease: Duration,
     tenure: Mutex<Option<Tenure>>,
     stopping: AtomicBool,
 }
 
 impl Keeper {
-    pub(super) fn new(way: Arc<Way>, name: &str, address: &str, lease: Duration) -> Keeper {
+    pub(super) fn new(way: Arc<Way>, name: &str, (address, shards): (&str, u8), lease: Duration) -> Keeper {
         let (tenure, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Keeper { way, name: name.to_owned(), address: address.to_owned(), lease, tenure, stopping }
+        Keeper { way, name: name.to_owned(), address: address.to_owned(), shards, lease, tenure, stopping }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -118,10 +119,12 @@ impl Keeper {
         let slot: i16 = column(&free, 0)?;
         let taken = conn
             .one(
-                "INSERT INTO node (slot, epoch, name, address, version, lease_until, held_since, seen_at)
-                 SELECT $1, nextval('node_epoch'), $2, $3, $4, now + make_interval(secs => $5), now, now FROM clock_timestamp() AS now
+                "INSERT INTO node (slot, epoch, name, address, version, lease_until, held_since, seen_at, shards)
+                 SELECT $1::smallint, nextval('node_epoch'), $2::text, $3::text, $4::text, now + make_interval(secs => $5), now, now,
+                    $6::smallint
+                 FROM clock_timestamp() AS now
                  RETURNING epoch",
-                &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds()],
+                &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds(), &i16::from(self.shards)],
             )
             .await?;
         Ok(Ok(Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? }))
@@ -204,7 +207,7 @@ impl Keeper {
         transaction(conn, async || {
             let settled = conn
                 .row(
-                    "SELECT held_since + make_interval(secs => $3) < clock_timestamp() FROM node
+                    "SELECT lease_until > clock_timestamp() AND held_since + make_interval(secs => $3) < clock_timestamp() FROM node
                      WHERE slot = $1 AND epoch = $2 FOR KEY SHARE",
                     &[&slot(own), &own.epoch, &self.seconds()],
                 )
@@ -266,6 +269,11 @@ impl Lease for PostgresStore {
         self.readers.view(async |conn| members(conn, own, lease).await)
     }
 
+    fn roster(&self) -> Read<Roster> {
+        let (own, lease) = (self.keeper.held().map_or(0, |tenure| tenure.epoch), self.keeper.seconds());
+        self.readers.view(async |conn| roster::read(conn, own, lease).await)
+    }
+
     fn release(&self) -> Result<(), StoreFault> {
         let Some(tenure) = self.keeper.held() else { return Ok(()) };
         self.keeper.aside(async |conn| self.keeper.give_back(conn, tenure).await)?;
@@ -286,7 +294,8 @@ async fn members(conn: &Conn, own: i64, lease: f64) -> Result<Vec<Member>, Fault
             "SELECT slot, epoch, name, address, version,
                  lease_until > clock_timestamp() OR NOT EXISTS (
                      SELECT 1 FROM node AS own
-                     WHERE own.epoch = $1 AND own.held_since + make_interval(secs => $2) < clock_timestamp())
+                     WHERE own.epoch = $1 AND own.lease_until > clock_timestamp()
+                         AND own.held_since + make_interval(secs => $2) < clock_timestamp())
              FROM node ORDER BY slot",
             &[&own, &lease],
         )

@@ -4,7 +4,7 @@
 //! (tables, columns with a default, indexes), or does what programs of the version `reads_from` can live with. What it says there is
 //! written beside the version: a program that knows less is refused when it starts.
 
-use super::{chat, conn::Conn, fault::Fault, labs, presence::FIRST, quiz, tasks};
+use super::{chat, conn::Conn, fault::Fault, labs, presence::FIRST, quiz, roster, tasks};
 use crate::store::postgres::columns::column;
 
 /// A step from the version before it, which is its place in [`STEPS`], to the next.
@@ -16,12 +16,13 @@ pub(super) struct Step {
 }
 
 /// Steps are only ever added.
-pub(super) const STEPS: [Step; 5] = [
+pub(super) const STEPS: [Step; 6] = [
     Step { tables: FIRST, reads_from: 1 },
     Step { tables: quiz::SECOND, reads_from: 1 },
     Step { tables: labs::THIRD, reads_from: 1 },
     Step { tables: chat::FOURTH, reads_from: 1 },
     Step { tables: tasks::FIFTH, reads_from: 1 },
+    Step { tables: roster::SIXTH, reads_from: 1 },
 ];
 
 /// Taken by whoever changes tables: any number that no other program takes.

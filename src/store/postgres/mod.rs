@@ -6,7 +6,7 @@
 //! the lease (`keeper`, another one), and the sockets of the readers' connections, which are asked by the threads that read (`readers`). No
 //! shard waits for any of them.
 //!
-//! - `settings`, `conn`, `readers`: the address; connections, tuned, with prepared statements and a time for each answer; the pool of reads.
+//! - `settings`, `conn`, `readers`: the address; connections, tuned, prepared statements, a time for each answer; the pool of reads.
 //! - `migrations`: the versions of the tables; each API has one step of them in its `tables.rs`.
 //! - `keeper`: [`super::Lease`]. `writing`: a transaction of the writer, begun with the check that the tenure stands.
 //! - `writer`: batches from the shared `intake`, commits whose end is unknown, lost connections.
@@ -24,12 +24,12 @@
 //!   ends what its own, or the dead node's, and nothing of the others'.
 //! - `keep(writing, records) -> Result<Vec<Result<Kept, StoreFault>>, Fault>`: all records of the API in a batch, in their order, answered
 //!   in that order. The inner fault is of one record, which leaves nothing then; the outer one of the whole transaction. A record of
-//!   several statements goes through `Conn::whole` (a savepoint); what comes in masses by `unnest` over many, or pipelined, with one savepoint
-//!   around all and one by one only where a row was refused (`quiz/attempts.rs`).
-//! - `library.rs`: `impl …Library for PostgresStore`, by `self.readers.view` (one statement) or `self.readers.snapshot` (several, one moment).
+//!   several statements goes through `Conn::whole` (a savepoint); what comes in masses by `unnest` over many, or pipelined, with one
+//!   savepoint around all, and one by one only where a row was refused (`quiz::together`).
+//! - `library.rs`: `impl …Library for PostgresStore`, by `readers.view` (one statement) or `readers.snapshot` (several, one moment).
 //!
-//! What a start does before shards serve (`seed`, `sweep_chat`) goes through `PostgresStore::beside`: one fenced transaction on a connection
-//! of its own.
+//! What a start does before shards serve (`seed`, `sweep_chat`) goes through `PostgresStore::beside`: one fenced transaction on a
+//! connection of its own.
 
 pub(super) mod arrival;
 mod batch;
@@ -43,8 +43,11 @@ mod migrations;
 mod presence;
 mod quiz;
 mod readers;
+mod roster;
 mod settings;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod writing;
 
@@ -205,7 +208,7 @@ async fn begin(settings: &Settings, runtime: &Runtime) -> Result<(Arc<Way>, Arc<
     let refused = |fault: Fault| way.refused(&fault);
     let conn = way.connect(Role::Lease).await.map_err(refused)?;
     prepare(settings, &way, &conn).await?;
-    let keeper = Arc::new(Keeper::new(Arc::clone(&way), &settings.node, &settings.address, settings.lease));
+    let keeper = Arc::new(Keeper::new(Arc::clone(&way), &settings.node, (&settings.address, settings.shards), settings.lease));
     keeper.take_first(&conn).await.map_err(|fault| match fault {
         Ok(fault) => OpenFault::Lease { name: keeper.name().to_owned(), fault },
         Err(fault) => refused(fault),

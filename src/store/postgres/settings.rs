@@ -34,6 +34,8 @@ pub struct Settings {
     pub node: String,
     /// Where the others reach this node; empty where they do not.
     pub address: String,
+    /// How many shards it has.
+    pub shards: u8,
     /// Enters and records that may wait; those beyond are refused as `Busy`.
     pub queue: usize,
     /// What waited longer is answered `Busy` and leaves no row. So long a read waits for a connection.
@@ -79,6 +81,7 @@ impl Settings {
             root_certificate,
             node: "homeroom".into(),
             address: String::new(),
+            shards: 1,
             queue: 65_536,
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(3),

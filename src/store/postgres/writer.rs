@@ -1,9 +1,9 @@
-//! The writer: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers by itself. What is
-//! answered goes first; leaves, for which nobody waits, go along.
+//! The writer: takes what has gathered, writes it as one transaction, answers. While a commit runs the next batch gathers by itself. What
+//! is answered goes first; leaves, for which nobody waits, go along.
 //!
 //! It runs on the store's thread and has a connection of its own. Where that is lost it makes another, with growing pauses; questions wait
-//! meanwhile until their time is over. A connection that ends in the middle of a commit leaves open whether the batch is there: the database
-//! is asked first, and what has waited for that is answered with what it says, however long it took.
+//! meanwhile until their time is over. A connection that ends in the middle of a commit leaves open whether the batch is there: the
+//! database is asked first, and what has waited for that is answered with what it says, however long it took.
 
 use super::{
     chat,
@@ -135,7 +135,7 @@ impl Writer {
     /// One batch, or a sleep. False when there was nothing to do.
     async fn turn(&mut self, now: Instant) -> bool {
         self.settle_doubt().await;
-        let took = self.doubt.is_none() && self.intake.gather(now);
+        let took = self.intake.gather(now);
         #[cfg(test)]
         self.intake.chores.clear();
         let is_up = matches!(self.link, Link::Up(_)) && self.doubt.is_none();
@@ -259,8 +259,14 @@ impl Writer {
     /// Makes sure that the database is there.
     async fn beat(&mut self, now: Instant) {
         let Link::Up(conn) = &self.link else { return };
-        let result = conn.batch("SELECT").await;
-        let lost = if self.keeper.held().is_none() { Err(&Fault::Lost) } else { Ok(()) };
+        let tenure = self.keeper.held();
+        let result = match tenure {
+            Some(tenure) if self.shown != Some(tenure) => show(conn, tenure).await.map(|backend| {
+                (self.shown, self.backend) = (Some(tenure), backend);
+            }),
+            Some(_) | None => conn.batch("SELECT").await,
+        };
+        let lost = if tenure.is_none() { Err(&Fault::Lost) } else { Ok(()) };
         self.tried(result.as_ref().map_or_else(Err, |()| lost), 0, now);
         self.heartbeat_at = Instant::now() + HEARTBEAT;
     }
@@ -327,7 +333,11 @@ impl Writer {
                 self.link = Link::Up(Box::new(conn));
                 self.heartbeat_at = Instant::now();
             }
-            Some(Err(fault)) => self.tried(Err(&fault), 0, now),
+            Some(Err(fault)) => {
+                self.tried(Err(&fault), 0, now);
+                // Whatever it was: a password that is wrong, a database that takes nobody.
+                self.link = Link::Down { until: self.retry_at };
+            }
         }
     }
 }
@@ -344,7 +354,11 @@ async fn is_committed(conn: &Conn, doubt: &Doubt) -> Result<bool, Fault> {
     loop {
         let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid || ' ' || backend_start::text = $1";
         conn.one(ended, &[&doubt.backend]).await?;
-        let status = conn.one("SELECT pg_xact_status($1::text::xid8)", &[&doubt.transaction]).await?;
+        let status = match conn.one("SELECT pg_xact_status($1::text::xid8)", &[&doubt.transaction]).await {
+            // A number that this database has not come to: it is a copy that was left behind.
+            Err(fault) if fault.is_of_the_row() => return Ok(false),
+            status => status?,
+        };
         match column::<Option<&str>>(&status, 0)? {
             Some("committed") => return Ok(true),
             Some("in progress") => sleep(LOOK).await,

@@ -428,6 +428,7 @@ suite!(
     attempts_are_filtered_and_ranked,
     flags_are_kept_and_counted,
     records_and_enters_are_answered_in_order,
+    keeps_the_same_as_memory,
 );
 
 /// Everything that a library tells of these owners, quizzes and attempts.
@@ -455,17 +456,7 @@ fn library(store: &dyn Store, attempts: u128) -> String {
     told
 }
 
-#[test]
-fn sqlite_keeps_the_same_as_memory() {
-    keeps_the_same_as_memory::<OnDisk>();
-}
-
-#[test]
-fn postgres_keeps_the_same_as_memory() {
-    super::where_postgres_is(keeps_the_same_as_memory::<super::server::InPostgres>);
-}
-
-/// Records of all kinds in any order, most of them good, some at a time: both stores must answer and tell the same.
+/// Records of all kinds in any order, most of them good, some at a time: the store must answer and tell the same.
 fn keeps_the_same_as_memory<S: Subject>() {
     const ATTEMPTS: u64 = 25;
     const AT_ONCE: usize = 6;

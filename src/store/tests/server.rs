@@ -1,5 +1,5 @@
-//! A PostgreSQL of the tests' own: made in a folder that is gone with the test process, as a user without rights, reached by a socket in that
-//! folder. Where none is installed its tests say so and do nothing.
+//! A PostgreSQL of the tests' own: made in a folder that is gone with the test process, as a user without rights, reached by a socket in
+//! that folder. Where none is installed its tests say so and do nothing.
 
 use super::{Channel, PATIENCE, Subject};
 use crate::store::{
@@ -26,7 +26,8 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 const NOBODY: u32 = 65_534;
 
 /// Stops the server and removes its folder when the test process is gone, however it ended: then nothing more comes from its input.
-const KEEPER: &str = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c fsync=off -c full_page_writes=off \
+const KEEPER: &str = r#"
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c fsync=off -c full_page_writes=off \
     -c synchronous_commit=off -c shared_buffers=32MB -c max_wal_size=256MB -c logging_collector=off 2>>"$2/log" & server=$!
 read -r _; kill -QUIT $server; wait $server; rm -rf "$2""#;
 
@@ -102,6 +103,11 @@ impl Server {
         format!("postgres:///{database}?host={}&user=postgres", self.folder.display())
     }
 
+    /// Its socket.
+    pub(in super::super) fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
     /// How a node named `homeroom` reaches a database.
     pub(in super::super) fn settings(&self, database: &str) -> Settings {
         Settings::new(&self.url(database), None).expect("an address")
@@ -162,7 +168,9 @@ impl Subject for InPostgres {
     fn fresh(queue: usize) -> InPostgres {
         let server = server().expect("asked before");
         let database = server.database();
-        InPostgres::with(Settings { queue, ..server.settings(&database) }, database).expect("a store")
+        let mut settings = server.settings(&database);
+        settings.queue = queue;
+        InPostgres::with(settings, database).expect("a store")
     }
 
     fn store(&self) -> &dyn Store {

@@ -11,7 +11,7 @@ use crate::{
     realtime::{StoreFault, UnixMicros},
     store::lease::Ended,
 };
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::borrow::Cow;
 
 /// The longest agent id, in bytes as it is kept: an index takes no longer one.
@@ -43,16 +43,16 @@ impl Entry<'_> {
 }
 
 /// Begins sessions and answers their numbers, in their order. Where an agent still has a row in a room, whichever node wrote it, that
-/// session ends first: when `left` says, which is so where its leave was asked before, else now. One that another node takes over keeps its
-/// number, unless its leave was asked before.
+/// session ends first: when `left` says, which is so where its leave was asked before, else now. One that another node takes over keeps
+/// its number, unless its leave was asked before. A row belongs to the node that has the connection, so that it ends with that.
 pub(in super::super) async fn enter(
     writing: &Writing<'_>,
     entries: &[Entry<'_>],
     left: impl Fn(i64, u64) -> Option<UnixMicros>,
 ) -> Result<Vec<Result<i64, StoreFault>>, Fault> {
-    let kept = take_over(writing, entries, &left).await?;
-    let keeps = |entry: &Entry<'_>| entry.entering.session.filter(|session| kept.contains(session));
-    for mut round in rounds(entries.iter().filter(|entry| keeps(entry).is_none())) {
+    let taken = take_over(writing, entries, &left).await?;
+    let is_taken = |entry: &Entry<'_>| entry.entering.session.filter(|session| taken.contains(session));
+    for mut round in rounds(entries.iter().filter(|entry| is_taken(entry).is_none())) {
         // All nodes take rows in one order, so that none waits for another that waits for it.
         round.sort_unstable_by_key(|entry| (entry.entering.classroom, &entry.entering.agent_id));
         let mut tries = TRIES;
@@ -61,37 +61,16 @@ pub(in super::super) async fn enter(
             if round.is_empty() {
                 break;
             }
-            tries = tries.checked_sub(1).ok_or(Fault::Unconnected)?;
+            tries = tries.checked_sub(1).ok_or(Fault::Outrun)?;
             make_room(writing, &round, &left).await?;
         }
     }
-    let answer = |entry: &Entry<'_>| match keeps(entry) {
-        _ if entry.is_refused() => Err(StoreFault::Failed),
+    let answer = |entry: &Entry<'_>| match is_taken(entry) {
         Some(session) => Ok(session),
+        None if entry.is_refused() => Err(StoreFault::Failed),
         None => Ok(entry.session),
     };
     Ok(entries.iter().map(answer).collect())
-}
-
-/// Sessions whose rows are there and of this node from now on.
-async fn take_over(
-    writing: &Writing<'_>,
-    entries: &[Entry<'_>],
-    left: impl Fn(i64, u64) -> Option<UnixMicros>,
-) -> Result<HashSet<i64>, Fault> {
-    let taken = entries.iter().filter_map(|entry| entry.entering.session.map(|session| (session, entry.leaves)));
-    let taken: Vec<i64> =
-        taken.filter(|(session, leaves)| left(*session, *leaves).is_none()).map(|(session, _)| session).collect();
-    if taken.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let kept = writing
-        .rows(
-            "UPDATE agent_session SET node = $2, epoch = $3 WHERE id = ANY($1) RETURNING id",
-            &[&taken, &writing.slot(), &writing.epoch()],
-        )
-        .await?;
-    kept.iter().map(|row| column(row, 0)).collect()
 }
 
 /// Of one agent and room one session in each.
@@ -109,6 +88,39 @@ fn rounds<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Vec<Vec<&
     rounds
 }
 
+/// The holder of each slot, kept from being buried until the transaction is over.
+const HOLDERS: &str = "WITH holder AS (SELECT slot, epoch FROM node WHERE slot = ANY ($1::smallint[]) FOR KEY SHARE)";
+
+fn slots<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Vec<i16> {
+    entries.map(|entry| i16::from(entry.entering.node.0)).collect()
+}
+
+/// Gives the rows of sessions that have a number already to the nodes that have them now; the numbers of those that are still there.
+async fn take_over(
+    writing: &Writing<'_>,
+    entries: &[Entry<'_>],
+    left: impl Fn(i64, u64) -> Option<UnixMicros>,
+) -> Result<Vec<i64>, Fault> {
+    let stays = |entry: &Entry<'_>| entry.entering.session.is_some_and(|session| left(session, entry.leaves).is_none());
+    let known = || entries.iter().filter(|entry| stays(entry));
+    let sessions: Vec<i64> = known().filter_map(|entry| entry.entering.session).collect();
+    if sessions.is_empty() {
+        return Ok(sessions);
+    }
+    let taken = writing
+        .rows(
+            &format!(
+                "{HOLDERS} UPDATE agent_session AS live
+                 SET node = coalesce(holder.slot, $3), epoch = coalesce(holder.epoch, $4)
+                 FROM unnest($2::bigint[], $1::smallint[]) AS wanted (id, slot) LEFT JOIN holder ON holder.slot = wanted.slot
+                 WHERE live.id = wanted.id RETURNING live.id"
+            ),
+            &[&slots(known()), &sessions, &writing.slot(), &writing.epoch()],
+        )
+        .await?;
+    taken.iter().map(|row| column(row, 0)).collect()
+}
+
 /// Leaves those in `round` that found a row.
 async fn begin(writing: &Writing<'_>, round: &mut Vec<&Entry<'_>>) -> Result<(), Fault> {
     let sessions: Vec<i64> = round.iter().map(|entry| entry.session).collect();
@@ -117,11 +129,14 @@ async fn begin(writing: &Writing<'_>, round: &mut Vec<&Entry<'_>>) -> Result<(),
     let begun: Vec<i64> = round.iter().map(|entry| entry.entering.at.0).collect();
     let begun = writing
         .rows(
-            "INSERT INTO agent_session (id, classroom, agent_id, node, epoch, started_at)
-             SELECT id, classroom, agent_id, $5, $6, at
-             FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[]) AS new (id, classroom, agent_id, at)
-             ON CONFLICT (classroom, agent_id) DO NOTHING RETURNING id",
-            &[&sessions, &rooms, &agents, &begun, &writing.slot(), &writing.epoch()],
+            &format!(
+                "{HOLDERS} INSERT INTO agent_session (id, classroom, agent_id, node, epoch, started_at)
+                 SELECT id, classroom, agent_id, coalesce(holder.slot, $6), coalesce(holder.epoch, $7), at
+                 FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $1::smallint[]) AS new (id, classroom, agent_id, at, slot)
+                     LEFT JOIN holder ON holder.slot = new.slot
+                 ON CONFLICT (classroom, agent_id) DO NOTHING RETURNING id"
+            ),
+            &[&slots(round.iter().copied()), &sessions, &rooms, &agents, &begun, &writing.slot(), &writing.epoch()],
         )
         .await?;
     if begun.len() == round.len() {

@@ -88,8 +88,8 @@ pub(super) async fn answer(conn: &Conn, part: &[&Record]) -> Result<Vec<Kept>, F
                  WHERE attempt_id IN (SELECT attempt_id FROM new) AND ended_at IS NULL),
              answers AS (
                  INSERT INTO answer (attempt, question_id, answer_id, given, is_correct, score, answered_at, latest_at)
-                 SELECT running.id, question_id, answer_id, given, is_correct, score, answered_at, latest_at
-                 FROM new JOIN running ON running.attempt_id = new.attempt_id
+                 SELECT attempt.id, question_id, answer_id, given, is_correct, new.score, answered_at, latest_at
+                 FROM new JOIN attempt ON attempt.attempt_id = new.attempt_id AND ended_at IS NULL
                  ON CONFLICT (attempt, question_id) DO UPDATE SET answer_id = excluded.answer_id, given = excluded.given,
                      is_correct = excluded.is_correct, score = excluded.score, answered_at = excluded.answered_at,
                      latest_at = greatest(answer.latest_at, excluded.latest_at))
@@ -116,10 +116,10 @@ pub(super) async fn close(conn: &Conn, part: &[&Record]) -> Result<Vec<Kept>, Fa
     let attempts: Vec<Uuid> = over.iter().map(|over| over.attempt).collect();
     let rows = conn
         .rows(
-            "UPDATE attempt SET reason = over.reason, ended_at = over.at, score = over.score, answered_count = over.answered,
+            "UPDATE attempt SET reason = done.reason, ended_at = done.at, score = done.score, answered_count = done.answered,
                  last_answer = (SELECT max(latest_at) FROM answer WHERE answer.attempt = attempt.id)
-             FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::float8[], $5::bigint[]) AS over (attempt_id, reason, at, score, answered)
-             WHERE attempt.attempt_id = over.attempt_id AND ended_at IS NULL RETURNING attempt.attempt_id",
+             FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::float8[], $5::bigint[]) AS done (attempt_id, reason, at, score, answered)
+             WHERE attempt.attempt_id = done.attempt_id AND ended_at IS NULL RETURNING attempt.attempt_id",
             &[
                 &attempts,
                 &over.iter().map(|over| over.reason.word()).collect::<Vec<_>>(),
@@ -141,7 +141,7 @@ pub(super) async fn flag(conn: &Conn, attempt: AttemptId, at: UnixMicros, flags:
     let (attempt, last): (i64, i64) = (column(&found, 0)?, column(&found, 1)?);
     conn.execute(
         "INSERT INTO flag (attempt, number, label, detail, question_id, occurred_at, flagged_at)
-         SELECT $1, $2 + place, label, detail, question_id, occurred_at, $3
+         SELECT $1::bigint, $2::bigint + place, label, detail, question_id, occurred_at, $3::bigint
          FROM unnest($4::text[], $5::text[], $6::uuid[], $7::bigint[]) WITH ORDINALITY
              AS new (label, detail, question_id, occurred_at, place)",
         &[

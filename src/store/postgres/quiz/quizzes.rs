@@ -94,7 +94,8 @@ async fn question(conn: &Conn, quiz: QuizId, question: &Question) -> Result<bool
     let changed = conn
         .execute(
             "INSERT INTO question (quiz, question_id, place, text, points, kind)
-             SELECT id, $2, (SELECT coalesce(max(place), 0) + 1 FROM question WHERE quiz = $1), $3, $4, $5 FROM quiz WHERE id = $1
+             SELECT id, $2::uuid, (SELECT coalesce(max(place), 0) + 1 FROM question WHERE quiz = $1), $3::text, $4::float8, $5::text
+             FROM quiz WHERE id = $1
              ON CONFLICT (quiz, question_id) DO UPDATE SET text = excluded.text, points = excluded.points, kind = excluded.kind",
             &[&quiz.0, &question.id, &text(&question.text), &question.points, &to_json(&question.kind)?],
         )
