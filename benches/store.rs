@@ -21,7 +21,7 @@ use homeroom::{
         },
     },
     realtime::{NodeSlot, ShardId, UnixMicros},
-    store::{Answer, Library, PostgresStore, Settings, Sink, SqliteStore, Store, Ticket, postgres},
+    store::{Answer, PostgresStore, Settings, Sink, SqliteStore, Store, Ticket, postgres},
 };
 use std::{
     env, fs,

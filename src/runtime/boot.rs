@@ -106,6 +106,9 @@ const LETTERS_EACH_SHARD: usize = 8_192;
 
 type Thread = (ShardId, JoinHandle<io::Result<()>>);
 
+/// Shards of one kind, running.
+pub(super) type RunningShards<E> = Running<<E as Shard>::Answer, <E as Shard>::Letter, <E as Shard>::Loss>;
+
 /// The shards, running.
 pub struct Running<A, L, M> {
     threads: Vec<Thread>,
@@ -181,7 +184,7 @@ pub fn end_process_on_panic() {
 }
 
 /// Starts all shards. `furnish` is called once on each shard's thread.
-pub fn start<E, F>(plan: &Plan, furnish: F) -> Result<Running<E::Answer, E::Letter, E::Loss>, BootFault>
+pub fn start<E, F>(plan: &Plan, furnish: F) -> Result<RunningShards<E>, BootFault>
 where
     E: Shard,
     F: Fn(Seat<E::Answer>) -> Furnishing<E> + Send + Sync + 'static,
