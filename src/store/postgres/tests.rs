@@ -220,7 +220,8 @@ fn a_connection_that_ends_costs_no_answer() {
     it.session("web.first", 10);
     it.store.quizzes(ADA, None, crate::protocols::quiz::record::Page { offset: 0, limit: 9 }).expect("readable");
     for round in 0..3 {
-        server.ask(&database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'homeroom%'");
+        let ours = format!("application_name LIKE 'homeroom%' AND datname = '{database}'");
+        server.ask(&database, &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}"));
         it.session(&format!("web.{round}"), 100);
         assert_eq!(everything(&it.store).len(), round + 2, "a reader's connection that ended is made anew");
     }
