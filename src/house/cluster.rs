@@ -161,8 +161,8 @@ impl Joined {
 
 /// What a look at the nodes found.
 enum Seen {
-    /// Who is there, and those whom this look buried.
-    Nodes(Box<HashRing>, Vec<(NodeSlot, Loss)>),
+    /// Who has been there since the last look, in turn up to now, and those whom this look buried.
+    Nodes(Vec<HashRing>, Vec<(NodeSlot, Loss)>),
     /// The records cannot be read now.
     Nothing,
     /// This node was buried.
@@ -180,18 +180,20 @@ impl Watch {
         while self.stage.phase() < Phase::Closing {
             sleep(every).await;
             let store = self.store.clone();
-            match self.bridge.call(move || look(&*store)).await {
+            match self.bridge.call(move || look(&*store, known)).await {
                 None => return,
                 Some(Seen::Lost) => return self.begin_anew(),
                 Some(Seen::Nothing) => {}
-                Some(Seen::Nodes(ring, buried)) => {
+                Some(Seen::Nodes(rings, buried)) => {
                     read_at = Instant::now();
                     for (node, loss) in buried {
                         let _ = news.send(News::Mourn(node, loss)).await;
                     }
-                    let number = ring.view().number();
-                    if number > known && news.send(News::View(Arc::new(*ring))).await.is_ok() {
-                        known = number;
+                    for ring in rings {
+                        known = ring.view().number();
+                        if news.send(News::View(Arc::new(ring))).await.is_err() {
+                            return;
+                        }
                     }
                 }
             }
@@ -212,8 +214,8 @@ impl Watch {
     }
 }
 
-/// Blocks.
-fn look(store: &dyn Store) -> Seen {
+/// `known` is the number of the last view that was told. Blocks.
+fn look(store: &dyn Store, known: u64) -> Seen {
     let lease = store.lease();
     let Some(own) = lease.tenure() else { return Seen::Lost };
     let Ok(mut roster) = lease.roster() else { return Seen::Nothing };
@@ -227,7 +229,13 @@ fn look(store: &dyn Store) -> Seen {
         // Those who were on it are told of by whoever buried it, and there is no other: the last roster stands in where none is to be had.
         roster = lease.roster().unwrap_or(roster);
     }
-    Seen::Nodes(Box::new(ring(&roster)), buried)
+    if roster.number <= known {
+        return Seen::Nodes(Vec::new(), buried);
+    }
+    // Homes that pass a view over know less than those that go through it. Where those between cannot be read, they are passed over.
+    let missed = if roster.number > known + 1 { lease.rosters_between(known, roster.number) } else { Ok(Vec::new()) };
+    let rosters = missed.unwrap_or_default().into_iter().chain([roster]);
+    Seen::Nodes(rosters.map(|roster| ring(&roster)).collect(), buried)
 }
 
 /// Who was on that node, where this call buried it.

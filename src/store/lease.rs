@@ -153,6 +153,15 @@ pub trait Lease: Send + Sync {
         Ok(Roster { number: 0, seats: self.members()?.into_iter().map(seat).collect() })
     }
 
+    /// The rosters whose numbers lie between these two, in order: all that a node has missed that knew the one and read the other. Whoever
+    /// was there counts as alive. Only so many of the last are kept; where there are no numbers there are none.
+    ///
+    /// # Errors
+    /// As every [`Read`].
+    fn rosters_between(&self, _after: u64, _before: u64) -> Read<Vec<Roster>> {
+        Ok(Vec::new())
+    }
+
     /// Gives the tenure back: its sessions move to history. The next is a fresh one. Nothing is done where none is held.
     ///
     /// # Errors

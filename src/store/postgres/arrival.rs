@@ -16,7 +16,7 @@ use tokio_postgres::{CopyInSink, types::Type};
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// What is not moved: it is about the database, or about who serves it.
-const OWN: &str = "('homeroom_version', 'node', 'node_view')";
+const OWN: &str = "('homeroom_version', 'node', 'node_view', 'node_view_seat')";
 
 /// The transaction.
 pub(in super::super) struct Arrival {

@@ -274,6 +274,10 @@ impl Lease for PostgresStore {
         self.readers.view(async |conn| roster::read(conn, own, lease).await)
     }
 
+    fn rosters_between(&self, after: u64, before: u64) -> Read<Vec<Roster>> {
+        self.readers.view(async |conn| roster::between(conn, after, before).await)
+    }
+
     fn release(&self) -> Result<(), StoreFault> {
         let Some(tenure) = self.keeper.held() else { return Ok(()) };
         self.keeper.aside(async |conn| self.keeper.give_back(conn, tenure).await)?;

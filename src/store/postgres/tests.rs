@@ -4,7 +4,7 @@ use super::{Migrate, OpenFault, PostgresStore, Settings, migrate, migrations::ST
 use crate::{
     realtime::StoreFault,
     store::{
-        Answer, Buried, Lease, LeaseFault, Library, Outcome, Store,
+        Answer, Buried, Lease, LeaseFault, Library, Outcome, Roster, Store,
         tests::{
             PATIENCE, Subject, entered, entering, everything, leaving,
             quiz::{ADA, new_quiz},
@@ -91,6 +91,27 @@ fn a_buried_node_writes_nothing_and_is_told() {
     assert!(everything(&one.store).iter().all(|row| row.agent_id == "web.bob" && row.left.is_some()));
     assert!(other.store.take().expect("a slot").epoch > dead.epoch);
     other.session("web.ada", 200);
+}
+
+#[test]
+fn who_looks_seldom_reads_all_that_was_between() {
+    let Some(server) = server() else { return };
+    let database = server.database();
+    let one = open(server, &database, "one");
+    let before = one.store.roster().expect("readable");
+    let other = open(server, &database, "other");
+    let gone = other.store.tenure().expect("held");
+    other.store.stop(PATIENCE).expect("all there");
+    let _third = open(server, &database, "third");
+    let now = one.store.roster().expect("readable");
+    assert_eq!(now.number, before.number + 3);
+    let tenures = |roster: &Roster| roster.seats.iter().map(|seat| seat.tenure).collect::<Vec<_>>();
+    let between = one.store.rosters_between(before.number, now.number).expect("readable");
+    let told: Vec<_> = between.iter().map(|roster| (roster.number - before.number, tenures(roster))).collect();
+    let own = one.store.tenure().expect("held");
+    assert_eq!(told, [(1, vec![own, gone]), (2, vec![own])]);
+    assert_eq!(tenures(&now).len(), 2);
+    assert_eq!(one.store.rosters_between(now.number - 1, now.number), Ok(Vec::new()), "nothing is between");
 }
 
 #[test]
