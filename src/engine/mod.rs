@@ -75,7 +75,10 @@ pub struct Birth {
 /// One shard.
 pub struct Engine {
     id: ShardId,
+    /// Of all nodes.
     ring: Arc<HashRing>,
+    /// Of this node alone: of chat, tasks and labs each node has its own.
+    own_ring: Arc<HashRing>,
     crossing: Crossing,
     limits: Limits,
     rules: Arc<Rules>,
@@ -144,6 +147,7 @@ impl Engine {
             homes: Homes::new(rules.presence.clone(), birth.id.node(), birth.seed, birth.start),
             topics: Topics::new(FixedState::with_seed(birth.seed)),
             wheel: Wheel::new(birth.start),
+            own_ring: ring.clone(),
             ring,
             crossing: Crossing::new(),
             limits,

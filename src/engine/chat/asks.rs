@@ -121,7 +121,7 @@ impl Engine {
     }
 
     pub(super) fn post_count(&mut self, payee: Payee, payer: Payer, row: Row) {
-        self.post(self.ring.home(&payer.bytes()), Letter::ChatCount { payee, payer, row });
+        self.post(self.own_ring.home(&payer.bytes()), Letter::ChatCount { payee, payer, row });
     }
 
     /// Somebody is counted at the home of the payer.

@@ -45,7 +45,7 @@ impl Engine {
     }
 
     fn home_of_session(&self, session: SessionId) -> ShardId {
-        self.ring.home(session.as_bytes())
+        self.own_ring.home(session.as_bytes())
     }
 
     /// Lets the homes of sessions act, and does what they want done.

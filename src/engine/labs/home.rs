@@ -52,7 +52,7 @@ impl Engine {
             | ToRegistry::ViewerGone { .. }
             | ToRegistry::Follow { .. }
             | ToRegistry::FollowerGone { .. }
-            | ToRegistry::Activity { .. } => self.ring.home(HOME),
+            | ToRegistry::Activity { .. } => self.own_ring.home(HOME),
         };
         self.post(home, Letter::Registry(letter));
     }
@@ -60,8 +60,8 @@ impl Engine {
     fn answerer_of(&self, ask: &Ask) -> ShardId {
         match ask {
             Ask::Keep(record) => self.writer_of_record(record),
-            Ask::Limit { key: LimitKey::User(user), .. } => self.ring.home(user.as_bytes()),
-            Ask::Limit { key: LimitKey::Address(address), .. } => self.ring.home(&address.to_be_bytes()),
+            Ask::Limit { key: LimitKey::User(user), .. } => self.own_ring.home(user.as_bytes()),
+            Ask::Limit { key: LimitKey::Address(address), .. } => self.own_ring.home(&address.to_be_bytes()),
             Ask::Create(_)
             | Ask::Move { .. }
             | Ask::Look { .. }
@@ -70,7 +70,7 @@ impl Engine {
             | Ask::Enrol(_)
             | Ask::Pulse { .. }
             | Ask::Drain { .. }
-            | Ask::Forget { .. } => self.ring.home(HOME),
+            | Ask::Forget { .. } => self.own_ring.home(HOME),
         }
     }
 
@@ -78,8 +78,8 @@ impl Engine {
     /// order in which they are on disk.
     fn writer_of_record(&self, record: &Record) -> ShardId {
         match record {
-            Record::NewUser { user, .. } => self.ring.home(user.id.as_bytes()),
-            Record::EditedUser { user, .. } => self.ring.home(user.as_bytes()),
+            Record::NewUser { user, .. } => self.own_ring.home(user.id.as_bytes()),
+            Record::EditedUser { user, .. } => self.own_ring.home(user.as_bytes()),
             Record::Change(_)
             | Record::NoAgent { .. }
             | Record::Activity { .. }

@@ -32,10 +32,10 @@ impl Engine {
     }
 
     pub(super) fn post_to_task(&mut self, letter: ToTask) {
-        self.post(self.ring.home(letter.place().as_bytes()), Letter::TaskHome(letter));
+        self.post(self.own_ring.home(letter.place().as_bytes()), Letter::TaskHome(letter));
     }
 
     pub(super) fn post_to_execution(&mut self, letter: ToExecution) {
-        self.post(self.ring.home(letter.place().as_bytes()), Letter::ExecutionHome(letter));
+        self.post(self.own_ring.home(letter.place().as_bytes()), Letter::ExecutionHome(letter));
     }
 }

@@ -28,7 +28,7 @@ impl Engine {
                 }
             }
             Outcome::Status(news) => self.spread(&[Channel::Status], &news, now),
-            Outcome::Counts(counts) => self.post(self.ring.home(status::HOME), Letter::TasksCounts { from: self.id, counts }),
+            Outcome::Counts(counts) => self.post(self.own_ring.home(status::HOME), Letter::TasksCounts { from: self.id, counts }),
             Outcome::Totals(counts) => self.shards().for_each(|shard| self.post(shard, Letter::TasksTotals(counts))),
             Outcome::Keep { ticket, record } => self.questions.push(Question::KeepTasks { ticket, record }),
             Outcome::LoadTask(task) => self.questions.push(Question::LoadTask(task)),
@@ -42,7 +42,7 @@ impl Engine {
     }
 
     fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
-        self.ring.shards()
+        self.own_ring.shards()
     }
 
     /// Something happened to what is this user's.

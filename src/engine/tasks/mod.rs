@@ -82,7 +82,7 @@ impl Engine {
     /// What of tasks was not over when the process began, of which each shard takes its own. To be called once on each shard, before the
     /// first turn.
     pub fn begin_tasks(&mut self, loaded: &Loaded, now: Now) {
-        let is_here = |id: &Uuid| self.ring.home(id.as_bytes()) == self.id;
+        let is_here = |id: &Uuid| self.own_ring.home(id.as_bytes()) == self.id;
         let own = Loaded {
             tasks: loaded.tasks.iter().filter(|task| is_here(&task.id)).cloned().collect(),
             executions: loaded.executions.iter().filter(|execution| is_here(&execution.id)).cloned().collect(),

@@ -148,7 +148,7 @@ impl Engine {
     }
 
     fn post_to_user(&mut self, letter: ToUser) {
-        self.post(self.ring.home(letter.user().as_bytes()), Letter::TasksUser(letter));
+        self.post(self.own_ring.home(letter.user().as_bytes()), Letter::TasksUser(letter));
     }
 
     fn hear_tasks(&mut self, key: Key, channel: Channel) {
