@@ -5,6 +5,7 @@ use super::{
     tally::{Fate, Tally},
 };
 use crate::{
+    cluster::outside::Dropped,
     engine::Counters,
     nats,
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
@@ -46,6 +47,7 @@ struct Metric {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
+    /// Of seconds the samples are thousandths.
     unit: Option<Unit>,
     samples: Vec<(Vec<(&'static str, String)>, u64)>,
 }
@@ -59,9 +61,9 @@ impl Collector for Snapshot {
             let mut descriptor = encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), metric.kind)?;
             for (labels, value) in &metric.samples {
                 if labels.is_empty() {
-                    write(&mut descriptor, metric.kind, *value)?;
+                    metric.write(&mut descriptor, *value)?;
                 } else {
-                    write(&mut descriptor.encode_family(labels)?, metric.kind, *value)?;
+                    metric.write(&mut descriptor.encode_family(labels)?, *value)?;
                 }
             }
         }
@@ -69,10 +71,13 @@ impl Collector for Snapshot {
     }
 }
 
-fn write(encoder: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result {
-    match kind {
-        MetricType::Counter => encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None),
-        _ => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+impl Metric {
+    fn write(&self, encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+        match (self.kind, &self.unit) {
+            (MetricType::Counter, _) => encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None),
+            (_, Some(Unit::Seconds)) => encoder.encode_gauge(&(value as f64 / 1e3)),
+            _ => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+        }
     }
 }
 
@@ -387,11 +392,27 @@ impl Snapshot {
             ("homeroom_cluster_waiting_bytes", "Bytes that wait in links", Gauge, &counts.waiting_bytes),
             ("homeroom_cluster_view", "The number of the view of the cluster", Gauge, &counts.view),
             ("homeroom_cluster_nodes", "Nodes in the cluster, this one too", Gauge, &counts.nodes),
-            ("homeroom_cluster_lease_age_millis", "Milliseconds since the nodes were last read", Gauge, &counts.lease_age_millis),
         ];
         for (name, help, kind, number) in numbers {
             self.single(name, help, kind, number.load(Relaxed));
         }
+        let help = "Messages of other services to classrooms that went on to their homes";
+        self.single("homeroom_cluster_outside", help, Counter, counts.outside_taken.load(Relaxed));
+        let dropped = Dropped::REASONS.iter().zip(&counts.outside_dropped);
+        self.0.push(Metric {
+            name: "homeroom_cluster_outside_dropped",
+            help: "Messages of other services to classrooms that were dropped",
+            kind: Counter,
+            unit: None,
+            samples: dropped.map(|(reason, count)| (vec![("reason", (*reason).to_owned())], count.load(Relaxed))).collect(),
+        });
+        self.0.push(Metric {
+            name: "homeroom_cluster_lease_age",
+            help: "Seconds since the nodes were last read",
+            kind: Gauge,
+            unit: Some(Unit::Seconds),
+            samples: vec![(Vec::new(), counts.read_ago_millis.load(Relaxed))],
+        });
         self.single("homeroom_cluster_connected", "Whether there is a connection to NATS", Gauge, counts.is_connected().into());
         self.single("homeroom_cluster_hears", "Whether this node hears itself by NATS", Gauge, counts.hears().into());
     }
@@ -453,7 +474,9 @@ mod tests {
         engines[1].registry_turned_away.set(6);
         engines[1].registry_states[State::Waking as usize].set(4);
         let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
-        let text = text(&engines, &[], &Health::default(), &outside, Some(&nats::Counts::default()));
+        let bus = nats::Counts::default();
+        bus.read_ago_millis.store(1_250, Relaxed);
+        let text = text(&engines, &[], &Health::default(), &outside, Some(&bus));
         let expected = [
             "ws_connection{status=\"success\"} 3",
             "ws_connection{status=\"replaced\"} 2",
@@ -476,6 +499,8 @@ mod tests {
             "homeroom_model_requests_total{model=\"large\",outcome=\"answered\"} 0",
             "homeroom_cluster_packets_sent_total 0",
             "homeroom_cluster_nodes 0",
+            "homeroom_cluster_lease_age_seconds 1.25",
+            "homeroom_cluster_outside_dropped_total{reason=\"header_missing\"} 0",
             "# EOF",
         ];
         for line in expected {

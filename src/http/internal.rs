@@ -88,7 +88,7 @@ fn publication(event: Event<'_>) -> Result<Publication, Fault> {
     if !payload.get().starts_with('{') {
         return Err(Fault::WrongShape("payload is an object"));
     }
-    Ok(Publication { entity_type, operation, sequence_id, payload: payload.get().into(), receiver })
+    Ok(Publication { entity_type, operation, sequence_id, payload: payload.get().into(), receiver, sender: None })
 }
 
 async fn attended<S: Classrooms + Clock>(call: Call<S>) -> Result<Answer, Fault> {
@@ -170,6 +170,7 @@ mod tests {
             sequence_id: Some(7),
             payload: r#"{ "z":1.0, "a":"\u00e9", "z":[] }"#.into(),
             receiver: Some("web.u1.dev".into()),
+            sender: None,
         };
         assert_eq!(published, [(FULL.parse().unwrap(), expected)]);
     }

@@ -11,7 +11,7 @@ use std::{
     io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -118,12 +118,19 @@ impl Stage {
 /// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
 /// could be lost.
 #[derive(Clone, Debug)]
-pub struct StopSignals(Arc<OnceLock<(Arc<Stage>, StopTimes)>>);
+pub struct StopSignals(Arc<Stops>);
+
+#[derive(Debug, Default)]
+struct Stops {
+    stage: OnceLock<(Arc<Stage>, StopTimes)>,
+    /// Whether the stage has ended, and another may follow.
+    is_over: AtomicBool,
+}
 
 impl StopSignals {
     /// Catches them from now on; a second one ends the process at once.
     pub fn caught() -> io::Result<StopSignals> {
-        let stops: Arc<OnceLock<(Arc<Stage>, StopTimes)>> = Arc::default();
+        let stops: Arc<Stops> = Arc::default();
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let own = stops.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -132,8 +139,8 @@ impl StopSignals {
                     tracing::warn!("asked twice to stop: ending at once");
                     exit(128 + signal);
                 }
-                let Some((stage, times)) = own.get().cloned() else {
-                    tracing::info!("stopped before it served");
+                let Some((stage, times)) = own.stage.get().filter(|_| !own.is_over.load(Ordering::SeqCst)).cloned() else {
+                    tracing::info!("stopped while it did not serve");
                     exit(0);
                 };
                 tracing::info!(drain_s = times.drain.as_secs(), "stopping");
@@ -148,7 +155,12 @@ impl StopSignals {
     /// From now on they stop this.
     pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
         // There is one stage in a process; the first stays.
-        let _ = self.0.set((stage, times));
+        let _ = self.0.stage.set((stage, times));
+    }
+
+    /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again.
+    pub fn rest(&self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
     }
 }
 

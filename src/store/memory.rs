@@ -82,6 +82,8 @@ struct State {
     overdue: VecDeque<Leaving>,
     answers: Vec<Answer>,
     tenure: Option<Tenure>,
+    /// As [`Lease::predecessor`](super::Lease::predecessor).
+    predecessor: Option<(Tenure, Vec<Ended>)>,
 }
 
 /// What all nodes share.
@@ -134,6 +136,7 @@ impl MemoryStore {
             overdue: VecDeque::new(),
             answers: Vec::new(),
             tenure: None,
+            predecessor: None,
         };
         MemoryStore { name: name.to_owned(), state: Mutex::new(state), shared, health: Health::default() }
     }
