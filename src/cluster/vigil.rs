@@ -23,8 +23,9 @@ pub const LEASES_ALONE: u32 = 3;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Vigil {
     lease: Duration,
-    /// When it last heard something by the bus.
+    /// When it last heard something by the bus, or came.
     heard_at: Moment,
+    has_heard: bool,
     /// Since when it has heard without a gap; none: it hears nothing now.
     hears_since: Option<Moment>,
     /// When the records were last read.
@@ -59,20 +60,21 @@ impl fmt::Display for Cause {
 impl Vigil {
     /// Of a node whose lease lasts so long, and that has just come.
     pub fn new(lease: Duration, now: Moment) -> Vigil {
-        Vigil { lease, heard_at: now, hears_since: Some(now), read_at: now, now }
+        Vigil { lease, heard_at: now, has_heard: false, hears_since: Some(now), read_at: now, now }
     }
 
-    /// Whether anything is heard by the bus now. True: that has changed.
+    /// Whether anything is heard by the bus now. True: that has changed. Who has just come is given half a lease to hear the first.
     pub fn hears(&mut self, hears: bool, now: Moment) -> bool {
         let heard = self.hears_since.is_some();
         self.now = now;
         if hears {
             self.heard_at = now;
+            self.has_heard = true;
             self.hears_since.get_or_insert(now);
-        } else {
+        } else if self.has_heard || now.since(self.heard_at) >= self.lease / 2 {
             self.hears_since = None;
         }
-        heard != hears
+        heard != self.hears_since.is_some()
     }
 
     /// The records were read.
@@ -191,6 +193,16 @@ mod tests {
         assert!(!vigil.buries(), "the others have their time to come back");
         vigil.hears(true, at(27));
         assert!(vigil.buries());
+    }
+
+    #[test]
+    fn whoever_has_just_come_has_a_moment_to_hear_the_first() {
+        let mut vigil = Vigil::new(LEASE, at(0));
+        assert!(!vigil.hears(false, at(2)) && vigil.renews());
+        assert!(vigil.hears(false, at(3)) && !vigil.renews());
+        let mut vigil = Vigil::new(LEASE, at(0));
+        vigil.hears(true, at(1));
+        assert!(vigil.hears(false, at(2)), "it knows how it is to hear");
     }
 
     #[test]

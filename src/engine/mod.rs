@@ -291,6 +291,11 @@ impl Engine {
         mem::swap(&mut self.output, out);
     }
 
+    /// Sign-ins to homes here that wait for the store, whichever node they are on.
+    pub fn entering(&self) -> usize {
+        self.homes.entering()
+    }
+
     /// Letters to other shards, in order; to be taken after the sends of the turn were submitted.
     pub fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {
         &mut self.letters

@@ -237,6 +237,7 @@ impl Joined {
             }
             drop(carries);
         });
+        self.counts.set_listens(true);
         let (stays, left) = oneshot::channel();
         let first = First { ring: self.ring, bereaved: (self.node.slot, self.bereaved), lease: self.lease };
         bridge.run(async move {
@@ -405,7 +406,10 @@ pub(super) fn unready(counts: &Counts) -> Option<&'static str> {
     if !counts.is_connected() {
         return Some("nats: not connected");
     }
-    (!counts.hears()).then_some("nats: nothing comes back")
+    if !counts.hears() {
+        return Some("nats: nothing comes back");
+    }
+    (!counts.listens()).then_some("database: it cannot be read who else is there")
 }
 
 #[cfg(test)]

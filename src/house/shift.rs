@@ -205,6 +205,10 @@ impl Shard for Shift {
         *self.engine.questions() = questions;
     }
 
+    fn owed(&self) -> usize {
+        self.engine.entering()
+    }
+
     fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {
         self.engine.letters()
     }

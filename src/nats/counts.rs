@@ -84,7 +84,8 @@ impl Counts {
         self.listens.store(listens, Relaxed);
     }
 
-    pub(super) fn listens(&self) -> bool {
+    /// Whether this node can be sure of being one of the others.
+    pub fn listens(&self) -> bool {
         self.listens.load(Relaxed)
     }
 

@@ -94,11 +94,15 @@ impl Stage {
     /// The whole stop, on the calling thread. It is over in `drain + goodbye` at most.
     pub fn stop(&self, times: StopTimes) {
         self.advance(Phase::Draining);
-        self.wait_for_the_last(times.drain, || self.connections());
+        self.wait_for_the_last(times.drain, || self.connections() + self.owed());
         self.advance(Phase::Closing);
         // Now REST ends too: a request in hand still gets its answer.
-        self.wait_for_the_last(times.goodbye, || self.connections() + self.rest());
+        self.wait_for_the_last(times.goodbye, || self.connections() + self.owed() + self.rest());
         self.advance(Phase::Gone);
+    }
+
+    fn owed(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.owed.value()).sum()
     }
 
     fn rest(&self) -> u64 {

@@ -15,6 +15,7 @@ class Bus:
         self.inbox = f"_INBOX.{id(self)}"
         self.numbers = itertools.count()
         self.waiting: dict[str, asyncio.Future] = {}
+        self.spied: list[tuple[str, bytes]] = []  # subject and payload of what others say to each other
         self.hearing = asyncio.create_task(self._hear())
 
     @classmethod
@@ -36,9 +37,17 @@ class Bus:
                 payload = (await self.reader.readexactly(int(words[-1]) + 2))[:-2]
                 if words[0] == "HMSG":  # nobody is there: headers alone
                     payload = payload[int(words[-2]):] or b'{"error":"nobody"}'
+                if words[2] == "2":
+                    self.spied.append((words[1], payload))
+                    continue
                 waiting = self.waiting.pop(words[1], None)
                 if waiting and not waiting.done():
                     waiting.set_result(json.loads(payload))
+
+    async def spy(self, subject: str):
+        """From when this returns all that is said there is in `spied`."""
+        self.writer.write(f"SUB {subject} 2\r\n".encode())
+        await self.ask("nobody.is.here", {}, b"")
 
     def publish(self, subject: str, headers: dict[str, str], payload: bytes, reply: str = ""):
         """One message, without waiting for anything."""

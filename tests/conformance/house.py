@@ -76,6 +76,7 @@ class House:
         self.internal_port = PORTS.free()
         self.labs_port = self.presence_port  # as is the default
         self.process: subprocess.Popen | None = None
+        self.environment: dict[str, str] = {}  # of the process, beside what this one has
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
         self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" else None
@@ -145,7 +146,7 @@ class House:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")} | self.environment,
             )
         deadline = time.monotonic() + 60
         while not self._ready():
