@@ -143,8 +143,8 @@ class Server:
 
 
 class Homeroom(Server):
-    """Homeroom with one shard, unless the flags say how many, and its default settings, but for the flags given. `keys`: a folder of another
-    server's keys, whose tokens are good here too."""
+    """Homeroom with one shard, unless the flags say how many, and its default settings, but for the flags given. `keys`: a folder of
+    another server's keys, whose tokens are good here too."""
 
     def __init__(self, run: "Run", *flags, cores: set | None = None, keys: Path | None = None):
         self.port, self.internal_port, self.quiz_port, self.chat_port = (free_port() for _ in range(4))

@@ -138,8 +138,8 @@ pub struct Doubt {
 }
 
 impl Doubt {
-    /// Whether this view tells that the node was buried. An epoch is used once, so whoever was in a view and is not in a later one is in none
-    /// that follows.
+    /// Whether this view tells that the node was buried. An epoch is used once, so whoever was in a view and is not in a later one is in
+    /// none that follows.
     pub fn is_answered_by(&self, view: &View) -> bool {
         view.number() > self.view && view.epoch(self.node.slot) != Some(self.node.epoch)
     }

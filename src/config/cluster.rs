@@ -110,7 +110,7 @@ impl Setting for SubjectPrefix {
 
 impl Setting for Option<SubjectPrefix> {
     const EXPECTED: &'static str =
-        "names such as \"school\" or \"city.school\": letters, digits, - and _, at most 64 characters, or an empty text for none";
+        "names such as \"school\" or \"city.school\": letters, digits, - and _, at most 64 characters; empty for none";
     fn scalar(value: &DeValue<'_>) -> Result<Option<SubjectPrefix>, &'static str> {
         if value.as_str() == Some("") {
             return Ok(None);

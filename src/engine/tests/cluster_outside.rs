@@ -37,7 +37,8 @@ fn everybody_hears_a_service_but_who_says_it() {
         let classroom = world.classroom_at(&world.ring(1, 3), home);
         let agents = ["a", "b", "c", "d"];
         // Two on one shard, one on another of the same node, one elsewhere.
-        let conns: Vec<_> = [0, 0, 1, 4].into_iter().zip(agents).map(|(at, agent)| world.session(at, "web", agent, classroom)).collect();
+        let conns: Vec<_> =
+            [0, 0, 1, 4].into_iter().zip(agents).map(|(at, agent)| world.session(at, "web", agent, classroom)).collect();
         world.heard.clear();
         for (number, agent) in agents.iter().enumerate() {
             says(&mut world, 3, classroom, number as u64, (&format!("web.{agent}.school"), None));

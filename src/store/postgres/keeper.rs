@@ -33,7 +33,8 @@ const LOCK: i64 = 0x686F_6D65_736C_6F74;
 pub(super) const ALIVE: i32 = 0x686F_6D65;
 
 /// The node's row, and whether its lease runs.
-const ROW: &str = "SELECT epoch, lease_until > clock_timestamp(), (extract(epoch FROM seen_at) * 1000000)::bigint, slot FROM node";
+const ROW: &str =
+    "SELECT epoch, lease_until > clock_timestamp(), (extract(epoch FROM seen_at) * 1000000)::bigint, slot FROM node";
 
 /// A fresh tenure, and the one whose place it took, with who was on it.
 type Taken = (Tenure, Option<(Tenure, Vec<Ended>)>);
@@ -57,7 +58,17 @@ impl Keeper {
     pub(super) fn new(way: Arc<Way>, name: &str, (address, shards): (&str, u8), lease: Duration) -> Keeper {
         let (name, address) = (name.to_owned(), address.to_owned());
         let (stopping, is_held_back) = (AtomicBool::new(false), AtomicBool::new(false));
-        Keeper { way, name, address, shards, lease, tenure: Mutex::default(), stopping, is_held_back, predecessor: Mutex::default() }
+        Keeper {
+            way,
+            name,
+            address,
+            shards,
+            lease,
+            tenure: Mutex::default(),
+            stopping,
+            is_held_back,
+            predecessor: Mutex::default(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
