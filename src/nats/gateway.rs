@@ -4,7 +4,7 @@
 //! long as it is not large. While a shard has more than it takes nothing is read from the bus: what comes waits there, and links slow down
 //! those that send it.
 
-mod doubts;
+mod asides;
 
 use super::{
     access::Line,
@@ -16,9 +16,9 @@ use crate::{
     realtime::{HashRing, Moment, NodeSlot},
     runtime::{Arrival, Clock, Gate},
 };
+use asides::{Asides, Word};
 use async_nats::{Client, Message, Subscriber, connection::State};
 use bytes::Bytes;
-use doubts::{Doubts, Word};
 use futures_util::{FutureExt, StreamExt};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
@@ -66,7 +66,7 @@ pub struct Gateway<C: Codec, M> {
     me: Me,
     client: Client,
     inbox: Subscriber,
-    doubts: Doubts,
+    asides: Asides,
     /// How often a connection came or went; odd while there is one.
     changes: watch::Receiver<u64>,
     news: mpsc::Receiver<News<M>>,
@@ -101,7 +101,7 @@ impl<C: Codec, M> Gateway<C, M> {
         counts: Arc<Counts>,
     ) -> Result<Gateway<C, M>, async_nats::SubscribeError> {
         let inbox = client.subscribe(me.subject(me.node)).await?;
-        let doubts = Doubts::open(&me, &client).await?;
+        let asides = Asides::open(&me, &client).await?;
         let mut links = Links::new(me.node, Limits::DEFAULT);
         // Until a connection is known to be there.
         links.bus(false, clock.moment(), &mut Vec::new());
@@ -109,7 +109,7 @@ impl<C: Codec, M> Gateway<C, M> {
             me,
             client,
             inbox,
-            doubts,
+            asides,
             changes,
             news,
             gate,
@@ -146,8 +146,8 @@ impl<C: Codec, M> Gateway<C, M> {
                     // The client has ended, and with it the process will.
                     None => return,
                 },
-                word = self.doubts.next() => match word {
-                    Some(word) => self.doubted(word),
+                word = self.asides.next() => match word {
+                    Some(word) => self.aside(word),
                     None => return,
                 },
                 () = self.gate.letters() => self.letters(),
@@ -207,15 +207,17 @@ impl<C: Codec, M> Gateway<C, M> {
         self.ring = Some(ring.clone());
     }
 
-    /// Another asks whether it was buried, or this node is told that it was.
-    fn doubted(&mut self, word: Word) {
+    fn aside(&mut self, word: Word) {
+        if word == Word::Echo {
+            self.heard_at = Some(self.clock.moment());
+        }
         let Some(view) = self.ring.as_ref().map(|ring| ring.view()) else { return };
         match word {
             Word::Doubt(doubt) if doubt.is_answered_by(view) => {
-                let (subject, payload) = doubts::answer(&self.me, doubt.node, view.number());
+                let (subject, payload) = asides::answer(&self.me, doubt.node, view.number());
                 self.publish(subject, payload);
             }
-            Word::Doubt(_) => {}
+            Word::Echo | Word::Doubt(_) => {}
             Word::Buried(later) => {
                 if later > view.number() {
                     self.counts.set_buried();
@@ -234,15 +236,10 @@ impl<C: Codec, M> Gateway<C, M> {
     }
 
     fn message(&mut self, message: Message) {
-        let now = self.clock.moment();
-        if message.payload.is_empty() {
-            self.heard_at = Some(now);
-            return;
-        }
         add(&self.counts.packets_in, 1);
         match C::packet(message.payload) {
             Ok(packet) => {
-                self.links.receive(packet, now, &mut self.effects);
+                self.links.receive(packet, self.clock.moment(), &mut self.effects);
                 self.deliver();
             }
             Err(fault) => {
@@ -360,10 +357,11 @@ impl<C: Codec, M> Gateway<C, M> {
                 self.links.break_off(node, now, &mut self.effects);
             }
             if is_connected {
-                self.publish(self.me.subject(self.me.node), Bytes::new());
+                let (subject, payload) = asides::echo(&self.me);
+                self.publish(subject, payload);
             }
             if let Some(ring) = self.ring.as_ref().filter(|_| is_connected && self.counts.doubts()) {
-                let (subject, payload) = doubts::question(&self.me, ring.view().number());
+                let (subject, payload) = asides::question(&self.me, ring.view().number());
                 self.publish(subject, payload);
             }
         }
