@@ -86,6 +86,10 @@ impl Engine {
                 }
                 Effect::Fail(error) => {
                     self.counters.presence_errors[error.index()].one();
+                    if error == presence::SessionError::Replaced {
+                        // What was said before the key was another's is not said to that one.
+                        self.hear_topics(key);
+                    }
                     self.unlisten(key);
                     self.notify_failure(key, error);
                     self.part(key, false, now);

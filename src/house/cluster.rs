@@ -81,7 +81,8 @@ pub fn access(settings: &Cluster) -> Result<Option<Access>, String> {
         SignIn::Credentials(file) => {
             let text = keys::load(&file).map_err(|error| error.to_string())?;
             let text = std::str::from_utf8(text.expose()).map_err(|_| format!("{}: expected a text", file.display()))?;
-            Secrets::Credentials(text.to_owned())
+            // Its last line ends, as all do; of a key the white space at the end is none.
+            Secrets::Credentials(format!("{text}\n"))
         }
         SignIn::User(name, password) => Secrets::User(name, secret(&password)?),
         SignIn::Token(token) => Secrets::Token(secret(&token)?),

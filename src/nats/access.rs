@@ -6,9 +6,9 @@
 
 use super::counts::{Counts, add};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
-use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::{self, crypto::aws_lc_rs};
 
 /// Commands that may wait for the connection's task. Each is a packet at most, and links let 4 MiB fly.
 const OUTWARD: usize = 8_192;
@@ -184,8 +184,19 @@ fn unending(fault: &ConnectError) -> Option<AccessFault> {
     match fault.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Some(AccessFault::Refused),
         ConnectErrorKind::Tls | ConnectErrorKind::ServerParse => Some(AccessFault::Tls(fault.to_string())),
-        ConnectErrorKind::Dns | ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => None,
+        ConnectErrorKind::Dns | ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
+            is_of_tls(fault).then(|| AccessFault::Tls(fault.to_string()))
+        }
     }
+}
+
+/// Whether the one side did not believe the other, which is told as a fault of the socket.
+fn is_of_tls(fault: &ConnectError) -> bool {
+    let causes = std::iter::successors(fault.source(), |cause| cause.source());
+    causes.into_iter().any(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
 }
 
 fn note(event: &Event, changes: &watch::Sender<u64>, counts: &Counts) {

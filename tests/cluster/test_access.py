@@ -13,6 +13,7 @@ from bus import Bus, headers
 from client import sign_in
 from house import BINARY, PORTS, House
 from nats import Nats
+from quiz import is_true_soon
 from school import is_ready, until
 
 
@@ -39,7 +40,7 @@ class Place:
 
     def _tls(self, more: str = "") -> str:
         files = self.certificates
-        return f"tls {{ cert_file: {files['server']}, key_file: {files['server_key']}, ca_file: {files['ca']} {more} }}\n"
+        return f"tls {{ cert_file: {files['server']}, key_file: {files['server_key']}, ca_file: {files['ca']}{more} }}\n"
 
     def password(self):
         """By name and password, in the clear."""
@@ -56,7 +57,7 @@ class Place:
         """By a certificate that the server asks for."""
         files = self.certificates
         own = {"certificate_file": str(files["client"]), "key_file": str(files["client_key"]), "ca_file": str(files["ca"])}
-        return self._tls("verify: true"), own
+        return self._tls(", verify: true"), own
 
     def credentials(self):
         """By a file of credentials: a JWT, and a key that signs what the server asks."""
@@ -132,7 +133,11 @@ async def test_another_service_that_may_publishes_under_the_prefix(tmp_path, thr
         until("it hears itself", lambda: is_ready(node))
         socket = await sign_in(node, room, tokens.token(name()))
         assert await bus.ask(f"classroom.{room}.ban", headers("web.x.y", 1), b"{}", 5) == {"error": "nobody"}
-        assert (await bus.ask(f"city.classroom.{room}.ban", headers("web.x.y", 2), b"{}"))["members"] == 1
+
+        async def is_heard():
+            return (await bus.ask(f"city.classroom.{room}.ban", headers("web.x.y", 2), b"{}")).get("members") == 1
+
+        await is_true_soon(is_heard, 60)
         assert (await socket.json())["id"]["sequence_id"] == 2
     finally:
         await bus.close()

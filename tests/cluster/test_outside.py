@@ -8,6 +8,7 @@ import pytest
 import tokens
 from bus import Bus, headers
 from client import sign_in
+from quiz import is_true_soon
 from school import figure
 
 PAYLOAD = b'{"minutes": 5}'
@@ -17,6 +18,11 @@ ELSE = "web.nobody.open.example.org"
 @pytest.fixture
 async def bus(school):
     made = await Bus.open(school.nats.port)
+
+    async def somebody_is_there():
+        return await made.ask("classroom.nowhere.ban", {}, b"") != {"error": "nobody"}
+
+    await is_true_soon(somebody_is_there, 60)
     yield made
     await made.close()
 
