@@ -83,7 +83,7 @@ impl fmt::Display for AccessFault {
     }
 }
 
-impl std::error::Error for AccessFault {}
+impl Error for AccessFault {}
 
 impl Access {
     fn options(&self) -> Result<ConnectOptions, AccessFault> {
@@ -192,7 +192,7 @@ fn unending(fault: &ConnectError) -> Option<AccessFault> {
 
 /// Whether the one side did not believe the other, which is told as a fault of the socket.
 fn is_of_tls(fault: &ConnectError) -> bool {
-    let causes = std::iter::successors(fault.source(), |cause| cause.source());
+    let causes = std::iter::successors(fault.source(), |cause| (*cause).source());
     causes.into_iter().any(|cause| {
         let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         inner.is_some_and(|inner| inner.is::<rustls::Error>())

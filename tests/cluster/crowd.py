@@ -1,6 +1,7 @@
 """People in rooms who come by a second connection before they lose the first, and somebody who talks to the rooms all the while."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -26,11 +27,14 @@ class Pupil:
         self.tasks: set[asyncio.Task] = set()
         self.newest: Socket | None = None
         self.stops = False
+        self.is_coming = False  # by a next connection, so that the end of one means nothing
 
     async def come(self, first: int):
         """Is in the room when this returns; the nodes are tried in turn, from this one on."""
+        self.is_coming = True
         for turn in itertools.count(first):
             if await self._tries(turn % len(self.nodes)):
+                self.is_coming = False
                 return
             assert not self.stops
             await asyncio.sleep(AGAIN)
@@ -72,23 +76,26 @@ class Pupil:
         while (said := await socket.next(600)).kind == "text":
             text = json.loads(said.data)
             if text.get("type") == "recoverable_session_error":
-                self._spawn(self.come(index + 1))
+                if not self.is_coming:
+                    self._spawn(self.come(index + 1))
             elif "type" in text:
                 self.told.append(text["payload"]["type"])
             elif text["id"]["entity_type"] == "load":
                 self.heard.append(text["id"]["sequence_id"])
         self._ended(socket)
         socket.abort()
-        if socket is self.newest and not self.stops:
+        if socket is self.newest and not self.is_coming and not self.stops:
             await self.come(index + 1)
 
     async def leave(self):
         """The end of it."""
         self.stops = True
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for socket in list(self.open):
             socket.abort()
-        for task in list(self.tasks):
-            task.cancel()
 
 
 class Talker:
@@ -99,6 +106,7 @@ class Talker:
         self.said: dict = {room: [] for room in rooms}  # what was answered, in order
         self.unsure: dict = {room: set() for room in rooms}
         self.stops = False
+        self.ended = asyncio.Event()
 
     async def talk(self, pause: float = 0.01):
         """Until `stops`."""
@@ -117,6 +125,7 @@ class Talker:
                     done = False
                 (self.said[room].append if done else self.unsure[room].add)(number)
                 await asyncio.sleep(pause)
+        self.ended.set()
 
     async def _ready(self, http):
         while True:
@@ -134,15 +143,28 @@ async def _get(url: str) -> int:
         return (await http.get(url)).status_code
 
 
-async def crowd(nodes, rooms, name, each: int) -> list[Pupil]:
-    """So many in each room, all of them in, spread over the nodes."""
+@contextlib.asynccontextmanager
+async def crowd(nodes, rooms, name, each: int):
+    """So many in each room, all of them in, spread over the nodes; and who talks to them meanwhile."""
     made = [Pupil(nodes, room, name()) for room in rooms for _ in range(each)]
-    await asyncio.gather(*(pupil.come(index) for index, pupil in enumerate(made)))
-    return made
+    talker = Talker(nodes, rooms)
+    talking = None
+    try:
+        await asyncio.gather(*(pupil.come(index) for index, pupil in enumerate(made)))
+        talking = asyncio.create_task(talker.talk())
+        yield made, talker
+        talker.stops = True
+        await talking
+    finally:
+        if talking:
+            talking.cancel()
+        await asyncio.gather(*(pupil.leave() for pupil in made), *([talking] if talking else []), return_exceptions=True)
 
 
 async def quiet(made: list[Pupil], talker: Talker, wait: float = 120):
-    """Waits until everybody has heard the last that was said in his room."""
+    """Nobody talks any more. Waits until everybody has heard the last that was said in his room."""
+    talker.stops = True
+    await talker.ended.wait()
     deadline = asyncio.get_running_loop().time() + wait
     for pupil in made:
         last = talker.said[pupil.room][-1:]
