@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import shutil
 import statistics
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from rig import Fault, Homeroom, Load, Run, Server, answers, drive, end, free_port, spawn, wait_for
 
 USER = "superuser"
+OWNER = "postgres"  # as whom Debian's PostgreSQL runs
 NODES = 3
 
 
@@ -24,12 +24,11 @@ def program(name: str, *places: str) -> str:
     return path
 
 
-def nobody() -> dict:
-    """As whom PostgreSQL runs, which refuses root."""
+def nobody() -> list[str]:
+    """What goes before the programs of PostgreSQL, which refuses root."""
     if os.geteuid() != 0:
-        return {}
-    owner = pwd.getpwnam("postgres")
-    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        return []
+    return ["setpriv", "--reuid", OWNER, "--regid", OWNER, "--clear-groups", "--pdeathsig", "KILL"]
 
 
 class Beside:
@@ -42,13 +41,14 @@ class Beside:
         base = self.folder / "base"
         base.mkdir()
         if rights := nobody():
-            os.chown(base, rights["user"], rights["group"])
-        made = [program("initdb"), "--pgdata", base / "data", "--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd=base, **rights)
+            shutil.chown(base, OWNER, OWNER)
+        made = [*rights, program("initdb"), "--pgdata", base / "data", "--username", USER, "--auth", "trust", "--encoding", "UTF8",
+                "--locale", "C"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd=base)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         settings = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}", "-c", "unix_socket_directories=",
                     "-c", "max_connections=200"]
-        self.database = spawn([program("postgres"), "-D", base / "data", *settings], run.server_core, cwd=base, **quiet, **rights)
+        self.database = spawn([*rights, program("postgres"), "-D", base / "data", *settings], run.server_core, cwd=base, **quiet)
         self.bus = spawn([program("nats-server", "/usr/sbin"), "-a", "127.0.0.1", "-p", str(self.bus_port)], run.server_core, **quiet)
         wait_for("PostgreSQL and NATS", 60, lambda: answers(self.port) and answers(self.bus_port))
 
