@@ -283,6 +283,11 @@ impl Library for House {
         self.history.borrow_mut().push(history);
         self.read(self.part.borrow().clone())
     }
+
+    async fn waiting_approvals(&self, now: UnixMicros, limit: u32) -> Result<Vec<Waiting>, StoreFault> {
+        assert_eq!((now, limit), (at(NOW), 200));
+        self.read(vec![Waiting { approval: approval(), owner: "ada".into() }])
+    }
 }
 
 impl Credentials for House {
