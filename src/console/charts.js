@@ -24,7 +24,13 @@ export function spark(label) {
   const line = s('polyline', { class: 'line', fill: 'none' });
   const area = s('polygon', { class: 'area' });
   const words = s('title');
-  const element = s('svg', { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label }, words, area, line);
+  const element = s(
+    'svg',
+    { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
+    words,
+    area,
+    line,
+  );
   const draw = ({ values, size }) => {
     const most = Math.max(...values, 1e-9);
     const x = (place) => ((place + size - values.length) / (size - 1)) * WIDTH;
@@ -70,7 +76,15 @@ export function columns(label) {
     const most = Math.max(...counts, 1);
     while (element.children.length > counts.length) element.lastChild.remove();
     while (element.children.length < counts.length) {
-      element.append(h('li', {}, h('span', { class: 'count' }), h('span', { class: 'column', 'aria-hidden': 'true' }, h('span')), h('span', { class: 'step' })));
+      element.append(
+        h(
+          'li',
+          {},
+          h('span', { class: 'count' }),
+          h('span', { class: 'column', 'aria-hidden': 'true' }, h('span')),
+          h('span', { class: 'step' }),
+        ),
+      );
     }
     counts.forEach((count, place) => {
       const [number_of, column, step] = element.children[place].children;

@@ -71,7 +71,13 @@ export class Classroom {
     this.choice = choice('Rooms with people', (id) => id && this.watch(id));
     this.field = h('input', { id: 'room', name: 'room', autocomplete: 'off', spellcheck: 'false', placeholder: 'uuid', size: 36 });
     this.fault = h('p', { class: 'fault', role: 'alert' });
-    const form = h('form', { class: 'bar', onsubmit: (event) => this.#asked(event) }, this.choice.element, h('label', { class: 'field' }, 'or its id ', this.field), h('button', { type: 'submit' }, 'Watch'));
+    const form = h(
+      'form',
+      { class: 'bar', onsubmit: (event) => this.#asked(event) },
+      this.choice.element,
+      h('label', { class: 'field' }, 'or its id ', this.field),
+      h('button', { type: 'submit' }, 'Watch'),
+    );
     this.line_state = h('p', { class: 'note', role: 'status' });
     this.board = h('div', { hidden: true });
     root.append(form, this.fault, this.line_state, this.board);
@@ -101,7 +107,12 @@ export class Classroom {
       empty: 'Nobody is here.',
       columns: [
         { key: 'name', label: 'Who', value: ({ name }) => name },
-        { key: 'since', label: 'Since', value: ({ since }) => since ?? 0, text: ({ since }) => (since ? clock(since) : 'before this page') },
+        {
+          key: 'since',
+          label: 'Since',
+          value: ({ since }) => since ?? 0,
+          text: ({ since }) => (since ? clock(since) : 'before this page'),
+        },
       ],
     });
     this.attendance = new Table({
@@ -113,9 +124,20 @@ export class Classroom {
       columns: [
         { key: 'name', label: 'Who', value: ({ name }) => name },
         { key: 'first', label: 'First came', value: ({ first }) => first, text: ({ first }) => clock(first) },
-        { key: 'last', label: 'Last left', value: ({ last }) => last ?? Infinity, text: ({ last }) => (last ? clock(last) : 'is here') },
+        {
+          key: 'last',
+          label: 'Last left',
+          value: ({ last }) => last ?? Infinity,
+          text: ({ last }) => (last ? clock(last) : 'is here'),
+        },
         { key: 'times', label: 'Times', value: ({ times }) => times, is_number: true },
-        { key: 'seconds', label: 'Was here for', value: ({ seconds }) => Math.floor(seconds), text: ({ seconds }) => duration(Math.floor(seconds)), is_number: true },
+        {
+          key: 'seconds',
+          label: 'Was here for',
+          value: ({ seconds }) => Math.floor(seconds),
+          text: ({ seconds }) => duration(Math.floor(seconds)),
+          is_number: true,
+        },
       ],
     });
     this.download = h('a', { class: 'button', download: 'attendance.csv' }, 'Save as CSV');
@@ -140,7 +162,10 @@ export class Classroom {
   async #rooms() {
     try {
       const rooms = await this.session.internal.get('/api/v1/classrooms', { limit: 200 });
-      const named = rooms.map(({ classroom_id, members }) => [classroom_id, `${classroom_id} – ${members === 1 ? '1 person' : `${number(members)} people`}`]);
+      const named = rooms.map(({ classroom_id, members }) => [
+        classroom_id,
+        `${classroom_id} – ${members === 1 ? '1 person' : `${number(members)} people`}`,
+      ]);
       this.choice.set([['', rooms.length === 0 ? 'nobody is in any room' : 'choose one'], ...named]);
       this.choice.select.value = named.some(([id]) => id === this.room) ? this.room : '';
     } catch {
@@ -154,10 +179,12 @@ export class Classroom {
     this.line?.stop();
     Object.assign(this, { room, roll: new Roll(), past: new History(), told: [], moves: [] });
     this.field.value = room;
+    this.choice.select.value = room;
     history.replaceState(null, '', `#classroom/${room}`);
     show(this.board, true);
     this.news.replaceChildren();
-    this.download.href = `${this.session.places.internal}/api/v1/classrooms/${room}/attendance?format=csv&from=${Math.floor(midnight() / 1_000)}`;
+    const attendance = `${this.session.places.internal}/api/v1/classrooms/${room}/attendance`;
+    this.download.href = `${attendance}?format=csv&from=${Math.floor(midnight() / 1_000)}`;
     this.#attended();
     this.#join();
     this.draw();
@@ -205,8 +232,12 @@ export class Classroom {
       return write(this.line_state, `Who is here cannot be read: ${refusal.message}`);
     }
     if (room !== this.room) return;
-    roll.end(list.filter(({ agent_id }) => !this.#isOwn(agent_id)), this.came);
+    roll.end(
+      list.filter(({ agent_id }) => !this.#isOwn(agent_id)),
+      this.came,
+    );
     this.draw();
+    this.#attended();
   }
 
   #isOwn(agent_id) {
@@ -268,8 +299,7 @@ export class Classroom {
     this.count.set(number(people.length), people.length === 1 ? 'person' : 'people');
     this.count.line.draw(this.past);
     const moved = (wanted) => this.moves.filter(({ way }) => way === wanted).length;
-    this.flow.in.set(number(moved('in')), 'times');
-    this.flow.out.set(number(moved('out')), 'times');
+    for (const way of ['in', 'out']) this.flow[way].set(number(moved(way)), moved(way) === 1 ? 'time' : 'times');
     write(this.people_note, shared ? `All names end with ${shared}` : '');
     this.people.set(people.map((member) => ({ ...member, name: name(member.agent_id) })));
     this.#drawNews(name);
@@ -277,15 +307,24 @@ export class Classroom {
 
   #drawNews(name) {
     const lines = this.told.map(({ way, who, at }) => `${clock(at)}\u0000${way}\u0000${name(who)}`);
-    if (lines.length === 0) return this.news.replaceChildren(h('li', { class: 'empty' }, 'Nobody has come or gone since this page watches.'));
+    if (lines.length === 0)
+      return this.news.replaceChildren(h('li', { class: 'empty' }, 'Nobody has come or gone since this page watches.'));
     const text = lines.join('\n');
     if (this.news_text === text) return;
     this.news_text = text;
     const words = { in: 'came', out: 'went' };
-    this.news.replaceChildren(...lines.map((line) => {
-      const [at, way, who] = line.split('\u0000');
-      return h('li', { class: way }, h('time', {}, at), h('span', { class: 'way' }, way === 'in' ? '→' : '←', ` ${words[way]}`), h('span', { class: 'who' }, who));
-    }));
+    this.news.replaceChildren(
+      ...lines.map((line) => {
+        const [at, way, who] = line.split('\u0000');
+        return h(
+          'li',
+          { class: way },
+          h('time', {}, at),
+          h('span', { class: 'way' }, way === 'in' ? '→' : '←', ` ${words[way]}`),
+          h('span', { class: 'who' }, who),
+        );
+      }),
+    );
   }
 
   async #attended() {
@@ -300,6 +339,10 @@ export class Classroom {
       const shared = ending(people.map(({ name }) => name));
       this.attendance.set(people.map((one) => ({ ...one, name: shared ? one.name.slice(0, -shared.length) : one.name })));
       write(this.attendance_note, `Since ${moment(from)}, read at ${clock(Date.now())}.`);
+      for (const { agent_id, entered_at, left_at } of own) {
+        const one = left_at === null && this.roll.here.get(agent_id);
+        if (one) one.since ??= Date.parse(entered_at);
+      }
       if (!this.session.has('presence')) this.#present(own);
     } catch (refusal) {
       write(this.attendance_note, `The attendance cannot be read: ${refusal.message}`);

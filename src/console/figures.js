@@ -27,7 +27,13 @@ export class Figures extends EventTarget {
   start() {
     if (this.#timers.length > 0) return;
     const each = (millis, look) => {
-      const again = () => document.hidden || look.call(this);
+      let busy = false;
+      const again = async () => {
+        if (document.hidden || busy) return;
+        busy = true;
+        await look.call(this);
+        busy = false;
+      };
       again();
       return setInterval(again, millis);
     };
@@ -93,7 +99,10 @@ export class Figures extends EventTarget {
       const last = before.now.get(name) ?? [];
       // Samples keep their order; a counter that fell belongs to a new process.
       const rise = (value, place) => Math.max(0, value - (last[place]?.value ?? value)) / seconds;
-      this.rates.set(name, samples.map(({ labels, value }, place) => ({ labels, value: rise(value, place) })));
+      this.rates.set(
+        name,
+        samples.map(({ labels, value }, place) => ({ labels, value: rise(value, place) })),
+      );
     }
     this.history('connections').add(this.level('homeroom_connections'));
     this.history('present').add(this.level('ws_connection_total'));
@@ -123,13 +132,19 @@ export function worries(figures) {
   const found = [];
   const node = figures.node;
   if (node && node.phase !== 'serving') found.push({ kind: 'warn', words: `This node is ${node.phase}: clients are asked to come again.` });
-  for (const reason of figures.reasons.filter((reason) => reason !== 'stopping')) found.push({ kind: 'bad', words: `Not ready: ${reason}.` });
+  for (const reason of figures.reasons.filter((reason) => reason !== 'stopping'))
+    found.push({ kind: 'bad', words: `Not ready: ${reason}.` });
   const dead = (node?.nodes ?? []).filter(({ is_alive }) => !is_alive);
   for (const { name } of dead) found.push({ kind: 'bad', words: `The node ${name} has not renewed its lease.` });
-  const lately = (name) => figures.history(name).values.slice(-30).some((value) => value > 0);
+  const lately = (name) =>
+    figures
+      .history(name)
+      .values.slice(-30)
+      .some((value) => value > 0);
   if (lately('failures')) found.push({ kind: 'bad', words: 'Records could not be written within the last minute.' });
   if (lately('slow')) found.push({ kind: 'warn', words: 'Connections were closed within the last minute because they read too slowly.' });
-  if (figures.level('homeroom_letters_waiting') > 0) found.push({ kind: 'warn', words: 'Shards wait for one another: letters found a full queue.' });
+  if (figures.level('homeroom_letters_waiting') > 0)
+    found.push({ kind: 'warn', words: 'Shards wait for one another: letters found a full queue.' });
   if (figures.level('homeroom_store_overdue') > 1_000) found.push({ kind: 'warn', words: 'Many ends of sessions wait to be written.' });
   if (figures.level('homeroom_cluster_connected') === 0) found.push({ kind: 'bad', words: 'There is no connection to NATS.' });
   return found.sort((a, b) => (a.kind > b.kind ? 1 : -1));

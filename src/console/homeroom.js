@@ -10,8 +10,8 @@
 //   line.start();
 //
 // Events of a line: `state` (detail: { state, millis, why }), where a state is `connecting`, `ready`, `waiting` (for so many milliseconds)
-// or `over` (it does not come back; `why` says the reason); and `message` (detail: what was said, read from JSON). After every `ready` but the
-// first something may have been missed: whoever keeps a picture of the whole asks for it again.
+// or `over` (it does not come back; `why` says the reason); and `message` (detail: what was said, read from JSON). After every `ready` but
+// the first something may have been missed: whoever keeps a picture of the whole asks for it again.
 
 /** How long to wait, in milliseconds: at first, at most, and how long a socket is in service before the first wait counts again. */
 export const WAITS = { first: 500, most: 30_000, steady: 10_000, open: 15_000 };
@@ -43,13 +43,19 @@ export class Line extends EventTarget {
   /**
    * `wire` has `open()`, which gives a WebSocket or a promise of one (an error of it is one more loss; with `isFinal` the end), and, as
    * they are needed: `greet(say)`, called when it is open; `judge(message)`, which says `'ready'`, `'leave'` (the server goes: the next
-   * socket first, then this one away), `'again'` (this one is lost), `{ over: why }` or nothing; `isReadyOnceOpen`; `reply(message, say)`.
+   * socket first, then this one away), `'again'` (this one is lost), `{ over: why }` or nothing; `isReadyOnceOpen`, `leavesByItself`;
+   * `reply(message, say)`.
    * `tools` stands in for time, chance and waits in tests.
    */
   constructor(wire, tools = {}) {
     super();
     this.#wire = wire;
-    this.tools = { setTimeout: (act, millis) => setTimeout(act, millis), clearTimeout: (timer) => clearTimeout(timer), now: Date.now, ...tools };
+    this.tools = {
+      setTimeout: (act, millis) => setTimeout(act, millis),
+      clearTimeout: (timer) => clearTimeout(timer),
+      now: Date.now,
+      ...tools,
+    };
     this.waits = { ...WAITS, ...tools.waits };
     this.state = 'over';
   }

@@ -61,7 +61,8 @@ function stand(why = '') {
   show(at('sign-in'), !is_in);
   if (is_in) {
     const roles = ['operator', 'teacher'].filter((role) => session.is(role)).join(', ');
-    write(at('name'), `${session.name} (${roles})`);
+    write(at('name'), session.name);
+    write(at('roles'), `(${roles})`);
     document.querySelectorAll('#views li').forEach((item) => show(item, allowed().includes(item.firstElementChild.hash.slice(1))));
     figures.start();
     return go(false);

@@ -52,8 +52,16 @@ export class Operator {
       roundTrip: this.#tile('Answer to this page', 'roundTrip'),
     };
     this.drain = this.#drain();
-    root.append(this.verdict, this.drain.element, h('div', { class: 'tiles' }, Object.values(this.tiles).map(({ element }) => element)));
-    root.append(h('div', { class: 'grid' }, this.#shards(), this.#endings(), this.#signIns(), this.#nodes(), this.#keys(), this.#rest()));
+    root.append(
+      this.verdict,
+      this.drain.element,
+      h(
+        'div',
+        { class: 'tiles' },
+        Object.values(this.tiles).map(({ element }) => element),
+      ),
+    );
+    root.append(h('div', { class: 'grid' }, this.#shards(), this.#nodes(), this.#endings(), this.#signIns(), this.#keys(), this.#rest()));
     this.figures.addEventListener('change', this.draw);
     this.draw();
   }
@@ -129,13 +137,18 @@ export class Operator {
       empty: 'The records cannot be read now.',
       columns: [
         { key: 'name', label: 'Node', value: ({ name, is_self }) => (is_self ? `${name} (this one)` : name) },
-        { key: 'state', label: 'State', value: ({ is_alive }) => (is_alive ? 'alive' : 'silent'), cell: ({ is_alive }) => (is_alive ? state('good', 'alive') : state('bad', 'silent')) },
+        {
+          key: 'state',
+          label: 'State',
+          value: ({ is_alive }) => (is_alive ? 'alive' : 'silent'),
+          cell: ({ is_alive }) => (is_alive ? state('good', 'alive') : state('bad', 'silent')),
+        },
         { key: 'version', label: 'Version', value: ({ version }) => version },
         { key: 'slot', label: 'Slot', value: ({ slot }) => slot, is_number: true },
       ],
     });
     this.cluster = h('p', { class: 'note' });
-    return panel('Nodes', {}, this.cluster, this.nodes.element);
+    return panel('Nodes', { wide: true }, this.cluster, this.nodes.element);
   }
 
   #keys() {
@@ -144,8 +157,19 @@ export class Operator {
       id: ({ name }) => name,
       columns: [
         { key: 'name', label: 'Key', value: ({ name }) => name },
-        { key: 'written', label: 'Written', value: ({ written_at }) => written_at ?? '', text: ({ written_at }) => (written_at ? moment(written_at) : 'no file') },
-        { key: 'age', label: 'Age', value: ({ age }) => Math.floor(age / 60), text: ({ age }) => (Number.isFinite(age) ? duration(age) : '–'), is_number: true },
+        {
+          key: 'written',
+          label: 'Written',
+          value: ({ written_at }) => written_at ?? '',
+          text: ({ written_at }) => (written_at ? moment(written_at) : 'no file'),
+        },
+        {
+          key: 'age',
+          label: 'Age',
+          value: ({ age }) => Math.floor(age / 60),
+          text: ({ age }) => (Number.isFinite(age) ? duration(Math.floor(age)) : '–'),
+          is_number: true,
+        },
       ],
     });
     return panel('Keys', { note: 'Age of each key’s file: when it was last written.' }, this.keys.element);
@@ -180,11 +204,31 @@ export class Operator {
       tiles[name].line.draw(figures.history(tiles[name].history));
     };
     const rooms = figures.level('homeroom_rooms');
-    set('connections', figures.level('homeroom_connections'), 'open', `${number(figures.rate('homeroom_accepted_total') ?? 0)} new a second`);
-    set('present', figures.level('ws_connection_total'), 'people', rooms === undefined ? '' : rooms === 1 ? '1 room' : `${number(rooms)} rooms`);
+    set(
+      'connections',
+      figures.level('homeroom_connections'),
+      'open',
+      `${number(figures.rate('homeroom_accepted_total') ?? 0)} new a second`,
+    );
+    set(
+      'present',
+      figures.level('ws_connection_total'),
+      'people',
+      rooms === undefined ? '' : rooms === 1 ? '1 room' : `${number(rooms)} rooms`,
+    );
     set('messages', figures.rate('homeroom_messages_total'), 'a second');
-    set('delivered', figures.rate('homeroom_delivered_total'), 'a second', `${number(figures.level('homeroom_slow_readers_total') ?? 0)} slow readers cut off`);
-    set('store', (figures.level('homeroom_store_batch_micros') ?? NaN) / 1_000, 'ms', `${number(figures.level('homeroom_store_queued') ?? 0)} records wait`);
+    set(
+      'delivered',
+      figures.rate('homeroom_delivered_total'),
+      'a second',
+      `${number(figures.level('homeroom_slow_readers_total') ?? 0)} slow readers cut off`,
+    );
+    set(
+      'store',
+      (figures.level('homeroom_store_batch_micros') ?? NaN) / 1_000,
+      'ms',
+      `${number(figures.level('homeroom_store_queued') ?? 0)} records wait`,
+    );
     set('roundTrip', (figures.roundTrip ?? NaN) * 1_000, 'ms', 'this browser to the node and back');
   }
 
@@ -199,12 +243,20 @@ export class Operator {
     const sum = counts.reduce((sum, count) => sum + count, 0);
     const most = Math.max(...counts, 1);
     const row = ([shard, count]) => ({
-      shard, connections: count, most, share: sum > 0 ? count / sum : 0, messages: messages.get(shard), delivered: delivered.get(shard),
-      turns: turns.get(shard), rooms: rooms.get(shard), slow: slow.get(shard),
+      shard,
+      connections: count,
+      most,
+      share: sum > 0 ? count / sum : 0,
+      messages: messages.get(shard),
+      delivered: delivered.get(shard),
+      turns: turns.get(shard),
+      rooms: rooms.get(shard),
+      slow: slow.get(shard),
     });
     this.shards.set([...connections].map(row));
     const mean = sum / Math.max(counts.length, 1);
-    const balance = counts.length < 2 ? 'One shard has all there is.' : `The fullest shard has ${number((Math.max(...counts) / Math.max(mean, 1)) || 0)} × the mean.`;
+    const fullest = `The fullest shard has ${number(Math.max(...counts) / mean)} times as many connections as the mean.`;
+    const balance = counts.length < 2 ? 'One shard has all there is.' : sum === 0 ? 'Nobody is connected.' : fullest;
     write(this.balance, balance);
   }
 
@@ -215,7 +267,10 @@ export class Operator {
       ['Bytes of screens', `${bytes(figures.rate('homeroom_labs_tunnel_bytes_total') ?? 0)} a second`],
       ['Answers to quizzes', `${number(figures.rate('homeroom_quiz_answers_total') ?? 0)} a second`],
       ['Answers of agents under way', number(figures.level('homeroom_chat_answers') ?? 0)],
-      ['Tasks that run, that wait', `${number(figures.level('homeroom_tasks_running') ?? 0)}, ${number(figures.level('homeroom_tasks_waiting') ?? 0)}`],
+      [
+        'Tasks that run, that wait',
+        `${number(figures.level('homeroom_tasks_running') ?? 0)}, ${number(figures.level('homeroom_tasks_waiting') ?? 0)}`,
+      ],
       ['Protocol errors of peers', number(figures.level('homeroom_protocol_errors_total') ?? 0)],
       ['Connections turned away', number(figures.level('homeroom_refused_total') ?? 0)],
       ['Letters that wait', number(figures.level('homeroom_letters_waiting') ?? 0)],
@@ -228,7 +283,12 @@ export class Operator {
       this.keys.set(node.keys.map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
     }
     const links = figures.level('homeroom_cluster_links');
-    write(this.cluster, links === undefined ? 'This node stands alone.' : `${number(links)} links to other nodes; ${bytes(figures.level('homeroom_cluster_waiting_bytes'))} wait in them.`);
+    write(
+      this.cluster,
+      links === undefined
+        ? 'This node stands alone.'
+        : `${number(links)} links to other nodes; ${bytes(figures.level('homeroom_cluster_waiting_bytes'))} wait in them.`,
+    );
     const text = facts.flat().join('\n');
     if (this.facts !== text) {
       this.facts = text;

@@ -101,7 +101,13 @@ export function panel(title, given = {}, ...children) {
   const id = `h-${title.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
   const { note, tools, wide, ...rest } = given;
   const head = h('div', { class: 'head' }, h('h2', { id }, title), tools);
-  return h('section', { ...rest, class: `panel${wide ? ' wide' : ''}`, 'aria-labelledby': id }, head, note && h('p', { class: 'note' }, note), children);
+  return h(
+    'section',
+    { ...rest, class: `panel${wide ? ' wide' : ''}`, 'aria-labelledby': id },
+    head,
+    note && h('p', { class: 'note' }, note),
+    children,
+  );
 }
 
 /** A figure that is seen from afar: `set(value, unit, more)`. */
@@ -109,7 +115,14 @@ export function tile(label, drawing) {
   const value = h('span', { class: 'value' }, '–');
   const unit = h('span', { class: 'unit' });
   const more = h('p', { class: 'more' });
-  const element = h('div', { class: 'tile', role: 'group', 'aria-label': label }, h('p', { class: 'label' }, label), h('p', { class: 'figure' }, value, ' ', unit), drawing, more);
+  const element = h(
+    'div',
+    { class: 'tile', role: 'group', 'aria-label': label },
+    h('p', { class: 'label' }, label),
+    h('p', { class: 'figure' }, value, ' ', unit),
+    drawing,
+    more,
+  );
   const set = (number, of, about = '') => {
     write(value, number);
     write(unit, of);
@@ -150,21 +163,42 @@ export class Table {
     this.sort = sort ?? { key: columns[0].key, down: false };
     this.text = '';
     this.body = h('tbody');
-    this.headings = h('tr', {}, columns.map((column) => this.#heading(column)));
+    this.headings = h(
+      'tr',
+      {},
+      columns.map((column) => this.#heading(column)),
+    );
     this.caption = h('caption', { class: 'unseen' }, caption);
     this.table = h('table', {}, this.caption, h('thead', {}, this.headings), this.body);
     this.count = h('span', { class: 'count', role: 'status' });
     this.before = h('button', { type: 'button', onclick: () => this.#turn(-1) }, 'Previous');
     this.after = h('button', { type: 'button', onclick: () => this.#turn(1) }, 'Next');
     this.pages = h('div', { class: 'pages', hidden: true }, this.before, this.after);
-    const field = filter && h('label', { class: 'field' }, 'Filter ', h('input', { type: 'search', autocomplete: 'off', oninput: ({ target }) => this.#narrow(target.value) }));
-    this.element = h('div', { class: 'list' }, (field || head) && h('div', { class: 'bar' }, field, head), h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, this.table), h('div', { class: 'bar foot' }, this.count, this.pages));
+    const field =
+      filter &&
+      h(
+        'label',
+        { class: 'field' },
+        'Filter ',
+        h('input', { type: 'search', autocomplete: 'off', oninput: ({ target }) => this.#narrow(target.value) }),
+      );
+    this.element = h(
+      'div',
+      { class: 'list' },
+      (field || head) && h('div', { class: 'bar' }, field, head),
+      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, this.table),
+      h('div', { class: 'bar foot' }, this.count, this.pages),
+    );
   }
 
   #heading(column) {
     const given = { scope: 'col', class: column.is_number ? 'number' : '', 'data-key': column.key };
     if (column.sort === false) return h('th', given, column.label);
-    return h('th', given, h('button', { type: 'button', onclick: () => this.#order(column) }, column.label, h('span', { class: 'way', 'aria-hidden': 'true' })));
+    return h(
+      'th',
+      given,
+      h('button', { type: 'button', onclick: () => this.#order(column) }, column.label, h('span', { class: 'way', 'aria-hidden': 'true' })),
+    );
   }
 
   #order(column) {
@@ -201,7 +235,11 @@ export class Table {
   draw() {
     const column = this.columns.find(({ key }) => key === this.sort.key) ?? this.columns[0];
     const way = this.sort.down ? -1 : 1;
-    const texts = (row) => this.columns.map(({ value }) => String(value(row) ?? '')).join('\u0000').toLowerCase();
+    const texts = (row) =>
+      this.columns
+        .map(({ value }) => String(value(row) ?? ''))
+        .join('\u0000')
+        .toLowerCase();
     const found = this.text ? this.#rows.filter((row) => texts(row).includes(this.text)) : this.#rows;
     const keyed = found.map((row) => [column.value(row), row]);
     keyed.sort(([a], [b]) => way * ((a ?? '') > (b ?? '') ? 1 : (a ?? '') < (b ?? '') ? -1 : 0));
@@ -210,7 +248,8 @@ export class Table {
     const start = this.#page * this.size;
     const shown = keyed.slice(start, start + this.size).map(([, row]) => this.#row(row));
     this.#elements = new Map(shown.map((element) => [element.id_of, element]));
-    if (shown.length === 0) shown.push(h('tr', { class: 'empty' }, h('td', { colspan: this.columns.length }, this.text ? 'Nothing matches.' : this.empty)));
+    if (shown.length === 0)
+      shown.push(h('tr', { class: 'empty' }, h('td', { colspan: this.columns.length }, this.text ? 'Nothing matches.' : this.empty)));
     this.#place(shown);
     for (const heading of this.headings.children) {
       const is_sorted = heading.dataset.key === column.key && heading.querySelector('button');
@@ -218,7 +257,14 @@ export class Table {
       else heading.removeAttribute('aria-sort');
     }
     const end = Math.min(start + this.size, found.length);
-    write(this.count, found.length > this.size ? `${number(start + 1)}–${number(end)} of ${number(found.length)}` : found.length === 1 ? '1 row' : `${number(found.length)} rows`);
+    write(
+      this.count,
+      found.length > this.size
+        ? `${number(start + 1)}–${number(end)} of ${number(found.length)}`
+        : found.length === 1
+          ? '1 row'
+          : `${number(found.length)} rows`,
+    );
     show(this.pages, found.length > this.size);
     this.before.disabled = this.#page === 0;
     this.after.disabled = this.#page === last;
@@ -236,7 +282,13 @@ export class Table {
     const id = this.id(row);
     let element = this.#elements.get(id);
     if (!element) {
-      element = h('tr', {}, this.columns.map(({ is_number }, place) => h(place === 0 ? 'th' : 'td', place === 0 ? { scope: 'row' } : { class: is_number ? 'number' : '' })));
+      element = h(
+        'tr',
+        {},
+        this.columns.map(({ is_number }, place) =>
+          h(place === 0 ? 'th' : 'td', { scope: place === 0 && 'row', class: is_number && 'number' }),
+        ),
+      );
       element.id_of = id;
       element.shown = [];
     }

@@ -117,7 +117,12 @@ export class Quiz {
 
   #build() {
     const line = spark('Answers a second');
-    this.tiles = { running: tile('Taking it now'), ended: tile('Have ended'), rate: { ...tile('Answers', line.element), line }, right: tile('Right so far') };
+    this.tiles = {
+      running: tile('Taking it now'),
+      ended: tile('Have ended'),
+      rate: { ...tile('Answers', line.element), line },
+      right: tile('Right so far'),
+    };
     this.steps = columns('How many have answered how much');
     this.grid = new Table({
       caption: 'Progress of everybody',
@@ -129,23 +134,40 @@ export class Quiz {
       head: this.#legend(),
       columns: this.#columns([]),
     });
-    this.questions = new Table({ caption: 'Right and wrong for each question', id: ({ order }) => order, columns: this.#questionColumns(), empty: 'There are no questions.' });
-    this.leaders = new Table({ caption: 'Leaderboard', id: ({ attempt_id }) => attempt_id, size: 20, columns: this.#leaderColumns(), empty: 'Nobody has answered.' });
+    this.questions = new Table({
+      caption: 'Right and wrong for each question',
+      id: ({ order }) => order,
+      columns: this.#questionColumns(),
+      empty: 'There are no questions.',
+    });
+    this.leaders = new Table({
+      caption: 'Leaderboard',
+      id: ({ attempt_id }) => attempt_id,
+      size: 20,
+      columns: this.#leaderColumns(),
+      empty: 'Nobody has answered.',
+    });
     this.flagged = h('ol', { class: 'news' });
     this.note = h('p', { class: 'note' });
     const tiles = Object.values(this.tiles).map(({ element }) => element);
     const parts = [
       panel('How far they are', {}, this.steps.element),
-      panel('Questions', {}, this.questions.element),
-      panel('Progress', { wide: true }, this.note, this.grid.element),
       panel('Leaderboard', {}, this.leaders.element),
-      panel('Flagged', {}, this.flagged),
+      panel('Questions', { wide: true }, this.questions.element),
+      panel('Progress', { wide: true }, this.note, this.grid.element),
+      panel('Flagged', { wide: true }, this.flagged),
     ];
     this.board.append(h('div', { class: 'tiles' }, tiles), h('div', { class: 'grid' }, parts));
   }
 
   #legend() {
-    return h('span', { class: 'legend' }, Object.entries(MARKS).map(([kind, [sign, words]]) => h('span', { class: `mark ${kind}` }, h('span', { 'aria-hidden': 'true' }, sign), ` ${words}`)));
+    return h(
+      'span',
+      { class: 'legend' },
+      Object.entries(MARKS).map(([kind, [sign, words]]) =>
+        h('span', { class: `mark ${kind}` }, h('span', { 'aria-hidden': 'true' }, sign), ` ${words}`),
+      ),
+    );
   }
 
   #columns(questions) {
@@ -156,14 +178,35 @@ export class Quiz {
       return [bar.element, h('span', { class: 'beside' }, `${number(row.answered)} / ${number(whole)}`)];
     };
     const question = ({ order }) => ({
-      key: `q${order}`, label: `${order}`, sort: false, value: ({ marks }) => marks.get(order) ?? 'none',
+      key: `q${order}`,
+      label: `${order}`,
+      sort: false,
+      value: ({ marks }) => marks.get(order) ?? 'none',
       cell: ({ marks }) => sign(marks.get(order) ?? 'none'),
     });
     return [
       { key: 'alias', label: 'Who', value: ({ alias }) => alias },
-      { key: 'answered', label: 'Answered', value: ({ answered }) => answered, cell: progress, mark: ({ answered }) => `${answered}/${whole}`, is_number: true },
-      { key: 'status', label: 'State', value: ({ status }) => status, cell: ({ status }) => (status === 'running' ? state('run', 'running') : state('none', 'ended')) },
-      { key: 'flags', label: 'Flags', value: ({ flags }) => flags, cell: ({ flags }) => (flags > 0 ? state('warn', number(flags)) : '0'), is_number: true },
+      {
+        key: 'answered',
+        label: 'Answered',
+        value: ({ answered }) => answered,
+        cell: progress,
+        mark: ({ answered }) => `${answered}/${whole}`,
+        is_number: true,
+      },
+      {
+        key: 'status',
+        label: 'State',
+        value: ({ status }) => status,
+        cell: ({ status }) => (status === 'running' ? state('run', 'running') : state('none', 'ended')),
+      },
+      {
+        key: 'flags',
+        label: 'Flags',
+        value: ({ flags }) => flags,
+        cell: ({ flags }) => (flags > 0 ? state('warn', number(flags)) : '0'),
+        is_number: true,
+      },
       ...(whole <= QUESTIONS ? questions.map(question) : []),
     ];
   }
@@ -178,8 +221,21 @@ export class Quiz {
       { key: 'order', label: 'Question', value: ({ order }) => order, text: ({ order, text }) => `${order}. ${text}` },
       { key: 'right', label: '✓ Right', value: ({ right }) => right, is_number: true },
       { key: 'wrong', label: '✗ Wrong', value: ({ wrong }) => wrong, is_number: true },
-      { key: 'share', label: 'Share right', value: ({ share }) => Math.round(share), text: ({ share }) => (share < 0 ? '–' : `${number(Math.round(share))} %`), is_number: true },
-      { key: 'drawing', label: 'Drawn', sort: false, value: () => '', mark: ({ right, wrong, whole }) => `${right}/${wrong}/${whole}`, cell: bars },
+      {
+        key: 'share',
+        label: 'Share right',
+        value: ({ share }) => Math.round(share),
+        text: ({ share }) => (share < 0 ? '–' : `${number(Math.round(share))} %`),
+        is_number: true,
+      },
+      {
+        key: 'drawing',
+        label: 'Drawn',
+        sort: false,
+        value: () => '',
+        mark: ({ right, wrong, whole }) => `${right}/${wrong}/${whole}`,
+        cell: bars,
+      },
     ];
   }
 
@@ -234,7 +290,11 @@ export class Quiz {
     const rows = [];
     try {
       for (;;) {
-        const { data } = await this.session.rest.quiz.get('/api/v1/info/attempts', { quiz_id: id, limit: PAGE, offset: rows.length });
+        const { data } = await this.session.rest.quiz.get('/api/v1/info/attempts', {
+          quiz_id: id,
+          limit: PAGE,
+          offset: rows.length,
+        });
         rows.push(...data.items);
         data.items.forEach((row) => attempts.list(row));
         if (attempts !== this.attempts) return;
@@ -271,7 +331,8 @@ export class Quiz {
 
   #hear({ event, t, channel, data, snapshot, error }) {
     if (event === 'error') write(this.standing, error);
-    if (event === 'snapshot' && channel === 'leaderboard' && snapshot.every(({ quiz_id }) => quiz_id === this.id)) this.leaders.set(snapshot);
+    if (event === 'snapshot' && channel === 'leaderboard' && snapshot.every(({ quiz_id }) => quiz_id === this.id))
+      this.leaders.set(snapshot);
     if (event !== 'update' || channel !== 'quiz' || data.quiz_id !== this.id || !this.attempts) return;
     if (this.attempts.hear(t, data)) this.answers += 1;
     this.redraw();
@@ -311,7 +372,10 @@ export class Quiz {
     this.grid.set(rows);
     this.#drawSteps(rows, questions.length);
     this.#drawFlags();
-    const note = this.unknown > 0 ? `Of ${number(this.unknown)} attempts the answers before this page watched are counted, but not told by question. ` : '';
+    const note =
+      this.unknown > 0
+        ? `Of ${number(this.unknown)} attempts the answers before this page watched are counted, but not told by question. `
+        : '';
     write(this.note, note + (questions.length > QUESTIONS ? `A quiz of more than ${QUESTIONS} questions has no column for each.` : ''));
     if (this.ended !== rows.length - running && this.ended !== undefined) announce(`${number(rows.length - running)} attempts have ended.`);
     this.ended = rows.length - running;
@@ -328,8 +392,12 @@ export class Quiz {
     const text = this.attempts.flags.map(({ at, alias }) => `${at}${alias}`).join();
     if (this.flags_text === text && this.flagged.children.length > 0) return;
     this.flags_text = text;
-    const lines = this.attempts.flags.map(({ alias, labels, at }) => h('li', {}, h('time', {}, clock(at)), icon('warn'), h('span', { class: 'who' }, alias), h('span', {}, labels.join(', '))));
-    this.flagged.replaceChildren(...(lines.length > 0 ? lines : [h('li', { class: 'empty' }, 'Nothing was flagged since this page watches.')]));
+    const lines = this.attempts.flags.map(({ alias, labels, at }) =>
+      h('li', {}, h('time', {}, clock(at)), icon('warn'), h('span', { class: 'who' }, alias), h('span', {}, labels.join(', '))),
+    );
+    this.flagged.replaceChildren(
+      ...(lines.length > 0 ? lines : [h('li', { class: 'empty' }, 'Nothing was flagged since this page watches.')]),
+    );
   }
 }
 

@@ -13,7 +13,7 @@ export class Work {
   static title = 'Tasks and chat';
 
   constructor(session, figures) {
-    Object.assign(this, { session, figures, tasks: new Map(), cards: new Map() });
+    Object.assign(this, { session, figures, tasks: new Map(), cards: new Map(), decided: new Set() });
     this.redraw = calmly(() => this.#draw());
     this.levels = this.levels.bind(this);
   }
@@ -21,14 +21,41 @@ export class Work {
   mount(root) {
     this.note = h('p', { class: 'note', role: 'status' });
     root.append(this.note);
-    if (!this.session.has('chat')) return write(this.note, 'Tasks and chat have the accounts of labs: sign in with the name and password of one.');
-    this.tiles = { waiting: tile('Wait for approval'), running: tile('Tasks that run'), pending: tile('Tasks that wait'), answers: tile('Answers under way') };
+    if (!this.session.has('chat'))
+      return write(this.note, 'Tasks and chat have the accounts of labs: sign in with the name and password of one.');
+    this.tiles = {
+      waiting: tile('Wait for approval'),
+      running: tile('Tasks that run'),
+      pending: tile('Tasks that wait'),
+      answers: tile('Answers under way'),
+    };
     this.approvals = h('ul', { class: 'cards' });
-    this.list = new Table({ caption: 'Tasks', id: ({ id }) => id, columns: this.#columns(), filter: true, empty: 'There is no task.', sort: { key: 'created', down: true } });
-    this.talks = new Table({ caption: 'Your sessions with agents', id: ({ id }) => id, columns: this.#talkColumns(), empty: 'You have no session.', sort: { key: 'created', down: true } });
+    this.list = new Table({
+      caption: 'Tasks',
+      id: ({ id }) => id,
+      columns: this.#columns(),
+      filter: true,
+      empty: 'There is no task.',
+      sort: { key: 'created', down: true },
+    });
+    this.talks = new Table({
+      caption: 'Your sessions with agents',
+      id: ({ id }) => id,
+      columns: this.#talkColumns(),
+      empty: 'You have no session.',
+      sort: { key: 'created', down: true },
+    });
     this.health = h('ul', { class: 'states' });
-    root.append(h('div', { class: 'tiles' }, Object.values(this.tiles).map(({ element }) => element)));
-    const whose = this.session.is('operator') ? 'Calls of tools that agents may not make by themselves, in any session.' : 'Calls of tools that agents may not make by themselves, in your sessions.';
+    root.append(
+      h(
+        'div',
+        { class: 'tiles' },
+        Object.values(this.tiles).map(({ element }) => element),
+      ),
+    );
+    const whose = this.session.is('operator')
+      ? 'Calls of tools that agents may not make by themselves, in any session.'
+      : 'Calls of tools that agents may not make by themselves, in your sessions.';
     const parts = [
       panel('Waiting for approval', { wide: true, note: whose }, this.approvals),
       panel('Tasks', { wide: true }, this.list.element),
@@ -60,14 +87,39 @@ export class Work {
       return [bar.element, h('span', { class: 'beside' }, `${number(Math.round(row.progress * 100))} %`)];
     };
     const is_open = ({ status }) => status !== 'completed' && status !== 'failed';
-    const cancel = (row) => (is_open(row) ? h('button', { type: 'button', onclick: () => this.#cancel(row) }, 'Cancel', h('span', { class: 'unseen' }, ` the task ${row.title ?? row.id}`)) : '–');
+    const cancel = (row) =>
+      is_open(row)
+        ? h(
+            'button',
+            { type: 'button', onclick: () => this.#cancel(row) },
+            'Cancel',
+            h('span', { class: 'unseen' }, ` the task ${row.title ?? row.id}`),
+          )
+        : '–';
     return [
       { key: 'title', label: 'Task', value: ({ title, id }) => title ?? id },
-      { key: 'status', label: 'State', value: ({ status }) => status, cell: ({ status }) => state(KINDS[status] ?? 'warn', status.replaceAll('_', ' ')) },
-      { key: 'progress', label: 'Progress', value: ({ progress }) => progress, cell: progress, mark: ({ progress }) => progress.toFixed(2), is_number: true },
+      {
+        key: 'status',
+        label: 'State',
+        value: ({ status }) => status,
+        cell: ({ status }) => state(KINDS[status] ?? 'warn', status.replaceAll('_', ' ')),
+      },
+      {
+        key: 'progress',
+        label: 'Progress',
+        value: ({ progress }) => progress,
+        cell: progress,
+        mark: ({ progress }) => progress.toFixed(2),
+        is_number: true,
+      },
       { key: 'agent', label: 'Agent', value: ({ agent_id }) => agent_id ?? 'people' },
       { key: 'priority', label: 'Priority', value: ({ priority }) => priority ?? '' },
-      { key: 'created', label: 'Asked', value: ({ created_at }) => created_at ?? '', text: ({ created_at }) => (created_at ? clock(created_at) : '–') },
+      {
+        key: 'created',
+        label: 'Asked',
+        value: ({ created_at }) => created_at ?? '',
+        text: ({ created_at }) => (created_at ? clock(created_at) : '–'),
+      },
       { key: 'cancel', label: 'Cancel', sort: false, value: () => '', mark: is_open, cell: cancel },
     ];
   }
@@ -75,7 +127,12 @@ export class Work {
   #talkColumns() {
     return [
       { key: 'title', label: 'Session', value: ({ title }) => title },
-      { key: 'status', label: 'State', value: ({ status }) => status, cell: ({ status }) => state(status === 'active' ? 'run' : 'none', status) },
+      {
+        key: 'status',
+        label: 'State',
+        value: ({ status }) => status,
+        cell: ({ status }) => state(status === 'active' ? 'run' : 'none', status),
+      },
       { key: 'created', label: 'Begun', value: ({ created_at }) => created_at, text: ({ created_at }) => clock(created_at) },
     ];
   }
@@ -133,7 +190,9 @@ export class Work {
 
   #parts(status) {
     const kind = { operational: 'good', degraded: 'warn', down: 'bad' };
-    this.health.replaceChildren(...Object.entries(PARTS).map(([key, name]) => h('li', {}, h('span', {}, name), state(kind[status[key]] ?? 'warn', status[key]))));
+    this.health.replaceChildren(
+      ...Object.entries(PARTS).map(([key, name]) => h('li', {}, h('span', {}, name), state(kind[status[key]] ?? 'warn', status[key]))),
+    );
   }
 
   #draw() {
@@ -151,6 +210,8 @@ export class Work {
 
   async #look() {
     const chat = this.session.rest.chat;
+    if (this.isLooking) return;
+    this.isLooking = true;
     try {
       const { data } = await chat.get('/api/v1/sessions/', { page_size: 50 });
       this.talks.set(data);
@@ -158,6 +219,8 @@ export class Work {
     } catch (refusal) {
       if (refusal.status === 401) return this.session.expired();
       write(this.note, `What waits cannot be read: ${refusal.message}`);
+    } finally {
+      this.isLooking = false;
     }
   }
 
@@ -188,13 +251,11 @@ export class Work {
     }
   }
 
-  #cards(waiting) {
+  #cards(listed) {
+    // A list that was on its way while something was decided still has it.
+    const waiting = listed.filter(({ id }) => !this.decided.has(id));
     const ids = new Set(waiting.map(({ id }) => id));
-    for (const [id, card] of this.cards) {
-      if (ids.has(id)) continue;
-      card.element.remove();
-      this.cards.delete(id);
-    }
+    for (const id of [...this.cards.keys()]) if (!ids.has(id)) this.#drop(id);
     const fresh = waiting.filter(({ id }) => !this.cards.has(id));
     for (const approval of fresh) {
       const card = this.#card(approval);
@@ -203,7 +264,8 @@ export class Work {
     }
     if (fresh.length > 0) announce(`${number(waiting.length)} calls wait for approval.`);
     this.tiles.waiting.set(number(waiting.length), waiting.length === 1 ? 'call' : 'calls');
-    for (const { left, expires } of this.cards.values()) write(left, `expires in ${duration(Math.max(0, Math.floor((expires - Date.now()) / 1_000)))}`);
+    for (const { left, expires } of this.cards.values())
+      write(left, `expires in ${duration(Math.max(0, Math.floor((expires - Date.now()) / 1_000)))}`);
     this.approvals.classList.toggle('empty', waiting.length === 0);
   }
 
@@ -216,6 +278,8 @@ export class Work {
     const buttons = [];
     const decide = (way, body) => async () => {
       buttons.forEach((button) => (button.disabled = true));
+      const card = this.cards.get(id);
+      if (card) card.isBusy = true;
       try {
         await this.session.rest.chat.post(`/api/v1/sessions/${session_id}/approvals/${id}/${way}`, body());
         announce(way === 'approve' ? `${tool_name} is approved.` : `${tool_name} is rejected.`);
@@ -223,26 +287,51 @@ export class Work {
       } catch (refusal) {
         write(fault, refusal.message);
         buttons.forEach((button) => (button.disabled = false));
+        if (card) card.isBusy = false;
       }
     };
     const words = () => reason.value.trim() || undefined;
-    buttons.push(h('button', { type: 'button', class: 'primary', onclick: decide('approve', () => ({ comment: words() })) }, 'Approve', h('span', { class: 'unseen' }, ` ${tool_name} for ${user}`)));
-    buttons.push(h('button', { type: 'button', onclick: decide('reject', () => ({ reason: words() })) }, 'Reject', h('span', { class: 'unseen' }, ` ${tool_name} for ${user}`)));
+    buttons.push(
+      h(
+        'button',
+        { type: 'button', class: 'primary', onclick: decide('approve', () => ({ comment: words() })) },
+        'Approve',
+        h('span', { class: 'unseen' }, ` ${tool_name} for ${user}`),
+      ),
+    );
+    buttons.push(
+      h(
+        'button',
+        { type: 'button', onclick: decide('reject', () => ({ reason: words() })) },
+        'Reject',
+        h('span', { class: 'unseen' }, ` ${tool_name} for ${user}`),
+      ),
+    );
     const head = h('h3', {}, tool_name, h('span', { class: 'of' }, user ? ` for ${user}` : ''));
     const about = h('p', { class: 'note' }, `asked at ${clock(created_at)}, `, left);
-    const call = approval.arguments && h('pre', { tabindex: '0', 'aria-label': 'What would be called' }, JSON.stringify(approval.arguments, null, 2));
+    const call =
+      approval.arguments && h('pre', { tabindex: '0', 'aria-label': 'What would be called' }, JSON.stringify(approval.arguments, null, 2));
     const element = h('li', { class: 'card' }, head, about, call, fault, h('div', { class: 'bar' }, buttons, said));
     return { element, left, expires: Date.parse(expires_at) };
   }
 
-  /** Gone from here; whoever came by keyboard goes on with the next one. */
+  /** Decided here: it goes, and does not come back. */
   #decided(id) {
-    const { element } = this.cards.get(id) ?? {};
-    const next = element?.nextElementSibling ?? element?.previousElementSibling;
-    element?.remove();
-    this.cards.delete(id);
+    this.decided.add(id);
+    this.#drop(id);
     this.tiles.waiting.set(number(this.cards.size), this.cards.size === 1 ? 'call' : 'calls');
     this.approvals.classList.toggle('empty', this.cards.size === 0);
-    (next?.querySelector('button') ?? document.querySelector('main h1'))?.focus();
+  }
+
+  /** Gone from here; whoever was on it by keyboard goes on with the next one. */
+  #drop(id) {
+    const card = this.cards.get(id);
+    if (!card) return;
+    const { element, isBusy } = card;
+    const next = element.nextElementSibling ?? element.previousElementSibling;
+    const was_there = element.contains(document.activeElement) || (isBusy && document.activeElement === document.body);
+    element.remove();
+    this.cards.delete(id);
+    if (was_there) (next?.querySelector('button') ?? document.querySelector('main h1'))?.focus();
   }
 }

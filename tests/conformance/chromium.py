@@ -183,6 +183,8 @@ class Browser:
 
     async def close(self):
         """The end."""
+        if not hasattr(self, "reading"):
+            return
         os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
         self.reading.cancel()

@@ -1,5 +1,6 @@
 """The console in a browser: how it is opened, looked at and used by keys alone."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -40,6 +41,17 @@ CONTRAST = """
     if (ratio < (is_large ? 3 : 4.5)) faint.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}, ${style.color} on ${ground}`);
   }
   return faint;
+})()
+"""
+# What stands out to the right, though nothing around it scrolls.
+SIDEWAYS = """
+(() => {
+  const width = document.documentElement.clientWidth;
+  const scrolls = (element) => ['auto', 'scroll', 'hidden'].includes(getComputedStyle(element).overflowX);
+  const is_held = (element) => element && (scrolls(element) || is_held(element.parentElement));
+  const is_far = (element) => element.getBoundingClientRect().right > width + 0.5;
+  const is_out = (element) => element.checkVisibility() && is_far(element) && !is_held(element.parentElement);
+  return [...document.querySelectorAll('main, main *, .top *')].filter(is_out).map(({ tagName, className }) => `${tagName} ${className}`);
 })()
 """
 # What can be reached by keys, in their order.
@@ -83,9 +95,23 @@ class Page:
         """What is written there."""
         return await self.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
 
-    async def tile(self, label: str) -> str:
-        """The number of a tile."""
-        return await self.text(f'.tile[aria-label="{label}"] .value')
+    async def tile_is(self, label: str, value: str, timeout: float = 60):
+        """Waits until the number of a tile is this."""
+        told = f"document.querySelector('.tile[aria-label=\"{label}\"] .value')?.innerText"
+        await self.becomes(f"{told} === {json.dumps(value)}", timeout)
+
+    async def shows(self, selector: str, count: int, timeout: float = 60):
+        """Waits until there are so many of these."""
+        await self.becomes(f"document.querySelectorAll({json.dumps(selector)}).length === {count}", timeout)
+
+    async def tells(self, selector: str, words: str, timeout: float = 60):
+        """Waits until something is written there."""
+        await self.becomes(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(words)})", timeout)
+
+    async def give(self, selector: str, value: str):
+        """Puts a value into a field, which then has the focus."""
+        at = f"document.querySelector({json.dumps(selector)})"
+        await self.value(f"{at}.focus(), {at}.value = {json.dumps(value)}, {at}.dispatchEvent(new Event('input'))")
 
     async def is_sound(self, name: str):
         """What every view keeps to, light and dark, wide and narrow: contrast, no sideways scrolling, names, tables with captions."""
@@ -93,8 +119,7 @@ class Page:
             await self.browser.looks(width, dark)
             told = f"{name}, {width} px, {'dark' if dark else 'light'}"
             assert await self.value(CONTRAST) == [], told
-            sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert await self.value(sideways) <= 0, told
+            assert await self.value(SIDEWAYS) == [], told
             await self.picture(f"{name}-{width}-{'dark' if dark else 'light'}")
         await self.browser.looks(1280, False)
         tree = (await self.browser.tell("Accessibility.getFullAXTree"))["nodes"]
@@ -115,8 +140,10 @@ class Page:
     async def picture(self, name: str):
         """Kept where `TESTS_PICTURES` says, for people to look at."""
         if folder := os.environ.get("TESTS_PICTURES"):
-            import base64
-            shot = await self.browser.tell("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+            whole = await self.value("document.documentElement.scrollHeight")
+            width, dark = name.rsplit("-", 2)[1:]
+            await self.browser.looks(int(width), dark == "dark", whole)
+            shot = await self.browser.tell("Page.captureScreenshot", format="png")
             Path(folder).mkdir(parents=True, exist_ok=True)
             (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 

@@ -51,7 +51,9 @@ class Clock {
     const end = this.at + millis;
     for (;;) {
       await settled();
-      const due = Object.entries(this.timers).filter(([, timer]) => timer.at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
+      const due = Object.entries(this.timers)
+        .filter(([, timer]) => timer.at <= end)
+        .sort(([, a], [, b]) => a.at - b.at)[0];
       if (!due) break;
       delete this.timers[due[0]];
       this.at = due[1].at;
@@ -91,9 +93,19 @@ async function served(it) {
 }
 
 test('waits double up to the most, each at random between a half of it and the whole', () => {
-  assert.deepEqual([0, 1, 2, 3].map((losses) => wait(losses, () => 1)), [500, 1_000, 2_000, 4_000]);
-  assert.deepEqual([0, 1].map((losses) => wait(losses, () => 0)), [250, 500]);
-  for (const losses of [7, 30, 1_000]) assert.equal(wait(losses, () => 1), WAITS.most);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((losses) => wait(losses, () => 1)),
+    [500, 1_000, 2_000, 4_000],
+  );
+  assert.deepEqual(
+    [0, 1].map((losses) => wait(losses, () => 0)),
+    [250, 500],
+  );
+  for (const losses of [7, 30, 1_000])
+    assert.equal(
+      wait(losses, () => 1),
+      WAITS.most,
+    );
   const some = Array.from({ length: 200 }, () => wait(3));
   assert.ok(some.every((millis) => millis >= 2_000 && millis <= 4_000));
   assert.ok(new Set(some).size > 100, 'they differ');
@@ -161,7 +173,11 @@ test('the next socket is there before the last one goes', async () => {
   it.last().tell({ news: 3 });
   await clock.pass(60_000);
   assert.equal(first.isClosed, true);
-  assert.deepEqual(it.heard.filter(({ news }) => news).map(({ news }) => news), [1, 3], 'nothing is heard twice');
+  assert.deepEqual(
+    it.heard.filter(({ news }) => news).map(({ news }) => news),
+    [1, 3],
+    'nothing is heard twice',
+  );
   assert.deepEqual([it.names(), Socket.all.length], [['connecting', 'ready', 'ready'], 2]);
 });
 
@@ -237,7 +253,12 @@ test('presence: who is asked for, and what each refusal means', async () => {
   assert.equal(made.state, 'connecting', 'this one of ours was replaced by the other, which is not in yet');
   next.tell({ type: 'connect_success' });
   assert.equal(made.state, 'ready');
-  for (const [type, state] of [['replaced', 'over'], ['unauthenticated', 'over'], ['pong_timed_out', 'waiting'], ['database_query_failed', 'waiting']]) {
+  for (const [type, state] of [
+    ['replaced', 'over'],
+    ['unauthenticated', 'over'],
+    ['pong_timed_out', 'waiting'],
+    ['database_query_failed', 'waiting'],
+  ]) {
     const [made, socket] = await come();
     socket.tell({ type: 'connect_success' });
     socket.tell(error(type));
@@ -274,7 +295,8 @@ test('routes are asked with the token, and refusals tell why', async () => {
     if (next instanceof Error) throw next;
     return next;
   };
-  const json = (body, init) => new Response(JSON.stringify(body), { ...init, headers: { 'content-type': 'application/json', ...init?.headers } });
+  const json = (body, init) =>
+    new Response(JSON.stringify(body), { ...init, headers: { 'content-type': 'application/json', ...init?.headers } });
   const rest = new Rest('http://host', async () => 'secret', { fetch });
   answers.push(json([1]), json({}), new Response('plain', { headers: { 'content-type': 'text/plain' } }));
   assert.deepEqual(await rest.get('/a', { b: 'c d' }), [1]);
@@ -284,7 +306,10 @@ test('routes are asked with the token, and refusals tell why', async () => {
   assert.deepEqual(asked[1].slice(1, 4), ['POST', 'Bearer secret', '{"x":1}']);
   const refused = async (answer) => {
     answers.push(answer);
-    return rest.get('/a').then(() => assert.fail('it was refused'), (refusal) => [refusal instanceof Refusal, refusal.status, refusal.code, refusal.message, refusal.retryAfterSeconds]);
+    return rest.get('/a').then(
+      () => assert.fail('it was refused'),
+      (refusal) => [refusal instanceof Refusal, refusal.status, refusal.code, refusal.message, refusal.retryAfterSeconds],
+    );
   };
   assert.deepEqual(await refused(json({ code: 'X', message: 'no' }, { status: 403 })), [true, 403, 'X', 'no', undefined]);
   assert.deepEqual(await refused(json({ detail: 'slow' }, { status: 429, headers: { 'retry-after': '7' } })), [true, 429, '', 'slow', 7]);
@@ -295,6 +320,9 @@ test('routes are asked with the token, and refusals tell why', async () => {
 test('figures are read from their text', () => {
   const text = '# HELP a A\n# TYPE a counter\na_total{shard="0",code="x\\"y"} 3\na_total{shard="1",code="z"} 4.5\nb 1\n# EOF\n';
   const found = figures(text);
-  assert.deepEqual(found.get('a_total'), [{ labels: { shard: '0', code: 'x"y' }, value: 3 }, { labels: { shard: '1', code: 'z' }, value: 4.5 }]);
+  assert.deepEqual(found.get('a_total'), [
+    { labels: { shard: '0', code: 'x"y' }, value: 3 },
+    { labels: { shard: '1', code: 'z' }, value: 4.5 },
+  ]);
   assert.deepEqual([found.get('b'), found.size], [[{ labels: {}, value: 1 }], 2]);
 });

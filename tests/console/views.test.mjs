@@ -66,17 +66,34 @@ test('attendance is summed up for each, from the morning on', () => {
 const event = (id, more) => ({ attempt_id: id, alias: id, ...more });
 
 test('attempts: events, the list and the details make one picture, in any order', () => {
-  const attempts = new Attempts([{ id: 'q1', order: 1 }, { id: 'q2', order: 2 }]);
-  const answer = (id, order, is_correct, answered_count) => event(id, { question_order: order, is_correct, answered_count, answered_at: '2026-01-02T08:00:00Z' });
+  const attempts = new Attempts([
+    { id: 'q1', order: 1 },
+    { id: 'q2', order: 2 },
+  ]);
+  const answer = (id, order, is_correct, answered_count) =>
+    event(id, { question_order: order, is_correct, answered_count, answered_at: '2026-01-02T08:00:00Z' });
   assert.equal(attempts.hear('attempt_update', answer('ann', 1, true, 1)), true);
   attempts.list({ attempt_id: 'bob', alias: 'Bob', answered_count: 2, status: 'running', score: 1, flags_count: 0 });
-  attempts.detail('bob', [{ question_id: 'q1', is_correct: false }, { question_id: 'q2', is_correct: null }, { question_id: 'gone', is_correct: true }]);
+  attempts.detail('bob', [
+    { question_id: 'q1', is_correct: false },
+    { question_id: 'q2', is_correct: null },
+    { question_id: 'gone', is_correct: true },
+  ]);
   attempts.hear('attempt_update', answer('ann', 1, false, 1));
   attempts.detail('ann', [{ question_id: 'q1', is_correct: true }]);
   const tallies = attempts.verdicts([{ order: 1 }, { order: 2 }]);
-  assert.deepEqual([tallies.get(1), tallies.get(2)], [{ right: 0, wrong: 2, given: 0 }, { right: 0, wrong: 0, given: 1 }]);
+  assert.deepEqual(
+    [tallies.get(1), tallies.get(2)],
+    [
+      { right: 0, wrong: 2, given: 0 },
+      { right: 0, wrong: 0, given: 1 },
+    ],
+  );
   assert.equal(attempts.hear('attempt_finished', event('ann', { answered_count: 1, time_taken_ms: 5 })), false);
-  assert.equal(attempts.hear('attempt_flagged', event('ann', { labels: ['TAB_SWITCH', 'CLIPBOARD'], flagged_at: '2026-01-02T08:00:00Z' })), false);
+  assert.equal(
+    attempts.hear('attempt_flagged', event('ann', { labels: ['TAB_SWITCH', 'CLIPBOARD'], flagged_at: '2026-01-02T08:00:00Z' })),
+    false,
+  );
   const { status, flags, answered } = attempts.all.get('ann');
   assert.deepEqual([status, flags, answered, attempts.flags.length, attempts.all.size], ['ended', 2, 1, 1, 2]);
 });
@@ -92,7 +109,13 @@ test('an operator is told what is wrong, the worst first, and that all is well',
     'homeroom_slow_readers_total{shard="0"} 1\nhomeroom_letters_waiting{shard="0"} 0\n',
     'homeroom_slow_readers_total{shard="0"} 4\nhomeroom_letters_waiting{shard="0"} 2\n',
   ];
-  const node = { phase: 'draining', nodes: [{ name: 'a', is_alive: true }, { name: 'b', is_alive: false }] };
+  const node = {
+    phase: 'draining',
+    nodes: [
+      { name: 'a', is_alive: true },
+      { name: 'b', is_alive: false },
+    ],
+  };
   const answers = { '/metrics': () => texts.shift(), '/api/v1/node': () => node, '/readyz': () => 'ok\n' };
   const internal = { get: async (path) => answers[path]() };
   globalThis.document = { hidden: false };
@@ -112,5 +135,8 @@ test('an operator is told what is wrong, the worst first, and that all is well',
   assert.ok(words.some((line) => line.startsWith('warn: This node is draining')));
   assert.ok(words.some((line) => line.startsWith('warn: Shards wait')));
   seen.failures = 9;
-  assert.deepEqual(worries(seen).map(({ kind }) => kind), ['bad']);
+  assert.deepEqual(
+    worries(seen).map(({ kind }) => kind),
+    ['bad'],
+  );
 });

@@ -18,7 +18,7 @@ use crate::{
         chat::{
             Ask, Payer, Quotas, Reply, Row, SessionId, Settings, Told,
             model::{Approval, Author, Caller, Completeness, Decision, Message, Session, Status},
-            record::{History, Listed, Page, Part, SessionFilter},
+            record::{History, Listed, Page, Part, SessionFilter, Waiting},
         },
         labs::{
             model::{Role, User, UserId},

@@ -3,7 +3,7 @@
 use super::{
     InMemory, OnDisk, Subject,
     chat::{approval, change, kept, session},
-    labs, ticket, where_postgres_is,
+    labs, ticket,
 };
 use crate::{
     protocols::chat::{
@@ -19,7 +19,7 @@ fn of_any_session_the_oldest_first<S: Subject>() {
     let decided = Approval { decision: Decision::Rejected, decided_at: Some(UnixMicros(20)), ..approval(1, 13) };
     let changes = [change(session(1), [], [approval(1, 11), late, decided]), change(session(2), [], [approval(2, 10)])];
     for (token, change) in changes.into_iter().enumerate() {
-        it.store().keep_chat(ticket(token as u64), change).expect("room");
+        it.store().keep_chat(ticket(token as u64), Box::new(change)).expect("room");
     }
     it.answers(2).into_iter().for_each(|answer| kept(answer).expect("kept"));
     let waiting = |now, limit| it.store().waiting_approvals(UnixMicros(now), limit).expect("readable");
