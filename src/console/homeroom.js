@@ -226,7 +226,7 @@ export class Line extends EventTarget {
   }
 }
 
-/** A WebSocket beside a base such as `http://127.0.0.1:8080/prefix`. */
+/** A WebSocket below the address of an API, which begins with the scheme of its routes. */
 function dial(base, path, query = {}) {
   const url = new URL(base + path);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -239,13 +239,12 @@ const PRESENCE_FINAL = new Set(['unsupported_request', 'unauthenticated', 'acces
 
 /** A member of a classroom. `token` gives a token, or a promise of one. Messages are the events of the room. */
 export function presence(base, token, { classroom, label = 'web' }, tools) {
-  const opening = async () => {
-    const credential = await token();
-    const socket = dial(base, '/ws');
-    const payload = { agent_label: label, classroom_id: classroom, token: credential };
-    socket.addEventListener('open', () => socket.send(JSON.stringify({ type: 'connect_request', payload })));
-    return socket;
+  let credential;
+  const open = async () => {
+    credential = await token();
+    return dial(base, '/ws');
   };
+  const greet = (say) => say({ type: 'connect_request', payload: { agent_label: label, classroom_id: classroom, token: credential } });
   const judge = ({ type, payload }) => {
     if (type === 'connect_success') return 'ready';
     if (type === 'recoverable_session_error') return 'leave';
@@ -253,7 +252,7 @@ export function presence(base, token, { classroom, label = 'web' }, tools) {
     return PRESENCE_FINAL.has(payload?.type) ? { over: payload.type } : 'again';
   };
   // The server closes the first itself when the second comes in under the same name.
-  return new Line({ open: opening, judge, leavesByItself: true }, tools);
+  return new Line({ open, greet, judge, leavesByItself: true }, tools);
 }
 
 /** An owner of quizzes; subscribe to `quiz:42`, `attempts:42`, `leaderboard:42` by `watch`. */

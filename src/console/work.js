@@ -332,6 +332,6 @@ export class Work {
     const was_there = element.contains(document.activeElement) || (isBusy && document.activeElement === document.body);
     element.remove();
     this.cards.delete(id);
-    if (was_there) (next?.querySelector('button') ?? document.querySelector('main h1'))?.focus();
+    if (was_there) (next?.querySelector('button') ?? document.querySelector('#view h1'))?.focus();
   }
 }

@@ -244,6 +244,7 @@ fn occupied_rooms_are_told_fullest_first<S: Subject>() {
     let it = S::fresh(64);
     assert_eq!(it.store().occupied(10), Ok(vec![]));
     it.visit("web.bob", 100, 200);
+    it.told();
     assert_eq!(it.store().occupied(10), Ok(vec![]), "he has left");
     it.session("web.zoe", 250);
     it.enter(Entering { classroom: OTHER_ROOM, ..entering("web.ada", 120) }).expect("a row");
