@@ -68,6 +68,7 @@ export class Labs {
     );
     this.timer = setInterval(() => document.hidden || this.#look(), LOOK_MILLIS);
     this.figures.addEventListener('change', this.levels);
+    this.levels();
     this.#look();
   }
 

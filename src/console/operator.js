@@ -303,7 +303,10 @@ export class Operator {
     const left = Math.max(0, drain.limit_seconds - drain.elapsed_seconds);
     this.drain.bar.value = Math.min(1, drain.elapsed_seconds / Math.max(drain.limit_seconds, 0.001));
     const connections = this.figures.level('homeroom_connections') ?? 0;
-    write(this.drain.words, `Draining: ${number(connections)} connections are left, ${duration(left)} at most until they are closed.`);
+    write(
+      this.drain.words,
+      `Draining: connections left: ${number(connections)}; they are closed in ${duration(Math.ceil(left))} at the latest.`,
+    );
   }
 }
 

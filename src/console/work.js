@@ -71,6 +71,7 @@ export class Work {
     this.line.start();
     this.timer = setInterval(() => document.hidden || this.#look(), LOOK_MILLIS);
     this.figures.addEventListener('change', this.levels);
+    this.levels();
     this.#look();
   }
 

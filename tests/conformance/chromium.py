@@ -168,6 +168,8 @@ class Browser:
         """A window of this width, on a system that is light or dark."""
         await self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         await self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        # Until it has been drawn so.
+        await self.value("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() => 0)")
 
     def faults(self) -> list[str]:
         """What the console calls an error, and what scripts threw."""
