@@ -241,12 +241,14 @@ export class Table {
         .join('\u0000')
         .toLowerCase();
     const found = this.text ? this.#rows.filter((row) => texts(row).includes(this.text)) : this.#rows;
-    const keyed = found.map((row) => [column.value(row), row]);
-    keyed.sort(([a], [b]) => way * ((a ?? '') > (b ?? '') ? 1 : (a ?? '') < (b ?? '') ? -1 : 0));
+    const [first] = this.columns;
+    const compare = (a, b) => ((a ?? '') > (b ?? '') ? 1 : (a ?? '') < (b ?? '') ? -1 : 0);
+    const keyed = found.map((row) => [column.value(row), first.value(row), row]);
+    keyed.sort(([a, one], [b, other]) => way * compare(a, b) || compare(one, other));
     const last = Math.max(0, Math.ceil(found.length / this.size) - 1);
     this.#page = Math.min(Math.max(0, this.#page), last);
     const start = this.#page * this.size;
-    const shown = keyed.slice(start, start + this.size).map(([, row]) => this.#row(row));
+    const shown = keyed.slice(start, start + this.size).map(([, , row]) => this.#row(row));
     this.#elements = new Map(shown.map((element) => [element.id_of, element]));
     if (shown.length === 0)
       shown.push(h('tr', { class: 'empty' }, h('td', { colspan: this.columns.length }, this.text ? 'Nothing matches.' : this.empty)));
