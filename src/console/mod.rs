@@ -24,8 +24,8 @@ macro_rules! assets {
 }
 pub(crate) use assets;
 
-/// The document. `{{assets}}` stands for the path of [`ASSETS`], `{{modules}}` for the links to its modules, and `{{presence}}`, `{{quiz}}`,
-/// `{{labs}}` and `{{chat}}` for where browsers find these APIs.
+/// The document. `{{assets}}` stands for the path of [`ASSETS`], `{{modules}}` for the links to its modules, and `{{presence}}`,
+/// `{{quiz}}`, `{{labs}}` and `{{chat}}` for where browsers find these APIs.
 pub const PAGE: &str = include_str!("page.html");
 
 /// All that the document may ask for.

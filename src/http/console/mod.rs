@@ -2,8 +2,8 @@
 //!
 //! The pages ask the APIs' own listeners for everything, with the tokens of who signed in and no other right, and the console the internal
 //! routes too. So nothing here knows a user but the sign-in of the console, which finds out who somebody is by the accounts that there are,
-//! and hands out the tokens that the APIs would have given. The pages ask no other host, run no script but ours, and no other page may frame them: their
-//! headers say so to the browser.
+//! and hands out the tokens that the APIs would have given. The pages ask no other host, run no script but ours, and no other page may
+//! frame them: their headers say so to the browser.
 
 mod assets;
 mod page;

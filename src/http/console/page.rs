@@ -63,8 +63,8 @@ impl Page {
     }
 }
 
-/// What a browser lets the page do: run our scripts, show our styles, ask its own listener and these. Pictures may also come from the stream
-/// of a screen.
+/// What a browser lets the page do: run our scripts, show our styles, ask its own listener and these. Pictures may also come from the
+/// stream of a screen.
 fn policy(origins: &[String]) -> Option<String> {
     let mut asked = String::new();
     for origin in origins {
