@@ -22,6 +22,7 @@ macro_rules! assets {
         &[$($crate::console::Asset { name: $name, bytes: include_bytes!($name) }),*]
     };
 }
+#[cfg(feature = "server")]
 pub(crate) use assets;
 
 /// The document. `{{assets}}` stands for the path of [`ASSETS`], `{{modules}}` for the links to its modules, and `{{presence}}`,
