@@ -147,7 +147,8 @@ def test_the_modules_on_node():
 @pytest.mark.skipif(not (NODE / "node_modules/ws").is_dir(), reason="node's `ws` is not installed")
 async def test_the_client_goes_over_to_the_next_socket_and_comes_back_after_a_restart(tmp_path, permissions, room):
     """At SIGTERM it is in by a second socket before the first goes, so that nobody hears of it; it is back when the server is."""
-    house = school(tmp_path, permissions)
+    # Long enough for a machine that stands still for a while.
+    house = school(tmp_path, permissions, stop={"drain": "12s"})
     client = await asyncio.create_subprocess_exec(
         "node", "line.mjs", house.url, str(room), student(house, "client"), cwd=NODE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
     )
