@@ -262,6 +262,10 @@ impl Store for MemoryStore {
         Ok(told(self.kept().of_room(classroom), from, to))
     }
 
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readable().map(|()| self.kept().occupied(limit))
+    }
+
     fn flush(&self, _within: Duration) -> Result<(), StoreFault> {
         let mut state = self.state();
         if state.mood == Mood::Stopped {

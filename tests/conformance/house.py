@@ -57,11 +57,11 @@ def toml(value: dict, path: tuple = (), brackets: str = "[]") -> str:
 
 
 def merged(base: dict, over: dict) -> dict:
-    """`base` with `over` laid upon it, table by table."""
+    """`base` with `over` laid upon it, table by table; what is None there is not said at all."""
     both = dict(base)
     for name, item in over.items():
         both[name] = merged(both[name], item) if isinstance(item, dict) and isinstance(both.get(name), dict) else item
-    return both
+    return {name: item for name, item in both.items() if item is not None}
 
 
 class House:
