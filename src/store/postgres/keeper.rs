@@ -6,6 +6,7 @@ use super::{
     conn::{Conn, Role, Way},
     fault::Fault,
     presence, roster,
+    settings::Settings,
     writing::slot,
 };
 use crate::{
@@ -35,6 +36,8 @@ pub(super) const ALIVE: i32 = 0x686F_6D65;
 /// The node's row, and whether its lease runs.
 const ROW: &str = "SELECT epoch, lease_until > clock_timestamp(), (extract(epoch FROM seen_at) * 1000000)::bigint FROM node";
 
+const ALIVE_NODES: &str = "SELECT name, epoch FROM node WHERE lease_until > clock_timestamp()";
+
 /// What this node is, and what it holds.
 pub(super) struct Keeper {
     way: Arc<Way>,
@@ -42,14 +45,17 @@ pub(super) struct Keeper {
     address: String,
     shards: u8,
     lease: Duration,
+    /// See [`Settings::alone`].
+    alone: bool,
     tenure: Mutex<Option<Tenure>>,
     stopping: AtomicBool,
 }
 
 impl Keeper {
-    pub(super) fn new(way: Arc<Way>, name: &str, (address, shards): (&str, u8), lease: Duration) -> Keeper {
+    pub(super) fn new(way: Arc<Way>, settings: &Settings) -> Keeper {
+        let Settings { node, address, shards, lease, alone, .. } = settings;
         let (tenure, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Keeper { way, name: name.to_owned(), address: address.to_owned(), shards, lease, tenure, stopping }
+        Keeper { way, name: node.clone(), address: address.clone(), shards: *shards, lease: *lease, alone: *alone, tenure, stopping }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -88,6 +94,19 @@ impl Keeper {
         }
     }
 
+    /// A node that is alive: this one's name before others. One whose connection has ended is waited for as long as its lease can last.
+    pub(super) async fn other(&self, conn: &Conn) -> Result<Option<String>, Fault> {
+        let until = Instant::now() + self.lease + Duration::from_secs(1);
+        loop {
+            let alive = format!("{ALIVE_NODES} ORDER BY name = $1 DESC, name LIMIT 1");
+            let Some(alive) = conn.row(&alive, &[&self.name]).await? else { return Ok(None) };
+            if Instant::now() >= until || !is_gone(conn, column(&alive, 1)?).await? {
+                return string(&alive, 0).map(Some);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn take(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
         if let Some(held) = self.held() {
             return Ok(Ok(held));
@@ -101,6 +120,9 @@ impl Keeper {
 
     async fn take_slot(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
         conn.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        if self.alone && conn.row(ALIVE_NODES, &[]).await?.is_some() {
+            return Ok(Err(LeaseFault::Alive));
+        }
         let before = conn.row(&format!("{ROW} WHERE name = $1 FOR UPDATE"), &[&self.name]).await?;
         if let Some(before) = before {
             let (epoch, is_alive): (i64, bool) = (column(&before, 0)?, column(&before, 1)?);

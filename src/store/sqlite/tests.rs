@@ -3,6 +3,7 @@
 use super::{
     super::{
         Answer, ChatLibrary, LabsLibrary, Library, Outcome, TasksLibrary,
+        queue::Request,
         tests::{Channel, PATIENCE, chat, entered, entering, everything, labs, leaving, quiz, row, tasks, ticket},
     },
     *,
@@ -11,9 +12,11 @@ use crate::protocols::{labs::record::Kept as LabsKept, quiz::record::Kept, tasks
 use std::{
     collections::BTreeSet,
     env,
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
-    sync::atomic::Ordering::Relaxed,
+    sync::{atomic::Ordering::Relaxed, mpsc},
+    thread,
+    time::Instant,
 };
 use tempfile::TempDir;
 use writer::MASS;
@@ -49,7 +52,7 @@ impl Bench {
     /// On the store's own connection.
     pub(super) fn pragma(&self, pragma: String) {
         let (done, wait) = mpsc::channel();
-        self.store.queue.push(Request::Chore(Box::new(move |conn| {
+        self.store.running.queue.push(Request::Chore(Box::new(move |conn| {
             conn.query_row(&format!("PRAGMA {pragma}"), [], |_| Ok(())).expect("a pragma with an answer");
             done.send(()).expect("waited for");
         })));
