@@ -5,10 +5,11 @@ use super::{
     Failure,
     flags::SettingFlags,
     prompt,
-    records::{self, Holder},
+    records::{self, Holder, Records},
     server::Server,
 };
 use crate::{
+    config::Settings,
     protocols::quiz::{
         account,
         record::{Account, Kept, Record},
@@ -36,25 +37,37 @@ pub struct OwnerArguments {
 /// Asks for the password and has the account made.
 pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
     let OwnerArguments { name, internal, flags } = arguments;
+    expected(account::is_name(name), account::NAME)?;
     let password = prompt::password()?;
-    match Holder::of(internal.as_deref(), flags, true)? {
+    expected(account::is_password(&password), account::PASSWORD)?;
+    let holder = match internal {
+        Some(url) => Holder::Server(Server::at(url)),
+        None => Holder::configured(&with_accounts(flags)?, true)?,
+    };
+    match holder {
         Holder::Server(server) => tell(&server, name, &password)?,
-        Holder::Here(records) => {
-            if !flags.load_process()?.settings.quiz.issuers.is_empty() {
-                return Err(Failure::Failed(OTHERS_KNOW.to_owned()));
-            }
-            expected(account::is_name(name), account::NAME)?;
-            expected(account::is_password(&password), account::PASSWORD)?;
-            let at = Clock::started_now().now().wall;
-            let account = Account { name: name.clone(), password_hash: records::hash(&password)?, at };
-            match records.keep(Record::Owner(account))? {
-                Kept::Done | Kept::Quiz(_) => {}
-                Kept::Missing => return Err(Failure::Failed("the account was not taken".to_owned())),
-            }
-        }
+        Holder::Here(records) => write(&records, name, &password)?,
     }
     println!("{name} can sign in.");
     Ok(())
+}
+
+/// The settings of a server that has accounts of its own.
+fn with_accounts(flags: &SettingFlags) -> Result<Settings, Failure> {
+    let settings = flags.load_process()?.settings;
+    if settings.quiz.issuers.values().any(|issuer| issuer.makes_key) {
+        return Ok(settings);
+    }
+    Err(Failure::Failed(OTHERS_KNOW.to_owned()))
+}
+
+fn write(records: &Records, name: &str, password: &str) -> Result<(), Failure> {
+    let at = Clock::started_now().now().wall;
+    let account = Account { name: name.to_owned(), password_hash: records::hash(password)?, at };
+    match records.keep(Record::Owner(account))? {
+        Kept::Done | Kept::Quiz(_) => Ok(()),
+        Kept::Missing => Err(Failure::Failed("the account was not taken".to_owned())),
+    }
 }
 
 fn tell(server: &Server, name: &str, password: &str) -> Result<(), Failure> {

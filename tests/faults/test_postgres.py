@@ -118,7 +118,6 @@ async def comes_in(house, within: float, sub: str):
 async def test_a_database_that_goes_away_loses_and_doubles_nothing(cluster, build, http, room, name, tell, how, away_s):
     house, start = build(database=cluster.create(), store={"acquire_timeout": "2s"}), datetime.now(UTC)
     member = await sign_in(house, "c" * 32, tokens.token(name("member")))
-    assert (await member.json())["id"]["operation"] == "entered"
     traffic = Traffic(house, http, room, name)
     await traffic.begin()
     await asyncio.sleep(1)
@@ -152,14 +151,15 @@ async def test_a_slow_database_is_told_of_and_passes(cluster, build, http, room,
         await asyncio.sleep(0.5)
         proxy.late = 2.0
         assert await answer_to_sign_in(house, "d" * 32, name("early")) == BUSY
-        await asyncio.sleep(6)
+        slow = await ready(house, http, 503, 30)
+        await asyncio.sleep(2)
         proxy.late = 0.0
         await comes_in(house, BACK_S + 45, name("again"))
         back = await ready(house, http, 200, BACK_S + 45)
         await asyncio.sleep(0.5)
         await traffic.end(start)
-        tell(ready_again_after_s=back, sign_ins=len(traffic.sign_ins), answers=len(traffic.answers))
-        house.stop()
+        tell(not_ready_after_s=slow, ready_again_after_s=back, sign_ins=len(traffic.sign_ins), answers=len(traffic.answers))
+        await asyncio.to_thread(house.stop)
 
 
 async def test_a_database_that_takes_no_connections_is_busy(cluster, build, http, room, name, tell):
@@ -197,7 +197,7 @@ async def test_nobody_who_waits_for_a_commit_in_doubt_is_told_wrongly(cluster, b
         proxy.late = 0.0
         await comes_in(house, BACK_S + 45, name("again"))
         await traffic.end(start)
-        house.stop()
+        await asyncio.to_thread(house.stop)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "killed"])
@@ -257,7 +257,6 @@ async def test_a_full_disk_of_the_database_refuses_newcomers_and_nothing_else(sm
     address, ballast = small_space
     house, start = build(database=address), datetime.now(UTC)
     member = await sign_in(house, "c" * 32, tokens.token(name("member")))
-    assert (await member.json())["id"]["operation"] == "entered"
     fill(ballast)
     said = {}
     while FAILED not in said.values():
