@@ -58,7 +58,10 @@ impl Running {
     /// See [`super::Store::leave`].
     pub(super) fn leave(&self, leaving: Leaving) {
         if self.queue.is_stopping() {
-            tracing::debug!(session = leaving.session, "left after the store had stopped; the session ends with this run of the node");
+            tracing::debug!(
+                session = leaving.session,
+                "left after the store had stopped; the session ends with this run of the node"
+            );
             return;
         }
         self.queue.push(Request::Leave(leaving));

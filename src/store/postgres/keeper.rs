@@ -55,7 +55,16 @@ impl Keeper {
     pub(super) fn new(way: Arc<Way>, settings: &Settings) -> Keeper {
         let Settings { node, address, shards, lease, alone, .. } = settings;
         let (tenure, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Keeper { way, name: node.clone(), address: address.clone(), shards: *shards, lease: *lease, alone: *alone, tenure, stopping }
+        Keeper {
+            way,
+            name: node.clone(),
+            address: address.clone(),
+            shards: *shards,
+            lease: *lease,
+            alone: *alone,
+            tenure,
+            stopping,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
