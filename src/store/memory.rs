@@ -151,7 +151,7 @@ impl MemoryStore {
         let mut state = self.state();
         let (outcome, size) = state.work(&mut self.kept());
         if size > 0 {
-            self.health.tried(outcome, size, Duration::ZERO);
+            self.health.tried(outcome, size, Duration::ZERO, Duration::ZERO);
         }
         self.count(&state);
         mem::take(&mut state.answers)

@@ -79,8 +79,9 @@ class House:
         self.environment: dict[str, str] = {}  # of the process, beside what this one has
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
-        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" else None
-        self.database = self.cluster.create() if self.cluster else "sqlite"
+        self.database = (settings or {}).get("database")
+        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" and not self.database else None
+        self.database = self.database or (self.cluster.create() if self.cluster else "sqlite")
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
         keys = tokens.write_keys(folder)
         issuers = {

@@ -1,7 +1,7 @@
 //! Messages: those that a home begins with, and parts of the history.
 
 use super::{
-    columns::{Id, json},
+    super::columns::{Id, json},
     sessions::{SESSION, a_session},
 };
 use crate::{
