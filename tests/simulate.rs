@@ -16,6 +16,8 @@
 mod chat;
 #[path = "simulate/clients.rs"]
 mod clients;
+#[path = "simulate/cluster/mod.rs"]
+mod cluster;
 #[path = "simulate/conn.rs"]
 mod conn;
 #[path = "simulate/dice.rs"]
@@ -44,6 +46,7 @@ mod wire;
 mod world;
 
 use chat::world::Chat;
+use cluster::world::Cluster;
 use labs::world::Labs;
 use std::{
     any::Any,
@@ -66,6 +69,8 @@ const LABS_SEEDS: u64 = 400;
 const CHAT_SEEDS: u64 = 800;
 /// Of tasks.
 const TASKS_SEEDS: u64 = 800;
+/// Of several nodes.
+const CLUSTER_SEEDS: u64 = 400;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
@@ -74,6 +79,8 @@ const LABS_SEEDS_TO_FIND: u64 = 500;
 const CHAT_SEEDS_TO_FIND: u64 = 300;
 /// As many of tasks.
 const TASKS_SEEDS_TO_FIND: u64 = 300;
+/// As many of several nodes.
+const CLUSTER_SEEDS_TO_FIND: u64 = 300;
 /// The first seed where SIMULATE_FROM names none, and that of planted faults. Changed on purpose only, to try others from then on.
 const FIRST: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -171,6 +178,26 @@ impl Play for Tasks {
     }
 }
 
+impl Play for Cluster {
+    type Fault = cluster::faults::Fault;
+
+    fn begin(seed: u64, fault: Option<cluster::faults::Fault>) -> Cluster {
+        Cluster::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
 /// Runs a seed. What it reached, or the fault that was found in words.
 fn run<W: Play>(seed: u64, fault: Option<W::Fault>, story: bool) -> Result<Vec<(String, u64)>, String> {
     let mut world = W::begin(seed, fault);
@@ -254,6 +281,14 @@ fn hold<W: Play>(usual: u64, name: &str) {
     let asked = number("SIMULATE_SEEDS").map(|seeds| (seeds * usual).div_ceil(SEEDS));
     let seeds = if one.is_some() { 1 } else { asked.unwrap_or(usual) };
     println!("{seeds} seeds of {name} from {first}");
+    if env::var("SIMULATE_SURVEY").is_ok() {
+        for n in 0..seeds {
+            if let Err(fault) = run::<W>(first.wrapping_add(n), None, false) {
+                println!("SURVEY {n} {}: {}", first.wrapping_add(n), fault.trim().replace('\n', " ").chars().take(260).collect::<String>());
+            }
+        }
+        return;
+    }
     match run_all::<W>(first, seeds) {
         Ok(reached) if seeds >= usual => {
             println!("{reached:?}");
@@ -315,4 +350,14 @@ fn what_must_hold_of_tasks_holds() {
 #[test]
 fn faults_planted_in_tasks_are_found() {
     find::<Tasks>(&tasks::faults::Fault::ALL, TASKS_SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_a_cluster_holds() {
+    hold::<Cluster>(CLUSTER_SEEDS, "what_must_hold_of_a_cluster_holds");
+}
+
+#[test]
+fn faults_planted_in_a_cluster_are_found() {
+    find::<Cluster>(&cluster::faults::Fault::ALL, CLUSTER_SEEDS_TO_FIND);
 }

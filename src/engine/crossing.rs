@@ -383,6 +383,7 @@ impl Engine {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
+        self.quizzes_come();
         self.look_whether_quiet();
     }
 

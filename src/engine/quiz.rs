@@ -6,7 +6,7 @@ use crate::{
         self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
         record::Key as ApiKey,
     },
-    realtime::{ConnId, Frame, Now, ShardId, UnixMicros, outbox::Segment, table::Key},
+    realtime::{ConnId, Frame, Now, ShardId, StoreFault, UnixMicros, outbox::Segment, table::Key},
     websocket::{close::CloseReason, frame},
 };
 use std::{mem, rc::Rc};
@@ -35,7 +35,7 @@ pub(super) fn ping() -> Segment {
 
 impl Engine {
     /// What was kept when the process began: all good keys, and the quizzes that have running attempts, of which each shard takes its own.
-    /// To be called once, before the first turn; in a cluster also whenever a view has been reached, for the quizzes that have come here.
+    /// To be called once, before the first turn. One of several nodes names no quizzes here: each shard reads them when it has reached a view.
     pub fn begin(&mut self, keys: &[ApiKey], running: &[QuizId], now: Now) {
         keys.iter().for_each(|key| self.keys.add(key));
         let own: Vec<QuizId> = running.iter().copied().filter(|quiz| self.home_of_quiz(*quiz) == self.id).collect();
@@ -151,6 +151,19 @@ impl Engine {
         }
     }
 
+    /// Every shard has reached the view: quizzes with running attempts may have come here, and nobody else may ever ask for them.
+    pub(super) fn quizzes_come(&mut self) {
+        self.with_quizzes(|homes, out| homes.look(out));
+    }
+
+    /// These have running attempts. Where another view has begun since, it will be asked again.
+    pub(super) fn quizzes_run(&mut self, look: u64, found: Result<Vec<QuizId>, StoreFault>, now: Now) {
+        if self.is_whole() {
+            let (ring, id) = (self.ring.clone(), self.id);
+            self.with_quizzes(|homes, out| homes.found((look, found), |quiz| ring.home(&quiz.place()) == id, now, out));
+        }
+    }
+
     /// What was on its way between this node and another is lost: whoever listens to one of these quizzes may have missed something, and
     /// comes again.
     pub(super) fn quizzes_are_cut(&mut self, is_among: &dyn Fn(QuizId) -> bool, is_there: &dyn Fn(ShardId) -> bool, now: Now) {
@@ -241,6 +254,7 @@ impl Engine {
             }
             quiz::Outcome::Keep { ticket, record } => self.questions.push(Question::Keep { ticket, record }),
             quiz::Outcome::Load(quiz) => self.questions.push(Question::Load(quiz)),
+            quiz::Outcome::Running(look) => self.questions.push(Question::Running { look }),
             quiz::Outcome::Reply { asker, number, reply } => {
                 self.counters.quiz_answers.add(u64::from(matches!(*reply, Reply::Answered { .. })));
                 self.post(asker, Letter::QuizReply { number, reply });
