@@ -281,14 +281,6 @@ fn hold<W: Play>(usual: u64, name: &str) {
     let asked = number("SIMULATE_SEEDS").map(|seeds| (seeds * usual).div_ceil(SEEDS));
     let seeds = if one.is_some() { 1 } else { asked.unwrap_or(usual) };
     println!("{seeds} seeds of {name} from {first}");
-    if env::var("SIMULATE_SURVEY").is_ok() {
-        for n in 0..seeds {
-            if let Err(fault) = run::<W>(first.wrapping_add(n), None, false) {
-                println!("SURVEY {n} {}: {}", first.wrapping_add(n), fault.trim().replace('\n', " ").chars().take(260).collect::<String>());
-            }
-        }
-        return;
-    }
     match run_all::<W>(first, seeds) {
         Ok(reached) if seeds >= usual => {
             println!("{reached:?}");

@@ -142,7 +142,7 @@ impl Engine {
         self.strays.forget(has_moved);
         for key in self.connections.keys().collect::<Vec<_>>() {
             let conn = self.conn_id(key);
-            let letters = match self.connections.at(key).map(|connection| &connection.phase) {
+            let letters = match self.connections.at_mut(key).map(|connection| &mut connection.phase) {
                 Some(Phase::Quiz(machine)) => machine.again(conn, has_moved),
                 Some(Phase::Admitting(waiting)) => waiting.again(conn, has_moved).into_iter().collect(),
                 Some(_) | None => continue,
@@ -192,9 +192,9 @@ impl Engine {
                 }
             };
             if home != self.id {
-                // Whoever listens says so again to the new home; what is asked is passed on.
-                if matches!(letter, ToQuiz::Ask { .. }) {
-                    self.post(home, Letter::QuizHome(letter));
+                // Whoever listens says so again to the new home.
+                if let ToQuiz::Ask { asker, number, ask } = letter {
+                    self.redirect_quiz((asker, number), ask);
                 }
                 return;
             }

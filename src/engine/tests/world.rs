@@ -485,7 +485,7 @@ impl World {
 }
 
 impl Store {
-    fn enter(&mut self, agent_id: String, session: Option<i64>) -> Result<i64, StoreFault> {
+    pub(super) fn enter(&mut self, agent_id: String, session: Option<i64>) -> Result<i64, StoreFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }

@@ -40,8 +40,8 @@ pub(super) struct Member {
     pub(super) owner: Option<ConnId>,
     /// Former owners that were sent `replaced` and have not confirmed it.
     pub(super) untold: u32,
-    /// Whose node's row it is, once it is stored.
-    pub(super) node: NodeSlot,
+    /// Whose node's row it is, once it is stored, as far as this home knows.
+    pub(super) node: Option<NodeSlot>,
     pub(super) seated: bool,
     /// Whether the others were told that it entered.
     pub(super) announced: bool,
@@ -140,7 +140,7 @@ impl Room {
     fn row_for(&mut self, place: u32, owner: ConnId) -> Row {
         let member = self.member(place);
         match member.row {
-            Row::Stored(_) if member.node != owner.shard.node() => Row::None,
+            Row::Stored(_) if member.node != Some(owner.shard.node()) => Row::None,
             row @ (Row::None | Row::Asked(_) | Row::Stored(_)) => row,
         }
     }
@@ -151,7 +151,7 @@ impl Room {
         let node = member.owner?.shard.node();
         match member.row {
             Row::None => Some((node, None, &member.agent_id)),
-            Row::Stored(session) if member.node != node => Some((node, Some(session), &member.agent_id)),
+            Row::Stored(session) if member.node != Some(node) => Some((node, Some(session), &member.agent_id)),
             Row::Stored(_) | Row::Asked(_) => None,
         }
     }
@@ -164,7 +164,7 @@ impl Room {
     /// The row is on disk, as one of this node.
     pub fn stored(&mut self, place: u32, (session, node): (i64, NodeSlot), at: UnixMicros, c: &mut Circumstances<'_>) {
         let member = self.member(place);
-        (member.row, member.node) = (Row::Stored(session), node);
+        (member.row, member.node) = (Row::Stored(session), Some(node));
         self.advance(place, at, c);
     }
 
@@ -289,7 +289,7 @@ impl Room {
             c.out.extend(closers.into_iter().map(|(asker, number)| Outcome::Closed { asker, number }));
         }
         match (member.row, member.owner) {
-            (Row::Stored(session), Some(owner)) if !member.seated && member.node == owner.shard.node() => {
+            (Row::Stored(session), Some(owner)) if !member.seated && member.node == Some(owner.shard.node()) => {
                 self.seat(place, session, owner, c);
             }
             (Row::Stored(session), None) => {
@@ -388,7 +388,7 @@ impl Room {
             row: Row::None,
             owner: None,
             untold: 0,
-            node: NodeSlot::default(),
+            node: None,
             seated: false,
             announced: false,
             closers: None,

@@ -206,6 +206,8 @@ impl Homes {
         self.in_room(quiz, now, out, |room, c| fate = room.loaded(loaded, c));
         match fate {
             Fate::Kept => {}
+            // One that is at home elsewhere is not waited for any more.
+            Fate::Forgotten if self.leaving.remove(&quiz).is_some() => {}
             Fate::Forgotten => self.forget(quiz),
         }
     }

@@ -62,7 +62,10 @@ impl Store {
         self.members.remove(&peer.0);
         self.count_view();
         let gone = self.rows.extract_if(.., |_, row| row.peer == peer);
-        gone.map(|(session, row)| Buried { classroom: row.room, agent_id: row.agent.into(), session }).collect()
+        let of = |session: i64, row: &Row| Buried { classroom: row.room, agent_id: row.agent.as_str().into(), session };
+        let mut buried: Vec<Buried> = gone.map(|(session, row)| of(session, &row)).collect();
+        buried.extend(self.rows.iter().map(|(session, row)| of(*session, row)));
+        buried
     }
 
     fn count_view(&mut self) {

@@ -133,7 +133,7 @@ impl Cluster {
 
     fn step(&mut self) {
         let listeners = if self.school.all.is_empty() { 0 } else { 15 };
-        match self.dice.weighted(&[60, 300, 120, 60, 60, 30, 14, 30, 2, 2, 2, 2, 3, 3, 100, 2, 2, listeners, listeners / 3, 4 * listeners]) {
+        match self.dice.weighted(&[60, 300, 120, 60, 60, 30, 14, 30, 2, 12, 12, 4, 10, 4, 100, 2, 2, listeners, listeners / 3, 4 * listeners]) {
             0 => self.sign_in(),
             1 => drop(self.deliver_some()),
             2 => self.turn_some(),
@@ -215,9 +215,19 @@ impl Cluster {
         self.nodes.keys().copied().filter(|peer| self.store.is_member(*peer)).collect()
     }
 
+    /// Whether everybody has reached the newest view, so that the next misfortune may come. Of two at once the second may take with it what
+    /// was known of the first.
+    fn is_settled(&self) -> bool {
+        let newest = self.store.newest().view().number();
+        let is_there = |(peer, shard): (Peer, ShardId)| {
+            self.engine(peer, shard).is_some_and(|engine| engine.seen().number() == newest && engine.is_whole())
+        };
+        self.living().len() == self.store.members.len() && self.all_shards().into_iter().all(is_there)
+    }
+
     fn someone_dies(&mut self) {
         let living = self.living();
-        if living.len() > 1 {
+        if living.len() > 1 && self.is_settled() {
             let peer = *self.dice.pick(&living);
             self.die(peer);
         }
@@ -256,7 +266,7 @@ impl Cluster {
     /// A node is cut off for so long that the others bury it, and goes on for a while without knowing.
     fn someone_is_cut_off(&mut self) {
         let living = self.living();
-        if living.len() < 2 {
+        if living.len() < 2 || !self.is_settled() {
             return;
         }
         let peer = *self.dice.pick(&living);
@@ -299,7 +309,7 @@ impl Cluster {
         if one == other {
             return;
         }
-        if self.dice.percent(50) {
+        if self.dice.percent(50) || !self.is_settled() {
             note!(self, "{one:?} and {other:?} are parted");
             self.count("parted pairs");
             self.bus.part(one, other);
@@ -337,6 +347,15 @@ impl Cluster {
         for _ in 0..3 {
             self.advance(Duration::from_secs(11));
             self.come_to_rest();
+        }
+        // Lists are told a little later than what has changed, and that may be that somebody's time was up.
+        for _ in 0..PATIENCE {
+            let written = self.reached["records"];
+            self.advance(Duration::from_secs(1));
+            self.come_to_rest();
+            if self.reached["records"] == written {
+                break;
+            }
         }
         self.calm = false;
     }
