@@ -195,7 +195,8 @@ impl Engine {
         self.settle(now);
     }
 
-    /// This node has buried another one, and these were in any room then, whichever node they were on. To be told to one shard, before the view that is without that node.
+    /// This node has buried another one, and these were in any room then, whichever node they were on. To be told to one shard, before the
+    /// view that is without that node.
     pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
         self.crossing.mourned.entry(node).or_default().extend(buried);
     }

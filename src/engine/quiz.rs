@@ -35,7 +35,8 @@ pub(super) fn ping() -> Segment {
 
 impl Engine {
     /// What was kept when the process began: all good keys, and the quizzes that have running attempts, of which each shard takes its own.
-    /// To be called once, before the first turn. One of several nodes names no quizzes here: each shard reads them when it has reached a view.
+    /// To be called once, before the first turn. One of several nodes names no quizzes here: each shard reads them when it has reached a
+    /// view.
     pub fn begin(&mut self, keys: &[ApiKey], running: &[QuizId], now: Now) {
         keys.iter().for_each(|key| self.keys.add(key));
         let own: Vec<QuizId> = running.iter().copied().filter(|quiz| self.home_of_quiz(*quiz) == self.id).collect();

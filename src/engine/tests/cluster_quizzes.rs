@@ -140,7 +140,11 @@ fn an_attempt_ends_in_time_though_its_home_has_moved_or_died_and_nobody_touches_
         let (mut world, id) = school(3, &[(&before, home), (&after, next)]);
         world.library.quizzes = [(QuizId(id), quiz(id, "a", 60))].into();
         let attempt = world.start(0, id, "Ann");
-        if home == 2 { world.kill(2) } else { world.begin_node() }
+        if home == 2 {
+            world.kill(2)
+        } else {
+            world.begin_node()
+        }
         // What cannot be read is asked for again.
         world.library.fault = Some(StoreFault::Busy);
         world.view(2, if home == 2 { 3 } else { 4 });

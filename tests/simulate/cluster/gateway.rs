@@ -1,12 +1,6 @@
 //! What a node's gateway does: letters of its shards become bodies of links, what links deliver comes to shards, views make links.
 
-use super::{
-    bus::peer_of,
-    faults::Fault,
-    node::Arrival,
-    store::Peer,
-    world::Cluster,
-};
+use super::{bus::peer_of, faults::Fault, node::Arrival, store::Peer, world::Cluster};
 use crate::{faults::double, world::note};
 use homeroom::{
     cluster::{

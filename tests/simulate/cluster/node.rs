@@ -39,7 +39,8 @@ pub(crate) struct Node {
 }
 
 /// Small, so that one that is cut off soon has more than may wait.
-const LINKS: LinkLimits = LinkLimits { held_bytes: 24 << 10, letter_bytes: 16 << 10, piece_bytes: 2 << 10, ..LinkLimits::DEFAULT };
+const LINKS: LinkLimits =
+    LinkLimits { held_bytes: 24 << 10, letter_bytes: 16 << 10, piece_bytes: 2 << 10, ..LinkLimits::DEFAULT };
 
 impl Node {
     pub(crate) fn new(peer: Peer, engines: Vec<Engine>) -> Node {

@@ -1,11 +1,6 @@
 //! The quizzes of the nodes: what is on disk of them, and those who ask over REST.
 
-use super::{
-    faults::Fault,
-    listeners::Listening,
-    store::Peer,
-    world::Cluster,
-};
+use super::{faults::Fault, listeners::Listening, store::Peer, world::Cluster};
 use crate::{
     quiz::{
         book::{Attempt, Book, Event, Quiz},

@@ -8,7 +8,12 @@ use super::{
     store::{Peer, Store},
     students::Student,
 };
-use crate::{clients::EPOCH, dice::Dice, quiz::store::Outside, world::{house, note}};
+use crate::{
+    clients::EPOCH,
+    dice::Dice,
+    quiz::store::Outside,
+    world::{house, note},
+};
 use homeroom::{
     engine::{Birth, Counters, Engine, Entrance, Limits, Rules, SocketApi},
     protocols::quiz::QuizId,
@@ -74,7 +79,8 @@ impl Cluster {
         let mut dice = Dice::new(seed);
         let rooms = (0..dice.between(1, 4)).map(|_| ClassroomId::from_u64_pair(dice.number(), dice.number())).collect();
         let quizzes = if dice.percent(60) { dice.between(1, 3) } else { 0 };
-        let rules = house([SocketApi::Presence, SocketApi::Quiz].map(|api| Entrance { sockets: vec![("/ws".into(), api)] }).into());
+        let rules =
+            house([SocketApi::Presence, SocketApi::Quiz].map(|api| Entrance { sockets: vec![("/ws".into(), api)] }).into());
         let mut cluster = Cluster {
             story: None,
             now: Now { moment: Moment(1_000_000), wall: EPOCH },
@@ -133,7 +139,28 @@ impl Cluster {
 
     fn step(&mut self) {
         let listeners = if self.school.all.is_empty() { 0 } else { 15 };
-        match self.dice.weighted(&[60, 300, 120, 60, 60, 30, 14, 30, 2, 12, 12, 4, 10, 4, 100, 2, 2, listeners, listeners / 3, 4 * listeners]) {
+        match self.dice.weighted(&[
+            60,
+            300,
+            120,
+            60,
+            60,
+            30,
+            14,
+            30,
+            2,
+            12,
+            12,
+            4,
+            10,
+            4,
+            100,
+            2,
+            2,
+            listeners,
+            listeners / 3,
+            4 * listeners,
+        ]) {
             0 => self.sign_in(),
             1 => drop(self.deliver_some()),
             2 => self.turn_some(),
