@@ -190,8 +190,12 @@ impl Engine {
         self.settle(now);
     }
 
-    /// This node has buried another one, and these were on it. To be told to one shard, before the view that is without that node.
+    /// This node has buried another one, and these were on it. To be told to one shard, before the view that is without that node. Of its
+    /// own last life it is told at any time, and only those whose home was there too: nobody else knows of these.
     pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
+        if node == self.id.node() && self.ring.view().number() > 0 {
+            return buried.into_iter().for_each(|buried| self.bequeath_one(buried));
+        }
         self.crossing.mourned.entry(node).or_default().extend(buried);
     }
 
@@ -297,17 +301,22 @@ impl Engine {
     /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so he is told of, unless he
     /// comes again. Homes that live know of them without this.
     fn bequeath_buried(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
-        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| is_gone(*node)).collect::<Vec<_>>() {
-            for Buried { classroom, agent_id, session } in buried {
-                if !is_gone(before.home(classroom.as_bytes()).node()) {
-                    continue;
+        let own = self.id.node();
+        let is_over = |node: NodeSlot| node == own || is_gone(node);
+        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| is_over(*node)).collect::<Vec<_>>() {
+            for buried in buried {
+                if node == own || is_gone(before.home(buried.classroom.as_bytes()).node()) {
+                    self.bequeath_one(buried);
                 }
-                let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
-                let members = vec![Heir { agent, session, node, announced: true }];
-                let bequest = Bequest { classroom, view: None, last_published: 0, members };
-                self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
             }
         }
+    }
+
+    fn bequeath_one(&mut self, Buried { classroom, agent_id, session }: Buried) {
+        let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
+        let members = vec![Heir { agent, session, node: None, announced: true }];
+        let bequest = Bequest { classroom, view: None, last_published: 0, members };
+        self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
     }
 
     /// Posts a leave; one to another node is kept until it is confirmed.

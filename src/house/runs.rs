@@ -113,7 +113,8 @@ impl Runs {
             }
             Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
-            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } | Answer::Health(_) => {}
+            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
+            Answer::Health(_) | Answer::Outside { .. } => {}
         }
     }
 

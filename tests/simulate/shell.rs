@@ -125,7 +125,10 @@ impl World {
         note!(self, "letter {from} -> {to}: {letter:?}");
         match &letter {
             Letter::Home(ToHome::Ask { ask, .. }) => self.note_publication(to, ask),
-            Letter::Publish { frame, .. } | Letter::Deliver(_, frame) | Letter::Show { frame, .. } => {
+            Letter::Publish { frame, .. }
+            | Letter::PublishBut { frame, .. }
+            | Letter::Deliver(_, frame)
+            | Letter::Show { frame, .. } => {
                 self.model.tallies[to].brought += frame.len()
             }
             Letter::Home(_) | Letter::Connection(..) | Letter::Reply { .. } => {}

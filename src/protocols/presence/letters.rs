@@ -174,8 +174,8 @@ pub struct Heir {
     pub agent: Agent,
     /// The session's number.
     pub session: i64,
-    /// Whose node's row it is.
-    pub node: NodeSlot,
+    /// Whose node's row it is; none: it has ended with its node.
+    pub node: Option<NodeSlot>,
     /// Whether the others were told that it entered.
     pub announced: bool,
 }

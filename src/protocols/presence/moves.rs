@@ -29,7 +29,7 @@ impl Room {
     fn settle_in(&mut self, conn: ConnId, held: Held, c: &mut Circumstances<'_>) {
         let place = self.add(held.agent, c.hasher);
         let member = self.member(place);
-        (member.row, member.node) = (Row::Stored(held.session), conn.shard.node());
+        (member.row, member.node) = (Row::Stored(held.session), Some(conn.shard.node()));
         (member.owner, member.seated, member.announced) = (Some(conn), true, true);
         self.count(conn.shard);
     }

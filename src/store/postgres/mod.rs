@@ -263,6 +263,10 @@ impl Store for PostgresStore {
         self.readers.view(async |conn| presence::attendance(conn, classroom, from, to).await)
     }
 
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readers.view(async |conn| presence::occupied(conn, limit).await)
+    }
+
     fn flush(&self, within: Duration) -> Result<(), StoreFault> {
         self.running.flush(within)
     }

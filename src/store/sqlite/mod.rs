@@ -191,6 +191,10 @@ impl Store for SqliteStore {
         self.readers.attendance(classroom, from, to)
     }
 
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readers.occupied(limit)
+    }
+
     fn flush(&self, within: Duration) -> Result<(), StoreFault> {
         self.running.flush(within)
     }
