@@ -133,11 +133,6 @@ impl World {
         self.run();
     }
 
-    /// Another life begins where a node died.
-    pub(super) fn revive(&mut self, slot: u8) {
-        self.nodes.dead.retain(|own| *own != NodeSlot(slot));
-    }
-
     /// From now on letters between two nodes are lost, or no more.
     pub(super) fn cut(&mut self, one: u8, other: u8) {
         self.nodes.cut.push((NodeSlot(one), NodeSlot(other)));

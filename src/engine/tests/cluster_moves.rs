@@ -1,4 +1,4 @@
-//! Homes that move while something is on its way to them, die before they have told it, or come to where another life of a node was.
+//! Homes that move while something is on its way to them, or die before they have told it.
 
 use super::{quizzes::*, world::*};
 use crate::{
@@ -10,9 +10,8 @@ use crate::{
             asks::{Ask as QuizAsk, Refused, Reply},
         },
     },
-    realtime::{HashRing, NodeSlot, ShardId, StoreFault, View, view::Member},
+    realtime::{HashRing, NodeSlot, ShardId, StoreFault},
 };
-use std::sync::Arc;
 
 /// A quiz without attempts that is at home on these nodes by these rings.
 fn quiz_that_moves(world: &mut World, homes: &[(&HashRing, u8)]) -> i64 {
@@ -61,43 +60,6 @@ fn who_asks_hears_when_the_home_dies_to_which_his_question_went_on() {
         let polled = world.engines[0].poll_reply(looked, std::task::Waker::noop());
         assert!(polled.is_ready(), "who is there is asked of the next home");
     }
-}
-
-#[test]
-fn a_row_of_a_life_that_is_over_is_nobodys_in_the_next_life_of_its_slot() {
-    let mut world = World::cluster(3, 1);
-    let (before, member) = (world.ring(1, 3), |slot: u8, epoch| Member { slot: NodeSlot(slot), epoch, shards: 1 });
-    let ring = |number, members: Vec<Member>| Arc::new(HashRing::of(Arc::new(View::new(number, members))));
-    let bereft = ring(2, vec![member(0, 10), member(1, 11)]);
-    let reborn = ring(3, vec![member(0, 10), member(1, 11), member(2, 99)]);
-    let is_fit = |room: &&crate::realtime::ClassroomId| {
-        let node = |ring: &HashRing| ring.home(room.as_bytes()).node().0;
-        node(&before) == 2 && node(&bereft) == 1 && node(&reborn) == 1
-    };
-    let rooms: Vec<_> = (1..500).map(crate::realtime::ClassroomId::from_u128).collect();
-    let classroom = *rooms.iter().find(is_fit).unwrap();
-    let watcher = world.session(0, "web", "w", classroom);
-    world.session(2, "web", "a", classroom);
-    world.heard.clear();
-    world.kill(2);
-    world.store.rows.retain(|(session, _)| *session != 2);
-    let lost = Buried { classroom, agent_id: "web.a.school".into(), session: 2 };
-    world.engines[0].mourn(NodeSlot(2), vec![lost]);
-    // All of it comes before anybody has reached the first of the views.
-    for shard in bereft.shards() {
-        world.view_comes(shard, &bereft);
-    }
-    world.revive(2);
-    for shard in reborn.shards() {
-        world.view_comes(shard, &reborn);
-    }
-    let conn = world.websocket(2, "/ws");
-    world.text(conn, &connect_request("web", classroom, &token("a")));
-    world.run();
-    assert_eq!(world.take_heard(conn), [SUCCESS, "PING"]);
-    assert_eq!(world.store.rows.last(), Some(&(3, "web.a.school".to_owned())), "with a row of its own");
-    let heard = world.take_heard(watcher);
-    assert_eq!(heard, [change("left", "web.a.school", 2), change("entered", "web.a.school", 3)]);
 }
 
 #[test]
