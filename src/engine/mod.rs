@@ -23,7 +23,7 @@ mod quiz;
 mod socket;
 mod tasks;
 
-pub use counters::Counters;
+pub use counters::{Counters, Ending};
 pub use letters::{Answer, Letter, Payee, Question, Topic};
 pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi, TASKS_SOCKET};
 pub use models::RunId;

@@ -181,7 +181,6 @@ pub fn serve_until_stopped(
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
     let status_interval = settings.tasks.status_interval;
-    let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
     let beside = bridge.clone();
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
@@ -219,7 +218,8 @@ pub fn serve_until_stopped(
                 passwords: passwords.clone(),
                 vitals: vitals.clone(),
                 cluster: counts.clone(),
-                labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
+                places: rest::places(&house.listeners, &seat.addresses, &house.origins),
+                started_at: seat.clock.now().wall,
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });

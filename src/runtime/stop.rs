@@ -45,6 +45,7 @@ pub struct Stage {
     phase: AtomicU8,
     doors: Doors,
     counts: Vec<ShardCounts>,
+    stopping: OnceLock<(Instant, StopTimes)>,
 }
 
 /// How often a stop looks whether connections are left.
@@ -55,7 +56,7 @@ const QUIET_LOOKS: u32 = 5;
 impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
         let counts = doors.iter().map(|_| ShardCounts::default()).collect();
-        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts }
+        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts, stopping: OnceLock::new() }
     }
 
     /// Where the process is now.
@@ -66,6 +67,11 @@ impl Stage {
             2 => Phase::Closing,
             _ => Phase::Gone,
         }
+    }
+
+    /// Since the stop began: how long that is, and how long its parts may take.
+    pub fn stopping(&self) -> Option<(Duration, StopTimes)> {
+        self.stopping.get().map(|(began, times)| (began.elapsed(), *times))
     }
 
     /// What one shard counts.
@@ -93,6 +99,7 @@ impl Stage {
 
     /// The whole stop, on the calling thread. It is over in `drain + goodbye` at most.
     pub fn stop(&self, times: StopTimes) {
+        self.stopping.get_or_init(|| (Instant::now(), times));
         self.advance(Phase::Draining);
         self.wait_for_the_last(times.drain, || self.connections() + self.owed());
         self.advance(Phase::Closing);

@@ -151,7 +151,7 @@ impl MemoryStore {
         let mut state = self.state();
         let (outcome, size) = state.work(&mut self.kept());
         if size > 0 {
-            self.health.tried(outcome, size, Duration::ZERO);
+            self.health.tried(outcome, size, Duration::ZERO, Duration::ZERO);
         }
         self.count(&state);
         mem::take(&mut state.answers)
@@ -260,6 +260,10 @@ impl Store for MemoryStore {
     fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
         self.readable()?;
         Ok(told(self.kept().of_room(classroom), from, to))
+    }
+
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readable().map(|()| self.kept().occupied(limit))
     }
 
     fn flush(&self, _within: Duration) -> Result<(), StoreFault> {

@@ -57,11 +57,11 @@ def toml(value: dict, path: tuple = (), brackets: str = "[]") -> str:
 
 
 def merged(base: dict, over: dict) -> dict:
-    """`base` with `over` laid upon it, table by table."""
+    """`base` with `over` laid upon it, table by table; what is None there is not said at all."""
     both = dict(base)
     for name, item in over.items():
         both[name] = merged(both[name], item) if isinstance(item, dict) and isinstance(both.get(name), dict) else item
-    return both
+    return {name: item for name, item in both.items() if item is not None}
 
 
 class House:
@@ -79,8 +79,9 @@ class House:
         self.environment: dict[str, str] = {}  # of the process, beside what this one has
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
-        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" else None
-        self.database = self.cluster.create() if self.cluster else "sqlite"
+        self.database = (settings or {}).get("database")
+        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" and not self.database else None
+        self.database = self.database or (self.cluster.create() if self.cluster else "sqlite")
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
         keys = tokens.write_keys(folder)
         issuers = {

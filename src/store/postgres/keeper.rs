@@ -6,6 +6,7 @@ use super::{
     conn::{Conn, Role, Way},
     fault::Fault,
     presence, roster,
+    settings::Settings,
     writing::slot,
 };
 use crate::{
@@ -39,6 +40,8 @@ const ROW: &str =
 /// A fresh tenure, and the one whose place it took, with who was on it.
 type Taken = (Tenure, Option<(Tenure, Vec<Ended>)>);
 
+const ALIVE_NODES: &str = "SELECT name, epoch FROM node WHERE lease_until > clock_timestamp()";
+
 /// What this node is, and what it holds.
 pub(super) struct Keeper {
     way: Arc<Way>,
@@ -46,6 +49,8 @@ pub(super) struct Keeper {
     address: String,
     shards: u8,
     lease: Duration,
+    /// See [`Settings::alone`].
+    alone: bool,
     tenure: Mutex<Option<Tenure>>,
     stopping: AtomicBool,
     /// Whether the lease is left to run out.
@@ -55,15 +60,16 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(way: Arc<Way>, name: &str, (address, shards): (&str, u8), lease: Duration) -> Keeper {
-        let (name, address) = (name.to_owned(), address.to_owned());
+    pub(super) fn new(way: Arc<Way>, settings: &Settings) -> Keeper {
+        let Settings { node, address, shards, lease, alone, .. } = settings;
         let (stopping, is_held_back) = (AtomicBool::new(false), AtomicBool::new(false));
         Keeper {
             way,
-            name,
-            address,
-            shards,
-            lease,
+            name: node.clone(),
+            address: address.clone(),
+            shards: *shards,
+            lease: *lease,
+            alone: *alone,
             tenure: Mutex::default(),
             stopping,
             is_held_back,
@@ -107,6 +113,19 @@ impl Keeper {
         }
     }
 
+    /// A node that is alive: this one's name before others. One whose connection has ended is waited for as long as its lease can last.
+    pub(super) async fn other(&self, conn: &Conn) -> Result<Option<String>, Fault> {
+        let until = Instant::now() + self.lease + Duration::from_secs(1);
+        loop {
+            let alive = format!("{ALIVE_NODES} ORDER BY name = $1 DESC, name LIMIT 1");
+            let Some(alive) = conn.row(&alive, &[&self.name]).await? else { return Ok(None) };
+            if Instant::now() >= until || !is_gone(conn, column(&alive, 1)?).await? {
+                return string(&alive, 0).map(Some);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn take(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
         if let Some(held) = self.held() {
             return Ok(Ok(held));
@@ -121,6 +140,9 @@ impl Keeper {
 
     async fn take_slot(&self, conn: &Conn) -> Result<Result<Taken, LeaseFault>, Fault> {
         conn.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        if self.alone && conn.row(ALIVE_NODES, &[]).await?.is_some() {
+            return Ok(Err(LeaseFault::Alive));
+        }
         let row = conn.row(&format!("{ROW} WHERE name = $1 FOR UPDATE"), &[&self.name]).await?;
         let mut before = None;
         if let Some(row) = row {
