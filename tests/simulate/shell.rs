@@ -128,9 +128,7 @@ impl World {
             Letter::Publish { frame, .. }
             | Letter::PublishBut { frame, .. }
             | Letter::Deliver(_, frame)
-            | Letter::Show { frame, .. } => {
-                self.model.tallies[to].brought += frame.len()
-            }
+            | Letter::Show { frame, .. } => self.model.tallies[to].brought += frame.len(),
             Letter::Home(_) | Letter::Connection(..) | Letter::Reply { .. } => {}
             Letter::QuizHome(_) | Letter::QuizConnection(..) => self.brings_events(to, 1),
             Letter::QuizReply { .. } | Letter::Key { .. } | Letter::KeyHeard { .. } => {}
