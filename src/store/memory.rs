@@ -239,7 +239,10 @@ impl Store for MemoryStore {
 
     fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
         self.readable()?;
-        Ok(self.kept().chat.sweep(sweep))
+        let own = self.state().tenure;
+        let mut kept = self.kept();
+        let Kept { chat, nodes, .. } = &mut *kept;
+        Ok(chat.sweep(sweep.at, |epoch| own.is_some_and(|own| own.epoch == epoch) || !nodes.has_epoch(epoch)))
     }
 
     fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
@@ -335,7 +338,7 @@ impl State {
                 }
                 Request::KeepChat(ticket, change) => {
                     self.waiting -= 1;
-                    let result = kept.chat.keep(*change);
+                    let result = kept.chat.keep(*change, tenure.epoch);
                     self.answers.push(Answer::ChatKept { ticket, result });
                 }
                 Request::KeepTasks(ticket, record) => {
@@ -396,7 +399,7 @@ impl Kept {
         past.push(kept);
     }
 
-    /// Ends every session of a tenure.
+    /// Ends every session of a tenure, and every answer that it was giving.
     fn end_all(&mut self, tenure: Tenure, seen_at: UnixMicros) -> Vec<Ended> {
         let of_it = self.live.iter().filter(|(_, live)| live.epoch == tenure.epoch);
         let ended: Vec<Ended> = of_it
@@ -408,6 +411,7 @@ impl Kept {
             })
             .collect();
         ended.iter().for_each(|ended| self.leave(Leaving { session: ended.session, at: ended.at }));
+        self.chat.sweep(seen_at, |epoch| epoch == tenure.epoch);
         ended
     }
 

@@ -36,6 +36,10 @@ impl Nodes {
         self.node(tenure).is_some()
     }
 
+    pub(super) fn has_epoch(&self, epoch: i64) -> bool {
+        self.all.values().any(|node| node.tenure.epoch == epoch)
+    }
+
     fn node(&self, tenure: Tenure) -> Option<&Node> {
         self.all.get(&tenure.slot).filter(|node| node.tenure == tenure)
     }
