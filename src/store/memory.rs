@@ -399,7 +399,7 @@ impl Kept {
         past.push(kept);
     }
 
-    /// Ends every session of a tenure, and every answer that it was giving.
+    /// Ends every session of a tenure.
     fn end_all(&mut self, tenure: Tenure, seen_at: UnixMicros) -> Vec<Ended> {
         let of_it = self.live.iter().filter(|(_, live)| live.epoch == tenure.epoch);
         let ended: Vec<Ended> = of_it
@@ -411,8 +411,13 @@ impl Kept {
             })
             .collect();
         ended.iter().for_each(|ended| self.leave(Leaving { session: ended.session, at: ended.at }));
-        self.chat.sweep(seen_at, |epoch| epoch == tenure.epoch);
         ended
+    }
+
+    /// The same, and every answer that it was giving, where others may look before its node begins again.
+    fn end_with_answers(&mut self, tenure: Tenure, seen_at: UnixMicros) -> Vec<Ended> {
+        self.chat.sweep(seen_at, |epoch| epoch == tenure.epoch);
+        self.end_all(tenure, seen_at)
     }
 
     fn of_room(&self, classroom: ClassroomId) -> Vec<Attendance> {

@@ -29,8 +29,8 @@ pub(super) struct Elsewhere {
 }
 
 impl Engine {
-    /// Another view has come: sessions that are elsewhere are given up or held, whoever was on nodes that are gone is forgotten, and who had
-    /// his session's home there asks the next.
+    /// Another view has come: sessions that are elsewhere are given up or held, whoever was on nodes that are gone is forgotten, and who
+    /// had his session's home there asks the next.
     pub(in crate::engine) fn sessions_move(&mut self, is_gone: &dyn Fn(NodeSlot) -> bool, now: Now) {
         self.with_sessions(now, |homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);

@@ -120,7 +120,7 @@ impl Lease for MemoryStore {
         }
         let (tenure, before) = kept.nodes.take(&self.name)?;
         if let Some((before, seen_at)) = before {
-            kept.end_all(before, seen_at);
+            kept.end_with_answers(before, seen_at);
         }
         state.tenure = Some(tenure);
         Ok(tenure)
@@ -156,7 +156,7 @@ impl Lease for MemoryStore {
         let Some(tenure) = self.state().tenure.take() else { return Ok(()) };
         let mut kept = self.kept();
         if let Some(seen_at) = kept.nodes.node(tenure).map(|node| node.seen_at) {
-            kept.end_all(tenure, seen_at);
+            kept.end_with_answers(tenure, seen_at);
             kept.nodes.remove(tenure);
         }
         Ok(())
@@ -174,7 +174,7 @@ impl Lease for MemoryStore {
             return Err(LeaseFault::Alive);
         }
         kept.nodes.remove(dead);
-        Ok(Buried::Here(kept.end_all(dead, seen_at)))
+        Ok(Buried::Here(kept.end_with_answers(dead, seen_at)))
     }
 }
 
