@@ -57,8 +57,8 @@ impl Engine {
             }
             Outcome::StopTool { session, answer, call } => self.stop_tool(Client::Chat(session, answer), call),
             Outcome::Hold(session) => self.post_to_session(ToSession::Held { session, by: self.id }),
-            Outcome::LetGo(gone) => self.session_goes(gone),
-            Outcome::Pass(letter) => self.pass_session(letter),
+            Outcome::LetGo(gone) => self.session_goes(*gone),
+            Outcome::Pass(letter) => self.pass_session(*letter),
         }
     }
 

@@ -117,9 +117,9 @@ pub enum Outcome {
     /// The session's home is elsewhere, and something still goes on in it here: that home is to know.
     Hold(SessionId),
     /// Nothing goes on in it any more: it is given up, and who was here is to be told where it is.
-    LetGo(LetGo),
+    LetGo(Box<LetGo>),
     /// What waited here for a session that is at home elsewhere.
-    Pass(ToSession),
+    Pass(Box<ToSession>),
 }
 
 /// What a home gives up with a session.

@@ -41,7 +41,7 @@ impl Homes {
             let is_leaving = !is_here(session);
             match self.rooms.get_mut(&session) {
                 Some(Room::Loading { waiting, slow, is_stale, .. }) if is_leaving => {
-                    out.extend(mem::take(waiting).into_iter().map(Outcome::Pass));
+                    out.extend(mem::take(waiting).into_iter().map(|letter| Outcome::Pass(Box::new(letter))));
                     *is_stale = true;
                     slow.take().and_then(|slow| self.wheel.cancel(slow));
                 }
@@ -201,6 +201,6 @@ impl Sitting {
                 }
             }
         }
-        c.out.push(Outcome::LetGo(gone));
+        c.out.push(Outcome::LetGo(Box::new(gone)));
     }
 }
