@@ -14,7 +14,7 @@ use crate::{
 use std::sync::Arc;
 
 /// How many kinds of letters there are.
-pub(super) const KINDS: usize = 35;
+pub(super) const KINDS: usize = 36;
 
 const AT: UnixMicros = UnixMicros(1_700_000_000_123_456);
 const FAULTS: [StoreFault; 2] = [StoreFault::Busy, StoreFault::Failed];
@@ -88,5 +88,6 @@ pub(super) fn kind(letter: &Letter) -> usize {
         Letter::ViewReached { .. } => 32,
         Letter::ChatMark { .. } => 33,
         Letter::ChatElsewhere { .. } => 34,
+        Letter::PublishBut { .. } => 35,
     }
 }
