@@ -30,6 +30,8 @@ mod labs;
 mod listening;
 #[path = "simulate/model.rs"]
 mod model;
+#[path = "simulate/nodes.rs"]
+mod nodes;
 #[path = "simulate/quiz/mod.rs"]
 mod quiz;
 #[path = "simulate/outside.rs"]

@@ -149,6 +149,7 @@ impl Engine {
         self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
+        self.sessions_move(&|node: NodeSlot| is_gone(node), now);
         self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -186,6 +187,7 @@ impl Engine {
         }
         self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
+        self.sessions_are_cut(node, now);
         self.lose_asks(node);
         self.retell_keys();
         self.retell_revocations();
@@ -391,6 +393,7 @@ impl Engine {
         if let Letter::ViewReached { view } = letter {
             sender.reached = sender.reached.max(view);
             self.with_homes(|homes, out| homes.heard_all(from, now, out));
+            self.sessions_heard_all(from, now);
             return self.look_whether_whole(now);
         }
         self.read(from, letter, now);
@@ -417,6 +420,11 @@ impl Engine {
     /// Whether the home of a key, which is here, was elsewhere in a view since the last that was reached.
     pub(super) fn has_come(&self, key: &[u8]) -> bool {
         !self.crossing.is_whole && (self.crossing.is_new || self.crossing.earlier.iter().any(|ring| ring.home(key) != self.id))
+    }
+
+    /// Whether no more letters may wait for homes that have come here.
+    pub(super) fn has_no_room(&self) -> bool {
+        self.crossing.waiting.len() >= WAITING
     }
 
     /// Lets a letter for a home that has come here wait until the view is reached. Of too many the last are lost: whoever asks gives up in

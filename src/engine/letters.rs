@@ -5,7 +5,7 @@ use crate::{
     auth::PermissionQuestion,
     models::{Prompt, ToolOutcome, Word},
     protocols::{
-        chat::{self, FromSession, Payer, Row, SessionId, ToSession, Told},
+        chat::{self, FromSession, Mark, Payer, Row, SessionId, ToSession, Told},
         labs::{self, FromRegistry, ProxyId, Revocation, ToRegistry, TunnelWord},
         presence::{
             self, FromHome, ToHome,
@@ -31,8 +31,8 @@ pub enum Topic {
     Classroom(ClassroomId),
     /// One channel of a quiz.
     Quiz(QuizId, Channel),
-    /// What is said in a session with an agent.
-    Session(SessionId),
+    /// What is said in a session with an agent, by this home of it: whoever listens to the next one hears nothing of the one before.
+    Session(SessionId, ShardId),
     /// How the system is, for those who watch tasks; it is spread by the machines of these.
     SystemStatus,
 }
@@ -41,7 +41,7 @@ impl Topic {
     /// Whether each frame tells all there is, so that a newer one makes an older one needless.
     pub fn is_state(&self) -> bool {
         match self {
-            Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) | Topic::Session(_) => false,
+            Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) | Topic::Session(..) => false,
             Topic::Quiz(_, Channel::Attempts | Channel::Leaderboard) | Topic::SystemStatus => true,
         }
     }
@@ -52,7 +52,7 @@ impl Hash for Topic {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Topic::Classroom(classroom) => classroom.hash(state),
-            Topic::Session(session) => session.hash(state),
+            Topic::Session(session, _) => session.hash(state),
             Topic::Quiz(quiz, channel) => state.write_i64(quiz.0 << 2 | *channel as i64),
             Topic::SystemStatus => {}
         }
@@ -172,6 +172,22 @@ pub enum Letter {
         number: u64,
         /// A piece of the answer.
         told: Box<Told>,
+    },
+    /// To all who listen to a session on the shard that gets this: what the frame is that the home publishes next.
+    ChatMark {
+        /// Which session.
+        session: SessionId,
+        /// What it is.
+        mark: Mark,
+    },
+    /// To a REST ask of a session, or one that follows an answer: the session is not here, and is to be asked there.
+    ChatElsewhere {
+        /// The ask's number.
+        number: u64,
+        /// Whether it follows an answer.
+        follows: bool,
+        /// Where the session is.
+        at: ShardId,
     },
     /// To the home of whoever a request is counted for. Answered with [`Letter::ChatCounted`].
     ChatCount {

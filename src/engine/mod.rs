@@ -80,7 +80,7 @@ pub struct Engine {
     id: ShardId,
     /// Of all nodes.
     ring: Arc<HashRing>,
-    /// Of this node alone: of chat, tasks and labs each node has its own.
+    /// Of this node alone: of tasks and labs each node has its own.
     own_ring: Arc<HashRing>,
     crossing: Crossing,
     limits: Limits,
@@ -346,8 +346,10 @@ impl Engine {
             Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
             Letter::Revoked { from, telling, what } => self.revoked_hears((from, telling), what, now),
             Letter::RevokedHeard { telling } => self.revocation_heard(from, telling),
-            Letter::ChatHome(letter) => self.with_sessions(now, |homes, out| homes.letter(letter, now, out)),
-            Letter::ChatConnection(conn, letter) => self.session_says(conn, letter, now),
+            Letter::ChatHome(letter) => self.session_home_hears(from, letter, now),
+            Letter::ChatConnection(conn, letter) => self.session_says(from, conn, letter, now),
+            Letter::ChatMark { session, mark } => self.chat_hears(from, session, mark, now),
+            Letter::ChatElsewhere { number, follows, at } => self.chat_is_elsewhere(number, follows, at),
             Letter::ChatReply { number, reply } => self.chat_replies(number, *reply),
             Letter::ChatTold { number, told } => self.chat_tells(number, *told),
             Letter::ChatCount { payee, payer, row } => self.count(payee, payer, row, now),

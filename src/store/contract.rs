@@ -129,8 +129,9 @@ pub trait Store: Library + LabsLibrary + ChatLibrary + TasksLibrary {
     /// As [`Store::keep`].
     fn keep_tasks(&self, ticket: Ticket, record: tasks::record::Record) -> Result<(), StoreFault>;
 
-    /// Ends what chat did not finish when the server stopped; how many messages were broken off. On disk when it returns. Blocks: for
-    /// whoever starts the server, before chat begins.
+    /// Ends what chat did not finish when the server stopped; how many messages were broken off. What another node that holds a tenure
+    /// wrote last stays as it is, whether its lease runs or not: [`Lease::bury`] ends that. On disk when it returns. Blocks: for whoever
+    /// starts the server, before chat begins.
     ///
     /// # Errors
     /// As [`Store::seed`].

@@ -187,8 +187,9 @@ pub trait Lease: Send + Sync {
     /// When the records could not be asked; the lease runs out by itself then.
     fn release(&self) -> Result<(), StoreFault>;
 
-    /// Ends the tenure of a node whose lease has run out: from then on it writes nothing, and its sessions are in the history. One of those
-    /// that try at the same time is told which sessions these were.
+    /// Ends the tenure of a node whose lease has run out: from then on it writes nothing, its sessions are in the history, and answers of
+    /// agents that it was giving are incomplete (as [`super::Store::sweep_chat`] has it), all at the same moment. One of those that try at
+    /// the same time is told which sessions these were.
     ///
     /// # Errors
     /// [`LeaseFault::Alive`], also of itself; [`LeaseFault::Lost`] where this node holds nothing; [`LeaseFault::Store`].

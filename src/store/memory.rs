@@ -242,7 +242,10 @@ impl Store for MemoryStore {
 
     fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
         self.readable()?;
-        Ok(self.kept().chat.sweep(sweep))
+        let own = self.state().tenure;
+        let mut kept = self.kept();
+        let Kept { chat, nodes, .. } = &mut *kept;
+        Ok(chat.sweep(sweep.at, |epoch| own.is_some_and(|own| own.epoch == epoch) || !nodes.has_epoch(epoch)))
     }
 
     fn seed(&self, templates: Vec<Template>, admin: Option<Login>) -> Result<bool, StoreFault> {
@@ -342,7 +345,7 @@ impl State {
                 }
                 Request::KeepChat(ticket, change) => {
                     self.waiting -= 1;
-                    let result = kept.chat.keep(*change);
+                    let result = kept.chat.keep(*change, tenure.epoch);
                     self.answers.push(Answer::ChatKept { ticket, result });
                 }
                 Request::KeepTasks(ticket, record) => {
@@ -416,6 +419,12 @@ impl Kept {
             .collect();
         ended.iter().for_each(|ended| self.leave(Leaving { session: ended.session, at: ended.at }));
         ended
+    }
+
+    /// The same, and every answer that it was giving, where others may look before its node begins again.
+    fn end_with_answers(&mut self, tenure: Tenure, seen_at: UnixMicros) -> Vec<Ended> {
+        self.chat.sweep(seen_at, |epoch| epoch == tenure.epoch);
+        self.end_all(tenure, seen_at)
     }
 
     fn of_room(&self, classroom: ClassroomId) -> Vec<Attendance> {

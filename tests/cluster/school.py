@@ -1,5 +1,6 @@
 """A school on several nodes: NATS, PostgreSQL and homeroom nodes on loopback, each of which can be killed, held and begun again."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -54,7 +55,10 @@ class School:
                 "database": url, "cluster": bus, "store": {"lease": f"{LEASE}s", "connect_timeout": "1s"}, "stop": {"drain": DRAIN},
             }
             self.nodes.append(House(folder, shards, self.permission_url, settings))
-        for node in self.nodes:
+        self.nodes[0].start()
+        for node in self.nodes[1:]:
+            # Tokens are good at every node.
+            shutil.copytree(self.nodes[0].folder / "data/keys", node.folder / "data/keys")
             node.start()
         self.is_whole()
 

@@ -118,7 +118,7 @@ class Socket(asyncio.Protocol):
     @property
     def shard(self) -> int:
         """The shard that took this connection (the server says it under `[test] endpoints`)."""
-        return int(self.response.headers["X-Homeroom-Shard"])
+        return int(self.response.headers["X-Homeroom-Shard"].rsplit("/")[-1])
 
     def send(self, message: str | bytes):
         """A whole text or binary message."""

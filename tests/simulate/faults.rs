@@ -92,6 +92,8 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::ChatTold { number, told } => Letter::ChatTold { number: *number, told: told.clone() },
         Letter::ChatCount { payee, payer, row } => Letter::ChatCount { payee: *payee, payer: *payer, row: *row },
         Letter::ChatCounted { payee, counted } => Letter::ChatCounted { payee: *payee, counted: *counted },
+        Letter::ChatMark { session, mark } => Letter::ChatMark { session: *session, mark: *mark },
+        Letter::ChatElsewhere { number, follows, at } => Letter::ChatElsewhere { number: *number, follows: *follows, at: *at },
         Letter::TasksUser(letter) => Letter::TasksUser(letter.clone()),
         Letter::TaskHome(letter) => Letter::TaskHome(letter.clone()),
         Letter::ExecutionHome(letter) => Letter::ExecutionHome(letter.clone()),

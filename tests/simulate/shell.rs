@@ -134,6 +134,7 @@ impl World {
             Letter::Revoked { .. } | Letter::RevokedHeard { .. } => {}
             Letter::ChatHome(_) | Letter::ChatConnection(..) | Letter::ChatReply { .. } => {}
             Letter::ChatTold { .. } | Letter::ChatCount { .. } | Letter::ChatCounted { .. } => {}
+            Letter::ChatMark { .. } | Letter::ChatElsewhere { .. } => {}
             Letter::TasksUser(_) | Letter::TaskHome(_) | Letter::ExecutionHome(_) | Letter::TasksConnection(..) => {}
             Letter::TasksNews { .. } | Letter::TasksCounts { .. } | Letter::TasksTotals(_) | Letter::TasksReply { .. } => {}
             Letter::ViewBegins { .. } | Letter::ViewReached { .. } => {}

@@ -5,11 +5,12 @@ use crate::{
     clients::{EPOCH, head, masked},
     dice::Dice,
     labs::socket::{Heard, heard},
+    nodes::Nodes,
     world::note,
 };
 use homeroom::{
     engine::{Birth, Counters, Engine, Letter, Limits, Listener, Output, Question, Rules, Send},
-    realtime::{ConnId, HashRing, Moment, Now, ShardId},
+    realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -83,6 +84,10 @@ pub(crate) struct Stage {
     /// Letters under way from one shard to another, by `from * shards + to`.
     pub(crate) mesh: Vec<VecDeque<Letter>>,
     pub(crate) plugs: BTreeMap<ConnId, Plug>,
+    /// Who they are, in order.
+    ids: Vec<ShardId>,
+    /// Of several nodes: who is there, and who hears of it.
+    nodes: Option<Nodes>,
     rules: Arc<Rules>,
     limits: fn() -> Limits,
     seed: u64,
@@ -100,6 +105,8 @@ impl Stage {
             fed: vec![false; shards],
             mesh: (0..shards * shards).map(|_| VecDeque::new()).collect(),
             plugs: BTreeMap::new(),
+            ids: (0..shards as u16).map(ShardId).collect(),
+            nodes: None,
             rules: Arc::new(rules),
             limits,
             seed,
@@ -112,25 +119,82 @@ impl Stage {
         self.mesh.iter_mut().for_each(VecDeque::clear);
         self.plugs.clear();
         let limits = (self.limits)();
-        let shard = |id: usize| {
-            let birth = Birth { id: ShardId(id as u16), start: self.now.moment, seed: self.seed };
+        let shard = |id: &ShardId| {
+            let birth = Birth { id: *id, start: self.now.moment, seed: self.seed };
             let counters = Arc::new(Counters::default());
-            let engine = Engine::new(birth, self.ring.clone(), limits.clone(), self.rules.clone(), counters.clone());
+            let ring = self.nodes.as_ref().map_or_else(|| self.ring.clone(), |nodes| nodes.alone(id.node()));
+            let engine = Engine::new(birth, ring, limits.clone(), self.rules.clone(), counters.clone());
             Shard { engine, counters }
         };
-        self.shards = (0..self.fed.len()).map(shard).collect();
+        self.shards = self.ids.iter().map(shard).collect();
+        if let Some(nodes) = &mut self.nodes {
+            nodes.begin();
+            while self.view_comes(false) {}
+        }
+    }
+
+    /// From now on these are several nodes, each with so many of the shards. `first` of them are there at the beginning of each life.
+    pub(crate) fn divide(&mut self, shards: &[u8], first: usize) {
+        let ids =
+            (0..).map(NodeSlot).zip(shards).flat_map(|(slot, count)| (0..*count).map(move |local| ShardId::of(slot, local)));
+        self.ids = ids.collect();
+        self.nodes = Some(Nodes::new(shards, first));
+    }
+
+    /// Another node joins, if there is one; else there is another view of those who are there. False: it stands alone.
+    pub(crate) fn another_view(&mut self) -> bool {
+        let Some(nodes) = &mut self.nodes else { return false };
+        nodes.next();
+        true
+    }
+
+    /// The next view comes to one of those that have not heard of it, which may pass one over. Whether there was any.
+    pub(crate) fn view_comes(&mut self, may_skip: bool) -> bool {
+        let Some(nodes) = &mut self.nodes else { return false };
+        let waiting: Vec<usize> = (0..self.ids.len()).filter(|place| nodes.waits(self.ids[*place])).collect();
+        if waiting.is_empty() {
+            return false;
+        }
+        let place = *self.dice.pick(&waiting);
+        let is_skipped = may_skip && self.dice.percent(20);
+        let Some(ring) = nodes.take(self.ids[place], is_skipped) else { return false };
+        note!(self, "view {} comes to {place}", ring.view().number());
+        let now = self.now;
+        self.feed(place).view(ring, now);
+        true
+    }
+
+    /// Views that have come since the nodes began, but the first.
+    pub(crate) fn moves(&self) -> usize {
+        self.nodes.as_ref().map_or(0, Nodes::moves)
+    }
+
+    /// Where a shard is among all.
+    pub(crate) fn place(&self, shard: ShardId) -> usize {
+        self.ids.iter().position(|id| *id == shard).expect("a shard that there is")
+    }
+
+    /// One that serves.
+    pub(crate) fn some_shard(&mut self) -> usize {
+        let serving = self.nodes.as_ref().map_or(self.ids.len(), |nodes| nodes.serving(&self.ids));
+        self.dice.below(serving)
     }
 
     pub(crate) fn feed(&mut self, shard: usize) -> &mut Engine {
         self.fed[shard] = true;
-        let plugs = self.plugs.iter_mut().filter(|(conn, plug)| conn.shard.index() == shard && plug.flight.is_some());
+        let id = self.ids[shard];
+        let plugs = self.plugs.iter_mut().filter(|(conn, plug)| conn.shard == id && plug.flight.is_some());
         plugs.for_each(|(_, plug)| plug.is_late = true);
         &mut self.shards[shard].engine
     }
 
+    fn feed_place(&mut self, shard: ShardId) -> &mut Engine {
+        self.feed(self.place(shard))
+    }
+
     /// Somebody comes to a path. None: there is no place for anybody any more.
     pub(crate) fn accept(&mut self, path: &str) -> Option<ConnId> {
-        let shard = self.dice.below(self.shards.len());
+        let shard = self.some_shard();
         let now = self.now;
         let stalls = if self.dice.percent(30) { self.dice.between(20, 98) } else { 3 };
         let pongs = !self.dice.percent(8);
@@ -168,7 +232,7 @@ impl Stage {
         let now = self.now;
         let (first, second) = frame.split_at(cut);
         for part in [first, second].into_iter().filter(|part| !part.is_empty()) {
-            self.feed(conn.shard.index()).received(conn, part, now);
+            self.feed_place(conn.shard).received(conn, part, now);
         }
         true
     }
@@ -181,7 +245,7 @@ impl Stage {
         }
         note!(self, "{conn:?} ends");
         let now = self.now;
-        self.feed(conn.shard.index()).ended(conn, now);
+        self.feed_place(conn.shard).ended(conn, now);
     }
 
     /// A letter arrives. Whether there was one; `first` sees it before.
@@ -191,7 +255,8 @@ impl Stage {
         note!(self, "letter {from} -> {to}: {}", words(&letter));
         first(&letter);
         let now = self.now;
-        self.feed(to).letter(ShardId(from as u16), letter, now);
+        let from = self.ids[from];
+        self.feed(to).letter(from, letter, now);
         true
     }
 
@@ -223,7 +288,8 @@ impl Stage {
             let plug = self.plugs.get_mut(&conn).expect("only what there is is closed");
             assert!(!mem::replace(&mut plug.is_over, true), "{conn:?} is closed twice");
         }
-        turned.letters = mem::take(self.shards[shard].engine.letters()).into_iter().map(|(to, it)| (to.index(), it)).collect();
+        let letters = mem::take(self.shards[shard].engine.letters());
+        turned.letters = letters.into_iter().map(|(to, it)| (self.place(to), it)).collect();
         turned.questions = mem::take(self.shards[shard].engine.questions());
         turned
     }
@@ -277,7 +343,7 @@ impl Stage {
         let Some(frames) = plug.flight.take() else { return Vec::new() };
         let (now, pongs) = (self.now, plug.pongs);
         plug.delay = plug.delay.max(Duration::from_micros(now.moment.0 - plug.since.0));
-        self.feed(conn.shard.index()).sent(conn, well, now);
+        self.feed_place(conn.shard).sent(conn, well, now);
         if !well {
             note!(self, "{conn:?} breaks");
             return Vec::new();
@@ -298,7 +364,7 @@ impl Stage {
         let over: Vec<ConnId> = self.plugs.iter().filter(|(_, plug)| is_over(plug)).map(|(conn, _)| *conn).collect();
         for conn in &over {
             self.plugs.remove(conn);
-            self.feed(conn.shard.index()).released(*conn);
+            self.feed_place(conn.shard).released(*conn);
         }
         over
     }
@@ -347,7 +413,7 @@ impl Stage {
 
     /// Whether all that the engine wants done with a socket has been done.
     pub(crate) fn is_settled(&self, conn: ConnId) -> bool {
-        !self.fed[conn.shard.index()] && self.plugs.get(&conn).is_some_and(|plug| plug.flight.is_none())
+        !self.fed[self.place(conn.shard)] && self.plugs.get(&conn).is_some_and(|plug| plug.flight.is_none())
     }
 
     pub(crate) fn live(&self) -> Vec<ConnId> {

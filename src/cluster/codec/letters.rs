@@ -144,6 +144,8 @@ fn bulk_bytes(letter: &Letter) -> usize {
             TunnelWord::Ready { .. } | TunnelWord::Credit(_) | TunnelWord::Closed => 0,
         },
         Letter::TasksNews { news, .. } => news.frame.len(),
+        Letter::ChatHome(letter) => letter.bytes(),
+        Letter::ChatTold { told, .. } => told.bytes(),
         Letter::Home(..)
         | Letter::Connection(..)
         | Letter::QuizHome(..)
@@ -157,10 +159,8 @@ fn bulk_bytes(letter: &Letter) -> usize {
         | Letter::LabsReply { .. }
         | Letter::Revoked { .. }
         | Letter::RevokedHeard { .. }
-        | Letter::ChatHome(..)
         | Letter::ChatConnection(..)
         | Letter::ChatReply { .. }
-        | Letter::ChatTold { .. }
         | Letter::ChatCount { .. }
         | Letter::ChatCounted { .. }
         | Letter::TasksUser(..)
@@ -171,6 +171,8 @@ fn bulk_bytes(letter: &Letter) -> usize {
         | Letter::TasksTotals(..)
         | Letter::TasksReply { .. }
         | Letter::ViewBegins { .. }
+        | Letter::ChatMark { .. }
+        | Letter::ChatElsewhere { .. }
         | Letter::ViewReached { .. } => 0,
     }
 }

@@ -2,50 +2,22 @@
 
 use super::super::{Engine, Letter, Question, Topic, models::Client};
 use crate::{
-    protocols::chat::{FromSession, Homes, Outcome, SessionId, ToSession, Told, record::Load},
-    realtime::{ConnId, Frame, Now, ShardId, UnixMicros},
+    protocols::chat::{Homes, Outcome, SessionId, ToSession, Told, record::Load},
+    realtime::{Frame, Now, ShardId, UnixMicros},
 };
-use std::{collections::HashMap, mem};
+use std::mem;
 
 /// Approvals that were decided so long ago are forgotten: who asks again is told that there is none.
 const DECIDED_MICROS: i64 = 60 * 60 * 1_000_000;
 
-/// Sockets that left before the home had said whether they may join. At most as many as the homes owe an answer.
-#[derive(Default)]
-pub(super) struct Strays(HashMap<ConnId, SessionId>);
-
-impl Strays {
-    pub(super) fn leave(&mut self, conn: ConnId, session: SessionId) {
-        self.0.insert(conn, session);
-    }
-
-    /// The home's word to one of them, and what it is owed for that.
-    pub(super) fn decided(&mut self, letter: &FromSession, conn: ConnId) -> Option<ToSession> {
-        match letter {
-            FromSession::Joined => self.0.remove(&conn).map(|session| ToSession::Part { conn, session }),
-            FromSession::Refused { .. } => {
-                self.0.remove(&conn);
-                None
-            }
-            FromSession::NotTaken(_) | FromSession::Over => None,
-        }
-    }
-}
-
 impl Engine {
-    pub(in crate::engine) fn post_to_session(&mut self, letter: ToSession) {
-        let session = match &letter {
-            ToSession::Join { session, .. }
-            | ToSession::Part { session, .. }
-            | ToSession::Say { session, .. }
-            | ToSession::Cancel { session, .. } => *session,
-            ToSession::Ask { ask, .. } => ask.session(),
-        };
-        self.post(self.home_of_session(session), Letter::ChatHome(letter));
+    /// To the home of a session by the view.
+    pub(super) fn post_to_session(&mut self, letter: ToSession) {
+        self.post(self.home_of_session(letter.session()), Letter::ChatHome(letter));
     }
 
-    fn home_of_session(&self, session: SessionId) -> ShardId {
-        self.own_ring.home(session.as_bytes())
+    pub(super) fn home_of_session(&self, session: SessionId) -> ShardId {
+        self.ring.home(session.as_bytes())
     }
 
     /// Lets the homes of sessions act, and does what they want done.
@@ -62,9 +34,13 @@ impl Engine {
         match outcome {
             Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::ChatConnection(conn, letter)),
             Outcome::Publish { session, frame, shards } => {
+                let topic = Topic::Session(session, self.id);
                 for (shard, members) in shards {
-                    self.post(shard, Letter::Publish { topic: Topic::Session(session), frame: Frame::clone(&frame), members });
+                    self.post(shard, Letter::Publish { topic, frame: Frame::clone(&frame), members });
                 }
+            }
+            Outcome::Mark { session, mark, shards } => {
+                shards.iter().for_each(|(shard, _)| self.post(*shard, Letter::ChatMark { session, mark }));
             }
             Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
             Outcome::Keep { ticket, change } => self.questions.push(Question::KeepChat { ticket, change }),
@@ -80,6 +56,9 @@ impl Engine {
                 self.call_tool(Client::Chat(session, answer), call, &tool, arguments);
             }
             Outcome::StopTool { session, answer, call } => self.stop_tool(Client::Chat(session, answer), call),
+            Outcome::Hold(session) => self.post_to_session(ToSession::Held { session, by: self.id }),
+            Outcome::LetGo(gone) => self.session_goes(*gone),
+            Outcome::Pass(letter) => self.pass_session(*letter),
         }
     }
 

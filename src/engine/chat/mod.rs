@@ -1,6 +1,7 @@
 //! Chat, wired to the shard: its sockets, the sessions that have their home here, who waits for an answer over HTTP, and the limits.
 
 mod asks;
+mod crossing;
 mod home;
 mod seat;
 mod sockets;
@@ -14,8 +15,8 @@ use crate::{
     protocols::chat::{Effect, Homes, Levels, Outcome, Quotas, Reply, UserId, model::Caller},
     realtime::{Counted, Moment, Now, UnixMicros, table::Key},
 };
-use asks::Followers;
-use home::Strays;
+use asks::{Followers, Repeats};
+use crossing::Elsewhere;
 use seat::Judge;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;
@@ -30,8 +31,9 @@ pub(super) struct Chat {
     quotas: Quotas,
     asks: Asks<Reply>,
     counts: Asks<Counted>,
+    repeats: Repeats,
     followers: Followers,
-    strays: Strays,
+    elsewhere: Elsewhere,
     ids: Ids,
     /// Whose sockets are here.
     watchers: HashMap<UserId, SmallVec<[Key; 2]>>,
@@ -48,8 +50,9 @@ impl Chat {
             quotas: Quotas::new(&rules.chat, birth.seed),
             asks: Asks::default(),
             counts: Asks::default(),
+            repeats: Repeats::default(),
             followers: Followers::default(),
-            strays: Strays::default(),
+            elsewhere: Elsewhere::default(),
             ids: Ids::new(birth, Kind::Chat),
             watchers: HashMap::new(),
             sockets: 0,

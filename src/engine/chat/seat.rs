@@ -3,8 +3,8 @@
 use super::super::labs::Labs;
 use crate::{
     auth::CallerKey,
-    protocols::chat::{Connection, SessionId, UserId, model::Caller},
-    realtime::UnixMicros,
+    protocols::chat::{Connection, UserId, model::Caller},
+    realtime::{NodeSlot, ShardId, UnixMicros},
 };
 use std::cell::Cell;
 
@@ -16,13 +16,17 @@ pub(in crate::engine) struct Seat {
     pub(super) user: Option<UserId>,
     /// What a stranger has said so far, in bytes.
     pub(super) heard: usize,
-    /// The session whose home it has asked, and not heard from.
-    pub(super) joining: Option<SessionId>,
+    /// The home that it has asked, or joined; none: the one that the view names.
+    pub(super) home: Option<ShardId>,
+    /// How often it was sent on since it asked for the session.
+    pub(super) hops: u8,
+    /// The node where a message of its is being counted.
+    pub(super) counting: Option<NodeSlot>,
 }
 
 impl Seat {
     pub(super) fn new(machine: Connection) -> Seat {
-        Seat { machine, user: None, heard: 0, joining: None }
+        Seat { machine, user: None, heard: 0, home: None, hops: 0, counting: None }
     }
 }
 

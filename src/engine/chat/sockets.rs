@@ -1,13 +1,14 @@
 //! The sockets of chat: what happens to them goes to their machines, and what those want is done.
 
 use super::{
-    super::{Connection, Ending, Engine, Phase, Topic, letters::Payee},
+    super::{Connection, Ending, Engine, Letter, Phase, Topic},
     Chat, Seat,
+    asks::HOPS_AT_MOST,
     seat::Judge,
 };
 use crate::{
-    protocols::chat::{self, Effect, Event, Farewell, FromSession, Gate, Payer, Row, ToSession, UserId, messages},
-    realtime::{ConnId, Now, outbox::Segment, table::Key},
+    protocols::chat::{self, Effect, Event, Farewell, FromSession, Gate, Mark, SessionId, ToSession, UserId, messages},
+    realtime::{ConnId, Now, ShardId, outbox::Segment, table::Key},
     websocket::{CloseReason, frame, query, session, upgrade::Upgrade},
 };
 use std::{cell::Cell, mem};
@@ -75,9 +76,6 @@ impl Engine {
         let Engine { connections, rules, chat, labs, .. } = self;
         let Chat { ids, effects, .. } = chat;
         let Some(Connection { phase: Phase::Chat(seat), .. }) = connections.at_mut(key) else { return };
-        if matches!(event, Event::Home(FromSession::Joined | FromSession::Refused { .. })) {
-            seat.joining = None;
-        }
         let judge = Judge { key: &rules.callers, labs, now: now.wall, found: Cell::new(None) };
         let (judged, mut pair) = (|token: &str| judge.caller(token), || ids.pair());
         let gate = &mut Gate { settings: &rules.chat, judge: &judged, ids: &mut pair };
@@ -86,13 +84,41 @@ impl Engine {
     }
 
     /// The word of a session's home to a connection. One that is gone still owes the home its own.
-    pub(in crate::engine) fn session_says(&mut self, conn: ConnId, letter: FromSession, now: Now) {
+    pub(in crate::engine) fn session_says(&mut self, from: ShardId, conn: ConnId, mut letter: FromSession, now: Now) {
         let key = self.key(conn);
-        if matches!(self.connections.at(key), Some(Connection { phase: Phase::Chat(_), .. })) {
-            return self.chat_event(key, Event::Home(letter), now);
+        let session = match self.connections.at(key) {
+            Some(Connection { phase: Phase::Chat(seat), .. }) => seat.machine.session(),
+            Some(_) | None => {
+                if let FromSession::Joined { session, .. } = letter {
+                    self.post(from, Letter::ChatHome(ToSession::Part { conn, session }));
+                }
+                return;
+            }
+        };
+        let next = match letter {
+            FromSession::Joined { .. } => Some((from, false)),
+            FromSession::Moved { to } => session.map(|session| (self.there(to, session), false)),
+            FromSession::Elsewhere { at } => session.map(|session| (self.there(at, session), true)),
+            FromSession::Refused { .. } | FromSession::NotTaken { .. } | FromSession::Over | FromSession::Missed => None,
+        };
+        if let Some((home, is_sent_on)) = next
+            && let Some(Connection { phase: Phase::Chat(seat), .. }) = self.connections.at_mut(key)
+        {
+            seat.hops = if is_sent_on { seat.hops.saturating_add(1) } else { 0 };
+            match seat.hops > HOPS_AT_MOST {
+                true => letter = FromSession::Refused { invalid: false },
+                false => seat.home = Some(home),
+            }
         }
-        if let Some(owed) = self.chat.strays.decided(&letter, conn) {
-            self.post_to_session(owed);
+        self.chat_event(key, Event::Home(letter), now);
+    }
+
+    /// What the frame is that a home publishes next.
+    pub(in crate::engine) fn chat_hears(&mut self, from: ShardId, session: SessionId, mark: Mark, now: Now) {
+        for slot in self.topics.slots(&Topic::Session(session, from)) {
+            if let Some((key, _)) = self.connections.in_slot_mut(slot) {
+                self.chat_event(key, Event::Hears(mark), now);
+            }
         }
     }
 
@@ -106,9 +132,6 @@ impl Engine {
     /// A connection of chat leaves its phase.
     pub(in crate::engine) fn leaves_chat(&mut self, key: Key, seat: &Seat) {
         self.chat.sockets -= 1;
-        if let Some(session) = seat.joining {
-            self.chat.strays.leave(self.conn_id(key), session);
-        }
         if let Some(user) = seat.user
             && let Some(keys) = self.chat.watchers.get_mut(&user)
         {
@@ -130,7 +153,6 @@ impl Engine {
 
     /// Does what the connection's machine wants done.
     fn apply_chat(&mut self, key: Key, now: Now) {
-        let conn = self.conn_id(key);
         let mut effects = mem::take(&mut self.chat.effects);
         for effect in effects.drain(..) {
             match effect {
@@ -141,25 +163,35 @@ impl Engine {
                 }
                 Effect::Ping => self.send(key, self.ping.clone(), 0),
                 Effect::Timer(after) => self.set_timer(key, after, now),
-                Effect::Home(letter) => {
-                    self.note_joining(key, &letter);
-                    self.post_to_session(letter);
+                Effect::Home(letter) => self.post_from_socket(key, letter),
+                Effect::Listen(session) => {
+                    let home = self.home_of_seat(key, session);
+                    self.listen(key, Topic::Session(session, home));
                 }
-                Effect::Listen(session) => self.listen(key, Topic::Session(session)),
-                Effect::Limit(user) => self.post_count(Payee::Socket(conn), Payer::User(user), Row::Message),
+                Effect::Unlisten => {
+                    self.hear_topics(key);
+                    self.unlisten(key);
+                }
+                Effect::Limit(user) => self.count_message(key, user),
                 Effect::End(farewell) => self.end_chat(key, farewell, now),
             }
         }
         self.chat.effects = effects;
     }
 
-    fn note_joining(&mut self, key: Key, letter: &ToSession) {
-        if let ToSession::Join { session, .. } = letter
-            && let Some(Connection { phase: Phase::Chat(seat), .. }) = self.connections.at_mut(key)
-        {
-            seat.joining = Some(*session);
-        }
+    /// To the home that the connection has joined, or that it has asked.
+    fn post_from_socket(&mut self, key: Key, letter: ToSession) {
         self.counters.chat_messages.add(u64::from(matches!(letter, ToSession::Say { .. })));
+        let home = self.home_of_seat(key, letter.session());
+        self.post(home, Letter::ChatHome(letter));
+    }
+
+    fn home_of_seat(&mut self, key: Key, session: SessionId) -> ShardId {
+        let by_view = self.home_of_session(session);
+        match self.connections.at_mut(key) {
+            Some(Connection { phase: Phase::Chat(seat), .. }) => *seat.home.get_or_insert(by_view),
+            Some(_) | None => by_view,
+        }
     }
 
     fn end_chat(&mut self, key: Key, farewell: Farewell, now: Now) {

@@ -8,7 +8,7 @@ use crate::{
     protocols::chat::{
         Ask, MessageId, Reply, SessionId, Told,
         messages::session as shown,
-        model::{Caller, Session, Status},
+        model::{Caller, Completeness, Decision, Session, Status},
         record::{Change, Loaded},
     },
     realtime::{ConnId, StoreFault, UnixMicros},
@@ -59,15 +59,19 @@ pub(super) fn catalog() -> Arc<Catalog> {
 #[derive(Default)]
 pub(super) struct Shelf {
     sessions: HashMap<SessionId, Loaded>,
+    /// Where a message or an approval was written last.
+    writers: HashMap<Uuid, usize>,
     /// What is answered to whatever is to be written.
     pub(super) fault: Option<StoreFault>,
 }
 
 impl Shelf {
-    pub(super) fn keep(&mut self, change: Change) -> Result<(), StoreFault> {
+    pub(super) fn keep(&mut self, place: usize, change: Change) -> Result<(), StoreFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
+        self.writers.extend(change.messages.iter().map(|message| (message.id, place)));
+        self.writers.extend(change.approvals.iter().map(|approval| (approval.id, place)));
         let Change { session, messages, approvals } = change;
         let id = session.as_ref().map(|session| session.id);
         let id = id.or(messages.first().map(|message| message.session)).or(approvals.first().map(|approval| approval.session));
@@ -82,6 +86,21 @@ impl Shelf {
         kept.approvals.retain(|old| approvals.iter().all(|new| new.id != old.id));
         kept.approvals.extend(approvals);
         Ok(())
+    }
+
+    /// Ends what the shards at these places did not finish.
+    pub(super) fn bury(&mut self, is_dead: impl Fn(usize) -> bool) {
+        let writers = &self.writers;
+        let is_left = |id: &Uuid| writers.get(id).is_some_and(|place| is_dead(*place));
+        for kept in self.sessions.values_mut() {
+            let streaming = kept.messages.iter_mut().filter(|message| message.completeness == Completeness::Streaming);
+            for message in streaming.filter(|message| is_left(&message.id)) {
+                message.completeness = Completeness::Incomplete;
+                kept.session.message_count += 1;
+            }
+            let pending = kept.approvals.iter_mut().filter(|approval| approval.decision == Decision::Pending);
+            pending.filter(|approval| is_left(&approval.id)).for_each(|approval| approval.decision = Decision::Expired);
+        }
     }
 
     pub(super) fn load(&self, session: SessionId) -> Option<Box<Loaded>> {

@@ -60,7 +60,10 @@ impl World {
         let ring = Arc::new(HashRing::of(Arc::new(View::new(0, vec![member]))));
         let engine = |id: ShardId| {
             let birth = Birth { id, start: self.now.moment, seed: 7 + seed };
-            Engine::new(birth, ring.clone(), self.nodes.limits.clone(), self.nodes.rules.clone(), Arc::new(Counters::default()))
+            let counters = Arc::new(Counters::default());
+            let mut engine = Engine::new(birth, ring.clone(), self.nodes.limits.clone(), self.nodes.rules.clone(), counters);
+            engine.begin_labs(&super::labs::begun(), &[], self.now);
+            engine
         };
         member.shards().map(engine).collect()
     }
@@ -105,6 +108,7 @@ impl World {
         }
         let nodes = &self.nodes;
         self.questions.retain(|(place, _)| nodes.shard(*place).node() != NodeSlot(slot));
+        self.sessions.bury(|place| nodes.shard(place).node() == NodeSlot(slot));
     }
 
     /// A node dies and is back at once, with nothing.

@@ -4,6 +4,8 @@ mod chat;
 mod chat_scripts;
 mod cluster;
 mod cluster_apart;
+mod cluster_chat;
+mod cluster_chat_ends;
 mod cluster_moves;
 mod cluster_outside;
 mod cluster_quizzes;

@@ -419,7 +419,7 @@ impl World {
                 }
                 Question::KeepChat { ticket, change } => {
                     moved = true;
-                    let (result, now) = (self.sessions.keep(*change), self.now);
+                    let (result, now) = (self.sessions.keep(shard, *change), self.now);
                     self.engines[shard].answer(Answer::ChatKept { ticket, result }, now);
                 }
                 Question::LoadSession(load) => {

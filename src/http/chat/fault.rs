@@ -125,6 +125,7 @@ impl From<Refused> for Fault {
             | Refused::Processed
             | Refused::Expired
             | Refused::Stopping
+            | Refused::Lost
             | Refused::Store(_) => {
                 let (code, text) = why.error();
                 Fault::Code(code, text)

@@ -3,6 +3,7 @@
 use super::{
     asks::{Broken, Refused, Told},
     homes::{Circumstances, Outcome, Timer},
+    letters::Mark,
     messages::{self, Message as Said, raw},
     model::{Approval, Author, Called, Completeness, Decision, Message, MessageId, SessionId, Stage},
     sitting::{From, Job, Sitting},
@@ -74,6 +75,11 @@ impl Message {
 impl Answer {
     pub(super) fn id(&self) -> MessageId {
         self.message.id
+    }
+
+    /// Whether its end was told, though it may not be on disk yet.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told
     }
 
     pub(super) fn waiter(&self) -> From {
@@ -157,7 +163,8 @@ impl Sitting {
             asks_leave: self.session.require_approval,
             max_bytes: c.settings.max_answer_bytes,
         };
-        self.publish(Said::MessageStart { message_id: messages::message(message.id) }.frame(), c);
+        let start_frame = Said::MessageStart { message_id: messages::message(message.id) }.frame();
+        self.publish_marked(Mark::Begins(message.id), start_frame, c);
         let mut effects = mem::take(c.effects);
         let run = Run::begin(start, c.now.moment, &mut effects);
         let answer = Answer {
@@ -341,7 +348,7 @@ impl Sitting {
         if let Some((code, text)) = answer.broken.and_then(Broken::error).or(unkept) {
             self.publish(Said::Error { code, message: text }.frame(), c);
         }
-        self.publish(Said::MessageEnd { usage: message.usage.into() }.frame(), c);
+        self.publish_marked(Mark::Ends, Said::MessageEnd { usage: message.usage.into() }.frame(), c);
         if let From::Rest { asker, .. } = answer.from {
             c.told(
                 asker,

@@ -148,6 +148,20 @@ pub enum Told {
     Refused(Refused),
 }
 
+impl Told {
+    /// What is in it that may be much.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Told::Delta(text) => text.len(),
+            Told::Call { arguments, .. } => arguments.len(),
+            Told::Result { result, .. } => result.len(),
+            Told::Asked { approval } => approval.call.arguments.len(),
+            Told::Waits(message) | Told::End { message, .. } => message.weight(),
+            Told::Begin { .. } | Told::Refused(_) => 0,
+        }
+    }
+}
+
 /// Why an answer was broken off.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Broken {
@@ -164,6 +178,9 @@ pub enum Broken {
     /// The server stops.
     Stopping,
 }
+
+/// The code and text of the `error` that ends an answer whose node is gone.
+pub const LOST: (&str, &str) = ("AGENT_UNAVAILABLE", "the answer was broken off: its server is gone");
 
 /// Why an [`Ask`] was not fulfilled. Nothing was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -186,6 +203,8 @@ pub enum Refused {
     Expired,
     /// The server stops (AGENT_UNAVAILABLE).
     Stopping,
+    /// The node that gave the answer is gone (AGENT_UNAVAILABLE). What was asked for may have come to be.
+    Lost,
     /// The store did not do its part.
     Store(StoreFault),
 }
@@ -216,6 +235,7 @@ impl Refused {
             Refused::Processed => ("APPROVAL_ALREADY_PROCESSED", "the approval was decided before"),
             Refused::Expired => ("APPROVAL_EXPIRED", "the approval has expired"),
             Refused::Stopping => ("AGENT_UNAVAILABLE", "the server is stopping"),
+            Refused::Lost => LOST,
             Refused::Store(_) => ("MESSAGE_SEND_FAILED", "it could not be stored"),
         }
     }

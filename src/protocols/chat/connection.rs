@@ -1,8 +1,10 @@
 //! One socket of a session: who it is, what it says, and in which order that goes to the session's home.
 
+mod moving;
+
 use super::{
     attachments,
-    letters::{FromSession, ToSession},
+    letters::{FromSession, Heard, Mark, ToSession},
     messages::{self, Message, read},
     model::{Caller, MessageId, SessionId, UserId},
     settings::Settings,
@@ -42,8 +44,14 @@ pub enum Event<'a> {
     Home(FromSession),
     /// The answer to [`Effect::Limit`]: seconds until the next message may come; none: this one may.
     Limited(Option<u32>),
+    /// What the frame of the session is that it is to be delivered next.
+    Hears(Mark),
     /// The token that it came with is good no longer.
     Revoked,
+    /// The node of the session's home is gone, and what was on its way with it.
+    HomeDied,
+    /// What was on its way between this connection and the session's home is lost; both live.
+    Cut,
     /// The socket is over, or is about to be closed for any reason, [`Effect::End`] included. Comes once, and nothing after it.
     Gone,
 }
@@ -61,6 +69,8 @@ pub enum Effect {
     Home(ToSession),
     /// From now on deliver what is published to the session.
     Listen(SessionId),
+    /// Deliver what was published until now, and nothing of it from now on.
+    Unlisten,
     /// Count a message of this user; answered with [`Event::Limited`].
     Limit(UserId),
     /// Send a Close and end the connection. [`Event::Gone`] is expected, and nothing else is sent.
@@ -82,6 +92,8 @@ pub enum Farewell {
     TooMuch,
     /// The session could not be read: 1013.
     Unavailable,
+    /// It may have missed something: 1012.
+    Missed,
 }
 
 impl Farewell {
@@ -91,6 +103,7 @@ impl Farewell {
             Farewell::Over => 1000,
             Farewell::NoAuth | Farewell::NoSession | Farewell::NoPong | Farewell::TooMuch => 1008,
             Farewell::Unavailable => 1013,
+            Farewell::Missed => 1012,
         }
     }
 
@@ -103,6 +116,7 @@ impl Farewell {
             Farewell::NoPong => "no pong in time",
             Farewell::TooMuch => "too many messages",
             Farewell::Unavailable => "the session could not be read",
+            Farewell::Missed => "the session has moved",
         }
     }
 }
@@ -118,6 +132,19 @@ pub struct Connection {
     is_counting: bool,
     /// The Ping that was not answered.
     pinged: Option<Moment>,
+    /// What it said to the home, and no answer to it has begun: another home is told it again.
+    said: VecDeque<Spoken>,
+    heard: Heard,
+    /// The home that it joined has given the session up, or is gone, and another one is asked.
+    is_moving: bool,
+}
+
+/// Something that the home was told.
+#[derive(Debug)]
+struct Spoken {
+    ids: [MessageId; 2],
+    content: Arc<str>,
+    attachments: Vec<Attached>,
 }
 
 #[derive(Clone, Debug)]
@@ -194,7 +221,8 @@ impl Connection {
         out: &mut Vec<Effect>,
     ) -> Connection {
         let (state, waiting) = (State::Stranger, VecDeque::new());
-        let mut machine = Connection { named, state, waiting, is_counting: false, pinged: None };
+        let (said, heard) = (VecDeque::new(), Heard::default());
+        let mut machine = Connection { named, state, waiting, is_counting: false, pinged: None, said, heard, is_moving: false };
         match token {
             Some(token) => machine.auth(token, conn, gate, out),
             None => out.push(Effect::Timer(Some(gate.settings.auth_timeout))),
@@ -207,6 +235,12 @@ impl Connection {
         match event {
             Event::Gone => return self.leave(conn, out),
             Event::Home(letter) => return self.on_home(&letter, conn, gate, out),
+            Event::Hears(mark) => {
+                self.hears(mark);
+                return self.go_on(conn, gate, out);
+            }
+            Event::HomeDied => return self.on_break(true, conn, out),
+            Event::Cut => return self.on_break(false, conn, out),
             Event::Text(_) | Event::Binary | Event::Pong | Event::TimerFired | Event::Limited(_) | Event::Revoked => {}
         }
         if matches!(self.state, State::Ending { .. } | State::Over) {
@@ -219,7 +253,7 @@ impl Connection {
             Event::TimerFired => self.on_timer(now, gate.settings, out),
             Event::Limited(wait) => self.on_limit(wait, conn, gate, out),
             Event::Revoked => self.refuse_auth(out),
-            Event::Pong | Event::Home(_) | Event::Gone => {}
+            Event::Pong | Event::Home(_) | Event::Hears(_) | Event::HomeDied | Event::Cut | Event::Gone => {}
         }
     }
 
@@ -261,7 +295,7 @@ impl Connection {
         let Some(caller) = (gate.judge)(token) else { return self.refuse_auth(out) };
         let Some(session) = self.named else { return self.refuse_session(out) };
         send(&Message::AuthSuccess { session_id: messages::session(session) }, out);
-        out.push(Effect::Home(ToSession::Join { conn, session, caller: caller.clone() }));
+        out.push(Effect::Home(ToSession::Join { conn, session, caller: caller.clone(), heard: None }));
         out.push(Effect::Timer(Some(gate.settings.ping_interval)));
         self.state = State::Joining(Member { session, caller });
     }
@@ -278,7 +312,7 @@ impl Connection {
 
     fn want(&mut self, wish: Wish, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         // A cancel does not wait for its place behind messages that were not begun.
-        if let (State::Joined(Member { session, .. }), Wish::Cancel(answer)) = (&self.state, &wish) {
+        if let (State::Joined(Member { session, .. }), Wish::Cancel(answer), false) = (&self.state, &wish, self.is_moving) {
             return out.push(Effect::Home(ToSession::Cancel { conn, session: *session, answer: *answer }));
         }
         let bytes: usize = self.waiting.iter().chain([&wish]).map(Wish::bytes).sum();
@@ -291,12 +325,16 @@ impl Connection {
     }
 
     /// Takes up the next thing that waits.
-    fn go_on(&mut self, conn: ConnId, _: &mut Gate<'_>, out: &mut Vec<Effect>) {
+    fn go_on(&mut self, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         let State::Joined(Member { session, caller }) = &self.state else { return };
+        // As many as the home takes, and one that it refuses: so it is known what may be kept here.
+        let most = gate.settings.max_waiting + 2;
         while !self.is_counting
+            && !self.is_moving
             && let Some(next) = self.waiting.front()
         {
             match next {
+                Wish::Say(..) if self.said.len() >= most => return,
                 Wish::Say(..) => {
                     self.is_counting = true;
                     out.push(Effect::Limit(caller.id));
@@ -310,14 +348,18 @@ impl Connection {
     }
 
     fn on_limit(&mut self, wait: Option<u32>, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
-        self.is_counting = false;
+        if !std::mem::replace(&mut self.is_counting, false) {
+            return;
+        }
         let State::Joined(Member { session, .. }) = self.state else { return };
         let Some(Wish::Say(content, attachments)) = self.waiting.pop_front() else { return };
         match wait {
             Some(seconds) => error("RATE_LIMITED", &format!("too many requests: try again in {seconds} s"), out),
             None => {
-                let ids = (gate.ids)();
-                out.push(Effect::Home(ToSession::Say { conn, session, ids, content, attachments }));
+                let spoken = Spoken { ids: (gate.ids)(), content, attachments };
+                // One that is moving says it when it has joined again.
+                out.extend((!self.is_moving).then(|| spoken.letter(conn, session)));
+                self.said.push_back(spoken);
             }
         }
         self.go_on(conn, gate, out);
@@ -339,15 +381,20 @@ impl Connection {
 
     fn on_home(&mut self, letter: &FromSession, conn: ConnId, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match (letter, self.state.clone()) {
-            (FromSession::Joined, State::Joining(member)) => {
+            (FromSession::Joined { heard, .. }, State::Joining(member)) => {
                 out.push(Effect::Listen(member.session));
                 self.state = State::Joined(member);
+                self.heard = *heard;
+                self.go_on(conn, gate, out);
+            }
+            (FromSession::Joined { heard, .. }, State::Joined(member)) if self.is_moving => {
+                out.push(Effect::Listen(member.session));
+                (self.heard, self.is_moving) = (*heard, false);
+                out.extend(self.said.iter().map(|spoken| spoken.letter(conn, member.session)));
                 self.go_on(conn, gate, out);
             }
             // It had been ended before the answer came: nobody else takes it back.
-            (FromSession::Joined, State::Ending { .. } | State::Over) => {
-                out.extend(self.named.and_then(|session| late(letter, conn, session)));
-            }
+            (FromSession::Joined { session, .. }, State::Ending { .. } | State::Over) => out.extend(late(letter, conn, *session)),
             (FromSession::Refused { invalid }, State::Joining(_)) => {
                 self.state = State::Stranger;
                 match invalid {
@@ -358,13 +405,27 @@ impl Connection {
                     }
                 }
             }
-            (FromSession::NotTaken(why), State::Joined(_)) => {
+            (FromSession::Refused { .. }, State::Joined(_)) if self.is_moving => self.end(Farewell::Missed, out),
+            (FromSession::NotTaken { answer, why }, State::Joined(_)) => {
+                self.said.retain(|spoken| spoken.ids[1] != *answer);
                 let (code, text) = why.error();
                 error(code, text, out);
+                self.go_on(conn, gate, out);
             }
             // Its `error` came as a frame of the session.
             (FromSession::Over, State::Joined(_)) => self.end(Farewell::Over, out),
-            (FromSession::Joined | FromSession::Refused { .. } | FromSession::NotTaken(_) | FromSession::Over, _) => {}
+            (FromSession::Missed, State::Joined(_)) => self.end(Farewell::Missed, out),
+            (FromSession::Moved { .. }, State::Joined(member)) if !self.is_moving => self.move_on(&member, conn, out),
+            (FromSession::Elsewhere { .. }, state) => self.ask_again(&state, conn, out),
+            (
+                FromSession::Joined { .. }
+                | FromSession::Refused { .. }
+                | FromSession::NotTaken { .. }
+                | FromSession::Over
+                | FromSession::Moved { .. }
+                | FromSession::Missed,
+                _,
+            ) => {}
         }
     }
 
@@ -385,17 +446,24 @@ impl Connection {
             // Who is asked and has not answered is answered late.
             State::Stranger | State::Joining(_) | State::Over => None,
         };
-        out.extend(known.map(|session| Effect::Home(ToSession::Part { conn, session })));
+        if let Some(session) = known {
+            // What was said before the home moved is heard all the same.
+            let unsaid = self.said.iter().filter(|_| self.is_moving);
+            out.extend(unsaid.map(|spoken| spoken.letter(conn, session)));
+            out.push(Effect::Home(ToSession::Part { conn, session }));
+        }
         self.state = State::Over;
         self.waiting.clear();
+        self.said.clear();
     }
 }
 
 /// What is owed for a letter that found no connection, or one that was told [`Event::Gone`].
 pub fn late(letter: &FromSession, conn: ConnId, session: SessionId) -> Option<Effect> {
     match letter {
-        FromSession::Joined => Some(Effect::Home(ToSession::Part { conn, session })),
-        FromSession::Refused { .. } | FromSession::NotTaken(_) | FromSession::Over => None,
+        FromSession::Joined { .. } => Some(Effect::Home(ToSession::Part { conn, session })),
+        FromSession::Refused { .. } | FromSession::NotTaken { .. } | FromSession::Over => None,
+        FromSession::Moved { .. } | FromSession::Elsewhere { .. } | FromSession::Missed => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     asks::{Ask, Refused, Reply, Told},
-    letters::{FromSession, ToSession},
+    letters::{FromSession, Mark, ToSession},
     model::{ApprovalId, MessageId, SessionId},
     record::{Change, Loaded},
     room::Room,
@@ -35,6 +35,15 @@ pub enum Outcome {
         session: SessionId,
         /// What.
         frame: Frame,
+        /// Where its listeners are, and how many.
+        shards: Shards,
+    },
+    /// Tell these shards what the next frame of the session is.
+    Mark {
+        /// Which session.
+        session: SessionId,
+        /// What.
+        mark: Mark,
         /// Where its listeners are, and how many.
         shards: Shards,
     },
@@ -105,6 +114,27 @@ pub enum Outcome {
         /// Of the answer's calls.
         call: u32,
     },
+    /// The session's home is elsewhere, and something still goes on in it here: that home is to know.
+    Hold(SessionId),
+    /// Nothing goes on in it any more: it is given up, and who was here is to be told where it is.
+    LetGo(Box<LetGo>),
+    /// What waited here for a session that is at home elsewhere.
+    Pass(Box<ToSession>),
+}
+
+/// What a home gives up with a session.
+#[derive(PartialEq, Default, Debug)]
+pub struct LetGo {
+    /// Which.
+    pub session: SessionId,
+    /// Whether the next home was told that it is here.
+    pub was_held: bool,
+    /// Who listens.
+    pub listeners: Vec<ConnId>,
+    /// Those who wait over REST for what was not begun: on which shards, under which numbers.
+    pub askers: Vec<(ShardId, u64)>,
+    /// What was said and not begun by those who have gone: nobody says it again.
+    pub unbegun: Vec<Ask>,
 }
 
 /// The times of a home.
@@ -168,10 +198,10 @@ impl Circumstances<'_> {
 
 /// All sessions of one shard that anything happens in.
 pub struct Homes {
-    settings: Settings,
+    pub(super) settings: Settings,
     catalog: Arc<Catalog>,
-    rooms: HashMap<SessionId, Room, FixedState>,
-    wheel: Wheel<Timer>,
+    pub(super) rooms: HashMap<SessionId, Room, FixedState>,
+    pub(super) wheel: Wheel<Timer>,
     writing: Table<SessionId>,
     fired: Vec<(Moment, Timer)>,
     effects: Vec<Effect>,
@@ -229,12 +259,12 @@ impl Homes {
 
     /// Takes a letter.
     pub fn letter(&mut self, letter: ToSession, now: Now, out: &mut Vec<Outcome>) {
-        let (session, opens) = match &letter {
-            ToSession::Join { session, .. } => (*session, true),
-            ToSession::Part { session, .. } | ToSession::Say { session, .. } | ToSession::Cancel { session, .. } => {
-                (*session, false)
-            }
-            ToSession::Ask { ask, .. } => (ask.session(), opens(ask)),
+        let session = letter.session();
+        let opens = match &letter {
+            ToSession::Join { .. } => true,
+            ToSession::Part { .. } | ToSession::Say { .. } | ToSession::Cancel { .. } => false,
+            ToSession::Held { .. } | ToSession::Free { .. } => false,
+            ToSession::Ask { ask, .. } => opens(ask),
         };
         if !self.rooms.contains_key(&session) {
             match letter {
@@ -247,13 +277,14 @@ impl Homes {
                 }
                 ToSession::Ask { .. } | ToSession::Join { .. } if opens => {
                     out.push(Outcome::Load(session));
-                    let slow = self.wheel.set(now.moment + self.settings.keep_timeout, Timer::Slow(session));
-                    self.rooms.insert(session, Room::Loading { waiting: vec![letter], slow: Some(slow), is_read: false });
+                    let slow = Some(self.wheel.set(now.moment + self.settings.keep_timeout, Timer::Slow(session)));
+                    self.rooms.insert(session, Room::Loading { waiting: vec![letter], slow, is_read: false, is_stale: false });
                     return;
                 }
                 letter => return nobody(letter, out),
             }
         }
+        self.wait_anew(session, now);
         self.in_room(session, now, out, |room, c| room.letter(letter, c));
     }
 
@@ -273,6 +304,9 @@ impl Homes {
         now: Now,
         out: &mut Vec<Outcome>,
     ) {
+        if self.is_to_be_read_again(session) {
+            return out.push(Outcome::Load(session));
+        }
         self.in_room(session, now, out, |room, c| room.loaded(loaded, c));
     }
 
@@ -322,7 +356,7 @@ impl Homes {
         }
     }
 
-    fn in_sitting(
+    pub(super) fn in_sitting(
         &mut self,
         session: SessionId,
         now: Now,
@@ -337,7 +371,7 @@ impl Homes {
     }
 
     /// Lets a room act, if there is one, and forgets it when nothing goes on in it any more.
-    fn in_room(
+    pub(super) fn in_room(
         &mut self,
         session: SessionId,
         now: Now,
@@ -400,5 +434,6 @@ fn nobody(letter: ToSession, out: &mut Vec<Outcome>) {
         },
         // They come from connections that joined, which keep the room.
         ToSession::Join { .. } | ToSession::Part { .. } | ToSession::Say { .. } | ToSession::Cancel { .. } => {}
+        ToSession::Held { .. } | ToSession::Free { .. } => {}
     }
 }

@@ -1,7 +1,7 @@
 //! A session in memory: what comes while it is being read waits.
 
 use super::{
-    asks::{Ask, Refused, Told},
+    asks::{Ask, Refused, Reply, Told},
     homes::{Circumstances, Outcome},
     letters::{FromSession, ToSession},
     record::Loaded,
@@ -20,6 +20,8 @@ pub(super) enum Room {
         slow: Option<TimerId>,
         /// The store has answered.
         is_read: bool,
+        /// The home was elsewhere meanwhile: what is read may be old.
+        is_stale: bool,
     },
     /// It is here.
     Here(Box<Sitting>),
@@ -45,13 +47,13 @@ impl Room {
     pub(super) fn letter(&mut self, letter: ToSession, c: &mut Circumstances<'_>) {
         match self {
             Room::Loading { waiting, slow: Some(_), .. } if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
-            Room::Loading { .. } => refuse(letter, Refused::Store(StoreFault::Busy), c),
+            Room::Loading { .. } => refuse(letter, Refused::Store(StoreFault::Busy), c.out),
             Room::Here(sitting) => sitting.letter(letter, c),
         }
     }
 
     pub(super) fn loaded(&mut self, loaded: Result<Option<Box<Loaded>>, StoreFault>, c: &mut Circumstances<'_>) {
-        let Room::Loading { waiting, slow, is_read } = self else { return };
+        let Room::Loading { waiting, slow, is_read, .. } = self else { return };
         let waiting = mem::take(waiting);
         c.cancel(slow.take());
         *is_read = true;
@@ -62,8 +64,8 @@ impl Room {
                 waiting.into_iter().for_each(|letter| sitting.letter(letter, c));
                 *self = Room::Here(sitting);
             }
-            Ok(None) => waiting.into_iter().for_each(|letter| refuse(letter, Refused::NoSession, c)),
-            Err(fault) => waiting.into_iter().for_each(|letter| refuse(letter, Refused::Store(fault), c)),
+            Ok(None) => waiting.into_iter().for_each(|letter| refuse(letter, Refused::NoSession, c.out)),
+            Err(fault) => waiting.into_iter().for_each(|letter| refuse(letter, Refused::Store(fault), c.out)),
         }
     }
 
@@ -72,7 +74,7 @@ impl Room {
         match self {
             Room::Loading { waiting, slow, .. } => {
                 *slow = None;
-                mem::take(waiting).into_iter().for_each(|letter| refuse(letter, Refused::Store(StoreFault::Busy), c));
+                mem::take(waiting).into_iter().for_each(|letter| refuse(letter, Refused::Store(StoreFault::Busy), c.out));
             }
             Room::Here(sitting) => sitting.slow(c),
         }
@@ -89,23 +91,23 @@ impl Room {
 }
 
 /// Answers a letter that nothing was done.
-pub(super) fn refuse(letter: ToSession, why: Refused, c: &mut Circumstances<'_>) {
+pub(super) fn refuse(letter: ToSession, why: Refused, out: &mut Vec<Outcome>) {
     match letter {
         ToSession::Join { conn, .. } => {
             let invalid = match why {
-                Refused::Store(_) | Refused::Stopping | Refused::Crowded => false,
+                Refused::Store(_) | Refused::Stopping | Refused::Crowded | Refused::Lost => false,
                 Refused::NotHere | Refused::NoSession | Refused::Ended | Refused::Suspended => true,
                 Refused::NoApproval | Refused::Processed | Refused::Expired => true,
             };
-            c.out.push(Outcome::Tell(conn, FromSession::Refused { invalid }));
+            out.push(Outcome::Tell(conn, FromSession::Refused { invalid }));
         }
-        ToSession::Say { conn, .. } => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
-        ToSession::Part { .. } | ToSession::Cancel { .. } => {}
+        ToSession::Say { conn, ids: [_, answer], .. } => out.push(Outcome::Tell(conn, FromSession::NotTaken { answer, why })),
+        ToSession::Part { .. } | ToSession::Cancel { .. } | ToSession::Held { .. } | ToSession::Free { .. } => {}
         ToSession::Ask { asker, number, ask } => match *ask {
             Ask::Leave { .. } => {}
-            Ask::Say { .. } => c.told((asker, number), Told::Refused(why)),
+            Ask::Say { .. } => out.push(Outcome::Told { asker, number, told: Box::new(Told::Refused(why)) }),
             Ask::Create(_) | Ask::Look { .. } | Ask::End { .. } | Ask::Approvals { .. } | Ask::Decide { .. } => {
-                c.refuse((asker, number), why);
+                out.push(Outcome::Reply { asker, number, reply: Box::new(Reply::Refused(why)) });
             }
         },
     }

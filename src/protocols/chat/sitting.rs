@@ -5,7 +5,7 @@ use super::{
     answer::Answer,
     asks::{Ask, Broken, Refused, Reply, Told},
     homes::{Circumstances, Outcome, Shards, Timer},
-    letters::{FromSession, ToSession},
+    letters::{FromSession, Mark, ToSession},
     model::{Approval, ApprovalId, Caller, Decision, Message, MessageId, Session, SessionId, Status, UserId},
     record::Change,
     settings::Settings,
@@ -73,15 +73,19 @@ pub(super) struct Sitting {
     pub(super) approvals: Vec<Approval>,
     pub(super) answer: Option<Box<Answer>>,
     pub(super) listeners: HashMap<ConnId, UserId>,
-    shards: Shards,
+    pub(super) shards: Shards,
     pub(super) waiting: VecDeque<Said>,
     pub(super) jobs: VecDeque<Job>,
     pub(super) writing: Option<(Job, Change)>,
-    silence: Option<TimerId>,
+    pub(super) silence: Option<TimerId>,
     /// When the store has had its time for what is being written. None while something is: it has had it.
     slow: Option<TimerId>,
     /// The last end could not be written, and is tried again when this fires.
     pub(super) retry: Option<TimerId>,
+    /// The home is elsewhere: it stays until nothing goes on, and begins nothing.
+    pub(super) is_leaving: bool,
+    /// The next home knows that it is still here.
+    pub(super) is_held: bool,
 }
 
 impl Sitting {
@@ -99,6 +103,8 @@ impl Sitting {
             silence: None,
             slow: None,
             retry: None,
+            is_leaving: false,
+            is_held: false,
         }
     }
 
@@ -124,13 +130,15 @@ impl Sitting {
 
     pub(super) fn letter(&mut self, letter: ToSession, c: &mut Circumstances<'_>) {
         match letter {
-            ToSession::Join { conn, caller, .. } => self.join(conn, &caller, c),
+            ToSession::Join { conn, caller, heard, .. } => self.join(conn, &caller, heard, c),
             ToSession::Part { conn, .. } => self.part(conn),
             ToSession::Say { conn, ids, content, attachments, .. } => {
+                // Of one who is being told that the home has moved, and says it again there.
+                let Some(user) = self.listeners.get(&conn).copied() else { return };
                 let said = Said { from: From::Conn(conn), ids, content, attachments };
-                match self.may_say(self.listeners.get(&conn).copied(), c) {
+                match self.may_say(Some(user), c) {
                     Ok(()) => self.waiting.push_back(said),
-                    Err(why) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
+                    Err(why) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken { answer: ids[1], why })),
                 }
             }
             ToSession::Cancel { answer, .. } => {
@@ -139,6 +147,8 @@ impl Sitting {
                 }
             }
             ToSession::Ask { asker, number, ask } => self.ask((asker, number), *ask, c),
+            // The engine's own affair.
+            ToSession::Held { .. } | ToSession::Free { .. } => {}
         }
     }
 
@@ -169,7 +179,7 @@ impl Sitting {
         }
     }
 
-    fn sees(&self, caller: &Caller) -> bool {
+    pub(super) fn sees(&self, caller: &Caller) -> bool {
         caller.admin || caller.id == self.session.owner
     }
 
@@ -237,22 +247,6 @@ impl Sitting {
         self.jobs.push_back(job);
     }
 
-    fn join(&mut self, conn: ConnId, caller: &Caller, c: &mut Circumstances<'_>) {
-        if !self.sees(caller) || self.has_ended(c.settings, c.now.wall) {
-            return c.out.push(Outcome::Tell(conn, FromSession::Refused { invalid: true }));
-        }
-        if self.listeners.insert(conn, caller.id).is_none() {
-            match self.shards.iter_mut().find(|(shard, _)| *shard == conn.shard) {
-                Some((_, listeners)) => *listeners += 1,
-                None => self.shards.push((conn.shard, 1)),
-            }
-        }
-        c.out.push(Outcome::Tell(conn, FromSession::Joined));
-        if let Some(answer) = &self.answer {
-            answer.show_to(conn, &self.approvals, c);
-        }
-    }
-
     fn part(&mut self, conn: ConnId) {
         if self.listeners.remove(&conn).is_some() {
             self.shards.iter_mut().filter(|(shard, _)| *shard == conn.shard).for_each(|(_, listeners)| *listeners -= 1);
@@ -272,11 +266,19 @@ impl Sitting {
         }
     }
 
+    /// As [`Sitting::publish`], of a frame with which an answer begins or ends.
+    pub(super) fn publish_marked(&self, mark: Mark, frame: Frame, c: &mut Circumstances<'_>) {
+        if !self.shards.is_empty() {
+            c.out.push(Outcome::Mark { session: self.id(), mark, shards: self.shards.clone() });
+        }
+        self.publish(frame, c);
+    }
+
     fn is_of(&self, answer: MessageId) -> bool {
         self.answer.as_ref().is_some_and(|running| running.id() == answer)
     }
 
-    fn leave(&mut self, answer: MessageId, c: &mut Circumstances<'_>) {
+    pub(super) fn leave(&mut self, answer: MessageId, c: &mut Circumstances<'_>) {
         self.waiting.retain(|said| said.ids[1] != answer);
         if let Some((Job::Begin(said), _)) = &mut self.writing
             && said.ids[1] == answer
@@ -302,9 +304,9 @@ impl Sitting {
 
     /// What waits is not begun any more.
     pub(super) fn turn_away(&mut self, why: Refused, c: &mut Circumstances<'_>) {
-        for Said { from, .. } in self.waiting.drain(..) {
+        for Said { from, ids: [_, answer], .. } in self.waiting.drain(..) {
             match from {
-                From::Conn(conn) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken(why))),
+                From::Conn(conn) => c.out.push(Outcome::Tell(conn, FromSession::NotTaken { answer, why })),
                 From::Rest { asker, .. } => c.told(asker, Told::Refused(why)),
                 From::Nobody | From::Unwanted => {}
             }
@@ -347,7 +349,7 @@ impl Sitting {
     /// Goes on with what waits. Whether nothing goes on here any more.
     pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
         while self.writing.is_none() && self.retry.is_none() {
-            if self.jobs.is_empty() && self.answer.is_none() {
+            if self.jobs.is_empty() && self.answer.is_none() && !self.is_leaving {
                 self.jobs.extend(self.waiting.pop_front().map(|said| Job::Begin(Box::new(said))));
             }
             let Some(job) = self.jobs.pop_front() else { break };
@@ -360,10 +362,11 @@ impl Sitting {
         if self.is_slow() {
             self.dismiss(StoreFault::Busy, c);
         }
-        let is_idle = self.writing.is_none() && self.jobs.is_empty() && self.waiting.is_empty() && self.answer.is_none();
-        let is_done = is_idle && self.listeners.is_empty();
+        let is_quiet = self.writing.is_none() && self.jobs.is_empty() && self.answer.is_none();
+        let is_done = is_quiet && (self.is_leaving || self.waiting.is_empty() && self.listeners.is_empty());
         if is_done {
             c.cancel(self.silence.take());
+            self.let_go(c);
         } else if self.silence.is_none() && self.session.status == Status::Active {
             self.silence = Some(c.after(self.until_silence(c), Timer::Silence(self.id())));
         }

@@ -11,7 +11,7 @@ use crate::{
             model::{
                 Approval, ApprovalId, Called, Completeness, Decision, Message, MessageId, Session, SessionId, Status, UserId,
             },
-            record::{Change, From, History, Listed, Load, Loaded, PART_BYTES, Page, Part, SessionFilter, Sweep, Waiting},
+            record::{Change, From, History, Listed, Load, Loaded, PART_BYTES, Page, Part, SessionFilter, Waiting},
         },
         labs::record::Login,
     },
@@ -19,6 +19,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use uuid::Uuid;
 
 /// All of them. Messages are found by their place too.
 #[derive(Default)]
@@ -27,16 +28,21 @@ pub(super) struct Chat {
     messages: BTreeMap<MessageId, Message>,
     places: BTreeMap<(SessionId, u32), MessageId>,
     approvals: BTreeMap<ApprovalId, Approval>,
+    /// Of the node that wrote a message or an approval last.
+    epochs: BTreeMap<Uuid, i64>,
 }
 
 impl Chat {
-    pub(super) fn keep(&mut self, change: Change) -> Result<(), StoreFault> {
+    pub(super) fn keep(&mut self, change: Change, epoch: i64) -> Result<(), StoreFault> {
         let Change { session, messages, approvals } = change;
         let is_there = |wanted| self.sessions.contains_key(&wanted) || session.as_ref().is_some_and(|new| new.id == wanted);
         let all_there = messages.iter().all(|new| is_there(new.session)) && approvals.iter().all(|new| is_there(new.session));
+        let ids = messages.iter().map(|message| message.id).chain(approvals.iter().map(|approval| approval.id));
+        let ids: Vec<Uuid> = ids.collect();
         if !all_there || !self.put(messages) {
             return Err(StoreFault::Failed);
         }
+        self.epochs.extend(ids.into_iter().map(|id| (id, epoch)));
         self.sessions.extend(session.map(|session| (session.id, session)));
         self.approvals.extend(approvals.into_iter().map(|approval| (approval.id, approval)));
         Ok(())
@@ -67,17 +73,22 @@ impl Chat {
         }
     }
 
-    pub(super) fn sweep(&mut self, sweep: Sweep) -> u64 {
+    /// Ends what nodes of these epochs did not finish.
+    pub(super) fn sweep(&mut self, at: UnixMicros, is_among: impl Fn(i64) -> bool) -> u64 {
         let mut swept = 0;
-        for message in self.messages.values_mut().filter(|message| message.completeness == Completeness::Streaming) {
+        let epochs = &self.epochs;
+        let is_theirs = |id: &Uuid| is_among(epochs.get(id).copied().unwrap_or_default());
+        let streaming = self.messages.values_mut().filter(|message| message.completeness == Completeness::Streaming);
+        for message in streaming.filter(|message| is_theirs(&message.id)) {
             message.completeness = Completeness::Incomplete;
             message.calls = message.calls.drain(..).map(Called::broken_off).collect();
             self.sessions.entry(message.session).and_modify(|session| session.message_count += 1);
             swept += 1;
         }
-        for approval in self.approvals.values_mut().filter(|approval| approval.decision == Decision::Pending) {
+        let pending = self.approvals.values_mut().filter(|approval| approval.decision == Decision::Pending);
+        for approval in pending.filter(|approval| is_theirs(&approval.id)) {
             approval.decision = Decision::Expired;
-            approval.decided_at = Some(sweep.at);
+            approval.decided_at = Some(at);
         }
         swept
     }

@@ -37,6 +37,10 @@ impl Nodes {
         self.node(tenure).is_some()
     }
 
+    pub(super) fn has_epoch(&self, epoch: i64) -> bool {
+        self.all.values().any(|node| node.tenure.epoch == epoch)
+    }
+
     fn node(&self, tenure: Tenure) -> Option<&Node> {
         self.all.get(&tenure.slot).filter(|node| node.tenure == tenure)
     }
@@ -116,7 +120,7 @@ impl Lease for MemoryStore {
             return Ok(held);
         }
         let (tenure, before) = kept.nodes.take(&self.name)?;
-        state.predecessor = before.map(|(before, seen_at)| (before, kept.end_all(before, seen_at)));
+        state.predecessor = before.map(|(before, seen_at)| (before, kept.end_with_answers(before, seen_at)));
         state.tenure = Some(tenure);
         Ok(tenure)
     }
@@ -155,7 +159,7 @@ impl Lease for MemoryStore {
         let Some(tenure) = self.state().tenure.take() else { return Ok(()) };
         let mut kept = self.kept();
         if let Some(seen_at) = kept.nodes.node(tenure).map(|node| node.seen_at) {
-            kept.end_all(tenure, seen_at);
+            kept.end_with_answers(tenure, seen_at);
             kept.nodes.remove(tenure);
         }
         Ok(())
@@ -184,7 +188,7 @@ impl Lease for MemoryStore {
             return Err(LeaseFault::Alive);
         }
         kept.nodes.remove(dead);
-        Ok(Buried::Here(kept.end_all(dead, seen_at)))
+        Ok(Buried::Here(kept.end_with_answers(dead, seen_at)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! This node's lease: taken, renewed by itself, and what ends with it.
 
 use super::{
-    PostgresStore,
+    PostgresStore, chat,
     columns::{column, string},
     conn::{Conn, Role, Way},
     fault::Fault,
@@ -151,6 +151,7 @@ impl Keeper {
                 return Ok(Err(LeaseFault::Alive));
             }
             let ended = presence::bury(conn, epoch, UnixMicros(column(&row, 2)?)).await?;
+            chat::bury(conn, epoch, UnixMicros(column(&row, 2)?)).await?;
             conn.execute("DELETE FROM node WHERE epoch = $1", &[&epoch]).await?;
             if !ended.is_empty() {
                 tracing::info!(sessions = ended.len(), "ended the sessions that the last run left behind");
@@ -234,6 +235,7 @@ impl Keeper {
             let row = conn.row(&format!("{ROW} WHERE epoch = $1 FOR UPDATE"), &[&tenure.epoch]).await?;
             if let Some(row) = row {
                 presence::bury(conn, tenure.epoch, UnixMicros(column(&row, 2)?)).await?;
+                chat::bury(conn, tenure.epoch, UnixMicros(column(&row, 2)?)).await?;
                 conn.execute("DELETE FROM node WHERE epoch = $1", &[&tenure.epoch]).await?;
             }
             Ok(())
@@ -267,6 +269,7 @@ impl Keeper {
                 return Ok(Err(LeaseFault::Alive));
             }
             let ended = presence::bury(conn, dead.epoch, UnixMicros(column(&row, 2)?)).await?;
+            chat::bury(conn, dead.epoch, UnixMicros(column(&row, 2)?)).await?;
             conn.execute("DELETE FROM node WHERE epoch = $1", &[&dead.epoch]).await?;
             Ok(Ok(Buried::Here(ended)))
         })

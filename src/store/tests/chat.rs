@@ -1,5 +1,7 @@
 //! Records of chat: what the contract says, asked of each implementation.
 
+mod nodes;
+
 use super::{InMemory, OnDisk, PATIENCE, Subject, labs, server::InPostgres, ticket, where_postgres_is};
 use crate::{
     models::{ToolCall, Usage, talk::Attached},

@@ -107,7 +107,7 @@ impl Chat {
     }
 
     pub(crate) fn ask(&mut self, ask: Ask) {
-        let shard = self.stage.dice.below(self.stage.shards.len());
+        let shard = self.stage.some_shard();
         note!(self.stage, "ask at {shard}: {ask:?}");
         let number = self.stage.feed(shard).ask_chat(ask.clone());
         if self.stage.dice.percent(4) && !matches!(ask, Ask::Create(_)) {
@@ -124,7 +124,7 @@ impl Chat {
         let (row, _) = ROWS[at];
         let payer = if row == Row::Login { Payer::address(0xffff_0a00_0001) } else { Payer::User(caller(0).id) };
         for _ in 0..self.stage.dice.between(1, 6) {
-            let shard = self.stage.dice.below(self.stage.shards.len());
+            let shard = self.stage.some_shard();
             let number = self.stage.feed(shard).count_chat(payer, row);
             self.counts_open.push((shard, number, at));
             self.turn(shard);
@@ -156,6 +156,11 @@ impl Chat {
             let (_, limit) = ROWS[*row];
             let mut through: Vec<u32> = answers.iter().flatten().copied().collect();
             through.sort_unstable_by(|one, other| other.cmp(one));
+            if self.stage.moves() > 0 {
+                // A window begins anew with each view, at most.
+                assert!(through.len() <= limit * (1 + self.stage.moves()), "a window of {limit}: {through:?}");
+                continue;
+            }
             let expected: Vec<u32> = (0..answers.len().min(limit) as u32).map(|n| limit as u32 - 1 - n).collect();
             assert_eq!(through, expected, "a window of {limit}");
         }

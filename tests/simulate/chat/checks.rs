@@ -30,7 +30,8 @@ impl Chat {
                 // A Pong is waited for twice as long, and more.
                 _ => !plug.pongs || plug.delay >= Duration::from_secs(25),
             },
-            1012 => self.is_stopping,
+            // Who hears too late that the home has moved may have missed an answer.
+            1012 => self.is_stopping || self.stage.moves() > 0,
             1013 => match error {
                 // The session could not be read.
                 Some("WS_CONNECTION_CLOSED") => is_unread,

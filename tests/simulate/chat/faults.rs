@@ -49,10 +49,16 @@ pub(crate) enum Fault {
     LongPatience,
     /// Whoever is closed is told that it read too slowly.
     TurnedClose,
+    /// A home never hears that a session is still held by the last one.
+    LostHold,
+    /// A socket never hears that its session has moved.
+    LostMove,
+    /// A shard never hears that an answer begins or ends, and so not how far its sockets have heard.
+    LostMark,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 23] = [
+    pub(crate) const ALL: [Fault; 26] = [
         Fault::StoppedClock,
         Fault::LostFrame,
         Fault::DoubledFrame,
@@ -76,5 +82,8 @@ impl Fault {
         Fault::TurnedDecision,
         Fault::LongPatience,
         Fault::TurnedClose,
+        Fault::LostHold,
+        Fault::LostMove,
+        Fault::LostMark,
     ];
 }

@@ -51,7 +51,7 @@ impl Chat {
         let ids = [Uuid::from_u128(0xB0_0000_0000 + n), Uuid::from_u128(0xC0_0000_0000 + n)];
         let streamed = self.stage.dice.percent(65);
         let most = if self.stage.dice.percent(15) { self.stage.dice.between(1, 6) } else { usize::MAX };
-        let shard = self.stage.dice.below(self.stage.shards.len());
+        let shard = self.stage.some_shard();
         note!(self.stage, "request at {shard} in {}: {content:.60} {streamed} {most}", session.as_u128());
         self.authors.insert(content.clone(), Author::Request);
         let heard: Rc<RefCell<Vec<Told>>> = Rc::default();

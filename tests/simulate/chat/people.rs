@@ -61,7 +61,7 @@ impl Chat {
                 self.says_something(conn);
             }
         }
-        self.turn(conn.shard.index());
+        self.turn(self.stage.place(conn.shard));
     }
 
     /// One of those who are there does something.

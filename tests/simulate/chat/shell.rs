@@ -4,7 +4,7 @@ use super::{faults::Fault, people::Author, world::Chat};
 use crate::faults::double;
 use homeroom::{
     engine::{Letter, Question, Topic},
-    protocols::chat::{Ask, ToSession},
+    protocols::chat::{Ask, FromSession, ToSession},
 };
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Chat {
 
     fn send_letter(&mut self, from: usize, to: usize, letter: Letter) {
         let Some(letter) = self.spoil_piece(letter) else { return };
-        let is_frame = matches!(&letter, Letter::Publish { topic: Topic::Session(_), .. });
+        let is_frame = matches!(&letter, Letter::Publish { topic: Topic::Session(..), .. });
         let is_message = matches!(&letter, Letter::ChatHome(ToSession::Say { .. }));
         let queue = from * self.stage.shards.len() + to;
         match &letter {
@@ -40,6 +40,9 @@ impl Chat {
             {
                 return;
             }
+            Letter::ChatHome(ToSession::Held { .. }) if self.strikes(Fault::LostHold, 60) => return,
+            Letter::ChatConnection(_, FromSession::Moved { .. }) if self.strikes(Fault::LostMove, 30) => return,
+            Letter::ChatMark { .. } if self.strikes(Fault::LostMark, 60) => return,
             Letter::Publish { .. } if self.strikes(Fault::LostFrame, 5) => return,
             Letter::Publish { .. } if is_frame && self.strikes(Fault::DoubledFrame, 5) => {
                 self.stage.mesh[queue].push_back(double(&letter));
@@ -76,9 +79,11 @@ impl Chat {
     /// What a faulty transport makes of a letter's words.
     fn turn_over(&mut self, letter: Letter) -> Letter {
         match letter {
-            Letter::Publish { topic: topic @ Topic::Session(own), frame, members } if self.strikes(Fault::CrossedFrame, 10) => {
+            Letter::Publish { topic: topic @ Topic::Session(own, home), frame, members }
+                if self.strikes(Fault::CrossedFrame, 10) =>
+            {
                 let other = self.ears.values().map(|ear| ear.session).find(|other| *other != own);
-                Letter::Publish { topic: other.map_or(topic, Topic::Session), frame, members }
+                Letter::Publish { topic: other.map_or(topic, |other| Topic::Session(other, home)), frame, members }
             }
             Letter::ChatHome(ToSession::Ask { asker, number, ask }) => {
                 let ask = match *ask {
@@ -133,6 +138,8 @@ impl Chat {
 
     /// Moves both clocks; shards that have something due are turned.
     pub(crate) fn pass(&mut self, time: Duration) {
+        // Nobody waits for a view while nothing else is under way.
+        while self.stage.view_comes(false) {}
         (0..self.stage.shards.len()).for_each(|shard| self.turn(shard));
         self.check_silence();
         self.stage.advance(time);

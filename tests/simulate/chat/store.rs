@@ -129,10 +129,12 @@ impl Chat {
             StoreFault::Failed => self.plan.failed > 0,
         };
         let was_slow = fault == StoreFault::Busy && self.outside.was_slow(session, since, self.stage.now.wall);
+        // Sent from one home to the other, and back, while what the one tells the other is under way.
+        let is_sent_about = fault == StoreFault::Busy && self.stage.moves() > 0;
         if was_slow {
             self.count("told that it takes too long");
         }
-        may_fail || was_slow
+        may_fail || was_slow || is_sent_about
     }
 
     /// A new process finds what the store has.

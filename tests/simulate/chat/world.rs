@@ -40,12 +40,13 @@ const SHORT: Duration = Duration::from_secs(35);
 const MOMENT: Duration = Duration::from_millis(1_500);
 
 /// What a few hundred runs must have seen.
-const MUST_HAPPEN: [&str; 26] = [
+const MUST_HAPPEN: [&str; 27] = [
     "Close 1000",
     "Close 1008",
     "Close 1012",
     "Close 1013",
     "answers heard",
+    "answers that run while the home moves",
     "answers that wait for leave",
     "approved",
     "cancels",
@@ -80,6 +81,8 @@ pub(crate) struct Plan {
     long_turns: usize,
     /// Of a thousand steps: how many end the process, and a new one begins.
     crashes: usize,
+    /// Of a thousand steps: how many bring another view, where there are several nodes.
+    views: usize,
     session_expiry: Duration,
     /// From the question for leave to its expiry.
     approval_expiry: Duration,
@@ -102,6 +105,7 @@ impl Plan {
             failed: if faulty { dice.below(20) } else { 0 },
             long_turns: *dice.pick(&[0, 20, 60]),
             crashes: *dice.pick(&[0, 0, 0, 1, 4]),
+            views: *dice.pick(&[3, 10, 30]),
             session_expiry: Duration::from_secs(*dice.pick(&[60, 3_600, 3_600])),
             approval_expiry: Duration::from_secs(*dice.pick(&[20, 300])),
             weights: usual.map(|weight| if dice.percent(20) { weight * 3 } else { weight }),
@@ -164,8 +168,16 @@ impl Chat {
         let (path, api) = CHAT_SOCKET;
         let entrance = Entrance { sockets: vec![(path.to_owned(), api)] };
         let rules = Rules { chat: settings, catalog: cast::catalog(), ..house(vec![entrance]) };
+        let mut stage = Stage::new(seed, dice, shards, rules, limits);
+        if shards > 1 && stage.dice.percent(50) {
+            // The last have one shard each.
+            let mut nodes = vec![1; shards.min(3)];
+            nodes[0] += shards.saturating_sub(3) as u8;
+            let first = stage.dice.between(1, nodes.len() - 1);
+            stage.divide(&nodes, first);
+        }
         let mut world = Chat {
-            stage: Stage::new(seed, dice, shards, rules, limits),
+            stage,
             plan,
             fault,
             outside: Outside::new(shards),
@@ -244,6 +256,10 @@ impl Chat {
             if self.stage.dice.below(1_000) < self.plan.crashes {
                 self.crash();
             }
+            if self.stage.dice.below(1_000) < self.plan.views && self.stage.another_view() {
+                let running = self.book.all_running().count();
+                *self.counts.entry("answers that run while the home moves".to_owned()).or_default() += running as u64;
+            }
             if step % 250 == 249 {
                 self.come_to_rest();
             } else if step % 50 == 49 {
@@ -266,6 +282,9 @@ impl Chat {
     }
 
     fn step(&mut self) {
+        if self.stage.dice.percent(30) {
+            self.stage.view_comes(true);
+        }
         match self.stage.dice.weighted(&self.plan.weights) {
             0 => self.socket_acts(),
             1 => self.deliver_some(),
@@ -300,7 +319,7 @@ impl Chat {
     /// Lets all that is under way arrive, until nothing moves. `with_models`: they say their last too.
     fn calm(&mut self, with_models: bool) {
         for _ in 0..10_000 {
-            let mut moved = false;
+            let mut moved = self.stage.view_comes(false);
             for shard in 0..self.stage.shards.len() {
                 while self.stage.fed[shard] {
                     self.turn(shard);

@@ -38,7 +38,7 @@ impl Tasks {
         if self.stage.dice.percent(30) {
             self.says_something(conn);
         }
-        self.turn(conn.shard.index());
+        self.turn(self.stage.place(conn.shard));
         Some(conn)
     }
 

@@ -1,5 +1,7 @@
 //! Scripts of one socket.
 
+mod moving;
+
 use super::*;
 use crate::{protocols::chat::asks::Refused, realtime::ShardId};
 use serde_json::Value;
@@ -8,6 +10,8 @@ use uuid::Uuid;
 const CONN: ConnId = ConnId { shard: ShardId(0), generation: 0, slot: 1 };
 const SESSION: SessionId = Uuid::from_u128(0xabc);
 const USER: UserId = Uuid::from_u128(1);
+const JOINED: FromSession = FromSession::Joined { session: SESSION, heard: NOTHING };
+const NOTHING: Heard = Heard { last: None, is_open: false };
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Bench {
@@ -43,7 +47,7 @@ impl Bench {
 
     fn joined() -> Bench {
         let mut bench = Bench::new(Some("good"));
-        assert_eq!(bench.happens(Event::Home(FromSession::Joined)), [Effect::Listen(SESSION)]);
+        assert_eq!(bench.happens(Event::Home(JOINED)), [Effect::Listen(SESSION)]);
         bench
     }
 
@@ -91,7 +95,7 @@ fn said(effects: &[Effect]) -> Vec<String> {
 fn a_token_in_the_query_is_enough() {
     let bench = Bench::new(Some("good"));
     assert_eq!(sent(&bench.begun)[0]["session_id"], format!("sess_{}", SESSION.simple()));
-    assert_eq!(bench.begun[1], Effect::Home(ToSession::Join { conn: CONN, session: SESSION, caller: caller() }));
+    assert_eq!(bench.begun[1], Effect::Home(ToSession::Join { conn: CONN, session: SESSION, caller: caller(), heard: None }));
 }
 
 #[test]
@@ -137,7 +141,7 @@ fn what_comes_before_the_home_has_answered_waits_in_order() {
     assert_eq!(bench.text(r#"{"type":"message","content":"one"}"#), []);
     assert_eq!(bench.text(r#"{"type":"cancel"}"#), []);
     assert_eq!(bench.text(r#"{"type":"message","content":"two","attachments":[]}"#), []);
-    assert_eq!(bench.happens(Event::Home(FromSession::Joined)), [Effect::Listen(SESSION), Effect::Limit(USER)]);
+    assert_eq!(bench.happens(Event::Home(JOINED)), [Effect::Listen(SESSION), Effect::Limit(USER)]);
     let next = bench.happens(Event::Limited(None));
     assert_eq!(said(&next), ["one"]);
     let cancel = ToSession::Cancel { conn: CONN, session: SESSION, answer: None };
@@ -163,7 +167,7 @@ fn too_many_that_wait_end_it() {
     }
     assert_eq!(ended(&bench.text(r#"{"type":"message","content":"more"}"#)), Some(Farewell::TooMuch));
     assert_eq!(bench.happens(Event::Gone), [], "the home has not answered");
-    let late = late(&FromSession::Joined, CONN, SESSION);
+    let late = late(&JOINED, CONN, SESSION);
     assert_eq!(late, Some(Effect::Home(ToSession::Part { conn: CONN, session: SESSION })));
 }
 
@@ -217,7 +221,10 @@ fn who_may_not_join_is_told_why() {
 #[test]
 fn the_session_ends_and_so_does_the_socket() {
     let mut bench = Bench::joined();
-    assert_eq!(codes(&bench.happens(Event::Home(FromSession::NotTaken(Refused::Ended)))), ["SESSION_ENDED"]);
+    assert_eq!(
+        codes(&bench.happens(Event::Home(FromSession::NotTaken { answer: Uuid::nil(), why: Refused::Ended }))),
+        ["SESSION_ENDED"]
+    );
     assert_eq!(bench.happens(Event::Home(FromSession::Over)), [Effect::End(Farewell::Over)]);
     assert_eq!(bench.happens(Event::Gone), [Effect::Home(ToSession::Part { conn: CONN, session: SESSION })]);
 }

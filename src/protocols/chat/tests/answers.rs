@@ -77,7 +77,7 @@ fn messages_wait_for_their_turn_and_too_many_are_refused() {
     for n in 2..10 {
         assert_eq!(bench.say(n), []);
     }
-    assert_eq!(bench.say(10), [Outcome::Tell(conn(2), FromSession::NotTaken(Refused::Crowded))]);
+    assert_eq!(bench.say(10), [not_taken(conn(2), 10, Refused::Crowded)]);
     let over = bench.ended(1, Stop::Done);
     let next = bench.store(kept_in(&over).0);
     let (ticket, change) = kept_in(&next);
@@ -217,7 +217,7 @@ fn nobody_waits_for_an_answer_that_cannot_be_written() {
     let why = Refused::Store(StoreFault::Failed);
     assert_eq!(refused(&failed), Some(why));
     assert!(matches!(told(&failed)[..], [Told::Refused(refused)] if *refused == why));
-    assert!(failed.contains(&Outcome::Tell(conn(2), FromSession::NotTaken(why))));
+    assert!(failed.contains(&not_taken(conn(2), 3, why)));
     let again = bench.pass(2 * SECOND);
     assert_eq!(bench.store(kept_in(&again).0), [], "nothing is left of what was refused");
     assert_eq!(kept_in(&bench.say(4)).1.messages[0].number, 3);
@@ -228,7 +228,7 @@ fn a_message_that_cannot_be_written_is_refused() {
     let mut bench = Bench::joined();
     let said = bench.say(1);
     let why = Refused::Store(StoreFault::Failed);
-    assert_eq!(bench.fail(kept_in(&said).0), [Outcome::Tell(conn(2), FromSession::NotTaken(why))]);
+    assert_eq!(bench.fail(kept_in(&said).0), [not_taken(conn(2), 1, why)]);
     assert_eq!(kept_in(&bench.say(2)).1.messages[0].number, 1);
 }
 
@@ -245,7 +245,7 @@ fn an_end_breaks_off_what_runs_and_refuses_what_waits() {
     let ended = bench.store(ticket);
     assert!(matches!(replies(&ended)[..], [Reply::Session(session)] if session.ended_at.is_some()));
     assert_eq!(types(&ended), ["error"]);
-    assert!(ended.contains(&Outcome::Tell(conn(2), FromSession::NotTaken(Refused::Ended))));
+    assert!(ended.contains(&not_taken(conn(2), 2, Refused::Ended)));
     assert_eq!(ended.last(), Some(&Outcome::Tell(conn(2), FromSession::Over)));
     assert_eq!(refused(&bench.ask(Ask::End { session: SESSION, caller: caller(1) })), Some(Refused::Ended));
     assert!(matches!(told(&bench.say_by_rest(3, false))[..], [Told::Refused(Refused::Ended)]));
@@ -269,9 +269,9 @@ fn a_stop_ends_every_answer_and_begins_none() {
     bench.say(2);
     bench.homes.stop(bench.now, &mut bench.out);
     let stopped = bench.take();
-    assert!(stopped.contains(&Outcome::Tell(conn(2), FromSession::NotTaken(Refused::Stopping))));
+    assert!(stopped.contains(&not_taken(conn(2), 2, Refused::Stopping)));
     let end = bench.store(kept_in(&stopped).0);
     assert_eq!(types(&end), ["error", "message_end"]);
-    assert_eq!(bench.say(3), [Outcome::Tell(conn(2), FromSession::NotTaken(Refused::Stopping))]);
+    assert_eq!(bench.say(3), [not_taken(conn(2), 3, Refused::Stopping)]);
     assert_ne!(Broken::Stopping.error(), None);
 }

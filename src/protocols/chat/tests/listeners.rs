@@ -11,7 +11,7 @@ fn a_session_is_read_once_for_all_who_come() {
     assert_eq!(bench.join(conn(4), 2), []);
     let told = bench.load(session());
     let refused = Outcome::Tell(conn(4), FromSession::Refused { invalid: true });
-    assert_eq!(told, [Outcome::Tell(conn(2), FromSession::Joined), Outcome::Tell(conn(3), FromSession::Joined), refused]);
+    assert_eq!(told, [joined(conn(2)), joined(conn(3)), refused]);
 }
 
 #[test]
@@ -47,7 +47,8 @@ fn everyone_hears_and_who_comes_late_hears_what_was_said() {
             _ => None,
         })
         .collect();
-    assert_eq!(late[0], Outcome::Tell(conn(5), FromSession::Joined));
+    let heard = Heard { last: Some(message_ids(1)[1]), is_open: true };
+    assert_eq!(late[0], Outcome::Tell(conn(5), FromSession::Joined { session: SESSION, heard }));
     assert_eq!((&told[0]["type"], &told[1]["delta"]), (&"message_start".into(), &"Once upon".into()));
 }
 
@@ -57,7 +58,7 @@ fn a_session_in_which_a_message_is_being_written_is_not_silent() {
     bench.pass(3_590 * SECOND);
     let said = bench.say(1);
     bench.pass(20 * SECOND);
-    assert_eq!(bench.join(conn(3), 1), [Outcome::Tell(conn(3), FromSession::Joined)]);
+    assert_eq!(bench.join(conn(3), 1), [joined(conn(3))]);
     assert_eq!(types(&bench.store(kept_in(&said).0)), ["message_start"]);
 }
 
@@ -67,7 +68,7 @@ fn admins_listen_and_do_not_speak() {
     bench.join(conn(3), 9);
     let letter =
         ToSession::Say { conn: conn(3), session: SESSION, ids: message_ids(1), content: "hi".into(), attachments: Vec::new() };
-    assert_eq!(bench.letter(letter), [Outcome::Tell(conn(3), FromSession::NotTaken(Refused::NoSession))]);
+    assert_eq!(bench.letter(letter), [not_taken(conn(3), 1, Refused::NoSession)]);
 }
 
 #[test]

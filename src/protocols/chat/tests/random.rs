@@ -57,7 +57,8 @@ impl World {
                     }
                     Told::Waits(_) | Told::End { .. } | Told::Refused(_) => assert!(self.asked.remove(&number)),
                 },
-                Outcome::Tell(..) | Outcome::Deliver(..) | Outcome::Load(_) => {}
+                Outcome::Tell(..) | Outcome::Deliver(..) | Outcome::Mark { .. } | Outcome::Load(_) => {}
+                Outcome::Hold(_) | Outcome::LetGo(_) | Outcome::Pass(_) => panic!("the home does not move"),
             }
         }
     }

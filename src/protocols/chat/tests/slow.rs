@@ -30,10 +30,10 @@ fn who_waits_for_a_row_is_told_once_and_what_was_asked_for_comes_to_be() {
         assert_eq!(bench.say(2), []);
         assert_eq!(bench.pass(JUST_BEFORE), []);
         let gave_up = bench.pass(TICK);
-        assert_eq!(gave_up, [Outcome::Tell(conn(2), FromSession::NotTaken(BUSY)), refused(2), told(1)]);
+        assert_eq!(gave_up, [not_taken(conn(2), 2, BUSY), refused(2), told(1)]);
         assert_eq!(bench.say_by_rest(3, false), [told(3)], "nobody begins to wait");
         assert_eq!(bench.ask(end()), [refused(4)]);
-        assert_eq!(bench.say(5), [Outcome::Tell(conn(2), FromSession::NotTaken(BUSY))]);
+        assert_eq!(bench.say(5), [not_taken(conn(2), 5, BUSY)]);
         let begun = bench.store(ticket);
         assert!(begun.iter().any(|outcome| matches!(outcome, Outcome::Model { .. })), "{begun:?}");
         assert!(!begun.iter().any(|outcome| matches!(outcome, Outcome::Told { .. } | Outcome::Reply { .. })), "{begun:?}");

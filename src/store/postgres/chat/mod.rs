@@ -7,7 +7,7 @@ mod sessions;
 mod sweep;
 mod tables;
 
-pub(super) use sweep::sweep;
+pub(super) use sweep::{bury, sweep};
 pub(super) use tables::FOURTH;
 
 use super::{

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     models::{ToolCall, Usage, talk::Attached},
     protocols::chat::{
-        Ask, FromSession, Payer, Reply, Row, ToSession, Told,
+        Ask, FromSession, Heard, Mark, Payer, Reply, Row, ToSession, Told,
         asks::{Broken, Refused},
         model::{Approval, Author, Called, Caller, Completeness, Decision, Message, Session, Stage, Status},
     },
@@ -111,6 +111,7 @@ fn refusals() -> Vec<Refused> {
         Refused::Processed,
         Refused::Expired,
         Refused::Stopping,
+        Refused::Lost,
     ];
     refusals.extend(FAULTS.map(Refused::Store));
     refusals
@@ -135,11 +136,18 @@ fn told() -> Vec<Told> {
     told
 }
 
+fn heard() -> Heard {
+    Heard { last: Some(id(3)), is_open: true }
+}
+
 fn to_session() -> Vec<ToSession> {
     let (conn, session) = (conn(), id(2));
     let (ids, attachments) = ([id(3), id(5)], vec![attached(), attached()]);
     let mut letters = vec![
-        ToSession::Join { conn, session, caller: caller() },
+        ToSession::Join { conn, session, caller: caller(), heard: None },
+        ToSession::Join { conn, session, caller: caller(), heard: Some(heard()) },
+        ToSession::Held { session, by: FROM },
+        ToSession::Free { session, by: FROM },
         ToSession::Part { conn, session },
         ToSession::Say { conn, session, ids, content: text("hi"), attachments },
         ToSession::Cancel { conn, session, answer: Some(id(3)) },
@@ -150,8 +158,15 @@ fn to_session() -> Vec<ToSession> {
 }
 
 pub(super) fn all() -> Vec<Letter> {
-    let mut from_session = vec![FromSession::Joined, FromSession::Refused { invalid: true }, FromSession::Over];
-    from_session.extend(refusals().into_iter().map(FromSession::NotTaken));
+    let mut from_session = vec![
+        FromSession::Joined { session: id(2), heard: heard() },
+        FromSession::Refused { invalid: true },
+        FromSession::Over,
+        FromSession::Moved { to: FROM },
+        FromSession::Elsewhere { at: FROM },
+        FromSession::Missed,
+    ];
+    from_session.extend(refusals().into_iter().map(|why| FromSession::NotTaken { answer: id(3), why }));
     let whole = message(Author::Assistant, Completeness::Whole);
     let mut replies = vec![
         Reply::Session(Box::new(session(Status::Active))),
@@ -162,6 +177,8 @@ pub(super) fn all() -> Vec<Letter> {
     let rows = [Row::Login, Row::Create, Row::Message, Row::Stream, Row::Look, Row::List];
     let payee = Payee::Rest(FROM, 9);
     let mut letters: Vec<Letter> = to_session().into_iter().map(Letter::ChatHome).collect();
+    letters.extend([Mark::Begins(id(3)), Mark::Ends].map(|mark| Letter::ChatMark { session: id(2), mark }));
+    letters.extend([true, false].map(|follows| Letter::ChatElsewhere { number: 8, follows, at: FROM }));
     letters.extend(from_session.into_iter().map(|letter| Letter::ChatConnection(conn(), letter)));
     letters.extend(replies.into_iter().map(|reply| Letter::ChatReply { number: 4, reply: Box::new(reply) }));
     letters
@@ -170,6 +187,6 @@ pub(super) fn all() -> Vec<Letter> {
     letters.push(Letter::ChatCount { payee: Payee::Socket(conn()), payer: Payer::Address(u128::MAX), row: Row::Login });
     letters.push(Letter::ChatCounted { payee, counted: Counted { remaining: Some(7), reset: 1_700_000_060 } });
     letters.push(Letter::ChatCounted { payee, counted: Counted { remaining: None, reset: -1 } });
-    letters.push(Letter::Show { conn: conn(), topic: Topic::Session(id(2)), frame: frame() });
+    letters.push(Letter::Show { conn: conn(), topic: Topic::Session(id(2), FROM), frame: frame() });
     letters
 }
