@@ -3,7 +3,7 @@
 use super::{Engine, Letter};
 use crate::{
     protocols::{
-        labs::{self, ToRegistry},
+        labs,
         presence::{self, ToHome},
         quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
@@ -55,6 +55,11 @@ impl<R> Asks<R> {
     /// It was sent to this node, which is another one.
     pub(super) fn sent_to(&mut self, number: u64, node: NodeSlot) {
         self.far.insert(number, node);
+    }
+
+    /// Which node it was sent to, where that is noted.
+    pub(super) fn sent_where(&self, number: u64) -> Option<NodeSlot> {
+        self.far.get(&number).copied()
     }
 
     /// Those that nobody will answer, since that node is gone.
@@ -133,9 +138,7 @@ impl Engine {
         for number in self.quiz_asks.lost(node) {
             self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
         }
-        for number in self.labs.asks.lost(node) {
-            self.labs.asks.resolve(number, labs::asks::Reply::Refused(labs::asks::Refused::Store(StoreFault::Busy)));
-        }
+        self.lose_labs_asks(node);
     }
 
     /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or
@@ -164,7 +167,7 @@ impl Engine {
     /// [`Engine::poll_labs_reply`] until then or [`Engine::forget_labs_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_labs(&mut self, ask: labs::asks::Ask) -> u64 {
         let number = self.labs.asks.open();
-        self.post_to_registry(ToRegistry::Ask { asker: self.id, number, ask: Box::new(ask) });
+        self.send_labs_ask(number, ask);
         number
     }
 
@@ -175,6 +178,7 @@ impl Engine {
 
     /// Nobody waits for this answer any more.
     pub fn forget_labs_ask(&mut self, number: u64) {
+        self.labs_ask_is_over(number);
         self.labs.asks.forget(number);
     }
 

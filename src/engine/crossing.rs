@@ -147,6 +147,7 @@ impl Engine {
         self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
+        self.labs_move(&before, &is_gone, now);
         self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(&before, is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -180,6 +181,7 @@ impl Engine {
             }
         }
         self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
+        self.labs_are_cut(node, now);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
         self.lose_asks(node);
         self.retell_keys();
@@ -234,7 +236,7 @@ impl Engine {
 
     /// Says that it has reached the view, when nothing is written any more for homes that are elsewhere.
     pub(super) fn say_reached(&mut self) {
-        if !self.crossing.is_due || self.homes.moving() || self.quizzes.moving() {
+        if !self.crossing.is_due || self.homes.moving() || self.quizzes.moving() || self.labs_moving() {
             return;
         }
         self.crossing.is_due = false;
@@ -364,6 +366,7 @@ impl Engine {
         if let Letter::ViewReached { view } = letter {
             sender.reached = sender.reached.max(view);
             self.with_homes(|homes, out| homes.heard_all(from, now, out));
+            self.with_registry(|registry, out| registry.heard_all(from, now, out));
             return self.look_whether_whole(now);
         }
         self.read(from, letter, now);
@@ -383,6 +386,7 @@ impl Engine {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
+        self.labs_are_whole(now);
         self.look_whether_quiet();
     }
 

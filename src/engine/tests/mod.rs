@@ -4,6 +4,8 @@ mod chat;
 mod chat_scripts;
 mod cluster;
 mod cluster_apart;
+mod cluster_labs;
+mod cluster_labs_ends;
 mod cluster_quizzes;
 mod cluster_scripts;
 mod heard;
