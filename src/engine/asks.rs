@@ -45,6 +45,13 @@ impl<R> Default for Asks<R> {
 }
 
 impl<R> Asks<R> {
+    /// Numbers that those of another life of this shard had not: an answer to one of its asks, which comes to whoever has its place, is
+    /// nobody's. `seed` is another at each start.
+    pub(super) fn new(seed: u64) -> Asks<R> {
+        // Half of all numbers are left to count on.
+        Asks { last: seed >> 1, ..Asks::default() }
+    }
+
     /// One more that waits, until its answer was taken or it is forgotten.
     pub(super) fn open(&mut self) -> u64 {
         self.last += 1;

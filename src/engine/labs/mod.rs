@@ -69,7 +69,7 @@ impl Labs {
             leaving: 0,
             seed: birth.seed,
             limits: Limits::new(&rules.labs, birth.seed),
-            asks: LabsAsks::default(),
+            asks: LabsAsks::new(birth.seed),
             sent: BTreeMap::new(),
             keeping: Keeping::default(),
             revoked: Revoked::default(),
@@ -111,8 +111,8 @@ impl Engine {
         self.settle(now);
     }
 
-    /// Whether this shard knows for certain which tokens are good no more. One of a node that has just come to others does not, until it has
-    /// read that behind all that they had told by then.
+    /// Whether this shard knows for certain which tokens are good no more. One of a node that has just come to others does not, until it
+    /// has read that behind all that they had told by then.
     pub fn knows_rights(&self) -> bool {
         self.labs.knows_rights()
     }
