@@ -1,5 +1,6 @@
 """A school on several nodes: NATS, PostgreSQL and homeroom nodes on loopback, each of which can be killed, held and begun again."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -48,7 +49,10 @@ class School:
             bus = {"servers": f"nats://127.0.0.1:{self.to_nats.port}"}
             settings = {"database": url, "cluster": bus, "store": {"lease": f"{LEASE}s"}}
             self.nodes.append(House(folder, shards, self.permission_url, settings))
-        for node in self.nodes:
+        self.nodes[0].start()
+        for node in self.nodes[1:]:
+            # Tokens are good at every node.
+            shutil.copytree(self.nodes[0].folder / "data/keys", node.folder / "data/keys")
             node.start()
         self.is_whole()
 

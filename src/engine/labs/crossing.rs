@@ -1,9 +1,9 @@
-//! Labs over several nodes. The registry is on the first shard of the node that has been among the others for longest: so it moves only when
-//! that node is gone, and never because one comes.
+//! Labs over several nodes. The registry is on the first shard of the node that has been among the others for longest: so it moves only
+//! when that node is gone, and never because one comes.
 //!
-//! When it moves the next one reads what was kept once every shard has said that it acts by the view, and hears nobody before that. Each shard
-//! tells it of its agents and viewers again; whoever may have missed something is closed and comes again. The sockets at both ends of a tunnel
-//! need no registry, and go on.
+//! When it moves the next one reads what was kept once every shard has said that it acts by the view, and hears nobody before that. Each
+//! shard tells it of its agents and viewers again; whoever may have missed something is closed and comes again. The sockets at both ends of
+//! a tunnel need no registry, and go on.
 
 use super::{
     super::{Connection, Engine, Letter, Phase, Question},
@@ -295,12 +295,15 @@ impl Engine {
         }
     }
 
-    /// What was asked of those who answer it no more they have passed on.
+    /// What was asked of those who answer it no more they have passed on, perhaps to one that is gone: what may be asked twice is.
     fn labs_asks_move(&mut self, before: &View) {
-        let moved: Vec<_> = self.labs.sent.iter().map(|(number, ask)| (*number, self.answerer_of(ask).node())).collect();
-        for (number, node) in moved {
-            let is_lost = self.labs.asks.sent_where(number).is_none_or(|was| before.epoch(was) != self.ring.view().epoch(was));
-            if !is_lost {
+        for (number, ask) in self.labs.sent.clone() {
+            if may_be_asked_twice(&ask) {
+                self.send_labs_ask(number, ask);
+                continue;
+            }
+            let (view, node) = (self.ring.view(), self.answerer_of(&ask).node());
+            if self.labs.asks.sent_where(number).is_some_and(|was| before.epoch(was) == view.epoch(was)) {
                 self.labs.asks.sent_to(number, node);
             }
         }

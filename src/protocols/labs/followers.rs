@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// How many lines an agent is asked for, when nobody wants more. Of a log that grows by more than that in a second, lines are left out.
 const LINES: u32 = 500;
-/// The numbers of these questions begin here: above all that name a request (48 bits), and exact where JSON's numbers are doubles (53 bits).
+/// Where the numbers of these questions begin: above all that name a request (48 bits), and exact where JSON's numbers are doubles (53).
 const FIRST_QUESTION: u64 = 1 << 50;
 
 /// Those who follow one session's log.

@@ -1,7 +1,7 @@
 //! A registry that has moved, or has lost somebody's word: connections that come to it from the one before, and those that are no more.
 //!
-//! It knows from the store what was; its connections say what is. An agent's says which tunnels are open at its end, a viewer's which one it
-//! watches through: one that only the viewer knows of will never show anything.
+//! It knows from the store what was; its connections say what is. An agent's says which tunnels are open at its end, a viewer's which one
+//! it watches through: one that only the viewer knows of will never show anything.
 
 use super::{
     desk::Turn,

@@ -49,8 +49,8 @@ impl Standings {
         }
     }
 
-    /// What must be set so that all is as in `known`, which has everyone of whom there is something to remember, but of those whom `is_newer`
-    /// names.
+    /// What must be set so that all is as in `known`, which has everyone of whom there is something to remember; but nothing of those whom
+    /// `is_newer` names.
     pub fn changes(&self, known: &[Standing], is_newer: impl Fn(UserId) -> bool) -> Vec<Standing> {
         let plain = |user| Standing { user, role: Some(Role::User), active: Some(true) };
         let mut wanted: HashMap<UserId, Standing> =
