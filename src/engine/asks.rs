@@ -3,7 +3,7 @@
 use super::{Engine, Letter};
 use crate::{
     protocols::{
-        labs::{self, ToRegistry},
+        labs,
         presence::{self, ToHome},
         quiz::{self, ToQuiz, asks::Ask, record::Record},
     },
@@ -45,6 +45,13 @@ impl<R> Default for Asks<R> {
 }
 
 impl<R> Asks<R> {
+    /// Numbers that those of another life of this shard had not: an answer to one of its asks, which comes to whoever has its place, is
+    /// nobody's. `seed` is another at each start.
+    pub(super) fn new(seed: u64) -> Asks<R> {
+        // Half of all numbers are left to count on.
+        Asks { last: seed >> 1, ..Asks::default() }
+    }
+
     /// One more that waits, until its answer was taken or it is forgotten.
     pub(super) fn open(&mut self) -> u64 {
         self.last += 1;
@@ -55,6 +62,11 @@ impl<R> Asks<R> {
     /// It was sent to this node, which is another one.
     pub(super) fn sent_to(&mut self, number: u64, node: NodeSlot) {
         self.far.insert(number, node);
+    }
+
+    /// Which node it was sent to, where that is noted.
+    pub(super) fn sent_where(&self, number: u64) -> Option<NodeSlot> {
+        self.far.get(&number).copied()
     }
 
     /// It is at home on this node by now.
@@ -168,9 +180,7 @@ impl Engine {
         for number in self.quiz_asks.lost(node) {
             self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
         }
-        for number in self.labs.asks.lost(node) {
-            self.labs.asks.resolve(number, labs::asks::Reply::Refused(labs::asks::Refused::Store(StoreFault::Busy)));
-        }
+        self.lose_labs_asks(node);
     }
 
     /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or
@@ -199,7 +209,7 @@ impl Engine {
     /// [`Engine::poll_labs_reply`] until then or [`Engine::forget_labs_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_labs(&mut self, ask: labs::asks::Ask) -> u64 {
         let number = self.labs.asks.open();
-        self.post_to_registry(ToRegistry::Ask { asker: self.id, number, ask: Box::new(ask) });
+        self.send_labs_ask(number, ask);
         number
     }
 
@@ -210,6 +220,7 @@ impl Engine {
 
     /// Nobody waits for this answer any more.
     pub fn forget_labs_ask(&mut self, number: u64) {
+        self.labs_ask_is_over(number);
         self.labs.asks.forget(number);
     }
 

@@ -150,6 +150,7 @@ impl Engine {
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
         self.sessions_move(&|node: NodeSlot| is_gone(node), now);
+        self.labs_move(&before, &is_gone, now);
         self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -186,6 +187,7 @@ impl Engine {
             }
         }
         self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
+        self.labs_are_cut(node, now);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
         self.sessions_are_cut(node, now);
         self.lose_asks(node);
@@ -250,7 +252,7 @@ impl Engine {
 
     /// Says that it has reached the view, when nothing is written any more for homes that are elsewhere.
     pub(super) fn say_reached(&mut self) {
-        if !self.crossing.is_due || self.homes.moving() || self.quizzes.moving() {
+        if !self.crossing.is_due || self.homes.moving() || self.quizzes.moving() || self.labs_moving() {
             return;
         }
         self.crossing.is_due = false;
@@ -394,6 +396,7 @@ impl Engine {
             sender.reached = sender.reached.max(view);
             self.with_homes(|homes, out| homes.heard_all(from, now, out));
             self.sessions_heard_all(from, now);
+            self.with_registry(|registry, out| registry.heard_all(from, now, out));
             return self.look_whether_whole(now);
         }
         self.read(from, letter, now);
@@ -414,6 +417,7 @@ impl Engine {
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
         self.quizzes_come();
+        self.labs_are_whole(now);
         self.look_whether_quiet();
     }
 

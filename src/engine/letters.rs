@@ -17,7 +17,7 @@ use crate::{
         },
         tasks::{self, ExecutionId, Health, News, TaskId, ToExecution, ToTask, ToUser, model::UserName, status::Counts},
     },
-    realtime::{ClassroomId, ConnId, Counted, Frame, ShardId, StoreFault},
+    realtime::{ClassroomId, ConnId, Counted, Frame, ShardId, StoreFault, UnixMicros},
 };
 use std::{
     hash::{Hash, Hasher},
@@ -296,6 +296,13 @@ pub enum Question {
         /// The change.
         record: labs::record::Record,
     },
+    /// Read what the registry of labs must know; answered with [`Answer::LabsLoaded`].
+    LoadLabs,
+    /// Read what users may, and which tokens are good no more; answered with [`Answer::RightsLoaded`].
+    LoadRights {
+        /// Of those that expire later.
+        now: UnixMicros,
+    },
     /// Read a quiz; answered with [`Answer::Loaded`].
     Load(QuizId),
     /// Read which quizzes have running attempts; answered with [`Answer::Running`].
@@ -377,6 +384,10 @@ pub enum Answer {
         /// What became of it, once it is on disk.
         result: Result<labs::record::Kept, StoreFault>,
     },
+    /// To [`Question::LoadLabs`].
+    LabsLoaded(Result<Box<labs::record::Loaded>, StoreFault>),
+    /// To [`Question::LoadRights`].
+    RightsLoaded(Result<Box<labs::record::Rights>, StoreFault>),
     /// To [`Question::Load`].
     Loaded {
         /// Of the question.

@@ -80,7 +80,7 @@ pub struct Engine {
     id: ShardId,
     /// Of all nodes.
     ring: Arc<HashRing>,
-    /// Of this node alone: of tasks and labs each node has its own.
+    /// Of this node alone: of tasks each node has its own.
     own_ring: Arc<HashRing>,
     crossing: Crossing,
     limits: Limits,
@@ -161,10 +161,10 @@ impl Engine {
             fired: Vec::new(),
             live: 0,
             closed: false,
-            asks: PresenceAsks::default(),
+            asks: PresenceAsks::new(birth.seed),
             repeats: BTreeMap::new(),
             outside: Outside::default(),
-            quiz_asks: QuizAsks::default(),
+            quiz_asks: QuizAsks::new(birth.seed),
             tellings: Tellings::default(),
             notices: Notices::new(),
             owed: Owed::with_hasher(FixedState::with_seed(birth.seed)),
@@ -206,7 +206,12 @@ impl Engine {
                 self.with_quizzes(|homes, out| homes.kept(ticket, result, now, out));
                 self.say_reached();
             }
-            Answer::LabsKept { ticket, result } => self.labs_kept(ticket, result, now),
+            Answer::LabsKept { ticket, result } => {
+                self.labs_kept(ticket, result, now);
+                self.say_reached();
+            }
+            Answer::LabsLoaded(result) => self.labs_loaded(result, now),
+            Answer::RightsLoaded(result) => self.rights_loaded(result, now),
             Answer::Loaded { quiz, result } => {
                 self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out));
                 self.say_reached();
@@ -340,10 +345,10 @@ impl Engine {
             Letter::QuizReply { number, reply } => self.quiz_asks.resolve(number, *reply),
             Letter::Key { from, telling, change } => self.key_changes(from, telling, &change),
             Letter::KeyHeard { telling } => self.key_heard(from, telling),
-            Letter::Registry(letter) => self.registry_hears(letter, now),
+            Letter::Registry(letter) => self.registry_hears(from, letter, now),
             Letter::LabsConnection(conn, letter) => self.registry_says(conn, letter, now),
             Letter::Tunnel { to, from, proxy, word } => self.tunnel_says((to, from), proxy, word, now),
-            Letter::LabsReply { number, reply } => self.labs.asks.resolve(number, *reply),
+            Letter::LabsReply { number, reply } => self.labs_reply(number, *reply),
             Letter::Revoked { from, telling, what } => self.revoked_hears((from, telling), what, now),
             Letter::RevokedHeard { telling } => self.revocation_heard(from, telling),
             Letter::ChatHome(letter) => self.session_home_hears(from, letter, now),

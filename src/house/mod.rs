@@ -25,7 +25,7 @@ use crate::{
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
     nats::Letters,
-    protocols::{chat::record::Sweep, tasks::Health},
+    protocols::{chat::record::Sweep, labs::record::Loaded, tasks::Health},
     realtime::{ShardId, StoreFault},
     runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
@@ -170,6 +170,9 @@ pub fn serve_until_stopped(
     let running_quizzes = if joined.is_some() { Vec::new() } else { store.running().map_err(HouseFault::Quizzes)? };
     let beginning = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
     let labs::Beginning { loaded, revoked, first_password, has_first_admin } = beginning;
+    // Where the registry is, and when it reads what it must know, views tell one of several nodes.
+    let loaded =
+        if joined.is_some() { Arc::new(Loaded { standings: loaded.standings.clone(), ..Loaded::default() }) } else { loaded };
     let broken_off = store.sweep_chat(Sweep { at: Clock::started_now().now().wall }).map_err(HouseFault::Chat)?;
     if broken_off > 0 {
         tracing::info!(answers = broken_off, "answers that the last stop broke off are marked as incomplete");

@@ -111,11 +111,8 @@ impl Runs {
                     under_way.unread.take(weight(word));
                 }
             }
-            Answer::Entered { .. }
-            | Answer::Kept { .. }
-            | Answer::LabsKept { .. }
-            | Answer::Loaded { .. }
-            | Answer::Running { .. } => {}
+            Answer::Entered { .. } | Answer::Kept { .. } | Answer::Loaded { .. } | Answer::Running { .. } => {}
+            Answer::LabsKept { .. } | Answer::LabsLoaded(_) | Answer::RightsLoaded(_) => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
             Answer::Health(_) | Answer::Outside { .. } => {}

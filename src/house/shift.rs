@@ -65,6 +65,8 @@ impl Shift {
                     self.refusals.push(Answer::LabsKept { ticket, result: Err(fault) });
                 }
             }
+            Question::LoadLabs => self.look(|store| store.labs().map(Box::new), Answer::LabsLoaded),
+            Question::LoadRights { now } => self.look(move |store| store.rights(now).map(Box::new), Answer::RightsLoaded),
             Question::Load(quiz) => self.look(move |store| store.quiz(quiz), move |result| Answer::Loaded { quiz, result }),
             Question::Running { look } => self.look(|store| store.running(), move |result| Answer::Running { look, result }),
             Question::KeepChat { ticket, change } => {

@@ -4,7 +4,7 @@ use super::Read;
 use crate::{
     protocols::labs::{
         model::{Role, Session, SessionId, Template, User, UserId},
-        record::{Listed, Loaded, Login, Page, SessionFilter},
+        record::{Listed, Loaded, Login, Page, Rights, SessionFilter},
     },
     realtime::UnixMicros,
 };
@@ -18,6 +18,9 @@ pub trait LabsLibrary: Send + Sync {
 
     /// Tokens that are good no more though they expire after `now`, with when that is, in the order in which they will.
     fn revoked(&self, now: UnixMicros) -> Read<Vec<(Uuid, UnixMicros)>>;
+
+    /// What users may, as in [`Loaded::standings`], and with it [`LabsLibrary::revoked`].
+    fn rights(&self, now: UnixMicros) -> Read<Rights>;
 
     /// A user and what they sign in with, whether they may or not.
     fn login(&self, username: &str) -> Read<Option<Login>>;

@@ -91,6 +91,7 @@ impl World {
             }
             Question::Keep { ticket, record } => self.keep(shard, ticket, record),
             Question::KeepLabs { record, .. } => panic!("nobody is in the labs here, and {record:?} is to be kept"),
+            Question::LoadLabs | Question::LoadRights { .. } => {}
             question @ (Question::KeepChat { .. }
             | Question::LoadSession(_)
             | Question::KeepTasks { .. }

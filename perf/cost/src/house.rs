@@ -164,6 +164,7 @@ impl House {
             }
             Question::KeepLabs { ticket, .. } => Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) },
             Question::Permission { conn, .. } => Answer::Permission { conn, allowed: Some(true) },
+            Question::LoadLabs | Question::LoadRights { .. } => return false,
             Question::Leave(_) | Question::Tool { .. } | Question::StopRun { .. } => return false,
         };
         self.engines[shard].answer(answer, self.now);

@@ -48,8 +48,8 @@ impl Chat {
         Chat {
             homes: Homes::new(rules.chat.clone(), rules.catalog.clone(), birth.seed, birth.start),
             quotas: Quotas::new(&rules.chat, birth.seed),
-            asks: Asks::default(),
-            counts: Asks::default(),
+            asks: Asks::new(birth.seed),
+            counts: Asks::new(birth.seed),
             repeats: Repeats::default(),
             followers: Followers::default(),
             elsewhere: Elsewhere::default(),

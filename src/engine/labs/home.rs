@@ -2,12 +2,12 @@
 
 use super::{
     super::{Engine, Letter, Question},
-    HOME,
+    crossing::{Office, home_in},
     keeping::Keeping,
 };
 use crate::{
     protocols::labs::{
-        Outcome, Registry, ToRegistry,
+        Outcome, Registry, ToRegistry, UserId,
         asks::{Ask, LimitKey},
         record::{Kept, Record},
     },
@@ -17,19 +17,24 @@ use std::mem;
 
 impl Engine {
     /// A letter to the registry, or an ask that this shard answers by itself.
-    pub(in crate::engine) fn registry_hears(&mut self, letter: ToRegistry, now: Now) {
-        match letter {
-            ToRegistry::Ask { asker, number, ask } => match *ask {
-                Ask::Keep(record) => self.keep((asker, number), record, now),
-                Ask::Limit { key, window } => {
-                    let reply = self.labs.limits.ask(key, window, now);
-                    self.reply_labs(asker, number, Box::new(reply));
-                }
-                ask => self.with_registry(|registry, out| {
-                    registry.letter(ToRegistry::Ask { asker, number, ask: Box::new(ask) }, now, out);
-                }),
-            },
-            letter => self.with_registry(|registry, out| registry.letter(letter, now, out)),
+    pub(in crate::engine) fn registry_hears(&mut self, from: ShardId, letter: ToRegistry, now: Now) {
+        let ToRegistry::Ask { asker, number, ask } = letter else { return self.tell_registry(letter, now) };
+        let home = self.answerer_of(&ask);
+        if home != self.id && !self.crossing.is_alone() {
+            // It was elsewhere by the view of whoever asks.
+            return self.post(home, Letter::Registry(ToRegistry::Ask { asker, number, ask }));
+        }
+        match *ask {
+            Ask::Keep(record) if self.may_be_written_elsewhere(&record) => {
+                let ask = Box::new(Ask::Keep(record));
+                self.wait(from, Letter::Registry(ToRegistry::Ask { asker, number, ask }));
+            }
+            Ask::Keep(record) => self.keep((asker, number), record, now),
+            Ask::Limit { key, window } => {
+                let reply = self.labs.limits.ask(key, window, now);
+                self.reply_labs(asker, number, Box::new(reply));
+            }
+            ask => self.ask_registry((asker, number), Box::new(ask), now),
         }
     }
 
@@ -37,31 +42,24 @@ impl Engine {
     pub(in crate::engine) fn labs_kept(&mut self, ticket: u64, result: Result<Kept, StoreFault>, now: Now) {
         if Keeping::is_own(ticket) {
             self.record_kept(ticket, result, now);
+        } else if self.labs.leaving > 0 {
+            self.labs.leaving -= 1;
         } else {
             self.with_registry(|registry, out| registry.kept(ticket, result, now, out));
         }
     }
 
-    pub(in crate::engine) fn post_to_registry(&mut self, letter: ToRegistry) {
-        let home = match &letter {
-            ToRegistry::Ask { ask, .. } => self.answerer_of(ask),
-            ToRegistry::Register { .. }
-            | ToRegistry::Said { .. }
-            | ToRegistry::AgentGone { .. }
-            | ToRegistry::View { .. }
-            | ToRegistry::ViewerGone { .. }
-            | ToRegistry::Follow { .. }
-            | ToRegistry::FollowerGone { .. }
-            | ToRegistry::Activity { .. } => self.own_ring.home(HOME),
-        };
-        self.post(home, Letter::Registry(letter));
+    /// Sends a letter of one of the shard's connections to the registry.
+    pub(super) fn post_to_registry(&mut self, letter: ToRegistry) {
+        self.post(home_in(self.ring.view()), Letter::Registry(letter));
     }
 
-    fn answerer_of(&self, ask: &Ask) -> ShardId {
+    /// Who answers this.
+    pub(super) fn answerer_of(&self, ask: &Ask) -> ShardId {
         match ask {
             Ask::Keep(record) => self.writer_of_record(record),
-            Ask::Limit { key: LimitKey::User(user), .. } => self.own_ring.home(user.as_bytes()),
-            Ask::Limit { key: LimitKey::Address(address), .. } => self.own_ring.home(&address.to_be_bytes()),
+            Ask::Limit { key: LimitKey::User(user), .. } => self.ring.home(user.as_bytes()),
+            Ask::Limit { key: LimitKey::Address(address), .. } => self.ring.home(&address.to_be_bytes()),
             Ask::Create(_)
             | Ask::Move { .. }
             | Ask::Look { .. }
@@ -70,28 +68,24 @@ impl Engine {
             | Ask::Enrol(_)
             | Ask::Pulse { .. }
             | Ask::Drain { .. }
-            | Ask::Forget { .. } => self.own_ring.home(HOME),
+            | Ask::Forget { .. } => home_in(self.ring.view()),
         }
     }
 
     /// Who has a record written that is not the registry's. What a user may is written by one shard: of two changes all shards hear in the
     /// order in which they are on disk.
     fn writer_of_record(&self, record: &Record) -> ShardId {
-        match record {
-            Record::NewUser { user, .. } => self.own_ring.home(user.id.as_bytes()),
-            Record::EditedUser { user, .. } => self.own_ring.home(user.as_bytes()),
-            Record::Change(_)
-            | Record::NoAgent { .. }
-            | Record::Activity { .. }
-            | Record::Template { .. }
-            | Record::NoTemplate { .. }
-            | Record::Revoked { .. } => self.id,
-        }
+        user_of(record).map_or(self.id, |user| self.ring.home(user.as_bytes()))
+    }
+
+    /// Whether the shard that had such records written until now may have one on its way still.
+    fn may_be_written_elsewhere(&self, record: &Record) -> bool {
+        user_of(record).is_some_and(|user| self.has_come(user.as_bytes()))
     }
 
     /// Lets the registry act, where this is its home, and does what it wants done.
-    pub(super) fn with_registry(&mut self, act: impl FnOnce(&mut Registry, &mut Vec<Outcome>)) {
-        let Some(registry) = &mut self.labs.registry else { return };
+    pub(in crate::engine) fn with_registry(&mut self, act: impl FnOnce(&mut Registry, &mut Vec<Outcome>)) {
+        let Office::Here(registry) = &mut self.labs.office else { return };
         let mut outcomes = mem::take(&mut self.labs.outcomes);
         act(registry, &mut outcomes);
         for outcome in outcomes.drain(..) {
@@ -103,5 +97,15 @@ impl Engine {
             }
         }
         self.labs.outcomes = outcomes;
+    }
+}
+
+/// The user whom a record changes.
+fn user_of(record: &Record) -> Option<UserId> {
+    match record {
+        Record::NewUser { user, .. } => Some(user.id),
+        Record::EditedUser { user, .. } => Some(*user),
+        Record::Change(_) | Record::NoAgent { .. } | Record::Activity { .. } => None,
+        Record::Template { .. } | Record::NoTemplate { .. } | Record::Revoked { .. } => None,
     }
 }

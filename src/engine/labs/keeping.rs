@@ -3,7 +3,7 @@
 use super::super::{Engine, Letter, Question};
 use crate::{
     protocols::labs::{
-        Revocation, Standing,
+        Revocation, Standing, UserId,
         asks::{Refused, Reply},
         record::{Kept, Record},
     },
@@ -46,6 +46,11 @@ impl Keeping {
     /// Whether this ticket is one of these records'.
     pub(super) fn is_own(ticket: u64) -> bool {
         ticket & OWN != 0
+    }
+
+    /// Whether one is on its way that changes such a user.
+    pub(super) fn user_moving(&self, is_another: impl Fn(UserId) -> bool) -> bool {
+        self.waiting.values().any(|waiting| waiting.revokes.and_then(Revocation::user).is_some_and(&is_another))
     }
 
     fn take_due(&mut self, now: Moment) -> Option<(ShardId, u64)> {
@@ -93,7 +98,7 @@ impl Engine {
         let Some(Waiting { asker, number, revokes, is_answered }) = self.labs.keeping.waiting.remove(&ticket) else { return };
         let to = (!is_answered).then_some((asker, number));
         match (result, revokes) {
-            (Ok(Kept::Done), Some(what)) => self.tell_revoked(what, to),
+            (Ok(Kept::Done), Some(what)) => self.tell_revoked(what, to, now),
             (result, _) => {
                 let reply = Box::new(result.map_or_else(|fault| Reply::Refused(Refused::Store(fault)), Reply::Kept));
                 if let Some((asker, number)) = to {
@@ -116,6 +121,7 @@ impl Engine {
     }
 }
 
-fn busy() -> Box<Reply> {
+/// What nobody can say of whom it asked in time.
+pub(super) fn busy() -> Box<Reply> {
     Box::new(Reply::Refused(Refused::Store(StoreFault::Busy)))
 }

@@ -106,7 +106,17 @@ impl Engine {
         if let TunnelWord::Bytes(chunk) = &word {
             self.counters.labs_bytes.add(chunk.len() as u64);
         }
-        self.labs_event(self.key(to), Event::Tunnel { from, proxy, word }, now);
+        let key = self.key(to);
+        let is_here = matches!(self.connections.at(key), Some(Connection { phase: Phase::Labs(_), .. }));
+        match &word {
+            // Its end was told, and the word may have been lost on its way to another node.
+            TunnelWord::Bytes(_) | TunnelWord::Ready { error: None } if !is_here && from.shard.node() != to.shard.node() => {
+                self.post(from.shard, Letter::Tunnel { to: from, from: to, proxy, word: TunnelWord::Closed });
+            }
+            TunnelWord::Bytes(_) | TunnelWord::Ready { .. } | TunnelWord::Credit(_) | TunnelWord::Closed => {
+                self.labs_event(key, Event::Tunnel { from, proxy, word }, now);
+            }
+        }
     }
 
     /// A token is good no more.

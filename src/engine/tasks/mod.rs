@@ -47,7 +47,7 @@ impl Tasks {
         let (settings, catalog, workflows) = (rules.tasks.clone(), rules.catalog.clone(), rules.workflows.clone());
         Tasks {
             homes: Homes::new(settings, catalog, workflows, birth.seed, birth.start),
-            asks: Asks::default(),
+            asks: Asks::new(birth.seed),
             ids: Ids::new(birth, Kind::Tasks),
             listeners: Listeners::new(birth.seed),
             watchers: HashMap::new(),

@@ -3,11 +3,12 @@
 use super::world::{LABS_LISTENER, SECRET, World, masked};
 use crate::{
     auth::{Secret, UserClaims, UserKey},
+    engine::{Answer, Question},
     protocols::labs::{
         SessionId, Standing,
         asks::{Ask, Caller, Creation, Reply},
-        model::{Resources, Role, Template, Vnc},
-        record::Loaded,
+        model::{Progress, Resources, Role, State, Template, Vnc},
+        record::{Change, Kept, Loaded, Record, Rights},
     },
     realtime::{ConnId, UnixMicros},
 };
@@ -42,6 +43,23 @@ pub(super) fn user_token(name: &str, number: u128, expires_at: UnixMicros) -> St
 
 pub(super) fn caller(name: &str) -> Caller {
     Caller { id: user_id(name), name: name.into(), admin: name == "root" }
+}
+
+/// Somebody asks for the session of this number.
+pub(super) fn creation(user: &str, number: u8) -> Ask {
+    Ask::Create(Box::new(Creation {
+        session: Uuid::from_u128(0xD0 + u128::from(number)),
+        suffixes: [[number; 3]; 4],
+        user: user.into(),
+        template: Box::new(template()),
+        platform: None,
+        region: None,
+        hibernated: false,
+        resources: template().default_resources,
+        persistent_home: true,
+        idle_timeout: "30m".into(),
+        tags: Vec::new(),
+    }))
 }
 
 fn template() -> Template {
@@ -97,7 +115,75 @@ pub(super) fn long(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// What labs have on disk.
+pub(super) struct Shelf {
+    loaded: Loaded,
+    revoked: Vec<(Uuid, UnixMicros)>,
+}
+
+impl Default for Shelf {
+    fn default() -> Shelf {
+        Shelf { loaded: begun(), revoked: Vec::new() }
+    }
+}
+
+impl Shelf {
+    pub(super) fn keep(&mut self, record: &Record) {
+        let Loaded { agents, sessions, commands, standings } = &mut self.loaded;
+        match record.clone() {
+            Record::Change(change) => {
+                let Change { agent, session, command } = *change;
+                agent.into_iter().for_each(|row| put(agents, row, |row| row.id));
+                session.into_iter().for_each(|row| put(sessions, row, |row| row.id));
+                command.into_iter().for_each(|row| put(commands, row, |row| row.id));
+            }
+            Record::NoAgent { agent } => agents.retain(|row| row.id != agent),
+            Record::Revoked { token, expires_at } => self.revoked.push((token, expires_at)),
+            Record::EditedUser { user, role, active, .. } => put(standings, Standing { user, role, active }, |row| row.user),
+            Record::NewUser { .. } | Record::Activity { .. } | Record::Template { .. } | Record::NoTemplate { .. } => {}
+        }
+    }
+
+    pub(super) fn loaded(&self) -> Loaded {
+        let mut loaded = self.loaded.clone();
+        loaded.sessions.retain(|session| session.state != State::Terminated);
+        loaded.commands.retain(|command| !matches!(command.progress, Progress::Completed | Progress::Failed));
+        loaded
+    }
+
+    pub(super) fn rights(&self) -> Rights {
+        Rights { standings: self.loaded.standings.clone(), revoked: self.revoked.clone() }
+    }
+}
+
+fn put<T>(rows: &mut Vec<T>, row: T, id: impl Fn(&T) -> Uuid) {
+    rows.retain(|other| id(other) != id(&row));
+    rows.push(row);
+}
+
 impl World {
+    /// The store is asked for something of labs, and answers.
+    pub(super) fn labs_asked(&mut self, place: usize, question: Question) {
+        let fault = self.labs_fault;
+        let answer = match question {
+            Question::KeepLabs { ticket, record } => {
+                let result = fault.map_or(Ok(Kept::Done), Err);
+                if result.is_ok() {
+                    self.labs_shelf.keep(&record);
+                    self.labs.push(record);
+                }
+                Answer::LabsKept { ticket, result }
+            }
+            Question::LoadLabs => Answer::LabsLoaded(fault.map_or_else(|| Ok(Box::new(self.labs_shelf.loaded())), Err)),
+            Question::LoadRights { .. } => {
+                Answer::RightsLoaded(fault.map_or_else(|| Ok(Box::new(self.labs_shelf.rights())), Err))
+            }
+            other => panic!("not of labs: {other:?}"),
+        };
+        let now = self.now;
+        self.engines[place].answer(answer, now);
+    }
+
     /// Asks for an upgrade; what is heard of it is for the script.
     pub(super) fn upgrade(&mut self, shard: usize, target: &str, headers: &str) -> ConnId {
         let conn = self.engines[shard].accepted(LABS_LISTENER, self.now).unwrap();
@@ -132,20 +218,8 @@ impl World {
     /// A session of this user that runs at the one agent there is.
     pub(super) fn desktop(&mut self, agent: ConnId, user: &str, number: u8) -> SessionId {
         let session = Uuid::from_u128(0xD0 + u128::from(number));
-        let creation = Creation {
-            session,
-            suffixes: [[number; 3]; 4],
-            user: user.into(),
-            template: Box::new(template()),
-            platform: None,
-            region: None,
-            hibernated: false,
-            resources: template().default_resources,
-            persistent_home: true,
-            idle_timeout: "30m".into(),
-            tags: Vec::new(),
-        };
-        assert!(matches!(self.ask_labs(0, Ask::Create(Box::new(creation))), Reply::Session(_)));
+        let place = self.nodes.place(agent.shard);
+        assert!(matches!(self.ask_labs(place, creation(user, number)), Reply::Session(_)));
         self.obey(agent);
         session
     }
@@ -196,8 +270,8 @@ impl World {
         let Some(place) = self.in_flight.iter().position(|(stalled, _)| *stalled == conn) else { return false };
         let (_, bytes) = self.in_flight.remove(place);
         self.hear(conn, &bytes);
-        let now = self.now;
-        self.engines[conn.shard.index()].sent(conn, true, now);
+        let (place, now) = (self.nodes.place(conn.shard), self.now);
+        self.engines[place].sent(conn, true, now);
         self.run();
         true
     }

@@ -6,6 +6,8 @@ mod cluster;
 mod cluster_apart;
 mod cluster_chat;
 mod cluster_chat_ends;
+mod cluster_labs;
+mod cluster_labs_ends;
 mod cluster_moves;
 mod cluster_outside;
 mod cluster_quizzes;

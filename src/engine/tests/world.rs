@@ -60,6 +60,8 @@ pub(super) struct World {
     pub(super) paused: Vec<ConnId>,
     /// What labs had written.
     pub(super) labs: Vec<labs::record::Record>,
+    /// What they would read.
+    pub(super) labs_shelf: super::labs::Shelf,
     /// What the store answers to that.
     pub(super) labs_fault: Option<StoreFault>,
     /// What chat had written.
@@ -197,6 +199,7 @@ impl World {
             heads: HashMap::new(),
             paused: Vec::new(),
             labs: Vec::new(),
+            labs_shelf: super::labs::Shelf::default(),
             labs_fault: None,
             sessions: super::chat::Shelf::default(),
             tasks: super::tasks::Shelf::default(),
@@ -410,12 +413,9 @@ impl World {
                     let (answer, now) = (self.library.read(&question), self.now);
                     self.engines[shard].answer(answer, now);
                 }
-                Question::KeepLabs { ticket, record } => {
+                question @ (Question::KeepLabs { .. } | Question::LoadLabs | Question::LoadRights { .. }) => {
                     moved = true;
-                    let result = self.labs_fault.map_or(Ok(labs::record::Kept::Done), Err);
-                    self.labs.extend(result.is_ok().then_some(record));
-                    let now = self.now;
-                    self.engines[shard].answer(Answer::LabsKept { ticket, result }, now);
+                    self.labs_asked(shard, question);
                 }
                 Question::KeepChat { ticket, change } => {
                     moved = true;

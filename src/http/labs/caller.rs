@@ -11,6 +11,7 @@ use crate::{
         asks,
         model::{Role, User},
     },
+    realtime::StoreFault,
 };
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub(super) async fn caller<S: Credentials + Library>(call: &Call<S>) -> Result<C
     let claims = call.house.token(bearer(&call.parts.headers)?).map_err(|fault| match fault {
         TokenFault::Invalid => Fault::BadToken,
         TokenFault::Expired => Fault::ExpiredToken,
+        TokenFault::Unknown => Fault::Store(StoreFault::Busy),
     })?;
     let user = call.house.user(claims.user).await?.filter(|user| user.active).ok_or(Fault::BadToken)?;
     Ok(Caller { user, claims })

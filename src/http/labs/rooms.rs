@@ -82,6 +82,8 @@ pub enum TokenFault {
     Invalid,
     /// AUTH_TOKEN_EXPIRED: ours, and past its end.
     Expired,
+    /// SERVICE_UNAVAILABLE: whether it was revoked is not known yet, since this node has just come to the others.
+    Unknown,
 }
 
 /// A token that was issued. `Debug` does not show it.

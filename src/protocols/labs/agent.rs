@@ -5,13 +5,13 @@ use super::{
     agent_messages::{self, Fault, Heard, Speaker, Tunnel},
     chunk::Chunk,
     connection::{Effect, Event, Farewell},
-    letters::{Capacity, Dialect, FromRegistry, Hello, ToRegistry},
+    letters::{AgentWord, Capacity, Dialect, FromRegistry, Hello, Return, ToRegistry},
     proxy_frames::{self, HEADER_BYTES, ProxyFrame},
     pulse::{Beat, Pulse},
     settings::Settings,
     tunnels::{Line, Tunnels},
 };
-use crate::realtime::{ConnId, Now};
+use crate::realtime::{ConnId, Now, ShardId, UnixMicros};
 
 /// Messages that mean nothing, one after the other, that end a connection.
 const FAULTS_AT_MOST: u8 = 100;
@@ -26,6 +26,12 @@ pub struct Agent {
     pulse: Pulse,
     faults: u8,
     tunnels: Tunnels,
+    /// What it registered with, until the registry has answered.
+    hello: Option<Box<Hello>>,
+    /// When that was.
+    since: UnixMicros,
+    /// What it said of sessions that may not be on disk.
+    unnoted: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +54,17 @@ impl Agent {
     /// An agent whose upgrade has just been answered, or in the second dialect is to be: that is its registration.
     pub fn new(dialect: Dialect, query: AgentQuery, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> Agent {
         let pulse = Pulse::new(now.moment, settings);
-        let mut agent = Agent { dialect, query, state: State::Fresh, pulse, faults: 0, tunnels: Tunnels::default() };
+        let mut agent = Agent {
+            dialect,
+            query,
+            state: State::Fresh,
+            pulse,
+            faults: 0,
+            tunnels: Tunnels::default(),
+            hello: None,
+            since: now.wall,
+            unnoted: 0,
+        };
         out.push(Effect::Timer(Some(settings.register_timeout)));
         match dialect {
             Dialect::Contract => {}
@@ -61,18 +77,47 @@ impl Agent {
     pub fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match event {
             Event::Text(text) => self.on_text(text, conn, now, settings, out),
-            Event::Binary(bytes) => self.on_binary(bytes, now, settings, out),
+            Event::Binary(bytes) => self.on_binary(bytes, conn, now, settings, out),
             Event::Pong => self.pulse.answered(),
-            Event::TimerFired => self.on_timer(now, settings, out),
-            Event::Registry(letter) => self.on_registry(letter, now, settings, out),
+            Event::TimerFired => self.on_timer(conn, now, settings, out),
+            Event::Registry(letter) => self.on_registry(letter, conn, now, settings, out),
             Event::Tunnel { from, proxy, word } => {
-                self.tunnels.word(from, proxy, word, &mut line(self.dialect, now, settings, out));
+                self.tunnels.word(from, proxy, word, &mut line(self.dialect, conn, now, settings, out));
             }
-            Event::Sent { waiting } => self.tunnels.sent(waiting, &mut line(self.dialect, now, settings, out)),
+            Event::Sent { waiting } => self.tunnels.sent(waiting, &mut line(self.dialect, conn, now, settings, out)),
             // An agent has no token.
             Event::Revoked => {}
             Event::Gone => self.leave(conn, out),
         }
+    }
+
+    /// The registry is another's from now on, or may have missed something: what it must know. Where it may have missed how a session is,
+    /// the agent comes again, and says so again.
+    pub fn again(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
+        match (self.state, &self.hello) {
+            (State::Registering, Some(hello)) => {
+                out.push(Effect::Registry(ToRegistry::Register { conn, hello: hello.clone() }));
+            }
+            (State::Online, _) if self.unnoted > 0 => self.end(Farewell::Moved, out),
+            (State::Online, _) => {
+                let (newest, tunnels) = self.tunnels.known();
+                let back = Box::new(Return { dialect: self.dialect, since: self.since, newest, tunnels });
+                out.push(Effect::Registry(ToRegistry::Resume { conn, agent: self.query.name.clone(), back }));
+            }
+            (State::Fresh | State::Registering | State::Over { .. }, _) => {}
+        }
+    }
+
+    /// Viewers on these shards are no more, or something was lost between them and the agent.
+    pub fn lose(
+        &mut self,
+        is_lost: &dyn Fn(ShardId) -> bool,
+        conn: ConnId,
+        now: Now,
+        settings: &Settings,
+        out: &mut Vec<Effect>,
+    ) {
+        self.tunnels.lose(is_lost, &mut line(self.dialect, conn, now, settings, out));
     }
 
     fn on_text(&mut self, text: &str, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
@@ -88,14 +133,14 @@ impl Agent {
             (State::Fresh, Ok(_)) => self.end(Farewell::NotRegistered, out),
             (State::Online, Ok(heard)) => {
                 self.faults = 0;
-                self.hear(heard, conn, &mut line(self.dialect, now, settings, out));
+                self.hear(heard, conn, &mut line(self.dialect, conn, now, settings, out));
             }
             (State::Registering | State::Online, Err(fault)) => self.on_fault(fault, out),
             (State::Registering, Ok(_)) | (State::Over { .. }, _) => {}
         }
     }
 
-    fn on_binary(&mut self, message: Chunk, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_binary(&mut self, message: Chunk, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         self.pulse.answered();
         let frame = proxy_frames::read(message.bytes()).filter(|_| self.dialect == Dialect::Contract);
         match (self.state, frame) {
@@ -103,7 +148,7 @@ impl Agent {
             (State::Registering | State::Online, None) => self.on_fault(Fault::Binary, out),
             (State::Online, Some(frame)) => {
                 self.faults = 0;
-                let line = &mut line(self.dialect, now, settings, out);
+                let line = &mut line(self.dialect, conn, now, settings, out);
                 match frame {
                     ProxyFrame::Data(id, _) => {
                         self.tunnels.data(Tunnel::Proxy(id), message.without_first(HEADER_BYTES), false, line);
@@ -119,6 +164,7 @@ impl Agent {
         match heard {
             Heard::Word(word) => {
                 let agent = self.query.name.clone();
+                self.unnoted += u32::from(matches!(word, AgentWord::Status { .. }));
                 line.out.push(Effect::Registry(ToRegistry::Said { conn, agent, word }));
             }
             Heard::Ready { tunnel, credit, base64 } => self.tunnels.opened(tunnel, credit, base64, line),
@@ -140,7 +186,7 @@ impl Agent {
         }
     }
 
-    fn on_timer(&mut self, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_timer(&mut self, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match self.state {
             State::Fresh => self.end(Farewell::NotRegistered, out),
             State::Registering => self.turn_away(Farewell::Unanswered, Denial::Unavailable, out),
@@ -149,7 +195,7 @@ impl Agent {
                 Beat::Ping(after) => {
                     out.push(Effect::Ping);
                     out.push(Effect::Timer(Some(after)));
-                    self.tunnels.beat(&mut line(self.dialect, now, settings, out));
+                    self.tunnels.beat(&mut line(self.dialect, conn, now, settings, out));
                 }
                 Beat::Stopped => self.end(Farewell::NoPong, out),
             },
@@ -157,10 +203,11 @@ impl Agent {
         }
     }
 
-    fn on_registry(&mut self, letter: FromRegistry, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_registry(&mut self, letter: FromRegistry, conn: ConnId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
         match (letter, self.state) {
             (FromRegistry::Registered, State::Registering) => {
                 self.state = State::Online;
+                (self.hello, self.since) = (None, now.wall);
                 if self.is_held() {
                     out.push(Effect::Accept);
                 }
@@ -181,8 +228,10 @@ impl Agent {
             }
             (FromRegistry::Displaced, State::Registering) => self.turn_away(Farewell::Displaced, Denial::Unavailable, out),
             (FromRegistry::Displaced, State::Online) => self.end(Farewell::Displaced, out),
+            (FromRegistry::Unkept, State::Online) => self.end(Farewell::Moved, out),
+            (FromRegistry::Noted, _) => self.unnoted = self.unnoted.saturating_sub(1),
             (FromRegistry::Proxy { proxy, session, viewer, request }, State::Online) => {
-                self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, now, settings, out));
+                self.tunnels.open(proxy, (session, viewer), request, &mut line(self.dialect, conn, now, settings, out));
             }
             (letter @ FromRegistry::Proxy { .. }, _) => out.extend(super::connection::late(&letter)),
             (FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Full, _) => {}
@@ -195,6 +244,7 @@ impl Agent {
 
     fn register(&mut self, hello: Box<Hello>, conn: ConnId, out: &mut Vec<Effect>) {
         self.state = State::Registering;
+        self.hello = Some(hello.clone());
         out.push(Effect::Registry(ToRegistry::Register { conn, hello }));
     }
 
@@ -257,6 +307,6 @@ impl Agent {
     }
 }
 
-fn line<'a>(dialect: Dialect, now: Now, settings: &'a Settings, out: &'a mut Vec<Effect>) -> Line<'a> {
-    Line { dialect, settings, wall: now.wall, out }
+fn line<'a>(dialect: Dialect, conn: ConnId, now: Now, settings: &'a Settings, out: &'a mut Vec<Effect>) -> Line<'a> {
+    Line { dialect, node: conn.shard.node(), settings, wall: now.wall, out }
 }

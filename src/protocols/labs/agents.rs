@@ -74,7 +74,7 @@ impl Registry {
             AgentWord::Acknowledged { command } => self.acknowledged(place, &command, t),
             AgentWord::Completed { command, place: at } => self.result(place, &command, Ok(at), t),
             AgentWord::Failed { command, error } => self.result(place, &command, Err(error), t),
-            AgentWord::Status { session, running, place: at } => self.status(place, session, running, at, t),
+            AgentWord::Status { session, running, place: at } => self.status((place, conn), session, running, at, t),
             AgentWord::Logs { request, lines } => self.logs_came(place, request, lines, t),
         }
     }
@@ -273,6 +273,7 @@ impl Registry {
         let host = &mut self.hosts[place as usize];
         let older = host.link.replace(Link { conn, since: t.now.wall, silent: false });
         host.dialect = hello.dialect;
+        host.tunnels.clear();
         host.row.updated_at = t.now.wall;
         host.row.last_heartbeat = Some(t.now.wall);
         host.heard = t.now.moment;
@@ -303,7 +304,7 @@ impl Registry {
     }
 
     /// An agent is online again: it is told what it has not done, and what had to wait for it goes on.
-    fn returned(&mut self, place: u32, t: &mut Turn<'_>) {
+    pub(super) fn returned(&mut self, place: u32, t: &mut Turn<'_>) {
         let limit = self.silence_limit();
         let host = &mut self.hosts[place as usize];
         let before = host.silence.replace(self.desk.wheel.set(t.now.moment + limit, Timer::Silence(place)));
@@ -322,7 +323,7 @@ impl Registry {
     }
 
     /// Nobody can watch what an agent runs any more.
-    fn end_views(&mut self, place: u32, t: &mut Turn<'_>) {
+    pub(super) fn end_views(&mut self, place: u32, t: &mut Turn<'_>) {
         let sessions: Vec<_> = self.hosts[place as usize].sessions.iter().copied().collect();
         for session in sessions {
             self.end_view(session, ViewOver::AgentGone, t);

@@ -10,7 +10,7 @@ use super::{
     moves::reached,
     record::Kept,
     registry::Registry,
-    results::keeps_place,
+    results::{keeps_place, noted},
 };
 use crate::realtime::StoreFault;
 use std::time::Duration;
@@ -171,7 +171,11 @@ impl Registry {
             }
             Job::Result { result: Err(error), .. } => self.settle(id, Some(&error), t),
             Job::Overdue { .. } => self.settle(id, Some(&row.message), t),
-            Job::Result { result: Ok(_), .. } | Job::Status { .. } => self.settle(id, None, t),
+            Job::Status { conn, .. } => {
+                self.settle(id, None, t);
+                noted(conn, t);
+            }
+            Job::Result { result: Ok(_), .. } => self.settle(id, None, t),
             Job::Afterwards(_) | Job::Stop | Job::Idle => {}
         }
     }

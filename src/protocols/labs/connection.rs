@@ -109,6 +109,8 @@ pub enum Farewell {
     TooMuch,
     /// The session whose log was followed is over.
     LogOver,
+    /// Something may have been lost on its way between two nodes: whoever comes again misses nothing.
+    Moved,
 }
 
 impl Farewell {
@@ -125,6 +127,7 @@ impl Farewell {
             | Farewell::Revoked
             | Farewell::Nonsense => 1008,
             Farewell::AgentGone | Farewell::Broken => 1011,
+            Farewell::Moved => 1012,
             Farewell::TooMuch | Farewell::Unanswered | Farewell::Full => 1013,
         }
     }
@@ -147,6 +150,7 @@ impl Farewell {
             Farewell::Broken => "the agent could not show the screen",
             Farewell::TooMuch => "too many bytes wait",
             Farewell::LogOver => "the session is over",
+            Farewell::Moved => "come again",
         }
     }
 }
@@ -164,6 +168,7 @@ pub fn late(letter: &FromRegistry) -> Option<Effect> {
         | FromRegistry::Full
         | FromRegistry::Unkept
         | FromRegistry::Displaced
+        | FromRegistry::Noted
         | FromRegistry::Refused(_)
         | FromRegistry::ViewOver(_)
         | FromRegistry::Following

@@ -140,6 +140,13 @@ impl Desk {
         t.out.push(Outcome::Reply { asker, number, reply: at_last });
     }
 
+    /// Nobody waits any more.
+    pub(super) fn refuse_all(&mut self, t: &mut Turn<'_>) {
+        for asking in self.waiting.keys().collect::<Vec<_>>() {
+            self.refuse(asking, Refused::Store(StoreFault::Busy), t);
+        }
+    }
+
     /// Has a record written.
     pub(super) fn keep(&mut self, whose: Whose, record: Record, t: &mut Turn<'_>) {
         let ticket = number_of(self.writing.insert(whose));

@@ -21,7 +21,7 @@ pub(super) enum Job {
     /// Its agent has done a command, or not.
     Result { command: u64, result: Result<Box<Place>, String> },
     /// Its agent says how it is.
-    Status { running: bool, place: Box<Place> },
+    Status { conn: ConnId, running: bool, place: Box<Place> },
     /// Its command had no result for too long; none: there is none, though there should be.
     Overdue { command: Option<u64> },
     /// It is to be stopped: what was under way has been given up, or its agent failed to stop it.
@@ -45,6 +45,8 @@ pub(super) struct Write {
 pub(super) struct Viewer {
     pub(super) conn: ConnId,
     pub(super) proxy: ProxyId,
+    /// Whether the agent is known to have heard of the tunnel, or to hear of it.
+    pub(super) is_certain: bool,
 }
 
 /// The times of a session.

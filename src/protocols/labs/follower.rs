@@ -34,6 +34,8 @@ pub struct Wish {
 #[derive(Debug)]
 pub struct Follower {
     session: SessionId,
+    /// Who follows, whether they may see anyone's, and how many lines that are there already they want.
+    wish: (Arc<str>, bool, u32),
     timestamps: bool,
     state: State,
     /// Whether the registry is to be told that it left.
@@ -60,10 +62,32 @@ impl Follower {
         settings: &Settings,
         out: &mut Vec<Effect>,
     ) -> Follower {
-        out.push(Effect::Registry(ToRegistry::Follow { conn, session, user, admin, tail: wish.tail }));
+        let Wish { tail, timestamps } = wish;
+        let follower = Follower {
+            session,
+            wish: (user, admin, tail),
+            timestamps,
+            state: State::Asking,
+            is_owed: true,
+            afloat: Afloat::default(),
+        };
+        follower.ask(conn, out);
         out.push(Effect::Timer(Some(settings.keep_timeout)));
-        let timestamps = wish.timestamps;
-        Follower { session, timestamps, state: State::Asking, is_owed: true, afloat: Afloat::default() }
+        follower
+    }
+
+    /// The registry is another's from now on, or may have missed something: one that follows may have missed lines, and comes again.
+    pub fn again(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
+        match self.state {
+            State::Asking => self.ask(conn, out),
+            State::Following(_) => self.end(Farewell::Moved, out),
+            State::Over => {}
+        }
+    }
+
+    fn ask(&self, conn: ConnId, out: &mut Vec<Effect>) {
+        let (session, (user, admin, tail)) = (self.session, self.wish.clone());
+        out.push(Effect::Registry(ToRegistry::Follow { conn, session, user, admin, tail }));
     }
 
     /// Takes what happened; pushes what is to be done.
@@ -126,6 +150,7 @@ impl Follower {
             | FromRegistry::Full
             | FromRegistry::Unkept
             | FromRegistry::Displaced
+            | FromRegistry::Noted
             | FromRegistry::Proxy { .. } => {}
         }
     }

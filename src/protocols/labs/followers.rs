@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// How many lines an agent is asked for, when nobody wants more. Of a log that grows by more than that in a second, lines are left out.
 const LINES: u32 = 500;
-/// The numbers of these questions: above all that name a request (48 bits), and exact where JSON's numbers are doubles (53 bits).
+/// Where the numbers of these questions begin: above all that name a request (48 bits), and exact where JSON's numbers are doubles (53).
 const FIRST_QUESTION: u64 = 1 << 50;
 
 /// Those who follow one session's log.
@@ -143,7 +143,7 @@ impl Registry {
         let Some(following) = self.follows.get(&id) else { return };
         let wanted = following.followers.iter().filter(|follower| !follower.has_lines).map(|follower| follower.tail);
         let tail = wanted.max().unwrap_or(0).max(LINES);
-        let number = FIRST_QUESTION + self.asked_for_lines;
+        let number = FIRST_QUESTION + self.log_numbers + self.asked_for_lines;
         match self.log_question(id, number, tail) {
             Some((asked, place)) => {
                 self.asked_for_lines += 1;
@@ -182,6 +182,11 @@ impl Registry {
             follower.has_events = true;
         }
         following.event = newest;
+    }
+
+    /// All who follow one, and which.
+    pub(super) fn following(&self) -> impl Iterator<Item = (ConnId, SessionId)> {
+        self.follows.iter().flat_map(|(id, following)| following.followers.iter().map(|follower| (follower.conn, *id)))
     }
 
     /// How many follow a log.

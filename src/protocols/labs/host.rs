@@ -4,7 +4,7 @@ use super::{
     asks::AgentView,
     desk::Asking,
     letters::{Capacity, Dialect, Hello},
-    model::{Agent, AgentName, SessionId},
+    model::{Agent, AgentName, ProxyId, SessionId},
 };
 use crate::realtime::{ConnId, Moment, TimerId, UnixMicros};
 use std::{
@@ -58,6 +58,8 @@ pub(super) struct Host {
     /// On its way to disk.
     pub(super) writing: Option<(Box<Agent>, Job)>,
     pub(super) queue: VecDeque<Job>,
+    /// The tunnels that were open at its end when its connection resumed.
+    pub(super) tunnels: Vec<ProxyId>,
 }
 
 impl Host {
@@ -77,6 +79,7 @@ impl Host {
             errands: BTreeSet::new(),
             writing: None,
             queue: VecDeque::new(),
+            tunnels: Vec::new(),
         }
     }
 
@@ -133,6 +136,16 @@ impl Host {
     /// Whether it is connected, or something that is not over is its own.
     pub(super) fn is_in_use(&self) -> bool {
         self.link.is_some() || !self.sessions.is_empty() || !self.errands.is_empty()
+    }
+
+    /// The connections that are its own, or want to be.
+    pub(super) fn conns(&self) -> impl Iterator<Item = ConnId> {
+        let jobs = self.writing.iter().map(|(_, job)| job).chain(&self.queue);
+        let wanting = jobs.filter_map(|job| match job {
+            Job::Register { conn, .. } => *conn,
+            Job::Enrol { .. } | Job::Drain { .. } | Job::Left | Job::Forget { .. } => None,
+        });
+        self.link.map(|link| link.conn).into_iter().chain(wanting)
     }
 
     /// Forgets that a connection wanted to register, and says which.

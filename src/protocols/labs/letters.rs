@@ -8,7 +8,7 @@ use super::{
     chunk::Chunk,
     model::{AgentName, Place, ProxyId, SessionId},
 };
-use crate::realtime::{ConnId, Frame, ShardId};
+use crate::realtime::{ConnId, Frame, ShardId, UnixMicros};
 use std::sync::Arc;
 
 /// To the registry.
@@ -39,6 +39,16 @@ pub enum ToRegistry {
         /// Which.
         agent: AgentName,
     },
+    /// A registered agent's connection comes to a registry that does not know of it, or may not: that has moved here, or words were lost.
+    /// Not answered, but its open commands are sent again; with [`FromRegistry::Displaced`] where another one took over.
+    Resume {
+        /// Its connection.
+        conn: ConnId,
+        /// Which.
+        agent: AgentName,
+        /// What the registry must know of it.
+        back: Box<Return>,
+    },
     /// A viewer wants to see a session. Answered with [`FromRegistry::View`] or [`FromRegistry::Refused`].
     View {
         /// Who asks.
@@ -49,6 +59,17 @@ pub enum ToRegistry {
         user: Arc<str>,
         /// Whether they may see anyone's.
         admin: bool,
+    },
+    /// A viewer watches, and the registry does not know it, or may not. Answered only when it is to watch no more.
+    Viewing {
+        /// Who watches.
+        conn: ConnId,
+        /// What.
+        session: SessionId,
+        /// Through whose connection.
+        agent: ConnId,
+        /// Through which tunnel.
+        proxy: ProxyId,
     },
     /// A viewer that asked is over. Sent once by each that was not refused.
     ViewerGone {
@@ -91,6 +112,37 @@ pub enum ToRegistry {
         /// What is asked.
         ask: Box<Ask>,
     },
+}
+
+impl ToRegistry {
+    /// Whose connection it is about; none: nobody's.
+    pub fn conn(&self) -> Option<ConnId> {
+        match self {
+            ToRegistry::Register { conn, .. }
+            | ToRegistry::Said { conn, .. }
+            | ToRegistry::AgentGone { conn, .. }
+            | ToRegistry::Resume { conn, .. }
+            | ToRegistry::View { conn, .. }
+            | ToRegistry::Viewing { conn, .. }
+            | ToRegistry::ViewerGone { conn, .. }
+            | ToRegistry::Follow { conn, .. }
+            | ToRegistry::FollowerGone { conn, .. } => Some(*conn),
+            ToRegistry::Activity { .. } | ToRegistry::Ask { .. } => None,
+        }
+    }
+}
+
+/// See [`ToRegistry::Resume`].
+#[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Return {
+    /// In which its commands are to be.
+    pub dialect: Dialect,
+    /// When it registered: of two connections of one agent the later one is its own.
+    pub since: UnixMicros,
+    /// The newest tunnel that it was told of: those to come are above.
+    pub newest: Option<ProxyId>,
+    /// The tunnels that are open at its end.
+    pub tunnels: Vec<ProxyId>,
 }
 
 /// How an agent speaks.
@@ -189,6 +241,8 @@ pub enum FromRegistry {
     Unkept,
     /// Another connection of the same agent took over: close.
     Displaced,
+    /// One [`AgentWord::Status`] more is on disk, or changes nothing: should the registry die now, it is not lost.
+    Noted,
     /// The viewer may see. The agent's connection gets [`FromRegistry::Proxy`] before this is sent.
     View {
         /// Whose connection the bytes go through.

@@ -2,7 +2,7 @@
 
 use super::{
     asks::{Caller, Reply},
-    desk::{Turn, key_of, number_of},
+    desk::{Asking, Turn, key_of, number_of},
     desktop::Desktop,
     dialect, followers,
     model::{Session, SessionId, State},
@@ -19,7 +19,7 @@ impl Registry {
             Err(refused) => return self.desk.refuse(asking, refused, t),
         };
         let events = Reply::Logs(last(events(&row), tail));
-        let request = number_of(asking);
+        let request = self.log_request(asking);
         let Some((asked, place)) = self.log_question(id, request, tail) else { return self.desk.reply(asking, events, t) };
         t.out.push(asked);
         self.log_asks.insert(request, (place, tail));
@@ -42,6 +42,11 @@ impl Registry {
         Some((Outcome::Deliver(conn, frame), place))
     }
 
+    /// The number of a request's question.
+    pub(super) fn log_request(&self, asking: Asking) -> u64 {
+        number_of(asking) ^ self.log_numbers
+    }
+
     /// An agent has sent lines.
     pub(super) fn logs_came(&mut self, place: u32, request: u64, lines: Vec<String>, t: &mut Turn<'_>) {
         if followers::is_question(request) {
@@ -51,7 +56,7 @@ impl Registry {
             && asked == place
         {
             self.log_asks.remove(&request);
-            self.desk.reply(key_of(request), Reply::Logs(last(lines, tail)), t);
+            self.desk.reply(key_of(request ^ self.log_numbers), Reply::Logs(last(lines, tail)), t);
         }
     }
 }

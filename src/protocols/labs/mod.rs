@@ -39,6 +39,7 @@ mod pulse;
 pub mod record;
 pub mod registry;
 mod results;
+mod returns;
 mod revoked;
 mod sessions;
 pub mod settings;

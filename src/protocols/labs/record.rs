@@ -106,6 +106,15 @@ pub struct Loaded {
     pub standings: Vec<Standing>,
 }
 
+/// What every shard must know of users and their tokens.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Rights {
+    /// As those of [`Loaded`].
+    pub standings: Vec<Standing>,
+    /// Tokens that are good no more though they have not expired, with when they do.
+    pub revoked: Vec<(Uuid, UnixMicros)>,
+}
+
 /// What a list of sessions is sorted by; then by id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SortBy {

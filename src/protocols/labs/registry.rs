@@ -2,12 +2,12 @@
 //!
 //! What it does is told by the files beside this one: `agents` that come, speak and go, and their `absence`; `sessions` and what is asked
 //! of them; `results`, what agents say of them; `commits`, what follows when a change is on disk; `commands` on their way; `viewers`;
-//! `logs` and their `followers`; the `beginning`.
+//! `logs` and their `followers`; the `beginning`; `returns`, connections that come from a registry before it, or are lost.
 
 use super::{
     asks::{Ask, Refused, Reply},
     commands::{Errand, Ids},
-    desk::{Desk, Timer, Turn, Whose, number_of},
+    desk::{Desk, Timer, Turn, Whose},
     desktop::Desktop,
     followers::Following,
     host::Host,
@@ -16,11 +16,14 @@ use super::{
     record::{Kept, Loaded, Record},
     settings::Settings,
 };
-use crate::realtime::{ConnId, Frame, Moment, Now, ShardId, StoreFault};
+use crate::{
+    auth::veiled,
+    realtime::{ConnId, Frame, Moment, Now, ShardId, StoreFault},
+};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What the registry wants done, in this order.
 #[derive(PartialEq, Debug)]
@@ -101,8 +104,12 @@ pub struct Registry {
     pub(super) questions: HashMap<u64, SessionId, FixedState>,
     /// How often.
     pub(super) asked_for_lines: u64,
-    /// Tunnels so far.
+    /// Tunnels so far, also those of registries before this one.
     pub(super) proxies: u32,
+    /// What the numbers of questions for lines are reckoned from, other than of the registry before: an answer that comes late is nobody's.
+    pub(super) log_numbers: u64,
+    /// Connections of which it is not certain that they are there: what they said last may be lost.
+    pub(super) doubted: BTreeSet<ConnId>,
     /// Agents for whom there was no room so far.
     pub(super) turned_away: usize,
     fired: Vec<(Moment, Timer)>,
@@ -112,6 +119,7 @@ impl Registry {
     /// Knows nobody. `seed` is another at each start, and not to be guessed: ids of agents and commands come from it.
     pub fn new(settings: Settings, seed: u64, start: Moment) -> Registry {
         let desk = Desk::new(settings, seed, start);
+        let numbers = veiled(seed, b"labs logs").as_u128() as u64;
         let hasher = || desk.hasher.clone();
         Registry {
             ids: Ids { seed, last: 0 },
@@ -128,13 +136,15 @@ impl Registry {
             questions: HashMap::with_hasher(hasher()),
             asked_for_lines: 0,
             proxies: 0,
+            log_numbers: numbers & ((1 << 48) - 1),
+            doubted: BTreeSet::new(),
             turned_away: 0,
             fired: Vec::new(),
             desk,
         }
     }
 
-    /// At start, before anything else: what the store has. Agents are offline until they return.
+    /// At start, before anything else: what the store has. Agents are offline until they return, or resume.
     pub fn begin(&mut self, loaded: Loaded, now: Now, out: &mut Vec<Outcome>) {
         self.load(loaded, &mut Turn { now, out });
     }
@@ -142,10 +152,15 @@ impl Registry {
     /// Takes a letter.
     pub fn letter(&mut self, letter: ToRegistry, now: Now, out: &mut Vec<Outcome>) {
         let t = &mut Turn { now, out };
+        if let Some(conn) = letter.conn() {
+            self.believe(&letter, conn);
+        }
         match letter {
             ToRegistry::Register { conn, hello } => self.register(conn, hello, t),
             ToRegistry::Said { conn, agent, word } => self.said(conn, &agent, word, t),
             ToRegistry::AgentGone { conn, agent } => self.agent_gone(conn, &agent, t),
+            ToRegistry::Resume { conn, agent, back } => self.agent_resumes(conn, &agent, *back, t),
+            ToRegistry::Viewing { conn, session, agent, proxy } => self.viewer_resumes(conn, session, (agent, proxy), t),
             ToRegistry::View { conn, session, user, admin } => self.view_session(conn, session, &user, admin, t),
             ToRegistry::ViewerGone { conn, session } => self.viewer_gone(conn, session),
             ToRegistry::Activity { session } => self.activity(session, t),
@@ -227,7 +242,7 @@ impl Registry {
     fn fire(&mut self, timer: Timer, t: &mut Turn<'_>) {
         match timer {
             Timer::Asking(asking) => {
-                self.log_asks.remove(&number_of(asking));
+                self.log_asks.remove(&self.log_request(asking));
                 self.desk.give_up(asking, t);
             }
             Timer::Silence(place) => self.silence(place, t),

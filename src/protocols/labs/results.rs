@@ -5,11 +5,13 @@ use super::{
     desk::{Timer, Turn, Whose},
     desktop::{Job, merged},
     dialect::{self, Orders},
+    letters::FromRegistry,
     model::{Action, Place, Progress, Session, SessionId, State},
     moves::message,
     record::Record,
     registry::{Outcome, Registry},
 };
+use crate::realtime::ConnId;
 use std::mem;
 
 /// So much of an agent's words is kept, in bytes.
@@ -47,17 +49,32 @@ impl Registry {
     }
 
     /// An agent says how a session is.
-    pub(super) fn status(&mut self, host: u32, id: SessionId, running: bool, place: Box<Place>, t: &mut Turn<'_>) {
+    pub(super) fn status(
+        &mut self,
+        (host, conn): (u32, ConnId),
+        id: SessionId,
+        running: bool,
+        place: Box<Place>,
+        t: &mut Turn<'_>,
+    ) {
         let Some(desktop) = self.desktops.get_mut(&id).filter(|desktop| desktop.known) else {
-            return if running {
-                self.stop_stray(host, id, t)
-            };
+            if running {
+                self.stop_stray(host, id, t);
+            }
+            return noted(conn, t);
         };
         if desktop.host != Some(host) {
-            return;
+            return noted(conn, t);
         }
-        desktop.queue.retain(|job| !matches!(job, Job::Status { .. }));
-        desktop.queue.push_back(Job::Status { running, place });
+        desktop.queue.retain(|job| match job {
+            Job::Status { conn, .. } => {
+                noted(*conn, t);
+                false
+            }
+            Job::Create { .. } | Job::Move { .. } | Job::Afterwards(_) | Job::Result { .. } => true,
+            Job::Overdue { .. } | Job::Stop | Job::Idle => true,
+        });
+        desktop.queue.push_back(Job::Status { conn, running, place });
         self.work(id, t);
     }
 
@@ -79,17 +96,20 @@ impl Registry {
         self.write(id, Some(row), command, Job::Result { command: number, result }, t);
     }
 
-    pub(super) fn decide_status(&mut self, id: SessionId, running: bool, said: Box<Place>, t: &mut Turn<'_>) {
+    pub(super) fn decide_status(&mut self, id: SessionId, conn: ConnId, running: bool, said: Box<Place>, t: &mut Turn<'_>) {
         let Some(desktop) = self.desktops.get_mut(&id) else { return };
         let place = merged(&desktop.row.place, (*said).clone());
-        let job = Job::Status { running, place: said };
+        let job = Job::Status { conn, running, place: said };
         match (desktop.row.state, running) {
             (State::Running, true) if place != desktop.row.place => {
                 let row = Box::new(Session { place, updated_at: t.now.wall, ..desktop.row.clone() });
                 self.write(id, Some(row), None, job, t);
             }
             // It runs before its result has come: where, is written with that.
-            (State::Pending | State::Waking, true) => desktop.row.place = place,
+            (State::Pending | State::Waking, true) => {
+                desktop.row.place = place;
+                noted(conn, t);
+            }
             (State::Running, false) => {
                 let Some(row) = self.becoming(id, State::Failed, "The session died at its agent", t) else { return };
                 self.write(id, Some(row), None, job, t);
@@ -99,12 +119,15 @@ impl Registry {
                 let command = self.closed(id, Progress::Completed);
                 self.write(id, Some(row), command, job, t);
             }
-            (State::Failed, true) => self.owe_stop(id, t),
+            (State::Failed, true) => {
+                self.owe_stop(id, t);
+                noted(conn, t);
+            }
             // What is under way will have a result of its own.
             (State::Pending | State::Hibernating | State::Waking | State::Hibernated, false)
             | (State::Running | State::Hibernating | State::Hibernated | State::Terminating, true)
             | (State::Failed, false)
-            | (State::Terminated, _) => {}
+            | (State::Terminated, _) => noted(conn, t),
         }
     }
 
@@ -216,6 +239,11 @@ impl Registry {
         let command = self.command(host, id, Action::StopSession, &orders, t);
         t.out.push(Outcome::Deliver(conn, dialect::command(speech, &command, t.now.wall)));
     }
+}
+
+/// What an agent said of a session is on disk, or changes nothing.
+pub(super) fn noted(conn: ConnId, t: &mut Turn<'_>) {
+    t.out.push(Outcome::Tell(conn, FromRegistry::Noted));
 }
 
 /// Where a session stands whose command was done.

@@ -1,6 +1,6 @@
 //! Tokens that are good no more though their time is not over. Every shard has all of them.
 
-use super::standing::Standing;
+use super::{model::UserId, standing::Standing};
 use crate::realtime::{Moment, Now, UnixMicros};
 use std::{
     collections::{BTreeSet, HashSet},
@@ -20,6 +20,16 @@ pub enum Revocation {
     },
     /// A user may do other things than before.
     User(Standing),
+}
+
+impl Revocation {
+    /// Whom it concerns, where it is not a token.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Revocation::Token { .. } => None,
+            Revocation::User(standing) => Some(standing.user),
+        }
+    }
 }
 
 /// See the file.

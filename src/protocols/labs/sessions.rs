@@ -11,6 +11,7 @@ use super::{
     names::name,
     record::{Change, Record},
     registry::{Outcome, Registry},
+    results::noted,
 };
 use crate::realtime::{ShardId, StoreFault};
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl Registry {
                 Job::Move { asking, to } => self.decide_move(id, asking, to, t),
                 Job::Afterwards(to) => self.decide_afterwards(id, to, t),
                 Job::Result { command, result } => self.decide_result(id, command, result, t),
-                Job::Status { running, place } => self.decide_status(id, running, place, t),
+                Job::Status { conn, running, place } => self.decide_status(id, conn, running, place, t),
                 Job::Overdue { command } => self.decide_overdue(id, command, t),
                 Job::Stop => self.decide_stop(id, t),
                 Job::Idle => self.decide_idle(id, t),
@@ -324,7 +325,8 @@ impl Registry {
                 }
                 // It may be the result of the stop that is owed since.
                 Job::Result { command, result } => _ = self.errand_done(id, command, result.is_ok(), t),
-                Job::Create { .. } | Job::Afterwards(_) | Job::Status { .. } | Job::Overdue { .. } | Job::Stop | Job::Idle => {}
+                Job::Status { conn, .. } => noted(conn, t),
+                Job::Create { .. } | Job::Afterwards(_) | Job::Overdue { .. } | Job::Stop | Job::Idle => {}
             }
         }
         if desktop.known {

@@ -1,7 +1,7 @@
 //! What users may now, whatever their tokens say: every shard knows it, so that no socket is opened by a right that was taken away.
 
 use super::model::{Role, User, UserId};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What is known of one user, or has changed; what is none stays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -49,6 +49,20 @@ impl Standings {
         }
     }
 
+    /// What must be set so that all is as in `known`, which has everyone of whom there is something to remember; but nothing of those whom
+    /// `is_newer` names.
+    pub fn changes(&self, known: &[Standing], is_newer: impl Fn(UserId) -> bool) -> Vec<Standing> {
+        let plain = |user| Standing { user, role: Some(Role::User), active: Some(true) };
+        let mut wanted: HashMap<UserId, Standing> =
+            self.admins.iter().chain(&self.barred).map(|user| (*user, plain(*user))).collect();
+        wanted.extend(known.iter().map(|standing| (standing.user, *standing)));
+        let is_other = |standing: &Standing| {
+            let (admin, barred) = (self.is_admin(standing.user), self.is_barred(standing.user));
+            standing.role.is_some_and(|role| (role == Role::Admin) != admin) || standing.active == Some(barred)
+        };
+        wanted.into_values().filter(|standing| !is_newer(standing.user) && is_other(standing)).collect()
+    }
+
     /// Whether everyone's sessions are theirs.
     pub fn is_admin(&self, user: UserId) -> bool {
         self.admins.contains(&user)
@@ -63,6 +77,21 @@ impl Standings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_says_all_but_of_those_who_were_heard_of_since() {
+        let standing = |n, role, active| Standing { user: UserId::from_u128(n), role: Some(role), active: Some(active) };
+        let mut standings = Standings::default();
+        [standing(1, Role::Admin, true), standing(2, Role::Admin, true), standing(3, Role::User, false)]
+            .into_iter()
+            .for_each(|known| standings.set(known));
+        let read = [standing(2, Role::Admin, true), standing(4, Role::Admin, true), standing(5, Role::User, false)];
+        let mut changes = standings.changes(&read, |user| user == UserId::from_u128(5));
+        changes.sort_by_key(|change| change.user);
+        assert_eq!(changes, [standing(1, Role::User, true), standing(3, Role::User, true), standing(4, Role::Admin, true)]);
+        changes.into_iter().for_each(|change| standings.set(change));
+        assert_eq!(standings.changes(&read[..2], |_| false), []);
+    }
 
     #[test]
     fn what_is_said_last_counts_and_what_is_not_said_stays() {

@@ -14,9 +14,9 @@ use super::{
     model::{ProxyId, SessionId},
     proxy_frames,
     settings::Settings,
-    viewer::SMALL_BYTES,
+    viewer::{SMALL_BYTES, far_window},
 };
-use crate::realtime::{ConnId, Frame, UnixMicros};
+use crate::realtime::{ConnId, Frame, NodeSlot, ShardId, UnixMicros};
 use std::collections::{BTreeMap, VecDeque};
 
 /// So many bytes of tunnels may be with the socket: a command waits behind no more.
@@ -26,9 +26,14 @@ const TOO_MUCH: &str = "the agent sent more than the viewer took";
 /// What a viewer is told whose screen begins anew.
 const ANEW: &str = "the agent opened its tunnel again";
 
+/// What a viewer is told when bytes were lost between its node and the agent's.
+const LOST: &str = "the way to the agent broke";
+
 /// What tunnels are run by.
 pub(super) struct Line<'a> {
     pub(super) dialect: Dialect,
+    /// Where the agent's connection is.
+    pub(super) node: NodeSlot,
     pub(super) settings: &'a Settings,
     pub(super) wall: UnixMicros,
     pub(super) out: &'a mut Vec<Effect>,
@@ -152,7 +157,8 @@ impl Tunnels {
         if let Some(credit) = credit {
             proxy.credit = Some(i64::from(credit));
             proxy.counts = true;
-            line.out.push(Effect::Send(proxy_frames::credit(id, number(proxy.allowed))));
+            let first = if to.shard.node() == line.node { proxy.allowed } else { proxy.allowed.min(far_window(line.settings)) };
+            line.out.push(Effect::Send(proxy_frames::credit(id, number(first))));
         }
         self.list(id);
         self.pump(line);
@@ -262,6 +268,17 @@ impl Tunnels {
                 out.push(Effect::Tunnel { to: proxy.viewer, proxy: id, word: TunnelWord::agent_left() });
             }
         }
+    }
+
+    /// Viewers on these shards are no more, or something was lost on its way to or from them: they are told so, should they live.
+    pub(super) fn lose(&mut self, is_lost: &dyn Fn(ShardId) -> bool, line: &mut Line<'_>) {
+        let lost: Vec<_> = self.proxies.iter().filter(|(_, proxy)| is_lost(proxy.viewer.shard)).map(|(id, _)| *id).collect();
+        lost.into_iter().for_each(|id| self.cut(id, LOST, line));
+    }
+
+    /// The newest tunnel, and those that are there.
+    pub(super) fn known(&self) -> (Option<ProxyId>, Vec<ProxyId>) {
+        (self.newest, self.proxies.keys().copied().collect())
     }
 
     fn find(&mut self, tunnel: Tunnel) -> Option<(ProxyId, &mut Proxy)> {

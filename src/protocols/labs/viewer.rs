@@ -10,7 +10,7 @@ use super::{
     pulse::{Beat, Pulse},
     settings::Settings,
 };
-use crate::realtime::{ConnId, Moment, Now};
+use crate::realtime::{ConnId, Moment, Now, ShardId};
 use std::sync::Arc;
 
 /// What agents of the second dialect take at a time, before base64.
@@ -23,6 +23,8 @@ pub(super) const SMALL_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub struct Viewer {
     session: SessionId,
+    /// Who watches, and whether they may see anyone's; of no more use once the registry has answered.
+    right: Option<(Arc<str>, bool)>,
     state: State,
     /// Whether the registry is to be told that it left.
     is_owed: bool,
@@ -68,10 +70,11 @@ impl Viewer {
         settings: &Settings,
         out: &mut Vec<Effect>,
     ) -> Viewer {
-        out.push(Effect::Registry(ToRegistry::View { conn, session, user, admin }));
+        out.push(Effect::Registry(ToRegistry::View { conn, session, user: Arc::clone(&user), admin }));
         out.push(Effect::Timer(Some(settings.keep_timeout)));
         Viewer {
             session,
+            right: Some((user, admin)),
             state: State::Asking,
             is_owed: true,
             allowed: settings.tunnel_window,
@@ -97,12 +100,35 @@ impl Viewer {
             Event::TimerFired => self.on_timer(now, settings, out),
             Event::Registry(letter) => self.on_registry(letter, now, settings, out),
             Event::Tunnel { from, proxy, word } => self.on_word((from, proxy), word, now, settings, out),
-            Event::Sent { waiting } => self.on_sent(waiting, settings, out),
+            Event::Sent { waiting } => self.on_sent(waiting, conn, settings, out),
             Event::Revoked => match self.state {
                 State::Asking => self.refuse(Denial::BadToken, out),
                 State::Watching(..) | State::Ending(..) | State::Over => self.end(Farewell::Revoked, out),
             },
             Event::Gone => self.leave(conn, out),
+        }
+    }
+
+    /// The registry is another's from now on, or may have missed something: what it must know.
+    pub fn again(&self, conn: ConnId, out: &mut Vec<Effect>) {
+        let session = self.session;
+        match (&self.state, &self.right) {
+            (State::Asking, Some((user, admin))) => {
+                out.push(Effect::Registry(ToRegistry::View { conn, session, user: Arc::clone(user), admin: *admin }));
+            }
+            (State::Watching(agent, proxy, _), _) => {
+                out.push(Effect::Registry(ToRegistry::Viewing { conn, session, agent: *agent, proxy: *proxy }));
+            }
+            (State::Asking | State::Ending(..) | State::Over, _) => {}
+        }
+    }
+
+    /// Nothing comes any more from agents on these shards, or something was lost: it ends where it watches one.
+    pub fn lose(&mut self, is_lost: &dyn Fn(ShardId) -> bool, farewell: Farewell, out: &mut Vec<Effect>) {
+        if let State::Watching(agent, ..) = self.state
+            && is_lost(agent.shard)
+        {
+            self.end(farewell, out);
         }
     }
 
@@ -172,7 +198,7 @@ impl Viewer {
             },
             // An agent's or a follower's.
             FromRegistry::Registered | FromRegistry::Unknown | FromRegistry::Full => {}
-            FromRegistry::Unkept | FromRegistry::Displaced => {}
+            FromRegistry::Unkept | FromRegistry::Displaced | FromRegistry::Noted => {}
             FromRegistry::Proxy { .. } | FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver => {}
         }
     }
@@ -241,7 +267,7 @@ impl Viewer {
         out.push(Effect::Send(wire));
     }
 
-    fn on_sent(&mut self, waiting: usize, settings: &Settings, out: &mut Vec<Effect>) {
+    fn on_sent(&mut self, waiting: usize, conn: ConnId, settings: &Settings, out: &mut Vec<Effect>) {
         while let Some(((), bytes)) = self.afloat.leave(waiting) {
             self.uncredited += bytes;
         }
@@ -250,7 +276,8 @@ impl Viewer {
         if is_idle {
             self.show_gathered(out);
         }
-        let is_due = self.uncredited >= settings.tunnel_window / 4 || is_idle;
+        let window = if to.shard.node() == conn.shard.node() { settings.tunnel_window } else { far_window(settings) };
+        let is_due = self.uncredited >= window / 4 || is_idle;
         if is_due && self.uncredited > 0 {
             let bytes = u32::try_from(std::mem::take(&mut self.uncredited)).unwrap_or(u32::MAX);
             out.push(Effect::Tunnel { to, proxy, word: TunnelWord::Credit(bytes) });
@@ -258,6 +285,7 @@ impl Viewer {
     }
 
     fn accept(&mut self, agent: ConnId, proxy: ProxyId, now: Now, settings: &Settings, out: &mut Vec<Effect>) {
+        self.right = None;
         self.state = State::Watching(agent, proxy, Pulse::new(now.moment, settings));
         out.push(Effect::Accept);
         out.push(Effect::Timer(Some(settings.ping_interval)));
@@ -317,6 +345,12 @@ impl Viewer {
 /// Who has less is not read: a receive may end a message of a quarter of a window, and bring as much again of others.
 fn wanted_room(settings: &Settings) -> usize {
     settings.tunnel_window / 2
+}
+
+/// What may be on its way to a viewer on another node, of an agent that counts: all that goes to that node shares one link, and what waits
+/// there others wait behind.
+pub(super) fn far_window(settings: &Settings) -> usize {
+    settings.tunnel_window / 4
 }
 
 fn farewell(why: ViewOver) -> Farewell {

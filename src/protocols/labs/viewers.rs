@@ -30,7 +30,7 @@ impl Registry {
         let agent = host.online().ok_or(ViewRefused::AgentOffline)?;
         self.proxies = self.proxies.wrapping_add(1);
         let proxy = ProxyId(self.proxies);
-        if let Some(older) = desktop.viewer.replace(Viewer { conn, proxy }).filter(|older| older.conn != conn) {
+        if let Some(older) = desktop.viewer.replace(Viewer { conn, proxy, is_certain: true }).filter(|older| older.conn != conn) {
             t.out.push(Outcome::Tell(older.conn, FromRegistry::ViewOver(ViewOver::Displaced)));
         }
         let request = dialect::proxy_request(host.dialect, proxy, &desktop.row, &self.desk.settings.namespace);

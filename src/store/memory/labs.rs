@@ -8,7 +8,7 @@ use crate::{
     protocols::labs::{
         Standing,
         model::{Agent, Command, CommandId, Progress, Role, Session, SessionId, State, Template, User, UserId},
-        record::{Change, Kept, Listed, Loaded, Login, Page, Record, SessionFilter, SortBy},
+        record::{Change, Kept, Listed, Loaded, Login, Page, Record, Rights, SessionFilter, SortBy},
     },
     realtime::{StoreFault, UnixMicros},
 };
@@ -188,6 +188,10 @@ impl LabsLibrary for MemoryStore {
             revoked.sort_by_key(|(token, expires_at)| (*expires_at, *token));
             revoked
         })
+    }
+
+    fn rights(&self, now: UnixMicros) -> Read<Rights> {
+        Ok(Rights { standings: self.labs()?.standings, revoked: self.revoked(now)? })
     }
 
     fn login(&self, username: &str) -> Read<Option<Login>> {

@@ -4,7 +4,7 @@ use super::{InMemory, OnDisk, PATIENCE, Subject, server::InPostgres, ticket, whe
 use crate::{
     protocols::labs::{
         model::{Action, Agent, Command, Place, Progress, Resources, Role, Session, State, Template, User, Vnc},
-        record::{Change, Kept, Loaded, Login, Page, Record, SessionFilter, SortBy},
+        record::{Change, Kept, Loaded, Login, Page, Record, Rights, SessionFilter, SortBy},
     },
     realtime::{StoreFault, UnixMicros},
     store::{Answer, Store},
@@ -203,6 +203,8 @@ fn users_are_made_and_changed<S: Subject>() {
     let row = |number, role, active| (id(number), Some(role), Some(active));
     let expected = [row(3, Role::Admin, true), row(4, Role::Admin, false), row(6, Role::Admin, true), row(8, Role::User, false)];
     assert_eq!(told, expected, "of the others there is nothing to remember");
+    done(&it, [Record::Revoked { token: id(1), expires_at: at(200) }, Record::Revoked { token: id(2), expires_at: at(100) }]);
+    assert_eq!(it.store().rights(at(100)), Ok(Rights { standings, revoked: vec![(id(1), at(200))] }));
 }
 
 fn templates_are_made_replaced_and_gone<S: Subject>() {

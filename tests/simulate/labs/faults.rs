@@ -53,10 +53,16 @@ pub(crate) enum Fault {
     LostLogOver,
     /// A request under a limit is counted by a shard that is not its key's home.
     StrayLimit,
+    /// When the registry moves, it does not hear that an agent is there.
+    LostReturn,
+    /// When it moves, it does not hear that a viewer is there.
+    LostView,
+    /// A node that comes reads that no token is revoked.
+    BlankRights,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 25] = [
+    pub(crate) const ALL: [Fault; 28] = [
         Fault::StoppedClock,
         Fault::LostCommand,
         Fault::ForgottenWrite,
@@ -82,5 +88,8 @@ impl Fault {
         Fault::DoubledLines,
         Fault::LostLogOver,
         Fault::StrayLimit,
+        Fault::LostReturn,
+        Fault::LostView,
+        Fault::BlankRights,
     ];
 }

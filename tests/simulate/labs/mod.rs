@@ -8,6 +8,7 @@ pub(crate) mod drains;
 pub(crate) mod faults;
 pub(crate) mod followers;
 pub(crate) mod lines;
+pub(crate) mod nodes;
 pub(crate) mod roles;
 pub(crate) mod shell;
 pub(crate) mod socket;

@@ -2,6 +2,7 @@
 
 use super::{
     faults::Fault,
+    nodes::place_of,
     socket::{Heard, Socket, Speech, Who, heard},
     world::Labs,
 };
@@ -13,7 +14,7 @@ use crate::{
 use homeroom::{
     engine::{Engine, Letter, Listener, Output, Question, Send},
     protocols::labs::{FromRegistry, Revocation, Standing, ToRegistry, TunnelWord, asks::Ask, letters::ViewOver},
-    realtime::{ConnId, ShardId},
+    realtime::ConnId,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -54,7 +55,7 @@ impl Labs {
         let cut = if self.dice.percent(20) { self.dice.below(frame.len()) } else { 0 };
         let (first, second) = frame.split_at(cut);
         for part in [first, second].into_iter().filter(|part| !part.is_empty()) {
-            self.feed(conn.shard.index()).received(conn, part, now);
+            self.feed(place_of(conn.shard)).received(conn, part, now);
         }
         true
     }
@@ -67,7 +68,7 @@ impl Labs {
         }
         note!(self, "{conn:?} ends");
         let now = self.now;
-        self.feed(conn.shard.index()).ended(conn, now);
+        self.feed(place_of(conn.shard)).ended(conn, now);
     }
 
     pub(crate) fn feed(&mut self, shard: usize) -> &mut Engine {
@@ -79,29 +80,42 @@ impl Labs {
         for _ in 0..self.dice.between(1, 6) {
             let (from, to) = (self.dice.below(self.shards.len()), self.dice.below(self.shards.len()));
             self.deliver(from, to);
+            if self.dice.percent(10) {
+                self.view_comes(to);
+            }
         }
     }
 
     /// A letter arrives. Whether there was one.
     pub(crate) fn deliver(&mut self, from: usize, to: usize) -> bool {
         let pair = from * self.shards.len() + to;
+        if !self.is_linked(from, to) {
+            return false;
+        }
         let Some(letter) = self.mesh[pair].pop_front() else { return false };
         note!(self, "letter {from} -> {to}: {}", words(&letter));
         if let Letter::LabsReply { number, .. } = &letter {
-            assert!(self.answered.insert((to, *number)), "{number} of {to} is answered twice");
+            // When the view changes some asks are asked again.
+            let is_first = self.answered.insert((to, *number));
+            assert!(is_first || self.nodes.is_some(), "{number} of {to} is answered twice");
         }
         let now = self.now;
-        self.feed(to).letter(ShardId(from as u16), letter, now);
+        let from = self.shard_at(from);
+        self.feed(to).letter(from, letter, now);
         true
     }
 
     fn post(&mut self, from: usize) {
         for (to, letter) in std::mem::take(self.shards[from].engine.letters()) {
-            self.send_letter(from, to.index(), letter);
+            if self.shows(from, to) {
+                self.send_letter(from, place_of(to), letter);
+            }
         }
         for question in std::mem::take(self.shards[from].engine.questions()) {
             match question {
                 Question::KeepLabs { ticket, record } => self.keep(from, ticket, record),
+                Question::LoadLabs => self.read_all(from),
+                Question::LoadRights { now } => self.read_rights(from, now),
                 other => panic!("{other:?} is asked in labs"),
             }
         }
@@ -115,6 +129,8 @@ impl Labs {
             (Some(Fault::LostReply), Letter::LabsReply { .. }) => return,
             (Some(Fault::LostDisplacement), Letter::LabsConnection(_, FromRegistry::ViewOver(ViewOver::Displaced))) => return,
             (Some(Fault::LostGone), Letter::Registry(ToRegistry::AgentGone { .. })) => return,
+            (_, Letter::Registry(ToRegistry::Resume { .. })) if self.strikes(Fault::LostReturn, 50) => return,
+            (_, Letter::Registry(ToRegistry::Viewing { .. })) if self.strikes(Fault::LostView, 60) => return,
             (Some(Fault::LostBytes), _) if is_bytes => return,
             (Some(Fault::DoubledBytes), _) if is_bytes => self.mesh[queue].push_back(double(&letter)),
             (Some(Fault::DoubledReply), Letter::LabsReply { .. }) | (Some(Fault::DoubledOrder), Letter::Deliver(..)) => {
@@ -191,7 +207,7 @@ impl Labs {
             socket.inbox.push_back(Heard::Http(denial.status()));
             socket.is_over = true;
         }
-        self.sockets.iter_mut().filter(|(conn, _)| conn.shard.index() == shard).for_each(|(_, socket)| socket.said = 0);
+        self.sockets.iter_mut().filter(|(conn, _)| place_of(conn.shard) == shard).for_each(|(_, socket)| socket.said = 0);
         for Send { conn, segment, more, is_last: _ } in output.sends {
             let parts: Vec<&[u8]> = std::iter::once(&segment).chain(&more).map(|segment| segment.bytes()).collect();
             self.handed(conn, &parts.concat());
@@ -259,7 +275,7 @@ impl Labs {
         let Some(frames) = socket.flight.take() else { return };
         socket.inbox.extend(frames);
         let now = self.now;
-        self.feed(conn.shard.index()).sent(conn, true, now);
+        self.feed(place_of(conn.shard)).sent(conn, true, now);
         self.hear_all(conn);
     }
 
@@ -290,7 +306,7 @@ impl Labs {
             self.hear_all(conn);
             let Some(socket) = self.sockets.remove(&conn) else { continue };
             note!(self, "{conn:?} is released");
-            self.feed(conn.shard.index()).released(conn);
+            self.feed(place_of(conn.shard)).released(conn);
             self.released(conn, &socket);
         }
     }

@@ -1,6 +1,6 @@
 //! The store of labs: as slow, busy or broken as the dice will have it. What it has committed survives the process, and nothing else does.
 
-use super::{faults::Fault, world::Labs};
+use super::{faults::Fault, nodes::place_of, world::Labs};
 use crate::world::note;
 use homeroom::{
     engine::Answer,
@@ -18,16 +18,19 @@ use std::collections::{BTreeMap, VecDeque};
 const HANGING: Mood = Mood::Slow(0);
 
 /// An answer on its way to its shard.
-pub(crate) struct Post {
-    ticket: u64,
-    result: Result<Kept, StoreFault>,
+pub(crate) struct Post(pub(crate) Answer);
+
+impl Post {
+    fn kept(ticket: u64, result: Result<Kept, StoreFault>) -> Post {
+        Post(Answer::LabsKept { ticket, result })
+    }
 }
 
 /// The store, and what is on its way from it.
 pub(crate) struct Outside {
     pub(crate) store: MemoryStore,
-    asked: BTreeMap<(u16, u64), Record>,
-    posts: Vec<VecDeque<Post>>,
+    pub(crate) asked: BTreeMap<(u16, u64), Record>,
+    pub(crate) posts: Vec<VecDeque<Post>>,
 }
 
 impl Outside {
@@ -92,12 +95,12 @@ impl Labs {
         let strikes = strikes || often;
         let Some(written) = spoiled(self.fault.filter(|_| strikes), &record) else {
             self.write_down(&record);
-            return self.outside.posts[shard].push_back(Post { ticket, result: Ok(Kept::Done) });
+            return self.outside.posts[shard].push_back(Post::kept(ticket, Ok(Kept::Done)));
         };
-        let id = ShardId(shard as u16);
+        let id = self.shard_at(shard);
         match self.outside.store.keep_labs(Ticket { shard: id, token: ticket }, written.clone()) {
             Ok(()) => _ = self.outside.asked.insert((id.0, ticket), written),
-            Err(fault) => self.outside.posts[shard].push_back(Post { ticket, result: Err(fault) }),
+            Err(fault) => self.outside.posts[shard].push_back(Post::kept(ticket, Err(fault))),
         }
     }
 
@@ -121,7 +124,7 @@ impl Labs {
             if result == Ok(Kept::Done) {
                 self.write_down(&record);
             }
-            self.outside.posts[ticket.shard.index()].push_back(Post { ticket: ticket.token, result });
+            self.outside.posts[place_of(ticket.shard)].push_back(Post::kept(ticket.token, result));
         }
     }
 
@@ -141,13 +144,13 @@ impl Labs {
 
     /// One of the store's answers reaches a shard. Whether there was one.
     pub(crate) fn deliver_post(&mut self, shard: usize) -> bool {
-        let Some(Post { ticket, result }) = self.outside.posts[shard].pop_front() else { return false };
+        let Some(Post(answer)) = self.outside.posts[shard].pop_front() else { return false };
         if self.strikes(Fault::LostRecord, 3) {
             return true;
         }
-        note!(self, "store to {shard}: {ticket} {result:?}");
+        note!(self, "store to {shard}: {:.200}", format!("{answer:?}"));
         let now = self.now;
-        self.feed(shard).answer(Answer::LabsKept { ticket, result }, now);
+        self.feed(shard).answer(answer, now);
         true
     }
 

@@ -29,7 +29,7 @@ impl Labs {
         let is_known = self.acknowledged.contains(&session);
         let down = self.streams.open(Way::Down, session);
         let conn = self.accept(&path, Who::Viewer(Viewer { session, is_known, token, up: None, down }));
-        self.turn(conn.shard.index());
+        self.turn_of(conn);
     }
 
     /// Mostly one in this state.

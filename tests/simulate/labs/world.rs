@@ -7,6 +7,7 @@ use super::{
     checks::OWNERS,
     drains::Drain,
     faults::Fault,
+    nodes::Nodes,
     roles::Standing,
     socket::Socket,
     store::Outside,
@@ -89,6 +90,8 @@ pub(crate) struct Labs {
     pub(crate) fault: Option<Fault>,
     pub(crate) now: Now,
     ring: Arc<HashRing>,
+    /// Where every shard is a node of its own.
+    pub(crate) nodes: Option<Nodes>,
     pub(crate) home: usize,
     pub(crate) shards: Vec<Shard>,
     /// Which shards were fed something since their last turn.
@@ -118,14 +121,15 @@ pub(crate) struct Labs {
     /// Asks that were answered from another shard.
     pub(crate) answered: BTreeSet<(usize, u64)>,
     rules: Arc<Rules>,
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Labs {
     pub(crate) fn new(seed: u64, fault: Option<Fault>) -> Labs {
         let mut dice = Dice::new(seed);
         let plan = Plan::new(&mut dice);
-        let shards = dice.between(1, 4);
+        let nodes = dice.percent(35).then(Nodes::default);
+        let shards = if nodes.is_some() { dice.between(2, 3) } else { dice.between(1, 4) };
         let settings = Settings {
             command_timeout: COMMAND_TIMEOUT,
             stop_retry: Duration::from_secs(25),
@@ -143,8 +147,9 @@ impl Labs {
             NAMES.iter().map(|name| Agent::new(name, Manner::random(&mut dice), dice.between(1, 4))).collect();
         let places = agents.iter().map(|agent| (agent.name, agent.places)).collect();
         let mut world = Labs {
-            home: ring.home(b"labs").index(),
+            home: 0,
             ring,
+            nodes,
             shards: Vec::new(),
             fed: vec![false; shards],
             mesh: (0..shards * shards).map(|_| VecDeque::new()).collect(),
@@ -183,16 +188,20 @@ impl Labs {
         self.outside.hang();
         self.seed = self.seed.wrapping_mul(31).wrapping_add(7);
         let now = self.now;
-        let shard = |id: usize| {
-            let birth = Birth { id: ShardId(id as u16), start: now.moment, seed: self.seed };
-            let counters = Arc::new(Counters::default());
-            let engine = Engine::new(birth, self.ring.clone(), Limits::default(), self.rules.clone(), counters.clone());
-            Shard { engine, counters }
-        };
-        self.shards = (0..shards).map(shard).collect();
+        if self.nodes.is_some() {
+            return self.begin_nodes(shards);
+        }
+        self.shards = (0..shards).map(|id| self.born(ShardId(id as u16), self.ring.clone())).collect();
         for shard in 0..shards {
             self.feed(shard).begin_labs(&loaded, &revoked, now);
         }
+    }
+
+    /// A shard that knows nothing yet.
+    pub(crate) fn born(&self, id: ShardId, ring: Arc<HashRing>) -> Shard {
+        let birth = Birth { id, start: self.now.moment, seed: self.seed };
+        let counters = Arc::new(Counters::default());
+        Shard { engine: Engine::new(birth, ring, Limits::default(), self.rules.clone(), counters.clone()), counters }
     }
 
     /// The process ends without a word, and another begins with what is on disk.
@@ -240,7 +249,9 @@ impl Labs {
         let steps = self.dice.between(200, 700);
         for step in 0..steps {
             self.step();
-            if self.dice.below(1_000) < self.plan.crashes {
+            if self.nodes.is_some() {
+                self.a_node_may_die();
+            } else if self.dice.below(1_000) < self.plan.crashes {
                 self.crash();
             }
             if step % 300 == 299 {
@@ -292,7 +303,7 @@ impl Labs {
     /// Lets all that is under way arrive, until nothing moves.
     pub(crate) fn calm(&mut self) {
         for _ in 0..10_000 {
-            let mut moved = false;
+            let mut moved = self.views_come();
             for shard in 0..self.shards.len() {
                 while self.fed[shard] {
                     self.turn(shard);
@@ -340,12 +351,18 @@ impl Labs {
     /// Lets time pass until whoever is to be ended is, and checks that what is left adds up exactly.
     fn come_to_rest(&mut self, time: Duration) {
         note!(self, "all comes to rest");
+        self.read_well(true);
         self.calm();
+        if self.nodes.is_some() {
+            // What could not be read is tried again.
+            self.pass_quietly(Duration::from_secs(2));
+        }
         self.confirm_users();
         self.check_gone();
         self.pass_quietly(time);
         self.check_rest();
         self.check_disk();
+        self.read_well(false);
     }
 
     /// All agents are well, or all are gone; then every session ends.

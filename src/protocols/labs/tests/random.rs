@@ -339,7 +339,8 @@ impl Run {
             FromRegistry::ViewOver(_) => {
                 assert!(self.viewers.remove(&slot).is_some_and(|viewer| viewer.1.is_some()), "over before it was shown");
             }
-            FromRegistry::Proxy { .. } | FromRegistry::Following | FromRegistry::Lines(_) | FromRegistry::LogOver => {}
+            FromRegistry::Proxy { .. } | FromRegistry::Following | FromRegistry::Lines(_) => {}
+            FromRegistry::Noted | FromRegistry::LogOver => {}
         }
     }
 

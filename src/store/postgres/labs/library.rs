@@ -10,7 +10,7 @@ use super::{
 use crate::{
     protocols::labs::{
         model::{Role, Session, SessionId, Template, User, UserId},
-        record::{Listed, Loaded, Login, Page, SessionFilter},
+        record::{Listed, Loaded, Login, Page, Rights, SessionFilter},
     },
     realtime::UnixMicros,
 };
@@ -23,6 +23,12 @@ impl LabsLibrary for PostgresStore {
 
     fn revoked(&self, now: UnixMicros) -> Read<Vec<(Uuid, UnixMicros)>> {
         self.readers.view(async |conn| people::good_no_more(conn, now).await)
+    }
+
+    fn rights(&self, now: UnixMicros) -> Read<Rights> {
+        self.readers.snapshot(async |conn| {
+            Ok(Rights { standings: loaded::standings(conn).await?, revoked: people::good_no_more(conn, now).await? })
+        })
     }
 
     fn login(&self, username: &str) -> Read<Option<Login>> {

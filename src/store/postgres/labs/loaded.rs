@@ -36,8 +36,12 @@ pub(super) async fn loaded(conn: &Conn) -> Result<Loaded, Fault> {
         agents: all(conn, AGENTS, agent).await?,
         sessions: all(conn, &sessions(), a_session).await?,
         commands: all(conn, COMMANDS, command).await?,
-        standings: all(conn, STANDINGS, standing).await?,
+        standings: standings(conn).await?,
     })
+}
+
+pub(super) async fn standings(conn: &Conn) -> Result<Vec<Standing>, Fault> {
+    all(conn, STANDINGS, standing).await
 }
 
 async fn all<T>(conn: &Conn, select: &str, item: fn(&Row) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     protocols::labs::{
         model::{Role, Session, SessionId, Template, User, UserId},
-        record::{Listed, Loaded, Login, Page, SessionFilter},
+        record::{Listed, Loaded, Login, Page, Rights, SessionFilter},
     },
     realtime::UnixMicros,
 };
@@ -23,6 +23,10 @@ impl LabsLibrary for SqliteStore {
 
     fn revoked(&self, now: UnixMicros) -> Read<Vec<(Uuid, UnixMicros)>> {
         self.readers.view(|conn| people::good_no_more(conn, now))
+    }
+
+    fn rights(&self, now: UnixMicros) -> Read<Rights> {
+        self.readers.view(|conn| Ok(Rights { standings: loaded::standings(conn)?, revoked: people::good_no_more(conn, now)? }))
     }
 
     fn login(&self, username: &str) -> Read<Option<Login>> {

@@ -33,8 +33,12 @@ pub(super) fn loaded(conn: &Connection) -> rusqlite::Result<Loaded> {
         agents: agents.query_map([], agent)?.collect::<rusqlite::Result<_>>()?,
         sessions: conn.prepare_cached(&sessions())?.query_map([], a_session)?.collect::<rusqlite::Result<_>>()?,
         commands: conn.prepare_cached(COMMANDS)?.query_map([], command)?.collect::<rusqlite::Result<_>>()?,
-        standings: conn.prepare_cached(STANDINGS)?.query_map([], standing)?.collect::<rusqlite::Result<_>>()?,
+        standings: standings(conn)?,
     })
+}
+
+pub(super) fn standings(conn: &Connection) -> rusqlite::Result<Vec<Standing>> {
+    conn.prepare_cached(STANDINGS)?.query_map([], standing)?.collect()
 }
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {

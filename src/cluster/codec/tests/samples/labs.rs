@@ -4,7 +4,7 @@ use super::*;
 use crate::protocols::labs::{
     Chunk, FromRegistry, ProxyId, Revocation, Standing, ToRegistry, TunnelWord,
     asks::{AgentView, Ask, Caller, Creation, LimitKey, Refused, Reply, Target, Window},
-    letters::{AgentWord, Capacity, Dialect, Hello, ViewOver, ViewRefused},
+    letters::{AgentWord, Capacity, Dialect, Hello, Return, ViewOver, ViewRefused},
     model::{Action, Agent, Command, Place, Progress, Resources, Role, Session, State, Template, User, Vnc},
     record::{Change, Kept, Record},
 };
@@ -227,6 +227,17 @@ fn to_registry() -> Vec<ToRegistry> {
         ToRegistry::Register { conn, hello: hello(Dialect::Field) },
         ToRegistry::AgentGone { conn, agent: agent.clone() },
         ToRegistry::View { conn, session, user: user.clone(), admin: false },
+        ToRegistry::Resume {
+            conn,
+            agent: agent.clone(),
+            back: Box::new(Return {
+                dialect: Dialect::Field,
+                since: AT,
+                newest: Some(ProxyId(9)),
+                tunnels: vec![ProxyId(3), ProxyId(9)],
+            }),
+        },
+        ToRegistry::Viewing { conn, session, agent: conn, proxy: ProxyId(3) },
         ToRegistry::ViewerGone { conn, session },
         ToRegistry::Activity { session },
         ToRegistry::Follow { conn, session, user, admin: true, tail: 10 },
@@ -246,6 +257,7 @@ fn from_registry() -> Vec<FromRegistry> {
         FromRegistry::Full,
         FromRegistry::Unkept,
         FromRegistry::Displaced,
+        FromRegistry::Noted,
         FromRegistry::View { agent: conn(), proxy: ProxyId(7) },
         FromRegistry::Following,
         FromRegistry::Lines(["a".to_owned(), "a longer line of a log".to_owned()].into()),
