@@ -146,6 +146,9 @@ impl Engine {
 
     /// A home answers.
     pub(super) fn presence_reply(&mut self, number: u64, reply: presence::asks::Reply) {
+        if self.outside_hears(number, &reply) {
+            return;
+        }
         self.asks.resolve(number, reply);
         self.repeats.remove(&number);
     }

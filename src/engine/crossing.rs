@@ -196,8 +196,12 @@ impl Engine {
     }
 
     /// This node has buried another one, and these were in any room then, whichever node they were on. To be told to one shard, before the
-    /// view that is without that node.
+    /// view that is without that node. Of its own last life it is told at any time, and only those whose home was there too: nobody else
+    /// knows of these.
     pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
+        if node == self.id.node() && self.ring.view().number() > 0 {
+            return self.bequeath(buried);
+        }
         self.crossing.mourned.entry(node).or_default().extend(buried);
     }
 
@@ -307,18 +311,24 @@ impl Engine {
     /// Whoever was in a room whose home died, on that node or on another, is left to the room's next home: so he is told of, and his row
     /// ends, unless he comes again. Homes that live know of them without this.
     fn bequeath_buried(&mut self, is_gone: impl Fn(NodeSlot) -> bool) {
-        let mut bereft: BTreeMap<ClassroomId, Vec<Heir>> = BTreeMap::new();
+        let own = self.id.node();
         // Until a view is reached a former home may not have left all that it had to leave.
         let homes = &self.crossing.earlier;
-        for (_, buried) in self.crossing.mourned.extract_if(.., |node, _| is_gone(*node)) {
-            for Buried { classroom, agent_id, session } in buried {
-                if homes.iter().any(|ring| is_gone(ring.home(classroom.as_bytes()).node())) {
-                    let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
-                    bereft.entry(classroom).or_default().push(Heir { agent, session, announced: true });
-                }
-            }
+        let is_bereft = |one: &Buried| homes.iter().any(|ring| is_gone(ring.home(one.classroom.as_bytes()).node()));
+        let mut bereft = Vec::new();
+        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| *node == own || is_gone(*node)) {
+            bereft.extend(buried.into_iter().filter(|one| node == own || is_bereft(one)));
         }
-        for (classroom, mut heirs) in bereft {
+        self.bequeath(bereft);
+    }
+
+    fn bequeath(&mut self, bereft: Vec<Buried>) {
+        let mut rooms: BTreeMap<ClassroomId, Vec<Heir>> = BTreeMap::new();
+        for Buried { classroom, agent_id, session } in bereft {
+            let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
+            rooms.entry(classroom).or_default().push(Heir { agent, session, announced: true });
+        }
+        for (classroom, mut heirs) in rooms {
             while !heirs.is_empty() {
                 let members = heirs.split_off(heirs.len().saturating_sub(HEIRS_A_LETTER));
                 let bequest = Bequest { classroom, view: None, last_published: 0, members };
@@ -426,6 +436,8 @@ impl Engine {
         let home = self.home_of(classroom);
         match letter {
             ToHome::Ask { asker, number, ask } if home != self.id => self.redirect((asker, number), ask),
+            // What the store said of a room may be long past by the time that a home has heard all that others had to say.
+            ToHome::Bequest(bequest) if bequest.view.is_none() && home == self.id && self.crossing.is_whole => {}
             // Whoever was left to another is passed on.
             ToHome::Bequest(_) if home != self.id => self.post(home, Letter::Home(letter)),
             // Whoever says this says it again to the new home.

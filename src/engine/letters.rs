@@ -232,6 +232,17 @@ pub enum Letter {
         /// The view's number.
         view: u64,
     },
+    /// [`Letter::Publish`], but for one connection of the shard that gets this: it has said it itself.
+    PublishBut {
+        /// Who does not hear it.
+        conn: ConnId,
+        /// Which.
+        topic: Topic,
+        /// What was published.
+        frame: Frame,
+        /// How many other listeners the home knows on that shard.
+        members: u32,
+    },
 }
 
 /// Who waits for a request to be counted.
@@ -421,5 +432,14 @@ pub enum Answer {
         run: RunId,
         /// What came of it.
         outcome: ToolOutcome,
+    },
+    /// Nobody asked: another service says this to a classroom. What became of it is in [`Engine::heard_outside`](super::Engine).
+    Outside {
+        /// To be given back.
+        ticket: u64,
+        /// Which.
+        classroom: ClassroomId,
+        /// What.
+        event: Box<presence::asks::Publication>,
     },
 }

@@ -117,7 +117,8 @@ impl Runs {
             | Answer::Loaded { .. }
             | Answer::Running { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
-            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } | Answer::Health(_) => {}
+            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
+            Answer::Health(_) | Answer::Outside { .. } => {}
         }
     }
 

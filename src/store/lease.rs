@@ -127,11 +127,20 @@ pub trait Lease: Send + Sync {
     fn tenure(&self) -> Option<Tenure>;
 
     /// Takes a free slot with a fresh epoch. Answers what is held where something is. An older tenure of the same name whose process is
-    /// gone, or whose lease has run out, is buried with it: its sessions move to history, and nobody is told of them.
+    /// gone, or whose lease has run out, is buried with it: its sessions move to history, and nobody but [`Lease::predecessor`] tells of
+    /// them.
     ///
     /// # Errors
     /// [`LeaseFault::Alive`] while a node of the same name is alive, [`LeaseFault::Full`], [`LeaseFault::Store`].
     fn take(&self) -> Result<Tenure, LeaseFault>;
+
+    /// Who was on the tenure of this name that the last [`Lease::take`] buried: told once.
+    fn predecessor(&self) -> Option<(Tenure, Vec<Ended>)> {
+        None
+    }
+
+    /// From now on, or no more, the lease is not renewed by itself: it runs out, and may be lost.
+    fn hold_back(&self, _is_held_back: bool) {}
 
     /// Makes the lease last for its whole time from now on. One that has run out is renewed too, while nobody has buried it.
     ///

@@ -147,7 +147,14 @@ impl World {
         self.last_published += 1;
         let pad = "x".repeat(if self.dice.percent(15) { self.dice.below(3_000) } else { self.dice.below(300) });
         let payload = format!(r#"{{"n":{},"pad":"{pad}"}}"#, self.last_published).into();
-        let event = Publication { entity_type: "load".into(), operation: "tick".into(), sequence_id: None, payload, receiver };
+        let event = Publication {
+            entity_type: "load".into(),
+            operation: "tick".into(),
+            sequence_id: None,
+            payload,
+            receiver,
+            sender: None,
+        };
         Ask::Publish { classroom, event }
     }
 

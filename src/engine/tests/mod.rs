@@ -5,6 +5,7 @@ mod chat_scripts;
 mod cluster;
 mod cluster_apart;
 mod cluster_moves;
+mod cluster_outside;
 mod cluster_quizzes;
 mod cluster_scripts;
 mod heard;

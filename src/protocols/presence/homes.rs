@@ -31,6 +31,8 @@ pub enum Outcome {
         frame: Frame,
         /// Where its listeners are, and how many.
         shards: SmallVec<[(ShardId, u32); 4]>,
+        /// The one among them who is not to hear it.
+        except: Option<ConnId>,
     },
     /// Deliver a frame to one connection.
     Deliver(ConnId, Frame),

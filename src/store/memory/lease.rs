@@ -4,7 +4,7 @@ use super::{Live, MemoryStore};
 use crate::{
     protocols::presence::record,
     realtime::{StoreFault, UnixMicros},
-    store::{Buried, Lease, LeaseFault, Member, Read, Tenure},
+    store::{Buried, Ended, Lease, LeaseFault, Member, Read, Tenure},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -116,11 +116,13 @@ impl Lease for MemoryStore {
             return Ok(held);
         }
         let (tenure, before) = kept.nodes.take(&self.name)?;
-        if let Some((before, seen_at)) = before {
-            kept.end_all(before, seen_at);
-        }
+        state.predecessor = before.map(|(before, seen_at)| (before, kept.end_all(before, seen_at)));
         state.tenure = Some(tenure);
         Ok(tenure)
+    }
+
+    fn predecessor(&self) -> Option<(Tenure, Vec<Ended>)> {
+        self.state().predecessor.take()
     }
 
     fn renew(&self) -> Result<(), LeaseFault> {

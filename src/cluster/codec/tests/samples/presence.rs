@@ -21,6 +21,7 @@ fn to_home() -> Vec<ToHome> {
         sequence_id,
         payload: r#"{"a":[1,2,3]}"#.into(),
         receiver,
+        sender: Some("web.u3.dev".into()),
     };
     let asks = [
         Ask::Members { classroom, after: -1, limit: 1000 },
@@ -80,6 +81,7 @@ pub(super) fn all() -> Vec<Letter> {
     letters.extend(from_home.map(|letter| Letter::Connection(conn(), letter)));
     letters.extend(replies.map(|reply| Letter::Reply { number: 3, reply: Box::new(reply) }));
     letters.push(Letter::Publish { topic, frame: frame(), members: 9 });
+    letters.push(Letter::PublishBut { conn: conn(), topic, frame: frame(), members: u32::MAX });
     letters.push(Letter::Show { conn: conn(), topic, frame: frame() });
     letters
 }
