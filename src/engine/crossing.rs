@@ -448,6 +448,8 @@ impl Engine {
         let home = self.home_of(classroom);
         match letter {
             ToHome::Ask { asker, number, ask } if home != self.id => self.redirect((asker, number), ask),
+            // What the store said of a room may be long past by the time that a home has heard all that others had to say.
+            ToHome::Bequest(bequest) if bequest.view.is_none() && home == self.id && self.crossing.is_whole => {}
             // Whoever was left to another is passed on.
             ToHome::Bequest(_) if home != self.id => self.post(home, Letter::Home(letter)),
             // Whoever says this says it again to the new home.

@@ -126,17 +126,6 @@ impl World {
         self.run();
     }
 
-    /// Tells the nodes that are not dead which quizzes have running attempts, as is done when a view has been reached.
-    pub(super) fn begin_living(&mut self) {
-        let (keys, running, now) = (self.library.keys.clone(), self.library.running(), self.now);
-        for (place, engine) in self.engines.iter_mut().enumerate() {
-            if !self.nodes.dead.contains(&self.nodes.shard(place).node()) {
-                engine.begin(&keys, &running, now);
-            }
-        }
-        self.run();
-    }
-
     /// From now on letters between two nodes are lost, or no more.
     pub(super) fn cut(&mut self, one: u8, other: u8) {
         self.nodes.cut.push((NodeSlot(one), NodeSlot(other)));
