@@ -147,6 +147,7 @@ impl Engine {
         self.come_again(|classroom| has_moved(before.home(classroom.as_bytes()), ring.home(classroom.as_bytes())));
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
+        self.tasks_move(&before, has_skipped, &is_gone, now);
         self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(&before, is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -181,6 +182,7 @@ impl Engine {
         }
         self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
+        self.tasks_are_cut(node, now);
         self.lose_asks(node);
         self.retell_keys();
         self.retell_revocations();
@@ -383,6 +385,7 @@ impl Engine {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
+        self.tasks_are_whole(now);
         self.look_whether_quiet();
     }
 
@@ -397,6 +400,11 @@ impl Engine {
         if self.crossing.waiting.len() < WAITING {
             self.crossing.waiting.push_back((from, letter));
         }
+    }
+
+    /// Whether nothing more can wait.
+    pub(super) fn is_waiting_full(&self) -> bool {
+        self.crossing.waiting.len() >= WAITING
     }
 
     /// A letter to the home of a classroom, which may be elsewhere by now, or have come here only just.

@@ -25,7 +25,10 @@ use crate::{
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
     nats::Letters,
-    protocols::{chat::record::Sweep, tasks::Health},
+    protocols::{
+        chat::record::Sweep,
+        tasks::{Health, record::Loaded},
+    },
     realtime::{ShardId, StoreFault},
     runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
@@ -167,7 +170,8 @@ pub fn serve_until_stopped(
     if broken_off > 0 {
         tracing::info!(answers = broken_off, "answers that the last stop broke off are marked as incomplete");
     }
-    let unfinished = store.load_tasks().map_err(HouseFault::Tasks)?;
+    // Where there are other nodes, shards look for it when all have reached a view.
+    let unfinished = if joined.is_some() { Ok(Loaded::default()) } else { store.load_tasks() }.map_err(HouseFault::Tasks)?;
     let vitals = Vitals::new(store.clone(), &house.rules.catalog, &house.outside).with_bus(counts.clone());
     let vitals = Arc::new(vitals);
     let passwords = Passwords::start().map_err(HouseFault::System)?;

@@ -114,6 +114,7 @@ impl Runs {
             Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } | Answer::Health(_) => {}
+            Answer::TasksLeft { .. } | Answer::TasksCounted(_) => {}
         }
     }
 

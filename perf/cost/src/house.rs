@@ -163,6 +163,8 @@ impl House {
             }
             Question::KeepLabs { ticket, .. } => Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) },
             Question::Permission { conn, .. } => Answer::Permission { conn, allowed: Some(true) },
+            // Of a node among others.
+            Question::LoadTasks { .. } | Question::CountTasks => return false,
             Question::Leave(_) | Question::Tool { .. } | Question::StopRun { .. } => return false,
         };
         self.engines[shard].answer(answer, self.now);
