@@ -1,9 +1,6 @@
 //! The tasks, executions and users that have their home on this shard, and what they want done.
 
-use super::{
-    super::{Engine, Letter, Question, models::Client},
-    interest::Shards,
-};
+use super::super::{Engine, Letter, Question, models::Client};
 use crate::{
     protocols::tasks::{Channel, Event, Homes, News, Outcome, model::UserName, status},
     realtime::{Now, ShardId, outbox::Segment},
@@ -26,7 +23,8 @@ impl Engine {
             Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::TasksConnection(conn, letter)),
             // To those who hear it as to the one who is told something: by letters, which keep their order.
             Outcome::News { owner, news } => {
-                for shard in self.shards().chain(self.tasks.interests.of(&owner)).collect::<Shards>() {
+                let far = self.tasks.interests.of(&owner);
+                for shard in self.shards().chain(far) {
                     self.post(shard, Letter::TasksNews { owner: owner.clone(), news: news.clone() });
                 }
             }

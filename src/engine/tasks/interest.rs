@@ -44,6 +44,9 @@ impl Interests {
 
     /// Where somebody listens to what happens to what is this user's.
     pub(super) fn of(&self, owner: &UserName) -> Shards {
+        if self.0.is_empty() {
+            return Shards::new();
+        }
         let (own, all) = (self.0.get(&Channel::Of(owner.clone())), self.0.get(&Channel::All));
         let mut shards: Shards = own.into_iter().chain(all).flatten().copied().collect();
         shards.sort_unstable();

@@ -2,19 +2,14 @@
 //! no work is broken off because a node comes. Its new home passes on what is said to it, and has it read once it was let go.
 
 use super::{
-    asks::Home,
+    asks::{Home, Refused},
     homes::Homes,
+    letters::{ToExecution, ToTask},
     model::UserName,
     outcome::Outcome,
     room::{self, Room},
 };
-use crate::{
-    protocols::tasks::{
-        asks::Refused,
-        letters::{ToExecution, ToTask},
-    },
-    realtime::{Now, ShardId, StoreFault},
-};
+use crate::realtime::{Now, ShardId, StoreFault};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use std::mem;
