@@ -18,7 +18,7 @@ use std::{
 };
 use uuid::Uuid;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 /// Longer than anything takes that was made.
 const LONG_AFTER: Duration = Duration::from_secs(20);
 
@@ -62,8 +62,10 @@ impl School {
         school
     }
 
+    /// Those at which somebody may be: nobody comes to a node before it has its first view.
     fn living(&self) -> Vec<u8> {
-        (0..self.nodes).filter(|node| !self.dead.contains(node)).collect()
+        let has_begun = |node: &u8| self.world.engines[usize::from(*node)].seen().number() > 0;
+        (0..self.nodes).filter(|node| !self.dead.contains(node)).filter(has_begun).collect()
     }
 
     fn somewhere(&mut self) -> usize {
