@@ -182,6 +182,8 @@ impl Watch {
             let store = self.store.clone();
             match self.bridge.call(move || look(&*store, known)).await {
                 None => return,
+                // One that ends gives its tenure back: nobody took it for dead.
+                Some(Seen::Lost) if self.stage.phase() >= Phase::Closing => return,
                 Some(Seen::Lost) => return self.begin_anew(),
                 Some(Seen::Nothing) => {}
                 Some(Seen::Nodes(rings, buried)) => {
