@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import resource
+import shutil
 import signal
 import socket
 import statistics
@@ -142,13 +143,16 @@ class Server:
 
 
 class Homeroom(Server):
-    """Homeroom with one shard, unless the flags say how many, and its default settings, but for the flags given."""
+    """Homeroom with one shard, unless the flags say how many, and its default settings, but for the flags given. `keys`: a folder of
+    another server's keys, whose tokens are good here too."""
 
-    def __init__(self, run: "Run", *flags, cores: set | None = None):
+    def __init__(self, run: "Run", *flags, cores: set | None = None, keys: Path | None = None):
         self.port, self.internal_port, self.quiz_port, self.chat_port = (free_port() for _ in range(4))
         SCRATCH.mkdir(parents=True, exist_ok=True)
         self.folder = tempfile.TemporaryDirectory(dir=SCRATCH)
         data = Path(self.folder.name)
+        if keys:
+            shutil.copytree(keys, data / "data/keys")
         command = [
             HOMEROOM, "serve", "--data-dir", data / "data", *(() if "--shards" in flags else ("--shards", 1)), "--stop.drain", "100ms",
             "--listen.presence.bind", f"127.0.0.1:{self.port}", "--listen.internal.bind", f"127.0.0.1:{self.internal_port}",

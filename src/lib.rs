@@ -21,6 +21,9 @@ pub mod engine;
 // One school on several nodes: links over a bus that loses messages.
 pub mod cluster;
 
+// The console's page: its files, embedded.
+pub mod console;
+
 // THE SHELL: what touches a clock, a socket, a thread or a file.
 
 // The contract of what is kept, and SQLite.

@@ -28,9 +28,7 @@ pub const PAYLOAD_BYTES_AT_MOST: usize = 256 << 10;
 pub struct Said {
     /// Which.
     pub classroom: ClassroomId,
-    /// The agent that says it and is not to hear it.
-    pub sender: String,
-    /// What.
+    /// What, and which agent says it.
     pub event: Publication,
 }
 
@@ -49,12 +47,60 @@ pub enum Dropped {
     Payload,
     /// Its payload is larger than [`PAYLOAD_BYTES_AT_MOST`].
     TooLong,
+    /// More come in a second than are taken.
+    Rate,
+    /// Too many wait for their homes.
+    Crowded,
 }
 
-/// The subject that a classroom's home listens to, `{prefix}.classroom.{id}.*`; an empty prefix stands for none, without its dot.
-pub fn subject(prefix: &str, classroom: ClassroomId) -> String {
+impl Dropped {
+    /// Every [`Dropped::reason`], in the order of [`Dropped::index`].
+    pub const REASONS: [&'static str; 8] =
+        ["internal", "subject", "header_missing", "header_wrong", "payload", "too_long", "rate", "crowded"];
+
+    /// Its place among the reasons.
+    pub fn index(self) -> usize {
+        match self {
+            Dropped::Internal => 0,
+            Dropped::Subject => 1,
+            Dropped::Missing(_) => 2,
+            Dropped::Wrong(_) => 3,
+            Dropped::Payload => 4,
+            Dropped::TooLong => 5,
+            Dropped::Rate => 6,
+            Dropped::Crowded => 7,
+        }
+    }
+
+    /// In one word.
+    pub fn reason(self) -> &'static str {
+        Self::REASONS[self.index()]
+    }
+
+    /// Which header it is about.
+    pub fn header(self) -> Option<&'static str> {
+        match self {
+            Dropped::Missing(header) | Dropped::Wrong(header) => Some(header),
+            Dropped::Internal | Dropped::Subject | Dropped::Payload | Dropped::TooLong | Dropped::Rate | Dropped::Crowded => None,
+        }
+    }
+}
+
+/// The subject of all that is said to classrooms, `{prefix}.classroom.*.*`; an empty prefix stands for none, without its dot.
+pub fn subject(prefix: &str) -> String {
     let dot = if prefix.is_empty() { "" } else { "." };
-    format!("{prefix}{dot}classroom.{classroom}.*")
+    format!("{prefix}{dot}classroom.*.*")
+}
+
+/// What is answered to one who asked for it, once his message was published.
+pub fn answer(sequence_id: i64, members: u64) -> String {
+    format!(r#"{{"sequence_id":{sequence_id},"members":{members}}}"#)
+}
+
+/// What is answered to one who asked for it, and whose message was dropped.
+pub fn refusal(dropped: Dropped) -> String {
+    let header = dropped.header().map(|header| format!(r#","header":"{header}""#)).unwrap_or_default();
+    format!(r#"{{"error":"{}"{header}}}"#, dropped.reason())
 }
 
 /// Reads one message. `header` is asked for a header by its name.
@@ -78,8 +124,9 @@ pub fn read<'a>(
         sequence_id: Some(sequence_id),
         receiver: header(RECEIVER).map(|text| agent(RECEIVER, text)).transpose()?,
         payload: object(payload)?,
+        sender: Some(agent(SENDER, needed(SENDER)?)?),
     };
-    Ok(Said { classroom, sender: agent(SENDER, needed(SENDER)?)?, event })
+    Ok(Said { classroom, event })
 }
 
 /// The classroom of `{prefix}.classroom.{id}.{kind}`.
@@ -132,14 +179,15 @@ mod tests {
     #[test]
     fn an_event_is_what_its_headers_and_its_payload_say() {
         let said = with("", None, br#" {"minutes": 5, "why": "\u00e9"} "#).unwrap();
-        assert_eq!(subject("school", said.classroom), "school.classroom.c0ffee00-0000-4000-8000-000000000001.*");
-        assert_eq!(said.sender, "web.u1.dev.usr.example.org");
+        assert_eq!((subject("school"), subject("")), ("school.classroom.*.*".into(), "classroom.*.*".into()));
+        assert_eq!(said.classroom.to_string(), "c0ffee00-0000-4000-8000-000000000001");
         let event = Publication {
             entity_type: "ban".into(),
             operation: "created".into(),
             sequence_id: Some(7),
             payload: r#"{"minutes": 5, "why": "\u00e9"}"#.into(),
             receiver: Some("web.u2.dev.usr.example.org".into()),
+            sender: Some("web.u1.dev.usr.example.org".into()),
         };
         assert_eq!(said.event, event);
     }
@@ -171,6 +219,13 @@ mod tests {
             assert_eq!(with(name, Some(value), b"{}"), Err(Dropped::Wrong(name)), "{name}: {value}");
         }
         assert_eq!(with(IS_INTERNAL, Some("true"), b"{}"), Err(Dropped::Internal));
+    }
+
+    #[test]
+    fn whoever_asked_is_told_what_became_of_it() {
+        assert_eq!(answer(-7, 2), r#"{"sequence_id":-7,"members":2}"#);
+        assert_eq!(refusal(Dropped::Rate), r#"{"error":"rate"}"#);
+        assert_eq!(refusal(Dropped::Missing(SENDER)), r#"{"error":"header_missing","header":"Sender-Agent-Id"}"#);
     }
 
     #[test]

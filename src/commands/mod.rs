@@ -12,6 +12,7 @@ pub mod owner;
 mod people;
 pub mod print_config;
 pub mod prompt;
+mod records;
 pub mod serve;
 mod server;
 pub mod token;
@@ -48,7 +49,7 @@ pub enum Command {
     CheckConfig(check_config::CheckConfigArguments),
     /// Sign in to a classroom from the terminal and print what is heard there.
     Join(join::JoinArguments),
-    /// Make an account that signs in to quizzes, or give it a new password: asks for it, and tells the running server.
+    /// Make an account that signs in to quizzes, or give it a new password: asks for it. Works while the server runs and while it does not.
     Owner(owner::OwnerArguments),
     /// Move a school that has grown into a PostgreSQL database that is empty: `homeroom copy sqlite://FOLDER postgres://…`.
     Copy(copy::CopyArguments),

@@ -1,15 +1,32 @@
-//! `homeroom owner NAME`: an account that signs in to its quizzes by name and password, or a new password for one. The running server
-//! makes it; this asks for the password and tells the server, over the internal listener.
+//! `homeroom owner NAME`: an account that signs in to its quizzes by name and password, or a new password for one, whether the server runs
+//! or not.
 
-use super::{Failure, flags::SettingFlags, prompt, server::Server};
+use super::{
+    Failure,
+    flags::SettingFlags,
+    prompt,
+    records::{self, Holder, Records},
+    server::Server,
+};
+use crate::{
+    config::Settings,
+    protocols::quiz::{
+        account,
+        record::{Account, Kept, Record},
+    },
+    runtime::Clock,
+};
 use reqwest::{Method, StatusCode};
+
+/// What a server that believes others is: whoever signs in to it has signed in there.
+const OTHERS_KNOW: &str = "this server has no accounts of its own: [quiz.issuers] names others, who know their owners themselves";
 
 /// Who, and where the server is.
 #[derive(clap::Args, Debug)]
 pub struct OwnerArguments {
     /// The name: 1 to 100 of a-z, 0-9 and . _ - @
     pub name: String,
-    /// The internal listener of the running server; without it the one of the settings
+    /// The internal listener of the running server; without it the settings tell where it is, or where the records are when none runs
     #[arg(long, value_name = "URL")]
     pub internal: Option<String>,
     /// The settings' flags.
@@ -19,12 +36,49 @@ pub struct OwnerArguments {
 
 /// Asks for the password and has the account made.
 pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
-    let server = Server::of(arguments.internal.as_deref(), &arguments.flags)?;
-    let body = serde_json::json!({ "name": arguments.name, "password": prompt::password()? });
-    let (status, said) = server.ask(Method::POST, "/api/v1/owners", Some(&body))?;
-    verdict(status, &said)?;
-    println!("{} can sign in.", arguments.name);
+    let OwnerArguments { name, internal, flags } = arguments;
+    expected(account::is_name(name), account::NAME)?;
+    let password = prompt::password()?;
+    expected(account::is_password(&password), account::PASSWORD)?;
+    let holder = match internal {
+        Some(url) => Holder::Server(Server::at(url)),
+        None => Holder::configured(&with_accounts(flags)?, true)?,
+    };
+    match holder {
+        Holder::Server(server) => tell(&server, name, &password)?,
+        Holder::Here(records) => write(&records, name, &password)?,
+    }
+    println!("{name} can sign in.");
     Ok(())
+}
+
+/// The settings of a server that has accounts of its own.
+fn with_accounts(flags: &SettingFlags) -> Result<Settings, Failure> {
+    let settings = flags.load_process()?.settings;
+    if settings.quiz.issuers.values().any(|issuer| issuer.makes_key) {
+        return Ok(settings);
+    }
+    Err(Failure::Failed(OTHERS_KNOW.to_owned()))
+}
+
+fn write(records: &Records, name: &str, password: &str) -> Result<(), Failure> {
+    let at = Clock::started_now().now().wall;
+    let account = Account { name: name.to_owned(), password_hash: records::hash(password)?, at };
+    match records.keep(Record::Owner(account))? {
+        Kept::Done | Kept::Quiz(_) => Ok(()),
+        Kept::Missing => Err(Failure::Failed("the account was not taken".to_owned())),
+    }
+}
+
+fn tell(server: &Server, name: &str, password: &str) -> Result<(), Failure> {
+    let body = serde_json::json!({ "name": name, "password": password });
+    let (status, said) = server.ask(Method::POST, "/api/v1/owners", Some(&body))?;
+    verdict(status, &said)
+}
+
+/// The value is not repeated: it may be the password.
+fn expected(holds: bool, expected: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::Usage(expected.to_owned())) }
 }
 
 /// What the server's answer means.
@@ -36,9 +90,7 @@ fn verdict(status: StatusCode, said: &str) -> Result<(), Failure> {
     let message = answer["message"].as_str().unwrap_or_default();
     Err(match status {
         StatusCode::BAD_REQUEST => Failure::Usage(message.to_owned()),
-        StatusCode::NOT_FOUND => Failure::Failed(
-            "this server has no accounts of its own: [quiz.issuers] names others, who know their owners themselves".to_owned(),
-        ),
+        StatusCode::NOT_FOUND => Failure::Failed(OTHERS_KNOW.to_owned()),
         _ => Failure::Failed(format!("the server refused ({status}): {message}")),
     })
 }

@@ -1,28 +1,24 @@
-//! The users of labs, wherever they are at hand: with the server that runs, or in the records of a data folder that nobody serves.
+//! The users of labs, wherever they are at hand: with the server that runs, or in records that nobody serves.
 
-use super::{Failure, flags::SettingFlags, server::Server};
+use super::{
+    Failure,
+    flags::SettingFlags,
+    records::{self, Holder, Records, of_store},
+    server::Server,
+};
 use crate::{
-    config::{Database, Settings},
     protocols::labs::{
         dialect::iso,
         model::{Role, User},
         record::{Kept, Page, Record},
     },
-    realtime::{ShardId, StoreFault},
     runtime::Clock,
-    services::passwords,
-    store::{self, LabsLibrary, Sink, SqliteStore, Store, Ticket, sqlite},
 };
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use std::{sync::mpsc, time::Duration};
 use uuid::{Builder, Uuid};
 
-/// For one record to reach the disk, and for the store to end.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What is said where there were no records: the settings may be another server's than the one that is meant.
-const OTHERS: &str = "a server with other settings has others (--config, --data-dir, --internal)";
 /// A page of a list.
 const PAGE: u32 = 100;
 
@@ -54,68 +50,21 @@ pub(super) struct Change {
 }
 
 /// See the file.
-pub(super) enum People {
-    /// Asked over its internal listener.
-    Served(Server),
-    /// Opened by this process.
-    Records(Box<Records>),
-}
-
-/// The store, with the way on which its answers come.
-pub(super) struct Records {
-    store: SqliteStore,
-    answers: mpsc::Receiver<store::Answer>,
-}
-
-struct ToHere(mpsc::Sender<store::Answer>);
-
-impl Sink for ToHere {
-    fn post(&self, answers: &mut Vec<store::Answer>) {
-        for answer in answers.drain(..) {
-            // One who no longer listens has been told that it took too long.
-            let _ = self.0.send(answer);
-        }
-    }
-}
+pub(super) struct People(Holder);
 
 impl People {
-    /// Where `internal` says, or where the settings say. Where no records are and none are to be made (`makes`), that is a failure.
+    /// As [`Holder::of`].
     pub(super) fn of(internal: Option<&str>, flags: &SettingFlags, makes: bool) -> Result<People, Failure> {
-        match internal {
-            Some(url) => Ok(People::Served(Server::at(url))),
-            None => People::configured(&flags.load_process()?.settings, makes),
-        }
-    }
-
-    fn configured(settings: &Settings, makes: bool) -> Result<People, Failure> {
-        if settings.database != Database::Sqlite {
-            // Of the nodes that share a database each hears of a change by the one that makes it.
-            return Server::configured(settings).map(People::Served);
-        }
-        let place = settings.data_dir.display();
-        match (settings.data_dir.join("homeroom.db").exists(), makes) {
-            (true, _) => {}
-            (false, true) => eprintln!("new records, in {place}: {OTHERS}"),
-            (false, false) => {
-                let message = format!("no records are in {place} yet: the first start, or `user add`, makes them; {OTHERS}");
-                return Err(Failure::Failed(message));
-            }
-        }
-        let (sender, answers) = mpsc::channel();
-        match SqliteStore::open(sqlite::Settings::new(&settings.data_dir), Box::new(ToHere(sender))) {
-            Ok(store) => Ok(People::Records(Box::new(Records { store, answers }))),
-            Err(sqlite::OpenFault::Served { .. }) => Server::configured(settings).map(People::Served),
-            Err(fault) => Err(Failure::Failed(fault.to_string())),
-        }
+        Holder::of(internal, flags, makes).map(People)
     }
 
     /// All of them, by name.
     pub(super) fn all(&self) -> Result<Vec<Person>, Failure> {
         let mut all = Vec::new();
         for page in 1.. {
-            let listed = match self {
-                People::Served(server) => served_page(server, page)?,
-                People::Records(records) => records.page(page)?,
+            let listed = match &self.0 {
+                Holder::Server(server) => served_page(server, page)?,
+                Holder::Here(records) => records.page(page)?,
             };
             let is_last = listed.len() < PAGE as usize;
             all.extend(listed);
@@ -128,35 +77,35 @@ impl People {
 
     /// One of them.
     pub(super) fn one(&self, name: &str) -> Result<Person, Failure> {
-        match self {
-            People::Served(server) => {
+        match &self.0 {
+            Holder::Server(server) => {
                 let answer = server.ask(Method::GET, &place(name), None)?;
                 read(&said(answer, name)?)
             }
-            People::Records(records) => records.one(name).map(Person::from),
+            Holder::Here(records) => records.one(name).map(Person::from),
         }
     }
 
     /// One more.
     pub(super) fn add(&self, new: NewPerson<'_>) -> Result<(), Failure> {
-        match self {
-            People::Served(server) => {
+        match &self.0 {
+            Holder::Server(server) => {
                 let NewPerson { username, email, role, password } = new;
                 let body = json!({ "username": username, "email": email, "role": role, "password": password });
                 said(server.ask(Method::POST, USERS, Some(&body))?, username).map(drop)
             }
-            People::Records(records) => records.add(new),
+            Holder::Here(records) => records.add(new),
         }
     }
 
     /// Changes one of them.
     pub(super) fn change(&self, name: &str, change: Change) -> Result<(), Failure> {
-        match self {
-            People::Served(server) => {
+        match &self.0 {
+            Holder::Server(server) => {
                 let body = json!({ "active": change.active, "password": change.password });
                 said(server.ask(Method::PATCH, &place(name), Some(&body))?, name).map(drop)
             }
-            People::Records(records) => records.change(name, change),
+            Holder::Here(records) => records.change(name, change),
         }
     }
 }
@@ -205,13 +154,6 @@ fn taken(name: &str) -> Failure {
     Failure::Failed(format!("there is a user {name} already"))
 }
 
-fn of_store(fault: StoreFault) -> Failure {
-    Failure::Failed(match fault {
-        StoreFault::Busy => "another process holds the records: try again".to_owned(),
-        StoreFault::Failed => "the records cannot be read or written: is the disk full?".to_owned(),
-    })
-}
-
 impl Records {
     fn page(&self, page: u32) -> Result<Vec<Person>, Failure> {
         let listed = self.store.users(None, Page { page, limit: PAGE }).map_err(of_store)?;
@@ -232,7 +174,7 @@ impl Records {
             created_at: Clock::started_now().now().wall,
             last_login: None,
         };
-        match self.keep(Record::NewUser { user, password_hash: hash(&new.password)? })? {
+        match self.keep_labs(Record::NewUser { user, password_hash: records::hash(&new.password)? })? {
             Kept::Done => Ok(()),
             Kept::Taken | Kept::Missing => Err(taken(new.username)),
         }
@@ -240,31 +182,12 @@ impl Records {
 
     fn change(&self, name: &str, Change { active, password }: Change) -> Result<(), Failure> {
         let user = self.one(name)?.id;
-        let password_hash = password.as_deref().map(hash).transpose()?;
-        match self.keep(Record::EditedUser { user, email: None, role: None, active, password_hash, last_login: None })? {
+        let password_hash = password.as_deref().map(records::hash).transpose()?;
+        match self.keep_labs(Record::EditedUser { user, email: None, role: None, active, password_hash, last_login: None })? {
             Kept::Done => Ok(()),
             Kept::Missing | Kept::Taken => Err(nobody(name)),
         }
     }
-
-    /// Has a record written, and waits until it is on disk.
-    fn keep(&self, record: Record) -> Result<Kept, Failure> {
-        self.store.keep_labs(Ticket { shard: ShardId(0), token: 0 }, record).map_err(of_store)?;
-        match self.answers.recv_timeout(PATIENCE) {
-            Ok(store::Answer::LabsKept { result, .. }) => result.map_err(of_store),
-            Ok(
-                store::Answer::Entered(_)
-                | store::Answer::Kept { .. }
-                | store::Answer::ChatKept { .. }
-                | store::Answer::TasksKept { .. },
-            )
-            | Err(_) => Err(of_store(StoreFault::Busy)),
-        }
-    }
-}
-
-fn hash(password: &str) -> Result<String, Failure> {
-    passwords::hash(password).map_err(|fault| Failure::Failed(fault.to_string()))
 }
 
 fn random_id() -> Result<Uuid, Failure> {
@@ -288,11 +211,18 @@ impl From<User> for Person {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layers, Loaded};
+    use crate::{
+        config::{Layers, Loaded, Settings},
+        services::passwords,
+    };
     use std::path::Path;
 
     fn settings(folder: &Path) -> Settings {
         Loaded::of(&Layers::default().flag("data_dir", folder.display().to_string())).unwrap().settings
+    }
+
+    fn configured(settings: &Settings, makes: bool) -> Result<People, Failure> {
+        Holder::configured(settings, makes).map(People)
     }
 
     fn ada() -> NewPerson<'static> {
@@ -307,17 +237,17 @@ mod tests {
     fn records_that_nobody_serves_are_changed_here() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(folder.path());
-        assert!(told(People::configured(&settings, false)).contains("(--config, --data-dir, --internal)"));
-        let people = People::configured(&settings, true).unwrap();
+        assert!(told(configured(&settings, false)).contains("(--config, --data-dir, --database, --internal)"));
+        let people = configured(&settings, true).unwrap();
         people.add(ada()).unwrap();
         assert_eq!(told(people.add(ada())), "there is a user ada already");
         people.change("ada", Change { active: Some(false), password: Some("another horse".to_owned()) }).unwrap();
         assert_eq!(told(people.change("bob", Change::default())), "there is no user bob");
-        let People::Records(records) = &people else { panic!("nobody serves") };
+        let Holder::Here(records) = &people.0 else { panic!("nobody serves") };
         let login = records.store.login("ada").unwrap().unwrap();
         assert_eq!(passwords::check("another horse", Some(&login.password_hash)), Ok(true));
         drop(people);
-        let people = People::configured(&settings, false).unwrap();
+        let people = configured(&settings, false).unwrap();
         let ada = people.one("ada").unwrap();
         assert_eq!((ada.email.as_str(), ada.role, ada.active), ("ada@example.com", Role::User, false));
         assert_eq!(people.all().unwrap(), [ada]);
@@ -327,16 +257,16 @@ mod tests {
     fn records_that_are_served_are_their_servers_to_change() {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(folder.path());
-        let _serving = People::configured(&settings, true).unwrap();
-        let people = People::configured(&settings, false).unwrap();
-        assert!(matches!(people, People::Served(server) if server == Server::at("http://127.0.0.1:9090")));
+        let _serving = configured(&settings, true).unwrap();
+        let people = configured(&settings, false).unwrap();
+        assert!(matches!(people.0, Holder::Server(server) if server == Server::at("http://127.0.0.1:9090")));
     }
 
     #[test]
     fn lists_longer_than_a_page_are_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let people = People::configured(&settings(folder.path()), true).unwrap();
-        let People::Records(records) = &people else { panic!("nobody serves") };
+        let people = configured(&settings(folder.path()), true).unwrap();
+        let Holder::Here(records) = &people.0 else { panic!("nobody serves") };
         for number in 0..PAGE + 1 {
             let user = User {
                 id: Uuid::from_u128(u128::from(number)),
@@ -347,7 +277,7 @@ mod tests {
                 created_at: crate::realtime::UnixMicros(0),
                 last_login: None,
             };
-            records.keep(Record::NewUser { user, password_hash: "none".to_owned() }).unwrap();
+            records.keep_labs(Record::NewUser { user, password_hash: "none".to_owned() }).unwrap();
         }
         assert_eq!(people.all().unwrap().len(), PAGE as usize + 1);
     }

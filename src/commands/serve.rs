@@ -3,7 +3,7 @@
 use super::{Failure, flags::SettingFlags};
 use crate::{
     config::{Settings, settings::WebSocket},
-    house::{HouseFault, banner, serve_until_stopped},
+    house::{HouseFault, await_records, banner, serve_until_stopped},
     observe::logs::{self, Logs},
     runtime::{Clock, StopSignals, count_memory_in_small_pages, end_process_on_panic, probe},
 };
@@ -77,6 +77,8 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     });
     match ended {
         Err(HouseFault::Fenced) => {
+            signals.rest();
+            await_records(&settings);
             // What is in the log's queue is written before this process is another.
             drop(logs);
             Err(Failure::Failed(format!("cannot begin anew: {}", begin_anew())))

@@ -1,6 +1,6 @@
 //! The running server, asked over its internal listener by commands that change what it holds.
 
-use super::{Failure, flags::SettingFlags};
+use super::Failure;
 use crate::config::Settings;
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
 use std::{
@@ -16,14 +16,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Server(String);
 
 impl Server {
-    /// The one at this address, or else the one of the settings.
-    pub(super) fn of(internal: Option<&str>, flags: &SettingFlags) -> Result<Server, Failure> {
-        match internal {
-            Some(url) => Ok(Server::at(url)),
-            None => Server::configured(&flags.load_process()?.settings),
-        }
-    }
-
     /// The one at this address.
     pub(super) fn at(url: &str) -> Server {
         Server(url.trim_end_matches('/').to_owned())

@@ -13,6 +13,10 @@ section! {
         servers: Servers = "";
         /// What the subjects begin with. Nodes with different prefixes know nothing of each other.
         prefix: SubjectPrefix = "homeroom";
+        /// What the subjects begin with by which other services publish to classrooms: `….classroom.{id}.*`. Empty: `classroom.{id}.*`.
+        outside_prefix: Option<SubjectPrefix> = "";
+        /// How many of their messages this node takes a second; what is more is dropped and counted. 0: they are not heard.
+        outside_rate: u32 = 1000;
         /// A file of credentials, as `nsc` makes them: a JWT and the key that signs for it.
         credentials_file: Option<PathBuf> = "";
         /// A user of NATS. The password is in a file or in an environment variable of this name.
@@ -101,6 +105,17 @@ impl Setting for SubjectPrefix {
         let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         let is_prefix = |given: &&str| given.len() <= 64 && given.split('.').all(is_name);
         value.as_str().filter(is_prefix).map(|given| SubjectPrefix(given.to_owned())).ok_or(Self::EXPECTED)
+    }
+}
+
+impl Setting for Option<SubjectPrefix> {
+    const EXPECTED: &'static str =
+        "names such as \"school\" or \"city.school\": letters, digits, - and _, at most 64 characters; empty for none";
+    fn scalar(value: &DeValue<'_>) -> Result<Option<SubjectPrefix>, &'static str> {
+        if value.as_str() == Some("") {
+            return Ok(None);
+        }
+        SubjectPrefix::scalar(value).map(Some).map_err(|_| Self::EXPECTED)
     }
 }
 

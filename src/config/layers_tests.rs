@@ -179,7 +179,7 @@ fn no_fault_repeats_a_value() {
         matches!(
             key.expected,
             "a path" | "a path, or an empty text for none" | "a text that is not empty" | "a text, or an empty one for none"
-        ) || matches!(key.path().as_str(), "cluster.prefix" | "cluster.servers")
+        ) || matches!(key.path().as_str(), "cluster.prefix" | "cluster.outside_prefix" | "cluster.servers")
     };
     for key in keys().filter(|key| !fits(key)) {
         let by_name = Layers::default().environment(variables([(key.environment().as_str(), secret)])).flag(key.path(), secret);

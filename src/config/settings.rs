@@ -178,7 +178,7 @@ section! {
     }
 }
 
-/// The two keys of an API's listener; only the address differs.
+/// The keys of a public API's listener; only the address differs.
 macro_rules! listen {
     ($(#[doc = $about:literal])* $name:ident at $prefix:literal = $bind:literal) => {
         section! {
@@ -188,6 +188,8 @@ macro_rules! listen {
                 bind: SocketAddr = $bind;
                 /// What its paths begin with, such as "/presence": needed where APIs share a listener.
                 prefix: Prefix = "";
+                /// Where browsers find it, such as "https://school.example", when that is not this address. The console asks there.
+                origin: Option<WebOrigin> = "";
             }
         }
     };
@@ -211,8 +213,8 @@ section! {
         bind: Beside = "presence";
         /// What its paths begin with, such as "/labs".
         prefix: Prefix = "";
-        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop asks
-        /// there.
+        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop and the
+        /// console ask there.
         origin: Option<WebOrigin> = "";
     }
 }
@@ -222,9 +224,14 @@ listen! {
     ListenChat at "listen.chat." = "127.0.0.1:8000"
 }
 
-listen! {
-    /// The internal routes, metrics, livez and readyz. They ask for no token: keep them off the open network.
-    ListenInternal at "listen.internal." = "127.0.0.1:9090"
+section! {
+    /// The internal routes, metrics, livez, readyz and the console. All but the console ask for no token: keep them off the open network.
+    ListenInternal at "listen.internal." {
+        /// The address and port. "0.0.0.0:…" or "[::]:…" opens it to the network.
+        bind: SocketAddr = "127.0.0.1:9090";
+        /// What its paths begin with, such as "/internal": needed where APIs share a listener.
+        prefix: Prefix = "";
+    }
 }
 
 section! {

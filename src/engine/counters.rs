@@ -29,6 +29,50 @@ impl Count {
     }
 }
 
+/// How a WebSocket ended, as metrics tell it: by the code of the Close that this side sent first, or by who ended it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// By our Close with this code.
+    Code(u16),
+    /// By the peer's Close.
+    Peer,
+    /// By the end of the stream, without a Close.
+    Gone,
+}
+
+impl Ending {
+    /// All that are told apart; any other code is the last.
+    pub const ALL: [Ending; 13] = [
+        Ending::Code(1000),
+        Ending::Code(1001),
+        Ending::Code(1002),
+        Ending::Code(1003),
+        Ending::Code(1007),
+        Ending::Code(1008),
+        Ending::Code(1009),
+        Ending::Code(1011),
+        Ending::Code(1012),
+        Ending::Code(1013),
+        Ending::Peer,
+        Ending::Gone,
+        Ending::Code(0),
+    ];
+
+    /// The label of metrics.
+    pub fn label(self) -> String {
+        match self {
+            Ending::Code(0) => "other".to_owned(),
+            Ending::Code(code) => code.to_string(),
+            Ending::Peer => "peer".to_owned(),
+            Ending::Gone => "gone".to_owned(),
+        }
+    }
+
+    fn place(self) -> usize {
+        Ending::ALL.iter().position(|ending| *ending == self).unwrap_or(Ending::ALL.len() - 1)
+    }
+}
+
 /// One shard's counters and levels.
 #[derive(Default, Debug)]
 pub struct Counters {
@@ -58,6 +102,9 @@ pub struct Counters {
     pub messages: Count,
     /// Protocol errors of peers (closed with 1002, 1007 or 1009).
     pub protocol_errors: Count,
+    /// WebSockets that ended with a Close, in the order of [`Ending::ALL`]. Presence's own errors, whose Close has no code, are not among
+    /// them.
+    pub endings: [Count; Ending::ALL.len()],
     /// Frames published to topics, once for each listener that had to get them: in the end delivered or dropped.
     pub offered: Count,
     /// Frames published to topics and handed to the socket of a listener.
@@ -170,4 +217,27 @@ pub struct Counters {
     pub timers: Count,
     /// Level: topics, and channels of tasks, with listeners here.
     pub topics: Count,
+}
+
+impl Counters {
+    /// A WebSocket has ended so.
+    pub fn ended(&self, ending: Ending) {
+        self.endings[ending.place()].one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_ending_is_counted_in_its_own_place() {
+        let counters = Counters::default();
+        Ending::ALL.into_iter().for_each(|ending| counters.ended(ending));
+        assert!(counters.endings.iter().all(|count| count.read() == 1));
+        counters.ended(Ending::Code(4401));
+        assert_eq!(counters.endings.last().map(Count::read), Some(2), "a code that is not told apart");
+        assert_eq!(Ending::ALL.map(Ending::label).into_iter().collect::<BTreeSet<_>>().len(), Ending::ALL.len());
+    }
 }

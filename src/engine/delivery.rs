@@ -1,6 +1,6 @@
 //! From a frame to the sockets: outboxes, topics, notices, and those who do not read.
 
-use super::{Connection, Engine, Phase, Send, Topic};
+use super::{Connection, Ending, Engine, Phase, Send, Topic};
 use crate::{
     protocols::{
         presence::{Notice, SessionError},
@@ -92,6 +92,7 @@ impl Engine {
     /// Queues a Close frame of ours.
     pub(super) fn send_close(&mut self, key: Key, reason: CloseReason) {
         let mut bytes = Vec::new();
+        self.counters.ended(Ending::Code(reason.code()));
         frame::close(&mut bytes, Some(reason.code()), "");
         if let Some(segment) = Segment::whole(bytes) {
             self.send_last(key, segment);

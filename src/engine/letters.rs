@@ -238,6 +238,17 @@ pub enum Letter {
         /// The view's number.
         view: u64,
     },
+    /// [`Letter::Publish`], but for one connection of the shard that gets this: it has said it itself.
+    PublishBut {
+        /// Who does not hear it.
+        conn: ConnId,
+        /// Which.
+        topic: Topic,
+        /// What was published.
+        frame: Frame,
+        /// How many other listeners the home knows on that shard.
+        members: u32,
+    },
 }
 
 /// Who waits for a request to be counted.
@@ -277,6 +288,11 @@ pub enum Question {
     },
     /// Read a quiz; answered with [`Answer::Loaded`].
     Load(QuizId),
+    /// Read which quizzes have running attempts; answered with [`Answer::Running`].
+    Running {
+        /// To be given back.
+        look: u64,
+    },
     /// Ask a permission service; answered with [`Answer::Permission`].
     Permission {
         /// Who waits.
@@ -368,6 +384,13 @@ pub enum Answer {
         /// `None`: there is no such quiz.
         result: Result<Option<Box<Loaded>>, StoreFault>,
     },
+    /// To [`Question::Running`].
+    Running {
+        /// Of the question.
+        look: u64,
+        /// The quizzes of the whole cluster.
+        result: Result<Vec<QuizId>, StoreFault>,
+    },
     /// To [`Question::Permission`].
     Permission {
         /// Of the question.
@@ -434,5 +457,14 @@ pub enum Answer {
         run: RunId,
         /// What came of it.
         outcome: ToolOutcome,
+    },
+    /// Nobody asked: another service says this to a classroom. What became of it is in [`Engine::heard_outside`](super::Engine).
+    Outside {
+        /// To be given back.
+        ticket: u64,
+        /// Which.
+        classroom: ClassroomId,
+        /// What.
+        event: Box<presence::asks::Publication>,
     },
 }

@@ -16,16 +16,18 @@ mod labs;
 mod letters;
 pub mod limits;
 mod models;
+mod outside;
 pub mod port;
 mod presence;
 mod quiz;
 mod socket;
 mod tasks;
 
-pub use counters::Counters;
+pub use counters::{Counters, Ending};
 pub use letters::{Answer, Letter, Payee, Question, Topic};
 pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi, TASKS_SOCKET};
 pub use models::RunId;
+pub use outside::Heard;
 pub use port::{Handoff, Listener, Output, Segment, Send};
 
 use crate::{
@@ -52,6 +54,7 @@ use foldhash::fast::FixedState;
 use keys::Tellings;
 use labs::Labs;
 use models::Models;
+use outside::Outside;
 use quiz::Present;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -101,6 +104,7 @@ pub struct Engine {
     asks: PresenceAsks,
     /// What was asked of homes on other nodes, to be asked again when one dies.
     repeats: BTreeMap<u64, rooms::asks::Ask>,
+    outside: Outside,
     quiz_asks: QuizAsks,
     tellings: Tellings,
     labs: Labs,
@@ -158,6 +162,7 @@ impl Engine {
             closed: false,
             asks: PresenceAsks::default(),
             repeats: BTreeMap::new(),
+            outside: Outside::default(),
             quiz_asks: QuizAsks::default(),
             tellings: Tellings::default(),
             notices: Notices::new(),
@@ -205,6 +210,7 @@ impl Engine {
                 self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out));
                 self.say_reached();
             }
+            Answer::Running { look, result } => self.quizzes_run(look, result, now),
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
             Answer::ChatKept { ticket, result } => self.with_sessions(now, |homes, out| homes.kept(ticket, result, now, out)),
             Answer::SessionLoaded { session, result } => {
@@ -222,6 +228,7 @@ impl Engine {
             Answer::Health(health) => self.set_health(health, now),
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
+            Answer::Outside { ticket, classroom, event } => self.outside_says(ticket, classroom, *event),
         }
         self.settle(now);
     }
@@ -286,6 +293,11 @@ impl Engine {
         mem::swap(&mut self.output, out);
     }
 
+    /// Sign-ins to homes here that wait for the store, whichever node they are on.
+    pub fn entering(&self) -> usize {
+        self.homes.entering()
+    }
+
     /// Letters to other shards, in order; to be taken after the sends of the turn were submitted.
     pub fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {
         &mut self.letters
@@ -322,6 +334,7 @@ impl Engine {
                     self.flush_topics();
                 }
             }
+            Letter::PublishBut { conn, topic, frame, members } => self.publish_but(conn, topic, &frame, members),
             Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
             Letter::Show { conn, topic, frame } => self.show(conn, topic, &frame),
             Letter::Reply { number, reply } => self.presence_reply(number, *reply),

@@ -86,6 +86,10 @@ impl Engine {
                 }
                 Effect::Fail(error) => {
                     self.counters.presence_errors[error.index()].one();
+                    if error == presence::SessionError::Replaced {
+                        // What was said before the key was another's is not said to that one.
+                        self.hear_topics(key);
+                    }
                     self.unlisten(key);
                     self.notify_failure(key, error);
                     self.part(key, false, now);
@@ -110,15 +114,22 @@ impl Engine {
         for outcome in outcomes.drain(..) {
             match outcome {
                 Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
-                Outcome::Publish { classroom, frame, shards } => {
+                Outcome::Publish { classroom, frame, shards, except } => {
                     let topic = Topic::Classroom(classroom);
                     for (shard, members) in shards {
-                        self.post(shard, Letter::Publish { topic, frame: frame.clone(), members });
+                        let frame = frame.clone();
+                        match except.filter(|conn| conn.shard == shard) {
+                            None => self.post(shard, Letter::Publish { topic, frame, members }),
+                            // Nobody else is there.
+                            Some(_) if members <= 1 => {}
+                            Some(conn) => self.post(shard, Letter::PublishBut { conn, topic, frame, members: members - 1 }),
+                        }
                     }
                 }
                 Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
                 Outcome::Enter { ticket, entering } => self.questions.push(Question::Enter { ticket, entering }),
                 Outcome::Leave(leaving) => self.questions.push(Question::Leave(leaving)),
+                Outcome::Pass(ToHome::Ask { asker, number, ask }) => self.redirect((asker, number), ask),
                 Outcome::Pass(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
                 Outcome::Reply { asker, number, reply } => self.post(asker, Letter::Reply { number, reply }),
                 Outcome::Closed { .. } | Outcome::Tick(_) => unreachable!("homes settle these themselves"),

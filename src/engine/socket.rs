@@ -1,6 +1,6 @@
 //! The life of one socket: head, upgrade, messages, close, release.
 
-use super::{Connection, Engine, Handoff, Listener, Phase, SocketApi};
+use super::{Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi};
 use crate::{
     protocols::{
         chat,
@@ -61,7 +61,13 @@ impl Engine {
         match self.connections.at_mut(key).map(|connection| (&mut connection.phase, connection.outbox.is_empty())) {
             Some((Phase::Closing { peer_done }, false)) => *peer_done = true,
             Some((Phase::Over, _)) | None => {}
-            Some(_) => self.cut(key, now),
+            Some((phase, _)) => {
+                let spoke = !matches!(phase, Phase::Head(_) | Phase::Admitting(_) | Phase::Closing { .. } | Phase::Lingering);
+                if spoke {
+                    self.counters.ended(Ending::Gone);
+                }
+                self.cut(key, now);
+            }
         }
         self.settle(now);
     }
@@ -329,7 +335,10 @@ impl Engine {
         if let Some(segment) = Segment::whole(answer) {
             self.send_last(key, segment);
         }
-        self.counters.protocol_errors.add(u64::from(!peer_closed));
+        match peer_closed {
+            true => self.counters.ended(Ending::Peer),
+            false => self.counters.protocol_errors.one(),
+        }
         self.part(key, peer_closed, now);
     }
 

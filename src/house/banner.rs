@@ -56,7 +56,7 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, eyes: Optio
                          tasks      http://{place}/api/v1/tasks, …\n             ws://{place}/ws"
                     )
                 }
-                Api::Internal => writeln!(text, "  internal   http://{place}/metrics, /livez, /readyz, /api/v1/…"),
+                Api::Internal => writeln!(text, "  internal   http://{place}/console/, /metrics, /livez, /readyz, /api/v1/…"),
             };
         }
     }

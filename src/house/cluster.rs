@@ -3,15 +3,15 @@
 use super::agents::secret;
 use crate::{
     bridge::Bridge,
-    cluster::Node,
-    config::{Cluster, Settings, SignIn},
-    engine::Letter,
-    nats::{self, Access, AccessFault, Codec, Counts, Gateway, Me, News, Secrets},
+    cluster::{Cause, Node, Vigil, outside::Said},
+    config::{Cluster, Database, Settings, SignIn},
+    engine::{Answer, Heard, Letter},
+    nats::{self, Access, AccessFault, Codec, Counts, Gateway, Me, News, Outside, Secrets, Unreached, Way},
     protocols::presence::record::Buried,
-    realtime::{HashRing, NodeSlot, StoreFault, View, view::Member},
-    runtime::{Clock, Gate, Phase, Stage, StopTimes},
+    realtime::{HashRing, NodeSlot, ShardId, StoreFault, View, view::Member},
+    runtime::{Clock, Gate, Phase, Post, Stage, StopTimes},
     services::keys,
-    store::{self, Ended, Roster, Seat, Store, Tenure},
+    store::{self, Ended, Roster, Seat, Store, Tenure, postgres},
 };
 use futures_lite::future::block_on;
 use std::{
@@ -19,17 +19,27 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc as std_mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 
 /// What may wait for the gateway.
 const NEWS: usize = 4;
 /// The nodes are read so often in a lease, and no more rarely than this.
 const LOOKS: u32 = 6;
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// For what the shards said last to leave.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Between attempts to reach what a node needs before it begins.
+const AGAIN: Duration = Duration::from_millis(500);
+/// As many of the last views are looked through for the one in which this node's last life was.
+const VIEWS: u64 = 256;
 
 /// Why this node did not become one of several.
 #[derive(Debug)]
@@ -71,7 +81,8 @@ pub fn access(settings: &Cluster) -> Result<Option<Access>, String> {
         SignIn::Credentials(file) => {
             let text = keys::load(&file).map_err(|error| error.to_string())?;
             let text = std::str::from_utf8(text.expose()).map_err(|_| format!("{}: expected a text", file.display()))?;
-            Secrets::Credentials(text.to_owned())
+            // Its last line ends, as all do; of a key the white space at the end is none.
+            Secrets::Credentials(format!("{text}\n"))
         }
         SignIn::User(name, password) => Secrets::User(name, secret(&password)?),
         SignIn::Token(token) => Secrets::Token(secret(&token)?),
@@ -85,7 +96,7 @@ pub fn access(settings: &Cluster) -> Result<Option<Access>, String> {
     }))
 }
 
-/// Who ended with a node.
+/// Who was there when a node was buried.
 type Loss = Vec<Buried>;
 
 /// This node as one of several.
@@ -96,21 +107,76 @@ pub(super) struct Joined {
     /// Who was there when it joined.
     pub(super) ring: Arc<HashRing>,
     pub(super) counts: Arc<Counts>,
+    /// Who was in this node's last life, in rooms that had their home there: nobody else knows of them.
+    bereaved: Loss,
     access: Access,
     prefix: String,
+    /// What the subjects of other services begin with, and how many messages of theirs are taken a second.
+    outside: (String, u32),
     lease: Duration,
 }
 
 /// What this node is among those that share its records; none: it stands alone.
-pub(super) fn join(settings: &Settings, store: &dyn Store) -> Result<Option<Joined>, ClusterFault> {
-    let Some(access) = access(&settings.cluster).map_err(ClusterFault::Secret)? else { return Ok(None) };
+pub(super) fn join(settings: &Settings, access: Option<Access>, store: &dyn Store) -> Result<Option<Joined>, ClusterFault> {
+    let Some(access) = access else { return Ok(None) };
     let tenure = store.lease().tenure().ok_or(ClusterFault::Records(StoreFault::Failed))?;
     let node = node(tenure).ok_or(ClusterFault::Slot(tenure.slot))?;
     let roster = store.lease().roster().map_err(ClusterFault::Records)?;
     let own = Roster { number: 0, seats: roster.seats.iter().filter(|seat| seat.tenure == tenure).copied().collect() };
     let (alone, ring) = (Arc::new(ring(&own)), Arc::new(ring(&roster)));
     let (prefix, lease) = (settings.cluster.prefix.to_string(), settings.store.lease);
-    Ok(Some(Joined { node, alone, ring, counts: Arc::default(), access, prefix, lease }))
+    let bereaved = bereaved(store, roster.number).map_err(ClusterFault::Records)?;
+    let outside = settings.cluster.outside_prefix.as_deref().unwrap_or_default().to_owned();
+    let outside = (outside, settings.cluster.outside_rate);
+    Ok(Some(Joined { node, alone, ring, counts: Arc::default(), bereaved, access, prefix, outside, lease }))
+}
+
+/// Who was in this node's last life, in rooms that had their home there. `number`: of a view in which this life is.
+fn bereaved(store: &dyn Store, number: u64) -> Result<Loss, StoreFault> {
+    let Some((dead, ended)) = store.lease().predecessor().filter(|(_, ended)| !ended.is_empty()) else { return Ok(Loss::new()) };
+    let rosters = store.lease().rosters_between(number.saturating_sub(VIEWS), number)?;
+    let is_in = |roster: &Roster| roster.seats.iter().any(|seat| seat.tenure == dead);
+    // Where that is forgotten others were told of the node's end long ago.
+    let Some(last) = rosters.into_iter().rev().find(is_in) else { return Ok(Loss::new()) };
+    let (last, slot) = (ring(&last), NodeSlot(u8::try_from(dead.slot).unwrap_or(u8::MAX)));
+    let was_there = |ended: &Ended| last.home(ended.classroom.as_bytes()).node() == slot;
+    Ok(ended.into_iter().filter(was_there).map(loss).collect())
+}
+
+fn loss(Ended { session, classroom, agent_id, .. }: Ended) -> Buried {
+    Buried { classroom, agent_id, session }
+}
+
+/// Waits until NATS can be reached: before that a node is of no use to the others.
+///
+/// # Errors
+/// What no waiting mends.
+pub(super) fn await_bus(access: &Access, bridge: &Bridge) -> Result<(), ClusterFault> {
+    let mut is_told = false;
+    loop {
+        let own = access.clone();
+        match block_on(bridge.ask(async move { nats::reach(&own).await })).ok_or(ClusterFault::Ended)? {
+            Ok(()) => return Ok(()),
+            Err(Unreached::Never(fault)) => return Err(ClusterFault::Access(fault)),
+            Err(Unreached::NotNow(why)) if is_told => tracing::debug!(why, "NATS cannot be reached"),
+            Err(Unreached::NotNow(why)) => tracing::warn!(why, "NATS cannot be reached: this node begins when it is there"),
+        }
+        is_told = true;
+        thread::sleep(AGAIN);
+    }
+}
+
+/// Waits until the database can be reached, for a node that is to begin anew.
+pub fn await_records(settings: &Settings) {
+    let Database::Postgres(url) = &settings.database else { return };
+    let mut is_told = false;
+    while let Err(why) = super::records::database(settings, url).and_then(|database| postgres::migrate(&database, false)) {
+        if !is_told {
+            tracing::warn!(%why, "this node begins anew when the database is there");
+        }
+        is_told = true;
+        thread::sleep(AGAIN);
+    }
 }
 
 fn node(tenure: Tenure) -> Option<Node> {
@@ -132,6 +198,8 @@ pub(super) struct Watch {
     pub(super) store: Arc<dyn Store>,
     pub(super) stage: Arc<Stage>,
     pub(super) clock: Clock,
+    pub(super) post: Post<Answer>,
+    pub(super) shards: u16,
     /// Set when this node was taken for dead.
     pub(super) fenced: Arc<AtomicBool>,
 }
@@ -145,18 +213,64 @@ impl Joined {
     }
 
     /// From now on letters are carried, and it is followed who is there.
-    pub(super) fn begin<C: Codec<Letter = Letter>>(self, line: nats::Line, (gate, codec): (Gate<Letter, Loss>, C), watch: Watch) {
+    pub(super) fn begin<C: Codec<Letter = Letter>>(
+        self,
+        line: nats::Line,
+        (gate, codec): (Gate<Letter, Loss>, C),
+        (watch, heard): (Watch, mpsc::UnboundedReceiver<Heard>),
+    ) -> Company {
         let (news, told) = mpsc::channel(NEWS);
         let (counts, clock, bridge) = (self.counts.clone(), watch.clock, watch.bridge.clone());
+        let (outside, rate) = self.outside;
+        let way = Way { say: watch.say(self.node.slot), heard };
+        if rate > 0 {
+            let names = (outside.as_str(), self.prefix.as_str());
+            let stage = watch.stage.clone();
+            let serves = move || stage.phase() == Phase::Serving;
+            bridge.run(Outside::new(&line, names, rate, way, clock, counts.clone()).run(serves));
+        }
         let me = Me { node: self.node, prefix: self.prefix };
+        let (carries, carried) = std_mpsc::channel();
         bridge.run(async move {
             match Gateway::open(me, line, told, (gate, codec), clock, counts).await {
                 Ok(gateway) => gateway.run().await,
                 Err(fault) => tracing::error!(%fault, "the connection to NATS ended as it began"),
             }
+            drop(carries);
         });
-        bridge.run(watch.follow(self.ring, news, self.counts, (self.lease / LOOKS).min(LONGEST_LOOK)));
+        self.counts.set_listens(true);
+        let (stays, left) = oneshot::channel();
+        let first = First { ring: self.ring, bereaved: (self.node.slot, self.bereaved), lease: self.lease };
+        bridge.run(async move {
+            tokio::select! {
+                () = watch.follow(first, news, self.counts) => {}
+                _ = left => {}
+            }
+        });
+        Company { stays, carried }
     }
+}
+
+/// This node's part in the cluster, while its shards run.
+pub(super) struct Company {
+    stays: oneshot::Sender<()>,
+    carried: std_mpsc::Receiver<()>,
+}
+
+impl Company {
+    /// The shards have ended: what they said last still goes to the others, who would have to do without it.
+    pub(super) fn leave(self) {
+        drop(self.stays);
+        // Told by the other end's end.
+        let _ = self.carried.recv_timeout(LAST_WORDS);
+    }
+}
+
+/// What a node knows of the cluster as it begins.
+struct First {
+    ring: Arc<HashRing>,
+    bereaved: (NodeSlot, Loss),
+    lease: Duration,
 }
 
 /// What a look at the nodes found.
@@ -170,24 +284,45 @@ enum Seen {
 }
 
 impl Watch {
-    /// Tells who is there, and buries who is dead, until this node ends or finds that it was buried itself.
-    async fn follow(self, first: Arc<HashRing>, news: mpsc::Sender<News<Loss>>, counts: Arc<Counts>, every: Duration) {
+    /// Hands what other services say to the shards of this node: one room's always to the same, so that it stays in order.
+    fn say(&self, node: NodeSlot) -> impl FnMut(u64, Said) + Send + 'static {
+        let (post, shards) = (self.post.clone(), self.shards.max(1));
+        move |ticket, Said { classroom, event }| {
+            let place = classroom.as_bytes().iter().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(*byte)));
+            let answer = Answer::Outside { ticket, classroom, event: Box::new(event) };
+            post.post(ShardId::of(node, (place % shards) as u8), [answer]);
+        }
+    }
+
+    /// Tells who is there, and buries who is dead, until this node ends or finds that it was buried itself, or might as well have been.
+    async fn follow(self, First { ring: first, bereaved, lease }: First, news: mpsc::Sender<News<Loss>>, counts: Arc<Counts>) {
+        let every = (lease / LOOKS).min(LONGEST_LOOK);
         let mut known = first.view().number();
-        let mut read_at = Instant::now();
-        if news.send(News::View(first)).await.is_err() {
+        let mut vigil = Vigil::new(lease, self.clock.moment());
+        let (slot, bereaved) = bereaved;
+        if news.send(News::View(first)).await.is_err() || news.send(News::Mourn(slot, bereaved)).await.is_err() {
             return;
         }
-        while self.stage.phase() < Phase::Closing {
+        let mut under_way = None;
+        loop {
             sleep(every).await;
-            let store = self.store.clone();
-            match self.bridge.call(move || look(&*store, known)).await {
+            self.heed(&mut vigil, &counts);
+            if counts.is_buried() || vigil.is_lost() {
+                return self.begin_anew(vigil.cause());
+            }
+            let (store, buries, heard) = (self.store.clone(), vigil.buries(), counts.clone());
+            let look = || Box::pin(self.bridge.call(move || look(&*store, known, || buries && heard.hears())));
+            // A database that says nothing keeps a look waiting, and nothing else.
+            let Ok(seen) = timeout(every, under_way.get_or_insert_with(look)).await else { continue };
+            under_way = None;
+            match seen {
                 None => return,
                 // One that ends gives its tenure back: nobody took it for dead.
                 Some(Seen::Lost) if self.stage.phase() >= Phase::Closing => return,
-                Some(Seen::Lost) => return self.begin_anew(),
+                Some(Seen::Lost) => return self.begin_anew(vigil.cause()),
                 Some(Seen::Nothing) => {}
                 Some(Seen::Nodes(rings, buried)) => {
-                    read_at = Instant::now();
+                    vigil.read(self.clock.moment());
                     for (node, loss) in buried {
                         let _ = news.send(News::Mourn(node, loss)).await;
                     }
@@ -199,13 +334,27 @@ impl Watch {
                     }
                 }
             }
-            counts.lease_age_millis.store(u64::try_from(read_at.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
         }
     }
 
+    /// Acts by what is heard by the bus now, and by how long ago the records were read.
+    fn heed(&self, vigil: &mut Vigil, counts: &Counts) {
+        if vigil.hears(counts.hears(), self.clock.moment()) {
+            if vigil.renews() {
+                tracing::info!("this node hears the others by NATS again, and renews its lease");
+            } else {
+                tracing::warn!("this node hears nothing by NATS: it does not renew its lease, and is buried if others hear");
+            }
+        }
+        self.store.lease().hold_back(!vigil.renews());
+        counts.set_doubts(vigil.doubts());
+        counts.set_listens(vigil.listens());
+        counts.read_ago_millis.store(u64::try_from(vigil.blind().as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
     /// Ends every connection: clients come back to this node in its next life, or to another.
-    fn begin_anew(&self) {
-        tracing::error!("this node was taken for dead: it ends its connections and begins anew");
+    fn begin_anew(&self, cause: Cause) {
+        tracing::error!(%cause, "this node was taken for dead: it ends its connections and begins anew");
         self.fenced.store(true, Relaxed);
         let stage = self.stage.clone();
         let stop = move || stage.stop(StopTimes { drain: Duration::ZERO, goodbye: super::GOODBYE });
@@ -216,8 +365,8 @@ impl Watch {
     }
 }
 
-/// `known` is the number of the last view that was told. Blocks.
-fn look(store: &dyn Store, known: u64) -> Seen {
+/// `known` is the number of the last view that was told; `buries`: whether others may be taken for dead. Blocks.
+fn look(store: &dyn Store, known: u64, buries: impl Fn() -> bool) -> Seen {
     let lease = store.lease();
     let Some(own) = lease.tenure() else { return Seen::Lost };
     let Ok(mut roster) = lease.roster() else { return Seen::Nothing };
@@ -226,7 +375,7 @@ fn look(store: &dyn Store, known: u64) -> Seen {
     }
     let dead: Vec<Tenure> =
         roster.seats.iter().filter(|seat| !seat.is_alive && seat.tenure != own).map(|seat| seat.tenure).collect();
-    let buried: Vec<_> = dead.into_iter().filter_map(|dead| bury(store, dead)).collect();
+    let buried: Vec<_> = dead.into_iter().filter(|_| buries()).filter_map(|dead| bury(store, dead)).collect();
     if !buried.is_empty() {
         // Those who were on it are told of by whoever buried it, and there is no other: the last roster stands in where none is to be had.
         roster = lease.roster().unwrap_or(roster);
@@ -245,8 +394,13 @@ fn bury(store: &dyn Store, dead: Tenure) -> Option<(NodeSlot, Loss)> {
     match store.lease().bury(dead) {
         Ok(store::Buried::Here(ended)) => {
             tracing::warn!(node = %dead, sessions = ended.len(), "a node is dead: its sessions have ended");
-            let loss = |Ended { session, classroom, agent_id, .. }| Buried { classroom, agent_id, session };
-            Some((node(dead)?.slot, ended.into_iter().map(loss).collect()))
+            let ended = ended.into_iter().map(loss);
+            // Of those who live on elsewhere a room's next home hears from their own shards, but of one who goes in these moments.
+            let live = store.lease().live().unwrap_or_else(|fault| {
+                tracing::warn!(?fault, "who is in which room could not be read: rows of those who leave now may stay");
+                Vec::new()
+            });
+            Some((node(dead)?.slot, ended.chain(live).collect()))
         }
         Ok(store::Buried::Before) => None,
         Err(fault) => {
@@ -261,7 +415,10 @@ pub(super) fn unready(counts: &Counts) -> Option<&'static str> {
     if !counts.is_connected() {
         return Some("nats: not connected");
     }
-    (!counts.hears()).then_some("nats: nothing comes back")
+    if !counts.hears() {
+        return Some("nats: nothing comes back");
+    }
+    (!counts.listens()).then_some("database: it cannot be read who else is there")
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
 
+mod cluster;
+
 use super::{
     agents::Outside,
     tally::{Fate, Tally},
 };
 use crate::{
-    engine::Counters,
+    engine::{Counters, Ending},
     nats,
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
     runtime::ShardCounts,
@@ -46,6 +48,7 @@ struct Metric {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
+    /// Of seconds the samples are thousandths.
     unit: Option<Unit>,
     samples: Vec<(Vec<(&'static str, String)>, u64)>,
 }
@@ -59,9 +62,9 @@ impl Collector for Snapshot {
             let mut descriptor = encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), metric.kind)?;
             for (labels, value) in &metric.samples {
                 if labels.is_empty() {
-                    write(&mut descriptor, metric.kind, *value)?;
+                    metric.write(&mut descriptor, *value)?;
                 } else {
-                    write(&mut descriptor.encode_family(labels)?, metric.kind, *value)?;
+                    metric.write(&mut descriptor.encode_family(labels)?, *value)?;
                 }
             }
         }
@@ -69,10 +72,13 @@ impl Collector for Snapshot {
     }
 }
 
-fn write(encoder: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result {
-    match kind {
-        MetricType::Counter => encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None),
-        _ => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+impl Metric {
+    fn write(&self, encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+        match (self.kind, &self.unit) {
+            (MetricType::Counter, _) => encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None),
+            (_, Some(Unit::Seconds)) => encoder.encode_gauge(&(value as f64 / 1e3)),
+            _ => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+        }
     }
 }
 
@@ -81,6 +87,7 @@ impl Snapshot {
         let mut snapshot = Snapshot(Vec::new());
         snapshot.presence(engines);
         snapshot.engines(engines);
+        snapshot.endings(engines);
         snapshot.quizzes(engines);
         snapshot.labs(engines);
         snapshot.chat(engines);
@@ -150,6 +157,20 @@ impl Snapshot {
             name: "homeroom_dropped",
             help: "Published frames that a listener did not get: it read too slowly, or had left before the end of the turn (as in a mass leave)",
             kind: Counter,
+            unit: None,
+            samples,
+        });
+    }
+
+    /// Each ending, over all shards: the shard says nothing about why somebody goes.
+    fn endings(&mut self, engines: &[Arc<Counters>]) {
+        let count = |place: usize| engines.iter().map(|counters| counters.endings[place].read()).sum();
+        let samples = Ending::ALL.iter().enumerate().map(|(place, ending)| (vec![("code", ending.label())], count(place)));
+        let samples = samples.collect();
+        self.0.push(Metric {
+            name: "homeroom_closed",
+            help: "WebSockets that ended: with this code of ours, by the peer's Close (peer), or without a Close (gone)",
+            kind: MetricType::Counter,
             unit: None,
             samples,
         });
@@ -368,34 +389,6 @@ impl Snapshot {
         );
     }
 
-    /// Of a node that is one of several.
-    fn cluster(&mut self, counts: &nats::Counts) {
-        use MetricType::{Counter, Gauge};
-        let numbers = [
-            ("homeroom_cluster_packets_sent", "Packets put on the bus", Counter, &counts.packets_out),
-            ("homeroom_cluster_packets_received", "Packets that came by the bus", Counter, &counts.packets_in),
-            ("homeroom_cluster_letters_sent", "Letters for shards of other nodes", Counter, &counts.letters_out),
-            ("homeroom_cluster_letters_received", "Letters from shards of other nodes", Counter, &counts.letters_in),
-            ("homeroom_cluster_letters_lost", "Letters for nodes that had left", Counter, &counts.letters_lost),
-            ("homeroom_cluster_resent", "Packets that were sent again", Counter, &counts.resent),
-            ("homeroom_cluster_left", "Packets that the bus could not take at once", Counter, &counts.left),
-            ("homeroom_cluster_dropped", "Times that messages came faster than they were read", Counter, &counts.dropped),
-            ("homeroom_cluster_unreadable", "Messages that could not be read", Counter, &counts.unreadable),
-            ("homeroom_cluster_links_broken", "Times that a link to another node broke", Counter, &counts.broken),
-            ("homeroom_cluster_disconnects", "Times that the connection to NATS ended", Counter, &counts.disconnects),
-            ("homeroom_cluster_links", "Links to other nodes", Gauge, &counts.links),
-            ("homeroom_cluster_waiting_bytes", "Bytes that wait in links", Gauge, &counts.waiting_bytes),
-            ("homeroom_cluster_view", "The number of the view of the cluster", Gauge, &counts.view),
-            ("homeroom_cluster_nodes", "Nodes in the cluster, this one too", Gauge, &counts.nodes),
-            ("homeroom_cluster_lease_age_millis", "Milliseconds since the nodes were last read", Gauge, &counts.lease_age_millis),
-        ];
-        for (name, help, kind, number) in numbers {
-            self.single(name, help, kind, number.load(Relaxed));
-        }
-        self.single("homeroom_cluster_connected", "Whether there is a connection to NATS", Gauge, counts.is_connected().into());
-        self.single("homeroom_cluster_hears", "Whether this node hears itself by NATS", Gauge, counts.hears().into());
-    }
-
     fn single(&mut self, name: &'static str, help: &'static str, kind: MetricType, value: u64) {
         self.0.push(Metric { name, help, kind, unit: None, samples: vec![(Vec::new(), value)] });
     }
@@ -419,67 +412,4 @@ fn reason(denial: Denial) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::services::{Endpoint, models::Patience};
-    use std::time::Duration;
-
-    /// One whose only request was not answered in time.
-    fn model() -> (Endpoint, Arc<Tally>) {
-        let patience = Patience { first: Duration::ZERO, next: Duration::ZERO, attempts: 1, places: 1 };
-        let tally = Tally::new();
-        tally.note(Fate::TimedOut);
-        (Endpoint::new("http://127.0.0.1:1/", None, patience).unwrap(), Arc::new(tally))
-    }
-
-    #[test]
-    fn the_names_of_the_page_and_the_sum_over_shards() {
-        let engines: [Arc<Counters>; 2] = Default::default();
-        for (shard, counters) in engines.iter().enumerate() {
-            counters.presence_success.add(shard as u64 + 1);
-            counters.presence_live.set(5);
-            counters.presence_errors[SessionError::Replaced.index()].one();
-            counters.dropped_slow.add(7);
-            counters.quiz_denials[Denial::ALL.iter().position(|own| *own == Denial::Role).unwrap()].add(4);
-            counters.quiz_answers.add(9);
-            counters.labs_bytes.add(11);
-            counters.labs_revoked.set(2);
-            counters.labs_followers.set(3);
-        }
-        // The registry's home is one of them.
-        engines[1].tasks_running.set(6);
-        engines[1].registry_agents.set(5);
-        engines[1].registry_online.set(3);
-        engines[1].registry_turned_away.set(6);
-        engines[1].registry_states[State::Waking as usize].set(4);
-        let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
-        let text = text(&engines, &[], &Health::default(), &outside, Some(&nats::Counts::default()));
-        let expected = [
-            "ws_connection{status=\"success\"} 3",
-            "ws_connection{status=\"replaced\"} 2",
-            "ws_connection{status=\"unauthenticated\"} 0",
-            "ws_connection_total 10",
-            "homeroom_dropped_total{shard=\"1\",reason=\"slow\"} 7",
-            "homeroom_quiz_refused_total{shard=\"1\",reason=\"role\"} 4",
-            "homeroom_quiz_refused_total{shard=\"1\",reason=\"credential\"} 0",
-            "homeroom_quiz_answers_total{shard=\"0\"} 9",
-            "homeroom_labs_tunnel_bytes_total{shard=\"1\"} 11",
-            "homeroom_labs_agents{status=\"online\"} 3",
-            "homeroom_labs_agents{status=\"offline\"} 2",
-            "homeroom_labs_agents_turned_away_total 6",
-            "homeroom_labs_sessions{state=\"waking\"} 4",
-            "homeroom_labs_sessions{state=\"running\"} 0",
-            "homeroom_labs_revoked 2",
-            "homeroom_labs_follower_sockets{shard=\"1\"} 3",
-            "homeroom_tasks_running{shard=\"1\"} 6",
-            "homeroom_model_requests_total{model=\"large\",outcome=\"timed_out\"} 1",
-            "homeroom_model_requests_total{model=\"large\",outcome=\"answered\"} 0",
-            "homeroom_cluster_packets_sent_total 0",
-            "homeroom_cluster_nodes 0",
-            "# EOF",
-        ];
-        for line in expected {
-            assert!(text.lines().any(|own| own == line), "{line} in\n{text}");
-        }
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ mod sink;
 mod tally;
 mod vitals;
 
-pub use cluster::{ClusterFault, access};
+pub use cluster::{ClusterFault, access, await_records};
 pub use labs::FirstPassword;
 pub use records::database;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
@@ -34,7 +34,7 @@ use crate::{
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };
-use cluster::Watch;
+use cluster::{Company, Watch};
 use rest::Rest;
 use shift::{Asked, Shift};
 use sink::ShardSink;
@@ -49,12 +49,15 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::mpsc;
 use vitals::Vitals;
 
 /// For the goodbyes to leave after the drain.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// For the records to reach the disk after the last goodbye.
 const LAST_FLUSH: Duration = Duration::from_secs(10);
+/// The same where nothing can be written any more: others have buried this node.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Why the house did not open, or closed.
 #[derive(Debug)]
@@ -147,8 +150,11 @@ pub fn serve_until_stopped(
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let sink = ShardSink::default();
     let shards = house.shards();
+    let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
+    let access = access(&settings.cluster).map_err(ClusterFault::Secret).map_err(HouseFault::Cluster)?;
+    access.iter().try_for_each(|access| cluster::await_bus(access, &bridge)).map_err(HouseFault::Cluster)?;
     let store = records::open(settings, shards, Box::new(sink.clone()))?;
-    let joined = cluster::join(settings, &*store).map_err(HouseFault::Cluster)?;
+    let joined = cluster::join(settings, access, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,
         listeners: house.listeners.iter().map(|listener| listener.bind).collect(),
@@ -157,13 +163,14 @@ pub fn serve_until_stopped(
     };
     let ring = joined.as_ref().map_or_else(|| house.ring.clone(), |joined| joined.alone.clone());
     let counts = joined.as_ref().map(|joined| joined.counts.clone());
+    let (tell_heard, heard) = mpsc::unbounded_channel();
     // The password of the first admin is told by the start that makes it: that one shall be able to serve.
     runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
-    let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let line = joined.as_ref().map(|joined| joined.connect(&bridge)).transpose().map_err(HouseFault::Cluster)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
-    let running_quizzes = store.running().map_err(HouseFault::Quizzes)?;
+    // Among several nodes a shard knows only when it has reached a view which quizzes are its own.
+    let running_quizzes = if joined.is_some() { Vec::new() } else { store.running().map_err(HouseFault::Quizzes)? };
     let beginning = labs::begin(&*store, settings, Clock::started_now().now().wall)?;
     let labs::Beginning { loaded, revoked, first_password, has_first_admin } = beginning;
     let broken_off = store.sweep_chat(Sweep { at: Clock::started_now().now().wall }).map_err(HouseFault::Chat)?;
@@ -179,7 +186,6 @@ pub fn serve_until_stopped(
     let stopper = Arc::new(stopper);
     let limits = limits(settings, connections);
     let status_interval = settings.tasks.status_interval;
-    let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
     let beside = bridge.clone();
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
@@ -202,6 +208,7 @@ pub fn serve_until_stopped(
                 outside: house.outside.clone(),
                 post: seat.post.clone(),
                 cluster: counts.clone(),
+                heard: tell_heard.clone(),
                 stopper: stopper.clone(),
             };
             let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked)));
@@ -216,7 +223,8 @@ pub fn serve_until_stopped(
                 passwords: passwords.clone(),
                 vitals: vitals.clone(),
                 cluster: counts.clone(),
-                labs_place: rest::labs_place(&house.listeners, &seat.addresses, labs_origin.as_deref()),
+                places: rest::places(&house.listeners, &seat.addresses, &house.origins),
+                started_at: seat.clock.now().wall,
             };
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
@@ -241,18 +249,20 @@ pub fn serve_until_stopped(
     };
     let mut running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
     let fenced = Arc::<AtomicBool>::default();
-    if let (Some((joined, line)), Some(gate)) = (joined.zip(line), running.take_gate()) {
-        let (stage, clock) = (running.stage().clone(), running.clock());
-        let watch = Watch { bridge: beside, store: store.clone(), stage, clock, fenced: fenced.clone() };
-        joined.begin(line, (gate, Letters::default()), watch);
-    }
+    let company = joined.zip(line).zip(running.take_gate()).map(|((joined, line), gate)| {
+        let (stage, clock, post) = (running.stage().clone(), running.clock(), running.post().clone());
+        let watch = Watch { bridge: beside, store: store.clone(), stage, clock, post, shards, fenced: fenced.clone() };
+        joined.begin(line, (gate, Letters::default()), (watch, heard))
+    });
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin });
     let ended = running.join().map_err(HouseFault::Boot);
-    let flushed = store.stop(LAST_FLUSH).map_err(|_| HouseFault::Unflushed);
+    company.into_iter().for_each(Company::leave);
+    let is_fenced = fenced.load(Ordering::Relaxed);
+    let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
-    if fenced.load(Ordering::Relaxed) { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed) }
 }
 
 /// Watches how the house is, and tells every shard what has changed.

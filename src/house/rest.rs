@@ -11,7 +11,7 @@ use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
-    http::{self, Table, console::LabsPlace, internal, presence, rooms},
+    http::{self, Table, console::Places, internal, presence, rooms},
     nats,
     protocols::presence::{
         asks::{Ask, Member, Publication, Reply},
@@ -35,7 +35,9 @@ pub(super) struct Rest {
     pub(super) bridge: Bridge,
     pub(super) passwords: Passwords,
     pub(super) vitals: Arc<Vitals>,
-    pub(super) labs_place: LabsPlace,
+    pub(super) places: Places,
+    /// When this process began to serve.
+    pub(super) started_at: UnixMicros,
     /// Where this is one of several nodes.
     pub(super) cluster: Option<Arc<nats::Counts>>,
 }
@@ -54,15 +56,17 @@ pub(super) fn table(listener: &config::Listener, house: &House) -> Table<Rest> {
             .with_gate(prefix, http::chat::routes(&house.rules.chat), http::chat::gate())
             .and_then(|table| table.with(prefix, http::tasks::routes(&house.rules.tasks))),
         Api::Internal => {
-            [internal::routes(), http::quiz::internal_routes(), http::labs::internal_routes(), http::console::routes()]
+            let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
+            [internal::routes(), http::console::routes()]
                 .into_iter()
+                .chain(of_apis)
                 .try_fold(table, |table, routes| table.with(prefix, routes))
         }
     });
     whole.expect("the settings' check refuses prefixes that make no route")
 }
 
-pub(super) use console::labs_place;
+pub(super) use console::places;
 
 /// An ask on its way: forgotten when its future is dropped, as when the client has gone.
 struct Asked<'a> {
@@ -130,6 +134,10 @@ impl rooms::Classrooms for Rest {
         self.bridge.call(move || store.attendance(classroom, from, to)).await.unwrap_or(Err(StoreFault::Busy))
     }
 
+    async fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.read(move |store| store.occupied(limit)).await
+    }
+
     async fn permitted(&self, subject: &str, audience: &str, classroom: ClassroomId, action: &'static str) -> bool {
         let account = auth::Account { subject: subject.to_owned(), audience: audience.to_owned() };
         let Some(action) = Action::named(action) else { return false };
@@ -158,6 +166,20 @@ impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
         metrics::text(engines, shells, self.store.health(), &self.house.outside, self.cluster.as_deref())
+    }
+
+    async fn node(&self) -> rooms::Node {
+        let (files, store) = (self.house.key_files.clone(), self.store.clone());
+        let seen = self.bridge.call(move || (console::ages(files), console::nodes(store.lease()).ok())).await;
+        let (keys, nodes) = seen.unwrap_or_default();
+        let phase = match self.stage.phase() {
+            Phase::Serving => "serving",
+            Phase::Draining => "draining",
+            Phase::Closing | Phase::Gone => "closing",
+        };
+        let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
+        let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, nodes }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

@@ -12,7 +12,7 @@ use crate::{
     realtime::HashRing,
     services::{PermissionService, keys},
 };
-use std::{collections::BTreeMap, fmt, sync::Arc, thread};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, thread};
 
 /// Something that the settings name and that cannot be had.
 #[derive(Debug)]
@@ -35,8 +35,14 @@ pub struct House {
     /// The listeners, in the engine's numbering.
     pub listeners: Vec<config::Listener>,
     /// Where the records and keys are.
-    pub data_dir: std::path::PathBuf,
+    pub data_dir: PathBuf,
     pub(super) rules: Arc<Rules>,
+    /// Signs the tokens of presence of those who sign in to the console: where the house believes only itself.
+    pub(super) presence_sign_in: Option<SigningKey>,
+    /// Where browsers find the APIs that are not at their listeners' addresses.
+    pub(super) origins: BTreeMap<Api, String>,
+    /// Key files, by what each is for.
+    pub(super) key_files: Vec<(String, PathBuf)>,
     /// Signs the tokens of owners who sign in here: where the house believes only itself.
     pub(super) sign_in: Option<SigningKey>,
     pub(super) services: Arc<[PermissionService]>,
@@ -57,6 +63,7 @@ impl House {
         let labs_key = users_key(settings).map_err(|fault| faults.push(fault));
         let agent_key = agent_key(settings).map_err(|fault| faults.push(fault));
         let sign_in = own_key(&settings.quiz.issuers).map_err(|fault| faults.push(fault));
+        let presence_sign_in = own_key(&settings.presence.issuers).map_err(|fault| faults.push(fault));
         let callers = callers_key(settings).map_err(|fault| faults.push(fault));
         let guests = guest_key(settings).map_err(|fault| faults.push(fault));
         let (catalog, outside) = agents::furnish(settings, &mut faults);
@@ -70,9 +77,10 @@ impl House {
             Ok(callers),
             Ok(guests),
             Ok(sign_in),
+            Ok(presence_sign_in),
             Ok(seed),
             true,
-        ) = (students, owners, session, labs_key, agent_key, callers, guests, sign_in, seed, faults.is_empty())
+        ) = (students, owners, session, labs_key, agent_key, callers, guests, sign_in, presence_sign_in, seed, faults.is_empty())
         else {
             return Err(faults);
         };
@@ -102,6 +110,9 @@ impl House {
             data_dir: settings.data_dir.clone(),
             rules: Arc::new(rules),
             sign_in,
+            presence_sign_in,
+            origins: origins(settings),
+            key_files: key_files(settings),
             services: services.into(),
             outside,
             ring: Arc::new(HashRing::new(shards)),
@@ -119,6 +130,34 @@ impl House {
     pub(super) fn authority(&self) -> &Authority {
         &self.rules.authority
     }
+}
+
+/// Where browsers find what is not at its listener's address, as the settings say.
+fn origins(settings: &Settings) -> BTreeMap<Api, String> {
+    let listen = &settings.listen;
+    let named = [
+        (Api::Presence, &listen.presence.origin),
+        (Api::Quiz, &listen.quiz.origin),
+        (Api::Labs, &listen.labs.origin),
+        (Api::Chat, &listen.chat.origin),
+    ];
+    named.into_iter().filter_map(|(api, origin)| Some((api, origin.as_ref()?.text().to_owned()))).collect()
+}
+
+/// All files with keys that the settings name or imply.
+fn key_files(settings: &Settings) -> Vec<(String, PathBuf)> {
+    let of = |what: &str, issuers: &BTreeMap<String, config::Issuer>| {
+        let named = issuers.iter().map(|(name, issuer)| (format!("{what} tokens of {name}"), issuer.key_file.clone()));
+        named.collect::<Vec<_>>()
+    };
+    let mut files = of("presence", &settings.presence.issuers);
+    files.extend(of("quiz", &settings.quiz.issuers));
+    files.push(("quiz attempts".to_owned(), settings.session_key_file()));
+    files.push(("labs users".to_owned(), settings.users_key_file()));
+    files.push(("chat and tasks".to_owned(), settings.callers_key_file()));
+    files.extend(settings.labs.agent_key_file.iter().map(|file| ("labs agents".to_owned(), file.clone())));
+    files.extend(settings.tasks.secret_file.iter().map(|file| ("tasks of other services".to_owned(), file.clone())));
+    files
 }
 
 /// The key of one issuer: read, or for the embedded default made.

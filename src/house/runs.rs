@@ -111,9 +111,14 @@ impl Runs {
                     under_way.unread.take(weight(word));
                 }
             }
-            Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
+            Answer::Entered { .. }
+            | Answer::Kept { .. }
+            | Answer::LabsKept { .. }
+            | Answer::Loaded { .. }
+            | Answer::Running { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
-            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } | Answer::Health(_) => {}
+            Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
+            Answer::Health(_) | Answer::Outside { .. } => {}
             Answer::TasksLeft { .. } | Answer::TasksCounted(_) => {}
         }
     }

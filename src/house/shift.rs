@@ -3,7 +3,7 @@
 use super::{agents::Outside, runs::Runs};
 use crate::{
     bridge::Bridge,
-    engine::{Answer, Engine, Letter, Output, Question, port::Listener},
+    engine::{Answer, Engine, Heard, Letter, Output, Question, port::Listener},
     http::Stopper,
     nats,
     protocols::{presence::record::Buried, tasks::Home},
@@ -13,6 +13,7 @@ use crate::{
     store::{Read, Store, Ticket},
 };
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// Those whom an engine asks.
 pub(super) struct Asked {
@@ -24,6 +25,8 @@ pub(super) struct Asked {
     pub(super) post: Post<Answer>,
     /// Where this is one of several nodes.
     pub(super) cluster: Option<Arc<nats::Counts>>,
+    /// Told what became of what other services said.
+    pub(super) heard: mpsc::UnboundedSender<Heard>,
     /// Told when the sockets are closed, so that REST ends too.
     pub(super) stopper: Arc<Stopper>,
 }
@@ -63,6 +66,7 @@ impl Shift {
                 }
             }
             Question::Load(quiz) => self.look(move |store| store.quiz(quiz), move |result| Answer::Loaded { quiz, result }),
+            Question::Running { look } => self.look(|store| store.running(), move |result| Answer::Running { look, result }),
             Question::KeepChat { ticket, change } => {
                 if let Err(fault) = self.asked.store.keep_chat(Ticket { shard: self.id, token: ticket }, change) {
                     self.refusals.push(Answer::ChatKept { ticket, result: Err(fault) });
@@ -200,11 +204,19 @@ impl Shard for Shift {
         if let Some(counts) = &self.asked.cluster {
             self.engine.broken().iter().for_each(|node| counts.ask_to_break(*node));
         }
+        for heard in self.engine.heard_outside().drain(..) {
+            // Nobody waits where there is no cluster.
+            let _ = self.asked.heard.send(heard);
+        }
         let mut questions = std::mem::take(self.engine.questions());
         for question in questions.drain(..) {
             self.put(question);
         }
         *self.engine.questions() = questions;
+    }
+
+    fn owed(&self) -> usize {
+        self.engine.entering()
     }
 
     fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {

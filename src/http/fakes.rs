@@ -1,8 +1,8 @@
 //! A house in memory, and a way to ask a table without a socket.
 
 use super::{
-    gate::Peer,
-    rooms::{Account, Accounts, Classrooms, Clock, Observatory, Unverified},
+    gate,
+    rooms::{Account, Accounts, Classrooms, Clock, Node, Observatory, Peer, Unverified},
     table::Table,
 };
 use crate::{
@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Full};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    time::Duration,
 };
 
 /// A room with three in it.
@@ -78,6 +79,11 @@ impl Classrooms for House {
         ])
     }
 
+    async fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.limit.set(limit as usize);
+        Ok(vec![(room(FULL), 3)])
+    }
+
     async fn permitted(&self, subject: &str, _: &str, _: ClassroomId, action: &'static str) -> bool {
         subject == "good" && action == "read"
     }
@@ -101,6 +107,26 @@ impl Clock for House {
 impl Observatory for House {
     fn metrics(&self) -> String {
         "# EOF\n".into()
+    }
+
+    async fn node(&self) -> Node {
+        let peer = |name: &str, slot, is_self| Peer {
+            name: name.into(),
+            slot,
+            epoch: 7,
+            version: "1.0".into(),
+            is_alive: is_self,
+            is_self,
+        };
+        Node {
+            version: "1.0",
+            shards: 2,
+            started_at: NOW,
+            phase: "draining",
+            drain: Some((Duration::from_millis(1_500), Duration::from_secs(10))),
+            keys: vec![("presence".into(), Some(NOW)), ("quiz".into(), None)],
+            nodes: Some(vec![peer("a", 0, true), peer("b", 1, false)]),
+        }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
@@ -144,7 +170,7 @@ pub(super) fn ask<S: 'static>(table: &Table<S>, house: &Rc<S>, request: &str) ->
 }
 
 /// As [`ask`], from an address.
-pub(super) fn ask_from<S: 'static>(peer: Option<Peer>, table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
+pub(super) fn ask_from<S: 'static>(peer: Option<gate::Peer>, table: &Table<S>, house: &Rc<S>, request: &str) -> Said {
     let mut known = Extensions::new();
     peer.and_then(|peer| known.insert(peer));
     ask_known(known, table, house, request)

@@ -42,6 +42,12 @@ pub enum Fault {
     Store(StoreFault),
 }
 
+impl From<StoreFault> for Fault {
+    fn from(fault: StoreFault) -> Fault {
+        Fault::Store(fault)
+    }
+}
+
 #[derive(Serialize)]
 struct Described {
     r#type: &'static str,

@@ -5,8 +5,9 @@ use super::{
     attendance,
     call::Call,
     fault::Fault,
+    iso::Iso,
     presence::NO_CLASSROOM,
-    rooms::{Classrooms, Clock, Observatory},
+    rooms::{Classrooms, Clock, Node, Observatory, Peer},
     table::Route,
 };
 use crate::{
@@ -23,6 +24,8 @@ pub fn routes<S: Classrooms + Clock + Observatory + 'static>() -> Vec<Route<S>> 
         Route::internal(Method::DELETE, "/api/v1/sessions", close),
         Route::internal(Method::POST, "/api/v1/classrooms/{classroom}/events", publish),
         Route::internal(Method::GET, "/api/v1/classrooms/{classroom}/attendance", attended),
+        Route::internal(Method::GET, "/api/v1/classrooms", occupied),
+        Route::internal(Method::GET, "/api/v1/node", node),
         Route::internal(Method::GET, "/metrics", metrics),
         Route::internal(Method::GET, "/livez", livez),
         Route::internal(Method::GET, "/readyz", readyz),
@@ -88,12 +91,82 @@ fn publication(event: Event<'_>) -> Result<Publication, Fault> {
     if !payload.get().starts_with('{') {
         return Err(Fault::WrongShape("payload is an object"));
     }
-    Ok(Publication { entity_type, operation, sequence_id, payload: payload.get().into(), receiver })
+    Ok(Publication { entity_type, operation, sequence_id, payload: payload.get().into(), receiver, sender: None })
 }
 
 async fn attended<S: Classrooms + Clock>(call: Call<S>) -> Result<Answer, Fault> {
     let classroom = call.param("classroom", NO_CLASSROOM)?;
     attendance::answer(&call, classroom).await
+}
+
+/// Rooms in one answer: the default, and the most.
+const ROOMS: (u32, u32) = (100, 1000);
+
+#[derive(Serialize)]
+struct Room {
+    classroom_id: ClassroomId,
+    members: u64,
+}
+
+async fn occupied<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
+    let limit = call.number("limit", ROOMS.0, "limit is a whole number, not negative")?.min(ROOMS.1);
+    let rooms = call.house.occupied(limit).await?;
+    let rooms: Vec<_> = rooms.into_iter().map(|(classroom_id, members)| Room { classroom_id, members }).collect();
+    Ok(answer::json(StatusCode::OK, &rooms))
+}
+
+#[derive(Serialize)]
+struct NodeShape<'a> {
+    version: &'a str,
+    shards: u16,
+    started_at: Iso,
+    phase: &'a str,
+    drain: Option<DrainShape>,
+    keys: Vec<KeyShape<'a>>,
+    nodes: Option<Vec<PeerShape<'a>>>,
+}
+
+#[derive(Serialize)]
+struct DrainShape {
+    elapsed_seconds: f64,
+    limit_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct KeyShape<'a> {
+    name: &'a str,
+    written_at: Option<Iso>,
+}
+
+#[derive(Serialize)]
+struct PeerShape<'a> {
+    name: &'a str,
+    slot: u16,
+    epoch: i64,
+    version: &'a str,
+    is_alive: bool,
+    is_self: bool,
+}
+
+impl<'a> From<&'a Peer> for PeerShape<'a> {
+    fn from(Peer { name, slot, epoch, version, is_alive, is_self }: &'a Peer) -> Self {
+        PeerShape { name, slot: *slot, epoch: *epoch, version, is_alive: *is_alive, is_self: *is_self }
+    }
+}
+
+async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
+    let Node { version, shards, started_at, phase, drain, keys, nodes } = &call.house.node().await;
+    let shape = NodeShape {
+        version,
+        shards: *shards,
+        started_at: Iso(*started_at),
+        phase,
+        drain: drain
+            .map(|(elapsed, limit)| DrainShape { elapsed_seconds: elapsed.as_secs_f64(), limit_seconds: limit.as_secs_f64() }),
+        keys: keys.iter().map(|(name, written)| KeyShape { name, written_at: written.map(Iso) }).collect(),
+        nodes: nodes.as_ref().map(|nodes| nodes.iter().map(PeerShape::from).collect()),
+    };
+    Ok(answer::json(StatusCode::OK, &shape))
 }
 
 async fn metrics<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
@@ -113,129 +186,4 @@ async fn readyz<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::{
-        fakes::{self, FULL, House, Said},
-        table::Table,
-    };
-    use std::rc::Rc;
-
-    fn ask(house: &Rc<House>, request: &str) -> Said {
-        fakes::ask(&Table::default().with("", routes()).unwrap(), house, request)
-    }
-
-    #[test]
-    fn no_page_in_a_browser_may_call() {
-        let house = Rc::new(House::default());
-        let body = r#"{"entity_type":"ban","operation":"created","payload":{}}"#;
-        let path = format!("POST /api/v1/classrooms/{FULL}/events");
-        for (header, status) in [("", 200), ("\norigin: https://evil.example", 403), ("\norigin: null", 403)] {
-            assert_eq!(ask(&house, &format!("{path}{header}\n\n{body}")).status, status, "{header}");
-        }
-    }
-
-    #[test]
-    fn a_session_is_ended_or_not_there() {
-        let house = Rc::new(House::default());
-        let request = |agent| {
-            format!(r#"DELETE /api/v1/sessions{}{{"session_key":{{"agent_id":"{agent}","classroom_id":"{FULL}"}}}}"#, "\n\n")
-        };
-        let said = ask(&house, &request("web.u2.dev"));
-        assert_eq!((said.status, said.kind(), said.body.as_str()), (200, "application/json", r#"{"type":"delete_success"}"#));
-        let said = ask(&house, &request("web.u7.dev"));
-        assert_eq!((said.status, said.body.as_str()), (404, r#"{"type":"delete_failure","payload":"not_found"}"#));
-    }
-
-    #[test]
-    fn a_session_key_of_the_wrong_shape_is_told_from_no_json() {
-        let house = Rc::new(House::default());
-        for (body, status) in
-            [("{}", 422), (r#"{"session_key":{"agent_id":"a","classroom_id":"b"}}"#, 422), ("x", 400), ("", 400)]
-        {
-            assert_eq!(ask(&house, &format!("DELETE /api/v1/sessions\n\n{body}")).status, status, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_event_goes_on_with_its_payload_untouched() {
-        let house = Rc::new(House::default());
-        let body = r#"{"entity_type":"ban","operation":"created","payload":{ "z":1.0, "a":"\u00e9", "z":[] },"sequence_id":7,"receiver":"web.u1.dev","more":0}"#;
-        let said = ask(&house, &format!("POST /api/v1/classrooms/{FULL}/events\n\n{body}"));
-        assert_eq!((said.status, said.body.as_str()), (200, r#"{"sequence_id":7,"members":1}"#));
-        let published = house.published.take();
-        let expected = Publication {
-            entity_type: "ban".into(),
-            operation: "created".into(),
-            sequence_id: Some(7),
-            payload: r#"{ "z":1.0, "a":"\u00e9", "z":[] }"#.into(),
-            receiver: Some("web.u1.dev".into()),
-        };
-        assert_eq!(published, [(FULL.parse().unwrap(), expected)]);
-    }
-
-    #[test]
-    fn an_event_needs_only_names_and_an_object() {
-        let house = Rc::new(House::default());
-        let said = ask(&house, &format!("POST /api/v1/classrooms/{FULL}/events\n\n{}", event("a", "b", "{}")));
-        assert_eq!((said.status, said.body.as_str()), (200, r#"{"sequence_id":100,"members":3}"#));
-    }
-
-    fn event(entity_type: &str, operation: &str, payload: &str) -> String {
-        format!(r#"{{"entity_type":"{entity_type}","operation":"{operation}","payload":{payload}}}"#)
-    }
-
-    #[test]
-    fn an_event_of_the_wrong_shape_goes_nowhere() {
-        let house = Rc::new(House::default());
-        let long = "a".repeat(65);
-        for (body, status) in [
-            (event("", "b", "{}"), 422),
-            (event("Ban", "b", "{}"), 422),
-            (event("a", "b-c", "{}"), 422),
-            (event("a", &long, "{}"), 422),
-            (event("a", "b", "[]"), 422),
-            (event("a", "b", "null"), 422),
-            (event("a", "b", "{"), 400),
-            (event("a", "b", "{\"x\":}"), 400),
-            (r#"{"entity_type":"a","operation":"b"}"#.into(), 422),
-            (r#"{"entity_type":"a","operation":"b","payload":{},"sequence_id":"1"}"#.into(), 422),
-        ] {
-            assert_eq!(ask(&house, &format!("POST /api/v1/classrooms/{FULL}/events\n\n{body}")).status, status, "{body}");
-        }
-        assert_eq!(ask(&house, &format!("POST /api/v1/classrooms/none/events\n\n{}", event("a", "b", "{}"))).status, 400);
-        assert!(house.published.take().is_empty());
-    }
-
-    #[test]
-    fn attendance_asks_for_no_token() {
-        let house = Rc::new(House::default());
-        let said = ask(&house, &format!("GET /api/v1/classrooms/{FULL}/attendance?format=csv&from=0&to=2026-01-01T00:00:00Z"));
-        assert_eq!((said.status, said.kind()), (200, "text/csv; charset=utf-8"));
-        assert_eq!(house.range.get(), (0, 1_767_225_600_000_000));
-        ask(&house, &format!("GET /api/v1/classrooms/{FULL}/attendance"));
-        assert_eq!(house.range.get(), (fakes::NOW.0 - 86_400_000_000, fakes::NOW.0));
-    }
-
-    #[test]
-    fn operators_see_metrics_life_and_readiness() {
-        let house = Rc::new(House::default());
-        let said = ask(&house, "GET /metrics");
-        assert_eq!((said.status, said.body.as_str()), (200, "# EOF\n"));
-        assert_eq!(ask(&house, "GET /livez").status, 200);
-        assert_eq!(ask(&house, "GET /readyz").status, 200);
-        house.unready.replace(vec!["the store does not answer".into(), "draining".into()]);
-        let said = ask(&house, "GET /readyz");
-        assert_eq!((said.status, said.body.as_str()), (503, "the store does not answer\ndraining\n"));
-        assert_eq!(ask(&house, "GET /livez").status, 200);
-    }
-
-    #[test]
-    fn pages_get_no_leave() {
-        let house = Rc::new(House::default());
-        let said = ask(&house, "OPTIONS /api/v1/sessions\norigin: https://a.example\naccess-control-request-method: DELETE");
-        assert_eq!((said.status, said.header("allow")), (405, Some("DELETE")));
-        assert_eq!(said.header("access-control-allow-origin"), None);
-        assert_eq!(ask(&house, "GET /nowhere").header("access-control-allow-origin"), None);
-    }
-}
+mod tests;

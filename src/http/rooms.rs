@@ -7,6 +7,7 @@ use crate::{
     },
     realtime::{ClassroomId, UnixMicros},
 };
+use std::time::Duration;
 
 /// Classrooms as the REST routes see them. Futures stay on their shard, so they need not be `Send`.
 #[allow(async_fn_in_trait)]
@@ -21,6 +22,8 @@ pub trait Classrooms {
     async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool;
     /// Who was in the room at any time in `from..to`, by agent and time.
     async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault>;
+    /// The rooms in which somebody is, on any node, the fullest first; at most `limit`.
+    async fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault>;
     /// Whether an account (`subject`, `audience`) may do `action` ("connect" or "read") to the classroom.
     async fn permitted(&self, subject: &str, audience: &str, classroom: ClassroomId, action: &'static str) -> bool;
 }
@@ -50,10 +53,49 @@ pub trait Clock {
     fn now(&self) -> UnixMicros;
 }
 
+/// This node, and those beside it, as operators look at them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// Of the program.
+    pub version: &'static str,
+    /// How many shards.
+    pub shards: u16,
+    /// When it began to serve.
+    pub started_at: UnixMicros,
+    /// `serving`, `draining` or `closing`.
+    pub phase: &'static str,
+    /// Since the stop began: how long that is, and how long the drain may take.
+    pub drain: Option<(Duration, Duration)>,
+    /// Key files: what each is for, and when it was last written where that can be told.
+    pub keys: Vec<(String, Option<UnixMicros>)>,
+    /// All that share the records, by slot; none while the records cannot be read.
+    pub nodes: Option<Vec<Peer>>,
+}
+
+/// A node as the shared records have it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// What it is called.
+    pub name: String,
+    /// Its place among them.
+    pub slot: u16,
+    /// Which of those who ever had a place it is.
+    pub epoch: i64,
+    /// Of its program.
+    pub version: String,
+    /// Whether its lease holds.
+    pub is_alive: bool,
+    /// Whether it is the one that answers.
+    pub is_self: bool,
+}
+
 /// What operators look at.
+#[allow(async_fn_in_trait)]
 pub trait Observatory {
     /// All counters and gauges, in the OpenMetrics text format.
     fn metrics(&self) -> String;
+    /// This node, and those beside it.
+    async fn node(&self) -> Node;
     /// Whether this node should be sent work; if not, every reason, a line each.
     fn ready(&self) -> Result<(), Vec<String>>;
 }

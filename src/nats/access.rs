@@ -5,10 +5,10 @@
 //! nothing is given up after two pings.
 
 use super::counts::{Counts, add};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::watch;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
+use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+use tokio_rustls::rustls::{self, crypto::aws_lc_rs};
 
 /// Commands that may wait for the connection's task. Each is a packet at most, and links let 4 MiB fly.
 const OUTWARD: usize = 8_192;
@@ -83,7 +83,7 @@ impl fmt::Display for AccessFault {
     }
 }
 
-impl std::error::Error for AccessFault {}
+impl Error for AccessFault {}
 
 impl Access {
     fn options(&self) -> Result<ConnectOptions, AccessFault> {
@@ -139,33 +139,64 @@ pub async fn connect(access: &Access, counts: &Arc<Counts>) -> Result<Line, Acce
         Ok(client) => return Ok((client, changed)),
         Err(fault) => fault,
     };
-    match fault.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => return Err(AccessFault::Refused),
-        ConnectErrorKind::Tls | ConnectErrorKind::ServerParse => return Err(AccessFault::Tls(fault.to_string())),
-        ConnectErrorKind::Dns | ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {}
+    if let Some(fault) = unending(&fault) {
+        return Err(fault);
     }
     tracing::warn!(%fault, "NATS cannot be reached: trying on");
     let client = options.retry_on_initial_connect().connect(servers).await;
     client.map(|client| (client, changed)).map_err(|fault| AccessFault::Tls(fault.to_string()))
 }
 
-/// Whether NATS is there and lets us in, now.
+/// Why NATS was not reached. No word of it holds a secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unreached {
+    /// What no waiting mends.
+    Never(AccessFault),
+    /// It may be there later.
+    NotNow(String),
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreached::Never(fault) => fault.fmt(f),
+            Unreached::NotNow(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Whether NATS is there, lets us in and answers, now.
 ///
 /// # Errors
-/// Why not, in words that hold no secret.
-pub async fn reach(access: &Access) -> Result<(), String> {
-    let told = |fault: AccessFault| fault.to_string();
-    let client = access.options().map_err(told)?.connect(access.servers.as_slice()).await;
-    let client = client.map_err(|fault| match fault.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => told(AccessFault::Refused),
-        ConnectErrorKind::Tls
-        | ConnectErrorKind::ServerParse
-        | ConnectErrorKind::Dns
-        | ConnectErrorKind::TimedOut
-        | ConnectErrorKind::Io
-        | ConnectErrorKind::MaxReconnects => fault.to_string(),
+/// Why not.
+pub async fn reach(access: &Access) -> Result<(), Unreached> {
+    let options = access.options().map_err(Unreached::Never)?;
+    let client = options.connect(access.servers.as_slice()).await.map_err(|fault| match unending(&fault) {
+        Some(fault) => Unreached::Never(fault),
+        None => Unreached::NotNow(fault.to_string()),
     })?;
-    client.flush().await.map_err(|fault| fault.to_string())
+    let flushed = timeout(PATIENCE, client.flush()).await.map_err(|_| Unreached::NotNow("it does not answer".to_owned()))?;
+    flushed.map_err(|fault| Unreached::NotNow(fault.to_string()))
+}
+
+/// What of it no waiting mends.
+fn unending(fault: &ConnectError) -> Option<AccessFault> {
+    match fault.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Some(AccessFault::Refused),
+        ConnectErrorKind::Tls | ConnectErrorKind::ServerParse => Some(AccessFault::Tls(fault.to_string())),
+        ConnectErrorKind::Dns | ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
+            is_of_tls(fault).then(|| AccessFault::Tls(fault.to_string()))
+        }
+    }
+}
+
+/// Whether the one side did not believe the other, which is told as a fault of the socket.
+fn is_of_tls(fault: &ConnectError) -> bool {
+    let causes = std::iter::successors(fault.source(), |cause| (*cause).source());
+    causes.into_iter().any(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
 }
 
 fn note(event: &Event, changes: &watch::Sender<u64>, counts: &Counts) {

@@ -1,6 +1,6 @@
 //! How the bus and the links are doing: written by the gateway, read by whoever shows it.
 
-use crate::realtime::NodeSlot;
+use crate::{cluster::outside::Dropped, realtime::NodeSlot};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Each is exact by itself; together they are not one moment's picture.
@@ -36,10 +36,19 @@ pub struct Counts {
     pub view: AtomicU64,
     /// Nodes in it.
     pub nodes: AtomicU64,
-    /// Milliseconds from the last renewal of the lease to the last look.
-    pub lease_age_millis: AtomicU64,
+    /// Messages of other services that went on to their homes.
+    pub outside_taken: AtomicU64,
+    /// Messages of other services that were dropped, by [`Dropped::index`].
+    pub outside_dropped: [AtomicU64; Dropped::REASONS.len()],
+    /// Milliseconds since the nodes were last read.
+    pub read_ago_millis: AtomicU64,
     connected: AtomicBool,
     hears: AtomicBool,
+    /// Whether the others are to be asked if this node was buried, and whether one said so.
+    doubts: AtomicBool,
+    buried: AtomicBool,
+    /// Whether this node takes what other services say.
+    listens: AtomicBool,
     /// A bit for each slot: a shard cannot take what comes from there.
     to_break: [AtomicU64; 4],
 }
@@ -68,6 +77,34 @@ impl Counts {
                 (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| NodeSlot((at << 6) as u8 | bit))
             })
             .collect()
+    }
+
+    /// From now on this node takes what other services say, or no more: others are there for it.
+    pub fn set_listens(&self, listens: bool) {
+        self.listens.store(listens, Relaxed);
+    }
+
+    /// Whether this node can be sure of being one of the others.
+    pub fn listens(&self) -> bool {
+        self.listens.load(Relaxed)
+    }
+
+    /// Whether the others are to be asked, each second, if this node is still one of them.
+    pub fn set_doubts(&self, doubts: bool) {
+        self.doubts.store(doubts, Relaxed);
+    }
+
+    pub(super) fn doubts(&self) -> bool {
+        self.doubts.load(Relaxed)
+    }
+
+    /// Whether another has said that this node is not one of them any more.
+    pub fn is_buried(&self) -> bool {
+        self.buried.load(Relaxed)
+    }
+
+    pub(super) fn set_buried(&self) {
+        self.buried.store(true, Relaxed);
     }
 
     pub(super) fn set_connected(&self, is: bool) {

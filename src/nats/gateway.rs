@@ -4,6 +4,8 @@
 //! long as it is not large. While a shard has more than it takes nothing is read from the bus: what comes waits there, and links slow down
 //! those that send it.
 
+mod asides;
+
 use super::{
     access::Line,
     codec::Codec,
@@ -14,13 +16,14 @@ use crate::{
     realtime::{HashRing, Moment, NodeSlot},
     runtime::{Arrival, Clock, Gate},
 };
+use asides::{Asides, Word};
 use async_nats::{Client, Message, Subscriber, connection::State};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// Letters of each shard, and messages, taken in one turn.
@@ -29,6 +32,8 @@ const TURN: usize = 1_024;
 const ECHO: Duration = Duration::from_secs(1);
 /// What it said to itself so long ago does not tell any more that it hears.
 const DEAF: Duration = Duration::from_secs(3);
+/// For what was said last to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Before a shard whose queue was full is tried again.
 const SPILL: Duration = Duration::from_millis(1);
 
@@ -61,11 +66,14 @@ pub struct Gateway<C: Codec, M> {
     me: Me,
     client: Client,
     inbox: Subscriber,
+    asides: Asides,
     /// How often a connection came or went; odd while there is one.
     changes: watch::Receiver<u64>,
     news: mpsc::Receiver<News<M>>,
     gate: Gate<C::Letter, M>,
     links: Links,
+    /// Who is in the cluster; none before the first view.
+    ring: Option<Arc<HashRing>>,
     /// The slots of the other nodes.
     others: BTreeSet<NodeSlot>,
     codec: C,
@@ -93,6 +101,7 @@ impl<C: Codec, M> Gateway<C, M> {
         counts: Arc<Counts>,
     ) -> Result<Gateway<C, M>, async_nats::SubscribeError> {
         let inbox = client.subscribe(me.subject(me.node)).await?;
+        let asides = Asides::open(&me, &client).await?;
         let mut links = Links::new(me.node, Limits::DEFAULT);
         // Until a connection is known to be there.
         links.bus(false, clock.moment(), &mut Vec::new());
@@ -100,10 +109,12 @@ impl<C: Codec, M> Gateway<C, M> {
             me,
             client,
             inbox,
+            asides,
             changes,
             news,
             gate,
             links,
+            ring: None,
             others: BTreeSet::new(),
             codec,
             effects: Vec::new(),
@@ -128,11 +139,15 @@ impl<C: Codec, M> Gateway<C, M> {
             tokio::select! {
                 news = self.news.recv() => match news {
                     Some(news) => self.hear(news),
-                    None => return,
+                    None => return self.end().await,
                 },
                 message = self.inbox.next(), if reads => match message {
                     Some(message) => self.messages(message),
                     // The client has ended, and with it the process will.
+                    None => return,
+                },
+                word = self.asides.next() => match word {
+                    Some(word) => self.aside(word),
                     None => return,
                 },
                 () = self.gate.letters() => self.letters(),
@@ -143,6 +158,13 @@ impl<C: Codec, M> Gateway<C, M> {
             // Shards that always have something must not keep the connection's own task from the thread.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The shards have ended: what they said last goes out.
+    async fn end(mut self) {
+        self.letters();
+        self.finish();
+        let _ = timeout(LAST_WORDS, self.client.flush()).await;
     }
 
     /// Until something is due.
@@ -182,6 +204,27 @@ impl<C: Codec, M> Gateway<C, M> {
         set(&self.counts.view, view.number());
         set(&self.counts.nodes, nodes.len() as u64);
         self.gate.put_to_all(|| Arrival::View(ring.clone()));
+        self.ring = Some(ring.clone());
+    }
+
+    fn aside(&mut self, word: Word) {
+        if word == Word::Echo {
+            self.heard_at = Some(self.clock.moment());
+        }
+        let Some(view) = self.ring.as_ref().map(|ring| ring.view()) else { return };
+        match word {
+            Word::Doubt(doubt) if doubt.is_answered_by(view) => {
+                let (subject, payload) = asides::answer(&self.me, doubt.node, view.number());
+                self.publish(subject, payload);
+            }
+            Word::Echo | Word::Doubt(_) => {}
+            Word::Buried(later) => {
+                if later > view.number() {
+                    self.counts.set_buried();
+                }
+            }
+            Word::Unreadable => add(&self.counts.unreadable, 1),
+        }
     }
 
     fn messages(&mut self, first: Message) {
@@ -193,15 +236,10 @@ impl<C: Codec, M> Gateway<C, M> {
     }
 
     fn message(&mut self, message: Message) {
-        let now = self.clock.moment();
-        if message.payload.is_empty() {
-            self.heard_at = Some(now);
-            return;
-        }
         add(&self.counts.packets_in, 1);
         match C::packet(message.payload) {
             Ok(packet) => {
-                self.links.receive(packet, now, &mut self.effects);
+                self.links.receive(packet, self.clock.moment(), &mut self.effects);
                 self.deliver();
             }
             Err(fault) => {
@@ -319,7 +357,12 @@ impl<C: Codec, M> Gateway<C, M> {
                 self.links.break_off(node, now, &mut self.effects);
             }
             if is_connected {
-                self.publish(self.me.subject(self.me.node), Bytes::new());
+                let (subject, payload) = asides::echo(&self.me);
+                self.publish(subject, payload);
+            }
+            if let Some(ring) = self.ring.as_ref().filter(|_| is_connected && self.counts.doubts()) {
+                let (subject, payload) = asides::question(&self.me, ring.view().number());
+                self.publish(subject, payload);
             }
         }
         self.counts.set_hears(is_connected && self.heard_at.is_some_and(|at| now.since(at) < DEAF));

@@ -7,9 +7,11 @@ mod codec;
 mod counts;
 mod gateway;
 mod letters;
+mod outside;
 
-pub use access::{Access, AccessFault, Line, Secrets, connect, reach};
+pub use access::{Access, AccessFault, Line, Secrets, Unreached, connect, reach};
 pub use codec::{Codec, Unreadable};
 pub use counts::Counts;
 pub use gateway::{Gateway, Me, News};
 pub use letters::Letters;
+pub use outside::{Outside, Way};

@@ -21,11 +21,13 @@ impl Count {
     }
 }
 
-/// The counts of one shard. All but `connections`, `handed_off_now` and `spilled_now` only grow.
+/// The counts of one shard. All but `connections`, `owed`, `handed_off_now` and `spilled_now` only grow.
 #[derive(Default, Debug)]
 pub struct ShardCounts {
     /// Sockets that the ring owns now.
     pub connections: Count,
+    /// What somebody elsewhere waits for.
+    pub owed: Count,
     /// REST tasks that run now.
     pub handed_off_now: Count,
     /// Sockets accepted.

@@ -53,6 +53,10 @@ pub trait Shard: 'static {
     fn next_deadline(&self) -> Option<Moment>;
     /// Writes into `out` all that this turn wants done.
     fn finish(&mut self, now: Now, out: &mut Output);
+    /// How much is under way here that somebody elsewhere waits for: a stop that has the time lets it end.
+    fn owed(&self) -> usize {
+        0
+    }
     /// Letters to other shards. The shell drains them after it submitted the sends of the turn.
     fn letters(&mut self) -> &mut Vec<(ShardId, Self::Letter)>;
 }

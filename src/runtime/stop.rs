@@ -11,7 +11,7 @@ use std::{
     io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -45,6 +45,7 @@ pub struct Stage {
     phase: AtomicU8,
     doors: Doors,
     counts: Vec<ShardCounts>,
+    stopping: OnceLock<(Instant, StopTimes)>,
 }
 
 /// How often a stop looks whether connections are left.
@@ -55,7 +56,7 @@ const QUIET_LOOKS: u32 = 5;
 impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
         let counts = doors.iter().map(|_| ShardCounts::default()).collect();
-        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts }
+        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts, stopping: OnceLock::new() }
     }
 
     /// Where the process is now.
@@ -66,6 +67,11 @@ impl Stage {
             2 => Phase::Closing,
             _ => Phase::Gone,
         }
+    }
+
+    /// Since the stop began: how long that is, and how long its parts may take.
+    pub fn stopping(&self) -> Option<(Duration, StopTimes)> {
+        self.stopping.get().map(|(began, times)| (began.elapsed(), *times))
     }
 
     /// What one shard counts.
@@ -93,12 +99,17 @@ impl Stage {
 
     /// The whole stop, on the calling thread. It is over in `drain + goodbye` at most.
     pub fn stop(&self, times: StopTimes) {
+        self.stopping.get_or_init(|| (Instant::now(), times));
         self.advance(Phase::Draining);
-        self.wait_for_the_last(times.drain, || self.connections());
+        self.wait_for_the_last(times.drain, || self.connections() + self.owed());
         self.advance(Phase::Closing);
         // Now REST ends too: a request in hand still gets its answer.
-        self.wait_for_the_last(times.goodbye, || self.connections() + self.rest());
+        self.wait_for_the_last(times.goodbye, || self.connections() + self.owed() + self.rest());
         self.advance(Phase::Gone);
+    }
+
+    fn owed(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.owed.value()).sum()
     }
 
     fn rest(&self) -> u64 {
@@ -118,12 +129,19 @@ impl Stage {
 /// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
 /// could be lost.
 #[derive(Clone, Debug)]
-pub struct StopSignals(Arc<OnceLock<(Arc<Stage>, StopTimes)>>);
+pub struct StopSignals(Arc<Stops>);
+
+#[derive(Debug, Default)]
+struct Stops {
+    stage: OnceLock<(Arc<Stage>, StopTimes)>,
+    /// Whether the stage has ended, and another may follow.
+    is_over: AtomicBool,
+}
 
 impl StopSignals {
     /// Catches them from now on; a second one ends the process at once.
     pub fn caught() -> io::Result<StopSignals> {
-        let stops: Arc<OnceLock<(Arc<Stage>, StopTimes)>> = Arc::default();
+        let stops: Arc<Stops> = Arc::default();
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let own = stops.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -132,8 +150,8 @@ impl StopSignals {
                     tracing::warn!("asked twice to stop: ending at once");
                     exit(128 + signal);
                 }
-                let Some((stage, times)) = own.get().cloned() else {
-                    tracing::info!("stopped before it served");
+                let Some((stage, times)) = own.stage.get().filter(|_| !own.is_over.load(Ordering::SeqCst)).cloned() else {
+                    tracing::info!("stopped while it did not serve");
                     exit(0);
                 };
                 tracing::info!(drain_s = times.drain.as_secs(), "stopping");
@@ -148,7 +166,12 @@ impl StopSignals {
     /// From now on they stop this.
     pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
         // There is one stage in a process; the first stays.
-        let _ = self.0.set((stage, times));
+        let _ = self.0.stage.set((stage, times));
+    }
+
+    /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again.
+    pub fn rest(&self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
     }
 }
 

@@ -292,6 +292,7 @@ impl<E: Shard> Pump<E> {
             self.mesh.send(to, letter, self.stage.counts(self.id));
         }
         self.mesh.flush(self.stage.counts(self.id));
+        self.counts().owed.set(engine.owed() as u64);
         busy
     }
 

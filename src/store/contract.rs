@@ -155,6 +155,13 @@ pub trait Store: Library + LabsLibrary + ChatLibrary + TasksLibrary {
     /// [`StoreFault::Busy`] while another holds the records, [`StoreFault::Failed`] when they cannot be read.
     fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault>;
 
+    /// The rooms in which somebody is now, on any node, each with how many; the fullest first, of equally full ones by id, at most
+    /// `limit`. Blocks, and reads as many rows as there are sessions: for whoever looks now and then.
+    ///
+    /// # Errors
+    /// As [`Store::attendance`].
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault>;
+
     /// Blocks until everything that was asked before this call is on disk.
     ///
     /// # Errors

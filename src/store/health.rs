@@ -13,7 +13,7 @@ pub enum Outcome {
     Untried,
     /// It is on disk.
     Done,
-    /// It failed so.
+    /// It failed so; or it took longer than a question may wait, which is `Busy` too.
     Fault(StoreFault),
 }
 
@@ -48,8 +48,10 @@ impl Health {
         }
     }
 
-    pub(super) fn tried(&self, result: Result<(), StoreFault>, size: usize, took: Duration) {
+    /// `patience`: how long a question may wait. A commit that takes longer holds, but whoever came meanwhile is refused.
+    pub(super) fn tried(&self, result: Result<(), StoreFault>, size: usize, took: Duration, patience: Duration) {
         let (outcome, counter) = match result {
+            Ok(()) if took > patience => (2, &self.commits),
             Ok(()) => (1, &self.commits),
             Err(StoreFault::Busy) => (2, &self.failures),
             Err(StoreFault::Failed) => (3, &self.failures),
@@ -61,5 +63,20 @@ impl Health {
             self.batch_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
         }
         counter.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_nobody_can_wait_for_is_busy() {
+        let (health, patience) = (Health::default(), Duration::from_secs(5));
+        for (took, outcome) in [(5, Outcome::Done), (6, Outcome::Fault(StoreFault::Busy)), (1, Outcome::Done)] {
+            health.tried(Ok(()), 1, Duration::from_secs(took), patience);
+            assert_eq!(health.outcome(), outcome);
+        }
+        assert_eq!((health.commits.load(Relaxed), health.failures.load(Relaxed)), (3, 0), "all of them hold");
     }
 }

@@ -159,6 +159,11 @@ impl Intake {
         self.batch = batch;
     }
 
+    /// How a commit went: for health.
+    pub(super) fn tried(&self, result: Result<(), StoreFault>, size: usize, took: Duration) {
+        self.queue.health.tried(result, size, took, self.acquire_timeout);
+    }
+
     /// Tells those for whom all is on disk. What was taken is settled in its order, so counts are enough.
     pub(super) fn tell_flushes(&mut self) {
         let settled = self.taken_questions - self.held.len() as u64;

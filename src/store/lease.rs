@@ -8,6 +8,7 @@
 //! that has answered. Times are reckoned with the database's clock alone, so a host's clock may be wrong.
 
 use super::Read;
+use crate::protocols::presence::record as presence;
 use crate::realtime::{ClassroomId, StoreFault, UnixMicros};
 use std::{fmt, sync::Arc};
 
@@ -126,11 +127,20 @@ pub trait Lease: Send + Sync {
     fn tenure(&self) -> Option<Tenure>;
 
     /// Takes a free slot with a fresh epoch. Answers what is held where something is. An older tenure of the same name whose process is
-    /// gone, or whose lease has run out, is buried with it: its sessions move to history, and nobody is told of them.
+    /// gone, or whose lease has run out, is buried with it: its sessions move to history, and nobody but [`Lease::predecessor`] tells of
+    /// them.
     ///
     /// # Errors
     /// [`LeaseFault::Alive`] while a node of the same name is alive, [`LeaseFault::Full`], [`LeaseFault::Store`].
     fn take(&self) -> Result<Tenure, LeaseFault>;
+
+    /// Who was on the tenure of this name that the last [`Lease::take`] buried: told once.
+    fn predecessor(&self) -> Option<(Tenure, Vec<Ended>)> {
+        None
+    }
+
+    /// From now on, or no more, the lease is not renewed by itself: it runs out, and may be lost.
+    fn hold_back(&self, _is_held_back: bool) {}
 
     /// Makes the lease last for its whole time from now on. One that has run out is renewed too, while nobody has buried it.
     ///
@@ -159,6 +169,15 @@ pub trait Lease: Send + Sync {
     /// # Errors
     /// As every [`Read`].
     fn rosters_between(&self, _after: u64, _before: u64) -> Read<Vec<Roster>> {
+        Ok(Vec::new())
+    }
+
+    /// Every session that is live, of all nodes: for who buries a node, since the homes of rooms that were there are to be told who is in
+    /// them. Where there is one node there is nobody to tell.
+    ///
+    /// # Errors
+    /// As every [`Read`].
+    fn live(&self) -> Read<Vec<presence::Buried>> {
         Ok(Vec::new())
     }
 

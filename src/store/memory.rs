@@ -82,6 +82,8 @@ struct State {
     overdue: VecDeque<Leaving>,
     answers: Vec<Answer>,
     tenure: Option<Tenure>,
+    /// As [`Lease::predecessor`](super::Lease::predecessor).
+    predecessor: Option<(Tenure, Vec<Ended>)>,
 }
 
 /// What all nodes share.
@@ -134,6 +136,7 @@ impl MemoryStore {
             overdue: VecDeque::new(),
             answers: Vec::new(),
             tenure: None,
+            predecessor: None,
         };
         MemoryStore { name: name.to_owned(), state: Mutex::new(state), shared, health: Health::default() }
     }
@@ -148,7 +151,7 @@ impl MemoryStore {
         let mut state = self.state();
         let (outcome, size) = state.work(&mut self.kept());
         if size > 0 {
-            self.health.tried(outcome, size, Duration::ZERO);
+            self.health.tried(outcome, size, Duration::ZERO, Duration::ZERO);
         }
         self.count(&state);
         mem::take(&mut state.answers)
@@ -257,6 +260,10 @@ impl Store for MemoryStore {
     fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
         self.readable()?;
         Ok(told(self.kept().of_room(classroom), from, to))
+    }
+
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readable().map(|()| self.kept().occupied(limit))
     }
 
     fn flush(&self, _within: Duration) -> Result<(), StoreFault> {

@@ -18,10 +18,12 @@ mod library;
 mod memory;
 pub mod postgres;
 mod queue;
+mod running;
 pub mod sqlite;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use chat::ChatLibrary;
 pub use contract::{Answer, Entered, Sink, Store, Ticket};

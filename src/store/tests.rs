@@ -240,6 +240,20 @@ fn attendance_is_of_the_room_and_the_time<S: Subject>() {
     assert_eq!(nowhere, []);
 }
 
+fn occupied_rooms_are_told_fullest_first<S: Subject>() {
+    let it = S::fresh(64);
+    assert_eq!(it.store().occupied(10), Ok(vec![]));
+    it.visit("web.bob", 100, 200);
+    it.told();
+    assert_eq!(it.store().occupied(10), Ok(vec![]), "he has left");
+    it.session("web.zoe", 250);
+    it.enter(Entering { classroom: OTHER_ROOM, ..entering("web.ada", 120) }).expect("a row");
+    it.enter(Entering { classroom: OTHER_ROOM, ..entering("web.bob", 130) }).expect("a row");
+    it.told();
+    assert_eq!(it.store().occupied(10), Ok(vec![(OTHER_ROOM, 2), (ROOM, 1)]));
+    assert_eq!(it.store().occupied(1), Ok(vec![(OTHER_ROOM, 2)]));
+}
+
 fn a_refused_row_leaves_the_others<S: Subject>() {
     let it = S::fresh(64);
     for (token, agent_id) in ["web.ada", "", "web.bob"].into_iter().enumerate() {
@@ -295,6 +309,7 @@ pub(super) mod labs;
 pub(super) mod server;
 pub(super) mod quiz;
 pub(super) mod tasks;
+mod waiting;
 
 suite!(
     a_session_begins_and_ends,
@@ -304,6 +319,7 @@ suite!(
     intervals_that_meet_are_joined,
     a_clock_set_back_does_no_harm,
     attendance_is_of_the_room_and_the_time,
+    occupied_rooms_are_told_fullest_first,
     a_refused_row_leaves_the_others,
     a_session_that_another_node_takes_over_keeps_its_number_while_its_row_is_there,
     after_a_stop_nothing_is_taken,

@@ -8,7 +8,7 @@ import pytest
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
 sys.path.insert(0, str(CONFORMANCE))
-pytest.register_assert_rewrite("nats", "proxy", "school")
+pytest.register_assert_rewrite("bus", "credentials", "crowd", "nats", "proxy", "school")
 _spec = importlib.util.spec_from_file_location("conformance_fixtures", CONFORMANCE / "conftest.py")
 _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)

@@ -11,6 +11,7 @@ from nats import Nats
 from proxy import Proxy
 
 LEASE = 3  # seconds: of nodes in tests
+DRAIN = "5s"  # for clients that open their next connection before they lose the last; it ends early where none is held
 WAIT = 120  # seconds that anything may take that is not timed
 
 
@@ -24,7 +25,7 @@ def until(what: str, is_so, wait: float = WAIT):
 
 
 class School:
-    """NATS and PostgreSQL behind a proxy each, and a node for each number of shards."""
+    """NATS and PostgreSQL behind a proxy each, and a node for each number of shards, which has proxies of its own before these."""
 
     def __init__(self, folder: Path, permission_url: str, shards: list[int]):
         self.folder = folder
@@ -34,19 +35,24 @@ class School:
         self.nats = Nats(folder, PORTS.free(), PORTS.free())
         self.to_nats = Proxy(PORTS.free(), self.nats.port)
         self.to_database = Proxy(PORTS.free(), self.database.port)
+        self.ways_to_nats = [Proxy(PORTS.free(), self.to_nats.port) for _ in shards]
+        self.ways_to_database = [Proxy(PORTS.free(), self.to_database.port) for _ in shards]
+        self.base = ""
         self.nodes: list[House] = []
 
     def open(self):
         """Begins all of it; returns when every node knows all."""
         self.nats.start()
         self.database.start()
-        name = self.database.create().rsplit("/", 1)[1]
-        url = f"postgres://{postgres.USER}@127.0.0.1:{self.to_database.port}/{name}"
+        self.base = self.database.create().rsplit("/", 1)[1]
         for number, shards in enumerate(self.shards):
             folder = self.folder / f"node{number}"
             folder.mkdir()
-            bus = {"servers": f"nats://127.0.0.1:{self.to_nats.port}"}
-            settings = {"database": url, "cluster": bus, "store": {"lease": f"{LEASE}s"}}
+            url = f"postgres://{postgres.USER}@127.0.0.1:{self.ways_to_database[number].port}/{self.base}"
+            bus = {"servers": f"nats://127.0.0.1:{self.ways_to_nats[number].port}"}
+            settings = {
+                "database": url, "cluster": bus, "store": {"lease": f"{LEASE}s", "connect_timeout": "1s"}, "stop": {"drain": DRAIN},
+            }
             self.nodes.append(House(folder, shards, self.permission_url, settings))
         for node in self.nodes:
             node.start()
@@ -61,7 +67,7 @@ class School:
 
     def mend(self):
         """After a test: everything runs again, and nothing is lost or late on its way."""
-        for proxy in (self.to_nats, self.to_database):
+        for proxy in self.proxies():
             proxy.delay, proxy.loses, proxy.refuses = 0.0, False, False
         if self.nats.process.poll() is not None:
             self.nats.start()
@@ -71,13 +77,25 @@ class School:
             if node.process.poll() is not None:
                 node.start()
 
+    def proxies(self) -> list[Proxy]:
+        """All of them."""
+        return [*self.ways_to_nats, *self.ways_to_database, self.to_nats, self.to_database]
+
+    def rows(self, room) -> list[tuple]:
+        """Who is in the room by the database: agent ids with the epochs of their nodes."""
+        return self.database.ask(f"SELECT agent_id, epoch FROM agent_session WHERE classroom = '{room}'", self.base)
+
+    def epochs(self) -> set[int]:
+        """Of the nodes that the database knows."""
+        return {epoch for epoch, in self.database.ask("SELECT epoch FROM node", self.base)}
+
     def close(self):
         """The end of all of it."""
         for node in self.nodes:
             if node.process:
                 node.stop()
-        self.to_nats.close()
-        self.to_database.close()
+        for proxy in self.proxies():
+            proxy.close()
         self.nats.remove()
         self.database.remove()
 
@@ -91,11 +109,11 @@ def is_ready(node: House) -> bool:
 
 
 def figure(node: House, name: str) -> float:
-    """A metric of a node, summed over its labels; -1 where the node does not answer."""
+    """A metric of a node, summed over its labels, or the one with these; -1 where the node does not answer."""
     try:
         text = httpx.get(f"{node.internal}/metrics", timeout=30, trust_env=False, verify=False).text
     except httpx.HTTPError:
         return -1
-    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name]
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if name in (line.split("{")[0].split(" ")[0], line.rsplit(" ", 1)[0])]
     return sum(float(value) for _, value in lines)
 

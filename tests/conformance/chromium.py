@@ -24,6 +24,10 @@ QUIET = [
 ]
 
 
+# Keys that are no letters, with what they write.
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), "Space": (32, " "), "ArrowDown": (40, "")}
+
+
 class Picture:
     """A PNG of 8 bits without interlace, as screenshots are (ISO/IEC 15948)."""
 
@@ -149,6 +153,24 @@ class Browser:
         await self.tell("Input.dispatchKeyEvent", type="keyDown", text=text, **more)
         await self.tell("Input.dispatchKeyEvent", type="keyUp", **more)
 
+    async def press(self, name: str, shift: bool = False):
+        """One key that is called so: Tab, Enter, ArrowDown, Escape, Space."""
+        code, text = KEYS[name]
+        more = {"key": text if name == "Space" else name, "code": name, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        await self.tell("Input.dispatchKeyEvent", type="keyDown", **({"text": text} if text else {}), **more)
+        await self.tell("Input.dispatchKeyEvent", type="keyUp", **more)
+
+    async def write(self, text: str):
+        """A text where the focus is."""
+        await self.tell("Input.insertText", text=text)
+
+    async def looks(self, width: int, dark: bool, height: int = 900):
+        """A window of this width, on a system that is light or dark."""
+        await self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        await self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        # Until it has been drawn so.
+        await self.value("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() => 0)")
+
     def faults(self) -> list[str]:
         """What the console calls an error, and what scripts threw."""
         told = [(message["method"], message["params"]) for message in self.said]
@@ -163,6 +185,8 @@ class Browser:
 
     async def close(self):
         """The end."""
+        if not hasattr(self, "reading"):
+            return
         os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
         self.reading.cancel()

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 pytest.register_assert_rewrite(
-    "chat", "chat_examples", "chromium", "client", "contract", "database", "event_source", "house", "labs", "labs_agent", "labs_examples",
-    "model_stub", "postgres", "quiz", "tasks", "tasks_examples",
+    "authority", "chat", "chat_examples", "chromium", "client", "contract", "database", "event_source", "house", "labs", "labs_agent",
+    "labs_examples", "model_stub", "postgres", "quiz", "tasks", "tasks_examples",
 )
 
 import chat  # noqa: E402

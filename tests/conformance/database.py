@@ -9,7 +9,10 @@ import pytest
 KIND = os.environ.get("TESTS_DATABASE", "sqlite")
 assert KIND in ("sqlite", "postgres"), "TESTS_DATABASE is sqlite or postgres"
 
-only_postgres = pytest.mark.skipif(KIND != "postgres", reason="it wants TESTS_DATABASE=postgres: run `tests/run postgres`")
+only_postgres = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(KIND != "postgres", reason="it wants TESTS_DATABASE=postgres: run `tests/run postgres`"),
+]
 
 
 class SqliteBeside:

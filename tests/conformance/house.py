@@ -57,11 +57,11 @@ def toml(value: dict, path: tuple = (), brackets: str = "[]") -> str:
 
 
 def merged(base: dict, over: dict) -> dict:
-    """`base` with `over` laid upon it, table by table."""
+    """`base` with `over` laid upon it, table by table; what is None there is not said at all."""
     both = dict(base)
     for name, item in over.items():
         both[name] = merged(both[name], item) if isinstance(item, dict) and isinstance(both.get(name), dict) else item
-    return both
+    return {name: item for name, item in both.items() if item is not None}
 
 
 class House:
@@ -76,10 +76,12 @@ class House:
         self.internal_port = PORTS.free()
         self.labs_port = self.presence_port  # as is the default
         self.process: subprocess.Popen | None = None
+        self.environment: dict[str, str] = {}  # of the process, beside what this one has
         self.log = folder / "log"
         self.config = folder / "homeroom.toml"
-        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" else None
-        self.database = self.cluster.create() if self.cluster else "sqlite"
+        self.database = (settings or {}).get("database")
+        self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" and not self.database else None
+        self.database = self.database or (self.cluster.create() if self.cluster else "sqlite")
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
         keys = tokens.write_keys(folder)
         issuers = {
@@ -145,7 +147,7 @@ class House:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")} | self.environment,
             )
         deadline = time.monotonic() + 60
         while not self._ready():

@@ -66,6 +66,19 @@ class Cluster:
         """What its programs said."""
         return self.folder / "log"
 
+    def admit(self, *lines: str):
+        """Who is let in and how, before it is started: lines of pg_hba.conf in place of those that trust everybody."""
+        (self.data / "pg_hba.conf").write_text("".join(f"{line}\n" for line in lines))
+
+    def certify(self, certificate: Path, key: Path):
+        """Speaks TLS with this certificate to whoever asks for it."""
+        for file, name in ((certificate, "server.crt"), (key, "server.key")):
+            shutil.copy(file, self.data / name)
+            (self.data / name).chmod(0o600)
+            if self.owner:
+                os.chown(self.data / name, self.owner.pw_uid, self.owner.pw_gid)
+        self.settings |= {"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"}
+
     def _run(self, name: str, *arguments) -> subprocess.Popen:
         """A program that ends with this process, however that ends."""
         owner, prctl = self.owner, ctypes.CDLL(None).prctl
@@ -117,10 +130,11 @@ class Cluster:
         with contextlib.closing(self.connect(database)) as connection:
             return [tuple(row) for row in connection.run(statement) or []]
 
-    def create(self) -> str:
-        """A new database, and a user of the same name who owns it; its address."""
+    def create(self, password: str | None = None) -> str:
+        """A new database, and a user of the same name who owns it; its address, without the password."""
         name = f"homeroom_{next(self.numbers)}"
-        self.ask(f"CREATE ROLE {name} LOGIN")
+        quoted = "NULL" if password is None else "'" + password.replace("'", "''") + "'"
+        self.ask(f"CREATE ROLE {name} LOGIN PASSWORD {quoted}")
         self.ask(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {name}")
         return f"postgres://{name}@127.0.0.1:{self.port}/{name}"
 

@@ -16,6 +16,7 @@ import tomllib
 
 import httpx
 import jwt
+import pytest
 
 import tokens
 from client import sign_in
@@ -205,8 +206,24 @@ def test_an_owner_that_cannot_be_made_is_told_why(build):
         refused = owner(house, name, said)
         assert refused.returncode == 2 and refused.stderr.strip() and refused.stdout == "", (name, refused)
     house.stop()
-    gone = owner(house, "mary", f"{secrets.token_hex(8)}\n")
+    for name, said in (("mary", "short\n"), ("Mary", f"{secrets.token_hex(8)}\n")):
+        refused = owner(house, name, said)
+        assert refused.returncode == 2 and refused.stderr.strip() and refused.stdout == "", (name, refused)
+    gone = run("owner", "mary", "--internal", house.internal, said=f"{secrets.token_hex(8)}\n")
     assert gone.returncode == 1 and house.internal in gone.stderr, gone
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_without_a_server_an_owner_is_written_into_the_records(build, end):
+    house = build()
+    first, second = secrets.token_hex(8), secrets.token_hex(8)
+    assert owner(house, "mary", f"{first}\n").returncode == 0
+    getattr(house, end)()
+    assert owner(house, "mary", f"{second}\n").returncode == 0
+    assert owner(house, "john", f"{first}\n").returncode == 0
+    house.start()
+    house.secrets += [first, second]
+    assert [signed_in(house, *who).status_code for who in (("mary", first), ("mary", second), ("john", first))] == [401, 200, 200]
 
 
 def test_a_server_that_believes_others_has_no_accounts(build, tmp_path):
@@ -216,6 +233,9 @@ def test_a_server_that_believes_others_has_no_accounts(build, tmp_path):
     refused = owner(house, "mary", f"{password}\n")
     assert refused.returncode == 1 and "[quiz.issuers]" in refused.stderr, refused
     assert signed_in(house, "mary", password).status_code == 404
+    house.stop()
+    refused = owner(house, "mary", f"{password}\n")
+    assert refused.returncode == 1 and "[quiz.issuers]" in refused.stderr, refused
 
 
 def test_a_first_start_that_cannot_listen_makes_no_admin_whose_password_nobody_was_told(tmp_path):

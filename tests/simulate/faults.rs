@@ -71,6 +71,9 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::QuizHome(letter) => Letter::QuizHome(letter.clone()),
         Letter::QuizConnection(conn, letter) => Letter::QuizConnection(*conn, letter.clone()),
         Letter::Publish { topic, frame, members } => Letter::Publish { topic: *topic, frame: frame.clone(), members: *members },
+        Letter::PublishBut { conn, topic, frame, members } => {
+            Letter::PublishBut { conn: *conn, topic: *topic, frame: frame.clone(), members: *members }
+        }
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
         Letter::Show { conn, topic, frame } => Letter::Show { conn: *conn, topic: *topic, frame: frame.clone() },
         Letter::Reply { number, reply } => Letter::Reply { number: *number, reply: reply.clone() },
@@ -101,5 +104,8 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::TasksReply { number, reply } => Letter::TasksReply { number: *number, reply: reply.clone() },
         Letter::ViewBegins { view, epoch } => Letter::ViewBegins { view: *view, epoch: *epoch },
         Letter::ViewReached { view } => Letter::ViewReached { view: *view },
+        Letter::PublishBut { conn, topic, frame, members } => {
+            Letter::PublishBut { conn: *conn, topic: *topic, frame: frame.clone(), members: *members }
+        }
     }
 }

@@ -102,6 +102,7 @@ impl World {
             | Question::Tool { .. }
             | Question::StopRun { .. }) => panic!("nobody talks to agents here, and {question:?} is asked"),
             Question::Load(quiz) => self.load(shard, quiz),
+            Question::Running { .. } => panic!("this node stands alone"),
             Question::Leave(leaving) => {
                 note!(self, "row {} leaves", leaving.session);
                 let session = self.model.sessions.get_mut(&leaving.session).expect("only what has a row leaves");
@@ -148,7 +149,14 @@ impl World {
         self.last_published += 1;
         let pad = "x".repeat(if self.dice.percent(15) { self.dice.below(3_000) } else { self.dice.below(300) });
         let payload = format!(r#"{{"n":{},"pad":"{pad}"}}"#, self.last_published).into();
-        let event = Publication { entity_type: "load".into(), operation: "tick".into(), sequence_id: None, payload, receiver };
+        let event = Publication {
+            entity_type: "load".into(),
+            operation: "tick".into(),
+            sequence_id: None,
+            payload,
+            receiver,
+            sender: None,
+        };
         Ask::Publish { classroom, event }
     }
 

@@ -9,6 +9,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("protocols", &["realtime", "auth", "models", "websocket::frame"]),
     ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
     ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
+    ("console", &[]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
     ("config", &["realtime", "auth", "models", "protocols"]),
@@ -16,7 +17,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
     ("store", &["realtime", "models", "protocols"]),
     ("observe", &["config"]),
-    ("http", &["realtime", "auth", "models", "protocols", "observe"]),
+    ("http", &["realtime", "auth", "models", "protocols", "observe", "console"]),
     (
         "runtime",
         &[
@@ -61,7 +62,8 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-pub(super) const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine", "cluster", "desks"];
+pub(super) const PURE: &[&str] =
+    &["realtime", "websocket", "auth", "models", "protocols", "engine", "cluster", "desks", "console"];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

@@ -92,7 +92,7 @@ pub(crate) fn spread(shards: u16, rooms: u32, members: u32) -> Spread {
 
 fn publish(house: &mut House, shard: usize, classroom: ClassroomId) -> (usize, u64) {
     let (entity_type, operation) = ("board".into(), "drawn".into());
-    let event = Publication { entity_type, operation, sequence_id: None, payload: "{}".into(), receiver: None };
+    let event = Publication { entity_type, operation, sequence_id: None, payload: "{}".into(), receiver: None, sender: None };
     (shard, house.engines[shard].ask(Ask::Publish { classroom, event }))
 }
 

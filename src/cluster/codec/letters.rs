@@ -167,7 +167,8 @@ fn letters_in(record: &ArchivedRecord) -> usize {
 /// What is in a letter that may be large.
 fn bulk_bytes(letter: &Letter) -> usize {
     match letter {
-        Letter::Publish { frame, .. } | Letter::Deliver(_, frame) | Letter::Show { frame, .. } => frame.len(),
+        Letter::Publish { frame, .. } | Letter::PublishBut { frame, .. } => frame.len(),
+        Letter::Deliver(_, frame) | Letter::Show { frame, .. } => frame.len(),
         Letter::Tunnel { word, .. } => match word {
             TunnelWord::Bytes(chunk) => chunk.len(),
             TunnelWord::Ready { .. } | TunnelWord::Credit(_) | TunnelWord::Closed => 0,

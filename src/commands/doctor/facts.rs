@@ -108,7 +108,9 @@ impl Facts {
 fn bus(settings: &Cluster) -> Option<Result<(), String>> {
     let access = house::access(settings).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Some(access.and_then(|access| runtime.map_err(|error| error.to_string())?.block_on(nats::reach(&access))))
+    Some(access.and_then(|access| {
+        runtime.map_err(|error| error.to_string())?.block_on(nats::reach(&access)).map_err(|why| why.to_string())
+    }))
 }
 
 fn cores() -> Cores {

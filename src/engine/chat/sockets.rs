@@ -1,7 +1,7 @@
 //! The sockets of chat: what happens to them goes to their machines, and what those want is done.
 
 use super::{
-    super::{Connection, Engine, Phase, Topic, letters::Payee},
+    super::{Connection, Ending, Engine, Phase, Topic, letters::Payee},
     Chat, Seat,
     seat::Judge,
 };
@@ -171,6 +171,7 @@ impl Engine {
         // What was published in this turn may be why it ends.
         self.hear_topics(key);
         let mut bytes = Vec::new();
+        self.counters.ended(Ending::Code(code));
         frame::close(&mut bytes, Some(code), reason);
         if let Some(segment) = Segment::whole(bytes) {
             self.send_last(key, segment);

@@ -1,6 +1,6 @@
 //! The sockets of labs: what happens to them goes to their machines, and what those want is done.
 
-use super::super::{Connection, Engine, Letter, Phase};
+use super::super::{Connection, Ending, Engine, Letter, Phase};
 use crate::{
     protocols::labs::{Effect, Event, Farewell, FromRegistry, ProxyId, TunnelWord, Wire, connection::late},
     realtime::{ConnId, Now, outbox::Segment, table::Key},
@@ -206,6 +206,7 @@ impl Engine {
 
     fn end_labs(&mut self, key: Key, farewell: Farewell, now: Now) {
         let mut bytes = Vec::new();
+        self.counters.ended(Ending::Code(farewell.code()));
         frame::close(&mut bytes, Some(farewell.code()), farewell.reason());
         if let Some(segment) = Segment::whole(bytes) {
             self.send_last(key, segment);

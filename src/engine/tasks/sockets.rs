@@ -1,7 +1,7 @@
 //! The sockets of tasks: what happens to them goes to their machines, and what those want is done.
 
 use super::{
-    super::{Connection, Engine, Letter, Phase, Topic},
+    super::{Connection, Ending, Engine, Letter, Phase, Topic},
     Seat, Tasks,
     admission::Known,
 };
@@ -134,6 +134,7 @@ impl Engine {
 
     /// The last words of a connection and its Close: in one piece, so that who hears of the end hears why.
     fn end_tasks(&mut self, key: Key, farewell: Farewell, mut words: Vec<u8>, now: Now) {
+        self.counters.ended(Ending::Code(farewell.code()));
         frame::close(&mut words, Some(farewell.code()), farewell.reason());
         if let Some(segment) = Segment::whole(words) {
             self.send_last(key, segment);

@@ -129,6 +129,21 @@ impl World {
         self.questions.retain(|(place, _)| nodes.shard(*place).node() != NodeSlot(slot));
     }
 
+    /// A node dies and is back at once, with nothing.
+    pub(super) fn reborn(&mut self, slot: u8) {
+        self.kill(slot);
+        self.nodes.dead.retain(|dead| *dead != NodeSlot(slot));
+    }
+
+    /// A view of the nodes from 0 with these epochs comes to all shards.
+    pub(super) fn view_of(&mut self, number: u64, epochs: &[u64]) {
+        let shards = self.nodes.shards as u8;
+        let member = |(slot, epoch): (usize, &u64)| Member { slot: NodeSlot(slot as u8), epoch: *epoch, shards };
+        let ring = Arc::new(HashRing::of(Arc::new(View::new(number, epochs.iter().enumerate().map(member).collect()))));
+        ring.shards().for_each(|shard| self.view_comes(shard, &ring));
+        self.run();
+    }
+
     /// Tells the nodes that are not dead which quizzes have running attempts, as is done when a view has been reached.
     pub(super) fn begin_living(&mut self) {
         let (keys, running, now) = (self.library.keys.clone(), self.library.running(), self.now);
@@ -138,6 +153,11 @@ impl World {
             }
         }
         self.run();
+    }
+
+    /// Another life begins where a node died.
+    pub(super) fn revive(&mut self, slot: u8) {
+        self.nodes.dead.retain(|own| *own != NodeSlot(slot));
     }
 
     /// From now on letters between two nodes are lost, or no more.

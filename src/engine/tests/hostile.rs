@@ -6,8 +6,14 @@ use std::time::Duration;
 
 /// Publishes to room 1; returns the number.
 fn publish(world: &mut World, sequence_id: Option<i64>) -> i64 {
-    let event =
-        Publication { entity_type: "ban".into(), operation: "created".into(), sequence_id, payload: "{}".into(), receiver: None };
+    let event = Publication {
+        entity_type: "ban".into(),
+        operation: "created".into(),
+        sequence_id,
+        payload: "{}".into(),
+        receiver: None,
+        sender: None,
+    };
     match world.ask(0, Ask::Publish { classroom: room(1), event }) {
         Reply::Published { sequence_id, .. } => sequence_id,
         other => panic!("{other:?}"),

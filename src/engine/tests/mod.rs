@@ -4,6 +4,8 @@ mod chat;
 mod chat_scripts;
 mod cluster;
 mod cluster_apart;
+mod cluster_moves;
+mod cluster_outside;
 mod cluster_quizzes;
 mod cluster_scripts;
 mod cluster_tasks;

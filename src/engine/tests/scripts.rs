@@ -303,6 +303,7 @@ fn a_service_publishes_to_all_or_to_one_in_order() {
                 sequence_id,
                 payload: payload.into(),
                 receiver: receiver.map(str::to_owned),
+                sender: None,
             },
         };
         let asks = [

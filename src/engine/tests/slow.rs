@@ -18,6 +18,7 @@ fn publication(bytes: usize, receiver: Option<&str>) -> Ask {
         sequence_id: None,
         payload: format!(r#"{{"pad":"{}"}}"#, "x".repeat(bytes)).into(),
         receiver: receiver.map(str::to_owned),
+        sender: None,
     };
     Ask::Publish { classroom: room(1), event }
 }
@@ -144,7 +145,7 @@ fn a_burst_within_one_turn_cuts_nobody_who_reads() {
     for _ in 0..500 {
         let payload = payload.clone().into();
         let (entity_type, operation) = ("load".into(), "tick".into());
-        let event = Publication { entity_type, operation, sequence_id: None, payload, receiver: None };
+        let event = Publication { entity_type, operation, sequence_id: None, payload, receiver: None, sender: None };
         world.engines[0].ask(Ask::Publish { classroom: room(1), event });
     }
     world.run();

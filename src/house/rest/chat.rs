@@ -16,7 +16,7 @@ use crate::{
         chat::{
             Ask, Payer, Reply, Row, SessionId, Settings,
             model::{Caller, Session},
-            record::{History, Listed, Page, Part, SessionFilter},
+            record::{History, Listed, Page, Part, SessionFilter, Waiting},
         },
         labs::{
             asks::{Ask as LabsAsk, Refused, Reply as Kept},
@@ -103,6 +103,10 @@ impl Library for Rest {
 
     async fn messages(&self, history: History) -> Read<Option<Part>> {
         self.read(move |store| store.history(history)).await
+    }
+
+    async fn waiting_approvals(&self, now: UnixMicros, limit: u32) -> Read<Vec<Waiting>> {
+        self.read(move |store| store.waiting_approvals(now, limit)).await
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         chat::{
             Ask, Payer, Quotas, Reply, Row, SessionId, Settings, Told,
             model::{Approval, Author, Caller, Completeness, Decision, Message, Session, Status},
-            record::{History, Listed, Page, Part, SessionFilter},
+            record::{History, Listed, Page, Part, SessionFilter, Waiting},
         },
         labs::{
             model::{Role, User, UserId},
@@ -282,6 +282,11 @@ impl Library for House {
     async fn messages(&self, history: History) -> Result<Option<Part>, StoreFault> {
         self.history.borrow_mut().push(history);
         self.read(self.part.borrow().clone())
+    }
+
+    async fn waiting_approvals(&self, now: UnixMicros, limit: u32) -> Result<Vec<Waiting>, StoreFault> {
+        assert_eq!((now, limit), (at(NOW), 200));
+        self.read(vec![Waiting { approval: approval(), owner: "ada".into() }])
     }
 }
 

@@ -11,6 +11,7 @@ mod caller;
 mod fakes;
 mod fault;
 pub mod gate;
+mod internal;
 mod messages;
 pub mod pipe;
 pub mod rooms;
@@ -31,6 +32,7 @@ use crate::protocols::chat::Settings;
 pub use fault::Fault;
 pub use gate::gate;
 use http::Method;
+pub use internal::internal_routes;
 use rooms::{Chance, Credentials, Library, Pauses, Sessions};
 
 /// All that the routes ask of the house.

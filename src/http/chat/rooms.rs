@@ -7,14 +7,14 @@ use crate::{
         chat::{
             Ask, Payer, Reply, Row, SessionId, Settings,
             model::{Caller, Session},
-            record::{History, Listed, Page, Part, SessionFilter},
+            record::{History, Listed, Page, Part, SessionFilter, Waiting},
         },
         labs::{
             model::{User, UserId},
             record::Login,
         },
     },
-    realtime::{Counted, StoreFault},
+    realtime::{Counted, StoreFault, UnixMicros},
 };
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -48,6 +48,8 @@ pub trait Library {
     async fn session(&self, session: SessionId) -> Result<Option<Session>, StoreFault>;
     /// A part of what was said. None: its cursor is not a message of the session.
     async fn messages(&self, history: History) -> Result<Option<Part>, StoreFault>;
+    /// Approvals of any session that wait at that time, the oldest first.
+    async fn waiting_approvals(&self, now: UnixMicros, limit: u32) -> Result<Vec<Waiting>, StoreFault>;
 }
 
 /// What requests prove themselves with.

@@ -10,7 +10,7 @@ use crate::{
     protocols::chat::{
         messages::{self, Shown as Id, Tokens, raw},
         model::{Approval, Author, Called, Completeness, Decision, Message, Session, Stage},
-        record::{Listed, Page, Part},
+        record::{Listed, Page, Part, Waiting},
     },
 };
 use http::StatusCode;
@@ -278,6 +278,39 @@ impl<'a> From<&'a Approval> for ApprovalShape<'a> {
             tool_name: &approval.call.tool,
             arguments: raw(&approval.call.arguments),
             status: approval.decision,
+            created_at: Iso(approval.created_at),
+            expires_at: Iso(approval.expires_at),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WaitingShape<'a> {
+    id: Id,
+    session_id: Id,
+    user: &'a str,
+    tool_name: &'a str,
+    created_at: Iso,
+    expires_at: Iso,
+}
+
+#[derive(Serialize)]
+pub(super) struct AllWaitingShape<'a> {
+    data: Vec<WaitingShape<'a>>,
+}
+
+/// Those that wait in any session.
+pub(super) fn waiting(all: &[Waiting]) -> AllWaitingShape<'_> {
+    AllWaitingShape { data: all.iter().map(WaitingShape::from).collect() }
+}
+
+impl<'a> From<&'a Waiting> for WaitingShape<'a> {
+    fn from(Waiting { approval, owner }: &'a Waiting) -> Self {
+        WaitingShape {
+            id: messages::approval(approval.id),
+            session_id: messages::session(approval.session),
+            user: owner,
+            tool_name: &approval.call.tool,
             created_at: Iso(approval.created_at),
             expires_at: Iso(approval.expires_at),
         }

@@ -1,24 +1,14 @@
 //! The files that pages of the console are made of, embedded in the program: our own under `lab/`, and noVNC's under `novnc/`, which is
 //! licensed under the Mozilla Public License 2.0 and kept as it was published.
 
-/// A file that is served as it is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asset {
-    /// Its name, from this folder.
-    pub(super) name: &'static str,
-    /// All of it.
-    pub(super) bytes: &'static [u8],
-}
+use crate::console::{Asset, assets};
+
+/// The document of a desktop's page.
+pub(super) const LAB: &str = include_str!("lab/page.html");
 
 /// The version of noVNC.
 #[cfg(test)]
 pub(super) const NOVNC: &str = "1.7.0";
-
-macro_rules! assets {
-    ($($name:literal),* $(,)?) => {
-        &[$(Asset { name: $name, bytes: include_bytes!($name) }),*]
-    };
-}
 
 /// All that a page may ask for.
 pub(super) const ASSETS: &[Asset] = assets![
@@ -88,20 +78,3 @@ pub(super) const ASSETS: &[Asset] = assets![
     "novnc/vendor/pako/lib/zlib/trees.js",
     "novnc/vendor/pako/lib/zlib/zstream.js",
 ];
-
-impl Asset {
-    /// Its media type.
-    pub(super) fn kind(&self) -> &'static str {
-        match self.name.rsplit_once('.') {
-            Some((_, "js")) => "text/javascript; charset=utf-8",
-            Some((_, "css")) => "text/css; charset=utf-8",
-            Some((_, "svg")) => "image/svg+xml",
-            Some(_) | None => "text/plain; charset=utf-8",
-        }
-    }
-
-    /// Whether it is a module, which pages may begin to fetch before the one that imports it is there.
-    pub(super) fn is_module(&self) -> bool {
-        self.name.ends_with(".js")
-    }
-}

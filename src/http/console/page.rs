@@ -1,13 +1,15 @@
-//! The page of a desktop: one document for all of them, told where the labs are and what it may reach.
+//! A page: one document for all who ask, told where the APIs are that it may reach.
 
-use super::{LabsPlace, assets::ASSETS};
-use crate::http::{
-    answer::{self, Answer},
-    fault::Fault,
+use super::Place;
+use crate::{
+    console::Asset,
+    http::{
+        answer::{self, Answer},
+        fault::Fault,
+    },
 };
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 
-const TEMPLATE: &str = include_str!("lab/page.html");
 /// Headers that do not depend on the request.
 const FIXED: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-cache"),
@@ -26,24 +28,31 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// With files of this version.
-    pub(super) fn new(version: &str) -> Page {
+    /// A template with files of this version; `{{assets}}` stands for the path of a folder among them.
+    pub(super) fn new(template: &str, version: &str, folder: &str, assets: &[Asset]) -> Page {
         // From the page's own place, whatever is before it.
         let at = |name: &str| format!("assets/{version}/{name}");
         let preload = |name: &str| format!("<link rel=\"modulepreload\" href=\"{}\">\n", at(name));
-        let modules: String = ASSETS.iter().filter(|asset| asset.is_module()).map(|asset| preload(asset.name)).collect();
-        Page { text: TEMPLATE.replace("{{modules}}", modules.trim_end()).replace("{{assets}}", at("lab").as_str()) }
+        let modules: String = assets.iter().filter(|asset| asset.is_module()).map(|asset| preload(asset.name)).collect();
+        let text = template.replace("{{modules}}", modules.trim_end()).replace("{{assets}}", at(folder).trim_end_matches('/'));
+        Page { text }
     }
 
-    /// The page as it is for a request.
+    /// The page as it is for a request, with the places of the APIs that it asks, each where `{{its name}}` stands.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`] for a request that names no host to find the labs at.
-    pub(super) fn answer(&self, parts: &Parts, labs: &LabsPlace) -> Result<Answer, Fault> {
-        let origin = origin(parts, labs).ok_or(Fault::Unreadable("the header Host must name the host that the page is at"))?;
-        let policy = policy(&origin).and_then(|policy| HeaderValue::try_from(policy).ok());
-        let policy = policy.ok_or(Fault::Unreadable("the header Host must name the host that the page is at"))?;
-        let text = self.text.replace("{{labs}}", &format!("{origin}{}", labs.prefix));
+    /// [`Fault::Unreadable`] for a request that names no host to find them at.
+    pub(super) fn answer(&self, parts: &Parts, places: &[(&str, &Place)]) -> Result<Answer, Fault> {
+        const NO_HOST: Fault = Fault::Unreadable("the header Host must name the host that the page is at");
+        let (mut text, mut origins) = (self.text.clone(), Vec::new());
+        for (name, place) in places {
+            let origin = origin(parts, place).ok_or(NO_HOST)?;
+            text = text.replace(&format!("{{{{{name}}}}}"), &format!("{origin}{}", place.prefix));
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
+        let policy = policy(&origins).and_then(|policy| HeaderValue::try_from(policy).ok()).ok_or(NO_HOST)?;
         let mut answer = answer::typed(StatusCode::OK, "text/html; charset=utf-8", text);
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -54,23 +63,28 @@ impl Page {
     }
 }
 
-/// What a browser lets the page do: run our scripts, show our styles, ask the labs. Pictures may also come from the stream of a screen.
-fn policy(origin: &str) -> Option<String> {
-    let socket = origin.strip_prefix("http").map(|rest| format!("ws{rest}"))?;
+/// What a browser lets the page do: run our scripts, show our styles, ask its own listener and these. Pictures may also come from the
+/// stream of a screen.
+fn policy(origins: &[String]) -> Option<String> {
+    let mut asked = String::new();
+    for origin in origins {
+        let socket = origin.strip_prefix("http").map(|rest| format!("ws{rest}"))?;
+        asked.extend([" ", origin, " ", &socket]);
+    }
     Some(format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src {origin} {socket}; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'{asked}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
     ))
 }
 
-/// Where the page finds the labs: as told by the settings, or on the host that it was asked under itself.
-fn origin(parts: &Parts, labs: &LabsPlace) -> Option<String> {
-    if let Some(origin) = &labs.origin {
+/// Where the page finds an API: as told by the settings, or on the host that it was asked under itself.
+fn origin(parts: &Parts, place: &Place) -> Option<String> {
+    if let Some(origin) = &place.origin {
         return Some(origin.clone());
     }
     let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host(parts.uri.authority().map(|authority| authority.as_str()).or(named)?)?;
-    Some(format!("http://{host}:{}", labs.port))
+    Some(format!("http://{host}:{}", place.port))
 }
 
 /// The host of `host:port`: a name, or an address; none where it could be taken for anything else in a header or a document.

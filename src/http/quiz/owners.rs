@@ -15,6 +15,7 @@ use crate::{
     auth::api_key,
     http::{answer::Answer, call::Call},
     protocols::quiz::{
+        account,
         model::Role,
         record::{Kept, Key, Record},
     },
@@ -32,17 +33,6 @@ struct Login {
     password: String,
 }
 
-impl Login {
-    fn has_a_name(&self) -> bool {
-        let fits = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'@');
-        (1..=100).contains(&self.name.len()) && self.name.bytes().all(fits)
-    }
-
-    fn has_a_password(&self) -> bool {
-        has_chars(&self.password, 8..=200)
-    }
-}
-
 #[derive(Serialize)]
 struct Token<'a> {
     access_token: &'a str,
@@ -57,7 +47,7 @@ pub(super) async fn sign_in<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
         return Err(Fault::NotFound);
     }
     let login: Login = body::object(&call, EXPECTED)?;
-    if !login.has_a_name() || !login.has_a_password() {
+    if !account::is_name(&login.name) || !account::is_password(&login.password) {
         return Err(WRONG);
     }
     let signed_in = call.house.sign_in(login.name, login.password).await.map_err(|refused| match refused {
@@ -79,8 +69,8 @@ pub(super) async fn make_account<S: Rooms>(call: Call<S>) -> Result<Answer, Faul
         return Err(Fault::NotFound);
     }
     let login: Login = body::object(&call, EXPECTED)?;
-    check(login.has_a_name(), "name is 1 to 100 of a-z, 0-9 and . _ - @")?;
-    check(login.has_a_password(), "password is 8 to 200 characters")?;
+    check(account::is_name(&login.name), account::NAME)?;
+    check(account::is_password(&login.password), account::PASSWORD)?;
     call.house.new_account(login.name.clone(), login.password).await?;
     made(&Name { name: &login.name })
 }

@@ -198,3 +198,36 @@ fn a_bus_that_swallows_everything_is_found_out_and_a_node_that_left_is_forgotten
         one.hears(other.me, [3]).await;
     });
 }
+
+#[test]
+fn a_node_that_cannot_read_is_told_that_it_was_buried_by_whoever_knows() {
+    on_tokio(async {
+        let bus = Bus::start().await;
+        let (mut one, other) = pair(&bus).await;
+        one.counts.set_doubts(true);
+        other.counts.set_doubts(true);
+        until("both ask", || bus.published_to(".doubt") >= 4).await;
+        assert!(!one.counts.is_buried() && !other.counts.is_buried(), "nobody knows better");
+        one.view(2, &[0]).await;
+        until("it is told", || other.counts.is_buried()).await;
+        assert!(!one.counts.is_buried());
+    });
+}
+
+#[test]
+fn a_node_hears_itself_though_its_shard_takes_nothing() {
+    on_tokio(async {
+        let bus = Bus::start().await;
+        let (mut one, other) = pair(&bus).await;
+        // More than the shard's queue holds: nothing more is read from the bus.
+        one.say(other.me, 0..6_000);
+        until("it waits", || bus.published_to("node.1.8") > 1).await;
+        let began = std::time::Instant::now();
+        until("it hears", || other.counts.hears()).await;
+        while began.elapsed() < DEAF + ECHO {
+            one.end.flush();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        until("it hears still", || other.counts.hears()).await;
+    });
+}

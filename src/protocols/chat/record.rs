@@ -49,6 +49,15 @@ pub struct Sweep {
     pub at: UnixMicros,
 }
 
+/// An approval that nobody has decided, and where it waits.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Waiting {
+    /// It.
+    pub approval: Approval,
+    /// The name of the user whose session it is; empty where the user is not there.
+    pub owner: Arc<str>,
+}
+
 /// Which sessions, newest first; of one moment by id, downwards.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SessionFilter {

@@ -54,6 +54,8 @@ pub struct Publication {
     pub payload: Box<str>,
     /// Only this agent (`label.sub.aud`) is to hear it.
     pub receiver: Option<String>,
+    /// This agent says it, and does not hear it himself.
+    pub sender: Option<String>,
 }
 
 /// Whether a text can be the entity type or the operation of a [`Publication`].

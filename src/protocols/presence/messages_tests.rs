@@ -73,6 +73,7 @@ fn events_are_the_texts_of_the_page() {
         sequence_id: None,
         payload: r#"{ "as": "it is" }"#.into(),
         receiver: None,
+        sender: None,
     };
     let text = r#"{"id":{"entity_type":"ban","operation":"created","sequence_id":7},"payload":{ "as": "it is" }}"#;
     assert_eq!(published(&event, 7)[..], framed(text, &[])[..]);

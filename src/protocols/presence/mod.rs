@@ -5,6 +5,7 @@
 
 pub mod asks;
 pub mod connection;
+mod handover;
 pub mod homes;
 pub mod letters;
 pub mod messages;

@@ -5,6 +5,7 @@
 
 use super::{
     asks::{Member as Listed, Publication},
+    handover::Missed,
     homes::Outcome,
     letters::{Agent, Cuts, FromHome, Seat},
     messages::{self, SessionError},
@@ -40,8 +41,8 @@ pub(super) struct Member {
     pub(super) owner: Option<ConnId>,
     /// Former owners that were sent `replaced` and have not confirmed it.
     pub(super) untold: u32,
-    /// Whose node's row it is, once it is stored.
-    pub(super) node: NodeSlot,
+    /// Whose node's row it is, once it is stored, as far as this home knows.
+    pub(super) node: Option<NodeSlot>,
     pub(super) seated: bool,
     /// Whether the others were told that it entered.
     pub(super) announced: bool,
@@ -57,14 +58,16 @@ pub struct Room {
     pub(super) members: Slab<Member>,
     by_agent: HashTable<u32>,
     /// On which shards seated members are, and how many.
-    shards: SmallVec<[(ShardId, u32); 4]>,
-    seated: usize,
+    pub(super) shards: SmallVec<[(ShardId, u32); 4]>,
+    pub(super) seated: usize,
     /// In a cluster: which former owners were sent `replaced` and have not confirmed it, each with its place.
     pub(super) untold: BTreeSet<(u32, ConnId)>,
     /// The highest number that an event was published with; 0 before the first.
     pub(super) last_published: i64,
     /// Changes of the running tick by session number; true: entered.
     changes: Option<BTreeMap<i64, (Arc<str>, bool)>>,
+    /// Members whose key goes from one connection to another: what was said since the old one heard the last.
+    pub(super) missed: BTreeMap<u32, Missed>,
 }
 
 /// What a room needs to know of the world while it decides.
@@ -91,6 +94,7 @@ impl Room {
             untold: BTreeSet::new(),
             last_published: 0,
             changes: None,
+            missed: BTreeMap::new(),
         }
     }
 
@@ -140,7 +144,7 @@ impl Room {
     fn row_for(&mut self, place: u32, owner: ConnId) -> Row {
         let member = self.member(place);
         match member.row {
-            Row::Stored(_) if member.node != owner.shard.node() => Row::None,
+            Row::Stored(_) if member.node != Some(owner.shard.node()) => Row::None,
             row @ (Row::None | Row::Asked(_) | Row::Stored(_)) => row,
         }
     }
@@ -151,7 +155,7 @@ impl Room {
         let node = member.owner?.shard.node();
         match member.row {
             Row::None => Some((node, None, &member.agent_id)),
-            Row::Stored(session) if member.node != node => Some((node, Some(session), &member.agent_id)),
+            Row::Stored(session) if member.node != Some(node) => Some((node, Some(session), &member.agent_id)),
             Row::Stored(_) | Row::Asked(_) => None,
         }
     }
@@ -164,7 +168,7 @@ impl Room {
     /// The row is on disk, as one of this node.
     pub fn stored(&mut self, place: u32, (session, node): (i64, NodeSlot), at: UnixMicros, c: &mut Circumstances<'_>) {
         let member = self.member(place);
-        (member.row, member.node) = (Row::Stored(session), node);
+        (member.row, member.node) = (Row::Stored(session), Some(node));
         self.advance(place, at, c);
     }
 
@@ -230,14 +234,12 @@ impl Room {
         let sequence_id = event.sequence_id.unwrap_or_else(|| self.next_published(at));
         self.last_published = self.last_published.max(sequence_id);
         let frame = messages::published(event, sequence_id);
+        let sender = event.sender.as_deref().and_then(|sender| self.find(sender, c.hasher));
         let Some(receiver) = &event.receiver else {
-            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.shards.clone() });
-            return (sequence_id, self.seated as u64);
+            return (sequence_id, self.say(&frame, sender, c));
         };
-        let member = self.find(receiver, c.hasher).map(|place| self.member(place)).filter(|member| member.seated);
-        let owner = member.and_then(|member| member.owner);
-        c.out.extend(owner.map(|conn| Outcome::Deliver(conn, frame)));
-        (sequence_id, u64::from(owner.is_some()))
+        let receiver = self.find(receiver, c.hasher).filter(|place| Some(*place) != sender);
+        (sequence_id, receiver.map_or(0, |place| self.say_to(place, frame, c)))
     }
 
     /// Counting begins at the clock, so that a room that was forgotten when it stood empty, or a server that was restarted, does not
@@ -275,7 +277,7 @@ impl Room {
         }
         if !(entered.is_empty() && left.is_empty()) {
             let frame = messages::changes(&entered, &left, self.seated);
-            c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.shards.clone() });
+            self.say(&frame, None, c);
         }
     }
 
@@ -289,7 +291,11 @@ impl Room {
             c.out.extend(closers.into_iter().map(|(asker, number)| Outcome::Closed { asker, number }));
         }
         match (member.row, member.owner) {
-            (Row::Stored(session), Some(owner)) if !member.seated && member.node == owner.shard.node() => {
+            (Row::Stored(session), Some(owner)) if !member.seated && member.node == Some(owner.shard.node()) => {
+                if self.has_missed_too_much(place) {
+                    self.missed.remove(&place);
+                    return self.failed(place, SessionError::MessagingFailed, None, at, c);
+                }
                 self.seat(place, session, owner, c);
             }
             (Row::Stored(session), None) => {
@@ -310,6 +316,7 @@ impl Room {
         }
         self.count(owner.shard);
         c.out.push(Outcome::Tell(owner, FromHome::Seated { place, session }));
+        self.catch_up(place, owner, c);
     }
 
     /// One more is seated.
@@ -335,6 +342,9 @@ impl Room {
 
     /// Takes the key from its owner, if it has one, and has it told.
     fn dismiss_owner(&mut self, place: u32, c: &mut Circumstances<'_>) {
+        if self.member(place).seated {
+            self.missed.insert(place, Missed::default());
+        }
         self.unseat(place);
         if let Some(owner) = self.member(place).owner.take() {
             self.dismiss(place, owner, c);
@@ -367,10 +377,10 @@ impl Room {
                     changes.insert(session, (agent_id.clone(), entered));
                 }
             }
-            None if self.shards.is_empty() => {}
+            None if self.shards.is_empty() && self.missed.is_empty() => {}
             None => {
                 let frame = messages::change(if entered { "entered" } else { "left" }, agent_id, session);
-                c.out.push(Outcome::Publish { classroom: self.id, frame, shards: self.shards.clone() });
+                self.say(&frame, None, c);
             }
         }
     }
@@ -388,7 +398,7 @@ impl Room {
             row: Row::None,
             owner: None,
             untold: 0,
-            node: NodeSlot::default(),
+            node: None,
             seated: false,
             announced: false,
             closers: None,
@@ -401,6 +411,7 @@ impl Room {
 
     fn remove(&mut self, place: u32, session: Option<i64>, c: &mut Circumstances<'_>) {
         let member = self.members.remove(place as usize);
+        self.missed.remove(&place);
         let hash = c.hasher.hash_one(&*member.agent_id);
         if let Ok(entry) = self.by_agent.find_entry(hash, |&other| other == place) {
             entry.remove();

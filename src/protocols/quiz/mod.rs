@@ -5,6 +5,7 @@
 //! caused it. A socket ([`connection`]) belongs to an owner, who chooses channels, or to a participant, who only listens.
 //! Contract: one socket route and its REST routes.
 
+pub mod account;
 pub mod admission;
 pub mod asks;
 pub mod attempt;

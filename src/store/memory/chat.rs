@@ -8,15 +8,17 @@ use crate::{
     models::talk::Attached,
     protocols::{
         chat::{
-            model::{Approval, ApprovalId, Called, Completeness, Decision, Message, MessageId, Session, SessionId, Status},
-            record::{Change, From, History, Listed, Load, Loaded, PART_BYTES, Page, Part, SessionFilter, Sweep},
+            model::{
+                Approval, ApprovalId, Called, Completeness, Decision, Message, MessageId, Session, SessionId, Status, UserId,
+            },
+            record::{Change, From, History, Listed, Load, Loaded, PART_BYTES, Page, Part, SessionFilter, Sweep, Waiting},
         },
         labs::record::Login,
     },
-    realtime::StoreFault,
+    realtime::{StoreFault, UnixMicros},
 };
 use bytes::Bytes;
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 /// All of them. Messages are found by their place too.
 #[derive(Default)]
@@ -105,6 +107,15 @@ impl Chat {
         Some(Box::new(Loaded { session, messages, approvals }))
     }
 
+    fn waiting(&self, now: UnixMicros, username: impl Fn(UserId) -> Arc<str>) -> Vec<Waiting> {
+        let waits = |approval: &&Approval| approval.decision == Decision::Pending && approval.expires_at > now;
+        let told = |approval: &Approval| {
+            let session = self.sessions.get(&approval.session)?;
+            Some(Waiting { approval: approval.clone(), owner: username(session.owner) })
+        };
+        self.approvals.values().filter(waits).filter_map(told).collect()
+    }
+
     fn part(&self, History { session, from, limit }: History) -> Option<Part> {
         let limit = limit as usize;
         let number = |cursor: MessageId| {
@@ -174,6 +185,15 @@ impl ChatLibrary for MemoryStore {
 
     fn history(&self, history: History) -> Read<Option<Part>> {
         self.read_chat(|chat| chat.part(history))
+    }
+
+    fn waiting_approvals(&self, now: UnixMicros, limit: u32) -> Read<Vec<Waiting>> {
+        self.readable()?;
+        let kept = self.kept();
+        let mut waiting: Vec<Waiting> = kept.chat.waiting(now, |owner| kept.labs.username(owner));
+        waiting.sort_by_key(|waiting| (waiting.approval.created_at, waiting.approval.id));
+        waiting.truncate(limit as usize);
+        Ok(waiting)
     }
 
     fn login_by_email(&self, email: &str) -> Read<Option<Login>> {

@@ -12,7 +12,7 @@ use crate::{
     },
     realtime::{StoreFault, UnixMicros},
 };
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
 /// All of them.
@@ -108,6 +108,12 @@ impl Labs {
     }
 
     /// Of several who have it the oldest.
+    /// Empty where there is no such user.
+    pub(super) fn username(&self, user: UserId) -> Arc<str> {
+        let login = self.users.values().find(|login| login.user.id == user);
+        login.map_or_else(|| "".into(), |login| login.user.username.as_str().into())
+    }
+
     pub(super) fn with_email(&self, email: &str) -> Option<Login> {
         let having = self.users.values().filter(|login| !email.is_empty() && login.user.email.eq_ignore_ascii_case(email));
         having.min_by_key(|login| (login.user.created_at, login.user.id)).cloned()

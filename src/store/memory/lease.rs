@@ -1,9 +1,10 @@
 //! Leases in memory: a clock that stands until it is set, and nothing that happens by itself.
 
-use super::MemoryStore;
+use super::{Live, MemoryStore};
 use crate::{
+    protocols::presence::record,
     realtime::{StoreFault, UnixMicros},
-    store::{Buried, Lease, LeaseFault, Member, Read, Tenure},
+    store::{Buried, Ended, Lease, LeaseFault, Member, Read, Tenure},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -120,11 +121,13 @@ impl Lease for MemoryStore {
             return Ok(held);
         }
         let (tenure, before) = kept.nodes.take(&self.name)?;
-        if let Some((before, seen_at)) = before {
-            kept.end_all(before, seen_at);
-        }
+        state.predecessor = before.map(|(before, seen_at)| (before, kept.end_all(before, seen_at)));
         state.tenure = Some(tenure);
         Ok(tenure)
+    }
+
+    fn predecessor(&self) -> Option<(Tenure, Vec<Ended>)> {
+        self.state().predecessor.take()
     }
 
     fn renew(&self) -> Result<(), LeaseFault> {
@@ -161,6 +164,17 @@ impl Lease for MemoryStore {
             kept.nodes.remove(tenure);
         }
         Ok(())
+    }
+
+    fn live(&self) -> Read<Vec<record::Buried>> {
+        self.readable()?;
+        let kept = self.kept();
+        let live = kept.live.iter().map(|(&session, Live { key: (classroom, agent_id), .. })| record::Buried {
+            classroom: *classroom,
+            agent_id: agent_id.clone(),
+            session,
+        });
+        Ok(live.collect())
     }
 
     fn bury(&self, dead: Tenure) -> Result<Buried, LeaseFault> {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Library, Read},
-    MemoryStore,
+    Kept, MemoryStore,
     records::{Attempt, Records},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
             LoadedAttempt, Page, Participant, QuizRow,
         },
     },
-    realtime::UnixMicros,
+    realtime::{ClassroomId, UnixMicros},
 };
 use std::{
     cmp::Reverse,
@@ -24,6 +24,19 @@ impl MemoryStore {
     fn read<T>(&self, question: impl FnOnce(&Records) -> T) -> Read<T> {
         self.readable()?;
         Ok(question(&self.kept().records))
+    }
+}
+
+impl Kept {
+    pub(super) fn occupied(&self, limit: u32) -> Vec<(ClassroomId, u64)> {
+        let mut counts: BTreeMap<ClassroomId, u64> = BTreeMap::new();
+        for ((classroom, _), session) in &self.present {
+            *counts.entry(*classroom).or_default() += u64::from(self.live.contains_key(session));
+        }
+        let mut rooms: Vec<_> = counts.into_iter().filter(|(_, members)| *members > 0).collect();
+        rooms.sort_by_key(|(classroom, members)| (Reverse(*members), *classroom));
+        rooms.truncate(limit as usize);
+        rooms
     }
 }
 

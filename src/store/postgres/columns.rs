@@ -1,6 +1,8 @@
 //! How words lie in columns: ids as `uuid`, times as microseconds in `bigint`, enums as the words that routes use, what is made of parts as
 //! JSON in `text`. All text is `COLLATE "C"`: sorted by its bytes, as it is everywhere else here.
 
+pub(super) use crate::store::words::Word;
+
 use super::fault::Fault;
 use crate::realtime::UnixMicros;
 use serde::{Serialize, de::DeserializeOwned};
@@ -94,14 +96,6 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row, place: usize) -> Result<T, Fa
     serde_json::from_str(column(row, place)?).map_err(|error| Fault::Value(error.to_string()))
 }
 
-/// Enums with the words by which they are kept. `word` gives one's; `from_word` reads it.
-pub(super) trait Word: Copy + Sized + 'static {
-    /// What is kept.
-    fn word(self) -> &'static str;
-    /// What was kept.
-    fn from_word(word: &str) -> Option<Self>;
-}
-
 /// A column of one of the words.
 pub(super) fn word<T: Word>(row: &Row, place: usize) -> Result<T, Fault> {
     let kept: &str = column(row, place)?;
@@ -113,23 +107,6 @@ pub(super) fn word_if_any<T: Word>(row: &Row, place: usize) -> Result<Option<T>,
     let kept: Option<&str> = column(row, place)?;
     kept.map(|kept| T::from_word(kept).ok_or_else(|| Fault::Value("an unknown word".into()))).transpose()
 }
-
-/// Enums, each variant with its word.
-macro_rules! words {
-    ($($enum:ident { $($variant:ident = $word:literal),* $(,)? })*) => {
-        $(impl $crate::store::postgres::columns::Word for $enum {
-            fn word(self) -> &'static str {
-                match self { $($enum::$variant => $word,)* }
-            }
-
-            fn from_word(word: &str) -> Option<$enum> {
-                match word { $($word => Some($enum::$variant),)* _ => None }
-            }
-        })*
-    };
-}
-
-pub(super) use words;
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,13 @@ pub enum OpenFault {
         /// What it said.
         message: String,
     },
+    /// A node serves from the database, where none should.
+    Served {
+        /// Host, port and name.
+        place: String,
+        /// What it is called.
+        node: String,
+    },
     /// The tables are of a version that this program does not understand.
     Newer {
         /// Host, port and name.
@@ -62,6 +69,9 @@ impl fmt::Display for OpenFault {
             OpenFault::File { file, source } => write!(f, "{} cannot be used: {source}", file.display()),
             OpenFault::Tls(message) => write!(f, "TLS to the database cannot be set up: {message}"),
             OpenFault::Database { place, message } => write!(f, "the database {place} cannot be used: {message}"),
+            OpenFault::Served { place, node } => {
+                write!(f, "the database {place} is served by the node \"{node}\": tell that one (--internal), or stop it")
+            }
             OpenFault::Newer { place, needed, known } => write!(
                 f,
                 "the database {place} is only for programs that know version {needed} of its tables, this one knows up to {known}: run \
@@ -89,6 +99,7 @@ impl std::error::Error for OpenFault {
             OpenFault::Address(_)
             | OpenFault::Tls(_)
             | OpenFault::Database { .. }
+            | OpenFault::Served { .. }
             | OpenFault::Newer { .. }
             | OpenFault::Older { .. } => None,
         }

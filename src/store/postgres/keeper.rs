@@ -6,11 +6,12 @@ use super::{
     conn::{Conn, Role, Way},
     fault::Fault,
     presence, roster,
+    settings::Settings,
     writing::slot,
 };
 use crate::{
     realtime::{StoreFault, UnixMicros},
-    store::{Buried, Lease, LeaseFault, Member, Read, Roster, Tenure},
+    store::{Buried, Ended, Lease, LeaseFault, Member, Read, Roster, Tenure},
 };
 use futures_lite::future::block_on;
 use std::{
@@ -33,7 +34,13 @@ const LOCK: i64 = 0x686F_6D65_736C_6F74;
 pub(super) const ALIVE: i32 = 0x686F_6D65;
 
 /// The node's row, and whether its lease runs.
-const ROW: &str = "SELECT epoch, lease_until > clock_timestamp(), (extract(epoch FROM seen_at) * 1000000)::bigint FROM node";
+const ROW: &str =
+    "SELECT epoch, lease_until > clock_timestamp(), (extract(epoch FROM seen_at) * 1000000)::bigint, slot FROM node";
+
+/// A fresh tenure, and the one whose place it took, with who was on it.
+type Taken = (Tenure, Option<(Tenure, Vec<Ended>)>);
+
+const ALIVE_NODES: &str = "SELECT name, epoch FROM node WHERE lease_until > clock_timestamp()";
 
 /// What this node is, and what it holds.
 pub(super) struct Keeper {
@@ -42,14 +49,32 @@ pub(super) struct Keeper {
     address: String,
     shards: u8,
     lease: Duration,
+    /// See [`Settings::alone`].
+    alone: bool,
     tenure: Mutex<Option<Tenure>>,
     stopping: AtomicBool,
+    /// Whether the lease is left to run out.
+    is_held_back: AtomicBool,
+    /// Who was on the tenure whose place this one took.
+    predecessor: Mutex<Option<(Tenure, Vec<Ended>)>>,
 }
 
 impl Keeper {
-    pub(super) fn new(way: Arc<Way>, name: &str, (address, shards): (&str, u8), lease: Duration) -> Keeper {
-        let (tenure, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Keeper { way, name: name.to_owned(), address: address.to_owned(), shards, lease, tenure, stopping }
+    pub(super) fn new(way: Arc<Way>, settings: &Settings) -> Keeper {
+        let Settings { node, address, shards, lease, alone, .. } = settings;
+        let (stopping, is_held_back) = (AtomicBool::new(false), AtomicBool::new(false));
+        Keeper {
+            way,
+            name: node.clone(),
+            address: address.clone(),
+            shards: *shards,
+            lease: *lease,
+            alone: *alone,
+            tenure: Mutex::default(),
+            stopping,
+            is_held_back,
+            predecessor: Mutex::default(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -88,30 +113,49 @@ impl Keeper {
         }
     }
 
+    /// A node that is alive: this one's name before others. One whose connection has ended is waited for as long as its lease can last.
+    pub(super) async fn other(&self, conn: &Conn) -> Result<Option<String>, Fault> {
+        let until = Instant::now() + self.lease + Duration::from_secs(1);
+        loop {
+            let alive = format!("{ALIVE_NODES} ORDER BY name = $1 DESC, name LIMIT 1");
+            let Some(alive) = conn.row(&alive, &[&self.name]).await? else { return Ok(None) };
+            if Instant::now() >= until || !is_gone(conn, column(&alive, 1)?).await? {
+                return string(&alive, 0).map(Some);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn take(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
         if let Some(held) = self.held() {
             return Ok(Ok(held));
         }
         let taken = transaction(conn, async || self.take_slot(conn).await).await?;
-        if let Ok(tenure) = taken {
+        Ok(taken.map(|(tenure, before)| {
             self.hold(Some(tenure));
-        }
-        Ok(taken)
+            *self.predecessor.lock().unwrap_or_else(PoisonError::into_inner) = before;
+            tenure
+        }))
     }
 
-    async fn take_slot(&self, conn: &Conn) -> Result<Result<Tenure, LeaseFault>, Fault> {
+    async fn take_slot(&self, conn: &Conn) -> Result<Result<Taken, LeaseFault>, Fault> {
         conn.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
-        let before = conn.row(&format!("{ROW} WHERE name = $1 FOR UPDATE"), &[&self.name]).await?;
-        if let Some(before) = before {
-            let (epoch, is_alive): (i64, bool) = (column(&before, 0)?, column(&before, 1)?);
+        if self.alone && conn.row(ALIVE_NODES, &[]).await?.is_some() {
+            return Ok(Err(LeaseFault::Alive));
+        }
+        let row = conn.row(&format!("{ROW} WHERE name = $1 FOR UPDATE"), &[&self.name]).await?;
+        let mut before = None;
+        if let Some(row) = row {
+            let (epoch, is_alive): (i64, bool) = (column(&row, 0)?, column(&row, 1)?);
             if is_alive && !is_gone(conn, epoch).await? {
                 return Ok(Err(LeaseFault::Alive));
             }
-            let ended = presence::bury(conn, epoch, UnixMicros(column(&before, 2)?)).await?;
+            let ended = presence::bury(conn, epoch, UnixMicros(column(&row, 2)?)).await?;
             conn.execute("DELETE FROM node WHERE epoch = $1", &[&epoch]).await?;
             if !ended.is_empty() {
                 tracing::info!(sessions = ended.len(), "ended the sessions that the last run left behind");
             }
+            before = Some((Tenure { slot: column::<i16>(&row, 3)?.unsigned_abs(), epoch }, ended));
         }
         let free =
             "SELECT slot::smallint FROM generate_series(0, $1 - 1) AS slot WHERE slot NOT IN (SELECT slot FROM node) LIMIT 1";
@@ -127,7 +171,7 @@ impl Keeper {
                 &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds(), &i16::from(self.shards)],
             )
             .await?;
-        Ok(Ok(Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? }))
+        Ok(Ok((Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? }, before)))
     }
 
     /// False when the tenure is over.
@@ -155,6 +199,10 @@ impl Keeper {
             // Short enough to see that the store stops.
             sleep_until(at.min(Instant::now() + Duration::from_millis(100))).await;
             if Instant::now() < at {
+                continue;
+            }
+            if self.is_held_back.load(Ordering::SeqCst) {
+                at = Instant::now() + Duration::from_millis(100);
                 continue;
             }
             let renewed = self.renewed(&mut conn).await;
@@ -258,6 +306,14 @@ impl Lease for PostgresStore {
         self.keeper.aside(async |conn| self.keeper.take(conn).await)?
     }
 
+    fn predecessor(&self) -> Option<(Tenure, Vec<Ended>)> {
+        self.keeper.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn hold_back(&self, is_held_back: bool) {
+        self.keeper.is_held_back.store(is_held_back, Ordering::SeqCst);
+    }
+
     fn renew(&self) -> Result<(), LeaseFault> {
         let tenure = self.keeper.held().ok_or(LeaseFault::Lost)?;
         let renewed = self.keeper.aside(async |conn| self.keeper.renew(conn, tenure).await)?;
@@ -276,6 +332,10 @@ impl Lease for PostgresStore {
 
     fn rosters_between(&self, after: u64, before: u64) -> Read<Vec<Roster>> {
         self.readers.view(async |conn| roster::between(conn, after, before).await)
+    }
+
+    fn live(&self) -> Read<Vec<crate::protocols::presence::record::Buried>> {
+        self.readers.view(presence::live)
     }
 
     fn release(&self) -> Result<(), StoreFault> {

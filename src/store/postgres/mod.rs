@@ -59,7 +59,8 @@ pub use settings::{Migrate, Settings};
 use super::{
     Health, Lease, Sink, Store, Ticket,
     intake::Intake,
-    queue::{Question, Queue, Request},
+    queue::{Question, Queue},
+    running::{Begun, Running},
 };
 use crate::{
     protocols::{
@@ -79,29 +80,17 @@ use fault::Fault;
 use futures_lite::future::block_on;
 use keeper::Keeper;
 use readers::Readers;
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 use writer::{BATCH, Writer};
 use writing::Writing;
 
 /// The records in a PostgreSQL database.
 pub struct PostgresStore {
-    queue: Arc<Queue>,
+    running: Running,
     readers: Readers,
     keeper: Arc<Keeper>,
     way: Arc<Way>,
-    thread: Mutex<Option<Running>>,
-}
-
-/// The thread, and the word that it has ended.
-struct Running {
-    handle: JoinHandle<()>,
-    ended: mpsc::Receiver<()>,
 }
 
 /// What the thread has made before it serves.
@@ -120,24 +109,18 @@ impl PostgresStore {
     pub fn open(settings: Settings, sink: Box<dyn Sink>) -> Result<PostgresStore, OpenFault> {
         let queue = Arc::new(Queue::new(settings.queue));
         let readers = (settings.readers, settings.acquire_timeout);
-        let (tell_ended, ended) = mpsc::channel();
-        let (tell_ready, ready) = mpsc::channel();
-        let handle = {
+        let body = {
             let queue = Arc::clone(&queue);
-            let body = move || {
-                serve(&settings, queue, sink, &tell_ready);
-                drop(tell_ended);
-            };
-            thread::Builder::new().name("store".into()).spawn(body).map_err(OpenFault::Thread)?
+            move |begun: &Begun<Ready, OpenFault>| serve(&settings, queue, sink, begun)
         };
-        let Ready { way, keeper } = ready.recv().map_err(|_| OpenFault::Thread(io::Error::other("it ended as it began")))??;
+        let (running, Ready { way, keeper }) = Running::begin(queue, OpenFault::Thread, body)?;
         let readers = Readers::new(Arc::clone(&way), readers.0, readers.1);
-        Ok(PostgresStore { queue, readers, keeper, way, thread: Mutex::new(Some(Running { handle, ended })) })
+        Ok(PostgresStore { running, readers, keeper, way })
     }
 
     /// Writes beside the writer: all of it or nothing.
     fn beside<T>(&self, write: impl AsyncFnOnce(&Writing<'_>) -> Result<T, Fault>) -> Result<T, StoreFault> {
-        if self.queue.is_stopping() {
+        if self.running.queue.is_stopping() {
             return Err(StoreFault::Busy);
         }
         let _runtime = self.way.runtime().enter();
@@ -176,7 +159,7 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 /// The store's thread.
-fn serve(settings: &Settings, queue: Arc<Queue>, sink: Box<dyn Sink>, ready: &mpsc::Sender<Result<Ready, OpenFault>>) {
+fn serve(settings: &Settings, queue: Arc<Queue>, sink: Box<dyn Sink>, ready: &Begun<Ready, OpenFault>) {
     // Whoever opens waits for the word; it cannot be gone.
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -207,8 +190,8 @@ async fn begin(settings: &Settings, runtime: &Runtime) -> Result<(Arc<Way>, Arc<
     let way = Arc::new(Way::new(settings, runtime.handle().clone())?);
     let refused = |fault: Fault| way.refused(&fault);
     let conn = way.connect(Role::Lease).await.map_err(refused)?;
-    prepare(settings, &way, &conn).await?;
-    let keeper = Arc::new(Keeper::new(Arc::clone(&way), &settings.node, (&settings.address, settings.shards), settings.lease));
+    let keeper = Arc::new(Keeper::new(Arc::clone(&way), settings));
+    prepare(settings, &way, &conn, &keeper).await?;
     keeper.take_first(&conn).await.map_err(|fault| match fault {
         Ok(fault) => OpenFault::Lease { name: keeper.name().to_owned(), fault },
         Err(fault) => refused(fault),
@@ -218,12 +201,19 @@ async fn begin(settings: &Settings, runtime: &Runtime) -> Result<(Arc<Way>, Arc<
 }
 
 /// Tables that this program understands.
-async fn prepare(settings: &Settings, way: &Way, conn: &Conn) -> Result<(), OpenFault> {
-    let versions = migrations::versions(conn).await.map_err(|fault| way.refused(&fault))?;
+async fn prepare(settings: &Settings, way: &Way, conn: &Conn, keeper: &Keeper) -> Result<(), OpenFault> {
+    let refused = |fault: Fault| way.refused(&fault);
+    let versions = migrations::versions(conn).await.map_err(refused)?;
     let place = || way.place().to_owned();
     let Versions { found, needed, known } = versions;
     if versions.are_newer() {
         return Err(OpenFault::Newer { place: place(), needed, known });
+    }
+    if settings.alone
+        && found > 0
+        && let Some(node) = keeper.other(conn).await.map_err(refused)?
+    {
+        return Err(OpenFault::Served { place: place(), node });
     }
     if !versions.are_older() {
         return Ok(());
@@ -231,30 +221,30 @@ async fn prepare(settings: &Settings, way: &Way, conn: &Conn) -> Result<(), Open
     if found > 0 && settings.migrate == Migrate::Manual {
         return Err(OpenFault::Older { place: place(), found, known });
     }
-    let before = migrations::migrate(conn).await.map_err(|fault| way.refused(&fault))?;
+    let before = migrations::migrate(conn).await.map_err(refused)?;
     tracing::info!(from = before.found, to = known, "the tables were brought up to date");
     Ok(())
 }
 
 impl Store for PostgresStore {
     fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::Enter(entering))
+        self.running.queue.ask(ticket, Question::Enter(entering))
     }
 
     fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::Keep(record))
+        self.running.queue.ask(ticket, Question::Keep(record))
     }
 
     fn keep_labs(&self, ticket: Ticket, record: LabsRecord) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::KeepLabs(record))
+        self.running.queue.ask(ticket, Question::KeepLabs(record))
     }
 
     fn keep_chat(&self, ticket: Ticket, change: Box<Change>) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::KeepChat(change))
+        self.running.queue.ask(ticket, Question::KeepChat(change))
     }
 
     fn keep_tasks(&self, ticket: Ticket, record: TaskRecord) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::KeepTasks(record))
+        self.running.queue.ask(ticket, Question::KeepTasks(record))
     }
 
     fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
@@ -266,50 +256,27 @@ impl Store for PostgresStore {
     }
 
     fn leave(&self, leaving: Leaving) {
-        if self.queue.is_stopping() {
-            tracing::debug!(
-                session = leaving.session,
-                "left after the store had stopped; the session ends with the lease of this node"
-            );
-            return;
-        }
-        self.queue.push(Request::Leave(leaving));
+        self.running.leave(leaving);
     }
 
     fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
         self.readers.view(async |conn| presence::attendance(conn, classroom, from, to).await)
     }
 
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readers.view(async |conn| presence::occupied(conn, limit).await)
+    }
+
     fn flush(&self, within: Duration) -> Result<(), StoreFault> {
-        if self.queue.is_stopping() {
-            return Err(StoreFault::Busy);
-        }
-        let (flushed, wait) = mpsc::channel();
-        self.queue.push(Request::Flush(flushed));
-        wait.recv_timeout(within).map_err(|_| StoreFault::Busy)
+        self.running.flush(within)
     }
 
     fn stop(&self, within: Duration) -> Result<(), StoreFault> {
-        let Some(running) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        let begun = Instant::now();
-        let flushed = self.flush(within);
-        self.readers.close();
-        self.queue.stop();
-        let left = within.saturating_sub(begun.elapsed()).max(within / 2);
-        match running.ended.recv_timeout(left) {
-            // Told by the sender's end, as the last thing the thread does.
-            Err(mpsc::RecvTimeoutError::Disconnected) | Ok(()) => {
-                if running.handle.join().is_err() {
-                    return Err(StoreFault::Failed);
-                }
-                flushed
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(StoreFault::Busy),
-        }
+        self.running.stop(within, || self.readers.close())
     }
 
     fn health(&self) -> &Health {
-        &self.queue.health
+        &self.running.queue.health
     }
 
     fn lease(&self) -> &dyn Lease {

@@ -50,6 +50,8 @@ pub struct Settings {
     pub lease: Duration,
     /// See [`Migrate`].
     pub migrate: Migrate,
+    /// Only while no node serves from the database: for commands that do what a node would.
+    pub alone: bool,
 }
 
 impl fmt::Debug for Settings {
@@ -89,6 +91,7 @@ impl Settings {
             readers: 8,
             lease: Duration::from_secs(6),
             migrate: Migrate::Auto,
+            alone: false,
         };
         settings.find_password(password_file)?;
         Ok(settings)

@@ -135,6 +135,28 @@ fn a_start_ends_what_the_last_run_of_its_name_left() {
     assert_eq!(left, [("web.ada".to_owned(), true), ("web.bob".to_owned(), false)], "of this node only");
 }
 
+#[test]
+fn whoever_wants_to_be_alone_waits_for_the_dead_and_is_told_of_the_living() {
+    let Some(server) = server() else { return };
+    let database = server.database();
+    let proxy = Proxy::new(server);
+    let reached = Settings { node: "dead".into(), lease: Duration::from_secs(1), ..proxy.settings(&database) };
+    let dead = InPostgres::with(reached, database.clone()).expect("a store");
+    let alone = || Settings { alone: true, ..node(server, &database, "alone") };
+    let served = |node: &str| match PostgresStore::open(alone(), Box::new(Deaf)).err().expect("refused") {
+        OpenFault::Served { node: alive, .. } => alive == node,
+        fault => panic!("{fault}"),
+    };
+    assert!(served("dead"), "it lives");
+    proxy.die();
+    let it = PostgresStore::open(alone(), Box::new(Deaf)).expect("its lease runs out");
+    drop(it);
+    assert_eq!(server.ask(&database, "SELECT name FROM node"), ["dead"], "nobody else stays");
+    let living = open(server, &database, "living");
+    assert!(served("living"));
+    drop((living, dead));
+}
+
 struct Deaf;
 
 impl crate::store::Sink for Deaf {

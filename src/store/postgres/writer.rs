@@ -274,7 +274,7 @@ impl Writer {
     /// How it went: for health, for the log, and for the connection.
     fn tried(&mut self, result: Result<(), &Fault>, size: usize, began: Instant) {
         let outcome = result.map_err(|fault| fault.blame());
-        self.intake.queue.health.tried(outcome, size, began.elapsed());
+        self.intake.tried(outcome, size, began.elapsed());
         let Err(fault) = result else {
             if self.pause > Duration::ZERO {
                 tracing::info!("the store writes again");

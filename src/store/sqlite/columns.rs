@@ -45,28 +45,6 @@ impl<T: Serialize> ToSql for Json<T> {
     }
 }
 
-/// Enums, each variant with its word.
-macro_rules! words {
-    ($($enum:ident { $($variant:ident = $word:literal),* })*) => {
-        $(impl rusqlite::ToSql for $enum {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-                match self { $($enum::$variant => rusqlite::ToSql::to_sql($word),)* }
-            }
-        }
-
-        impl rusqlite::types::FromSql for $enum {
-            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<$enum> {
-                match value.as_str()? {
-                    $($word => Ok($enum::$variant),)*
-                    _ => Err(rusqlite::types::FromSqlError::InvalidType),
-                }
-            }
-        })*
-    };
-}
-
-pub(super) use words;
-
 /// What lies in a column as JSON.
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;

@@ -24,7 +24,8 @@ pub(super) use source::Source;
 
 use super::{
     Health, Lease, Sink, Store, Ticket,
-    queue::{Question, Queue, Request},
+    queue::{Question, Queue},
+    running::{Begun, Running},
 };
 use crate::{
     protocols::{
@@ -45,13 +46,7 @@ use quiz::Records;
 use reader::Readers;
 use rows::Rows;
 use rusqlite::Connection;
-use std::{
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use writer::{Waits, Writer};
 
 /// How long whoever seeds or sweeps waits for the store's thread, or for another process.
@@ -91,20 +86,13 @@ impl Settings {
 
 /// The records in a SQLite file.
 pub struct SqliteStore {
-    queue: Arc<Queue>,
+    running: Running,
     readers: Readers,
     file: PathBuf,
-    thread: Mutex<Option<Running>>,
     /// What the only node is called.
     name: String,
     // Declared last: given up after the thread has ended.
     _lock: Arc<FolderLock>,
-}
-
-/// The thread, and the word that it has ended.
-struct Running {
-    handle: JoinHandle<()>,
-    ended: mpsc::Receiver<()>,
 }
 
 impl SqliteStore {
@@ -121,30 +109,24 @@ impl SqliteStore {
         let fault = |source| OpenFault::Database { file: file.clone(), source };
         let replica = stale::sign_on(&mut conn, &settings.replica, settings.address.as_deref()).map_err(fault)?;
         let queue = Arc::new(Queue::new(settings.queue));
-        let (tell_ended, ended) = mpsc::channel();
-        let (tell_ready, ready) = mpsc::channel();
-        let handle = {
-            let (queue, lock) = (Arc::clone(&queue), Arc::clone(&lock));
-            let body = move || {
-                let waits = Waits { acquire_timeout: settings.acquire_timeout, gather: settings.gather };
-                serve(&conn, replica, queue, sink, waits, tell_ready);
-                drop((conn, lock, tell_ended));
-            };
-            thread::Builder::new().name("store".into()).spawn(body).map_err(OpenFault::Thread)?
+        let body = {
+            let (queue, lock, file) = (Arc::clone(&queue), Arc::clone(&lock), file.clone());
+            let waits = Waits { acquire_timeout: settings.acquire_timeout, gather: settings.gather };
+            move |begun: &Begun<(), OpenFault>| {
+                serve(&conn, replica, queue, sink, waits, |result| {
+                    // The opener waits for this word; it cannot be gone.
+                    drop(begun.send(result.map_err(|source| OpenFault::Database { file, source })));
+                });
+                drop((conn, lock));
+            }
         };
-        let begun = ready.recv().map_err(|_| OpenFault::Thread(io::Error::other("it ended as it began")))?;
-        if let Err(source) = begun {
-            // The folder is free again when the thread is gone; that it ended is all there is to know.
-            let _ = handle.join();
-            return Err(fault(source));
-        }
-        let thread = Mutex::new(Some(Running { handle, ended }));
-        Ok(SqliteStore { queue, readers: Readers::new(file.clone()), file, thread, name, _lock: lock })
+        let (running, ()) = Running::begin(queue, OpenFault::Thread, body)?;
+        Ok(SqliteStore { running, readers: Readers::new(file.clone()), file, name, _lock: lock })
     }
 
     /// Writes beside the store's thread, which has little to do when a server starts: all of it or nothing.
     fn beside<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreFault> {
-        if self.queue.is_stopping() {
+        if self.running.queue.is_stopping() {
             return Err(StoreFault::Busy);
         }
         schema::write_beside(&self.file, START_WAIT, write).map_err(|error| {
@@ -160,38 +142,37 @@ fn serve(
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
     waits: Waits,
-    ready: mpsc::Sender<rusqlite::Result<()>>,
+    begun: impl FnOnce(rusqlite::Result<()>),
 ) {
-    // The opener waits for this word; it cannot be gone.
     let prepared = Rows::prepare(conn, replica.id, replica.last_session).and_then(|rows| Ok((rows, Records::prepare(conn)?)));
     match prepared {
         Ok((rows, records)) => {
-            drop(ready.send(Ok(())));
+            begun(Ok(()));
             Writer::new(conn, rows, records, queue, sink, waits).run();
         }
-        Err(error) => drop(ready.send(Err(error))),
+        Err(error) => begun(Err(error)),
     }
 }
 
 impl Store for SqliteStore {
     fn enter(&self, ticket: Ticket, entering: Entering) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::Enter(entering))
+        self.running.queue.ask(ticket, Question::Enter(entering))
     }
 
     fn keep(&self, ticket: Ticket, record: Record) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::Keep(record))
+        self.running.queue.ask(ticket, Question::Keep(record))
     }
 
     fn keep_labs(&self, ticket: Ticket, record: LabsRecord) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::KeepLabs(record))
+        self.running.queue.ask(ticket, Question::KeepLabs(record))
     }
 
     fn keep_chat(&self, ticket: Ticket, change: Box<Change>) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::KeepChat(change))
+        self.running.queue.ask(ticket, Question::KeepChat(change))
     }
 
     fn keep_tasks(&self, ticket: Ticket, record: TaskRecord) -> Result<(), StoreFault> {
-        self.queue.ask(ticket, Question::KeepTasks(record))
+        self.running.queue.ask(ticket, Question::KeepTasks(record))
     }
 
     fn sweep_chat(&self, sweep: Sweep) -> Result<u64, StoreFault> {
@@ -203,47 +184,27 @@ impl Store for SqliteStore {
     }
 
     fn leave(&self, leaving: Leaving) {
-        if self.queue.is_stopping() {
-            tracing::debug!(session = leaving.session, "left after the store had stopped; the next start ends the session");
-            return;
-        }
-        self.queue.push(Request::Leave(leaving));
+        self.running.leave(leaving);
     }
 
     fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
         self.readers.attendance(classroom, from, to)
     }
 
+    fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.readers.occupied(limit)
+    }
+
     fn flush(&self, within: Duration) -> Result<(), StoreFault> {
-        if self.queue.is_stopping() {
-            return Err(StoreFault::Busy);
-        }
-        let (flushed, wait) = mpsc::channel();
-        self.queue.push(Request::Flush(flushed));
-        wait.recv_timeout(within).map_err(|_| StoreFault::Busy)
+        self.running.flush(within)
     }
 
     fn stop(&self, within: Duration) -> Result<(), StoreFault> {
-        let Some(running) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        let begun = Instant::now();
-        let flushed = self.flush(within);
-        self.readers.close();
-        self.queue.stop();
-        let left = within.saturating_sub(begun.elapsed()).max(within / 2);
-        match running.ended.recv_timeout(left) {
-            // Told by the sender's end, as the last thing the thread does.
-            Err(mpsc::RecvTimeoutError::Disconnected) | Ok(()) => {
-                if running.handle.join().is_err() {
-                    return Err(StoreFault::Failed);
-                }
-                flushed
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(StoreFault::Busy),
-        }
+        self.running.stop(within, || self.readers.close())
     }
 
     fn health(&self) -> &Health {
-        &self.queue.health
+        &self.running.queue.health
     }
 
     fn lease(&self) -> &dyn Lease {

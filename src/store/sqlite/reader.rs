@@ -40,6 +40,11 @@ impl Readers {
         self.view(|conn| attendance(conn, classroom, from, to))
     }
 
+    /// See [`super::super::Store::occupied`].
+    pub(super) fn occupied(&self, limit: u32) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.view(|conn| occupied(conn, limit))
+    }
+
     /// Asks one connection within one snapshot: what a session or an attempt becomes meanwhile is told once.
     pub(super) fn view<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreFault> {
         let seen = self.read(|conn| {
@@ -77,6 +82,15 @@ fn attendance(conn: &Connection, classroom: ClassroomId, from: UnixMicros, to: U
     let since = rows.iter().map(|row| row.entered).fold(from, UnixMicros::min);
     history(conn, room, since, to, &mut rows)?;
     Ok(told(rows, from, to))
+}
+
+fn occupied(conn: &Connection, limit: u32) -> rusqlite::Result<Vec<(ClassroomId, u64)>> {
+    let mut rooms = conn.prepare_cached(
+        "SELECT classroom.classroom_id, members FROM (SELECT classroom, count(*) AS members FROM agent_session GROUP BY classroom)
+         JOIN classroom ON classroom.id = classroom ORDER BY members DESC, classroom.classroom_id LIMIT ?1",
+    )?;
+    let room = |row: &Row<'_>| Ok((ClassroomId::from_bytes(row.get(0)?), row.get::<_, i64>(1)?.unsigned_abs()));
+    rooms.query_map([limit], room)?.collect()
 }
 
 fn live(conn: &Connection, room: i64) -> rusqlite::Result<Vec<Attendance>> {

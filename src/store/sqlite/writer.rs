@@ -150,7 +150,7 @@ impl<'c> Writer<'c> {
             self.tell_failure(&error);
             blame(&error)
         });
-        self.intake.queue.health.tried(result, batch.len() + due, now.elapsed());
+        self.intake.tried(result, batch.len() + due, now.elapsed());
         match result {
             Ok(()) => {
                 self.intake.leaves.written(due);

@@ -56,7 +56,8 @@ fn event(shards: u16) -> Walk {
     let publish = move |house: &mut House| {
         let (entity_type, operation) = ("board".into(), "drawn".into());
         let payload = format!(r#"{{"pad":"{}"}}"#, "x".repeat(200)).into();
-        let event = presence::asks::Publication { entity_type, operation, sequence_id: None, payload, receiver: None };
+        let event =
+            presence::asks::Publication { entity_type, operation, sequence_id: None, payload, receiver: None, sender: None };
         let number = house.engines[0].ask(presence::asks::Ask::Publish { classroom, event });
         house.run();
         assert!(house.engines[0].poll_reply(number, Waker::noop()).is_ready());

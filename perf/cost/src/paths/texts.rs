@@ -57,7 +57,7 @@ fn writing_change() -> Walk {
 fn writing_event() -> Walk {
     let payload = format!(r#"{{"pad":"{}"}}"#, "x".repeat(256)).into();
     let (entity_type, operation) = ("board".into(), "drawn".into());
-    let event = Publication { entity_type, operation, sequence_id: Some(7), payload, receiver: None };
+    let event = Publication { entity_type, operation, sequence_id: Some(7), payload, receiver: None, sender: None };
     Box::new(move || (0..100).for_each(|number| drop(black_box(published(black_box(&event), number)))))
 }
 

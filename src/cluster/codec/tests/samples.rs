@@ -14,7 +14,7 @@ use crate::{
 use std::sync::Arc;
 
 /// How many kinds of letters there are.
-pub(super) const KINDS: usize = 35;
+pub(super) const KINDS: usize = 36;
 
 const AT: UnixMicros = UnixMicros(1_700_000_000_123_456);
 const FAULTS: [StoreFault; 2] = [StoreFault::Busy, StoreFault::Failed];
@@ -86,7 +86,8 @@ pub(super) fn kind(letter: &Letter) -> usize {
         Letter::TasksReply { .. } => 30,
         Letter::ViewBegins { .. } => 31,
         Letter::ViewReached { .. } => 32,
-        Letter::TasksHold(..) => 33,
-        Letter::TasksInterest(..) => 34,
+        Letter::PublishBut { .. } => 33,
+        Letter::TasksHold(..) => 34,
+        Letter::TasksInterest(..) => 35,
     }
 }

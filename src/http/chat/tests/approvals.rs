@@ -2,6 +2,7 @@
 
 use super::super::fakes::{ADMIN, APPR, APPROVAL, House, SESS, SESSION, USER, approval, ask_as, at, caller};
 use crate::{
+    http::{fakes, table::Table},
     protocols::chat::{
         Ask, Reply,
         asks::Refused,
@@ -9,7 +10,7 @@ use crate::{
     },
     realtime::StoreFault,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::rc::Rc;
 use uuid::Uuid;
 
@@ -119,4 +120,15 @@ fn what_is_no_approval_is_asked_for_as_one_that_nobody_has() {
     assert_eq!(said.flat(), (404, "APPROVAL_NOT_FOUND".into()));
     let asked = house.asked.take();
     assert!(matches!(&asked[..], [Ask::Decide { approval, .. }] if *approval == Uuid::nil()), "{asked:?}");
+}
+
+#[test]
+fn operators_see_which_wait_and_nothing_of_what_was_said() {
+    let table = Table::default().with("", super::super::internal_routes()).unwrap();
+    let said = fakes::ask(&table, &Rc::new(House::default()), "GET /api/v1/approvals");
+    let told: Value = serde_json::from_str(&said.body).unwrap();
+    let one = &told["data"][0];
+    assert_eq!((said.status, &one["id"], &one["session_id"], &one["user"]), (200, &json!(APPR), &json!(SESS), &json!("ada")));
+    let names: Vec<_> = one.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["created_at", "expires_at", "id", "session_id", "tool_name", "user"]);
 }

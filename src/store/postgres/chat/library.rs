@@ -7,12 +7,15 @@ use super::{
     },
     messages, sessions,
 };
-use crate::protocols::{
-    chat::{
-        model::{Session, SessionId},
-        record::{History, Listed, Load, Loaded, Page, Part, SessionFilter},
+use crate::{
+    protocols::{
+        chat::{
+            model::{Session, SessionId},
+            record::{History, Listed, Load, Loaded, Page, Part, SessionFilter, Waiting},
+        },
+        labs::record::Login,
     },
-    labs::record::Login,
+    realtime::UnixMicros,
 };
 
 impl ChatLibrary for PostgresStore {
@@ -30,6 +33,10 @@ impl ChatLibrary for PostgresStore {
 
     fn history(&self, history: History) -> Read<Option<Part>> {
         self.readers.snapshot(async |conn| messages::part(conn, history).await)
+    }
+
+    fn waiting_approvals(&self, now: UnixMicros, limit: u32) -> Read<Vec<Waiting>> {
+        self.readers.view(async |conn| messages::waiting(conn, now, limit).await)
     }
 
     fn login_by_email(&self, email: &str) -> Read<Option<Login>> {

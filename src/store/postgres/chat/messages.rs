@@ -12,8 +12,9 @@ use crate::{
     models::{Usage, talk::Attached},
     protocols::chat::{
         model::{Approval, Message, MessageId, SessionId},
-        record::{From, History, Load, Loaded, PART_BYTES, Part},
+        record::{From, History, Load, Loaded, PART_BYTES, Part, Waiting},
     },
+    realtime::UnixMicros,
 };
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -27,6 +28,14 @@ const MESSAGE: &str =
 const DECIDED: &str =
     "SELECT approval_id, message_id, call, decision, created_at, expires_at, decided_by, decided_at, reason, comment
     FROM chat_approval WHERE session = $1 AND decided_at >= $2 ORDER BY created_at, approval_id";
+
+/// Those of any session that wait, with the session and whose it is.
+const WAITING: &str =
+    "SELECT approval_id, message_id, call, decision, waiting.created_at, expires_at, decided_by, decided_at, reason, comment,
+        session_id, coalesce(username, '')
+    FROM chat_approval AS waiting JOIN chat_session ON chat_session.id = waiting.session
+    LEFT JOIN lab_user ON lab_user.user_id = chat_session.owner
+    WHERE decision = 'pending' AND expires_at > $1 ORDER BY waiting.created_at, approval_id LIMIT $2";
 
 /// No message has such a number, nor one beyond it.
 const BEFORE_ALL: i64 = 0;
@@ -73,6 +82,14 @@ pub(super) async fn loaded(conn: &Conn, load: Load) -> Result<Option<Box<Loaded>
     let approvals = conn.rows(DECIDED, &[&number, &load.decided_since.0]).await?;
     let approvals = approvals.iter().map(|row| an_approval(row, load.session)).collect::<Result<_, Fault>>()?;
     Ok(Some(Box::new(Loaded { session, messages: context(conn, number, load).await?, approvals })))
+}
+
+pub(super) async fn waiting(conn: &Conn, now: UnixMicros, limit: u32) -> Result<Vec<Waiting>, Fault> {
+    let one = |row: &Row| {
+        let approval = an_approval(row, column(row, 10)?)?;
+        Ok(Waiting { approval, owner: string(row, 11)?.into() })
+    };
+    conn.rows(WAITING, &[&now.0, &i64::from(limit)]).await?.iter().map(one).collect()
 }
 
 async fn context(conn: &Conn, session: i64, load: Load) -> Result<Vec<Message>, Fault> {

@@ -1,7 +1,6 @@
 //! Records of chat in tables: written inside the writer's batches, read by whoever may wait.
 
 mod changes;
-mod columns;
 mod library;
 mod messages;
 mod sessions;

@@ -1,30 +1,12 @@
-//! How the words of labs lie in columns.
+//! Lists of labs, by pages.
 
 use super::super::{
-    columns::{count, words},
+    columns::count,
     conn::{Conn, Value},
     fault::Fault,
 };
-use crate::protocols::labs::{
-    model::{Action, Progress, Role, State},
-    record::{Listed, Page},
-};
+use crate::protocols::labs::record::{Listed, Page};
 use tokio_postgres::Row;
-
-words! {
-    Role { Admin = "admin", User = "user" }
-    State {
-        Pending = "pending", Running = "running", Hibernating = "hibernating", Hibernated = "hibernated", Waking = "waking",
-        Terminating = "terminating", Terminated = "terminated", Failed = "failed"
-    }
-    Action {
-        StartSession = "start_session", HibernateSession = "hibernate_session", WakeSession = "wake_session",
-        StopSession = "stop_session"
-    }
-    Progress {
-        Pending = "pending", Sent = "sent", Acknowledged = "acknowledged", Completed = "completed", Failed = "failed"
-    }
-}
 
 /// What is asked for, behind `FROM`; its values have the first places.
 pub(super) struct Found<'v> {

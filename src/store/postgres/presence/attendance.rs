@@ -33,6 +33,14 @@ pub(in super::super) async fn attendance(
     Ok(told(rows, from, to))
 }
 
+/// See [`crate::store::Store::occupied`].
+pub(in super::super) async fn occupied(conn: &Conn, limit: u32) -> Result<Vec<(ClassroomId, u64)>, Fault> {
+    let select =
+        "SELECT classroom, count(*) AS members FROM agent_session GROUP BY classroom ORDER BY members DESC, classroom LIMIT $1";
+    let rows = conn.rows(select, &[&i64::from(limit)]).await?;
+    rows.iter().map(|row| Ok((column(row, 0)?, column::<i64>(row, 1)?.unsigned_abs()))).collect()
+}
+
 fn attended(row: &Row) -> Result<Attendance, Fault> {
     let left: Option<i64> = column(row, 2)?;
     Ok(Attendance { agent_id: string(row, 0)?, entered: UnixMicros(column(row, 1)?), left: left.map(UnixMicros) })

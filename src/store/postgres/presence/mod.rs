@@ -4,6 +4,6 @@ mod attendance;
 mod sessions;
 mod tables;
 
-pub(super) use attendance::attendance;
-pub(super) use sessions::{Entry, bury, end, enter};
+pub(super) use attendance::{attendance, occupied};
+pub(super) use sessions::{Entry, bury, end, enter, live};
 pub(super) use tables::FIRST;

@@ -9,7 +9,6 @@ mod quizzes;
 mod results;
 mod stages;
 mod tables;
-mod words;
 
 pub(super) use tables::SECOND;
 

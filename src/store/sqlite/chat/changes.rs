@@ -1,6 +1,6 @@
 //! What homes change: sessions, messages, approvals, each a whole row.
 
-use super::columns::{Id, Json};
+use super::super::columns::{Id, Json};
 use crate::{
     models::talk::Attached,
     protocols::chat::{

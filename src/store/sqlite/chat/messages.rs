@@ -1,15 +1,16 @@
 //! Messages: those that a home begins with, and parts of the history.
 
 use super::{
-    columns::{Id, json},
+    super::columns::{Id, json},
     sessions::{SESSION, a_session},
 };
 use crate::{
     models::{Usage, talk::Attached},
     protocols::chat::{
         model::{Approval, Message, MessageId, SessionId},
-        record::{From, History, Load, Loaded, PART_BYTES, Part},
+        record::{From, History, Load, Loaded, PART_BYTES, Part, Waiting},
     },
+    realtime::UnixMicros,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -35,6 +36,14 @@ pub(super) const DECIDED: &str =
         comment
     FROM chat_approval WHERE session = ?1 AND decided_at >= ?2 ORDER BY created_at, approval_id";
 
+/// Those of any session that wait, with the session and whose it is.
+const WAITING: &str =
+    "SELECT approval_id, message_id, call, decision, waiting.created_at, expires_at, decided_by, decided_at, reason, comment,
+        session_id, coalesce(username, '')
+    FROM chat_approval AS waiting JOIN chat_session ON chat_session.id = waiting.session
+    LEFT JOIN lab_user ON lab_user.user_id = chat_session.owner
+    WHERE decision = 'pending' AND expires_at > ?1 ORDER BY waiting.created_at, approval_id LIMIT ?2";
+
 /// No message has such a number, nor one beyond it.
 const BEFORE_ALL: i64 = 0;
 const AFTER_ALL: i64 = i64::MAX;
@@ -49,6 +58,14 @@ pub(super) fn loaded(conn: &Connection, load: Load) -> rusqlite::Result<Option<B
     let approvals = approvals.query_map(params![number, load.decided_since], |row| an_approval(row, load.session))?;
     let approvals = approvals.collect::<rusqlite::Result<_>>()?;
     Ok(Some(Box::new(Loaded { session, messages: context(conn, number, load)?, approvals })))
+}
+
+pub(super) fn waiting(conn: &Connection, now: UnixMicros, limit: u32) -> rusqlite::Result<Vec<Waiting>> {
+    let one = |row: &Row<'_>| {
+        let approval = an_approval(row, row.get::<_, Id>(10)?.0)?;
+        Ok(Waiting { approval, owner: row.get(11)? })
+    };
+    conn.prepare_cached(WAITING)?.query_map(params![now, limit], one)?.collect()
 }
 
 /// Bytes are read only of what is shown.

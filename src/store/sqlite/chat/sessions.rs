@@ -1,6 +1,6 @@
 //! Sessions as routes see them.
 
-use super::columns::{Id, count};
+use super::super::columns::{Id, count};
 use crate::protocols::chat::{
     model::{Session, SessionId, Status},
     record::{Listed, Page, SessionFilter},

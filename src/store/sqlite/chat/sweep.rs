@@ -1,6 +1,6 @@
 //! What chat did not finish when the server stopped.
 
-use super::columns::{Json, json};
+use super::super::columns::{Json, json};
 use crate::protocols::chat::{model::Called, record::Sweep};
 use rusqlite::{Connection, params};
 

@@ -1,28 +1,9 @@
-//! How the words of labs lie in columns.
+//! Lists of labs, by pages.
 
 pub(super) use super::super::columns::{Id, Json, count, json};
 
-use super::super::columns::words;
-use crate::protocols::labs::{
-    model::{Action, Progress, Role, State},
-    record::{Listed, Page},
-};
+use crate::protocols::labs::record::{Listed, Page};
 use rusqlite::{Connection, Params, Row};
-
-words! {
-    Role { Admin = "admin", User = "user" }
-    State {
-        Pending = "pending", Running = "running", Hibernating = "hibernating", Hibernated = "hibernated", Waking = "waking",
-        Terminating = "terminating", Terminated = "terminated", Failed = "failed"
-    }
-    Action {
-        StartSession = "start_session", HibernateSession = "hibernate_session", WakeSession = "wake_session",
-        StopSession = "stop_session"
-    }
-    Progress {
-        Pending = "pending", Sent = "sent", Acknowledged = "acknowledged", Completed = "completed", Failed = "failed"
-    }
-}
 
 /// How many rows are before a page.
 pub(super) fn offset(page: Page) -> i64 {

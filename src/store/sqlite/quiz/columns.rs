@@ -1,9 +1,8 @@
-//! How the words of quizzes lie in columns.
+//! How the numbers of quizzes lie in columns.
 
 pub(super) use super::super::columns::{Id, count, json, unwritable};
 
-use super::super::columns::words;
-use crate::protocols::quiz::model::{AccessType, Availability, QuizId, Reason, Role, Status, SubmissionMode};
+use crate::protocols::quiz::model::QuizId;
 use rusqlite::{
     ToSql,
     types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef},
@@ -19,13 +18,4 @@ impl FromSql for QuizId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<QuizId> {
         i64::column_result(value).map(QuizId)
     }
-}
-
-words! {
-    Status { Draft = "draft", Published = "published", Archived = "archived" }
-    AccessType { Shared = "shared", Private = "private", Public = "public" }
-    Availability { Always = "always", Scheduled = "scheduled" }
-    SubmissionMode { Immediate = "immediate", OnSubmit = "on_submit" }
-    Reason { Submitted = "submitted", TimeUp = "time_up", ForcedByOwner = "forced_by_owner" }
-    Role { Owner = "owner", User = "user" }
 }

@@ -117,7 +117,7 @@ fn a_full_queue_refuses_records() {
     let folder = folder();
     let it = Bench::with(Settings { queue: 2, ..Settings::new(folder.path()) });
     let (open, gate) = mpsc::channel::<()>();
-    it.store.queue.push(super::super::super::queue::Request::Chore(Box::new(move |_| {
+    it.store.running.queue.push(super::super::super::queue::Request::Chore(Box::new(move |_| {
         let _ = gate.recv();
     })));
     assert_eq!(it.store.keep(ticket(0), new_quiz(ADA, "one")), Ok(()));

@@ -1,6 +1,6 @@
 //! What homes change: tasks and executions, each a whole row.
 
-use super::columns::{Id, Json};
+use super::super::columns::{Id, Json};
 use crate::{
     protocols::tasks::model::{Execution, Task, TaskId},
     realtime::StoreFault,

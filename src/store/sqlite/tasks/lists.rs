@@ -1,6 +1,6 @@
 //! Tasks and executions as they are read: one, a part of all, what is left.
 
-use super::columns::{Id, count, json};
+use super::super::columns::{Id, count, json};
 use crate::protocols::tasks::{
     Counts,
     model::{Execution, Status, Task, UserName},

@@ -1,7 +1,6 @@
 //! Records of tasks in tables: written by the store's thread inside its batches, read by whoever may wait.
 
 mod changes;
-mod columns;
 mod library;
 mod lists;
 mod tables;

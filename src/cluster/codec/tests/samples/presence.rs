@@ -21,6 +21,7 @@ fn to_home() -> Vec<ToHome> {
         sequence_id,
         payload: r#"{"a":[1,2,3]}"#.into(),
         receiver,
+        sender: Some("web.u3.dev".into()),
     };
     let asks = [
         Ask::Members { classroom, after: -1, limit: 1000 },
@@ -34,7 +35,7 @@ fn to_home() -> Vec<ToHome> {
     let agent = || Agent { id: long(), cuts };
     let unknown = || Agent { id: text(""), cuts: Cuts::UNKNOWN };
     let held = |place| Held { agent: agent(), session: i64::MAX, place };
-    let heir = |announced| Heir { agent: unknown(), session: 9, node: NodeSlot(255), announced };
+    let heir = |announced| Heir { agent: unknown(), session: 9, announced };
     let bequest = |members| Box::new(Bequest { classroom, view: Some(7), last_published: -1, members });
     let leave = |seat| ToHome::Leave { conn: conn(), classroom, seat, at: AT };
     let letters = [
@@ -80,6 +81,7 @@ pub(super) fn all() -> Vec<Letter> {
     letters.extend(from_home.map(|letter| Letter::Connection(conn(), letter)));
     letters.extend(replies.map(|reply| Letter::Reply { number: 3, reply: Box::new(reply) }));
     letters.push(Letter::Publish { topic, frame: frame(), members: 9 });
+    letters.push(Letter::PublishBut { conn: conn(), topic, frame: frame(), members: u32::MAX });
     letters.push(Letter::Show { conn: conn(), topic, frame: frame() });
     letters
 }

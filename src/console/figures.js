@@ -1,0 +1,151 @@
+// What this node counts, read again and again: levels, rates between two readings, and what has been lately.
+
+import { figures } from './homeroom.js';
+import { History } from './charts.js';
+
+const METRICS_MILLIS = 2_000;
+const NODE_MILLIS = 5_000;
+// Looks that fail in a row before it is said that nobody answers.
+const FORGIVEN = 1;
+
+/** Tells by the event `change`. */
+export class Figures extends EventTarget {
+  #internal;
+  #timers = [];
+  #before;
+
+  constructor(internal) {
+    super();
+    this.#internal = internal;
+    this.now = new Map();
+    this.rates = new Map();
+    this.histories = new Map();
+    this.failures = 0;
+    this.reasons = [];
+  }
+
+  start() {
+    if (this.#timers.length > 0) return;
+    const each = (millis, look) => {
+      let busy = false;
+      const again = async () => {
+        if (document.hidden || busy) return;
+        busy = true;
+        await look.call(this);
+        busy = false;
+      };
+      again();
+      return setInterval(again, millis);
+    };
+    this.#timers = [each(METRICS_MILLIS, this.#read), each(NODE_MILLIS, this.#look)];
+  }
+
+  stop() {
+    this.#timers.forEach(clearInterval);
+    this.#timers = [];
+    this.#before = undefined;
+  }
+
+  get isReached() {
+    return this.failures <= FORGIVEN;
+  }
+
+  /** The sum of a figure over its samples, or over those that `which` lets through. */
+  level(name, which = () => true) {
+    const samples = this.now.get(name)?.filter(({ labels }) => which(labels));
+    return samples?.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** Each label's sum: a Map. */
+  by(name, label, from = this.now) {
+    const sums = new Map();
+    for (const { labels, value } of from.get(name) ?? []) sums.set(labels[label], (sums.get(labels[label]) ?? 0) + value);
+    return sums;
+  }
+
+  /** A counter's rise in a second, over all its samples. */
+  rate(name) {
+    return this.rates.get(name)?.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** What a figure has been lately. */
+  history(name) {
+    if (!this.histories.has(name)) this.histories.set(name, new History());
+    return this.histories.get(name);
+  }
+
+  async #read() {
+    const began = performance.now();
+    try {
+      const now = figures(await this.#internal.get('/metrics'));
+      const at = performance.now();
+      this.roundTrip = (at - began) / 1_000;
+      this.failures = 0;
+      this.#reckon(now, at);
+    } catch {
+      this.failures += 1;
+    }
+    this.dispatchEvent(new Event('change'));
+  }
+
+  #reckon(now, at) {
+    const before = this.#before;
+    this.now = now;
+    this.#before = { now, at };
+    if (!before || at <= before.at) return;
+    const seconds = (at - before.at) / 1_000;
+    for (const [name, samples] of now) {
+      if (!name.endsWith('_total')) continue;
+      const last = before.now.get(name) ?? [];
+      // Samples keep their order; a counter that fell belongs to a new process.
+      const rise = (value, place) => Math.max(0, value - (last[place]?.value ?? value)) / seconds;
+      this.rates.set(
+        name,
+        samples.map(({ labels, value }, place) => ({ labels, value: rise(value, place) })),
+      );
+    }
+    this.history('connections').add(this.level('homeroom_connections'));
+    this.history('present').add(this.level('ws_connection_total'));
+    this.history('messages').add(this.rate('homeroom_messages_total'));
+    this.history('delivered').add(this.rate('homeroom_delivered_total'));
+    this.history('store').add((this.level('homeroom_store_batch_micros') ?? 0) / 1_000);
+    this.history('roundTrip').add(this.roundTrip * 1_000);
+    this.history('slow').add(this.rate('homeroom_slow_readers_total'));
+    this.history('failures').add(this.rate('homeroom_store_failures_total'));
+  }
+
+  async #look() {
+    try {
+      this.node = await this.#internal.get('/api/v1/node');
+      await this.#internal.get('/readyz');
+      this.reasons = [];
+    } catch (refusal) {
+      this.reasons = refusal.status === 503 ? refusal.message.split('\n') : this.reasons;
+    }
+    this.dispatchEvent(new Event('change'));
+  }
+}
+
+/** What an operator should look at, worst first: `{ kind, words }`. Nothing: all is well. */
+export function worries(figures) {
+  if (!figures.isReached) return [{ kind: 'bad', words: 'This node does not answer. What is shown is the last that was heard.' }];
+  const found = [];
+  const node = figures.node;
+  if (node && node.phase !== 'serving') found.push({ kind: 'warn', words: `This node is ${node.phase}: clients are asked to come again.` });
+  for (const reason of figures.reasons.filter((reason) => reason !== 'stopping'))
+    found.push({ kind: 'bad', words: `Not ready: ${reason}.` });
+  const dead = (node?.nodes ?? []).filter(({ is_alive }) => !is_alive);
+  for (const { name } of dead) found.push({ kind: 'bad', words: `The node ${name} has not renewed its lease.` });
+  const lately = (name) =>
+    figures
+      .history(name)
+      .values.slice(-30)
+      .some((value) => value > 0);
+  if (lately('failures')) found.push({ kind: 'bad', words: 'Records could not be written within the last minute.' });
+  if (lately('slow')) found.push({ kind: 'warn', words: 'Connections were closed within the last minute because they read too slowly.' });
+  if (figures.level('homeroom_letters_waiting') > 0)
+    found.push({ kind: 'warn', words: 'Shards wait for one another: letters found a full queue.' });
+  if (figures.level('homeroom_store_overdue') > 1_000) found.push({ kind: 'warn', words: 'Many ends of sessions wait to be written.' });
+  if (figures.level('homeroom_cluster_connected') === 0) found.push({ kind: 'bad', words: 'There is no connection to NATS.' });
+  return found.sort((a, b) => (a.kind > b.kind ? 1 : -1));
+}
