@@ -79,6 +79,11 @@ impl<R> Asks<R> {
         self.far.extract_if(.., |_, own| *own == node).map(|(number, _)| number).collect()
     }
 
+    /// Whether it waits for its answer.
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        matches!(self.waiting.get(&number), Some(Waiting::Unpolled | Waiting::Polled(_)))
+    }
+
     /// The answer came. Nobody may wait for it any more.
     pub(super) fn resolve(&mut self, number: u64, reply: R) {
         self.far.remove(&number);
@@ -181,6 +186,7 @@ impl Engine {
             self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
         }
         self.lose_labs_asks(node);
+        self.lose_tasks_asks(node);
     }
 
     /// As [`Engine::ask`], to the home of a quiz. Waited for with [`Engine::poll_quiz_reply`] until then or

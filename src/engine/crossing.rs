@@ -151,6 +151,7 @@ impl Engine {
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
         self.sessions_move(&|node: NodeSlot| is_gone(node), now);
         self.labs_move(&before, &is_gone, now);
+        self.tasks_move(&before, has_skipped, &is_gone, now);
         self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -190,6 +191,7 @@ impl Engine {
         self.labs_are_cut(node, now);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
         self.sessions_are_cut(node, now);
+        self.tasks_are_cut(node, now);
         self.lose_asks(node);
         self.retell_keys();
         self.retell_revocations();
@@ -416,6 +418,7 @@ impl Engine {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
+        self.tasks_are_whole(now);
         self.quizzes_come();
         self.labs_are_whole(now);
         self.look_whether_quiet();
@@ -437,6 +440,11 @@ impl Engine {
         if self.crossing.waiting.len() < WAITING {
             self.crossing.waiting.push_back((from, letter));
         }
+    }
+
+    /// Whether nothing more can wait.
+    pub(super) fn is_waiting_full(&self) -> bool {
+        self.crossing.waiting.len() >= WAITING
     }
 
     /// A letter to the home of a classroom, which may be elsewhere by now, or have come here only just.

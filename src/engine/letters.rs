@@ -15,9 +15,11 @@ use crate::{
             self, Channel, FromQuiz, QuizId, ToQuiz,
             record::{Kept, KeyChange, Loaded, Record},
         },
-        tasks::{self, ExecutionId, Health, News, TaskId, ToExecution, ToTask, ToUser, model::UserName, status::Counts},
+        tasks::{
+            self, ExecutionId, Health, Hold, Interest, News, TaskId, ToExecution, ToTask, ToUser, model::UserName, status::Counts,
+        },
     },
-    realtime::{ClassroomId, ConnId, Counted, Frame, ShardId, StoreFault, UnixMicros},
+    realtime::{ClassroomId, ConnId, Counted, Frame, HashRing, ShardId, StoreFault, UnixMicros},
 };
 use std::{
     hash::{Hash, Hasher},
@@ -211,6 +213,10 @@ pub enum Letter {
     TaskHome(ToTask),
     /// To the home of an execution.
     ExecutionHome(ToExecution),
+    /// From a shard that has a task or an execution in memory to its home by the ring.
+    TasksHold(Hold),
+    /// From a shard to those of other nodes: whose news are listened to there.
+    TasksInterest(Interest),
     /// From one of these homes to a connection.
     TasksConnection(ConnId, tasks::FromHome),
     /// To all who listen to the tasks of this owner, or to everyone's, on the shard that gets this.
@@ -220,7 +226,7 @@ pub enum Letter {
         /// What.
         news: News,
     },
-    /// To the shard that sums: how many tasks are at home elsewhere.
+    /// To the shard that sums: how many tasks are at home elsewhere; where there are other nodes, that this has changed.
     TasksCounts {
         /// Where.
         from: ShardId,
@@ -337,6 +343,16 @@ pub enum Question {
     LoadTask(TaskId),
     /// Read an execution; answered with [`Answer::ExecutionLoaded`].
     LoadExecution(ExecutionId),
+    /// Read what nodes that are no more have left unfinished, as far as it is at home on the shard that asks; answered with
+    /// [`Answer::TasksLeft`].
+    LoadTasks {
+        /// To be given back.
+        survey: u64,
+        /// Where things are at home.
+        ring: Arc<HashRing>,
+    },
+    /// Read how many tasks there are; answered with [`Answer::TasksCounted`].
+    CountTasks,
     /// Ask a model behind HTTP; answered with [`Answer::Model`] until it is over.
     Model {
         /// To be given back.
@@ -444,6 +460,15 @@ pub enum Answer {
         /// `None`: there is no such execution.
         result: Result<Option<Box<tasks::model::Execution>>, StoreFault>,
     },
+    /// To [`Question::LoadTasks`].
+    TasksLeft {
+        /// Of the question.
+        survey: u64,
+        /// What is at home on this shard.
+        result: Result<Box<tasks::record::Loaded>, StoreFault>,
+    },
+    /// To [`Question::CountTasks`].
+    TasksCounted(Result<Counts, StoreFault>),
     /// Nobody asked: how the parts of the system are from now on. Each shard is told.
     Health(Health),
     /// To [`Question::Model`].

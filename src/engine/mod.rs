@@ -34,7 +34,6 @@ use crate::{
     protocols::{
         presence::{self as rooms, Effect, Homes, Outcome, ToHome, messages::Parser},
         quiz::{Effect as QuizEffect, Homes as Quizzes, Keys, Outcome as QuizOutcome, Parser as QuizParser, Phases, QuizId},
-        tasks::Event as TasksEvent,
     },
     realtime::{
         ClassroomId, ConnId, Moment, Now, ShardId,
@@ -80,8 +79,6 @@ pub struct Engine {
     id: ShardId,
     /// Of all nodes.
     ring: Arc<HashRing>,
-    /// Of this node alone: of tasks each node has its own.
-    own_ring: Arc<HashRing>,
     crossing: Crossing,
     limits: Limits,
     rules: Arc<Rules>,
@@ -151,7 +148,6 @@ impl Engine {
             homes: Homes::new(rules.presence.clone(), birth.id.node(), birth.seed, birth.start),
             topics: Topics::new(FixedState::with_seed(birth.seed)),
             wheel: Wheel::new(birth.start),
-            own_ring: ring.clone(),
             ring,
             crossing: Crossing::new(),
             limits,
@@ -229,6 +225,8 @@ impl Engine {
             Answer::ExecutionLoaded { execution, result } => {
                 self.with_tasks(now, |homes, out| homes.loaded_execution(execution, result, now, out));
             }
+            Answer::TasksLeft { survey, result } => self.tasks_left(survey, result.map(|left| *left), now),
+            Answer::TasksCounted(result) => self.with_tasks(now, |homes, out| homes.counted(result, now, out)),
             Answer::Health(health) => self.set_health(health, now),
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
@@ -250,7 +248,7 @@ impl Engine {
         self.turn_labs(now);
         self.turn_models(now);
         self.with_sessions(now, |homes, out| homes.turn(now, out));
-        self.with_tasks(now, |homes, out| homes.turn(now, out));
+        self.turn_tasks(now);
         self.settle(now);
     }
 
@@ -269,7 +267,7 @@ impl Engine {
             self.presence_stopping(key, now);
         }
         self.with_sessions(now, |homes, out| homes.stop(now, out));
-        self.with_tasks(now, |homes, out| homes.stop(now, out));
+        self.tasks_stop(now);
         self.settle(now);
     }
 
@@ -359,10 +357,12 @@ impl Engine {
             Letter::ChatTold { number, told } => self.chat_tells(number, *told),
             Letter::ChatCount { payee, payer, row } => self.count(payee, payer, row, now),
             Letter::ChatCounted { payee, counted } => self.counted(payee, counted, now),
-            Letter::TasksUser(letter) => self.with_tasks(now, |homes, out| homes.user(letter, out)),
-            Letter::TaskHome(letter) => self.with_tasks(now, |homes, out| homes.task(letter, now, out)),
-            Letter::ExecutionHome(letter) => self.with_tasks(now, |homes, out| homes.execution(letter, now, out)),
-            Letter::TasksConnection(conn, letter) => self.tasks_event(self.key(conn), TasksEvent::Home(letter), now),
+            Letter::TasksUser(letter) => self.tasks_user_hears(from, letter, now),
+            Letter::TaskHome(letter) => self.task_home_hears(from, letter, now),
+            Letter::ExecutionHome(letter) => self.execution_home_hears(from, letter, now),
+            Letter::TasksHold(hold) => self.tasks_hold(from, hold),
+            Letter::TasksInterest(interest) => self.tasks_interest(from, interest),
+            Letter::TasksConnection(conn, letter) => self.tasks_home_says(from, conn, letter, now),
             Letter::TasksNews { owner, news } => self.tasks_news(owner, &news, now),
             Letter::TasksCounts { from, counts } => self.with_tasks(now, |homes, out| homes.counts(from, counts, now, out)),
             Letter::TasksTotals(counts) => self.with_tasks(now, |homes, out| homes.totals(counts, now, out)),

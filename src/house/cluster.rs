@@ -317,6 +317,8 @@ impl Watch {
             under_way = None;
             match seen {
                 None => return,
+                // One that ends gives its tenure back: nobody took it for dead.
+                Some(Seen::Lost) if self.stage.phase() >= Phase::Closing => return,
                 Some(Seen::Lost) => return self.begin_anew(vigil.cause()),
                 Some(Seen::Nothing) => {}
                 Some(Seen::Nodes(rings, buried)) => {

@@ -25,7 +25,11 @@ use crate::{
     engine::{Answer, Birth, Engine, Limits, port::Listener},
     http::{App, Stopper, serve},
     nats::Letters,
-    protocols::{chat::record::Sweep, labs::record::Loaded, tasks::Health},
+    protocols::{
+        chat::record::Sweep,
+        labs::record::Loaded as Labs,
+        tasks::{Health, record::Loaded as Tasks},
+    },
     realtime::{ShardId, StoreFault},
     runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
@@ -172,12 +176,13 @@ pub fn serve_until_stopped(
     let labs::Beginning { loaded, revoked, first_password, has_first_admin } = beginning;
     // Where the registry is, and when it reads what it must know, views tell one of several nodes.
     let loaded =
-        if joined.is_some() { Arc::new(Loaded { standings: loaded.standings.clone(), ..Loaded::default() }) } else { loaded };
+        if joined.is_some() { Arc::new(Labs { standings: loaded.standings.clone(), ..Labs::default() }) } else { loaded };
     let broken_off = store.sweep_chat(Sweep { at: Clock::started_now().now().wall }).map_err(HouseFault::Chat)?;
     if broken_off > 0 {
         tracing::info!(answers = broken_off, "answers that the last stop broke off are marked as incomplete");
     }
-    let unfinished = store.load_tasks().map_err(HouseFault::Tasks)?;
+    // Where there are other nodes, shards look for it when all have reached a view.
+    let unfinished = if joined.is_some() { Ok(Tasks::default()) } else { store.load_tasks() }.map_err(HouseFault::Tasks)?;
     let vitals = Vitals::new(store.clone(), &house.rules.catalog, &house.outside).with_bus(counts.clone());
     let vitals = Arc::new(vitals);
     let passwords = Passwords::start().map_err(HouseFault::System)?;

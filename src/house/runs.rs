@@ -116,6 +116,7 @@ impl Runs {
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
             Answer::Health(_) | Answer::Outside { .. } => {}
+            Answer::TasksLeft { .. } | Answer::TasksCounted(_) => {}
         }
     }
 

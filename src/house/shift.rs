@@ -6,7 +6,7 @@ use crate::{
     engine::{Answer, Engine, Heard, Letter, Output, Question, port::Listener},
     http::Stopper,
     nats,
-    protocols::presence::record::Buried,
+    protocols::{presence::record::Buried, tasks::Home},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
@@ -91,6 +91,15 @@ impl Shift {
                 move |store| store.execution(execution).map(|found| found.map(Box::new)),
                 move |result| Answer::ExecutionLoaded { execution, result },
             ),
+            Question::LoadTasks { survey, ring } => {
+                let id = self.id;
+                let is_here = move |home: Home| ring.home(home.place().as_bytes()) == id;
+                self.look(
+                    move |store| store.abandoned_tasks().map(|left| Box::new(left.such(is_here))),
+                    move |result| Answer::TasksLeft { survey, result },
+                );
+            }
+            Question::CountTasks => self.look(|store| store.task_counts(), Answer::TasksCounted),
             Question::Model { run, prompt } => self.refusals.extend(self.runs.ask(run, prompt)),
             Question::Tool { run, tool, arguments } => self.refusals.extend(self.runs.call(run, &tool, arguments)),
             Question::StopRun { run } => self.runs.stop(run),

@@ -350,7 +350,7 @@ impl State {
                 }
                 Request::KeepTasks(ticket, record) => {
                     self.waiting -= 1;
-                    let result = kept.tasks.keep(record);
+                    let result = kept.tasks.keep(record, tenure);
                     self.answers.push(Answer::TasksKept { ticket, result });
                 }
                 Request::Leave(leaving) => kept.leave(leaving),

@@ -2,6 +2,7 @@
 
 use super::Read;
 use crate::protocols::tasks::{
+    Counts,
     model::{Execution, ExecutionId, Task, TaskId},
     record::{Filter, Listed, Loaded},
 };
@@ -10,6 +11,13 @@ use crate::protocols::tasks::{
 pub trait TasksLibrary: Send + Sync {
     /// All that is not over, in the order in which it was made.
     fn load_tasks(&self) -> Read<Loaded>;
+
+    /// What is not over and was written last by a node that holds no tenure any more, in the order in which it was made. One that stands
+    /// alone finds nothing.
+    fn abandoned_tasks(&self) -> Read<Loaded>;
+
+    /// How many tasks wait, and how many are at work, whoever has them.
+    fn task_counts(&self) -> Read<Counts>;
 
     /// Tasks that the filter lets through.
     fn tasks(&self, filter: &Filter) -> Read<Listed<Task>>;

@@ -97,6 +97,8 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::TasksUser(letter) => Letter::TasksUser(letter.clone()),
         Letter::TaskHome(letter) => Letter::TaskHome(letter.clone()),
         Letter::ExecutionHome(letter) => Letter::ExecutionHome(letter.clone()),
+        Letter::TasksHold(hold) => Letter::TasksHold(hold.clone()),
+        Letter::TasksInterest(interest) => Letter::TasksInterest(interest.clone()),
         Letter::TasksConnection(conn, letter) => Letter::TasksConnection(*conn, letter.clone()),
         Letter::TasksNews { owner, news } => Letter::TasksNews { owner: owner.clone(), news: news.clone() },
         Letter::TasksCounts { from, counts } => Letter::TasksCounts { from: *from, counts: *counts },

@@ -97,6 +97,8 @@ impl World {
             | Question::KeepTasks { .. }
             | Question::LoadTask(_)
             | Question::LoadExecution(_)
+            | Question::LoadTasks { .. }
+            | Question::CountTasks
             | Question::Model { .. }
             | Question::Tool { .. }
             | Question::StopRun { .. }) => panic!("nobody talks to agents here, and {question:?} is asked"),

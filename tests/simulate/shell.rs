@@ -136,6 +136,7 @@ impl World {
             Letter::ChatTold { .. } | Letter::ChatCount { .. } | Letter::ChatCounted { .. } => {}
             Letter::ChatMark { .. } | Letter::ChatElsewhere { .. } => {}
             Letter::TasksUser(_) | Letter::TaskHome(_) | Letter::ExecutionHome(_) | Letter::TasksConnection(..) => {}
+            Letter::TasksHold(_) | Letter::TasksInterest(_) => {}
             Letter::TasksNews { .. } | Letter::TasksCounts { .. } | Letter::TasksTotals(_) | Letter::TasksReply { .. } => {}
             Letter::ViewBegins { .. } | Letter::ViewReached { .. } => {}
         }

@@ -164,7 +164,8 @@ impl House {
             }
             Question::KeepLabs { ticket, .. } => Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) },
             Question::Permission { conn, .. } => Answer::Permission { conn, allowed: Some(true) },
-            Question::LoadLabs | Question::LoadRights { .. } => return false,
+            // Of a node among others.
+            Question::LoadLabs | Question::LoadRights { .. } | Question::LoadTasks { .. } | Question::CountTasks => return false,
             Question::Leave(_) | Question::Tool { .. } | Question::StopRun { .. } => return false,
         };
         self.engines[shard].answer(answer, self.now);

@@ -3,7 +3,10 @@
 use super::{LETTERS_AT_MOST, LETTERS_BYTES_AT_MOST, TooLong, Unreadable};
 use crate::{
     engine::{Letter, Topic},
-    protocols::labs::TunnelWord,
+    protocols::{
+        labs::TunnelWord,
+        tasks::{News, UserName},
+    },
     realtime::{Frame, ShardId},
 };
 use bytes::Bytes;
@@ -40,6 +43,13 @@ enum Record {
         frame: Frame,
         to: Vec<(ShardId, u32)>,
     },
+    /// [`Letter::TasksNews`] to several shards of the node.
+    News {
+        from: ShardId,
+        owner: UserName,
+        news: News,
+        to: Vec<ShardId>,
+    },
 }
 
 /// Letters on their way to one node, in the order in which they were posted.
@@ -55,9 +65,13 @@ impl Letters {
     /// One more. A frame that is published to several shards one after the other is in the bytes once.
     pub fn push(&mut self, from: ShardId, to: ShardId, letter: Letter) {
         self.count += 1;
-        let Letter::Publish { topic, frame, members } = letter else {
-            self.weight += LETTER_WEIGHT + bulk_bytes(&letter);
-            return self.records.push(Record::Letter(Addressed { from, to, letter }));
+        let (topic, frame, members) = match letter {
+            Letter::Publish { topic, frame, members } => (topic, frame, members),
+            Letter::TasksNews { owner, news } => return self.push_news(from, to, owner, news),
+            letter => {
+                self.weight += LETTER_WEIGHT + bulk_bytes(&letter);
+                return self.records.push(Record::Letter(Addressed { from, to, letter }));
+            }
         };
         if let Some(Record::Publish { from: sender, topic: same, frame: shared, to: shards }) = self.records.last_mut()
             && (*sender, *same) == (from, topic)
@@ -67,6 +81,17 @@ impl Letters {
         }
         self.weight += LETTER_WEIGHT + frame.len();
         self.records.push(Record::Publish { from, topic, frame, to: vec![(to, members)] });
+    }
+
+    fn push_news(&mut self, from: ShardId, to: ShardId, owner: UserName, news: News) {
+        if let Some(Record::News { from: sender, news: shared, to: shards, .. }) = self.records.last_mut()
+            && *sender == from
+            && shared.frame.is_same(&news.frame)
+        {
+            return shards.push(to);
+        }
+        self.weight += LETTER_WEIGHT + news.frame.len();
+        self.records.push(Record::News { from, owner, news, to: vec![to] });
     }
 
     /// Whether there is none.
@@ -122,6 +147,10 @@ pub fn read_letters(body: &[u8]) -> Result<Vec<Addressed>, Unreadable> {
                 let letter = Letter::Publish { topic, frame: frame.clone(), members };
                 Addressed { from, to, letter }
             })),
+            Record::News { from, owner, news, to } => letters.extend(to.into_iter().map(|to| {
+                let letter = Letter::TasksNews { owner: owner.clone(), news: news.clone() };
+                Addressed { from, to, letter }
+            })),
         }
     }
     Ok(letters)
@@ -131,6 +160,7 @@ fn letters_in(record: &ArchivedRecord) -> usize {
     match record {
         ArchivedRecord::Letter(_) => 1,
         ArchivedRecord::Publish { to, .. } => to.len(),
+        ArchivedRecord::News { to, .. } => to.len(),
     }
 }
 
@@ -166,6 +196,8 @@ fn bulk_bytes(letter: &Letter) -> usize {
         | Letter::TasksUser(..)
         | Letter::TaskHome(..)
         | Letter::ExecutionHome(..)
+        | Letter::TasksHold(..)
+        | Letter::TasksInterest(..)
         | Letter::TasksConnection(..)
         | Letter::TasksCounts { .. }
         | Letter::TasksTotals(..)

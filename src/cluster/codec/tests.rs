@@ -12,6 +12,7 @@ use crate::{
         link::{Header, Marks},
     },
     engine::{Letter, Topic},
+    protocols::tasks::{About, News},
     realtime::{Frame, NodeSlot, ShardId},
 };
 use bytes::Bytes;
@@ -89,6 +90,22 @@ fn a_frame_for_several_shards_is_in_the_bytes_once_and_shared_when_read() {
         let Letter::Publish { frame: got, members: told, .. } = read.letter else { panic!("a publish") };
         assert_eq!((read.to, told as usize, &got), (*shard, members, &frame));
         assert!(first.get_or_insert(got.clone()).is_same(&got));
+    }
+}
+
+#[test]
+fn news_of_a_task_for_several_shards_are_in_the_bytes_once() {
+    let news = News { about: About::Task(Uuid::from_u128(9)), is_last: true, frame: Frame::from_wire(&[7; 1000]) };
+    let mut letters = Letters::default();
+    let shards: Vec<ShardId> = (0..3).map(|local| ShardId::of(NodeSlot(2), local)).collect();
+    shards.iter().for_each(|shard| letters.push(FROM, *shard, Letter::TasksNews { owner: "ann".into(), news: news.clone() }));
+    let body = letters.write().unwrap();
+    assert!(body.len() < 1300, "{} bytes", body.len());
+    let read = read_letters(&body).unwrap();
+    assert_eq!(read.iter().map(|read| read.to).collect::<Vec<_>>(), shards);
+    for read in read {
+        let Letter::TasksNews { owner, news: got } = read.letter else { panic!("news") };
+        assert_eq!((&*owner, &got), ("ann", &news));
     }
 }
 

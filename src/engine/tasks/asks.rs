@@ -9,6 +9,7 @@ impl Engine {
     /// until then or [`Engine::forget_tasks_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_tasks(&mut self, ask: Ask) -> u64 {
         let (asker, number) = (self.id, self.tasks.asks.open());
+        self.tasks_ask_goes(number, &ask);
         match ask.home() {
             Home::Task(_) => self.post_to_task(ToTask::Ask { asker, number, ask: Box::new(ask) }),
             Home::Execution(_) => self.post_to_execution(ToExecution::Ask { asker, number, ask: Box::new(ask) }),
@@ -32,10 +33,10 @@ impl Engine {
     }
 
     pub(super) fn post_to_task(&mut self, letter: ToTask) {
-        self.post(self.own_ring.home(letter.place().as_bytes()), Letter::TaskHome(letter));
+        self.post(self.way_from_here(Home::Task(letter.place())), Letter::TaskHome(letter));
     }
 
     pub(super) fn post_to_execution(&mut self, letter: ToExecution) {
-        self.post(self.own_ring.home(letter.place().as_bytes()), Letter::ExecutionHome(letter));
+        self.post(self.way_from_here(Home::Execution(letter.place())), Letter::ExecutionHome(letter));
     }
 }

@@ -23,13 +23,20 @@ impl Engine {
             Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::TasksConnection(conn, letter)),
             // To those who hear it as to the one who is told something: by letters, which keep their order.
             Outcome::News { owner, news } => {
-                for shard in self.shards() {
+                let far = self.tasks.interests.of(&owner);
+                for shard in self.shards().chain(far) {
                     self.post(shard, Letter::TasksNews { owner: owner.clone(), news: news.clone() });
                 }
             }
             Outcome::Status(news) => self.spread(&[Channel::Status], &news, now),
-            Outcome::Counts(counts) => self.post(self.own_ring.home(status::HOME), Letter::TasksCounts { from: self.id, counts }),
-            Outcome::Totals(counts) => self.shards().for_each(|shard| self.post(shard, Letter::TasksTotals(counts))),
+            Outcome::Counts(counts) => self.post(self.ring.home(status::HOME), Letter::TasksCounts { from: self.id, counts }),
+            Outcome::Count => self.questions.push(Question::CountTasks),
+            Outcome::Totals(counts) => self.ring.shards().for_each(|shard| self.post(shard, Letter::TasksTotals(counts))),
+            Outcome::Survey(survey) if self.is_whole() => {
+                self.questions.push(Question::LoadTasks { survey, ring: self.ring.clone() });
+            }
+            Outcome::Survey(_) => {}
+            Outcome::LetGo(home) => self.let_go(home),
             Outcome::Keep { ticket, record } => self.questions.push(Question::KeepTasks { ticket, record }),
             Outcome::LoadTask(task) => self.questions.push(Question::LoadTask(task)),
             Outcome::LoadExecution(execution) => self.questions.push(Question::LoadExecution(execution)),
@@ -41,8 +48,9 @@ impl Engine {
         }
     }
 
+    /// Those of this node.
     fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
-        self.own_ring.shards()
+        self.ring.view().member(self.id.node()).copied().into_iter().flat_map(|member| member.shards())
     }
 
     /// Something happened to what is this user's.

@@ -20,17 +20,26 @@ impl Listeners {
         self.0.len()
     }
 
-    pub(super) fn add(&mut self, channel: Channel, slot: u32) {
-        self.0.entry(channel).or_default().insert(slot);
+    /// Whether it is the first of its channel.
+    pub(super) fn add(&mut self, channel: Channel, slot: u32) -> bool {
+        let slots = self.0.entry(channel).or_default();
+        slots.insert(slot) && slots.len() == 1
     }
 
-    pub(super) fn remove(&mut self, channel: Channel, slot: u32) {
-        if let Entry::Occupied(mut entry) = self.0.entry(channel) {
-            entry.get_mut().remove(&slot);
-            if entry.get().is_empty() {
-                entry.remove();
-            }
+    /// Whether it was the last of its channel.
+    pub(super) fn remove(&mut self, channel: Channel, slot: u32) -> bool {
+        let Entry::Occupied(mut entry) = self.0.entry(channel) else { return false };
+        entry.get_mut().remove(&slot);
+        let is_last = entry.get().is_empty();
+        if is_last {
+            entry.remove();
         }
+        is_last
+    }
+
+    /// What of tasks and executions is listened to.
+    pub(super) fn channels(&self) -> impl Iterator<Item = Channel> + '_ {
+        self.0.keys().filter(|channel| **channel != Channel::Status).cloned()
     }
 
     /// Those of one channel, in the order of their slots.
@@ -47,12 +56,12 @@ mod tests {
     fn who_has_left_is_forgotten_with_the_channel() {
         let mut listeners = Listeners::new(1);
         let anna = || Channel::Of("anna".into());
-        [(anna(), 7), (anna(), 3), (Channel::All, 5), (anna(), 7)].into_iter().for_each(|(to, slot)| listeners.add(to, slot));
+        let came = [(anna(), 7), (anna(), 3), (Channel::All, 5), (anna(), 7)].map(|(to, slot)| listeners.add(to, slot));
+        assert_eq!(came, [true, false, true, false]);
         assert_eq!(listeners.of(&anna()).collect::<Vec<_>>(), [3, 7]);
         assert_eq!((listeners.of(&Channel::Status).count(), listeners.len()), (0, 2));
-        for (channel, slot) in [(anna(), 7), (Channel::All, 3), (anna(), 3), (Channel::Status, 1), (Channel::All, 5)] {
-            listeners.remove(channel, slot);
-        }
+        let went = [(anna(), 7), (Channel::All, 3), (anna(), 3), (Channel::Status, 1), (Channel::All, 5)];
+        assert_eq!(went.map(|(channel, slot)| listeners.remove(channel, slot)), [false, false, true, false, true]);
         assert_eq!(listeners.len(), 0);
     }
 }

@@ -3,7 +3,9 @@
 
 mod admission;
 mod asks;
+mod crossing;
 mod home;
+mod interest;
 mod listeners;
 mod seat;
 mod sockets;
@@ -14,9 +16,11 @@ use super::{
     ids::{Ids, Kind},
 };
 use crate::{
-    protocols::tasks::{Effect, Health, Homes, Levels, Outcome, Reply, Status, record::Loaded},
-    realtime::{Frame, Moment, Now, outbox::Segment, table::Key},
+    protocols::tasks::{Effect, Health, Home, Homes, Levels, Outcome, Reply, Status, record::Loaded},
+    realtime::{Frame, Moment, Now, ShardId, outbox::Segment, table::Key},
 };
+use crossing::Far;
+use interest::Interests;
 use listeners::Listeners;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;
@@ -30,8 +34,12 @@ const LEVELS_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Tasks {
     homes: Homes,
     asks: Asks<Reply>,
+    far: Far,
+    /// What other shards have in memory that is at home here, and which.
+    kept: HashMap<Home, ShardId>,
     ids: Ids,
     listeners: Listeners,
+    interests: Interests,
     /// The sockets of those who have signed in here, by their id.
     watchers: HashMap<Uuid, SmallVec<[Key; 2]>>,
     sockets: usize,
@@ -48,8 +56,11 @@ impl Tasks {
         Tasks {
             homes: Homes::new(settings, catalog, workflows, birth.seed, birth.start),
             asks: Asks::new(birth.seed),
+            far: Far::default(),
+            kept: HashMap::new(),
             ids: Ids::new(birth, Kind::Tasks),
             listeners: Listeners::new(birth.seed),
+            interests: Interests::new(birth.seed),
             watchers: HashMap::new(),
             sockets: 0,
             spreading: None,
@@ -60,7 +71,7 @@ impl Tasks {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.homes.next_deadline()
+        self.homes.next_deadline().into_iter().chain(self.far.next_deadline()).min()
     }
 
     pub(super) fn timers(&self) -> usize {
@@ -80,9 +91,9 @@ impl Tasks {
 
 impl Engine {
     /// What of tasks was not over when the process began, of which each shard takes its own. To be called once on each shard, before the
-    /// first turn.
+    /// first turn; not where there are other nodes: what these do not have in memory is asked for when all have reached a view.
     pub fn begin_tasks(&mut self, loaded: &Loaded, now: Now) {
-        let is_here = |id: &Uuid| self.own_ring.home(id.as_bytes()) == self.id;
+        let is_here = |id: &Uuid| self.ring.home(id.as_bytes()) == self.id;
         let own = Loaded {
             tasks: loaded.tasks.iter().filter(|task| is_here(&task.id)).cloned().collect(),
             executions: loaded.executions.iter().filter(|execution| is_here(&execution.id)).cloned().collect(),
@@ -102,7 +113,23 @@ impl Engine {
         self.settle(now);
     }
 
+    /// The process is about to stop.
+    pub(super) fn tasks_stop(&mut self, now: Now) {
+        match self.crossing.is_alone() {
+            true => self.with_tasks(now, |homes, out| homes.stop(now, out)),
+            false => self.with_tasks(now, |homes, out| homes.stop_among_others(now, out)),
+        }
+    }
+
+    /// What is due.
+    pub(super) fn turn_tasks(&mut self, now: Now) {
+        self.give_up_tasks_asks(now);
+        self.with_tasks(now, |homes, out| homes.turn(now, out));
+    }
+
+    /// At the end of a turn.
     pub(super) fn draw_tasks_levels(&mut self, now: Now) {
+        self.tasks_asks_wait(now);
         let (tasks, counters) = (&mut self.tasks, &self.counters);
         counters.tasks_sockets.set(tasks.sockets);
         if now.moment < tasks.levels_at {

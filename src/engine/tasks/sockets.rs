@@ -6,7 +6,7 @@ use super::{
     admission::Known,
 };
 use crate::{
-    protocols::tasks::{self, Channel, Effect, Event, Farewell, Gate, ToUser},
+    protocols::tasks::{self, Channel, Effect, Event, Farewell, Gate, Interest, ToUser},
     realtime::{Frame, Now, outbox::Segment, table::Key},
     websocket::{CloseReason, frame, session, upgrade::Upgrade},
 };
@@ -80,6 +80,16 @@ impl Engine {
         self.apply_tasks(key, now);
     }
 
+    /// The homes of such tasks and executions have died: whoever watches them here asks the next.
+    pub(super) fn look_again_at_tasks(&mut self, is_lost: &dyn Fn(Uuid) -> bool, now: Now) {
+        for key in self.connections.keys().collect::<Vec<_>>() {
+            let conn = self.conn_id(key);
+            let Some(Connection { phase: Phase::Tasks(seat), .. }) = self.connections.at_mut(key) else { continue };
+            seat.machine.look_again(is_lost, (conn, now), &self.rules.tasks, &mut self.tasks.effects);
+            self.apply_tasks(key, now);
+        }
+    }
+
     /// A user may less than before: whoever may still hear something comes again.
     pub(in crate::engine) fn end_tasks_of(&mut self, user: Uuid, now: Now) {
         for key in self.tasks.watchers.get(&user).cloned().unwrap_or_default() {
@@ -89,9 +99,9 @@ impl Engine {
 
     /// A connection of tasks leaves its phase.
     pub(in crate::engine) fn leaves_tasks(&mut self, key: Key, seat: &Seat) {
-        let Tasks { listeners, watchers, sockets, .. } = &mut self.tasks;
+        seat.channels.iter().for_each(|channel| self.unlisten_to_tasks(key, channel));
+        let Tasks { watchers, sockets, .. } = &mut self.tasks;
         *sockets -= 1;
-        seat.channels.iter().for_each(|channel| listeners.remove(channel.clone(), key.slot));
         if let Some(user) = seat.user
             && let Some(keys) = watchers.get_mut(&user)
         {
@@ -148,14 +158,17 @@ impl Engine {
         }
     }
 
-    fn post_to_user(&mut self, letter: ToUser) {
-        self.post(self.own_ring.home(letter.user().as_bytes()), Letter::TasksUser(letter));
+    pub(super) fn post_to_user(&mut self, letter: ToUser) {
+        self.post(self.ring.home(letter.user().as_bytes()), Letter::TasksUser(letter));
     }
 
     fn hear_tasks(&mut self, key: Key, channel: Channel) {
         let Some(Connection { phase: Phase::Tasks(seat), .. }) = self.connections.at_mut(key) else { return };
         seat.channels.push(channel.clone());
-        self.tasks.listeners.add(channel, key.slot);
+        let is_news = self.tasks.listeners.add(channel.clone(), key.slot) && channel != Channel::Status;
+        if is_news && !self.crossing.is_alone() {
+            self.tell_interest(&Interest::More(vec![channel]));
+        }
     }
 
     fn unhear_tasks(&mut self, key: Key, channel: &Channel) {
@@ -164,7 +177,14 @@ impl Engine {
         if *channel == Channel::Status {
             self.supersede(key, Topic::SystemStatus);
         }
-        self.tasks.listeners.remove(channel.clone(), key.slot);
+        self.unlisten_to_tasks(key, channel);
+    }
+
+    fn unlisten_to_tasks(&mut self, key: Key, channel: &Channel) {
+        let is_news = self.tasks.listeners.remove(channel.clone(), key.slot) && *channel != Channel::Status;
+        if is_news && !self.crossing.is_alone() {
+            self.tell_interest(&Interest::Less(channel.clone()));
+        }
     }
 }
 

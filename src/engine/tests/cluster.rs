@@ -16,12 +16,27 @@ pub(super) struct Nodes {
     dead: Vec<NodeSlot>,
     /// Pairs between which letters are lost.
     cut: Vec<(NodeSlot, NodeSlot)>,
+    /// Those that were dead, and are not.
+    revived: Vec<u8>,
+    /// To which nodes news of tasks went from others.
+    pub(super) news: Vec<NodeSlot>,
+    /// What is lost though it should not be.
+    pub(super) loses: fn(&Letter) -> bool,
 }
 
 impl Nodes {
     /// One, with so many shards.
     pub(super) fn new(shards: u16, rules: Arc<Rules>, limits: Limits) -> Nodes {
-        Nodes { shards, rules, limits, dead: Vec::new(), cut: Vec::new() }
+        Nodes {
+            shards,
+            rules,
+            limits,
+            dead: Vec::new(),
+            cut: Vec::new(),
+            revived: Vec::new(),
+            news: Vec::new(),
+            loses: |_| false,
+        }
     }
 
     /// Where a shard is among all engines.
@@ -33,6 +48,12 @@ impl Nodes {
     pub(super) fn shard(&self, place: usize) -> ShardId {
         let shards = usize::from(self.shards);
         ShardId::of(NodeSlot((place / shards) as u8), (place % shards) as u8)
+    }
+
+    /// One that was dead is there again, in another epoch.
+    pub(super) fn revive(&mut self, slot: u8) {
+        self.dead.retain(|dead| dead.0 != slot);
+        self.revived.push(slot);
     }
 
     fn carries(&self, from: ShardId, to: ShardId) -> bool {
@@ -68,11 +89,12 @@ impl World {
         member.shards().map(engine).collect()
     }
 
-    /// A ring over the nodes from 0 that are not dead; the epoch of each is its slot and ten.
+    /// A ring over the nodes from 0 that are not dead; the epoch of each is its slot and ten, and of one that came again a hundred more.
     pub(super) fn ring(&self, number: u64, nodes: u8) -> Arc<HashRing> {
         let shards = self.nodes.shards as u8;
         let alive = (0..nodes).map(NodeSlot).filter(|slot| !self.nodes.dead.contains(slot));
-        let members = alive.map(|slot| Member { slot, epoch: u64::from(slot.0) + 10, shards }).collect();
+        let epoch = |slot: NodeSlot| u64::from(slot.0) + if self.nodes.revived.contains(&slot.0) { 110 } else { 10 };
+        let members = alive.map(|slot| Member { slot, epoch: epoch(slot), shards }).collect();
         Arc::new(HashRing::of(Arc::new(View::new(number, members))))
     }
 
@@ -147,7 +169,10 @@ impl World {
 
     /// A letter arrives, or is lost.
     pub(super) fn carry(&mut self, from: ShardId, to: ShardId, letter: Letter) {
-        if self.nodes.carries(from, to) {
+        if matches!(letter, Letter::TasksNews { .. }) && from.node() != to.node() {
+            self.nodes.news.push(to.node());
+        }
+        if self.nodes.carries(from, to) && !(self.nodes.loses)(&letter) {
             let (place, now) = (self.nodes.place(to), self.now);
             self.engines[place].letter(from, letter, now);
         }

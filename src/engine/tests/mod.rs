@@ -3,7 +3,6 @@
 mod chat;
 mod chat_scripts;
 mod cluster;
-mod cluster_apart;
 mod cluster_chat;
 mod cluster_chat_ends;
 mod cluster_labs;
@@ -12,6 +11,9 @@ mod cluster_moves;
 mod cluster_outside;
 mod cluster_quizzes;
 mod cluster_scripts;
+mod cluster_tasks;
+mod cluster_tasks_ends;
+mod cluster_tasks_random;
 mod heard;
 mod hostile;
 mod labs;

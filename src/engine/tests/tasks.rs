@@ -6,11 +6,11 @@ use super::{
     world::{CHAT_LISTENER, GUEST_SECRET, World},
 };
 use crate::{
-    engine::Limits,
+    engine::{Answer, Limits, Question},
     protocols::{
         presence,
         tasks::{
-            Ask, Reply, Workflows,
+            Ask, Counts, Home, Reply, Workflows,
             model::{Caller, Execution, Status, Step, Task, Workflow},
             record::{Loaded, Record},
         },
@@ -57,6 +57,8 @@ pub(super) fn workflows() -> Arc<Workflows> {
 pub(super) struct Shelf {
     pub(super) tasks: BTreeMap<Uuid, Task>,
     pub(super) executions: BTreeMap<Uuid, Execution>,
+    /// Which task was written in which status, in turn.
+    pub(super) writes: Vec<(Uuid, Status)>,
     /// What is answered to whatever is to be written or read.
     pub(super) fault: Option<StoreFault>,
 }
@@ -67,7 +69,10 @@ impl Shelf {
             return Err(fault);
         }
         match record {
-            Record::Task(task) => drop(self.tasks.insert(task.id, *task)),
+            Record::Task(task) => {
+                self.writes.push((task.id, task.status));
+                self.tasks.insert(task.id, *task);
+            }
             Record::NoTask(task) => drop(self.tasks.remove(&task)),
             Record::Execution(execution) => drop(self.executions.insert(execution.id, *execution)),
         }
@@ -80,6 +85,20 @@ impl Shelf {
 
     pub(super) fn execution(&self, id: Uuid) -> Result<Option<Box<Execution>>, StoreFault> {
         self.fault.map_or(Ok(self.executions.get(&id).cloned().map(Box::new)), Err)
+    }
+
+    /// What is not over, whoever wrote it: so it is found out whether somebody takes what another has in memory.
+    pub(super) fn abandoned(&self, is_here: impl Fn(Home) -> bool) -> Result<Loaded, StoreFault> {
+        self.fault.map_or(Ok(self.unfinished().such(is_here)), Err)
+    }
+
+    pub(super) fn counts(&self) -> Result<Counts, StoreFault> {
+        let of = |such: &dyn Fn(Status) -> bool| self.statuses().into_iter().filter(|status| such(*status)).count() as u64;
+        let counts = Counts {
+            active: of(&|status| matches!(status, Status::InProgress | Status::Verifying)),
+            pending: of(&|status| status == Status::Pending),
+        };
+        self.fault.map_or(Ok(counts), Err)
     }
 
     fn unfinished(&self) -> Loaded {
@@ -198,6 +217,23 @@ impl World {
         let (loaded, now) = (self.tasks.unfinished(), self.now);
         self.engines.iter_mut().for_each(|engine| engine.begin_tasks(&loaded, now));
         self.run();
+    }
+
+    /// The store answers what homes of tasks ask.
+    pub(super) fn answer_of_tasks(&mut self, shard: usize, question: Question) {
+        let (id, now) = (self.nodes.shard(shard), self.now);
+        let answer = match question {
+            Question::KeepTasks { ticket, record } => Answer::TasksKept { ticket, result: self.tasks.keep(record) },
+            Question::LoadTask(task) => Answer::TaskLoaded { task, result: self.tasks.task(task) },
+            Question::LoadExecution(execution) => Answer::ExecutionLoaded { execution, result: self.tasks.execution(execution) },
+            Question::LoadTasks { survey, ring } => {
+                let left = self.tasks.abandoned(|home| ring.home(home.place().as_bytes()) == id);
+                Answer::TasksLeft { survey, result: left.map(Box::new) }
+            }
+            Question::CountTasks => Answer::TasksCounted(self.tasks.counts()),
+            other => panic!("{other:?} is asked among tasks"),
+        };
+        self.engines[shard].answer(answer, now);
     }
 
     /// All leave, and nothing of tasks is left over.

@@ -276,7 +276,7 @@ impl World {
         let end = self.now.moment + time;
         while self.now.moment < end {
             let due = self.engines.iter().filter_map(Engine::next_deadline).min().unwrap_or(end);
-            let next = due.clamp(self.now.moment + Duration::from_millis(1), end);
+            let next = due.max(self.now.moment + Duration::from_millis(1)).min(end);
             self.now.wall.0 += next.since(self.now.moment).as_micros() as i64;
             self.now.moment = next;
             let now = self.now;
@@ -427,20 +427,13 @@ impl World {
                     let (result, now) = (Ok(self.sessions.load(load.session)), self.now);
                     self.engines[shard].answer(Answer::SessionLoaded { session: load.session, result }, now);
                 }
-                Question::KeepTasks { ticket, record } => {
+                question @ (Question::KeepTasks { .. } | Question::LoadTask(_) | Question::LoadExecution(_)) => {
                     moved = true;
-                    let (result, now) = (self.tasks.keep(record), self.now);
-                    self.engines[shard].answer(Answer::TasksKept { ticket, result }, now);
+                    self.answer_of_tasks(shard, question);
                 }
-                Question::LoadTask(task) => {
+                question @ (Question::LoadTasks { .. } | Question::CountTasks) => {
                     moved = true;
-                    let (result, now) = (self.tasks.task(task), self.now);
-                    self.engines[shard].answer(Answer::TaskLoaded { task, result }, now);
-                }
-                Question::LoadExecution(execution) => {
-                    moved = true;
-                    let (result, now) = (self.tasks.execution(execution), self.now);
-                    self.engines[shard].answer(Answer::ExecutionLoaded { execution, result }, now);
+                    self.answer_of_tasks(shard, question);
                 }
                 Question::Model { run, .. } | Question::Tool { run, .. } => self.runs.push((shard, run)),
                 Question::StopRun { run } => self.stopped.push(run),

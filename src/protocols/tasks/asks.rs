@@ -62,7 +62,7 @@ pub enum Ask {
 }
 
 /// Where an [`Ask`] is answered: at the ring's home of the id's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Home {
     /// Of a task.
     Task(TaskId),

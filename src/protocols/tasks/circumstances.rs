@@ -9,7 +9,7 @@ use super::{
     queue::Queue,
     record::Record,
     settings::Settings,
-    status::Counts,
+    status::Tally,
     workflow::Workflows,
 };
 use crate::{
@@ -48,6 +48,8 @@ pub(super) enum Timer {
     Counts,
     /// The totals may be told again.
     Totals,
+    /// What could not be read of what others left is read again.
+    Survey,
 }
 
 /// What is on its way to disk.
@@ -63,9 +65,11 @@ pub(super) struct Circumstances<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) workflows: &'a Workflows,
     pub(super) is_stopping: bool,
+    /// Whether others take over what waits when it has stopped.
+    pub(super) has_heirs: bool,
     pub(super) now: Now,
     pub(super) queue: &'a mut Queue,
-    pub(super) counts: &'a mut Counts,
+    pub(super) counts: &'a mut Tally,
     patience: &'a mut Patience,
     wheel: &'a mut Wheel<Timer>,
     writing: &'a mut Table<Writing>,
@@ -129,8 +133,9 @@ pub(super) struct World {
     pub(super) catalog: Arc<Catalog>,
     pub(super) workflows: Arc<Workflows>,
     pub(super) is_stopping: bool,
+    pub(super) has_heirs: bool,
     pub(super) queue: Queue,
-    pub(super) counts: Counts,
+    pub(super) counts: Tally,
     pub(super) patience: Patience,
     pub(super) wheel: Wheel<Timer>,
     pub(super) writing: Table<Writing>,
@@ -143,6 +148,7 @@ impl World {
             catalog: &self.catalog,
             workflows: &self.workflows,
             is_stopping: self.is_stopping,
+            has_heirs: self.has_heirs,
             now,
             queue: &mut self.queue,
             counts: &mut self.counts,

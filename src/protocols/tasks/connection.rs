@@ -3,7 +3,7 @@
 use super::{
     letters::{About, Channel, FromHome, News, ToExecution, ToTask, ToUser},
     messages::{At, Client, Message},
-    model::Caller,
+    model::{Caller, UserName},
     requests::{Echo, Owed, Request},
     said::{Envelope, Said},
     settings::Settings,
@@ -251,6 +251,21 @@ impl Connection {
         }
     }
 
+    /// Whose it is.
+    pub fn user(&self) -> &UserName {
+        &self.caller.user
+    }
+
+    /// What a home of its user must know that has never heard of it.
+    pub fn again(&self, conn: ConnId) -> Option<ToUser> {
+        let user = self.caller.user.clone();
+        match self.state {
+            State::Counting(_) => Some(ToUser::Come { conn, user }),
+            State::Here | State::Ending => Some(ToUser::Move { conn, user }),
+            State::Refused | State::Over => None,
+        }
+    }
+
     fn on_count(&mut self, refused: bool, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         if refused {
             let most = gate.settings.max_connections;
@@ -409,7 +424,7 @@ impl Connection {
             return;
         }
         self.is_listening = wants;
-        let channel = if self.caller.admin { Channel::All } else { Channel::Of(self.caller.user.clone()) };
+        let channel = Channel::of(&self.caller);
         out.push(if wants { Effect::Listen(channel) } else { Effect::Unlisten(channel) });
     }
 }

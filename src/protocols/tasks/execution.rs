@@ -96,13 +96,11 @@ impl Course {
         new
     }
 
-    /// One that the store has, and nobody works at.
-    pub(super) fn read(execution: Execution, c: &Circumstances<'_>) -> Course {
-        Course::new(execution, Stage::Idle, c)
-    }
-
-    /// One that was not over when the process began.
+    /// One that the store has. It goes on, if it is not over: the process that had it is no more.
     pub(super) fn found(execution: Execution, c: &Circumstances<'_>) -> Course {
+        if c.is_stopping || execution.status.is_over() {
+            return Course::new(execution, Stage::Idle, c);
+        }
         let mut found = Course::new(execution, Stage::Going, c);
         found.jobs.push_back(match found.workflow {
             Some(_) => Job::Go(None),

@@ -1,18 +1,19 @@
 //! The tasks, executions and users that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
 use super::{
-    asks::{Refused, Reply},
+    asks::{Home, Refused, Reply},
     circumstances::{Asker, Circumstances, From, Timer, World, Writing},
     execution::Course,
     letters::{About, FromHome, News, ToExecution, ToTask, ToUser},
     model::{Execution, ExecutionId, Task, TaskId},
+    moves::Moves,
     outcome::{Outcome, Piece},
     patience::Patience,
     queue::Queue,
     record::Loaded,
     room::{self, Room},
     settings::Settings,
-    status::{Counts, Health, Status, Sum, Throttle},
+    status::{Counts, Health, Status, Sum, Tally, Throttle},
     task::Assignment,
     users::Users,
     workflow::Workflows,
@@ -47,19 +48,20 @@ pub struct Levels {
 
 /// All tasks, executions and users of one shard that anything happens with.
 pub struct Homes {
-    world: World,
-    tasks: HashMap<TaskId, Room<ToTask, Assignment>, FixedState>,
-    executions: HashMap<ExecutionId, Room<ToExecution, Course>, FixedState>,
-    users: Users,
+    pub(super) world: World,
+    pub(super) tasks: HashMap<TaskId, Room<ToTask, Assignment>, FixedState>,
+    pub(super) executions: HashMap<ExecutionId, Room<ToExecution, Course>, FixedState>,
+    pub(super) users: Users,
     fired: Vec<(Moment, Timer)>,
     /// Of [`World::counts`], as the shard that sums knows them.
-    told: Counts,
-    throttle: Throttle,
+    pub(super) told: Tally,
+    pub(super) throttle: Throttle,
     /// Of all shards, where this is the one that sums.
-    sum: Sum,
-    /// Of [`Sum::total`], as all shards know it.
-    summed: Counts,
+    pub(super) sum: Sum,
+    /// How many there are, as all shards know it from this one.
+    pub(super) summed: Counts,
     status: Status,
+    pub(super) moves: Moves,
 }
 
 impl Homes {
@@ -73,8 +75,9 @@ impl Homes {
             catalog,
             workflows,
             is_stopping: false,
+            has_heirs: false,
             queue: Queue::default(),
-            counts: Counts::default(),
+            counts: Tally::default(),
             patience: Patience::default(),
             wheel: Wheel::new(start),
             writing: Table::default(),
@@ -85,11 +88,12 @@ impl Homes {
             executions: HashMap::with_hasher(hasher()),
             users: Users::new(seed),
             fired: Vec::new(),
-            told: Counts::default(),
+            told: Tally::default(),
             throttle: Throttle::default(),
             sum: Sum::default(),
             summed: Counts::default(),
             status: Status::default(),
+            moves: Moves::new(seed),
         }
     }
 
@@ -99,17 +103,11 @@ impl Homes {
         tasks.sort_by_key(|task| (task.created_at, task.id));
         executions.sort_by_key(|execution| (execution.created_at, execution.id));
         for task in tasks.into_iter().filter(|task| !task.status.is_over()) {
-            let id = task.id;
             self.world.counts.add(&task);
-            let found = Assignment::found(task, &mut self.world.at(now, out));
-            self.tasks.insert(id, Room::Here(Box::new(found)));
-            self.in_task(id, now, out, |_, _| {});
+            self.take_up(task, now, out);
         }
         for execution in executions.into_iter().filter(|execution| !execution.status.is_over()) {
-            let id = execution.id;
-            let found = Course::found(execution, &self.world.at(now, out));
-            self.executions.insert(id, Room::Here(Box::new(found)));
-            self.in_execution(id, now, out, |_, _| {});
+            self.go_on_with(execution, now, out);
         }
         self.settle(now, out);
     }
@@ -160,7 +158,7 @@ impl Homes {
     }
 
     /// A request begins to wait, if that is what came.
-    fn receive(&mut self, asker: Option<Asker>, now: Now) {
+    pub(super) fn receive(&mut self, asker: Option<Asker>, now: Now) {
         if let Some(asker) = asker {
             self.world.patience.begin(asker, now.moment + self.world.settings.keep_timeout);
         }
@@ -171,7 +169,7 @@ impl Homes {
             Ok((task, from)) => self.create(*task, from, now, out),
             Err(letter) if room::opens(&letter) => {
                 out.push(Outcome::LoadTask(id));
-                self.tasks.insert(id, Room::Loading(vec![letter]));
+                self.tasks.insert(id, Room::Loading { waiting: vec![letter], is_left: false });
             }
             Err(letter) => room::refuse_task(letter, Refused::NotHere, &mut self.world.at(now, out)),
         }
@@ -179,7 +177,7 @@ impl Homes {
 
     fn create(&mut self, task: Task, from: From, now: Now, out: &mut Vec<Outcome>) {
         let mut c = self.world.at(now, out);
-        if c.is_stopping {
+        if c.is_stopping && !c.has_heirs {
             return c.not_taken(from, task.id, Refused::Stopping);
         }
         if task.agent.is_some()
@@ -209,7 +207,7 @@ impl Homes {
             Ok((execution, asker)) => self.execute(*execution, asker, now, out),
             Err(letter) if room::opens_execution(&letter) => {
                 out.push(Outcome::LoadExecution(id));
-                self.executions.insert(id, Room::Loading(vec![letter]));
+                self.executions.insert(id, Room::Loading { waiting: vec![letter], is_left: false });
             }
             Err(letter) => room::refuse_execution(letter, Refused::NotHere, &mut self.world.at(now, out)),
         }
@@ -217,7 +215,7 @@ impl Homes {
 
     fn execute(&mut self, execution: Execution, asker: Asker, now: Now, out: &mut Vec<Outcome>) {
         let mut c = self.world.at(now, out);
-        if c.is_stopping {
+        if c.is_stopping && !c.has_heirs {
             return c.refuse(asker, Refused::Stopping);
         }
         if !c.workflows.contains_key(&execution.workflow) {
@@ -284,6 +282,7 @@ impl Homes {
     /// What [`Outcome::Counts`] of a shard says. Only at the home of [`status::HOME`](super::status::HOME).
     pub fn counts(&mut self, shard: ShardId, counts: Counts, now: Now, out: &mut Vec<Outcome>) {
         self.sum.put(shard, counts);
+        self.sum.is_due = true;
         self.settle(now, out);
     }
 
@@ -319,6 +318,7 @@ impl Homes {
                 Timer::RetryExecution(id) => self.in_course(id, now, out, |execution, _| execution.retry()),
                 Timer::Counts => self.throttle.fired(),
                 Timer::Totals => self.sum.throttle.fired(),
+                Timer::Survey => self.survey(false, now, out),
             }
         }
         self.fired = fired;
@@ -343,7 +343,7 @@ impl Homes {
     }
 
     /// Lets those begin that have their turn, and tells how many there are of each.
-    fn settle(&mut self, now: Now, out: &mut Vec<Outcome>) {
+    pub(super) fn settle(&mut self, now: Now, out: &mut Vec<Outcome>) {
         while !self.world.is_stopping
             && let Some(piece) = self.world.queue.next(&self.world.settings)
         {
@@ -358,15 +358,7 @@ impl Homes {
                 self.world.queue.release();
             }
         }
-        if self.world.counts != self.told && self.throttle.lets(now.moment, Timer::Counts, &mut self.world.wheel) {
-            self.told = self.world.counts;
-            out.push(Outcome::Counts(self.world.counts));
-        }
-        let total = self.sum.total();
-        if total != self.summed && self.sum.throttle.lets(now.moment, Timer::Totals, &mut self.world.wheel) {
-            self.summed = total;
-            out.push(Outcome::Totals(total));
-        }
+        self.tell_counts(now, out);
     }
 
     fn in_assignment(
@@ -398,7 +390,7 @@ impl Homes {
     }
 
     /// Lets a room act, if there is one, and forgets it when nothing goes on in it any more.
-    fn in_task(
+    pub(super) fn in_task(
         &mut self,
         id: TaskId,
         now: Now,
@@ -410,11 +402,12 @@ impl Homes {
         act(room, &mut c);
         if room.rest(&mut c) {
             self.tasks.remove(&id);
+            self.moves.rested(Home::Task(id), out);
         }
     }
 
     /// As [`Homes::in_task`].
-    fn in_execution(
+    pub(super) fn in_execution(
         &mut self,
         id: ExecutionId,
         now: Now,
@@ -426,6 +419,7 @@ impl Homes {
         act(room, &mut c);
         if room.rest(&mut c) {
             self.executions.remove(&id);
+            self.moves.rested(Home::Execution(id), out);
         }
     }
 }

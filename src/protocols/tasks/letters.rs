@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use super::{
-    asks::{Ask, Refused},
+    asks::{Ask, Home, Refused},
     model::{Caller, Execution, ExecutionId, Task, TaskId, UserName},
 };
 use crate::realtime::{ConnId, Frame, ShardId};
@@ -14,6 +14,13 @@ use crate::realtime::{ConnId, Frame, ShardId};
 pub enum ToUser {
     /// One more. Answered with [`FromHome::Counted`].
     Come {
+        /// Which.
+        conn: ConnId,
+        /// Whose.
+        user: UserName,
+    },
+    /// One that was counted, or will be, by another home: it is here now, however many there are. Not answered.
+    Move {
         /// Which.
         conn: ConnId,
         /// Whose.
@@ -115,7 +122,7 @@ impl ToUser {
     /// Whose home is meant: the ring's, of the name's bytes.
     pub fn user(&self) -> &UserName {
         match self {
-            ToUser::Come { user, .. } | ToUser::Go { user, .. } => user,
+            ToUser::Come { user, .. } | ToUser::Move { user, .. } | ToUser::Go { user, .. } => user,
         }
     }
 }
@@ -187,8 +194,26 @@ pub enum About {
     Status,
 }
 
+/// From a shard to another: what it has in memory though its home, by the ring, is the other.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub enum Hold {
+    /// Something goes on with these: what is said to them is to be passed on.
+    Goes(Vec<Home>),
+    /// Nothing goes on with it any more, and all of it is on disk.
+    Over(Home),
+}
+
+/// From a shard to those of other nodes: what is listened to there. Nothing is said of [`Channel::Status`].
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub enum Interest {
+    /// These too.
+    More(Vec<Channel>),
+    /// This no more.
+    Less(Channel),
+}
+
 /// What can be listened to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Channel {
     /// The tasks and executions of one user.
     Of(UserName),
@@ -196,4 +221,11 @@ pub enum Channel {
     All,
     /// `system_status`.
     Status,
+}
+
+impl Channel {
+    /// Where somebody hears of all that he may see.
+    pub fn of(caller: &Caller) -> Channel {
+        if caller.admin { Channel::All } else { Channel::Of(caller.user.clone()) }
+    }
 }

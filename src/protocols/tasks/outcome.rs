@@ -1,7 +1,7 @@
 //! What homes want done.
 
 use super::{
-    asks::Reply,
+    asks::{Home, Reply},
     letters::{FromHome, News},
     model::{ExecutionId, TaskId, UserName},
     record::Record,
@@ -39,8 +39,15 @@ pub enum Outcome {
     Status(News),
     /// Give this to [`Homes::counts`](super::Homes::counts) of the shard that is the home of [`status::HOME`](super::status::HOME).
     Counts(Counts),
+    /// Ask the store how many tasks there are over all nodes; answer [`Homes::counted`](super::Homes::counted), once.
+    Count,
     /// Give this to [`Homes::totals`](super::Homes::totals) of every shard.
     Totals(Counts),
+    /// Read what nodes that are no more have left unfinished; answer [`Homes::left`](super::Homes::left) with this number, once. Only when
+    /// every shard has reached the view; until then it is as if this had not been said.
+    Survey(u64),
+    /// What was kept here for another home is on disk, and nothing goes on with it here: see [`Homes::hold`](super::Homes::hold).
+    LetGo(Home),
     /// Write a record; answer [`Homes::kept`](super::Homes::kept) with this ticket, once.
     Keep {
         /// To be given back.

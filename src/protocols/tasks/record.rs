@@ -1,6 +1,9 @@
 //! What tasks keep, and what is read back. The store fulfils it.
 
-use super::model::{Execution, Status, Task, TaskId, UserName};
+use super::{
+    asks::Home,
+    model::{Execution, Status, Task, TaskId, UserName},
+};
 
 /// One change. All are fulfilled in the order in which they were asked. A row is whole: it is new, or takes the place of the one with its
 /// id.
@@ -22,6 +25,16 @@ pub struct Loaded {
     pub tasks: Vec<Task>,
     /// Those that are not over.
     pub executions: Vec<Execution>,
+}
+
+impl Loaded {
+    /// Such ones.
+    #[must_use]
+    pub fn such(mut self, is_such: impl Fn(Home) -> bool) -> Loaded {
+        self.tasks.retain(|task| is_such(Home::Task(task.id)));
+        self.executions.retain(|execution| is_such(Home::Execution(execution.id)));
+        self
+    }
 }
 
 /// Which, newest first; of one moment by id, downwards.

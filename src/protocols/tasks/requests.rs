@@ -7,10 +7,12 @@ use super::{
     messages::{Message, raw},
     model::{Kind, Task, TaskId},
     said::{Envelope, Execute, Nonsense, Said, Subject},
+    settings::Settings,
     work::Parameters,
 };
 use crate::realtime::{ConnId, Moment, Now};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 /// A request as an error repeats it.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,8 @@ pub(super) struct Owed {
     until: Moment,
     /// Whether the answer still matters.
     is_wanted: bool,
+    /// Nobody asked: its home is another, and only an end is told that nobody heard of.
+    is_again: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +98,6 @@ impl Connection {
         if is_new && self.subscriptions.counted() >= most {
             return self.exceed(&format!("Maximum {most} subscriptions per connection"), Some(echo), out);
         }
-        let caller = self.caller.clone();
         match about {
             None => {
                 self.subscriptions.set_all(true);
@@ -114,11 +117,7 @@ impl Connection {
                 self.subscriptions.add(about);
                 // What is published behind the answer is not to be missed.
                 self.tune(out);
-                out.extend(match about {
-                    About::Task(task) => Some(Effect::Task(ToTask::See { conn, task, caller })),
-                    About::Execution(execution) => Some(Effect::Execution(ToExecution::See { conn, execution, caller })),
-                    About::Status => None,
-                });
+                out.extend(self.see(about, conn));
             }
         }
     }
@@ -185,7 +184,7 @@ impl Connection {
         }
         let is_first = self.next_due().is_none();
         let until = now.moment + gate.settings.keep_timeout;
-        self.owed.push_back(Owed { question, r#type, data, until, is_wanted: true });
+        self.owed.push_back(Owed { question, r#type, data, until, is_wanted: true, is_again: false });
         if is_first {
             self.set_timer(now, gate.settings, out);
         }
@@ -237,9 +236,11 @@ impl Connection {
                 let (code, message) = refused(why, "Cannot create the task");
                 self.fail(Question::Make(task), (code, message), out);
             }
-            FromHome::Seen { task, state: Ok(state) } => self.seen(About::Task(task), &state.message(), out),
+            FromHome::Seen { task, state: Ok(state) } => {
+                self.seen(About::Task(task), (&state.message(), state.status.is_over()), out)
+            }
             FromHome::ExecutionSeen { execution, state: Ok(state) } => {
-                self.seen(About::Execution(execution), &state.message(), out);
+                self.seen(About::Execution(execution), (&state.message(), state.status.is_over()), out);
             }
             FromHome::Seen { task, state: Err(why) } => self.unseen(About::Task(task), why, out),
             FromHome::ExecutionSeen { execution, state: Err(why) } => self.unseen(About::Execution(execution), why, out),
@@ -255,10 +256,54 @@ impl Connection {
         }
     }
 
-    fn seen(&mut self, about: About, state: &Message<'_>, out: &mut Vec<Effect>) {
-        let is_wanted = self.paid(Question::See(about)).is_some_and(|owed| owed.is_wanted);
-        if is_wanted && self.subscriptions.hear(about) {
+    fn seen(&mut self, about: About, (state, is_over): (&Message<'_>, bool), out: &mut Vec<Effect>) {
+        let Some(owed) = self.paid(Question::See(about)).filter(|owed| owed.is_wanted) else { return };
+        if owed.is_again {
+            if is_over && self.subscriptions.is_open(about) {
+                send(state, out);
+                self.subscriptions.ended(about);
+                self.tune(out);
+            }
+        } else if self.subscriptions.hear(about) {
             send(state, out);
+        }
+    }
+
+    /// Homes have died: asks the next ones how things stand of which an end may have been told nobody, and what was asked and not answered.
+    pub fn look_again(
+        &mut self,
+        is_lost: &dyn Fn(Uuid) -> bool,
+        (conn, now): (ConnId, Now),
+        settings: &Settings,
+        out: &mut Vec<Effect>,
+    ) {
+        let is_lost = |about: &About| match about {
+            About::Task(id) | About::Execution(id) => is_lost(*id),
+            About::Status => false,
+        };
+        let open: Vec<About> = self.subscriptions.open().filter(is_lost).collect();
+        let asked = self.owed.iter().filter(|owed| owed.is_wanted).filter_map(|owed| match owed.question {
+            Question::See(about) => Some(about).filter(is_lost),
+            Question::Make(_) | Question::Cancel(_) => None,
+        });
+        let asked: Vec<About> = asked.collect();
+        let until = now.moment + settings.keep_timeout;
+        for about in &open {
+            let (question, nothing) = (Question::See(*about), || "".into());
+            self.owed.push_back(Owed { question, r#type: nothing(), data: nothing(), until, is_wanted: true, is_again: true });
+        }
+        out.extend(asked.iter().chain(&open).filter_map(|about| self.see(*about, conn)));
+        if !open.is_empty() {
+            self.set_timer(now, settings, out);
+        }
+    }
+
+    fn see(&self, about: About, conn: ConnId) -> Option<Effect> {
+        let caller = self.caller.clone();
+        match about {
+            About::Task(task) => Some(Effect::Task(ToTask::See { conn, task, caller })),
+            About::Execution(execution) => Some(Effect::Execution(ToExecution::See { conn, execution, caller })),
+            About::Status => None,
         }
     }
 
@@ -292,6 +337,9 @@ const NO_EXECUTION: &str = "Cannot subscribe to non-existent workflow execution"
 
 impl Owed {
     fn tell(&self, code: &str, message: &str, out: &mut Vec<Effect>) {
+        if self.is_again {
+            return;
+        }
         error(code, message, Some(Echo { r#type: &self.r#type, data: Some(raw(&self.data)) }), out);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{
     asks::{Ask, Home, Refused},
-    circumstances::{Asker, Circumstances, From},
+    circumstances::{Asker, Circumstances, From, Timer},
     execution::Course,
     letters::{FromHome, ToExecution, ToTask},
     model::{Execution, ExecutionId, Task, TaskId},
     outcome::Outcome,
-    task::Assignment,
+    task::{Assignment, RETRY},
 };
 use crate::realtime::StoreFault;
 use std::mem;
@@ -15,7 +15,12 @@ use std::mem;
 /// See the file. `L` are letters to a `H`.
 pub(super) enum Room<L, H> {
     /// It is being read.
-    Loading(Vec<L>),
+    Loading {
+        /// What came meanwhile.
+        waiting: Vec<L>,
+        /// Whether it is to be taken up, though nobody may say anything to it: where it cannot be read, it is looked for again.
+        is_left: bool,
+    },
     /// It is here.
     Here(Box<H>),
 }
@@ -26,23 +31,28 @@ const WAITING_AT_MOST: usize = 1_000;
 impl Room<ToTask, Assignment> {
     pub(super) fn letter(&mut self, letter: ToTask, c: &mut Circumstances<'_>) {
         match self {
-            Room::Loading(waiting) if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
-            Room::Loading(_) => refuse_task(letter, Refused::Store(StoreFault::Busy), c),
+            Room::Loading { waiting, .. } if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
+            Room::Loading { .. } => refuse_task(letter, Refused::Store(StoreFault::Busy), c),
             Room::Here(task) => task.letter(letter, c),
         }
     }
 
     pub(super) fn loaded(&mut self, loaded: Result<Option<Box<Task>>, StoreFault>, c: &mut Circumstances<'_>) {
-        let Room::Loading(waiting) = self else { return };
-        let waiting = mem::take(waiting);
+        let Room::Loading { waiting, is_left } = self else { return };
+        let (waiting, is_left) = (mem::take(waiting), mem::take(is_left));
         match loaded {
             Ok(Some(task)) => {
-                let mut task = Box::new(Assignment::read(*task));
+                let mut task = Box::new(Assignment::found(*task, c));
                 waiting.into_iter().for_each(|letter| task.letter(letter, c));
                 *self = Room::Here(task);
             }
             Ok(None) => waiting.into_iter().for_each(|letter| refuse_task(letter, Refused::NotFound, c)),
-            Err(fault) => waiting.into_iter().for_each(|letter| refuse_task(letter, Refused::Store(fault), c)),
+            Err(fault) => {
+                waiting.into_iter().for_each(|letter| refuse_task(letter, Refused::Store(fault), c));
+                if is_left {
+                    c.after(RETRY, Timer::Survey);
+                }
+            }
         }
     }
 
@@ -50,7 +60,7 @@ impl Room<ToTask, Assignment> {
     pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
         match self {
             // What could not be read has nobody waiting.
-            Room::Loading(waiting) => waiting.is_empty(),
+            Room::Loading { waiting, is_left } => waiting.is_empty() && !*is_left,
             Room::Here(task) => task.rest(c),
         }
     }
@@ -59,30 +69,35 @@ impl Room<ToTask, Assignment> {
 impl Room<ToExecution, Course> {
     pub(super) fn letter(&mut self, letter: ToExecution, c: &mut Circumstances<'_>) {
         match self {
-            Room::Loading(waiting) if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
-            Room::Loading(_) => refuse_execution(letter, Refused::Store(StoreFault::Busy), c),
+            Room::Loading { waiting, .. } if waiting.len() < WAITING_AT_MOST => waiting.push(letter),
+            Room::Loading { .. } => refuse_execution(letter, Refused::Store(StoreFault::Busy), c),
             Room::Here(execution) => execution.letter(letter, c),
         }
     }
 
     pub(super) fn loaded(&mut self, loaded: Result<Option<Box<Execution>>, StoreFault>, c: &mut Circumstances<'_>) {
-        let Room::Loading(waiting) = self else { return };
-        let waiting = mem::take(waiting);
+        let Room::Loading { waiting, is_left } = self else { return };
+        let (waiting, is_left) = (mem::take(waiting), mem::take(is_left));
         match loaded {
             Ok(Some(execution)) => {
-                let mut execution = Box::new(Course::read(*execution, c));
+                let mut execution = Box::new(Course::found(*execution, c));
                 waiting.into_iter().for_each(|letter| execution.letter(letter, c));
                 *self = Room::Here(execution);
             }
             Ok(None) => waiting.into_iter().for_each(|letter| refuse_execution(letter, Refused::NotFound, c)),
-            Err(fault) => waiting.into_iter().for_each(|letter| refuse_execution(letter, Refused::Store(fault), c)),
+            Err(fault) => {
+                waiting.into_iter().for_each(|letter| refuse_execution(letter, Refused::Store(fault), c));
+                if is_left {
+                    c.after(RETRY, Timer::Survey);
+                }
+            }
         }
     }
 
     /// Goes on with what waits. Whether nothing goes on any more.
     pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
         match self {
-            Room::Loading(waiting) => waiting.is_empty(),
+            Room::Loading { waiting, is_left } => waiting.is_empty() && !*is_left,
             Room::Here(execution) => execution.rest(c),
         }
     }

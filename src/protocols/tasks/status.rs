@@ -2,6 +2,9 @@
 //!
 //! Each shard tells the counts of its own tasks to one of them, which sums them and tells all. Both tell at once what has not changed for
 //! [`LAG`], and else once in so long: so a number is no older than two of these, and however much happens, little is said.
+//!
+//! Where there are other nodes the one that sums asks the store instead, whenever it is told that something has changed: a task that waits
+//! for people is in nobody's memory, and a node that dies takes what it counted with it.
 
 use super::model::{self, Task};
 use crate::realtime::{Moment, ShardId, Wheel};
@@ -24,7 +27,7 @@ pub struct Counts {
 
 impl Counts {
     /// A task moves from one status to the other; none: it was not there, or is no more.
-    pub(super) fn moves(&mut self, from: Option<model::Status>, to: Option<model::Status>) {
+    fn moves(&mut self, from: Option<model::Status>, to: Option<model::Status>) {
         if let Some(count) = from.and_then(|status| self.of(status)) {
             *count = count.saturating_sub(1);
         }
@@ -33,17 +36,34 @@ impl Counts {
         }
     }
 
-    /// A task that was there when the process began.
-    pub(super) fn add(&mut self, task: &Task) {
-        self.moves(None, Some(task.status));
-    }
-
     fn of(&mut self, status: model::Status) -> Option<&mut u64> {
         match status {
             model::Status::Pending => Some(&mut self.pending),
             model::Status::InProgress | model::Status::Verifying => Some(&mut self.active),
             model::Status::Completed | model::Status::Failed => None,
         }
+    }
+}
+
+/// The counts of one shard's own tasks.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    /// How often a task has moved from one status to another. A task that another shard counted moves here too, so that counts alone do
+    /// not tell it.
+    pub(super) changes: u64,
+}
+
+impl Tally {
+    /// As [`Counts::moves`].
+    pub(super) fn moves(&mut self, from: Option<model::Status>, to: Option<model::Status>) {
+        self.changes += u64::from(from != to);
+        self.counts.moves(from, to);
+    }
+
+    /// A task that was there when the process began.
+    pub(super) fn add(&mut self, task: &Task) {
+        self.moves(None, Some(task.status));
     }
 }
 
@@ -111,6 +131,12 @@ impl Throttle {
 pub(super) struct Sum {
     shards: HashMap<ShardId, Counts>,
     pub(super) throttle: Throttle,
+    /// Something has changed since the store was asked.
+    pub(super) is_due: bool,
+    /// The store is asked.
+    pub(super) is_asked: bool,
+    /// All are to be told, whether it is another number or not.
+    pub(super) is_wanted: bool,
 }
 
 impl Sum {

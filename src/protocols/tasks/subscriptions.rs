@@ -17,6 +17,8 @@ struct Each {
     is_counted: bool,
     /// How it stood was told: what comes then is news.
     is_heard: bool,
+    /// Its end was told.
+    is_over: bool,
 }
 
 impl Subscriptions {
@@ -45,12 +47,12 @@ impl Subscriptions {
 
     /// One that is asked for; it is heard from [`Subscriptions::hear`] on.
     pub(super) fn add(&mut self, about: About) {
-        self.each.entry(about).or_insert(Each { is_counted: true, is_heard: false }).is_counted = true;
+        self.each.entry(about).or_insert(Each { is_counted: true, is_heard: false, is_over: false }).is_counted = true;
     }
 
     /// One that comes with a task that is made.
     pub(super) fn follow(&mut self, about: About) {
-        self.each.entry(about).or_insert(Each { is_counted: false, is_heard: false });
+        self.each.entry(about).or_insert(Each { is_counted: false, is_heard: false, is_over: false });
     }
 
     /// From now on it is heard. Whether it is still wanted.
@@ -74,11 +76,22 @@ impl Subscriptions {
 
     /// Nothing more comes about it: one that nobody asked for is no more.
     pub(super) fn ended(&mut self, about: About) {
-        if let Entry::Occupied(entry) = self.each.entry(about)
-            && !entry.get().is_counted
-        {
-            entry.remove();
+        if let Entry::Occupied(mut entry) = self.each.entry(about) {
+            entry.get_mut().is_over = true;
+            if !entry.get().is_counted {
+                entry.remove();
+            }
         }
+    }
+
+    /// Whether it was told how it stands, and not that it has ended.
+    pub(super) fn is_open(&self, about: About) -> bool {
+        self.each.get(&about).is_some_and(|each| each.is_heard && !each.is_over)
+    }
+
+    /// Those of [`Subscriptions::is_open`].
+    pub(super) fn open(&self) -> impl Iterator<Item = About> + '_ {
+        self.each.keys().copied().filter(|about| self.is_open(*about))
     }
 
     /// `tasks`. Whether that changed anything.

@@ -100,15 +100,14 @@ impl Assignment {
         new
     }
 
-    /// One that the store has, and no agent works at.
-    pub(super) fn read(task: Task) -> Assignment {
-        let on_disk = Some(task.status);
-        Assignment::new(task, on_disk, Stage::Idle)
-    }
-
-    /// One that was not over when the process began.
+    /// One that the store has. Of those that no agent has in memory one that waits begins, and one in the middle of its work has failed:
+    /// the process that had it is no more.
     pub(super) fn found(task: Task, c: &mut Circumstances<'_>) -> Assignment {
-        let mut found = Assignment::read(task);
+        let on_disk = Some(task.status);
+        let mut found = Assignment::new(task, on_disk, Stage::Idle);
+        if c.is_stopping {
+            return found;
+        }
         match (found.task.status, &found.task.agent) {
             (Status::Pending, Some(_)) => found.wait(c),
             (Status::InProgress | Status::Verifying, Some(_)) => found.end(Finish::Failed(RESTARTED.into()), 0.0),

@@ -1,7 +1,7 @@
 //! How many sockets each user has, over all shards, for those who have their home here.
 
 use super::{letters::ToUser, model::UserName};
-use crate::realtime::ConnId;
+use crate::realtime::{ConnId, ShardId};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, hash_map::Entry};
 
@@ -26,11 +26,20 @@ impl Users {
         match letter {
             ToUser::Come { conn, user } => {
                 let sockets = self.sockets.entry(user).or_default();
-                let refused = sockets.len() >= most as usize;
-                if !refused {
+                // Who asks again is counted already.
+                let is_counted = sockets.contains(&conn);
+                let refused = !is_counted && sockets.len() >= most as usize;
+                if !refused && !is_counted {
                     sockets.push(conn);
                 }
                 Some((conn, refused))
+            }
+            ToUser::Move { conn, user } => {
+                let sockets = self.sockets.entry(user).or_default();
+                if !sockets.contains(&conn) {
+                    sockets.push(conn);
+                }
+                None
             }
             ToUser::Go { conn, user } => {
                 if let Entry::Occupied(mut entry) = self.sockets.entry(user) {
@@ -43,12 +52,22 @@ impl Users {
             }
         }
     }
+
+    /// Sockets of these shards are no more, or will be told of again.
+    pub(super) fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool) {
+        self.sockets.values_mut().for_each(|sockets| sockets.retain(|conn| !is_gone(conn.shard)));
+        self.sockets.retain(|_, sockets| !sockets.is_empty());
+    }
+
+    /// Users who are at home elsewhere are forgotten.
+    pub(super) fn move_out(&mut self, is_here: &dyn Fn(&UserName) -> bool) {
+        self.sockets.retain(|user, _| is_here(user));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::ShardId;
 
     fn conn(slot: u32) -> ConnId {
         ConnId { shard: ShardId((slot % 3) as u16), generation: 0, slot }
@@ -72,5 +91,21 @@ mod tests {
         }
         users.letter(ToUser::Go { conn: conn(14), user: "b".into() }, 10);
         assert_eq!((users.sockets(), users.sockets.len()), (0, 0), "nobody is remembered");
+    }
+
+    #[test]
+    fn who_comes_from_another_home_is_counted_once_and_never_refused() {
+        let mut users = Users::new(1);
+        let user = || "a".into();
+        for slot in [0, 1, 2, 1] {
+            assert_eq!(users.letter(ToUser::Move { conn: conn(slot), user: user() }, 2), None);
+        }
+        assert_eq!(users.sockets(), 3);
+        assert_eq!(users.letter(ToUser::Come { conn: conn(1), user: user() }, 2), Some((conn(1), false)), "it is counted");
+        assert_eq!(users.letter(ToUser::Come { conn: conn(4), user: user() }, 2), Some((conn(4), true)));
+        users.lose(&|shard| shard == ShardId(1));
+        assert_eq!(users.sockets(), 2);
+        users.move_out(&|_| false);
+        assert_eq!(users.sockets.len(), 0);
     }
 }

@@ -37,6 +37,7 @@ impl Nodes {
         self.node(tenure).is_some()
     }
 
+    /// Whether a node holds this epoch.
     pub(super) fn has_epoch(&self, epoch: i64) -> bool {
         self.all.values().any(|node| node.tenure.epoch == epoch)
     }
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
     use crate::store::{
         Store,
-        tests::{entered, entering, everything, row, ticket},
+        tests::{entered, entering, everything, row, tasks, ticket},
     };
 
     fn at(seconds: i64) -> UnixMicros {
@@ -228,6 +229,19 @@ mod tests {
         assert_ne!(other.take(), Ok(second), "a fresh one");
         assert_eq!(enter(&other, "b", 3), Ok(2));
         assert_eq!(everything(&one), [row("a", 1, 1), row("b", 3, None)]);
+    }
+
+    #[test]
+    fn what_a_node_left_of_tasks_is_found_when_it_is_no_more() {
+        let one = MemoryStore::new(32);
+        let other = one.beside("other");
+        let second = other.take().expect("a slot");
+        tasks::what_a_node_left_is_found_when_it_is_no_more(&one, &other, || {
+            one.set_time(at(5));
+            one.renew().expect("held");
+            one.set_time(at(7));
+            assert!(matches!(one.bury(second), Ok(Buried::Here(_))));
+        });
     }
 
     #[test]

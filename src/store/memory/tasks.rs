@@ -1,17 +1,21 @@
 //! Records of tasks in memory, as the contract has them, and their library.
 
 use super::{
-    super::{Read, TasksLibrary},
+    super::{Read, TasksLibrary, Tenure},
     MemoryStore,
 };
 use crate::{
     protocols::tasks::{
+        Counts, Home,
         model::{Execution, ExecutionId, Status, Task, TaskId, UserName},
         record::{Filter, Listed, Loaded, Record},
     },
     realtime::{StoreFault, UnixMicros},
 };
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 use uuid::Uuid;
 
 /// All of them.
@@ -19,10 +23,18 @@ use uuid::Uuid;
 pub(super) struct Tasks {
     tasks: BTreeMap<TaskId, Task>,
     executions: BTreeMap<ExecutionId, Execution>,
+    /// In which epoch each was written last.
+    writers: HashMap<Home, i64>,
 }
 
 impl Tasks {
-    pub(super) fn keep(&mut self, record: Record) -> Result<(), StoreFault> {
+    pub(super) fn keep(&mut self, record: Record, tenure: Tenure) -> Result<(), StoreFault> {
+        let written = match &record {
+            Record::Task(task) => Home::Task(task.id),
+            Record::NoTask(task) => Home::Task(*task),
+            Record::Execution(execution) => Home::Execution(execution.id),
+        };
+        self.writers.insert(written, tenure.epoch);
         match record {
             Record::Task(task) => drop(self.tasks.insert(task.id, *task)),
             Record::NoTask(task) => match self.tasks.get(&task) {
@@ -40,6 +52,12 @@ impl Tasks {
         let mut executions: Vec<Execution> = self.executions.values().filter(|it| !it.status.is_over()).cloned().collect();
         executions.sort_by_key(|execution| (execution.created_at, execution.id));
         Loaded { tasks, executions }
+    }
+
+    fn counts(&self) -> Counts {
+        let left: Vec<Status> = self.tasks.values().map(|task| task.status).filter(|status| !status.is_over()).collect();
+        let pending = left.iter().filter(|status| **status == Status::Pending).count();
+        Counts { active: (left.len() - pending) as u64, pending: pending as u64 }
     }
 }
 
@@ -91,6 +109,17 @@ impl MemoryStore {
 impl TasksLibrary for MemoryStore {
     fn load_tasks(&self) -> Read<Loaded> {
         self.read_tasks(Tasks::load)
+    }
+
+    fn abandoned_tasks(&self) -> Read<Loaded> {
+        self.readable()?;
+        let kept = self.kept();
+        let is_there = |it: Home| kept.tasks.writers.get(&it).is_some_and(|epoch| kept.nodes.has_epoch(*epoch));
+        Ok(kept.tasks.load().such(|it| !is_there(it)))
+    }
+
+    fn task_counts(&self) -> Read<Counts> {
+        self.read_tasks(Tasks::counts)
     }
 
     fn tasks(&self, filter: &Filter) -> Read<Listed<Task>> {

@@ -10,7 +10,7 @@ use crate::{
             quiz::{ADA, new_quiz},
             row,
             server::{InPostgres, Server, server},
-            ticket,
+            tasks, ticket,
         },
     },
 };
@@ -325,6 +325,14 @@ fn nothing_told_holds_a_password() {
     let Ok(settings) = Settings::new(&url, None) else { return };
     let fault = PostgresStore::open(settings, Box::new(Deaf)).err().expect("there is no such database");
     assert!(!format!("{fault} {fault:?}").contains("hunter2"), "{fault}");
+}
+
+#[test]
+fn what_a_node_left_of_tasks_is_found_when_it_is_no_more() {
+    let Some(server) = server() else { return };
+    let database = server.database();
+    let [one, other] = ["one", "other"].map(|name| open(server, &database, name));
+    tasks::what_a_node_left_is_found_when_it_is_no_more(&one.store, &other.store, || other.store.release().expect("given back"));
 }
 
 /// Batches of answers and the like find their answers by tickets: of a session too.

@@ -3,11 +3,12 @@
 use super::{InMemory, OnDisk, PATIENCE, Subject, ticket};
 use crate::{
     protocols::tasks::{
+        Counts,
         model::{Execution, Kind, Priority, Status, StepResult, Task},
         record::{Filter, Listed, Loaded, Record},
     },
     realtime::{StoreFault, UnixMicros},
-    store::{Answer, Mood},
+    store::{Answer, Mood, Store},
 };
 use uuid::Uuid;
 
@@ -156,6 +157,47 @@ fn a_start_finds_what_is_not_over<S: Subject>() {
     assert_eq!((tasks.len(), executions.len()), (2, 2));
 }
 
+fn what_is_not_over_is_counted_and_is_not_abandoned_while_its_node_is_there<S: Subject>() {
+    let it = S::fresh(64);
+    assert_eq!(it.store().task_counts(), Ok(Counts::default()));
+    for (number, status) in (1..).zip(ALL.into_iter().chain([Status::Pending])) {
+        done(&it, [of_task(task(number, status)), of_execution(execution(number, status))]);
+    }
+    assert_eq!(it.store().task_counts(), Ok(Counts { active: 2, pending: 2 }), "of tasks alone");
+    assert_eq!(it.store().abandoned_tasks(), Ok(Loaded::default()));
+    done(&it, [of_task(task(1, Status::InProgress)), of_task(task(3, Status::Failed)), of_task(task(6, Status::Completed))]);
+    assert_eq!(it.store().task_counts(), Ok(Counts { active: 2, pending: 0 }));
+}
+
+fn abandoned(store: &dyn Store) -> (Vec<Uuid>, Vec<Uuid>) {
+    let Loaded { tasks, executions } = store.abandoned_tasks().expect("readable");
+    (tasks.iter().map(|task| task.id).collect(), executions.iter().map(|execution| execution.id).collect())
+}
+
+/// Where two nodes share their records: what one of them has left when it is no more.
+pub(in super::super) fn what_a_node_left_is_found_when_it_is_no_more(one: &dyn Store, other: &dyn Store, end: impl FnOnce()) {
+    let keep = |store: &dyn Store, record| {
+        store.keep_tasks(ticket(1), record).expect("room");
+        // It is asked for what it wrote, and answers in order.
+        store.flush(PATIENCE).expect("done");
+    };
+    for (number, status) in (1..).zip(ALL) {
+        keep(other, of_task(task(number, status)));
+        keep(other, of_execution(execution(number, status)));
+    }
+    keep(one, of_task(task(7, Status::Pending)));
+    keep(one, of_task(task(2, Status::InProgress)));
+    assert_eq!([one, other].map(abandoned), [(vec![], vec![]), (vec![], vec![])]);
+    end();
+    let (tasks, executions) = abandoned(one);
+    assert_eq!(tasks, [1, 3].map(id), "but not what somebody else has written since");
+    assert_eq!(executions, [1, 2, 3].map(id));
+    assert_eq!(one.task_counts(), Ok(Counts { active: 2, pending: 2 }));
+    keep(one, of_task(task(3, Status::Failed)));
+    keep(one, of_execution(execution(2, Status::InProgress)));
+    assert_eq!(abandoned(one), (vec![id(1)], [1, 3].map(id).to_vec()));
+}
+
 fn lists_are_newest_first<S: Subject>() {
     let it = S::fresh(64);
     let rows = [(1, "ada", 30), (2, "bob", 20), (3, "ada", 20), (4, "ada", 20), (5, "ada", 10), (6, "Ada", 40)];
@@ -195,6 +237,7 @@ suite!(
     what_is_kept_is_read,
     only_what_is_over_is_forgotten,
     a_start_finds_what_is_not_over,
+    what_is_not_over_is_counted_and_is_not_abandoned_while_its_node_is_there,
     lists_are_newest_first,
     after_a_stop_nothing_is_kept,
 );

@@ -89,5 +89,7 @@ pub(super) fn kind(letter: &Letter) -> usize {
         Letter::ChatMark { .. } => 33,
         Letter::ChatElsewhere { .. } => 34,
         Letter::PublishBut { .. } => 35,
+        Letter::TasksHold(..) => 36,
+        Letter::TasksInterest(..) => 37,
     }
 }

@@ -215,6 +215,7 @@ impl School {
             Outcome::StopModel(piece) => assert_eq!(self.models.remove(&piece), Some(shard)),
             Outcome::Tool { piece, call, .. } => assert!(self.tools.insert((piece, call))),
             Outcome::StopTool { piece, call } => assert!(self.tools.remove(&(piece, call))),
+            other @ (Outcome::Count | Outcome::Survey(_) | Outcome::LetGo(_)) => panic!("{other:?} of a node that stands alone"),
         }
     }
 

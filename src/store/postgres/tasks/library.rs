@@ -5,9 +5,10 @@ use super::{
         super::{Read, TasksLibrary},
         PostgresStore,
     },
-    lists::{EXECUTIONS, TASKS},
+    lists::{EXECUTIONS, TASKS, counts},
 };
 use crate::protocols::tasks::{
+    Counts,
     model::{Execution, ExecutionId, Task, TaskId},
     record::{Filter, Listed, Loaded},
 };
@@ -18,6 +19,16 @@ impl TasksLibrary for PostgresStore {
         self.readers.snapshot(async |conn| {
             Ok(Loaded { tasks: TASKS.all_left(conn, own).await?, executions: EXECUTIONS.all_left(conn, own).await? })
         })
+    }
+
+    fn abandoned_tasks(&self) -> Read<Loaded> {
+        self.readers.snapshot(async |conn| {
+            Ok(Loaded { tasks: TASKS.abandoned(conn).await?, executions: EXECUTIONS.abandoned(conn).await? })
+        })
+    }
+
+    fn task_counts(&self) -> Read<Counts> {
+        self.readers.view(async |conn| counts(conn).await)
     }
 
     fn tasks(&self, filter: &Filter) -> Read<Listed<Task>> {

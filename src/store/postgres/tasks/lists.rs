@@ -6,6 +6,7 @@ use super::super::{
     fault::Fault,
 };
 use crate::protocols::tasks::{
+    Counts,
     model::{Execution, Task},
     record::{Filter, Listed},
 };
@@ -45,11 +46,21 @@ impl<T> Table<T> {
 
     /// What is not over, in the order in which it was made; but not what another node that is alive wrote last.
     pub(super) async fn all_left(&self, conn: &Conn, own: i64) -> Result<Vec<T>, Fault> {
-        let Table { name, key, columns, read } = self;
         let others = "SELECT 1 FROM node WHERE node.epoch = it.epoch AND node.epoch <> $1 AND lease_until > clock_timestamp()";
-        let left = format!("status NOT IN ('completed', 'failed') AND NOT EXISTS ({others})");
+        self.all_without(conn, others, &[&own]).await
+    }
+
+    /// What is not over, in the order in which it was made, and was written last by a node that was buried or has gone.
+    pub(super) async fn abandoned(&self, conn: &Conn) -> Result<Vec<T>, Fault> {
+        self.all_without(conn, "SELECT 1 FROM node WHERE node.epoch = it.epoch", &[]).await
+    }
+
+    /// What is not over and for which there is no `such` row.
+    async fn all_without(&self, conn: &Conn, such: &str, values: &[Value<'_>]) -> Result<Vec<T>, Fault> {
+        let Table { name, key, columns, read } = self;
+        let left = format!("status NOT IN ('completed', 'failed') AND NOT EXISTS ({such})");
         let select = format!("SELECT {columns} FROM {name} AS it WHERE {left} ORDER BY created_at, {key}");
-        conn.rows(&select, &[&own]).await?.iter().map(read).collect()
+        conn.rows(&select, values).await?.iter().map(read).collect()
     }
 
     pub(super) async fn listed(&self, conn: &Conn, filter: &Filter) -> Result<Listed<T>, Fault> {
@@ -75,6 +86,14 @@ impl<T> Table<T> {
         let items = conn.rows(&select, &values).await?.iter().map(read).collect::<Result<_, Fault>>()?;
         Ok(Listed { items, total: count(&total, 0)? })
     }
+}
+
+/// How many tasks are not over, by what they do.
+pub(super) async fn counts(conn: &Conn) -> Result<Counts, Fault> {
+    let such = "SELECT count(*) FILTER (WHERE status <> 'pending'), count(*) FILTER (WHERE status = 'pending')
+        FROM task WHERE status NOT IN ('completed', 'failed')";
+    let row = conn.one(such, &[]).await?;
+    Ok(Counts { active: count(&row, 0)?, pending: count(&row, 1)? })
 }
 
 fn a_task(row: &Row) -> Result<Task, Fault> {

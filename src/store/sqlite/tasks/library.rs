@@ -5,9 +5,10 @@ use super::{
         super::{Read, TasksLibrary},
         SqliteStore,
     },
-    lists::{EXECUTIONS, TASKS},
+    lists::{EXECUTIONS, TASKS, counts},
 };
 use crate::protocols::tasks::{
+    Counts,
     model::{Execution, ExecutionId, Task, TaskId},
     record::{Filter, Listed, Loaded},
 };
@@ -15,6 +16,14 @@ use crate::protocols::tasks::{
 impl TasksLibrary for SqliteStore {
     fn load_tasks(&self) -> Read<Loaded> {
         self.readers.view(|conn| Ok(Loaded { tasks: TASKS.all_left(conn)?, executions: EXECUTIONS.all_left(conn)? }))
+    }
+
+    fn abandoned_tasks(&self) -> Read<Loaded> {
+        Ok(Loaded::default())
+    }
+
+    fn task_counts(&self) -> Read<Counts> {
+        self.readers.view(counts)
     }
 
     fn tasks(&self, filter: &Filter) -> Read<Listed<Task>> {

@@ -2,6 +2,7 @@
 
 use super::super::columns::{Id, count, json};
 use crate::protocols::tasks::{
+    Counts,
     model::{Execution, Status, Task, UserName},
     record::{Filter, Listed},
 };
@@ -89,6 +90,13 @@ impl<T> Table<T> {
             .collect::<rusqlite::Result<_>>()?;
         Ok(Listed { items, total })
     }
+}
+
+/// How many tasks are not over, by what they do.
+pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
+    let such = "SELECT count(*) FILTER (WHERE status <> 'pending'), count(*) FILTER (WHERE status = 'pending')
+        FROM task WHERE status NOT IN ('completed', 'failed')";
+    conn.prepare_cached(such)?.query_row([], |row| Ok(Counts { active: count(row, 0)?, pending: count(row, 1)? }))
 }
 
 fn a_task(row: &Row<'_>) -> rusqlite::Result<Task> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocols::tasks::{
-    About, Ask, Counts, FromHome, News, Reply, ToExecution, ToTask, ToUser,
+    About, Ask, Channel, Counts, FromHome, Hold, Home, Interest, News, Reply, ToExecution, ToTask, ToUser,
     asks::{Edit, Refused},
     model::{Caller, Execution, Kind, Priority, Status, StepResult, Task},
 };
@@ -125,7 +125,12 @@ fn homes() -> Vec<Letter> {
     let (conn, task, execution) = (conn(), id(1), id(2));
     let mut letters = vec![
         Letter::TasksUser(ToUser::Come { conn, user: text("ann") }),
+        Letter::TasksUser(ToUser::Move { conn, user: text("ann") }),
         Letter::TasksUser(ToUser::Go { conn, user: long() }),
+        Letter::TasksHold(Hold::Goes(vec![Home::Task(task), Home::Execution(execution)])),
+        Letter::TasksHold(Hold::Over(Home::Task(task))),
+        Letter::TasksInterest(Interest::More(vec![Channel::Of(text("ann")), Channel::All, Channel::Status])),
+        Letter::TasksInterest(Interest::Less(Channel::Of(long()))),
         Letter::TaskHome(ToTask::Create { conn, task: some_task() }),
         Letter::TaskHome(ToTask::See { conn, task, caller: caller() }),
         Letter::TaskHome(ToTask::Cancel { conn, task, caller: caller() }),
