@@ -16,6 +16,8 @@
 mod chat;
 #[path = "simulate/clients.rs"]
 mod clients;
+#[path = "simulate/cluster/mod.rs"]
+mod cluster;
 #[path = "simulate/conn.rs"]
 mod conn;
 #[path = "simulate/dice.rs"]
@@ -44,6 +46,7 @@ mod wire;
 mod world;
 
 use chat::world::Chat;
+use cluster::world::Cluster;
 use labs::world::Labs;
 use std::{
     any::Any,
@@ -66,6 +69,8 @@ const LABS_SEEDS: u64 = 400;
 const CHAT_SEEDS: u64 = 800;
 /// Of tasks.
 const TASKS_SEEDS: u64 = 800;
+/// Of several nodes.
+const CLUSTER_SEEDS: u64 = 400;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
@@ -74,6 +79,8 @@ const LABS_SEEDS_TO_FIND: u64 = 500;
 const CHAT_SEEDS_TO_FIND: u64 = 300;
 /// As many of tasks.
 const TASKS_SEEDS_TO_FIND: u64 = 300;
+/// As many of several nodes.
+const CLUSTER_SEEDS_TO_FIND: u64 = 300;
 /// The first seed where SIMULATE_FROM names none, and that of planted faults. Changed on purpose only, to try others from then on.
 const FIRST: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -160,6 +167,26 @@ impl Play for Tasks {
 
     fn story(&mut self) -> &mut Option<VecDeque<String>> {
         &mut self.stage.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
+impl Play for Cluster {
+    type Fault = cluster::faults::Fault;
+
+    fn begin(seed: u64, fault: Option<cluster::faults::Fault>) -> Cluster {
+        Cluster::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.story
     }
 
     fn play(&mut self) {
@@ -315,4 +342,14 @@ fn what_must_hold_of_tasks_holds() {
 #[test]
 fn faults_planted_in_tasks_are_found() {
     find::<Tasks>(&tasks::faults::Fault::ALL, TASKS_SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_a_cluster_holds() {
+    hold::<Cluster>(CLUSTER_SEEDS, "what_must_hold_of_a_cluster_holds");
+}
+
+#[test]
+fn faults_planted_in_a_cluster_are_found() {
+    find::<Cluster>(&cluster::faults::Fault::ALL, CLUSTER_SEEDS_TO_FIND);
 }

@@ -57,6 +57,11 @@ impl<R> Asks<R> {
         self.far.insert(number, node);
     }
 
+    /// It is at home on this node by now.
+    pub(super) fn came_back(&mut self, number: u64) {
+        self.far.remove(&number);
+    }
+
     /// Those that nobody will answer, since that node is gone.
     pub(super) fn lost(&mut self, node: NodeSlot) -> Vec<u64> {
         self.far.extract_if(.., |_, own| *own == node).map(|(number, _)| number).collect()
@@ -99,6 +104,33 @@ impl Engine {
         }
         self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
         number
+    }
+
+    /// An ask has come to a shard where its home is no more. It goes back to whoever asks, and from there to the present home: so he always
+    /// knows for whom he waits, and hears when that node dies or the link to it breaks.
+    pub(super) fn redirect(&mut self, (asker, number): (ShardId, u64), ask: Box<presence::asks::Ask>) {
+        let home = self.home_of(ask.classroom());
+        let to = if asker == self.id { home } else { asker };
+        if asker == self.id && home.node() != self.id.node() {
+            self.asks.sent_to(number, home.node());
+            self.repeats.insert(number, (*ask).clone());
+        } else if asker == self.id {
+            self.asks.came_back(number);
+            self.repeats.remove(&number);
+        }
+        self.post(to, Letter::Home(ToHome::Ask { asker, number, ask }));
+    }
+
+    /// As [`Engine::redirect`], of a quiz.
+    pub(super) fn redirect_quiz(&mut self, (asker, number): (ShardId, u64), ask: Box<Ask>) {
+        let home = self.writer_of(&ask);
+        let to = if asker == self.id { home } else { asker };
+        if asker == self.id && home.node() != self.id.node() {
+            self.quiz_asks.sent_to(number, home.node());
+        } else if asker == self.id {
+            self.quiz_asks.came_back(number);
+        }
+        self.post(to, Letter::QuizHome(ToQuiz::Ask { asker, number, ask }));
     }
 
     /// The answer, once.

@@ -9,7 +9,7 @@ use crate::{
     protocols::{
         presence::{
             FromHome, Homes, Seat, SessionError, ToHome,
-            letters::{Agent, Bequest, Cuts, Heir},
+            letters::{Agent, Bequest, Cuts, HEIRS_A_LETTER, Heir},
             record::Buried,
         },
         quiz::QuizId,
@@ -38,6 +38,8 @@ struct Sender {
     ahead: VecDeque<Letter>,
     /// More has come than may wait: nothing counts until its node is taken for another.
     is_broken: bool,
+    /// The link to it broke, and it has not begun anew since: what it says it said before it knew, and says again.
+    is_cut: bool,
 }
 
 /// See the file.
@@ -63,7 +65,7 @@ pub(super) struct Crossing {
     parting: BTreeMap<ConnId, ToHome>,
     /// Nodes from which more came than may wait.
     broken: Vec<NodeSlot>,
-    /// Who was on nodes that this one has buried, until the view comes that is without them.
+    /// Who was there when this node buried another one, until the view comes that is without them.
     mourned: BTreeMap<NodeSlot, Vec<Buried>>,
 }
 
@@ -148,7 +150,7 @@ impl Engine {
         let has_quiz_moved = |quiz: QuizId| has_moved(before.home(&quiz.place()), ring.home(&quiz.place()));
         self.quizzes_move(&has_quiz_moved, &|shard: ShardId| is_gone(shard.node()), now);
         self.part_again(&before, has_skipped, is_gone);
-        self.bequeath_buried(&before, is_gone);
+        self.bequeath_buried(is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
         self.retell_keys();
         self.retell_revocations();
@@ -166,8 +168,11 @@ impl Engine {
         self.crossing.broken.retain(|own| *own != node);
         self.crossing.waiting.retain(|(from, _)| from.node() != node);
         self.crossing.asking.retain(|conn| conn.shard.node() != node);
-        for (_, sender) in self.crossing.senders.iter_mut().filter(|(shard, _)| shard.node() == node) {
-            sender.is_broken = false;
+        for shard in member.shards() {
+            let sender = self.crossing.senders.entry(shard).or_default();
+            (sender.is_broken, sender.is_cut) = (false, true);
+            // Behind it is missing what was lost: that all has been said is said again.
+            sender.ahead.retain(|letter| !matches!(letter, Letter::ViewReached { .. }));
         }
         self.with_homes(|homes, _| homes.doubt(node));
         self.begin_view(member.shards().collect());
@@ -190,11 +195,12 @@ impl Engine {
         self.settle(now);
     }
 
-    /// This node has buried another one, and these were on it. To be told to one shard, before the view that is without that node. Of its
-    /// own last life it is told at any time, and only those whose home was there too: nobody else knows of these.
+    /// This node has buried another one, and these were in any room then, whichever node they were on. To be told to one shard, before the
+    /// view that is without that node. Of its own last life it is told at any time, and only those whose home was there too: nobody else
+    /// knows of these.
     pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
         if node == self.id.node() && self.ring.view().number() > 0 {
-            return buried.into_iter().for_each(|buried| self.bequeath_one(buried));
+            return self.bequeath(buried);
         }
         self.crossing.mourned.entry(node).or_default().extend(buried);
     }
@@ -218,6 +224,10 @@ impl Engine {
     pub(super) fn letter_between_views(&mut self, from: ShardId, letter: Letter, now: Now) {
         let number = self.ring.view().number();
         let sender = self.crossing.senders.entry(from).or_default();
+        sender.is_cut &= !matches!(letter, Letter::ViewBegins { .. });
+        if sender.is_cut {
+            return;
+        }
         let is_ahead = matches!(letter, Letter::ViewBegins { view, .. } if view > number);
         if sender.is_broken || (sender.ahead.is_empty() && !is_ahead) {
             if !sender.is_broken {
@@ -298,25 +308,33 @@ impl Engine {
         }
     }
 
-    /// Whoever was on a node that died, in a room whose home died with it, is left to the room's next home: so he is told of, unless he
-    /// comes again. Homes that live know of them without this.
-    fn bequeath_buried(&mut self, before: &HashRing, is_gone: impl Fn(NodeSlot) -> bool) {
+    /// Whoever was in a room whose home died, on that node or on another, is left to the room's next home: so he is told of, and his row
+    /// ends, unless he comes again. Homes that live know of them without this.
+    fn bequeath_buried(&mut self, is_gone: impl Fn(NodeSlot) -> bool) {
         let own = self.id.node();
-        let is_over = |node: NodeSlot| node == own || is_gone(node);
-        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| is_over(*node)).collect::<Vec<_>>() {
-            for buried in buried {
-                if node == own || is_gone(before.home(buried.classroom.as_bytes()).node()) {
-                    self.bequeath_one(buried);
-                }
-            }
+        // Until a view is reached a former home may not have left all that it had to leave.
+        let homes = &self.crossing.earlier;
+        let is_bereft = |one: &Buried| homes.iter().any(|ring| is_gone(ring.home(one.classroom.as_bytes()).node()));
+        let mut bereft = Vec::new();
+        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| *node == own || is_gone(*node)) {
+            bereft.extend(buried.into_iter().filter(|one| node == own || is_bereft(one)));
         }
+        self.bequeath(bereft);
     }
 
-    fn bequeath_one(&mut self, Buried { classroom, agent_id, session }: Buried) {
-        let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
-        let members = vec![Heir { agent, session, node: None, announced: true }];
-        let bequest = Bequest { classroom, view: None, last_published: 0, members };
-        self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
+    fn bequeath(&mut self, bereft: Vec<Buried>) {
+        let mut rooms: BTreeMap<ClassroomId, Vec<Heir>> = BTreeMap::new();
+        for Buried { classroom, agent_id, session } in bereft {
+            let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
+            rooms.entry(classroom).or_default().push(Heir { agent, session, announced: true });
+        }
+        for (classroom, mut heirs) in rooms {
+            while !heirs.is_empty() {
+                let members = heirs.split_off(heirs.len().saturating_sub(HEIRS_A_LETTER));
+                let bequest = Bequest { classroom, view: None, last_published: 0, members };
+                self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
+            }
+        }
     }
 
     /// Posts a leave; one to another node is kept until it is confirmed.
@@ -392,6 +410,7 @@ impl Engine {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
+        self.quizzes_come();
         self.look_whether_quiet();
     }
 
@@ -416,8 +435,9 @@ impl Engine {
         let classroom = letter.classroom();
         let home = self.home_of(classroom);
         match letter {
-            // Whoever waits for an answer, and whoever was left to another, is passed on.
-            ToHome::Ask { .. } | ToHome::Bequest(_) if home != self.id => self.post(home, Letter::Home(letter)),
+            ToHome::Ask { asker, number, ask } if home != self.id => self.redirect((asker, number), ask),
+            // Whoever was left to another is passed on.
+            ToHome::Bequest(_) if home != self.id => self.post(home, Letter::Home(letter)),
             // Whoever says this says it again to the new home.
             ToHome::Join { .. } | ToHome::Resume { .. } | ToHome::Leave { .. } | ToHome::Told { .. } if home != self.id => {}
             ToHome::Resume { .. } | ToHome::Bequest(_) => {

@@ -282,6 +282,11 @@ pub enum Question {
     },
     /// Read a quiz; answered with [`Answer::Loaded`].
     Load(QuizId),
+    /// Read which quizzes have running attempts; answered with [`Answer::Running`].
+    Running {
+        /// To be given back.
+        look: u64,
+    },
     /// Ask a permission service; answered with [`Answer::Permission`].
     Permission {
         /// Who waits.
@@ -362,6 +367,13 @@ pub enum Answer {
         quiz: QuizId,
         /// `None`: there is no such quiz.
         result: Result<Option<Box<Loaded>>, StoreFault>,
+    },
+    /// To [`Question::Running`].
+    Running {
+        /// Of the question.
+        look: u64,
+        /// The quizzes of the whole cluster.
+        result: Result<Vec<QuizId>, StoreFault>,
     },
     /// To [`Question::Permission`].
     Permission {

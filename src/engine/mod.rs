@@ -211,6 +211,7 @@ impl Engine {
                 self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out));
                 self.say_reached();
             }
+            Answer::Running { look, result } => self.quizzes_run(look, result, now),
             Answer::Permission { conn, allowed } => self.permission(conn, allowed, now),
             Answer::ChatKept { ticket, result } => self.with_sessions(now, |homes, out| homes.kept(ticket, result, now, out)),
             Answer::SessionLoaded { session, result } => {

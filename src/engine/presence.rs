@@ -129,6 +129,7 @@ impl Engine {
                 Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),
                 Outcome::Enter { ticket, entering } => self.questions.push(Question::Enter { ticket, entering }),
                 Outcome::Leave(leaving) => self.questions.push(Question::Leave(leaving)),
+                Outcome::Pass(ToHome::Ask { asker, number, ask }) => self.redirect((asker, number), ask),
                 Outcome::Pass(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
                 Outcome::Reply { asker, number, reply } => self.post(asker, Letter::Reply { number, reply }),
                 Outcome::Closed { .. } | Outcome::Tick(_) => unreachable!("homes settle these themselves"),

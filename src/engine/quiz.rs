@@ -6,7 +6,7 @@ use crate::{
         self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
         record::Key as ApiKey,
     },
-    realtime::{ConnId, Frame, Now, ShardId, UnixMicros, outbox::Segment, table::Key},
+    realtime::{ConnId, Frame, Now, ShardId, StoreFault, UnixMicros, outbox::Segment, table::Key},
     websocket::{close::CloseReason, frame},
 };
 use std::{mem, rc::Rc};
@@ -35,7 +35,8 @@ pub(super) fn ping() -> Segment {
 
 impl Engine {
     /// What was kept when the process began: all good keys, and the quizzes that have running attempts, of which each shard takes its own.
-    /// To be called once, before the first turn; in a cluster also whenever a view has been reached, for the quizzes that have come here.
+    /// To be called once, before the first turn. One of several nodes names no quizzes here: each shard reads them when it has reached a
+    /// view.
     pub fn begin(&mut self, keys: &[ApiKey], running: &[QuizId], now: Now) {
         keys.iter().for_each(|key| self.keys.add(key));
         let own: Vec<QuizId> = running.iter().copied().filter(|quiz| self.home_of_quiz(*quiz) == self.id).collect();
@@ -142,12 +143,25 @@ impl Engine {
         self.strays.forget(has_moved);
         for key in self.connections.keys().collect::<Vec<_>>() {
             let conn = self.conn_id(key);
-            let letters = match self.connections.at(key).map(|connection| &connection.phase) {
+            let letters = match self.connections.at_mut(key).map(|connection| &mut connection.phase) {
                 Some(Phase::Quiz(machine)) => machine.again(conn, has_moved),
                 Some(Phase::Admitting(waiting)) => waiting.again(conn, has_moved).into_iter().collect(),
                 Some(_) | None => continue,
             };
             letters.into_iter().for_each(|letter| self.post_to_quiz(letter));
+        }
+    }
+
+    /// Every shard has reached the view: quizzes with running attempts may have come here, and nobody else may ever ask for them.
+    pub(super) fn quizzes_come(&mut self) {
+        self.with_quizzes(|homes, out| homes.look(out));
+    }
+
+    /// These have running attempts. Where another view has begun since, it will be asked again.
+    pub(super) fn quizzes_run(&mut self, look: u64, found: Result<Vec<QuizId>, StoreFault>, now: Now) {
+        if self.is_whole() {
+            let (ring, id) = (self.ring.clone(), self.id);
+            self.with_quizzes(|homes, out| homes.found((look, found), |quiz| ring.home(&quiz.place()) == id, now, out));
         }
     }
 
@@ -179,9 +193,9 @@ impl Engine {
                 }
             };
             if home != self.id {
-                // Whoever listens says so again to the new home; what is asked is passed on.
-                if matches!(letter, ToQuiz::Ask { .. }) {
-                    self.post(home, Letter::QuizHome(letter));
+                // Whoever listens says so again to the new home.
+                if let ToQuiz::Ask { asker, number, ask } = letter {
+                    self.redirect_quiz((asker, number), ask);
                 }
                 return;
             }
@@ -241,6 +255,7 @@ impl Engine {
             }
             quiz::Outcome::Keep { ticket, record } => self.questions.push(Question::Keep { ticket, record }),
             quiz::Outcome::Load(quiz) => self.questions.push(Question::Load(quiz)),
+            quiz::Outcome::Running(look) => self.questions.push(Question::Running { look }),
             quiz::Outcome::Reply { asker, number, reply } => {
                 self.counters.quiz_answers.add(u64::from(matches!(*reply, Reply::Answered { .. })));
                 self.post(asker, Letter::QuizReply { number, reply });

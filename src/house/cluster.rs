@@ -96,7 +96,7 @@ pub fn access(settings: &Cluster) -> Result<Option<Access>, String> {
     }))
 }
 
-/// Who ended with a node.
+/// Who was there when a node was buried.
 type Loss = Vec<Buried>;
 
 /// This node as one of several.
@@ -392,7 +392,13 @@ fn bury(store: &dyn Store, dead: Tenure) -> Option<(NodeSlot, Loss)> {
     match store.lease().bury(dead) {
         Ok(store::Buried::Here(ended)) => {
             tracing::warn!(node = %dead, sessions = ended.len(), "a node is dead: its sessions have ended");
-            Some((node(dead)?.slot, ended.into_iter().map(loss).collect()))
+            let ended = ended.into_iter().map(loss);
+            // Of those who live on elsewhere a room's next home hears from their own shards, but of one who goes in these moments.
+            let live = store.lease().live().unwrap_or_else(|fault| {
+                tracing::warn!(?fault, "who is in which room could not be read: rows of those who leave now may stay");
+                Vec::new()
+            });
+            Some((node(dead)?.slot, ended.chain(live).collect()))
         }
         Ok(store::Buried::Before) => None,
         Err(fault) => {

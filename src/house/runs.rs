@@ -111,7 +111,11 @@ impl Runs {
                     under_way.unread.take(weight(word));
                 }
             }
-            Answer::Entered { .. } | Answer::Kept { .. } | Answer::LabsKept { .. } | Answer::Loaded { .. } => {}
+            Answer::Entered { .. }
+            | Answer::Kept { .. }
+            | Answer::LabsKept { .. }
+            | Answer::Loaded { .. }
+            | Answer::Running { .. } => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
             Answer::Health(_) | Answer::Outside { .. } => {}

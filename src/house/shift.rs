@@ -66,6 +66,7 @@ impl Shift {
                 }
             }
             Question::Load(quiz) => self.look(move |store| store.quiz(quiz), move |result| Answer::Loaded { quiz, result }),
+            Question::Running { look } => self.look(|store| store.running(), move |result| Answer::Running { look, result }),
             Question::KeepChat { ticket, change } => {
                 if let Err(fault) = self.asked.store.keep_chat(Ticket { shard: self.id, token: ticket }, change) {
                     self.refusals.push(Answer::ChatKept { ticket, result: Err(fault) });

@@ -8,6 +8,7 @@
 //! that has answered. Times are reckoned with the database's clock alone, so a host's clock may be wrong.
 
 use super::Read;
+use crate::protocols::presence::record as presence;
 use crate::realtime::{ClassroomId, StoreFault, UnixMicros};
 use std::{fmt, sync::Arc};
 
@@ -168,6 +169,15 @@ pub trait Lease: Send + Sync {
     /// # Errors
     /// As every [`Read`].
     fn rosters_between(&self, _after: u64, _before: u64) -> Read<Vec<Roster>> {
+        Ok(Vec::new())
+    }
+
+    /// Every session that is live, of all nodes: for who buries a node, since the homes of rooms that were there are to be told who is in
+    /// them. Where there is one node there is nobody to tell.
+    ///
+    /// # Errors
+    /// As every [`Read`].
+    fn live(&self) -> Read<Vec<presence::Buried>> {
         Ok(Vec::new())
     }
 

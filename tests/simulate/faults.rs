@@ -102,5 +102,8 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::TasksReply { number, reply } => Letter::TasksReply { number: *number, reply: reply.clone() },
         Letter::ViewBegins { view, epoch } => Letter::ViewBegins { view: *view, epoch: *epoch },
         Letter::ViewReached { view } => Letter::ViewReached { view: *view },
+        Letter::PublishBut { conn, topic, frame, members } => {
+            Letter::PublishBut { conn: *conn, topic: *topic, frame: frame.clone(), members: *members }
+        }
     }
 }

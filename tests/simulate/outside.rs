@@ -100,6 +100,7 @@ impl World {
             | Question::Tool { .. }
             | Question::StopRun { .. }) => panic!("nobody talks to agents here, and {question:?} is asked"),
             Question::Load(quiz) => self.load(shard, quiz),
+            Question::Running { .. } => panic!("this node stands alone"),
             Question::Leave(leaving) => {
                 note!(self, "row {} leaves", leaving.session);
                 let session = self.model.sessions.get_mut(&leaving.session).expect("only what has a row leaves");

@@ -125,12 +125,8 @@ impl World {
         note!(self, "letter {from} -> {to}: {letter:?}");
         match &letter {
             Letter::Home(ToHome::Ask { ask, .. }) => self.note_publication(to, ask),
-            Letter::Publish { frame, .. }
-            | Letter::PublishBut { frame, .. }
-            | Letter::Deliver(_, frame)
-            | Letter::Show { frame, .. } => {
-                self.model.tallies[to].brought += frame.len()
-            }
+            Letter::Publish { frame, .. } | Letter::PublishBut { frame, .. } => self.model.tallies[to].brought += frame.len(),
+            Letter::Deliver(_, frame) | Letter::Show { frame, .. } => self.model.tallies[to].brought += frame.len(),
             Letter::Home(_) | Letter::Connection(..) | Letter::Reply { .. } => {}
             Letter::QuizHome(_) | Letter::QuizConnection(..) => self.brings_events(to, 1),
             Letter::QuizReply { .. } | Letter::Key { .. } | Letter::KeyHeard { .. } => {}

@@ -144,6 +144,7 @@ impl House {
                 Answer::Entered { ticket, result: Ok(self.rows) }
             }
             Question::Keep { ticket, .. } => Answer::Kept { ticket, result: Ok(Kept::Done) },
+            Question::Running { look } => Answer::Running { look, result: Ok(Vec::new()) },
             Question::Load(quiz) => Answer::Loaded { quiz, result: Ok(self.quizzes.get(&quiz).cloned().map(Box::new)) },
             Question::KeepChat { ticket, change } => {
                 self.sessions.extend(change.session.map(|session| (session.id, session)));

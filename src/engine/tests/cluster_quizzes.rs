@@ -5,10 +5,11 @@ use crate::{
     protocols::quiz::{
         QuizId,
         asks::{Ask, Refused, Reply},
-        model::AttemptId,
+        model::{AttemptId, Reason},
     },
     realtime::{HashRing, NodeSlot, StoreFault},
 };
+use std::time::Duration;
 
 /// A cluster whose store has quizzes, one of which is at home on these nodes by these rings.
 fn school(nodes: u8, homes: &[(&HashRing, u8)]) -> (World, i64) {
@@ -56,7 +57,6 @@ fn when_the_home_moves_whoever_listens_goes_on_listening() {
     world.heard.clear();
     world.begin_node();
     world.view(2, 3);
-    world.begin();
     assert_eq!(world.heard, [], "nobody notices");
     world.answer(1, id, attempt, 2, true);
     assert_eq!(world.take_brief(owner), [format!("attempt_update {id} 2")]);
@@ -108,7 +108,6 @@ fn when_the_home_dies_the_next_one_has_all_that_was_kept_and_who_waits_is_told()
     let lost = world.engines[0].ask_quiz(answer(id, attempt, 2, true));
     world.run();
     world.view(2, 3);
-    world.begin_living();
     assert_eq!(world.reply(0, lost), Some(Reply::Refused(Refused::Store(StoreFault::Busy))));
     assert_eq!(world.heard, []);
     world.answer(1, id, attempt, 3, true);
@@ -129,4 +128,31 @@ fn whoever_may_have_missed_something_of_a_quiz_is_closed_and_the_home_forgets_hi
     world.mend(0, 1);
     assert_eq!(world.take_heard(far), ["CLOSE 1012", "FIN"]);
     assert_eq!(world.take_brief(near), [format!("attempt_quiz {id} Ann")]);
+}
+
+#[test]
+fn an_attempt_ends_in_time_though_its_home_has_moved_or_died_and_nobody_touches_it() {
+    let before = World::cluster(3, 1).ring(1, 3);
+    let mut bereft = World::cluster(3, 1);
+    bereft.kill(2);
+    for (after, home) in [(bereft.ring(2, 3), 2), (World::cluster(4, 1).ring(2, 4), 1)] {
+        let next = after.view().members().last().unwrap().slot.0;
+        let (mut world, id) = school(3, &[(&before, home), (&after, next)]);
+        world.library.quizzes = [(QuizId(id), quiz(id, "a", 60))].into();
+        let attempt = world.start(0, id, "Ann");
+        if home == 2 {
+            world.kill(2)
+        } else {
+            world.begin_node()
+        }
+        // What cannot be read is asked for again.
+        world.library.fault = Some(StoreFault::Busy);
+        world.view(2, if home == 2 { 3 } else { 4 });
+        world.library.fault = None;
+        world.pass(Duration::from_secs(59));
+        assert_eq!(world.end_of(attempt), None);
+        world.pass(Duration::from_secs(2));
+        assert_eq!(world.end_of(attempt), Some((Reason::TimeUp, 0.0, 0)));
+        world.leave_all(&[]);
+    }
 }

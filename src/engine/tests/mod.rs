@@ -4,6 +4,7 @@ mod chat;
 mod chat_scripts;
 mod cluster;
 mod cluster_apart;
+mod cluster_moves;
 mod cluster_outside;
 mod cluster_quizzes;
 mod cluster_scripts;

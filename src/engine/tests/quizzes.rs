@@ -3,6 +3,7 @@
 use super::world::{QUIZ_LISTENER, World, masked, token};
 use crate::{
     auth::{SessionKey, api_key},
+    engine::{Answer, Question as AskedOf},
     protocols::quiz::{
         AttemptId, QuizId,
         asks::{Ask, End, Entrant, Pass, Reply},
@@ -50,8 +51,17 @@ impl Library {
         Ok(Kept::Done)
     }
 
-    pub(super) fn load(&self, quiz: QuizId) -> Result<Option<Box<Loaded>>, StoreFault> {
-        self.fault.map_or_else(|| Ok(self.quizzes.get(&quiz).cloned().map(Box::new)), Err)
+    /// What is read of it.
+    pub(super) fn read(&self, question: &AskedOf) -> Answer {
+        let fault = self.fault.map_or(Ok(()), Err);
+        match question {
+            AskedOf::Load(quiz) => {
+                let result = fault.map(|()| self.quizzes.get(quiz).cloned().map(Box::new));
+                Answer::Loaded { quiz: *quiz, result }
+            }
+            AskedOf::Running { look } => Answer::Running { look: *look, result: fault.map(|()| self.running()) },
+            other => panic!("{other:?} is not read"),
+        }
     }
 
     pub(super) fn running(&self) -> Vec<QuizId> {

@@ -405,11 +405,10 @@ impl World {
                     let now = self.now;
                     self.engines[shard].answer(Answer::Kept { ticket, result }, now);
                 }
-                Question::Load(quiz) => {
+                Question::Load(_) | Question::Running { .. } => {
                     moved = true;
-                    let result = self.library.load(quiz);
-                    let now = self.now;
-                    self.engines[shard].answer(Answer::Loaded { quiz, result }, now);
+                    let (answer, now) = (self.library.read(&question), self.now);
+                    self.engines[shard].answer(answer, now);
                 }
                 Question::KeepLabs { ticket, record } => {
                     moved = true;
@@ -486,7 +485,7 @@ impl World {
 }
 
 impl Store {
-    fn enter(&mut self, agent_id: String, session: Option<i64>) -> Result<i64, StoreFault> {
+    pub(super) fn enter(&mut self, agent_id: String, session: Option<i64>) -> Result<i64, StoreFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }

@@ -16,7 +16,7 @@ use crate::realtime::{
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, HashMap as Map};
+use std::collections::{BTreeMap, BTreeSet, HashMap as Map};
 
 /// What a home wants done, in this order.
 #[derive(PartialEq, Debug)]
@@ -106,6 +106,8 @@ pub struct Homes {
     bequests: BTreeMap<ClassroomId, Vec<Bequest>>,
     /// Of the rooms that were taken over: the places of those who have not come.
     awaited: Vec<(ClassroomId, u32)>,
+    /// Those of them whom no home has left: others may never have been told that they entered.
+    doubtful: BTreeSet<(ClassroomId, u32)>,
     /// By shard: whose word may have been lost, each with its room and place.
     doubts: BTreeMap<ShardId, Map<ConnId, (ClassroomId, u32)>>,
 }
@@ -127,6 +129,7 @@ impl Homes {
             moved: 0,
             bequests: BTreeMap::new(),
             awaited: Vec::new(),
+            doubtful: BTreeSet::new(),
             doubts: BTreeMap::new(),
         }
     }
@@ -214,6 +217,7 @@ impl Homes {
     }
 
     fn join(&mut self, conn: ConnId, classroom: ClassroomId, agent: Agent, (at, now): (UnixMicros, Now), out: &mut Vec<Outcome>) {
+        self.end_doubtful(classroom, &agent, now, out);
         let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
         let mut circumstances =
             Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
@@ -230,6 +234,21 @@ impl Homes {
                 pending.timer = Some(self.wheel.set(deadline, Timer::Entering(ticket)));
             }
             Row::None => want_row(room, (place, at, deadline), &mut self.pending, &mut self.wheel, out),
+        }
+    }
+
+    /// Of one who was in the room when its home died others may know or not: he has left, and comes as a new one.
+    fn end_doubtful(&mut self, classroom: ClassroomId, agent: &Agent, now: Now, out: &mut Vec<Outcome>) {
+        if self.doubtful.is_empty() {
+            return;
+        }
+        let place = self.rooms.get(&classroom).and_then(|room| room.find(&agent.id, &self.hasher));
+        if let Some(place) = place.filter(|place| self.doubtful.remove(&(classroom, *place))) {
+            self.in_room(classroom, now, out, |room, c| {
+                if room.is_awaited(place) {
+                    room.advance(place, now.wall, c);
+                }
+            });
         }
     }
 
@@ -284,6 +303,8 @@ impl Homes {
     /// These shards and their connections are no more.
     pub fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool, now: Now, out: &mut Vec<Outcome>) {
         self.doubts.retain(|shard, _| !is_gone(*shard));
+        let is_dead = |node: NodeSlot| is_gone(ShardId::of(node, 0));
+        self.rooms.values_mut().for_each(|room| room.lose_rows(&is_dead));
         for (classroom, lost) in self.strangers(is_gone) {
             self.in_room(classroom, now, out, |room, c| lost.into_iter().for_each(|one| room.lose(one, now.wall, c)));
         }
@@ -327,14 +348,22 @@ impl Homes {
             let mut out = Vec::new();
             let c =
                 &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out: &mut out };
-            let places = bequests.into_iter().flat_map(|bequest| room.inherit(bequest, c)).collect::<Vec<_>>();
-            self.awaited.extend(places.into_iter().map(|place| (classroom, place)));
+            // What a home says goes before what the store says.
+            bequests.sort_by_key(|bequest| bequest.view.is_none());
+            for bequest in bequests {
+                let is_doubtful = bequest.view.is_none();
+                let places = room.inherit(bequest, c).into_iter().map(|place| (classroom, place));
+                let first = self.awaited.len();
+                self.awaited.extend(places);
+                self.doubtful.extend(self.awaited[first..].iter().filter(|_| is_doubtful));
+            }
             debug_assert!(out.is_empty(), "nobody is told of an inheritance");
         }
     }
 
     /// Whoever was left to this home and has not come has gone.
     pub fn close_estates(&mut self, now: Now, out: &mut Vec<Outcome>) {
+        self.doubtful.clear();
         for (classroom, place) in std::mem::take(&mut self.awaited) {
             self.in_room(classroom, now, out, |room, c| {
                 if room.is_awaited(place) {

@@ -6,7 +6,7 @@
 use super::{asks::Ask, messages::SessionError};
 use crate::{
     auth::Account,
-    realtime::{ClassroomId, ConnId, NodeSlot, ShardId, UnixMicros},
+    realtime::{ClassroomId, ConnId, ShardId, UnixMicros},
 };
 use std::sync::Arc;
 
@@ -154,12 +154,16 @@ impl ToHome {
     }
 }
 
+/// As many of a room's members as one letter names.
+pub const HEIRS_A_LETTER: usize = 512;
+
 /// What a room's former home leaves to the next one. A large room comes in several.
 #[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Bequest {
     /// The room.
     pub classroom: ClassroomId,
-    /// The view by which it was at home there: of two that leave a room the later knows better. None: it is not said by a home.
+    /// The view by which it was at home there: of two that leave a room the later knows better. None: it is not
+    /// said by a home but read from the store, and may be told of somebody who was never told of.
     pub view: Option<u64>,
     /// The highest number that an event was published with; 0 before the first.
     pub last_published: i64,
@@ -174,8 +178,6 @@ pub struct Heir {
     pub agent: Agent,
     /// The session's number.
     pub session: i64,
-    /// Whose node's row it is; none: it has ended with its node.
-    pub node: Option<NodeSlot>,
     /// Whether the others were told that it entered.
     pub announced: bool,
 }

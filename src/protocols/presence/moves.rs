@@ -3,13 +3,10 @@
 use super::{
     asks::Ask,
     homes::Outcome,
-    letters::{Agent, Bequest, Heir, Held, ToHome},
+    letters::{Agent, Bequest, HEIRS_A_LETTER, Heir, Held, ToHome},
     room::{Circumstances, Room, Row},
 };
-use crate::realtime::{ConnId, ShardId, UnixMicros};
-
-/// As many of a room's members as one letter names.
-const HEIRS_A_LETTER: usize = 512;
+use crate::realtime::{ConnId, NodeSlot, ShardId, UnixMicros};
 
 impl Room {
     /// A connection that is signed in comes to a home that does not know it, or may not. Nobody is told.
@@ -49,6 +46,12 @@ impl Room {
         owners.chain(self.untold.iter().copied()).filter(|(_, conn)| is_there(conn.shard)).collect()
     }
 
+    /// These nodes are no more, and with them their rows.
+    pub(super) fn lose_rows(&mut self, is_gone: &dyn Fn(NodeSlot) -> bool) {
+        let gone = self.members.iter_mut().filter(|(_, member)| member.node.is_some_and(is_gone));
+        gone.for_each(|(_, member)| member.node = None);
+    }
+
     /// A connection is not there any more: what it owned it has left, and what it owed is owed no more.
     pub(super) fn lose(&mut self, (place, conn): (u32, ConnId), at: UnixMicros, c: &mut Circumstances<'_>) {
         self.part(place, conn, at, c);
@@ -67,7 +70,7 @@ impl Room {
             }
             if let Row::Stored(session) = member.row {
                 let agent = Agent { id: member.agent_id, cuts: member.cuts };
-                heirs.push(Heir { agent, session, node: member.node, announced: member.announced });
+                heirs.push(Heir { agent, session, announced: member.announced });
             }
         }
         while !heirs.is_empty() {
@@ -96,7 +99,8 @@ impl Room {
             }
             let place = self.add(heir.agent, c.hasher);
             let member = self.member(place);
-            (member.row, member.node, member.announced) = (Row::Stored(heir.session), heir.node, heir.announced);
+            // Which life of which node has the row nobody here can tell: whoever comes asks for it.
+            (member.row, member.announced) = (Row::Stored(heir.session), heir.announced);
             places.push(place);
         }
         places

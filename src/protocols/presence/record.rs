@@ -28,7 +28,8 @@ pub struct Leaving {
     pub at: UnixMicros,
 }
 
-/// A session that was live on a node that died, and is in the history now.
+/// A session that was live when a node died: on that node, so that it is in the history now, or on another, in a room whose home may have
+/// died.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Buried {
     /// The room.

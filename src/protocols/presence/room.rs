@@ -41,7 +41,7 @@ pub(super) struct Member {
     pub(super) owner: Option<ConnId>,
     /// Former owners that were sent `replaced` and have not confirmed it.
     pub(super) untold: u32,
-    /// Whose node's row it is, once it is stored; none: it has ended with its node.
+    /// Whose node's row it is, once it is stored, as far as this home knows.
     pub(super) node: Option<NodeSlot>,
     pub(super) seated: bool,
     /// Whether the others were told that it entered.

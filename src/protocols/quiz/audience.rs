@@ -3,7 +3,7 @@
 use super::letters::Channel;
 use crate::realtime::{ConnId, Moment, ShardId, TimerId};
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -30,15 +30,15 @@ struct Listeners {
 
 /// See the file.
 pub struct Audience {
-    /// How often each connection asked for each channel, less the times it took that back.
-    watches: HashMap<(ConnId, Channel), u32, FixedState>,
+    /// Who listens to what. Whoever asks twice, since a home moved meanwhile, or by two names of one channel, takes that back once.
+    watches: HashSet<(ConnId, Channel), FixedState>,
     channels: [Listeners; 3],
 }
 
 impl Audience {
     /// Nobody yet.
     pub fn new(hasher: FixedState) -> Audience {
-        Audience { watches: HashMap::with_hasher(hasher), channels: Default::default() }
+        Audience { watches: HashSet::with_hasher(hasher), channels: Default::default() }
     }
 
     /// Whether nobody listens to anything.
@@ -48,9 +48,7 @@ impl Audience {
 
     /// A connection listens.
     pub fn watch(&mut self, conn: ConnId, channel: Channel) {
-        let count = self.watches.entry((conn, channel)).or_insert(0);
-        *count += 1;
-        if *count > 1 {
+        if !self.watches.insert((conn, channel)) {
             return;
         }
         let shards = &mut self.channels[channel as usize].shards;
@@ -62,12 +60,9 @@ impl Audience {
 
     /// A connection listens no more; one that did not changes nothing. Returns the timer of a snapshot that nobody waits for any more.
     pub fn unwatch(&mut self, conn: ConnId, channel: Channel) -> Option<TimerId> {
-        let count = self.watches.get_mut(&(conn, channel))?;
-        *count -= 1;
-        if *count > 0 {
+        if !self.watches.remove(&(conn, channel)) {
             return None;
         }
-        self.watches.remove(&(conn, channel));
         let Listeners { shards, due, .. } = &mut self.channels[channel as usize];
         let at = shards.iter().position(|(shard, _)| *shard == conn.shard)?;
         shards[at].1 -= 1;
@@ -79,15 +74,13 @@ impl Audience {
 
     /// These shards and their connections are no more. Returns the timers of snapshots that nobody waits for any more.
     pub fn lose(&mut self, is_gone: &dyn Fn(ShardId) -> bool) -> Vec<TimerId> {
-        let lost: Vec<_> =
-            self.watches.iter().filter(|((conn, _), _)| is_gone(conn.shard)).map(|(key, count)| (*key, *count)).collect();
-        let unwatched = lost.into_iter().flat_map(|((conn, channel), count)| (0..count).map(move |_| (conn, channel)));
-        unwatched.collect::<Vec<_>>().into_iter().filter_map(|(conn, channel)| self.unwatch(conn, channel)).collect()
+        let lost: Vec<_> = self.watches.iter().filter(|(conn, _)| is_gone(conn.shard)).copied().collect();
+        lost.into_iter().filter_map(|(conn, channel)| self.unwatch(conn, channel)).collect()
     }
 
     /// Whether a connection listens to a channel.
     pub fn has(&self, conn: ConnId, channel: Channel) -> bool {
-        self.watches.contains_key(&(conn, channel))
+        self.watches.contains(&(conn, channel))
     }
 
     /// Where the listeners of a channel are.
@@ -139,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_counts_once_until_it_has_taken_back_all() {
+    fn a_connection_counts_once_however_often_it_asked() {
         let mut audience = audience();
         audience.watch(conn(0, 1), Channel::Quiz);
         audience.watch(conn(0, 1), Channel::Quiz);
@@ -148,8 +141,7 @@ mod tests {
         audience.watch(conn(3, 1), Channel::Attempts);
         assert_eq!(audience.shards(Channel::Quiz)[..], [(ShardId(0), 2), (ShardId(3), 1)]);
         audience.unwatch(conn(0, 1), Channel::Quiz);
-        assert!(audience.has(conn(0, 1), Channel::Quiz));
-        audience.unwatch(conn(0, 1), Channel::Quiz);
+        assert!(!audience.has(conn(0, 1), Channel::Quiz));
         audience.unwatch(conn(0, 1), Channel::Quiz);
         assert_eq!(audience.shards(Channel::Quiz)[..], [(ShardId(0), 1), (ShardId(3), 1)]);
         audience.unwatch(conn(0, 2), Channel::Quiz);

@@ -60,6 +60,8 @@ pub enum Timer {
     Load(QuizId),
     /// Nothing has happened to a quiz for long.
     Idle(QuizId),
+    /// What [`Outcome::Running`] could not be told is asked again.
+    Running,
 }
 
 /// See the file.

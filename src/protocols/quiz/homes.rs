@@ -14,6 +14,10 @@ use crate::realtime::{ConnId, Frame, Moment, Now, ShardId, StoreFault};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+use std::time::Duration;
+
+/// Before the store is asked again which quizzes have running attempts.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a home wants done, in this order.
 #[derive(PartialEq, Debug)]
@@ -54,6 +58,8 @@ pub enum Outcome {
     },
     /// Read a quiz; answer [`Homes::loaded`], once.
     Load(QuizId),
+    /// Read which quizzes have running attempts; answer [`Homes::found`] with this number, once.
+    Running(u64),
     /// Answer a REST ask.
     Reply {
         /// On which shard it waits.
@@ -88,6 +94,8 @@ pub struct Homes {
     spare: Spare,
     /// Rooms whose home is elsewhere by now, until what they began is written and told.
     leaving: HashMap<QuizId, Room, FixedState>,
+    /// How often it was asked which quizzes have running attempts: only the last answer counts.
+    looks: u64,
 }
 
 impl Homes {
@@ -95,7 +103,7 @@ impl Homes {
     pub fn new(settings: Settings, seed: u64, start: Moment) -> Homes {
         let desk = Desk::new(settings, seed, start);
         let rooms = || HashMap::with_hasher(desk.hasher.clone());
-        Homes { rooms: rooms(), leaving: rooms(), desk, fired: Vec::new(), running: 0, spare: Spare::default() }
+        Homes { rooms: rooms(), leaving: rooms(), desk, fired: Vec::new(), running: 0, spare: Spare::default(), looks: 0 }
     }
 
     /// How many quizzes are in memory, and how many attempts run over all.
@@ -129,6 +137,31 @@ impl Homes {
         for &quiz in quizzes {
             self.open(quiz, out);
             self.in_room(quiz, now, out, |room, _| room.must_load());
+        }
+    }
+
+    /// Homes may have come here: has it read which quizzes have running attempts, since nobody else may ever ask for one of these.
+    pub fn look(&mut self, out: &mut Vec<Outcome>) {
+        self.looks += 1;
+        out.push(Outcome::Running(self.looks));
+    }
+
+    /// The store answered to [`Outcome::Running`]. `is_here`: whether a quiz is at home here. What could not be read is asked for again.
+    pub fn found(
+        &mut self,
+        (look, found): (u64, Result<Vec<QuizId>, StoreFault>),
+        is_here: impl Fn(QuizId) -> bool,
+        now: Now,
+        out: &mut Vec<Outcome>,
+    ) {
+        match found {
+            // It was asked again meanwhile, and this was read too early.
+            _ if look != self.looks => {}
+            Ok(mut quizzes) => {
+                quizzes.retain(|quiz| is_here(*quiz));
+                self.running(&quizzes, now, out);
+            }
+            Err(_) => drop(self.desk.wheel.set(now.moment + LOOK_AGAIN, Timer::Running)),
         }
     }
 
@@ -173,6 +206,8 @@ impl Homes {
         self.in_room(quiz, now, out, |room, c| fate = room.loaded(loaded, c));
         match fate {
             Fate::Kept => {}
+            // One that is at home elsewhere is not waited for any more.
+            Fate::Forgotten if self.leaving.remove(&quiz).is_some() => {}
             Fate::Forgotten => self.forget(quiz),
         }
     }
@@ -200,6 +235,7 @@ impl Homes {
                 self.in_room(quiz, now, out, |room, c| room.in_sitting(|sitting| sitting.snapshot_due(channel, c)));
             }
             Timer::Load(quiz) => out.push(Outcome::Load(quiz)),
+            Timer::Running => self.look(out),
             Timer::Idle(quiz) => {
                 if self.rooms.get(&quiz).is_some_and(Room::is_idle) {
                     self.forget(quiz);

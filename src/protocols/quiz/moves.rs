@@ -29,13 +29,14 @@ impl Sitting {
 
 impl Connection {
     /// The homes of these quizzes have changed: what they must know of this connection.
-    pub fn again(&self, conn: ConnId, has_moved: &dyn Fn(QuizId) -> bool) -> Vec<ToQuiz> {
+    pub fn again(&mut self, conn: ConnId, has_moved: &dyn Fn(QuizId) -> bool) -> Vec<ToQuiz> {
         match self {
             Connection::Participant(participant) => {
                 let attempt = participant.attempt().filter(|(quiz, _)| has_moved(*quiz));
                 attempt.map(|(quiz, attempt)| ToQuiz::Admit { conn, quiz, attempt }).into_iter().collect()
             }
             Connection::Owner(owner) => {
+                owner.doubt(has_moved);
                 let mut letters = Vec::new();
                 for (quiz, channel) in owner.channels().filter(|(quiz, _)| has_moved(*quiz)) {
                     letters.push(ToQuiz::Watch { conn, quiz, channel, owner: None });

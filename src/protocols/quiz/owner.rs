@@ -284,6 +284,10 @@ impl Owner {
             if self.pulse.is_some() && self.channels.contains(&(quiz, channel)) {
                 return self.heard_again(verdict, out);
             }
+            if self.pulse.is_some() && self.is_answered(quiz, channel) {
+                // Asked twice, since the home moved meanwhile.
+                return;
+            }
             return out.extend(late(&letter, conn).map(Effect::Home));
         };
         *stand = Stand::Answered(verdict);
@@ -299,6 +303,11 @@ impl Owner {
         {
             self.act(wish, conn, out);
         }
+    }
+
+    fn is_answered(&self, quiz: QuizId, channel: Channel) -> bool {
+        let is_it = |item: &Item| matches!(item, Item::Channel(of, on, Stand::Answered(_)) if (*of, *on) == (quiz, channel));
+        self.batch.iter().flatten().any(is_it)
     }
 
     /// A home that is new has answered for a channel that is listened to.
@@ -320,6 +329,17 @@ impl Owner {
             Item::Channel(quiz, channel, Stand::Asked) => Some((*quiz, *channel)),
             Item::Channel(..) | Item::Unfit(..) => None,
         })
+    }
+
+    /// What the homes of these quizzes have granted, while others are waited for, new homes must grant anew.
+    pub(super) fn doubt(&mut self, has_moved: &dyn Fn(QuizId) -> bool) {
+        for item in self.batch.iter_mut().flatten() {
+            if let Item::Channel(quiz, _, stand @ Stand::Answered(Verdict::Granted)) = item
+                && has_moved(*quiz)
+            {
+                *stand = Stand::Asked;
+            }
+        }
     }
 
     /// Who must own a quiz, if no home has said yet that this owner does.

@@ -1,7 +1,8 @@
 //! Leases in memory: a clock that stands until it is set, and nothing that happens by itself.
 
-use super::MemoryStore;
+use super::{Live, MemoryStore};
 use crate::{
+    protocols::presence::record,
     realtime::{StoreFault, UnixMicros},
     store::{Buried, Ended, Lease, LeaseFault, Member, Read, Tenure},
 };
@@ -158,6 +159,17 @@ impl Lease for MemoryStore {
             kept.nodes.remove(tenure);
         }
         Ok(())
+    }
+
+    fn live(&self) -> Read<Vec<record::Buried>> {
+        self.readable()?;
+        let kept = self.kept();
+        let live = kept.live.iter().map(|(&session, Live { key: (classroom, agent_id), .. })| record::Buried {
+            classroom: *classroom,
+            agent_id: agent_id.clone(),
+            session,
+        });
+        Ok(live.collect())
     }
 
     fn bury(&self, dead: Tenure) -> Result<Buried, LeaseFault> {

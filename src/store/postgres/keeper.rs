@@ -334,6 +334,10 @@ impl Lease for PostgresStore {
         self.readers.view(async |conn| roster::between(conn, after, before).await)
     }
 
+    fn live(&self) -> Read<Vec<crate::protocols::presence::record::Buried>> {
+        self.readers.view(presence::live)
+    }
+
     fn release(&self) -> Result<(), StoreFault> {
         let Some(tenure) = self.keeper.held() else { return Ok(()) };
         self.keeper.aside(async |conn| self.keeper.give_back(conn, tenure).await)?;

@@ -130,6 +130,7 @@ impl World {
         let said = match outcome {
             Outcome::Keep { ticket, record } => return self.pending.push_back((ticket, record)),
             Outcome::Load(quiz) => return self.loads.push_back(quiz),
+            Outcome::Running(_) => panic!("this node stands alone"),
             Outcome::Tell(conn, word) => Said::Told(conn, word),
             Outcome::Publish { quiz, channel, frame, shards } => {
                 assert!(!shards.is_empty(), "published to nobody");

@@ -7,12 +7,13 @@ use super::super::{
     writing::Writing,
 };
 use crate::{
-    protocols::presence::record::{Entering, Leaving},
+    protocols::presence::record::{self, Entering, Leaving},
     realtime::{StoreFault, UnixMicros},
     store::lease::Ended,
 };
 use hashbrown::HashMap;
 use std::borrow::Cow;
+use tokio_postgres::Row;
 
 /// The longest agent id, in bytes as it is kept: an index takes no longer one.
 const LONGEST_AGENT_ID: usize = 2600;
@@ -201,6 +202,16 @@ pub(in super::super) async fn end(conn: &Conn, leaving: &[Leaving]) -> Result<()
     )
     .await
     .map(drop)
+}
+
+/// Every session that is live, of all tenures.
+pub(in super::super) async fn live(conn: &Conn) -> Result<Vec<record::Buried>, Fault> {
+    let rows = conn.rows("SELECT id, classroom, agent_id FROM agent_session ORDER BY id", &[]).await?;
+    let live = |row: &Row| {
+        let agent_id: String = column(row, 2)?;
+        Ok(record::Buried { session: column(row, 0)?, classroom: column(row, 1)?, agent_id: plain(agent_id).into() })
+    };
+    rows.iter().map(live).collect()
 }
 
 /// Ends every session of a tenure, at `seen_at` or as it began when that is later.

@@ -35,7 +35,7 @@ fn to_home() -> Vec<ToHome> {
     let agent = || Agent { id: long(), cuts };
     let unknown = || Agent { id: text(""), cuts: Cuts::UNKNOWN };
     let held = |place| Held { agent: agent(), session: i64::MAX, place };
-    let heir = |announced| Heir { agent: unknown(), session: 9, node: Some(NodeSlot(255)), announced };
+    let heir = |announced| Heir { agent: unknown(), session: 9, announced };
     let bequest = |members| Box::new(Bequest { classroom, view: Some(7), last_published: -1, members });
     let leave = |seat| ToHome::Leave { conn: conn(), classroom, seat, at: AT };
     let letters = [
