@@ -14,7 +14,7 @@ use crate::{
 use std::sync::Arc;
 
 /// How many kinds of letters there are.
-pub(super) const KINDS: usize = 36;
+pub(super) const KINDS: usize = 38;
 
 const AT: UnixMicros = UnixMicros(1_700_000_000_123_456);
 const FAULTS: [StoreFault; 2] = [StoreFault::Busy, StoreFault::Failed];

@@ -117,9 +117,12 @@ fn a_full_queue_refuses_records() {
     let folder = folder();
     let it = Bench::with(Settings { queue: 2, ..Settings::new(folder.path()) });
     let (open, gate) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel::<()>();
     it.store.running.queue.push(super::super::super::queue::Request::Chore(Box::new(move |_| {
+        let _ = begin.send(());
         let _ = gate.recv();
     })));
+    assert_eq!(begun.recv_timeout(PATIENCE), Ok(()), "the store's thread is held");
     assert_eq!(it.store.keep(ticket(0), new_quiz(ADA, "one")), Ok(()));
     assert_eq!(it.store.enter(ticket(1), super::super::super::tests::entering("web.ada", 5)), Ok(()));
     assert_eq!(it.store.keep(ticket(2), new_quiz(ADA, "two")), Err(StoreFault::Busy));
