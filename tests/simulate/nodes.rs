@@ -1,10 +1,23 @@
 //! The nodes of a stage that has several: who is there by which view, and which shards have yet to hear of it.
 
-use homeroom::realtime::{HashRing, NodeSlot, ShardId, View, view::Member};
+use homeroom::{
+    engine::{Answer, Question},
+    realtime::{HashRing, NodeSlot, ShardId, View, view::Member},
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
+
+/// What the store of a world without quizzes and tasks answers to shards that look for them at a view; none: they ask something else.
+pub(crate) fn nothing_left(question: &Question) -> Option<Answer> {
+    match question {
+        Question::Running { look } => Some(Answer::Running { look: *look, result: Ok(Vec::new()) }),
+        Question::LoadTasks { survey, .. } => Some(Answer::TasksLeft { survey: *survey, result: Ok(Box::default()) }),
+        Question::CountTasks => Some(Answer::TasksCounted(Ok(Default::default()))),
+        _ => None,
+    }
+}
 
 /// See the file.
 pub(crate) struct Nodes {

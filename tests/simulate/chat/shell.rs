@@ -1,7 +1,7 @@
 //! The shell of chat: letters on their way, with what is planted there, and turns.
 
 use super::{faults::Fault, people::Author, world::Chat};
-use crate::faults::double;
+use crate::{faults::double, nodes::nothing_left};
 use homeroom::{
     engine::{Letter, Question, Topic},
     protocols::chat::{Ask, FromSession, ToSession},
@@ -123,7 +123,12 @@ impl Chat {
             Question::Model { run, prompt } => self.model_asked(shard, run, &prompt),
             Question::Tool { run, tool, arguments } => self.tool_called(shard, run, &tool, &arguments),
             Question::StopRun { run } => self.run_stopped(shard, run),
-            other => panic!("{other:?} is asked in chat"),
+            Question::LoadLabs | Question::LoadRights { .. } => self.load_labs(shard, &question),
+            other => {
+                let answer = nothing_left(&other).unwrap_or_else(|| panic!("{other:?} is asked in chat"));
+                let now = self.stage.now;
+                self.stage.feed(shard).answer(answer, now);
+            }
         }
     }
 

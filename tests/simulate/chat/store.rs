@@ -6,7 +6,7 @@ use super::{
 };
 use crate::world::note;
 use homeroom::{
-    engine::Answer,
+    engine::{Answer, Question},
     protocols::chat::{
         ApprovalId, SessionId,
         model::{Approval, Author, Completeness, Decision, Message},
@@ -151,6 +151,18 @@ impl Chat {
         for shard in 0..self.stage.shards.len() {
             self.stage.feed(shard).begin_labs(&loaded, &revoked, now);
         }
+    }
+
+    /// A shard reads at a view who may do what.
+    pub(crate) fn load_labs(&mut self, shard: usize, question: &Question) {
+        let now = self.stage.now;
+        self.outside.store.be(Mood::Prompt);
+        let answer = match question {
+            Question::LoadRights { now } => Answer::RightsLoaded(self.outside.store.rights(*now).map(Box::new)),
+            _ => Answer::LabsLoaded(self.outside.store.labs().map(Box::new)),
+        };
+        self.outside.store.be(HANGING);
+        self.stage.feed(shard).answer(answer, now);
     }
 
     pub(crate) fn keep(&mut self, shard: usize, ticket: u64, change: Change) {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     clients::{head, masked},
     faults::double,
+    nodes::nothing_left,
     world::note,
 };
 use homeroom::{
@@ -116,7 +117,11 @@ impl Labs {
                 Question::KeepLabs { ticket, record } => self.keep(from, ticket, record),
                 Question::LoadLabs => self.read_all(from),
                 Question::LoadRights { now } => self.read_rights(from, now),
-                other => panic!("{other:?} is asked in labs"),
+                other => {
+                    let answer = nothing_left(&other).unwrap_or_else(|| panic!("{other:?} is asked in labs"));
+                    let now = self.now;
+                    self.feed(from).answer(answer, now);
+                }
             }
         }
     }
