@@ -3,8 +3,9 @@
 use super::{
     admission::{AgentQuery, Denial},
     agent_messages::{self, Fault, Heard, Speaker, Tunnel},
-    chunk::Chunk,
+    chunk::{Chunk, Wire},
     connection::{Effect, Event, Farewell},
+    dialect,
     letters::{AgentWord, Capacity, Dialect, FromRegistry, Hello, Return, ToRegistry},
     proxy_frames::{self, HEADER_BYTES, ProxyFrame},
     pulse::{Beat, Pulse},
@@ -17,7 +18,7 @@ use crate::realtime::{ConnId, Now, ShardId, UnixMicros};
 const FAULTS_AT_MOST: u8 = 100;
 
 /// The state machine of one agent's connection. In the second dialect the upgrade is to be held until [`Effect::Accept`] or
-/// [`Effect::Refuse`]. The register_ack, commands and requests are the registry's: the engine delivers them.
+/// [`Effect::Refuse`]. Commands and requests are the registry's: the engine delivers them.
 #[derive(Debug)]
 pub struct Agent {
     dialect: Dialect,
@@ -211,6 +212,8 @@ impl Agent {
                 if self.is_held() {
                     out.push(Effect::Accept);
                 }
+                let ack = dialect::register_ack(self.dialect, &self.query.name, settings.heartbeat_interval);
+                out.extend(ack.map(|frame| Effect::Send(Wire::whole(frame.to_vec()))));
                 self.pulse = Pulse::new(now.moment, settings);
                 out.push(Effect::Timer(Some(settings.ping_interval)));
             }

@@ -3,7 +3,6 @@
 use super::{
     asks::{AgentView, Refused, Reply},
     desk::{Asking, Timer, Turn, Whose},
-    dialect,
     host::{Host, Job, Link, first_row},
     letters::{AgentWord, Capacity, FromRegistry, Hello, ViewOver},
     model::{AgentName, State},
@@ -278,14 +277,12 @@ impl Registry {
         host.row.last_heartbeat = Some(t.now.wall);
         host.heard = t.now.moment;
         let absence = host.absence.take();
-        let ack = dialect::register_ack(host.dialect, &host.row.name, self.desk.settings.heartbeat_interval);
         self.desk.cancel(absence);
         if let Some(older) = older.filter(|older| older.conn != conn) {
             t.out.push(Outcome::Tell(older.conn, FromRegistry::Displaced));
             self.end_views(place, t);
         }
         t.out.push(Outcome::Tell(conn, FromRegistry::Registered));
-        t.out.extend(ack.map(|frame| Outcome::Deliver(conn, frame)));
         self.returned(place, t);
     }
 

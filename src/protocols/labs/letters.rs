@@ -231,7 +231,7 @@ pub enum AgentWord {
 /// From the registry to one connection.
 #[derive(Clone, PartialEq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum FromRegistry {
-    /// The agent is known. Its `register_ack` and its commands follow as whole frames, delivered by themselves.
+    /// The agent is known: it is told so by its connection. Its commands follow as whole frames, delivered by themselves.
     Registered,
     /// Nobody enrolled the agent.
     Unknown,

@@ -55,14 +55,12 @@ pub(crate) enum Fault {
     StrayLimit,
     /// When the registry moves, it does not hear that an agent is there.
     LostReturn,
-    /// When it moves, it does not hear that a viewer is there.
-    LostView,
     /// A node that comes reads that no token is revoked.
     BlankRights,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 28] = [
+    pub(crate) const ALL: [Fault; 27] = [
         Fault::StoppedClock,
         Fault::LostCommand,
         Fault::ForgottenWrite,
@@ -89,7 +87,6 @@ impl Fault {
         Fault::LostLogOver,
         Fault::StrayLimit,
         Fault::LostReturn,
-        Fault::LostView,
         Fault::BlankRights,
     ];
 }

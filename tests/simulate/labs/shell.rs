@@ -135,7 +135,6 @@ impl Labs {
             (Some(Fault::LostDisplacement), Letter::LabsConnection(_, FromRegistry::ViewOver(ViewOver::Displaced))) => return,
             (Some(Fault::LostGone), Letter::Registry(ToRegistry::AgentGone { .. })) => return,
             (_, Letter::Registry(ToRegistry::Resume { .. })) if self.strikes(Fault::LostReturn, 50) => return,
-            (_, Letter::Registry(ToRegistry::Viewing { .. })) if self.strikes(Fault::LostView, 60) => return,
             (Some(Fault::LostBytes), _) if is_bytes => return,
             (Some(Fault::DoubledBytes), _) if is_bytes => self.mesh[queue].push_back(double(&letter)),
             (Some(Fault::DoubledReply), Letter::LabsReply { .. }) | (Some(Fault::DoubledOrder), Letter::Deliver(..)) => {

@@ -24,8 +24,7 @@ fn a_new_agent_is_told_when_its_row_is_on_disk() {
     assert_eq!(world.agents(), []);
     world.said.clear();
     world.store();
-    let ack = json!({"type": "register_ack", "agent_id": "a", "status": "registered", "heartbeat_interval": "10s"});
-    assert_eq!(world.said, [Said::Told(conn(1), FromRegistry::Registered), Said::Sent(conn(1), ack)]);
+    assert_eq!(world.said, [Said::Told(conn(1), FromRegistry::Registered)]);
     let view = world.agent("a");
     assert_eq!((view.agent.max_sessions, &*view.agent.platform, &*view.agent.region), (Some(5), "kubernetes", "us-east-1"));
     assert_eq!((view.connected_at, view.agent.last_heartbeat), (Some(START), Some(START)));
@@ -201,7 +200,7 @@ fn the_field_enrols_by_http_and_connects_by_name() {
     assert!(!online(&mut world, "f"));
     world.said.clear();
     world.register(1, nameless());
-    assert_eq!(world.said, [Said::Told(conn(1), FromRegistry::Registered)], "there is no register_ack");
+    assert_eq!(world.said, [Said::Told(conn(1), FromRegistry::Registered)], "and no commands");
     let number = world.create(1);
     assert_eq!(world.session_in(number).agent.as_deref(), Some("f"));
     let Some(Said::Sent(_, frame)) = world.said.iter().find(|said| matches!(said, Said::Sent(..))) else { panic!() };

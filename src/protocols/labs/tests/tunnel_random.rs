@@ -290,7 +290,7 @@ impl Run {
                 self.agent_got(bytes.bytes());
             }
             "vnc_proxy_close" | "vnc_close" => self.is_agent_done = true,
-            "command" => {}
+            "command" | "register_ack" => {}
             other => panic!("{other}"),
         }
     }
