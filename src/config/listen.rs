@@ -1,7 +1,8 @@
 //! Which API is served where: the listeners that the settings make.
 
-use super::{Beside, Prefix, Settings, settings::Listen};
-use std::{fmt, net::SocketAddr};
+use super::{Beside, Bind, ListenerTls, Prefix, Settings, TlsFiles, settings::Listen};
+use crate::proxy::Networks;
+use std::fmt;
 
 /// A published API, as listeners serve it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,26 +34,41 @@ impl fmt::Display for Api {
 /// A socket to listen on, and what is served there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
-    /// Its address; port 0 is chosen by the kernel.
-    pub bind: SocketAddr,
+    /// Where; port 0 is chosen by the kernel.
+    pub bind: Bind,
     /// The APIs with the prefix of each; no two have the same.
     pub serves: Vec<(Api, Prefix)>,
+    /// What of TLS is spoken there; none: none.
+    pub tls: Option<TlsFiles>,
+    /// Whose word of somebody else's address is believed.
+    pub proxy: Networks,
+}
+
+/// How one API is served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served<'a> {
+    pub(super) api: Api,
+    pub(super) bind: &'a Bind,
+    pub(super) prefix: &'a Prefix,
+    pub(super) tls: &'a ListenerTls,
+    pub(super) proxy: &'a Networks,
 }
 
 impl Settings {
-    /// Each API's address and prefix.
-    pub(super) fn served(&self) -> [(Api, SocketAddr, &Prefix); 5] {
+    /// Each API's place, prefix, TLS and proxies.
+    pub(super) fn served(&self) -> [Served<'_>; 5] {
         let Listen { presence, quiz, labs, chat, internal } = &self.listen;
-        let labs_bind = match labs.bind {
-            Beside::Presence => presence.bind,
-            Beside::Address(bind) => bind,
+        let labs_served = match &labs.bind {
+            Beside::Presence => (&presence.bind, &presence.tls, &presence.proxy_protocol),
+            Beside::Place(bind) => (bind, &labs.tls, &labs.proxy_protocol),
         };
+        let served = |api, prefix, (bind, tls, proxy)| Served { api, bind, prefix, tls, proxy };
         [
-            (Api::Presence, presence.bind, &presence.prefix),
-            (Api::Quiz, quiz.bind, &quiz.prefix),
-            (Api::Labs, labs_bind, &labs.prefix),
-            (Api::Chat, chat.bind, &chat.prefix),
-            (Api::Internal, internal.bind, &internal.prefix),
+            served(Api::Presence, &presence.prefix, (&presence.bind, &presence.tls, &presence.proxy_protocol)),
+            served(Api::Quiz, &quiz.prefix, (&quiz.bind, &quiz.tls, &quiz.proxy_protocol)),
+            served(Api::Labs, &labs.prefix, labs_served),
+            served(Api::Chat, &chat.prefix, (&chat.bind, &chat.tls, &chat.proxy_protocol)),
+            served(Api::Internal, &internal.prefix, (&internal.bind, &internal.tls, &internal.proxy_protocol)),
         ]
     }
 
@@ -61,17 +77,24 @@ impl Settings {
         api == Api::Labs && self.listen.labs.bind == Beside::Presence
     }
 
-    /// The listeners, APIs with the same address together. An index into this list is what the engine calls a listener.
+    /// The listeners, APIs with the same place together. An index into this list is what the engine calls a listener.
     pub fn listeners(&self) -> Vec<Listener> {
         let mut listeners: Vec<Listener> = Vec::new();
-        for (api, bind, prefix) in self.served() {
-            let follows = self.follows_presence(api);
-            let shared = listeners
-                .iter_mut()
-                .find(|listener| listener.bind == bind && (bind.port() != 0 || follows && listener.serves[0].0 == Api::Presence));
+        for served in self.served() {
+            let follows = self.follows_presence(served.api);
+            let shared = listeners.iter_mut().find(|listener| {
+                let is_named = !served.bind.is_any_port();
+                listener.bind == *served.bind && (is_named || follows && listener.serves[0].0 == Api::Presence)
+            });
+            let serves = (served.api, served.prefix.clone());
             match shared {
-                Some(listener) => listener.serves.push((api, prefix.clone())),
-                None => listeners.push(Listener { bind, serves: vec![(api, prefix.clone())] }),
+                Some(listener) => listener.serves.push(serves),
+                None => listeners.push(Listener {
+                    bind: served.bind.clone(),
+                    serves: vec![serves],
+                    tls: served.tls.files(&self.tls),
+                    proxy: served.proxy.clone(),
+                }),
             }
         }
         listeners

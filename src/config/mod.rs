@@ -6,6 +6,7 @@
 //! never repeat the value, which may be a secret.
 
 mod agents;
+mod bind;
 mod check;
 mod cluster;
 mod database;
@@ -15,6 +16,7 @@ mod key;
 mod labs;
 mod layers;
 mod listen;
+mod places;
 mod presence;
 mod print;
 mod secret;
@@ -23,6 +25,7 @@ pub mod settings;
 mod tasks;
 
 pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
+pub use bind::{Bind, ListenerTls, Tls, TlsFiles};
 pub use cluster::{Cluster, Servers, SignIn, SubjectPrefix};
 pub use database::{Database, DatabaseUrl, Migrate};
 pub use fault::{Fault, Faults, Source};

@@ -1,7 +1,7 @@
 //! The kinds of values: what is expected, and how it is read. A reading error is a fixed text, so that it cannot repeat a secret.
 
 use super::fault::{Fault, Origin};
-use std::{collections::BTreeMap, fmt, net::SocketAddr, ops::Deref, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Deref, path::PathBuf, time::Duration};
 use toml::{Spanned, de::DeValue};
 
 /// Where a value stands: its key and the text it is part of.
@@ -129,13 +129,6 @@ impl Setting for Option<PathBuf> {
     const EXPECTED: &'static str = "a path, or an empty text for none";
     fn scalar(value: &DeValue<'_>) -> Result<Option<PathBuf>, &'static str> {
         text(value, Self::EXPECTED, |given| Some((!given.is_empty()).then(|| PathBuf::from(given))))
-    }
-}
-
-impl Setting for SocketAddr {
-    const EXPECTED: &'static str = "an address with a port such as \"127.0.0.1:8080\" or \"[::]:8080\"";
-    fn scalar(value: &DeValue<'_>) -> Result<SocketAddr, &'static str> {
-        text(value, Self::EXPECTED, |given| given.parse().ok())
     }
 }
 

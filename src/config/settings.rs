@@ -1,11 +1,13 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    AgentSetting, Beside, Cluster, Database, Filter, Issuer, LogFormat, Migrate, ModelSetting, Permission, Prefix, Section,
-    SeedTemplate, Size, Tasks, ToolSetting, WebOrigin, WorkflowSetting,
+    AgentSetting, Beside, Bind, Cluster, Database, Filter, Issuer, LogFormat, Migrate, ModelSetting, Permission, Prefix, Section,
+    SeedTemplate, Size, Tasks, Tls, ToolSetting, WebOrigin, WorkflowSetting,
+    bind::ListenerTls,
     key::{Sectioned, section},
 };
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use crate::proxy::Networks;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 section! {
     /// Homeroom's settings. Every key may also be given by environment and flag: auth_timeout in [presence] is
@@ -101,6 +103,8 @@ section! {
         log: Log;
         /// Where each API is served.
         listen: Listen;
+        /// TLS, for the listeners whose tls says so.
+        tls: Tls;
         /// How a WebSocket is kept.
         websocket: WebSocket;
         /// Who is in the classroom.
@@ -178,16 +182,22 @@ section! {
     }
 }
 
-/// The two keys of an API's listener; only the address differs.
+/// The keys of an API's listener; only the address differs.
 macro_rules! listen {
     ($(#[doc = $about:literal])* $name:ident at $prefix:literal = $bind:literal) => {
         section! {
             $(#[doc = $about])*
             $name at $prefix {
-                /// The address and port. "0.0.0.0:…" or "[::]:…" opens it to the network.
-                bind: SocketAddr = $bind;
+                /// The address and port: "0.0.0.0:…" or "[::]:…" opens it to the network. Or "unix:/path", a unix socket; or "systemd:name",
+                /// the socket that a socket unit of systemd with this FileDescriptorName= has opened.
+                bind: Bind = $bind;
                 /// What its paths begin with, such as "/presence": needed where APIs share a listener.
                 prefix: Prefix = "";
+                /// Whether it speaks TLS: true, as [tls] says; or a table with a certificate, key and min_version of its own.
+                tls: ListenerTls = false;
+                /// Proxies in front of it that say by the PROXY protocol (1 or 2) whose connection each is: the networks that they are in,
+                /// such as ["10.0.0.0/8", "unix"]. From there no connection is taken without that, and from elsewhere none with it.
+                proxy_protocol: Networks = [];
             }
         }
     };
@@ -214,6 +224,10 @@ section! {
         /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop asks
         /// there.
         origin: Option<WebOrigin> = "";
+        /// As that of presence. Where the listener is presence's own, what presence says counts.
+        tls: ListenerTls = false;
+        /// As that of presence, and where the listener is presence's own, what presence says counts.
+        proxy_protocol: Networks = [];
     }
 }
 

@@ -1,7 +1,10 @@
 //! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
 
+mod front;
+
 use super::{
     agents::Outside,
+    certificates::Certificates,
     tally::{Fate, Tally},
 };
 use crate::{
@@ -29,9 +32,11 @@ pub(super) fn text(
     store: &Health,
     outside: &Outside,
     cluster: Option<&nats::Counts>,
+    certificates: &Certificates,
 ) -> String {
     let mut registry = Registry::default();
     let mut snapshot = Snapshot::take(engines, shells, store, outside);
+    snapshot.fronts(shells, certificates);
     cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
     registry.register_collector(Box::new(snapshot));
     let mut text = String::new();

@@ -2,6 +2,7 @@
 
 mod agents;
 pub mod banner;
+mod certificates;
 mod cluster;
 mod labs;
 mod metrics;
@@ -14,6 +15,7 @@ mod sink;
 mod tally;
 mod vitals;
 
+pub use certificates::{SOON as CERTIFICATE_SOON, look as look_at_certificates};
 pub use cluster::{ClusterFault, access};
 pub use labs::FirstPassword;
 pub use records::database;
@@ -21,13 +23,15 @@ pub use rules::{Fault, House, algorithm, key_of, users_key};
 
 use crate::{
     bridge::Bridge,
-    config::Settings,
+    config::{Bind, Settings},
     engine::{Answer, Birth, Engine, Limits, port::Listener},
-    http::{App, Stopper, serve},
+    http::{App, Beginning, Stopper, Stream, serve},
     nats::Letters,
     protocols::{chat::record::Sweep, tasks::Health},
     realtime::{ShardId, StoreFault},
-    runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    runtime::{
+        self, BootFault, Brought, Clock, Furnishing, Phase, Place, Plan, Porch, RingSizes, Seat, StopSignals, StopTimes,
+    },
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };
@@ -38,7 +42,6 @@ use sink::ShardSink;
 use std::{
     cell::RefCell,
     fmt, io,
-    net::SocketAddr,
     rc::Rc,
     sync::{
         Arc,
@@ -127,7 +130,7 @@ pub struct Opened<'a> {
     /// What is served.
     pub house: &'a House,
     /// Where, listener by listener.
-    pub addresses: &'a [SocketAddr],
+    pub addresses: &'a [Bind],
     /// The password of labs' first admin, when this start made it. Nothing else has it.
     pub first_password: Option<FirstPassword>,
     /// Whether one may sign in with the first admin's email.
@@ -148,7 +151,7 @@ pub fn serve_until_stopped(
     let joined = cluster::join(settings, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,
-        listeners: house.listeners.iter().map(|listener| listener.bind).collect(),
+        listeners: places(&house).map_err(|fault| HouseFault::Rules(vec![fault]))?,
         ring: RingSizes::default(),
         node: joined.as_ref().map(|joined| (joined.node.slot, joined.ring.clone())),
     };
@@ -176,7 +179,7 @@ pub fn serve_until_stopped(
     let limits = limits(settings, connections);
     let status_interval = settings.tasks.status_interval;
     let labs_origin = settings.listen.labs.origin.as_ref().map(|origin| origin.text().to_owned());
-    let beside = bridge.clone();
+    let (beside, keeper) = (bridge.clone(), bridge.clone());
     let furnish = {
         let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
         move |seat: Seat<Answer>| {
@@ -217,14 +220,16 @@ pub fn serve_until_stopped(
             let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
             let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
             let (seats, rules) = (limits.seats.clone(), house.rules.clone());
-            let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
+            let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff, brought: Brought| {
                 let Listener(index) = handoff.listener;
                 // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
                 let seat = rules.entrances.get(usize::from(index)).and_then(|entrance| seats.hold(entrance));
                 let mut known = http::Extensions::new();
                 handoff.refused.and_then(|denial| known.insert(denial));
                 let table = || tables[usize::from(index)].clone();
-                let served = seat.is_some().then(|| serve(stream, handoff.head, known, table(), app.clone()));
+                let Brought { sealed, client } = brought;
+                let beginning = Beginning { head: handoff.head, known, client };
+                let served = seat.is_some().then(|| serve(Stream::new(stream, sealed), beginning, table(), app.clone()));
                 Box::pin(async move {
                     let _seat = seat;
                     if let Some(served) = served {
@@ -242,6 +247,8 @@ pub fn serve_until_stopped(
         let watch = Watch { bridge: beside, store: store.clone(), stage, clock, fenced: fenced.clone() };
         joined.begin(line, (gate, Letters::default()), watch);
     }
+    house.certificates.tell(running.clock().now().wall);
+    house.certificates.clone().keep(&keeper, signals.reload(), running.stage().clone());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin });
@@ -249,6 +256,16 @@ pub fn serve_until_stopped(
     let flushed = store.stop(LAST_FLUSH).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
     if fenced.load(Ordering::Relaxed) { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+}
+
+/// Where is listened, and what stands before each listener.
+fn places(house: &House) -> Result<Vec<Place>, Fault> {
+    let servers = house.certificates.servers()?;
+    let place = |(listener, tls): (&crate::config::Listener, &Option<_>)| Place {
+        bind: listener.bind.clone(),
+        porch: Porch { tls: tls.clone(), proxy: Arc::new(listener.proxy.clone()) },
+    };
+    Ok(house.listeners.iter().zip(&*servers).map(place).collect())
 }
 
 /// Watches how the house is, and tells every shard what has changed.

@@ -7,21 +7,19 @@ use super::{
     pace::{Pace, Phase},
     paced::Paced,
     stop::Stop,
+    stream::Stream,
     table::Table,
     wire::Wire,
 };
-use futures_lite::{
-    future,
-    io::{AsyncReadExt, AsyncWrite},
-};
-use glommio::{net::TcpStream, timer::Timer};
+use futures_lite::future;
+use glommio::timer::Timer;
 use http::{Extensions, HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
-    net::Shutdown,
+    net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
@@ -43,12 +41,22 @@ pub struct App<S> {
     pub stop: Stop,
 }
 
-/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. What is `known` of its
-/// first request is among the extensions of that. Runs on a glommio
+/// What is known of a connection before its first request is read.
+pub struct Beginning {
+    /// What was read of that.
+    pub head: Vec<u8>,
+    /// Goes among its extensions.
+    pub known: Extensions,
+    /// Whose it is, where that is not whoever the socket is connected to.
+    pub client: Option<IpAddr>,
+}
+
+/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. Runs on a glommio
 /// executor; errors of the connection end it and nothing else. A panic of a handler passes through.
-pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, known: Extensions, table: Rc<Table<S>>, app: Rc<App<S>>) {
+pub async fn serve<S: 'static>(stream: Stream, beginning: Beginning, table: Rc<Table<S>>, app: Rc<App<S>>) {
+    let Beginning { head, known, client } = beginning;
     let pace = Rc::new(Pace::new(app.limits));
-    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
+    let peer = client.or_else(|| stream.socket().peer_addr().ok().map(|address| address.ip())).map(Peer);
     let wire = Wire::new(stream, head, Rc::clone(&pace));
     let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace), peer, known: Cell::new(known) };
     let mut connection = speaker().serve_connection(wire, exchange);
@@ -141,17 +149,17 @@ impl Alarm {
 }
 
 /// One attempt: a client that is this slow is not waited for.
-async fn tell_timeout(stream: &mut TcpStream) {
-    let _ = future::poll_once(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, TIMED_OUT))).await;
+async fn tell_timeout(stream: &mut Stream) {
+    let _ = future::poll_once(poll_fn(|cx| stream.poll_write(cx, TIMED_OUT))).await;
 }
 
 /// Closes our side, then reads what still comes until the client closes too: a socket closed with unread bytes resets, and the reset
 /// overtakes the answer.
-async fn linger(mut stream: TcpStream, limit: Duration) {
-    if stream.shutdown(Shutdown::Write).await.is_err() {
-        return;
-    }
+async fn linger(mut stream: Stream, limit: Duration) {
     let drained = async {
+        if stream.finish().await.is_err() {
+            return;
+        }
         // On the heap: an array would be part of every connection from its beginning.
         let mut bytes = vec![0; 4 << 10];
         let mut total = 0;

@@ -31,6 +31,7 @@ pub mod quiz;
 pub mod rooms;
 mod segment;
 mod stop;
+mod stream;
 pub mod table;
 pub mod tasks;
 mod wire;
@@ -40,8 +41,9 @@ mod fakes;
 
 pub use answer::{Answer, Payload};
 pub use call::Call;
-pub use connection::{App, serve};
+pub use connection::{App, Beginning, serve};
 pub use fault::Fault;
 pub use limits::Limits;
 pub use stop::{Stop, Stopper};
+pub use stream::Stream;
 pub use table::{Route, Table};

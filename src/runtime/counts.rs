@@ -21,7 +21,7 @@ impl Count {
     }
 }
 
-/// The counts of one shard. All but `connections`, `handed_off_now` and `spilled_now` only grow.
+/// The counts of one shard. All but `connections` and those that end in `_now` only grow.
 #[derive(Default, Debug)]
 pub struct ShardCounts {
     /// Sockets that the ring owns now.
@@ -48,4 +48,16 @@ pub struct ShardCounts {
     pub busy_turns: Count,
     /// Times the shard went to sleep.
     pub sleeps: Count,
+    /// TLS handshakes that came to their end.
+    pub tls_handshakes: Count,
+    /// Those of them that took up an earlier session.
+    pub tls_resumed: Count,
+    /// Those of them that speak TLS 1.3.
+    pub tls_newest: Count,
+    /// Connections that TLS ended: what came was none, or not what it wants.
+    pub tls_faults: Count,
+    /// Handshakes that wait for their turn now.
+    pub tls_waiting_now: Count,
+    /// Connections of a proxy that began with no header that could be read.
+    pub proxy_faults: Count,
 }

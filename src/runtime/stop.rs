@@ -1,9 +1,10 @@
 //! How the process ends: drain, close, gone. And the signals that begin it.
 
 use super::{counts::ShardCounts, mesh::Doors};
-use crate::realtime::ShardId;
+use crate::{realtime::ShardId, tls::Server};
+use crossbeam::queue::ArrayQueue;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
     low_level::exit,
 };
@@ -11,11 +12,12 @@ use std::{
     io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,7 +47,13 @@ pub struct Stage {
     phase: AtomicU8,
     doors: Doors,
     counts: Vec<ShardCounts>,
+    /// For each shard the newest certificates that it has not taken yet.
+    renewed: Vec<ArrayQueue<Servers>>,
+    renewals: AtomicU32,
 }
+
+/// What each listener has of TLS.
+pub type Servers = Arc<[Option<Server>]>;
 
 /// How often a stop looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(10);
@@ -55,7 +63,9 @@ const QUIET_LOOKS: u32 = 5;
 impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
         let counts = doors.iter().map(|_| ShardCounts::default()).collect();
-        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts }
+        let renewed = doors.iter().map(|_| ArrayQueue::new(1)).collect();
+        let phase = AtomicU8::new(Phase::Serving as u8);
+        Stage { phase, doors: doors.clone(), counts, renewed, renewals: AtomicU32::new(0) }
     }
 
     /// Where the process is now.
@@ -76,6 +86,24 @@ impl Stage {
     /// What every shard counts, in their order.
     pub fn all_counts(&self) -> &[ShardCounts] {
         &self.counts
+    }
+
+    /// From now on new connections are served with these; those that are there stay as they are. By one thread at a time.
+    pub fn renew(&self, servers: &Servers) {
+        for (queue, door) in self.renewed.iter().zip(self.doors.iter()) {
+            queue.force_push(servers.clone());
+            // Before the knock, and behind the push: who sees the number finds what it counts.
+            self.renewals.fetch_add(1, Ordering::Release);
+            door.knock();
+        }
+    }
+
+    pub(super) fn renewals(&self) -> u32 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    pub(super) fn renewed(&self, shard: ShardId) -> Option<Servers> {
+        self.renewed[shard.index()].pop()
     }
 
     /// Sockets of all shards.
@@ -115,19 +143,41 @@ impl Stage {
     }
 }
 
-/// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
-/// could be lost.
+/// SIGTERM, SIGINT and SIGHUP, caught. Until there is a stage to stop, one of the first two ends the process at once and well: nothing has
+/// been served that could be lost.
 #[derive(Clone, Debug)]
-pub struct StopSignals(Arc<OnceLock<(Arc<Stage>, StopTimes)>>);
+pub struct StopSignals {
+    stops: Arc<OnceLock<(Arc<Stage>, StopTimes)>>,
+    reload: Reload,
+}
+
+/// Says when files are to be read again: on SIGHUP.
+#[derive(Clone, Default, Debug)]
+pub struct Reload(Arc<Notify>);
+
+impl Reload {
+    /// Waits for the next time, or comes back at once when it was missed. For one who waits.
+    pub async fn asked(&self) {
+        self.0.notified().await;
+    }
+}
 
 impl StopSignals {
     /// Catches them from now on; a second one ends the process at once.
     pub fn caught() -> io::Result<StopSignals> {
         let stops: Arc<OnceLock<(Arc<Stage>, StopTimes)>> = Arc::default();
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        let own = stops.clone();
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let (own, reload) = (stops.clone(), Reload::default());
+        let asks = reload.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
+            let stops = signals.forever().filter(|signal| {
+                let is_stop = *signal != SIGHUP;
+                if !is_stop {
+                    asks.0.notify_one();
+                }
+                is_stop
+            });
+            for (count, signal) in stops.enumerate() {
                 if count > 0 {
                     tracing::warn!("asked twice to stop: ending at once");
                     exit(128 + signal);
@@ -142,13 +192,18 @@ impl StopSignals {
                 }
             }
         })?;
-        Ok(StopSignals(stops))
+        Ok(StopSignals { stops, reload })
+    }
+
+    /// Says when files are to be read again.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// From now on they stop this.
     pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
         // There is one stage in a process; the first stays.
-        let _ = self.0.set((stage, times));
+        let _ = self.stops.set((stage, times));
     }
 }
 

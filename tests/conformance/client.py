@@ -251,10 +251,10 @@ async def open_socket(
     loop = asyncio.get_running_loop()
     port = port or house.presence_port
     for _ in range(200):
-        uri = f"ws://127.0.0.1:{port}{path}"
+        uri = f"{house.sockets}://127.0.0.1:{port}{path}"
         _, made = await loop.create_connection(
             lambda: Socket(uri, answers_pings, subprotocols), "127.0.0.1", port,
-            local_addr=local or (f"127.0.0.{random.randint(2, 250)}", 0),
+            local_addr=local or (f"127.0.0.{random.randint(2, 250)}", 0), ssl=house.context,
         )
         OPENED.append(made)
         await asyncio.wait_for(made.opened, 30)

@@ -10,7 +10,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "chat", "chat_examples", "chromium", "client", "contract", "database", "event_source", "house", "labs", "labs_agent", "labs_examples",
-    "model_stub", "postgres", "quiz", "tasks", "tasks_examples",
+    "model_stub", "postgres", "quiz", "secure", "tasks", "tasks_examples",
 )
 
 import chat  # noqa: E402

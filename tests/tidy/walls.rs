@@ -4,6 +4,8 @@
 pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("realtime", &[]),
     ("websocket", &["realtime"]),
+    ("proxy", &[]),
+    ("tls", &[]),
     ("auth", &["realtime"]),
     ("models", &["realtime"]),
     ("protocols", &["realtime", "auth", "models", "websocket::frame"]),
@@ -11,12 +13,12 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
-    ("config", &["realtime", "auth", "models", "protocols"]),
+    ("config", &["realtime", "auth", "models", "protocols", "proxy", "tls"]),
     ("bridge", &["realtime"]),
     ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
     ("store", &["realtime", "models", "protocols"]),
     ("observe", &["config"]),
-    ("http", &["realtime", "auth", "models", "protocols", "observe"]),
+    ("http", &["realtime", "auth", "models", "protocols", "observe", "tls"]),
     (
         "runtime",
         &[
@@ -32,6 +34,8 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "store",
             "observe",
             "http",
+            "proxy",
+            "tls",
         ],
     ),
     ("nats", &["realtime", "engine", "cluster", "runtime"]),
@@ -53,15 +57,16 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "observe",
             "http",
             "runtime",
+            "tls",
         ],
     ),
     (
         "commands",
-        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house"],
+        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house", "tls"],
     ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-pub(super) const PURE: &[&str] = &["realtime", "websocket", "auth", "models", "protocols", "engine", "cluster", "desks"];
+pub(super) const PURE: &[&str] = &["realtime", "websocket", "proxy", "auth", "models", "protocols", "engine", "cluster", "desks"];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

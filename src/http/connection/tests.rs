@@ -138,7 +138,8 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
         let table = table.unwrap().with_gate("", vec![Route::public(Method::POST, "/closed", echo)], closed());
         let app = Rc::new(App { house: Rc::new(House { entered: enter, gate: gated }), limits, stop });
         let serving = async {
-            serve(stream, head, Extensions::new(), Rc::new(table.unwrap()), app).await;
+            let beginning = Beginning { head, known: Extensions::new(), client: None };
+            serve(Stream::new(stream, None), beginning, Rc::new(table.unwrap()), app).await;
         };
         let late = async {
             Timer::new(PATIENCE).await;

@@ -36,6 +36,8 @@ pub struct LabsPlace {
     pub port: u16,
     /// What their paths begin with; may be empty.
     pub prefix: String,
+    /// Whether that listener speaks TLS.
+    pub is_secure: bool,
 }
 
 /// The routes of the console, for the internal listener.

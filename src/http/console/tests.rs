@@ -24,7 +24,7 @@ fn ask_at(labs: LabsPlace, request: &str) -> Said {
 }
 
 fn ask(request: &str) -> Said {
-    ask_at(LabsPlace { origin: None, port: 8080, prefix: String::new() }, request)
+    ask_at(LabsPlace { origin: None, port: 8080, prefix: String::new(), is_secure: false }, request)
 }
 
 fn asset(name: &str) -> String {
@@ -48,7 +48,7 @@ fn the_page_finds_the_labs_on_its_own_host() {
 
 #[test]
 fn or_where_the_settings_say() {
-    let labs = LabsPlace { origin: Some("https://labs.example.school".into()), port: 8080, prefix: "/labs".into() };
+    let labs = LabsPlace { origin: Some("https://labs.example.school".into()), port: 8080, prefix: "/labs".into(), is_secure: false };
     let said = ask_at(labs, "GET /lab/1\nhost: console.example.school");
     assert!(said.body.contains("data-labs=\"https://labs.example.school/labs\""));
     let policy = said.header("content-security-policy").unwrap();

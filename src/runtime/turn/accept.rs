@@ -24,9 +24,14 @@ impl<E: Shard> Pump<E> {
         }
         let Some(conn) = engine.accepted(listener, now) else { return };
         self.ring.receive(conn, socket.as_fd());
+        let front = self.porches.get(usize::from(listener.0)).and_then(|porch| porch.front(socket.as_fd()));
         match self.sockets.insert(conn, socket) {
             Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
+        }
+        if let Some(front) = front {
+            self.fronts.insert(conn, front);
+            self.mark(conn, Mark::FRONTED);
         }
         // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
         self.counts().connections.set(self.sockets.live() as u64);
