@@ -188,14 +188,14 @@ macro_rules! listen {
         section! {
             $(#[doc = $about])*
             $name at $prefix {
-                /// The address and port: "0.0.0.0:…" or "[::]:…" opens it to the network. Or "unix:/path", a unix socket; or "systemd:name",
-                /// the socket that a socket unit of systemd with this FileDescriptorName= has opened.
+                /// The address and port: "0.0.0.0:…" or "[::]:…" opens it to the network. Or "unix:/path"; or "systemd:name", the socket
+                /// that a socket unit with this FileDescriptorName= has opened.
                 bind: Bind = $bind;
                 /// What its paths begin with, such as "/presence": needed where APIs share a listener.
                 prefix: Prefix = "";
                 /// Whether it speaks TLS: true, as [tls] says; or a table with a certificate, key and min_version of its own.
                 tls: ListenerTls = false;
-                /// Proxies in front of it that say by the PROXY protocol (1 or 2) whose connection each is: the networks that they are in,
+                /// Proxies before it that say by the PROXY protocol (1 or 2) whose connection each is: the networks that they are in,
                 /// such as ["10.0.0.0/8", "unix"]. From there no connection is taken without that, and from elsewhere none with it.
                 proxy_protocol: Networks = [];
             }

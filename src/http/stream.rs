@@ -163,7 +163,7 @@ impl Cover {
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_flush(cx))?;
         let some = bytes.len().min(SEAL_BYTES);
-        self.session.write(&bytes[..some], &mut self.unsent).map_err(io::Error::other)?;
+        self.session.write(&mut self.unread, &bytes[..some], &mut self.unsent).map_err(io::Error::other)?;
         self.send_on(cx)?;
         Poll::Ready(Ok(some))
     }
@@ -188,6 +188,6 @@ impl Cover {
     }
 
     fn farewell(&mut self) -> io::Result<()> {
-        self.session.finish(&mut self.unsent).map_err(io::Error::other)
+        self.session.finish(&mut self.unread, &mut self.unsent).map_err(io::Error::other)
     }
 }

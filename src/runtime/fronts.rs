@@ -1,5 +1,5 @@
-//! What stands between a socket and the engine where a listener speaks TLS or has a proxy in front of it. A connection of any other listener
-//! has nothing here, and pays one look at a mark.
+//! What stands between a socket and the engine where a listener speaks TLS or has a proxy in front of it. A connection of any other
+//! listener has nothing here, and pays one look at a mark.
 
 use crate::{
     engine::Send,
@@ -116,10 +116,10 @@ impl Front {
         let mut sealed = std::mem::take(&mut self.unsent);
         if let Cover::Session(session) = &mut self.cover {
             for segment in std::iter::once(&send.segment).chain(&send.more) {
-                session.write(segment.bytes(), &mut sealed)?;
+                session.write(&mut self.unread, segment.bytes(), &mut sealed)?;
             }
             if send.is_last {
-                session.finish(&mut sealed)?;
+                session.finish(&mut self.unread, &mut sealed)?;
             }
         }
         Ok(sealed)

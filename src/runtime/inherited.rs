@@ -19,8 +19,8 @@ struct Passed<'a> {
     names: &'a str,
 }
 
-/// The socket of this name, which must listen. A copy of the descriptor: the first one stays as it is, for one who comes after us in the same
-/// process.
+/// The socket of this name, which must listen. A copy of the descriptor: the first one stays as it is, for one who comes after us in the
+/// same process.
 ///
 /// # Errors
 /// None has been handed over, none of this name, several of it, or none that listens for streams.

@@ -1,5 +1,5 @@
-//! Listening sockets: one for each shard and listener on the same port (SO_REUSEPORT), all bound before any accepts. Where there can only be
-//! one, a unix socket or one that systemd has opened, all shards accept from it.
+//! Listening sockets: one for each shard and listener on the same port (SO_REUSEPORT), all bound before any accepts. Where there can only
+//! be one, a unix socket or one that systemd has opened, all shards accept from it.
 
 use super::{inherited, unix};
 use crate::config::Bind;

@@ -35,11 +35,16 @@ const RECORD_OVERHEAD: usize = 64;
 
 /// The server's side of one connection.
 ///
-/// It holds no bytes: what [`Session::read`] has no use for yet the caller keeps, and hands in again with what comes behind it. What it
-/// appends to `out` must be sent in the order in which it was appended.
+/// It holds no bytes: what [`Session::read`] has no use for yet the caller keeps, and hands in again with what comes behind it, or with
+/// what is to be said. What it appends to `out` must be sent in the order in which it was appended.
 pub struct Session {
     connection: UnbufferedServerConnection,
     is_open: bool,
+    /// An error was told: nothing is to be read or said any more.
+    is_broken: bool,
+    /// So many of the bytes that the caller keeps were looked at. rustls remembers places in them, also between the fragments of a message,
+    /// and must not be called without them.
+    kept: usize,
     /// The client has said its last.
     has_heard_all: bool,
     /// So have we.
@@ -59,7 +64,7 @@ impl Session {
     /// The server's settings contradict each other, which [`Server::new`] has found out.
     pub fn new(server: &Server) -> Result<Session, Fault> {
         let connection = UnbufferedServerConnection::new(server.config().clone())?;
-        Ok(Session { connection, is_open: false, has_heard_all: false, has_said_all: false })
+        Ok(Session { connection, is_open: false, is_broken: false, kept: 0, has_heard_all: false, has_said_all: false })
     }
 
     /// Whether the handshake is over.
@@ -82,12 +87,21 @@ impl Session {
         self.connection.protocol_version().map(|version| version == ProtocolVersion::TLSv1_3)
     }
 
-    /// Reads `bytes`, all that has come and was not used: appends to `plain` what the client said, and to `out` what is to be sent. Returns how
-    /// many of them were used; the others are to be handed in again, as they are now, when more has come.
+    /// Reads `bytes`, all that has come and was not used: appends to `plain` what the client said, and to `out` what is to be sent. Returns
+    /// how many of them were used; the others are to be handed in again, as they are now, when more has come.
     ///
     /// # Errors
     /// What came is no TLS, or not what TLS wants here. `out` then ends with what is to be told to the client before the connection ends.
     pub fn read(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<usize, Fault> {
+        let used = if self.is_broken { Err(broken()) } else { self.read_on(bytes, plain, out) };
+        match &used {
+            Ok(used) => self.kept = bytes.len() - used,
+            Err(_) => self.is_broken = true,
+        }
+        used
+    }
+
+    fn read_on(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<usize, Fault> {
         let mut used = 0;
         loop {
             let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut bytes[used..]);
@@ -120,47 +134,45 @@ impl Session {
 
     /// Appends the alert of an error to `out`.
     fn tell_end(&mut self, out: &mut Vec<u8>) {
-        loop {
+        // While it has something to say it does not look at bytes.
+        while self.connection.wants_write() {
             match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    if encode(&mut data, out).is_err() {
-                        return;
-                    }
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::EncodeTlsData(mut data)) if encode(&mut data, out).is_ok() => {}
                 Ok(_) | Err(_) => return,
             }
         }
     }
 
-    /// Appends `plain` to `out` as it is to be sent.
+    /// Appends `plain` to `out` as it is to be sent. `unread` is what the caller keeps; none of it is used.
     ///
     /// # Errors
     /// The handshake is not over, our last was said, or the keys have been used as often as they may.
-    pub fn write(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub fn write(&mut self, unread: &mut [u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let room = plain.len() + (plain.len() / RECORD_BYTES + 1) * RECORD_OVERHEAD;
-        self.say(room, out, |traffic, room| traffic.encrypt(plain, room))
+        self.say(unread, room, out, |traffic, room| traffic.encrypt(plain, room))
     }
 
-    /// Appends to `out` that nothing more is said. A second time it appends nothing.
+    /// Appends to `out` that nothing more is said. A second time it appends nothing. `unread` as in [`Session::write`].
     ///
     /// # Errors
     /// As [`Session::write`].
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub fn finish(&mut self, unread: &mut [u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         if std::mem::replace(&mut self.has_said_all, true) {
             return Ok(());
         }
-        self.say(RECORD_OVERHEAD, out, |traffic, room| traffic.queue_close_notify(room))
+        self.say(unread, RECORD_OVERHEAD, out, |traffic, room| traffic.queue_close_notify(room))
     }
 
     fn say(
         &mut self,
+        unread: &mut [u8],
         room: usize,
         out: &mut Vec<u8>,
         mut say: impl FnMut(&mut WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<(), Fault> {
+        let kept = unread.get_mut(..self.kept).filter(|_| !self.is_broken).ok_or_else(broken)?;
         loop {
-            match self.connection.process_tls_records(&mut []).state {
+            match self.connection.process_tls_records(kept).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     return written(room, out, |room| say(&mut traffic, room));
                 }
@@ -172,6 +184,10 @@ impl Session {
             }
         }
     }
+}
+
+fn broken() -> Fault {
+    Fault(rustls::Error::General("it has ended by an error".to_owned()))
 }
 
 /// Appends what `write` writes, which says how much room it needs where `room` is too little.

@@ -104,7 +104,7 @@ impl Call {
 
     fn say(&mut self, bytes: &[u8]) {
         let mut out = Vec::new();
-        self.session.write(bytes, &mut out).unwrap();
+        self.session.write(&mut self.unread, bytes, &mut out).unwrap();
         hears(&mut self.client, &out);
     }
 
@@ -187,7 +187,7 @@ fn what_is_large_leaves_in_many_records_at_once() {
     call.settle().unwrap();
     let large = vec![7; 1 << 20];
     let mut out = Vec::new();
-    call.session.write(&large, &mut out).unwrap();
+    call.session.write(&mut [], &large, &mut out).unwrap();
     assert!((1 << 20..(1 << 20) + 65 * 64).contains(&out.len()), "{}", out.len());
     let mut heard = Vec::new();
     let mut rest = &out[..];
@@ -234,10 +234,10 @@ fn the_last_is_said_once_and_heard() {
     call.settle().unwrap();
     assert!(call.session.has_heard_all() && call.heard == b"bye");
     let mut out = Vec::new();
-    call.session.write(b"bye!", &mut out).unwrap();
-    call.session.finish(&mut out).unwrap();
+    call.session.write(&mut [], b"bye!", &mut out).unwrap();
+    call.session.finish(&mut [], &mut out).unwrap();
     let length = out.len();
-    call.session.finish(&mut out).unwrap();
+    call.session.finish(&mut [], &mut out).unwrap();
     assert_eq!(out.len(), length);
     hears(&mut call.client, &out);
     assert_eq!(call.said(4), b"bye!");
@@ -260,6 +260,47 @@ fn what_is_no_tls_ends_with_an_alert() {
     let fault = call.session.read(&mut [vec![23, 3, 3, 0, 40], vec![5; 40]].concat(), &mut Vec::new(), &mut out).unwrap_err();
     assert!(fault.to_string().contains("decrypt"), "{fault}");
     assert!(hears(&mut call.client, &out).contains("BadRecordMac"));
+    call.session.write(&mut [], b"more", &mut out).unwrap_err();
+    call.session.read(&mut [23], &mut Vec::new(), &mut out).unwrap_err();
+}
+
+/// A client that cuts a message after the handshake into records of one byte each, which only one with the keys can: the server must bear
+/// to speak in between.
+#[test]
+fn whoever_leaves_a_message_in_the_middle_is_spoken_to_all_the_same() {
+    let house = house(&Pair::of_days(1), Version::Tls13, &[&rustls::version::TLS13]);
+    let mut config = ClientConfig::clone(&house.client);
+    config.enable_secret_extraction = true;
+    let mut call = Call::new(&House { server: house.server, client: Arc::new(config) });
+    call.settle().unwrap();
+    let Call { mut session, client, .. } = call;
+    let secrets = client.dangerous_extract_secrets().unwrap();
+    let half_of_a_key_update = sealed_record(secrets.tx, &[24, 0], 22);
+    let (mut unread, mut plain, mut out) = (half_of_a_key_update, Vec::new(), Vec::new());
+    let used = session.read(&mut unread, &mut plain, &mut out).unwrap();
+    unread.drain(..used);
+    session.write(&mut unread, b"hello", &mut out).unwrap();
+    session.finish(&mut unread, &mut out).unwrap();
+    assert!(!out.is_empty() && plain.is_empty());
+}
+
+/// A record of TLS 1.3 with this content and type, sealed as the client would (RFC 8446, 5.2).
+fn sealed_record((sequence, secrets): (u64, rustls::ConnectionTrafficSecrets), content: &[u8], kind: u8) -> Vec<u8> {
+    use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+    use rustls::ConnectionTrafficSecrets::{Aes128Gcm, Aes256Gcm, Chacha20Poly1305};
+    let (algorithm, key, iv) = match &secrets {
+        Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+        Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
+        Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
+        _ => panic!("another suite"),
+    };
+    let key = LessSafeKey::new(UnboundKey::new(algorithm, key.as_ref()).unwrap());
+    let mut nonce: [u8; 12] = iv.as_ref().try_into().unwrap();
+    nonce[4..].iter_mut().zip(sequence.to_be_bytes()).for_each(|(byte, other)| *byte ^= other);
+    let mut body = [content, &[kind]].concat();
+    let header = [23, 3, 3, 0, (body.len() + 16) as u8];
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(header), &mut body).unwrap();
+    [&header[..], &body].concat()
 }
 
 #[test]

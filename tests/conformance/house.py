@@ -87,8 +87,10 @@ class House:
         self.config = folder / "homeroom.toml"
         self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" else None
         self.database = self.cluster.create() if self.cluster else "sqlite"
+        self.launcher: list[str] = []  # what starts it, where it does not start by itself
+        self.descriptors: tuple[int, ...] = ()  # open in it
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
-        self.tls = (settings or {}).get("tls") or (secure.EVERYWHERE and files_of(secure.shared()))
+        self.tls = (settings or {}).get("tls")
         self.scheme = "https" if self.tls else "http"
         keys = tokens.write_keys(folder)
         issuers = {
@@ -166,7 +168,7 @@ class House:
         """Starts the process and waits until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--config", self.config],
+                [*self.launcher, BINARY, "serve", "--config", self.config], pass_fds=self.descriptors,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
             )

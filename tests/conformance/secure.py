@@ -3,9 +3,7 @@
 import datetime
 import functools
 import ipaddress
-import os
 import ssl
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
-
-# Whether every server of the tests speaks TLS on all of its listeners.
-EVERYWHERE = bool(os.environ.get("TESTS_TLS"))
 
 
 @dataclass
@@ -91,9 +86,3 @@ def write(folder: Path, name: str = "server", days: int = 90, kind: str = "ecdsa
         beside.write_bytes(content)
         beside.replace(path)
     return files
-
-
-@functools.cache
-def shared() -> Files:
-    """Those of all servers of this process that need none of their own."""
-    return write(Path(tempfile.mkdtemp(prefix="homeroom-tests-")))

@@ -279,12 +279,13 @@ impl<E: Shard> Pump<E> {
             return;
         };
         let Some(front) = self.fronts.at(conn).filter(|front| !front.is_shaking()) else { return };
-        let mut out = mem::take(&mut front.unsent);
+        let (mut out, mut unread) = (mem::take(&mut front.unsent), mem::take(&mut front.unread));
         if let (Ok(Some(session)), Some(descriptor)) = (front.session(), socket.descriptor())
-            && session.finish(&mut out).is_ok()
+            && session.finish(&mut unread, &mut out).is_ok()
         {
             say_at_once(descriptor, &out);
         }
+        front.unread = unread;
     }
 }
 
