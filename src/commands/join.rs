@@ -77,8 +77,8 @@ fn connect(url: &str, ca: Option<&Path>) -> Result<WebSocket<Box<dyn Duplex>>, F
         _ => return Err(Failure::Usage("expected a URL that begins with ws:// or wss://".to_owned())),
     };
     let port = uri.port_u16().unwrap_or(if is_safe { 443 } else { 80 });
-    let bare = TcpStream::connect((host, port))
-        .map_err(|error| Failure::Failed(format!("cannot connect to {host}:{port}: {error}")))?;
+    let bare =
+        TcpStream::connect((host, port)).map_err(|error| Failure::Failed(format!("cannot connect to {host}:{port}: {error}")))?;
     let stream: Box<dyn Duplex> = if is_safe { Box::new(under_tls(bare, host, ca)?) } else { Box::new(bare) };
     // Not the URL itself: somebody may have put a token into its query.
     let (socket, _response) =

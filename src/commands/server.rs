@@ -42,7 +42,8 @@ impl Server {
 
     /// Where its internal listener is, as far as the settings tell.
     pub(super) fn configured(settings: &Settings) -> Result<Server, Failure> {
-        let internal = settings.listeners().into_iter().find(|listener| listener.serves.iter().any(|(api, _)| *api == Api::Internal));
+        let internal =
+            settings.listeners().into_iter().find(|listener| listener.serves.iter().any(|(api, _)| *api == Api::Internal));
         let prefix = &settings.listen.internal.prefix;
         let scheme = if internal.is_some_and(|listener| listener.tls.is_some()) { "https" } else { "http" };
         let mut bind = match &settings.listen.internal.bind {
@@ -107,7 +108,10 @@ impl Server {
             return Failure::Usage("--internal: expected an address such as http://127.0.0.1:9090".to_owned());
         }
         let why = if error.is_timeout() { "does not answer" } else { "cannot be reached" };
-        Failure::Failed(format!("the server {why} at {}: is it running, with these settings? (--config, --internal)", self.place()))
+        Failure::Failed(format!(
+            "the server {why} at {}: is it running, with these settings? (--config, --internal)",
+            self.place()
+        ))
     }
 }
 

@@ -67,7 +67,8 @@ impl fmt::Display for Bind {
 }
 
 impl Setting for Bind {
-    const EXPECTED: &'static str = "an address with a port such as \"127.0.0.1:8080\" or \"[::]:8080\", \"unix:/path\", or \"systemd:name\"";
+    const EXPECTED: &'static str =
+        "an address with a port such as \"127.0.0.1:8080\" or \"[::]:8080\", \"unix:/path\", or \"systemd:name\"";
     fn scalar(value: &DeValue<'_>) -> Result<Bind, &'static str> {
         text(value, Self::EXPECTED, Bind::parse)
     }
@@ -239,7 +240,9 @@ mod tests {
     fn what_cannot_be_is_told() {
         assert!(faults("[listen.quiz]\ntls = true\n").contains("listen.quiz.tls: expected certificate and key in [tls]"));
         assert!(faults("[listen.quiz]\ntls = \"yes\"\n").contains("listen.quiz.tls: expected true, false, or a table"));
-        assert!(faults("[listen.quiz]\ntls = { certificate = \"c.pem\" }\n").contains("expected certificate and key, or neither"));
+        assert!(
+            faults("[listen.quiz]\ntls = { certificate = \"c.pem\" }\n").contains("expected certificate and key, or neither")
+        );
         assert!(faults("[tls]\nmin_version = \"1.1\"\n").contains("expected \"1.2\" or \"1.3\""));
         assert!(faults("[tls]\nkey = \"k.pem\"\n").contains("expected certificate and key, or neither"));
         assert!(faults("[listen.quiz]\nproxy_protocol = [\"10.0.0.1/8\"]\n").contains("expected a network such as"));

@@ -24,7 +24,8 @@ pub enum Beside {
 }
 
 impl Setting for Beside {
-    const EXPECTED: &'static str = "an address with a port such as \"127.0.0.1:8081\", \"unix:/path\", \"systemd:name\", or \"presence\" for presence's own";
+    const EXPECTED: &'static str =
+        "an address with a port such as \"127.0.0.1:8081\", \"unix:/path\", \"systemd:name\", or \"presence\" for presence's own";
     fn scalar(value: &DeValue<'_>) -> Result<Beside, &'static str> {
         match value.as_str() {
             Some("presence") => Ok(Beside::Presence),

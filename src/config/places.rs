@@ -73,7 +73,8 @@ fn pair(settings: &Settings, one: Served<'_>, other: Served<'_>, findings: &mut 
         findings.fault(&[other_bind, one_bind, one_prefix, other_prefix], message);
     }
     if (one.tls, one.proxy) != (other.tls, other.proxy) && !follows {
-        let message = format!("{} and {} share a listener: expected the same tls and proxy_protocol for both", one.api, other.api);
+        let message =
+            format!("{} and {} share a listener: expected the same tls and proxy_protocol for both", one.api, other.api);
         findings.fault(&[other_bind, one_bind], message);
     }
     if (one.api == Api::Internal || other.api == Api::Internal) && !follows {

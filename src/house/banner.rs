@@ -42,10 +42,7 @@ pub fn text(opened: &Opened<'_>, settings: &Settings, program: &str, eyes: Optio
                 }
                 Api::Labs => {
                     tries += &try_labs(first_password.as_ref(), &http, (program, &asks), eyes.is_some());
-                    writeln!(
-                        text,
-                        "  labs       {http}/api/v1/sessions, …\n             {ws}/agent/ws, /vnc-viewer/…"
-                    )
+                    writeln!(text, "  labs       {http}/api/v1/sessions, …\n             {ws}/agent/ws, /vnc-viewer/…")
                 }
                 Api::Chat => {
                     let first = has_first_admin.then_some(first_password.as_ref().filter(|_| eyes.is_some()));

@@ -73,7 +73,8 @@ impl Certificates {
     /// Reads all files again. Where one of them has a fault nothing changes.
     fn reread(&mut self) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
-        let read = |shown: &Option<Shown>| shown.as_ref().map(|shown| read(&shown.files).map_err(|fault| faults.push(fault)).ok());
+        let read =
+            |shown: &Option<Shown>| shown.as_ref().map(|shown| read(&shown.files).map_err(|fault| faults.push(fault)).ok());
         let new: Vec<_> = self.shown.iter().map(read).collect();
         if !faults.is_empty() {
             return Err(faults);
@@ -167,9 +168,8 @@ impl Certificates {
 }
 
 fn read(files: &TlsFiles) -> Result<Certificate, Fault> {
-    let bytes = |path: &Path| {
-        fs::read(path).map_err(|error| Fault::new(format!("TLS: {} cannot be read: {error}", path.display())))
-    };
+    let bytes =
+        |path: &Path| fs::read(path).map_err(|error| Fault::new(format!("TLS: {} cannot be read: {error}", path.display())));
     let (chain, key) = (bytes(&files.certificate)?, bytes(&files.key)?);
     let of = || format!("{} and {}", files.certificate.display(), files.key.display());
     Certificate::read(&chain, &key).map_err(|flaw| Fault::new(format!("TLS: of {}: {flaw}", of())))

@@ -458,7 +458,8 @@ mod tests {
         engines[1].registry_turned_away.set(6);
         engines[1].registry_states[State::Waking as usize].set(4);
         let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
-        let text = text(&engines, &[], &Health::default(), &outside, Some(&nats::Counts::default()));
+        let none = Certificates::read(&[], &mut Vec::new()).unwrap();
+        let text = text(&engines, &[], &Health::default(), &outside, Some(&nats::Counts::default()), &none);
         let expected = [
             "ws_connection{status=\"success\"} 3",
             "ws_connection{status=\"replaced\"} 2",

@@ -29,9 +29,7 @@ use crate::{
     nats::Letters,
     protocols::{chat::record::Sweep, tasks::Health},
     realtime::{ShardId, StoreFault},
-    runtime::{
-        self, BootFault, Brought, Clock, Furnishing, Phase, Place, Plan, Porch, RingSizes, Seat, StopSignals, StopTimes,
-    },
+    runtime::{self, BootFault, Brought, Clock, Furnishing, Phase, Place, Plan, Porch, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };

@@ -157,7 +157,14 @@ impl rooms::Clock for Rest {
 impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
-        metrics::text(engines, shells, self.store.health(), &self.house.outside, self.cluster.as_deref(), &self.house.certificates)
+        metrics::text(
+            engines,
+            shells,
+            self.store.health(),
+            &self.house.outside,
+            self.cluster.as_deref(),
+            &self.house.certificates,
+        )
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

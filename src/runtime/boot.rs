@@ -232,8 +232,7 @@ where
     let mut readies = Vec::new();
     for index in 0..shards {
         let id = ShardId::of(node, index as u8);
-        let (listeners, mesh, sizes, furnish) =
-            (std::mem::take(&mut sockets[index]), ends.remove(0), plan.ring, furnish.clone());
+        let (listeners, mesh, sizes, furnish) = (std::mem::take(&mut sockets[index]), ends.remove(0), plan.ring, furnish.clone());
         let porches = porches.clone();
         let (post, stage, addresses) = (running.post.clone(), running.stage.clone(), bound.clone());
         let (tell_ready, ready) = mpsc::channel();

@@ -49,7 +49,9 @@ fn find(name: &str, passed: &Passed<'_>, own_pid: i32) -> Result<i32, String> {
     let mut found = names.iter().zip(FIRST..).filter(|(own, _)| **own == name);
     match (found.next(), found.next()) {
         (Some((_, number)), None) => Ok(number),
-        (Some(_), Some(_)) => Err("several sockets of this name were handed over: give each a FileDescriptorName= of its own".to_owned()),
+        (Some(_), Some(_)) => {
+            Err("several sockets of this name were handed over: give each a FileDescriptorName= of its own".to_owned())
+        }
         (None, _) => Err(format!("no socket of this name was handed over (FileDescriptorName=), only: {}", names.join(", "))),
     }
 }

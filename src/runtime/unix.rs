@@ -4,7 +4,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        fs::{FileTypeExt, PermissionsExt},
         net::UnixStream,
     },
     path::{Path, PathBuf},
@@ -15,24 +15,16 @@ const MODE: u32 = 0o660;
 
 /// The file of a socket that was made here.
 #[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    /// Device and inode: another may have taken its place.
-    identity: (u64, u64),
-}
+pub(super) struct SocketFile(PathBuf);
 
 impl SocketFile {
-    /// To be called when nobody listens any more. What is there now may be somebody else's, and then stays.
+    /// To be called when we listen no more. Where somebody listens all the same it is another's by now, and stays.
     pub(super) fn remove(self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if UnixStream::connect(&self.0).is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused) {
             // Whoever comes next replaces what stayed.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.0);
         }
     }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Finds out whether somebody listens at `path`, and whether its folder is there.
@@ -57,10 +49,9 @@ pub(super) fn bind(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFile)
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    let identity = identity(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     socket.listen(backlog)?;
-    Ok((socket, SocketFile { path: path.to_owned(), identity }))
+    Ok((socket, SocketFile(path.to_owned())))
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ impl fmt::Display for Flaw {
             Flaw::NoCertificate => "the certificate file holds no certificate (expected PEM: -----BEGIN CERTIFICATE-----)",
             Flaw::BadCertificate => "the certificate file holds a certificate that cannot be read",
             Flaw::NoKey => "the key file holds no private key (expected PEM, not encrypted: -----BEGIN PRIVATE KEY-----)",
-            Flaw::BadKey => "the key file holds a key that cannot be used (expected ECDSA on P-256, P-384 or P-521, Ed25519 or RSA)",
+            Flaw::BadKey => {
+                "the key file holds a key that cannot be used (expected ECDSA on P-256, P-384 or P-521, Ed25519 or RSA)"
+            }
             Flaw::OtherKey => "the key is not that of the first certificate in the certificate file",
         })
     }

@@ -1,12 +1,7 @@
 //! What all connections of a listener have in common.
 
 use super::{Certificate, SessionMemory, TicketKeys};
-use rustls::{
-    ALL_VERSIONS, ServerConfig, SupportedProtocolVersion,
-    crypto::aws_lc_rs,
-    sign::CertifiedKey,
-    version::TLS13,
-};
+use rustls::{ALL_VERSIONS, ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs, sign::CertifiedKey, version::TLS13};
 use std::sync::Arc;
 
 /// The oldest version that is spoken.

@@ -137,7 +137,11 @@ impl Session {
         // While it has something to say it does not look at bytes.
         while self.connection.wants_write() {
             match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) if encode(&mut data, out).is_ok() => {}
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    if encode(&mut data, out).is_err() {
+                        return;
+                    }
+                }
                 Ok(_) | Err(_) => return,
             }
         }

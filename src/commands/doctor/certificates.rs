@@ -14,7 +14,11 @@ pub(super) fn all(
 ) -> Vec<Finding> {
     let mut findings: Vec<Finding> = certificates.iter().map(|(listener, read)| certificate(listener, read, wall)).collect();
     if !findings.is_empty() {
-        let kernel = if kernel_tls == Some(true) { "this kernel could do it too (kernel TLS), and is not asked" } else { "no kernel TLS is needed" };
+        let kernel = if kernel_tls == Some(true) {
+            "this kernel could do it too (kernel TLS), and is not asked"
+        } else {
+            "no kernel TLS is needed"
+        };
         findings.push(ok("encryption", format!("by homeroom itself; {kernel}")));
     }
     findings
@@ -23,7 +27,9 @@ pub(super) fn all(
 fn certificate(listener: &str, read: &Result<Certificate, String>, wall: Duration) -> Finding {
     let certificate = match read {
         Ok(certificate) => certificate,
-        Err(why) => return fault("certificate", format!("{listener}: {why}"), "mend the files that [tls] or the listener's tls names"),
+        Err(why) => {
+            return fault("certificate", format!("{listener}: {why}"), "mend the files that [tls] or the listener's tls names");
+        }
     };
     let (subject, until) = (certificate.subject(), certificate.until());
     let days = until.saturating_sub(wall).as_secs() / DAY.as_secs();

@@ -32,7 +32,8 @@ mod tests {
     fn labs_are_at_the_port_that_their_listener_got() {
         let text = "listen.presence.bind = \"127.0.0.1:0\"\nlisten.labs.prefix = \"/labs\"\n";
         let settings = crate::config::Loaded::of(&Layers::default().file("homeroom.toml", text)).unwrap().settings;
-        let addresses = ["127.0.0.1:4001", "127.0.0.1:4002", "127.0.0.1:4003"].map(|address| Bind::Address(address.parse().unwrap()));
+        let addresses =
+            ["127.0.0.1:4001", "127.0.0.1:4002", "127.0.0.1:4003"].map(|address| Bind::Address(address.parse().unwrap()));
         let place = |origin| labs_place(&settings.listeners(), &addresses, origin);
         assert_eq!(place(None), LabsPlace { origin: None, port: 4001, prefix: "/labs".into(), is_secure: false });
         assert_eq!(place(Some("https://labs.example.school")).origin.as_deref(), Some("https://labs.example.school"));

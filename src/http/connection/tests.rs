@@ -14,7 +14,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, net::TcpListener};
 use http::{Method, StatusCode};
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net,
+    net::{self, Shutdown},
     sync::mpsc,
     thread,
 };

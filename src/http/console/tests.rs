@@ -48,7 +48,8 @@ fn the_page_finds_the_labs_on_its_own_host() {
 
 #[test]
 fn or_where_the_settings_say() {
-    let labs = LabsPlace { origin: Some("https://labs.example.school".into()), port: 8080, prefix: "/labs".into(), is_secure: false };
+    let labs =
+        LabsPlace { origin: Some("https://labs.example.school".into()), port: 8080, prefix: "/labs".into(), is_secure: false };
     let said = ask_at(labs, "GET /lab/1\nhost: console.example.school");
     assert!(said.body.contains("data-labs=\"https://labs.example.school/labs\""));
     let policy = said.header("content-security-policy").unwrap();
