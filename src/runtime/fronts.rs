@@ -169,10 +169,12 @@ pub(super) fn has_record(bytes: &[u8]) -> bool {
 /// Fronts in a chunk.
 const CHUNK: usize = 256;
 
+type Chunk = Box<[Option<Box<Front>>]>;
+
 /// All fronts of a shard, by the engine's slots. It grows by chunks, and only where there are fronts.
 #[derive(Default, Debug)]
 pub(super) struct Fronts {
-    chunks: Vec<Option<Box<[Option<Box<Front>>]>>>,
+    chunks: Vec<Option<Chunk>>,
     /// Those whose handshake goes on when there is time.
     pub(super) shaking: VecDeque<ConnId>,
     /// For what was received, and for what of it the client said.

@@ -118,7 +118,10 @@ impl ProducesTickets for Tickets {
 
 /// Sessions of one listener by their ids. Bounded: where one is put too many, the oldest beside it is forgotten.
 #[derive(Debug)]
-pub struct SessionMemory(Box<[ArrayQueue<(Vec<u8>, Vec<u8>)>]>);
+pub struct SessionMemory(Box<[Place]>);
+
+/// Ids and what they stand for.
+type Place = ArrayQueue<(Vec<u8>, Vec<u8>)>;
 
 /// Ids are random, so that their first bytes spread them evenly.
 const PLACES: usize = 1024;
@@ -131,7 +134,7 @@ impl Default for SessionMemory {
 }
 
 impl SessionMemory {
-    fn place(&self, id: &[u8]) -> Option<&ArrayQueue<(Vec<u8>, Vec<u8>)>> {
+    fn place(&self, id: &[u8]) -> Option<&Place> {
         let first = id.first_chunk::<2>()?;
         Some(&self.0[usize::from(u16::from_le_bytes(*first)) % PLACES])
     }

@@ -238,7 +238,7 @@ def keep_time(pings: list[Heard], since: float, interval: float):
 def hang_up():
     """Every connection of this test is over for the server at once, though the loop may not run again before it is asked to stop."""
     for opened in OPENED:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # which a transport of TLS has that is over
             opened.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
