@@ -1,11 +1,16 @@
 //! An engine for the shell's own tests: it sends back what it receives, and has a few commands for the rest of what the shell can do.
 
-use super::shard::{Control, Shard};
+use super::{
+    Place, Plan, Porch, RingSizes,
+    shard::{Control, Shard},
+};
 use crate::{
+    config::Bind,
     engine::{Handoff, Listener, Output, Segment, Send},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
 use std::{
+    net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc::Sender},
     time::Duration,
@@ -323,4 +328,15 @@ impl Shard for Echo {
     fn letters(&mut self) -> &mut Vec<(ShardId, Ball)> {
         &mut self.letters
     }
+}
+
+/// At any port, with nothing before it.
+pub(super) fn plan(shards: u16) -> Plan {
+    plan_at("127.0.0.1:0".parse().unwrap(), shards)
+}
+
+/// At this address.
+pub(super) fn plan_at(address: SocketAddr, shards: u16) -> Plan {
+    let place = Place { bind: Bind::Address(address), porch: Porch::default() };
+    Plan { shards, listeners: vec![place], ring: RingSizes::default(), node: None }
 }

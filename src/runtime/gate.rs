@@ -7,7 +7,7 @@
 use super::{
     counts::ShardCounts,
     mesh::Doors,
-    wake::{Bell, Door},
+    wake::{Bed, Bell, Door},
 };
 use crate::realtime::{HashRing, NodeSlot, ShardId};
 use crossbeam::queue::ArrayQueue;
@@ -31,7 +31,7 @@ pub enum Arrival<L, M> {
 const CAPACITY: usize = 4_096;
 
 impl Bell for AtomicWaker {
-    fn ring(&self) {
+    fn ring(&self, _: Bed) {
         self.wake();
     }
 }
@@ -87,7 +87,7 @@ impl<L, M> Gate<L, M> {
         poll_fn(|context| {
             let door = &self.queues.door;
             door.bell().register(context.waker());
-            door.lie_down();
+            door.lie_down(Bed::Reactor);
             if self.queues.out.iter().all(ArrayQueue::is_empty) {
                 return Poll::Pending;
             }

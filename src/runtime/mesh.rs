@@ -7,7 +7,7 @@
 use super::{
     counts::ShardCounts,
     gate::{Arrival, GateEnd},
-    wake::{Bell, Door},
+    wake::{Bed, Bell, Door},
 };
 use crate::realtime::{NodeSlot, ShardId};
 use crossbeam::queue::{ArrayQueue, SegQueue};
@@ -19,26 +19,34 @@ use std::{
     sync::Arc,
 };
 
-/// An eventfd: written by those that wake, read by the shard's reactor and written by the shard's ring too.
+/// Two eventfds: one that the shard's ring watches, and one that its reactor reads and its ring writes too. One would not do for both: while it
+/// is written, the kernel writes no other for a ring that watches it.
 #[derive(Debug)]
-pub(super) struct EventBell(OwnedFd);
+pub(super) struct EventBell {
+    ring: OwnedFd,
+    reactor: OwnedFd,
+}
 
 impl EventBell {
     fn new() -> io::Result<EventBell> {
         // Blocking on purpose: io_uring answers a read of a non-blocking descriptor at once. A write could only block at 2^64 - 2
         // unread wakes.
-        Ok(EventBell(eventfd(0, EventfdFlags::CLOEXEC)?))
+        let make = || eventfd(0, EventfdFlags::CLOEXEC);
+        Ok(EventBell { ring: make()?, reactor: make()? })
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    pub(super) fn descriptor(&self, bed: Bed) -> BorrowedFd<'_> {
+        match bed {
+            Bed::Ring => self.ring.as_fd(),
+            Bed::Reactor => self.reactor.as_fd(),
+        }
     }
 }
 
 impl Bell for EventBell {
-    fn ring(&self) {
+    fn ring(&self, bed: Bed) {
         // The only possible errors are a full counter, which is a wake that is due anyway, and an interrupted call, which did not block.
-        while rustix::io::write(&self.0, &1u64.to_ne_bytes()) == Err(rustix::io::Errno::INTR) {}
+        while rustix::io::write(self.descriptor(bed), &1u64.to_ne_bytes()) == Err(rustix::io::Errno::INTR) {}
     }
 }
 
@@ -230,20 +238,20 @@ mod tests {
         event::{PollFd, PollFlags},
         time::Timespec,
     };
-    use std::{cell::Cell, thread};
+    use std::{cell::RefCell, thread};
 
     impl AsFd for EventBell {
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.descriptor()
+            self.descriptor(Bed::Ring)
         }
     }
 
     #[derive(Default)]
-    struct Rings(Cell<u32>);
+    struct Rings(RefCell<Vec<Bed>>);
 
     impl Bell for Rings {
-        fn ring(&self) {
-            self.0.set(self.0.get() + 1);
+        fn ring(&self, bed: Bed) {
+            self.0.borrow_mut().push(bed);
         }
     }
 
@@ -277,14 +285,16 @@ mod tests {
     fn the_bell_rings_once_for_each_sleep() {
         let door = Door::new(Rings::default());
         assert!(!door.knock(), "awake");
-        door.lie_down();
+        door.lie_down(Bed::Ring);
         assert!(door.knock());
         assert!(!door.knock(), "already woken");
         door.rise();
-        door.lie_down();
+        door.lie_down(Bed::Reactor);
         door.rise();
         assert!(!door.knock(), "rose by itself");
-        assert_eq!(door.bell().0.get(), 1);
+        door.lie_down(Bed::Reactor);
+        assert!(door.knock());
+        assert_eq!(*door.bell().0.borrow(), [Bed::Ring, Bed::Reactor], "where he slept");
     }
 
     #[test]
@@ -326,10 +336,10 @@ mod tests {
 
     /// Sleeps on the bell like a shard, without a reactor.
     fn sleep(door: &Door<EventBell>, work: impl Fn() -> bool) {
-        door.lie_down();
+        door.lie_down(Bed::Ring);
         if !work() {
             let mut count = [0; 8];
-            rustix::io::read(door.bell().descriptor(), &mut count).unwrap();
+            rustix::io::read(door.bell().descriptor(Bed::Ring), &mut count).unwrap();
         }
         door.rise();
     }
@@ -371,7 +381,7 @@ mod tests {
     fn what_is_put_wakes_nobody_until_the_knock() {
         let doors = doors(1).unwrap();
         let post = Post::new(&doors);
-        doors[0].lie_down();
+        doors[0].lie_down(Bed::Ring);
         (0..3).for_each(|number| post.put(ShardId(0), number));
         assert!(post.has_answers(ShardId(0)));
         let rings =

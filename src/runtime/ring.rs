@@ -7,6 +7,7 @@
 mod buffers;
 mod flights;
 
+use super::{mesh::EventBell, wake::Bed};
 use crate::{
     engine::{Listener, Send},
     realtime::{ConnId, ShardId},
@@ -101,6 +102,7 @@ enum Op {
     Send = 3,
     Cancel = 4,
     ReceiveBulk = 5,
+    Bell = 6,
 }
 
 const fn data(op: Op, conn: ConnId) -> u64 {
@@ -116,6 +118,7 @@ pub(super) struct Ring {
     sizes: RingSizes,
     flights: ManuallyDrop<Vec<Option<Flight>>>,
     free_flights: Vec<u32>,
+    bell: OwnedFd,
     arrived: Vec<cqueue::Entry>,
     /// Operations submitted whose last completion was not seen yet.
     outstanding: usize,
@@ -123,9 +126,9 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Sets a ring up and registers its buffers, and `bell` (an eventfd) to be written when completions wait. The error names the
-    /// step that failed.
-    pub(super) fn new(shard: ShardId, sizes: RingSizes, bell: BorrowedFd<'_>) -> io::Result<Ring> {
+    /// Sets a ring up, registers its buffers, watches the ring's half of `bell`, and has the reactor's written when completions wait. The
+    /// error names the step that failed.
+    pub(super) fn new(shard: ShardId, sizes: RingSizes, bell: &EventBell) -> io::Result<Ring> {
         let io = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -136,7 +139,10 @@ impl Ring {
             .map_err(|fault| step("io_uring_setup", &fault))?;
         let buffers = Buffers::new(GROUP, sizes.buffers, sizes.buffer_bytes as usize);
         register(&io, &buffers, sizes.buffers, GROUP)?;
-        io.submitter().register_eventfd(bell.as_raw_fd()).map_err(|fault| step("register_eventfd", &fault))?;
+        io.submitter()
+            .register_eventfd(bell.descriptor(Bed::Reactor).as_raw_fd())
+            .map_err(|fault| step("register_eventfd", &fault))?;
+        let bell = bell.descriptor(Bed::Ring).try_clone_to_owned().map_err(|fault| step("dup", &fault))?;
         let mut ring = Ring {
             io,
             shard,
@@ -145,12 +151,21 @@ impl Ring {
             sizes,
             flights: ManuallyDrop::new(Vec::new()),
             free_flights: Vec::new(),
+            bell,
             arrived: Vec::new(),
             outstanding: 0,
             fault: None,
         };
         ring.notify(false);
+        ring.watch();
         Ok(ring)
+    }
+
+    /// Has each ring of the bell complete something. Nobody reads it: each write wakes, whatever it holds.
+    fn watch(&mut self) {
+        let entry = opcode::PollAdd::new(Fd(self.bell.as_raw_fd()), libc::POLLIN as u32).multi(true).build();
+        let none = self.named(0, 0);
+        self.push(entry.user_data(data(Op::Bell, none)));
     }
 
     /// Accepts on a listening socket until [`Event::AcceptOver`]. The sockets are closed on exec.
@@ -262,7 +277,19 @@ impl Ring {
         !submission.is_empty() || submission.taskrun() || submission.cq_overflow()
     }
 
-    /// Whether the eventfd is written when completions come. Not wanted while the shard is awake.
+    /// Sleeps until something completes or the bell is rung, `at_most` so long.
+    pub(super) fn sleep(&mut self, at_most: Duration) {
+        let until = Timespec::from(at_most);
+        if let Err(fault) = self.io.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&until)) {
+            match fault.raw_os_error() {
+                Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
+                _ => self.fault = Some(step("io_uring_enter", &fault)),
+            }
+        }
+        self.arrived.extend(self.io.completion());
+    }
+
+    /// Whether the reactor's eventfd is written when completions come. Wanted while the shard sleeps there.
     pub(super) fn notify(&mut self, wanted: bool) {
         let completion = self.io.completion();
         if wanted {
@@ -304,6 +331,10 @@ impl Ring {
             op if op == Op::Receive as u8 => self.tell_received(conn, GROUP, entry, more, events),
             op if op == Op::ReceiveBulk as u8 => self.tell_received(conn, BULK, entry, more, events),
             op if op == Op::Send as u8 => self.tell_sent(conn.slot, result, events),
+            op if op == Op::Bell as u8 && !more && result >= 0 => self.watch(),
+            op if op == Op::Bell as u8 && result < 0 && result != -libc::ECANCELED => {
+                self.fault.get_or_insert(step("poll of the bell", &io::Error::from_raw_os_error(-result)));
+            }
             _ => {}
         }
     }

@@ -2,8 +2,8 @@
 //! into socket calls.
 //!
 //! A turn: reap → feed the engine → letters and answers → tick → finish → submit the sends at once → half-closes, closes,
-//! hand-offs → letters out. When a turn found nothing the pump sleeps on the shard's eventfd, which the ring, other shards and
-//! other threads write.
+//! hand-offs → letters out. When a turn found nothing the pump sleeps: in the ring, which watches the shard's bell, or, while REST is
+//! served here, in glommio's reactor, which the ring wakes.
 
 mod accept;
 mod front;
@@ -22,7 +22,7 @@ use super::{
     shard::{Control, Shard},
     sockets::{Mark, Sockets},
     stop::{Phase, Stage},
-    wake::Bell,
+    wake::{Bed, Bell},
 };
 use crate::{
     engine::{Handoff, Listener, Output, Send},
@@ -86,7 +86,7 @@ pub(super) struct ShardParts<E: Shard> {
 /// once all is set up.
 pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce()) -> io::Result<()> {
     let nudge = parts.nudge.clone();
-    let bell = glommio_file(parts.mesh.door().bell().descriptor().try_clone_to_owned()?);
+    let bell = glommio_file(parts.mesh.door().bell().descriptor(Bed::Reactor).try_clone_to_owned()?);
     let mut pump = Pump::new(parts)?;
     let listener = glommio::spawn_local(async move {
         // Read by a task of its own: glommio remembers each poll of a pending read, so it must be polled only when it is done.
@@ -106,6 +106,26 @@ pub(super) async fn run_shard<E: Shard>(parts: ShardParts<E>, ready: impl FnOnce
     listener.cancel().await;
     heart.cancel().await;
     result
+}
+
+/// A connection that REST has, counted from before its task first runs until that is over or dropped.
+struct Served {
+    stage: Arc<Stage>,
+    shard: ShardId,
+}
+
+impl Served {
+    fn new(stage: Arc<Stage>, shard: ShardId) -> Served {
+        stage.counts(shard).handed_off_now.add(1);
+        Served { stage, shard }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let running = &self.stage.counts(self.shard).handed_off_now;
+        running.set(running.value() - 1);
+    }
 }
 
 struct Pump<E: Shard> {
@@ -143,13 +163,13 @@ struct Pump<E: Shard> {
 
 impl<E: Shard> Pump<E> {
     fn new(parts: ShardParts<E>) -> io::Result<Pump<E>> {
-        let make = || Ring::new(parts.id, parts.sizes, parts.mesh.door().bell().descriptor());
+        let make = || Ring::new(parts.id, parts.sizes, parts.mesh.door().bell());
         let mut ring = AT_START.make(format_args!("the ring of shard {}", parts.id), make)?;
         for (index, listener) in parts.listeners.iter().enumerate() {
             ring.accept(Listener(index as u8), listener.as_fd());
         }
         ring.submit();
-        let reserve = Some(parts.mesh.door().bell().descriptor().try_clone_to_owned()?);
+        let reserve = Some(parts.mesh.door().bell().descriptor(Bed::Ring).try_clone_to_owned()?);
         Ok(Pump {
             id: parts.id,
             ring,
@@ -201,20 +221,36 @@ impl<E: Shard> Pump<E> {
         }
     }
 
+    /// Whether glommio has nothing to do: no task runs here but the pump and those that wake it.
+    fn is_alone(&self) -> bool {
+        self.counts().handed_off_now.value() == 0
+    }
+
     /// Lets the other tasks run, and now and then the reactor, which glommio would otherwise poll only after a whole preempt period.
     async fn breathe(&mut self) {
+        if self.is_alone() {
+            return;
+        }
         if self.clock.moment().since(self.reactor_polled) < REACTOR_WAIT {
             return glommio::executor().yield_task_queue_now().await;
         }
-        self.mesh.door().bell().ring();
+        self.mesh.door().bell().ring(Bed::Reactor);
         self.nudge.wait(LONGEST_SLEEP).await;
         self.reactor_polled = self.clock.moment();
     }
 
     async fn sleep(&mut self) {
         let wait = self.sleep_time();
+        if self.is_alone() {
+            self.mesh.door().lie_down(Bed::Ring);
+            if !self.has_work() {
+                self.counts().sleeps.add(1);
+                self.ring.sleep(wait);
+            }
+            return self.mesh.door().rise();
+        }
         self.ring.notify(true);
-        self.mesh.door().lie_down();
+        self.mesh.door().lie_down(Bed::Reactor);
         if self.has_work() {
             glommio::executor().yield_task_queue_now().await;
         } else {

@@ -1,7 +1,7 @@
 //! New sockets, and what happens when there can be none.
 
 use super::{
-    super::{shard::Shard, sockets::Mark, stop::Phase},
+    super::{shard::Shard, sockets::Mark, stop::Phase, wake::Bed},
     Pump,
 };
 use crate::{engine::Listener, realtime::Now};
@@ -64,7 +64,7 @@ impl<E: Shard> Pump<E> {
         self.reserve = None;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let shed = (0..SHED_AT_ONCE).take_while(|_| accept_with(socket, flags).is_ok()).count();
-        self.reserve = self.mesh.door().bell().descriptor().try_clone_to_owned().ok();
+        self.reserve = self.mesh.door().bell().descriptor(Bed::Ring).try_clone_to_owned().ok();
         self.counts().shed.add(shed as u64);
     }
 

@@ -7,7 +7,7 @@ use super::{
         shard::Shard,
         sockets::Mark,
     },
-    Pump,
+    Pump, Served,
 };
 use crate::{engine::Handoff, realtime::ConnId};
 use rustix::net::{Shutdown, shutdown};
@@ -34,12 +34,10 @@ impl<E: Shard> Pump<E> {
 
     fn give(&mut self, descriptor: OwnedFd, handoff: Handoff, brought: Brought) {
         let serve = (self.on_handoff)(glommio_stream(descriptor), handoff, brought);
-        let (stage, id) = (self.stage.clone(), self.id);
+        let served = Served::new(self.stage.clone(), self.id);
         let task = async move {
-            let running = &stage.counts(id).handed_off_now;
-            running.add(1);
             serve.await;
-            running.set(running.value() - 1);
+            drop(served);
         };
         match glommio::spawn_local_into(task, self.rest) {
             Ok(task) => drop(task.detach()),

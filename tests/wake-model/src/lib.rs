@@ -4,7 +4,7 @@
 #![cfg(test)]
 
 mod sync {
-    pub(super) use loom::sync::atomic::{AtomicBool, Ordering, fence};
+    pub(super) use loom::sync::atomic::{AtomicU8, Ordering, fence};
 }
 
 #[path = "../../../src/runtime/wake.rs"]
@@ -18,13 +18,13 @@ use loom::{
     },
     thread,
 };
-use wake::{Bell, Door};
+use wake::{Bed, Bell, Door};
 
 /// As an eventfd: a ring that comes before the sleep ends it at once.
 struct Eventfd(Notify);
 
 impl Bell for Eventfd {
-    fn ring(&self) {
+    fn ring(&self, _: Bed) {
         self.0.notify();
     }
 }
@@ -55,7 +55,7 @@ impl House {
                 taken = there;
                 continue;
             }
-            self.door.lie_down();
+            self.door.lie_down(Bed::Ring);
             if self.letters.load(Ordering::Acquire) == taken {
                 self.door.bell().0.wait();
             }
