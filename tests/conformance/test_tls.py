@@ -358,9 +358,9 @@ async def test_a_classroom_and_a_plain_listener_beside_it(build, files, room, na
     assert httpx.get(f"http://127.0.0.1:{house.quiz_port}/api/v1/quizzes", trust_env=False, timeout=30).status_code == 401
     first = await client.sign_in(house, room, tokens.token(name()))
     second = await client.sign_in(house, room, tokens.token(name()))
-    assert (await first.json())["type"]
+    assert await first.json()
     await second.leave()
-    assert (await first.json())["type"]
+    assert await first.json()
     await first.leave()
 
 
