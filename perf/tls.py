@@ -4,7 +4,7 @@
     perf/tls.py [--binary target/release/homeroom] [--connections 2000] [--handshakes 1000] [--rounds 5] [--out FILE]
 
 Needs the packages of tests/conformance/requirements.txt. One shard; server and client share the machine. CPU is the server's own, as the
-kernel's scheduler counts it (schedstat of all its threads), less what it takes when nobody is there; memory is what
+kernel's scheduler counts it (schedstat of all its threads); memory is what
 its own (RssAnon) grows by."""
 
 import argparse
