@@ -19,8 +19,8 @@ use std::{
     sync::Arc,
 };
 
-/// Two eventfds: one that the shard's ring watches, and one that its reactor reads and its ring writes too. One would not do for both: while
-/// it is written, the kernel writes no other for a ring that watches it.
+/// Two eventfds: one that the shard's ring watches, and one that its reactor reads and its ring writes too. One would not do for both:
+/// while it is written, the kernel writes no other for a ring that watches it.
 #[derive(Debug)]
 pub(super) struct EventBell {
     ring: OwnedFd,
