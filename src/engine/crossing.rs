@@ -202,12 +202,10 @@ impl Engine {
     }
 
     /// This node has buried another one, and these were in any room then, whichever node they were on. To be told to one shard, before the
-    /// view that is without that node. Of its own last life it is told at any time, and only those whose home was there too: nobody else
-    /// knows of these.
+    /// view that is without that node. Of its own last life it is told before its first view, and only those whose home was there too:
+    /// nobody else knows of these, and a home that has heard all that was to be said of a view hears no more of it.
     pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
-        if node == self.id.node() && self.ring.view().number() > 0 {
-            return self.bequeath(buried);
-        }
+        debug_assert!(node != self.id.node() || self.ring.view().number() == 0, "before the first view");
         self.crossing.mourned.entry(node).or_default().extend(buried);
     }
 
@@ -440,11 +438,6 @@ impl Engine {
         if self.crossing.waiting.len() < WAITING {
             self.crossing.waiting.push_back((from, letter));
         }
-    }
-
-    /// Whether nothing more can wait.
-    pub(super) fn is_waiting_full(&self) -> bool {
-        self.crossing.waiting.len() >= WAITING
     }
 
     /// A letter to the home of a classroom, which may be elsewhere by now, or have come here only just.

@@ -300,7 +300,7 @@ impl Watch {
         let mut known = first.view().number();
         let mut vigil = Vigil::new(lease, self.clock.moment());
         let (slot, bereaved) = bereaved;
-        if news.send(News::View(first)).await.is_err() || news.send(News::Mourn(slot, bereaved)).await.is_err() {
+        if news.send(News::Mourn(slot, bereaved)).await.is_err() || news.send(News::View(first)).await.is_err() {
             return;
         }
         let mut under_way = None;

@@ -35,7 +35,7 @@ impl Engine {
                 self.with_tasks(now, |homes, out| homes.task(letter, now, out));
             }
             Way::There(shard) => self.post(shard, Letter::TaskHome(letter)),
-            Way::Later if self.is_waiting_full() => self.with_tasks(now, |homes, out| homes.turn_task_away(letter, now, out)),
+            Way::Later if self.has_no_room() => self.with_tasks(now, |homes, out| homes.turn_task_away(letter, now, out)),
             Way::Later => self.wait(from, Letter::TaskHome(letter)),
         }
     }
@@ -50,7 +50,7 @@ impl Engine {
                 self.with_tasks(now, |homes, out| homes.execution(letter, now, out));
             }
             Way::There(shard) => self.post(shard, Letter::ExecutionHome(letter)),
-            Way::Later if self.is_waiting_full() => {
+            Way::Later if self.has_no_room() => {
                 self.with_tasks(now, |homes, out| homes.turn_execution_away(letter, now, out));
             }
             Way::Later => self.wait(from, Letter::ExecutionHome(letter)),
@@ -95,7 +95,7 @@ impl Engine {
             }
             let is_late = self.has_come(letter.user().as_bytes());
             match letter {
-                ToUser::Come { conn, .. } if is_late && self.is_waiting_full() => {
+                ToUser::Come { conn, .. } if is_late && self.has_no_room() => {
                     let refused = FromHome::Counted { refused: true };
                     return self.post(conn.shard, Letter::TasksConnection(conn, refused));
                 }
