@@ -4,10 +4,14 @@
 
 // PURE: no clock, no socket, no thread, no randomness, no unsafe. Time, randomness and failure are inputs.
 
+// API documents from types: OpenAPI of routes, AsyncAPI of sockets.
+pub mod documents;
 // The shared words: ids, moments, wheel, hash ring, topics, outbox.
 pub mod realtime;
 // RFC 6455 over memory: upgrade, session, frames.
 pub mod websocket;
+// The PROXY protocol: what a proxy says of a connection before its first byte.
+pub mod proxy;
 // Tokens, keys, who may do what.
 pub mod auth;
 // Language models and tools, as words: what tasks and chat have in common.
@@ -38,6 +42,9 @@ pub mod bridge;
 // REST: hyper glue, routing, errors; handlers are async functions over contracts.
 #[cfg(feature = "server")]
 pub mod http;
+// TLS over memory: rustls without a socket.
+#[cfg(feature = "server")]
+pub mod tls;
 // Log lines.
 #[cfg(feature = "server")]
 pub mod observe;

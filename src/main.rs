@@ -1,7 +1,7 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, join, lab_demo, migrate, owner,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, join, lab_demo, migrate, owner, pages,
     print_config, serve, token, user, user_token,
 };
 use std::process::ExitCode;
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Agent(arguments) => agent::run(&arguments),
         Command::LabDemo(arguments) => lab_demo::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Pages(arguments) => pages::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),

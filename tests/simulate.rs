@@ -16,6 +16,8 @@
 mod chat;
 #[path = "simulate/clients.rs"]
 mod clients;
+#[path = "simulate/cluster/mod.rs"]
+mod cluster;
 #[path = "simulate/conn.rs"]
 mod conn;
 #[path = "simulate/dice.rs"]
@@ -46,6 +48,7 @@ mod wire;
 mod world;
 
 use chat::world::Chat;
+use cluster::world::Cluster;
 use labs::world::Labs;
 use std::{
     any::Any,
@@ -68,6 +71,8 @@ const LABS_SEEDS: u64 = 400;
 const CHAT_SEEDS: u64 = 800;
 /// Of tasks.
 const TASKS_SEEDS: u64 = 800;
+/// Of several nodes.
+const CLUSTER_SEEDS: u64 = 1_200;
 /// The seeds within which a planted fault must be found.
 const SEEDS_TO_FIND: u64 = 200;
 /// As many of labs: most of what can go wrong there needs an agent, a session that runs and a viewer first.
@@ -76,6 +81,8 @@ const LABS_SEEDS_TO_FIND: u64 = 500;
 const CHAT_SEEDS_TO_FIND: u64 = 300;
 /// As many of tasks.
 const TASKS_SEEDS_TO_FIND: u64 = 300;
+/// As many of several nodes.
+const CLUSTER_SEEDS_TO_FIND: u64 = 300;
 /// The first seed where SIMULATE_FROM names none, and that of planted faults. Changed on purpose only, to try others from then on.
 const FIRST: u64 = 0x686F_6D65_726F_6F6D;
 
@@ -87,6 +94,9 @@ thread_local! {
 /// A world that can be run.
 trait Play {
     type Fault: Copy + Debug;
+    /// Whether every seed of it is known to hold. Of another the same seeds are tried in a long run too, unless SIMULATE_FROM names a
+    /// number.
+    const HOLDS: bool = true;
     fn begin(seed: u64, fault: Option<Self::Fault>) -> Self;
     fn story(&mut self) -> &mut Option<VecDeque<String>>;
     fn play(&mut self);
@@ -162,6 +172,27 @@ impl Play for Tasks {
 
     fn story(&mut self) -> &mut Option<VecDeque<String>> {
         &mut self.stage.story
+    }
+
+    fn play(&mut self) {
+        self.run();
+    }
+
+    fn outcome(&self) -> Vec<(String, u64)> {
+        self.reached()
+    }
+}
+
+impl Play for Cluster {
+    type Fault = cluster::faults::Fault;
+    const HOLDS: bool = false;
+
+    fn begin(seed: u64, fault: Option<cluster::faults::Fault>) -> Cluster {
+        Cluster::new(seed, fault)
+    }
+
+    fn story(&mut self) -> &mut Option<VecDeque<String>> {
+        &mut self.story
     }
 
     fn play(&mut self) {
@@ -251,9 +282,10 @@ fn seed_of_commit() -> u64 {
 fn hold<W: Play>(usual: u64, name: &str) {
     hold_tongue();
     let one = number("SIMULATE_SEED");
-    let first = one.unwrap_or_else(first_seed);
+    let any = W::HOLDS || env::var("SIMULATE_FROM").is_ok_and(|from| from != "commit");
+    let first = one.unwrap_or_else(|| if any { first_seed() } else { FIRST });
     // A long run of one is a long run of all.
-    let asked = number("SIMULATE_SEEDS").map(|seeds| (seeds * usual).div_ceil(SEEDS));
+    let asked = number("SIMULATE_SEEDS").filter(|_| any).map(|seeds| (seeds * usual).div_ceil(SEEDS));
     let seeds = if one.is_some() { 1 } else { asked.unwrap_or(usual) };
     println!("{seeds} seeds of {name} from {first}");
     match run_all::<W>(first, seeds) {
@@ -317,4 +349,14 @@ fn what_must_hold_of_tasks_holds() {
 #[test]
 fn faults_planted_in_tasks_are_found() {
     find::<Tasks>(&tasks::faults::Fault::ALL, TASKS_SEEDS_TO_FIND);
+}
+
+#[test]
+fn what_must_hold_of_a_cluster_holds() {
+    hold::<Cluster>(CLUSTER_SEEDS, "what_must_hold_of_a_cluster_holds");
+}
+
+#[test]
+fn faults_planted_in_a_cluster_are_found() {
+    find::<Cluster>(&cluster::faults::Fault::ALL, CLUSTER_SEEDS_TO_FIND);
 }

@@ -118,7 +118,7 @@ pub(crate) struct Churn {
 /// Who signs in where, and how it is watched.
 #[derive(Args, Debug)]
 pub(crate) struct Crowd {
-    /// The WebSocket route, ws://HOST:PORT/PATH.
+    /// The WebSocket route, ws://HOST:PORT/PATH or wss://….
     #[arg(long, default_value = "ws://127.0.0.1:8080/ws")]
     pub(crate) url: String,
     /// How many sign in.
@@ -190,7 +190,7 @@ pub(crate) struct Hold {
 /// `lab`.
 #[derive(Args, Debug)]
 pub(crate) struct Lab {
-    /// The server, http://HOST:PORT: REST and sockets are below it.
+    /// The server, http://HOST:PORT or https://…: REST and sockets are below it.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
     /// How many agents; they speak the contract's dialect, with credit and binary frames.
@@ -253,7 +253,7 @@ pub(crate) struct Lab {
 /// Who takes which quizzes, and whose these are.
 #[derive(Args, Debug)]
 pub(crate) struct Sitting {
-    /// The WebSocket route, ws://HOST:PORT/PATH; the REST routes are beside it.
+    /// The WebSocket route, ws://HOST:PORT/PATH or wss://…; the REST routes are beside it.
     #[arg(long, default_value = "ws://127.0.0.1:8090/ws")]
     pub(crate) url: String,
     /// How many participants, spread evenly over the quizzes.
@@ -330,6 +330,12 @@ pub(crate) struct Site {
     /// The server's internal listener, http://127.0.0.1:9090: its gauges are compared with what was counted here.
     #[arg(long)]
     pub(crate) internal: Option<String>,
+    /// Whose certificates the server may show on wss:// and https://, as PEM [default: those that this host trusts].
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Whoever shows any certificate on wss:// and https:// is believed to be the server. The summary says so.
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// Write the whole report as JSON, raw histograms included.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Ended,
     /// The server broke WebSocket, HTTP or the contract.
     Broken(&'static str),
+    /// TLS cannot go on; why.
+    Tls(String),
 }
 
 impl From<Errno> for Fault {
@@ -44,6 +46,7 @@ impl fmt::Display for Fault {
             Fault::Closed(None) => f.write_str("closed 1005"),
             Fault::Ended => f.write_str("ended without a close frame"),
             Fault::Broken(how) => f.write_str(how),
+            Fault::Tls(why) => write!(f, "TLS: {why}"),
         }
     }
 }

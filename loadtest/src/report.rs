@@ -23,6 +23,8 @@ pub(crate) use slow::SlowFigures;
 
 /// A worker that wanted a CPU for more than this share of a stage had none to spare.
 pub(crate) const BUSIEST: f64 = 0.85;
+/// What is said of a run that believes everybody.
+pub(crate) const UNVERIFIED: &str = "NOT VERIFIED: with --insecure anybody may have answered in the server's place";
 /// A generator that begins this late at p99 does not keep its schedule.
 pub(crate) const LATEST_LAG_NS: u64 = 10_000_000;
 /// Stages shorter than this are not judged by their CPU: start-up is most of them.
@@ -37,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) verdict: Verdict,
     /// What was asked for.
     pub(crate) asked: Asked,
+    /// Whether whoever answered was believed to be the server, whatever its certificate was.
+    pub(crate) unverified: bool,
     /// Operations a second and what else is derived.
     pub(crate) rates: Rates,
     /// Percentiles and raw histograms.

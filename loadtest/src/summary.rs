@@ -13,7 +13,7 @@ use crate::{
         offset::{HostFigures, between_ns},
     },
     pings::Spread,
-    report::{LatencyFigures, Outcome, Report, StageCost},
+    report::{LatencyFigures, Outcome, Report, StageCost, UNVERIFIED},
     tally::{Measure, QuizCounts, TaskCounts, When},
 };
 use std::{collections::BTreeMap, fmt::Write};
@@ -90,6 +90,9 @@ fn head(out: &mut String, report: &Report) {
         some => format!(" and {some} source addresses"),
     };
     let _ = writeln!(out, "{} from {} workers{sources}, seed {}", asked.url, asked.workers, asked.seed);
+    if report.unverified {
+        let _ = writeln!(out, "{UNVERIFIED}");
+    }
     out.push('\n');
 }
 

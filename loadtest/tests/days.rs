@@ -18,7 +18,10 @@ mod stub;
 mod tasks;
 
 use run::{KEY, Reserved, Run, command, read};
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+};
 
 /// Two seconds of work: 90 messages in classrooms, 50 answers, 6 messages to an agent, 30 tasks, 50 keys.
 const DAY: &str = r#"
@@ -156,8 +159,73 @@ fn what_is_lost_in_any_part_fails_the_day() {
 }
 
 #[test]
-fn nobody_is_waited_for_who_would_not_know_his_part() {
-    let output = command("mixed", "--profile small --listen 127.0.0.1:0 --expect-workers 1").output().unwrap();
+fn who_joins_from_another_host_has_members_of_classrooms() {
+    let (folder, stub) = (tempfile::tempdir().unwrap(), stub::Stub::start(stub::Faults::default()));
+    let (presence, quiz) = (stub.server(), quiz::Stub::start(quiz::Faults::default()).server());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("key"), KEY).unwrap();
+    fs::write(path("secret"), "a secret of a test that is long enough\n").unwrap();
+    let only = |table: &str| !["chat", "tasks", "labs"].contains(&table);
+    let of_both: String =
+        DAY.split("    [").filter(|part| only(part.split(']').next().unwrap())).map(|part| format!("    [{part}")).collect();
+    let of_both =
+        of_both.replacen("    [\n", "", 1).replace("messages = 3\n", "").replace("tasks = 10\n", "").replace("tasks = 20\n", "");
+    fs::write(path("day.toml"), of_both.replace("keys = 20\n", "").replace("keys = 30\n", "")).unwrap();
+    let mut boss = command("mixed", "--listen 127.0.0.1:0 --expect-workers 2");
+    boss.args(["--profile", &path("day.toml"), "--json", &path("report.json"), "--join-secret", &path("secret")]);
+    boss.args([
+        "--presence-key",
+        &path("key"),
+        "--quiz-key",
+        &path("key"),
+        "--issuer",
+        "issuer.example",
+        "--aud",
+        "school.example",
+    ]);
+    boss.args([
+        "--presence-url",
+        &format!("ws://{}/ws", presence.public),
+        "--internal",
+        &format!("http://{}", presence.internal),
+    ]);
+    boss.args(["--quiz-url", &format!("ws://{}/ws", quiz.public)]);
+    let mut boss = boss.spawn().unwrap();
+    let mut said = BufReader::new(boss.stderr.take().unwrap()).lines();
+    let line = said.find_map(|line| line.ok().filter(|line| line.contains("waiting at "))).unwrap();
+    let listen = line.split("waiting at ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let drained = std::thread::spawn(move || said.map_while(Result::ok).collect::<Vec<_>>());
+    let workers = [("north", "3000000000"), ("south", "-2000000000")].map(|(name, ahead)| {
+        let mut worker = command("worker", "");
+        worker.args(["--join", &listen, "--name", name, "--join-secret", &path("secret"), "--clock-offset", ahead]);
+        worker.spawn().unwrap()
+    });
+    let output = boss.wait_with_output().unwrap();
+    let told = drained.join().unwrap();
+    for worker in workers {
+        let output = worker.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let run = read(&folder, &output);
+    run.assert_clean();
+    assert!(told.iter().any(|line| line.contains("joined from 127.0.0.1:")), "{told:?}");
+    assert_eq!(run.report["hosts"].as_array().unwrap().len(), 2, "{}", run.summary);
+    assert_eq!((count(&run, "ramp", "presence", "enter"), count(&run, "ramp", "quiz", "start")), (24, 6), "{}", run.summary);
+}
+
+#[test]
+fn nobody_is_waited_for_who_would_have_nothing_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("day.toml");
+    fs::write(
+        &path,
+        DAY.replace("[presence]\n    students = 24\n    classrooms = 4\n    bytes = 256", "")
+            .replace("publishes = 40", "")
+            .replace("publishes = 50", ""),
+    )
+    .unwrap();
+    let output =
+        command("mixed", &format!("--profile {} --listen 127.0.0.1:0 --expect-workers 1", path.display())).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && told.contains("--listen"), "{told}");
 }

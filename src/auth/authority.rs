@@ -8,7 +8,7 @@ use crate::realtime::UnixMicros;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hashbrown::{HashMap, HashSet, hash_map::Entry};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
-use std::borrow::Cow;
+use std::{borrow::Cow, iter, sync::Arc};
 
 /// A longer token is refused unread. Ours have about 250 bytes; with an RSA-4096 signature and generous claims, under 2,000.
 pub const MAX_TOKEN_BYTES: usize = 4096;
@@ -105,8 +105,23 @@ pub struct Authority {
 #[derive(Debug)]
 struct Trusted {
     audiences: HashSet<String>,
-    verifier: Verifier,
+    algorithm: Algorithm,
+    key: Secret,
+    verifier: Arc<Verifier>,
+    /// The keys that it had before, and until when tokens of each are good; the newest first.
+    former: Vec<(Arc<Verifier>, UnixMicros)>,
 }
+
+impl Trusted {
+    /// The keys whose tokens are good, the one that it has now first.
+    fn keys(&self, now: UnixMicros) -> impl Iterator<Item = &Verifier> {
+        let former = self.former.iter().filter(move |(_, until)| *until > now).map(|(key, _)| &**key);
+        iter::once(&*self.verifier).chain(former)
+    }
+}
+
+/// More former keys of an issuer are not remembered: whoever changes keys so often has other worries.
+const MOST_FORMER: usize = 4;
 
 impl Authority {
     /// Parses every key. On any fault returns all of them, in the order of the issuers.
@@ -123,13 +138,37 @@ impl Authority {
                 Err(flaw) => flaws.push(flaw),
                 Ok(verifier) => {
                     if let Entry::Vacant(place) = known.entry(issuer.name.clone()) {
-                        place.insert(Trusted { audiences: issuer.audiences.into_iter().collect(), verifier });
+                        place.insert(Trusted {
+                            audiences: issuer.audiences.into_iter().collect(),
+                            algorithm: issuer.algorithm,
+                            key: issuer.key,
+                            verifier: Arc::new(verifier),
+                            former: Vec::new(),
+                        });
                     }
                 }
             }
             faults.extend(flaws.into_iter().map(|flaw| KeyFault { issuer: issuer.name.clone(), flaw }));
         }
         if faults.is_empty() { Ok(Authority { issuers: known }) } else { Err(faults) }
+    }
+
+    /// Takes the place of `earlier`: tokens of the keys that issuers had there are good until then, those of still earlier keys as long as
+    /// they were to be. Returns whose key has changed, in the order of their names.
+    pub fn succeed(&mut self, earlier: &Authority, now: UnixMicros, until: UnixMicros) -> Vec<String> {
+        let mut changed = Vec::new();
+        for (name, trusted) in &mut self.issuers {
+            let Some(before) = earlier.issuers.get(name) else { continue };
+            let is_changed = (before.algorithm, &before.key) != (trusted.algorithm, &trusted.key);
+            if is_changed {
+                changed.push(name.clone());
+            }
+            let last = is_changed.then(|| (before.verifier.clone(), until));
+            let still = last.into_iter().chain(before.former.iter().cloned()).filter(|(_, until)| *until > now);
+            trusted.former = still.take(MOST_FORMER).collect();
+        }
+        changed.sort_unstable();
+        changed
     }
 
     /// Whose token this is, if it is good at `now`. No leeway: `exp` is the first second at which it no longer is.
@@ -156,9 +195,9 @@ impl Authority {
         let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| Flaw::Claims)?;
         let claims: Payload<'_> = object(&payload).ok_or(Flaw::Claims)?;
         let trusted = self.issuers.get(&*claims.iss).ok_or(Flaw::Issuer)?;
-        check_header(parts.header, trusted.verifier.algorithm())?;
+        let algorithm = check_header(parts.header, trusted.keys(now).map(|key| key.algorithm()))?;
         check_claims(&claims, trusted, now)?;
-        check_signature(&parts, &trusted.verifier)?;
+        check_signature(&parts, trusted.keys(now).filter(|key| key.algorithm() == algorithm))?;
         let account = Account { subject: claims.sub.into_owned(), audience: claims.aud.into_owned() };
         Ok((account, claims.homeroom_password.map(UnixMicros)))
     }
@@ -243,14 +282,12 @@ pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
     serde_json::from_slice(json).ok()
 }
 
-/// A header that names this algorithm and nothing that must be understood.
-pub(super) fn check_header(encoded: &str, algorithm: Algorithm) -> Result<(), Flaw> {
+/// Which of these algorithms a header names, if it names nothing that must be understood.
+pub(super) fn check_header(encoded: &str, mut known: impl Iterator<Item = Algorithm>) -> Result<Algorithm, Flaw> {
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Flaw::Header)?;
     let header: Header<'_> = object(&json).ok_or(Flaw::Header)?;
-    if header.alg != algorithm.name() || header.crit.0 {
-        return Err(Flaw::Algorithm);
-    }
-    Ok(())
+    let named = known.find(|known| known.name() == header.alg);
+    named.filter(|_| !header.crit.0).ok_or(Flaw::Algorithm)
 }
 
 fn check_claims(claims: &Payload<'_>, trusted: &Trusted, now: UnixMicros) -> Result<(), Flaw> {
@@ -270,7 +307,7 @@ fn check_claims(claims: &Payload<'_>, trusted: &Trusted, now: UnixMicros) -> Res
     Ok(())
 }
 
-fn check_signature(parts: &Parts<'_>, verifier: &Verifier) -> Result<(), Flaw> {
+fn check_signature<'a>(parts: &Parts<'_>, mut keys: impl Iterator<Item = &'a Verifier>) -> Result<(), Flaw> {
     let signature = URL_SAFE_NO_PAD.decode(parts.signature).map_err(|_| Flaw::Signature)?;
-    if verifier.verify(parts.signed.as_bytes(), &signature) { Ok(()) } else { Err(Flaw::Signature) }
+    if keys.any(|key| key.verify(parts.signed.as_bytes(), &signature)) { Ok(()) } else { Err(Flaw::Signature) }
 }

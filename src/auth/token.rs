@@ -135,6 +135,36 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_a_former_key_are_good_for_a_while() {
+        let authority = |byte: u8| {
+            let key = Secret::new([byte; 32]);
+            Authority::new([Issuer { name: "school".into(), audiences: vec!["a".into()], algorithm: Algorithm::HS256, key }])
+                .unwrap()
+        };
+        let claims = Claims { issuer: "school", audience: "a", subject: "u", lifetime: None };
+        let signed = |byte: u8| {
+            SigningKey::new(Algorithm::HS256, &Secret::new([byte; 32])).unwrap().issue(&claims, UnixMicros(0)).unwrap()
+        };
+        let (now, until, later) = (UnixMicros(10), UnixMicros(20), UnixMicros(30));
+        let (first, mut second, mut third) = (authority(1), authority(2), authority(3));
+        assert_eq!(second.succeed(&first, now, until), ["school"]);
+        let good = |authority: &Authority, at: UnixMicros| [1, 2, 3].map(|byte| authority.verify(&signed(byte), at).is_ok());
+        assert_eq!((good(&second, now), good(&second, until)), ([true, true, false], [false, true, false]));
+        // The same keys once more: nothing has changed, and the former one is no longer good for that.
+        let mut same = authority(2);
+        assert_eq!(same.succeed(&second, UnixMicros(15), later), [""; 0]);
+        assert_eq!((good(&same, UnixMicros(19)), good(&same, until)), ([true, true, false], [false, true, false]));
+        assert_eq!(third.succeed(&same, UnixMicros(15), later), ["school"]);
+        assert_eq!((good(&third, UnixMicros(19)), good(&third, until)), ([true, true, true], [false, true, true]));
+        let mut at_once = authority(2);
+        at_once.succeed(&first, now, now);
+        assert_eq!(good(&at_once, now), [false, true, false]);
+        // An issuer that is believed no more is believed by no key.
+        let mut nobody = Authority::new([]).unwrap();
+        assert_eq!((nobody.succeed(&first, now, later), good(&nobody, now)), (vec![], [false; 3]));
+    }
+
+    #[test]
     fn a_token_of_a_sign_in_says_which_password_it_was() {
         let key = Secret::new([9; 32]);
         let issuer = Issuer { name: "school".into(), audiences: vec!["a".into()], algorithm: Algorithm::HS256, key: key.clone() };

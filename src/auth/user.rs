@@ -9,7 +9,7 @@ use crate::realtime::UnixMicros;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, iter, time::Duration};
 use uuid::Uuid;
 
 pub(super) const ISSUER: &str = "homeroom";
@@ -144,7 +144,7 @@ pub(super) fn opened(key: &hmac::Key, token: &str) -> Option<Vec<u8>> {
         return None;
     }
     let parts = Parts::of(token)?;
-    check_header(parts.header, Algorithm::HS256).ok()?;
+    check_header(parts.header, iter::once(Algorithm::HS256)).ok()?;
     let signature = URL_SAFE_NO_PAD.decode(parts.signature).ok()?;
     hmac::verify(key, parts.signed.as_bytes(), &signature).ok()?;
     URL_SAFE_NO_PAD.decode(parts.payload).ok()

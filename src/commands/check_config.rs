@@ -1,7 +1,7 @@
 //! `homeroom check-config [FILE]`: every fault of a file, and of the environment and flags with it.
 
 use super::{Failure, flags::SettingFlags};
-use crate::config::Faults;
+use crate::config::{Faults, Settings, is_reloaded};
 use std::path::PathBuf;
 
 /// Which file.
@@ -32,8 +32,24 @@ pub fn run(arguments: CheckConfigArguments) -> Result<(), Failure> {
     }
     if faults.0.is_empty() {
         println!("The configuration is right.");
+        println!("{}", reloads());
         return Ok(());
     }
     print!("{faults}");
     Err(Failure::Failed(String::new()))
+}
+
+/// Which keys a running server takes over when it reads the settings again.
+fn reloads() -> String {
+    let mut text = "A running server takes these over on SIGHUP; the others need a restart:".to_owned();
+    for section in Settings::sections() {
+        let reloaded: Vec<&str> = section.keys.iter().filter(|key| is_reloaded(&key.path())).map(|key| key.name).collect();
+        let name = if section.prefix.is_empty() { "at the top" } else { section.name() };
+        match reloaded.len() {
+            0 => {}
+            all if all == section.keys.len() => text += &format!("\n  {name}: all"),
+            _ => text += &format!("\n  {name}: {}", reloaded.join(", ")),
+        }
+    }
+    text
 }

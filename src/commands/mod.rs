@@ -9,6 +9,7 @@ pub mod join;
 pub mod lab_demo;
 pub mod migrate;
 pub mod owner;
+pub mod pages;
 mod people;
 pub mod print_config;
 pub mod prompt;
@@ -59,6 +60,9 @@ pub enum Command {
     LabDemo(lab_demo::LabDemoArguments),
     /// What the tables of a PostgreSQL database are; brings them up to date with --apply.
     Migrate(migrate::MigrateArguments),
+    /// Write the man pages and the shells' completions below a folder.
+    #[command(hide = true)]
+    Pages(pages::PagesArguments),
     /// The users of labs, chat and tasks: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.

@@ -2,9 +2,12 @@
 
 use super::{Failure, flags::SettingFlags};
 use crate::{
-    config::{Settings, settings::WebSocket},
-    house::{HouseFault, await_records, banner, serve_until_stopped},
-    observe::logs::{self, Logs},
+    config::{Faults, Loaded, Settings, settings::WebSocket},
+    house::{HouseFault, Rereading, await_records, banner, herald::Herald, serve_until_stopped},
+    observe::{
+        logs::{self, Logs},
+        notify::Supervisor,
+    },
     runtime::{Clock, StopSignals, count_memory_in_small_pages, end_process_on_panic, probe},
 };
 use std::{
@@ -28,28 +31,39 @@ pub struct Prepared {
     pub settings: Settings,
     /// The log lines' way out: kept until the end of `main`, so that the last ones are written.
     pub logs: Logs,
-    /// How many connections the limit of open files and the settings allow.
-    pub connections: usize,
+    /// How many files may be open.
+    pub nofile: u64,
 }
 
 /// Reads the settings, starts the log, raises the limits and makes sure of the rings.
 pub fn prepare(arguments: &ServeArguments) -> Result<Prepared, Failure> {
-    let loaded = arguments.flags.load_process()?;
-    let unreadable = loaded.unreadable_keys();
-    if !unreadable.is_empty() {
-        return Err(crate::config::Faults(unreadable).into());
-    }
+    let loaded = load(&arguments.flags)?;
     let logs = logs::start(&loaded.settings.log).map_err(|error| Failure::Failed(format!("the log cannot start: {error}")))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let nofile = probe::raise_limits();
-    let connections = loaded.settings.websocket.connections(nofile);
-    if connections == 0 {
+    if loaded.settings.websocket.connections(nofile) == 0 {
         return Err(Failure::Failed(too_few_files(nofile)));
     }
     probe::probe().map_err(|fault| Failure::Failed(fault.to_string()))?;
-    Ok(Prepared { settings: loaded.settings, logs, connections })
+    Ok(Prepared { settings: loaded.settings, logs, nofile })
+}
+
+/// The settings as they are now, with every key file that they name.
+fn load(flags: &SettingFlags) -> Result<Loaded, Faults> {
+    let loaded = flags.load_process()?;
+    let unreadable = loaded.unreadable_keys();
+    if unreadable.is_empty() { Ok(loaded) } else { Err(Faults(unreadable)) }
+}
+
+fn rereading(arguments: &ServeArguments, logs: &Logs, nofile: u64) -> Rereading {
+    let (flags, levels) = (arguments.flags.clone(), logs.levels());
+    Rereading {
+        read: Box::new(move || load(&flags)),
+        log: Box::new(move |log| levels.change(log)),
+        connections: Box::new(move |settings| settings.websocket.connections(nofile)),
+    }
 }
 
 fn too_few_files(nofile: u64) -> String {
@@ -65,12 +79,15 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     count_memory_in_small_pages();
     // First of all: a stop while the start is still under way is no failure.
     let signals = StopSignals::caught().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
-    let Prepared { settings, logs, connections } = prepare(arguments)?;
+    let Prepared { settings, logs, nofile } = prepare(arguments)?;
     end_process_on_panic();
+    let herald = Herald::begin(Supervisor::of_process())
+        .map_err(|error| Failure::Failed(format!("a thread could not be started: {error}")))?;
     let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
-    let ended = serve_until_stopped(&settings, &signals, connections, |opened| {
+    let ended = serve_until_stopped(&settings, &signals, rereading(arguments, &logs, nofile), |opened| {
         // Tokens and a password are for eyes alone: where nobody looks they would stay in a file or a journal.
         let eyes = std::io::stdout().is_terminal().then(|| Clock::started_now().now().wall);
+        herald.serves(opened.life.clone());
         let text = banner::text(&opened, &settings, &program, eyes);
         // Nobody may be reading, which is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
@@ -83,7 +100,10 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
             drop(logs);
             Err(Failure::Failed(format!("cannot begin anew: {}", begin_anew())))
         }
-        ended => ended.map_err(|fault| Failure::Failed(fault.to_string())),
+        ended => {
+            herald.end();
+            ended.map_err(|fault| Failure::Failed(fault.to_string()))
+        }
     }
 }
 

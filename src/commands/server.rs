@@ -1,10 +1,11 @@
 //! The running server, asked over its internal listener by commands that change what it holds.
 
 use super::Failure;
-use crate::config::Settings;
+use crate::config::{Api, Bind, Settings};
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,17 +14,38 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Server(String);
+pub(super) struct Server {
+    url: String,
+    /// The unix socket by which it is reached.
+    socket: Option<PathBuf>,
+}
+
+/// The host of a URL that is only of form: a socket leads there.
+const NO_HOST: &str = "http://localhost";
 
 impl Server {
     /// The one at this address.
     pub(super) fn at(url: &str) -> Server {
-        Server(url.trim_end_matches('/').to_owned())
+        match url.strip_prefix("unix:") {
+            Some(path) => Server { url: NO_HOST.to_owned(), socket: Some(PathBuf::from(path)) },
+            None => Server { url: url.trim_end_matches('/').to_owned(), socket: None },
+        }
     }
 
     /// Where its internal listener is, as far as the settings tell.
     pub(super) fn configured(settings: &Settings) -> Result<Server, Failure> {
-        let mut bind = settings.listen.internal.bind;
+        let internal =
+            settings.listeners().into_iter().find(|listener| listener.serves.iter().any(|(api, _)| *api == Api::Internal));
+        let prefix = &settings.listen.internal.prefix;
+        let scheme = if internal.is_some_and(|listener| listener.tls.is_some()) { "https" } else { "http" };
+        let mut bind = match &settings.listen.internal.bind {
+            Bind::Address(bind) => *bind,
+            Bind::Unix(path) => return Ok(Server { url: format!("{NO_HOST}{prefix}"), socket: Some(path.clone()) }),
+            Bind::Systemd(_) => {
+                let why = "listen.internal.bind leaves the address to systemd: tell where the server listens with --internal";
+                return Err(Failure::Usage(why.to_owned()));
+            }
+        };
         if bind.port() == 0 {
             return Err(Failure::Usage(
                 "listen.internal.bind has port 0: tell where the server listens with --internal".to_owned(),
@@ -34,7 +56,7 @@ impl Server {
             IpAddr::V6(ip) if ip.is_unspecified() => bind.set_ip(Ipv6Addr::LOCALHOST.into()),
             IpAddr::V4(_) | IpAddr::V6(_) => {}
         }
-        Ok(Server(format!("http://{bind}{}", settings.listen.internal.prefix)))
+        Ok(Server { url: format!("{scheme}://{bind}{prefix}"), socket: None })
     }
 
     /// Its answer: status and text.
@@ -50,11 +72,27 @@ impl Server {
     }
 
     async fn asked(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> reqwest::Result<(StatusCode, String)> {
-        let client =
-            Client::builder().redirect(Policy::none()).no_proxy().http1_only().timeout(TIMEOUT).tls_certs_only([]).build()?;
-        let request = client.request(method, format!("{}{path}", self.0));
+        let builder = Client::builder().redirect(Policy::none()).no_proxy().http1_only().timeout(TIMEOUT);
+        let builder = match &self.socket {
+            Some(socket) => builder.tls_certs_only([]).unix_socket(socket.as_path()),
+            None if !self.url.starts_with("https:") => builder.tls_certs_only([]),
+            // Its certificate is for the name that others know it by; and whoever could answer here in its place could do so without TLS.
+            None if self.is_on_this_machine() => builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true),
+            None => builder,
+        };
+        let request = builder.build()?.request(method, format!("{}{path}", self.url));
         let answer = body.into_iter().fold(request, |request, body| request.json(body)).send().await?;
         Ok((answer.status(), answer.text().await?))
+    }
+
+    fn place(&self) -> String {
+        self.socket.as_ref().map_or_else(|| self.url.clone(), |socket| socket.display().to_string())
+    }
+
+    fn is_on_this_machine(&self) -> bool {
+        let url = reqwest::Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+        host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 
     fn unreached(&self, error: &reqwest::Error) -> Failure {
@@ -62,7 +100,10 @@ impl Server {
             return Failure::Usage("--internal: expected an address such as http://127.0.0.1:9090".to_owned());
         }
         let why = if error.is_timeout() { "does not answer" } else { "cannot be reached" };
-        Failure::Failed(format!("the server {why} at {}: is it running, with these settings? (--config, --internal)", self.0))
+        Failure::Failed(format!(
+            "the server {why} at {}: is it running, with these settings? (--config, --internal)",
+            self.place()
+        ))
     }
 }
 
@@ -82,6 +123,21 @@ mod tests {
         assert_eq!(configured("0.0.0.0:9091", "/internal").unwrap(), Server::at("http://127.0.0.1:9091/internal"));
         assert_eq!(configured("[::]:9090", "").unwrap(), Server::at("http://[::1]:9090"));
         assert!(matches!(configured("127.0.0.1:0", ""), Err(Failure::Usage(_))));
+        assert!(matches!(configured("systemd:internal", ""), Err(Failure::Usage(_))));
+        let by_socket = configured("unix:/run/internal.sock", "/internal").unwrap();
+        assert_eq!((by_socket.url.as_str(), by_socket.place().as_str()), ("http://localhost/internal", "/run/internal.sock"));
+        assert_eq!(Server::at("unix:/run/internal.sock").place(), "/run/internal.sock");
+    }
+
+    #[test]
+    fn a_server_with_tls_is_asked_by_it() {
+        let tls = "{ certificate = \"c.pem\", key = \"k.pem\" }";
+        let layers = Layers::default().flag("listen.internal.tls", tls);
+        let server = Server::configured(&Loaded::of(&layers).unwrap().settings).unwrap();
+        assert_eq!(server, Server::at("https://127.0.0.1:9090"));
+        assert!(server.is_on_this_machine() && Server::at("https://[::1]:9090").is_on_this_machine());
+        assert!(!Server::at("https://10.0.0.1:9090").is_on_this_machine());
+        assert!(!Server::at("https://localhost.example.org").is_on_this_machine());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What no key alone can tell: relations between settings, and what works but is odd.
 
 use super::{
-    Api, DEFAULT_AGENTS, Prefix, Settings, WorkflowSetting, cluster,
+    DEFAULT_AGENTS, Settings, WorkflowSetting, cluster,
     issuer::{EMBEDDED_AUDIENCE, Issuer},
+    limits, places,
 };
 use crate::{
     models::{BUILTIN_MODEL, HOME_TOOLS},
@@ -10,7 +11,6 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     time::Duration,
 };
 
@@ -57,7 +57,8 @@ pub(super) fn check(settings: &Settings) -> Findings {
     tasks(settings, &mut findings);
     workflows(settings, &mut findings);
     cluster::check(settings, &mut findings);
-    listeners(settings, &mut findings);
+    places::check(settings, &mut findings);
+    limits::check(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);
     if settings.test.endpoints {
@@ -311,64 +312,6 @@ fn workflows(settings: &Settings, findings: &mut Findings) {
                 format!("a step of {:?} names an agent that is not there", workflow.id),
             );
         }
-    }
-}
-
-fn keys_of(api: Api) -> [&'static str; 2] {
-    match api {
-        Api::Presence => ["listen.presence.bind", "listen.presence.prefix"],
-        Api::Quiz => ["listen.quiz.bind", "listen.quiz.prefix"],
-        Api::Chat => ["listen.chat.bind", "listen.chat.prefix"],
-        Api::Labs => ["listen.labs.bind", "listen.labs.prefix"],
-        Api::Internal => ["listen.internal.bind", "listen.internal.prefix"],
-    }
-}
-
-fn listeners(settings: &Settings, findings: &mut Findings) {
-    let served = settings.served();
-    for (place, one) in served.iter().enumerate() {
-        for other in &served[place + 1..] {
-            pair(settings, *one, *other, findings);
-        }
-    }
-    let internal = settings.listen.internal.bind;
-    if !internal.ip().is_loopback() {
-        findings.warning(
-            &["listen.internal.bind"],
-            "the internal routes ask for no token: let only your own network reach this address",
-        );
-    }
-}
-
-/// Whether two APIs may share a prefix: no path of labs is one of presence's or a quiz's.
-fn never_meet(one: Api, other: Api) -> bool {
-    matches!((one, other), (Api::Presence | Api::Quiz, Api::Labs) | (Api::Labs, Api::Presence | Api::Quiz))
-}
-
-/// Two APIs: the same listener with different prefixes, or listeners that do not get in each other's way.
-fn pair(settings: &Settings, one: (Api, SocketAddr, &Prefix), other: (Api, SocketAddr, &Prefix), findings: &mut Findings) {
-    let ([one_bind, one_prefix], [other_bind, other_prefix]) = (keys_of(one.0), keys_of(other.0));
-    if one.1.port() == 0 || one.1.port() != other.1.port() {
-        return;
-    }
-    // What is said of presence's address is not said again of those who share it.
-    let follows = [one.0, other.0].into_iter().any(|api| settings.follows_presence(api));
-    let told = follows && settings.listen.presence.prefix == settings.listen.labs.prefix;
-    if one.1 != other.1 {
-        let any = one.1.ip().is_unspecified() || other.1.ip().is_unspecified();
-        if any && !follows {
-            let message = format!("{} and {} clash: one port, and one of the addresses stands for all", one.0, other.0);
-            findings.fault(&[other_bind, one_bind], message);
-        }
-        return;
-    }
-    if one.2 == other.2 && !never_meet(one.0, other.0) && !told {
-        let message = format!("{} and {} share a listener: expected a different prefix for each", one.0, other.0);
-        findings.fault(&[other_bind, one_bind, one_prefix, other_prefix], message);
-    }
-    if (one.0 == Api::Internal || other.0 == Api::Internal) && !follows {
-        let message = "the internal routes ask for no token, and share a listener with a public API";
-        findings.warning(&[other_bind, one_bind], message);
     }
 }
 

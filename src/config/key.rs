@@ -1,6 +1,6 @@
 //! What is known of a key, and the one macro that makes it known.
 
-use super::layers::Reading;
+use super::{layers::Reading, reload::Changes};
 
 /// The paths of keys that have a shorthand, and that.
 const SHORTHANDS: [(&str, &str); 1] = [("cluster.servers", "cluster")];
@@ -77,6 +77,8 @@ pub(super) trait Sectioned: Sized {
     fn sections(into: &mut Vec<&'static Section>);
     /// Takes every key out of what was given. Where there is a fault the default stands in, and the fault is told to `reading`.
     fn read(reading: &mut Reading) -> Self;
+    /// Takes over what of `new` a running server may, and notes every key in which the two differ.
+    fn adopt(&mut self, new: &Self, changes: &mut Changes);
 }
 
 /// Declares a table of the settings: the struct, and each key with its type, default (as TOML) and doc comment; then the tables in it.
@@ -118,6 +120,14 @@ macro_rules! section {
                     $($key: reading.take(concat!($prefix, stringify!($key)), stringify!($default)),)*
                     $($($sub: <$subtype as $crate::config::key::Sectioned>::read(reading),)*)?
                 }
+            }
+
+            fn adopt(&mut self, new: &Self, changes: &mut $crate::config::reload::Changes) {
+                let _ = (&new, &changes);
+                $(if self.$key != new.$key && changes.note(concat!($prefix, stringify!($key))) {
+                    self.$key = new.$key.clone();
+                })*
+                $($($crate::config::key::Sectioned::adopt(&mut self.$sub, &new.$sub, changes);)*)?
             }
         }
     };

@@ -1,6 +1,7 @@
 //! Where labs are served, and the templates that a start puts into the store.
 
 use super::{
+    Bind,
     fault::Fault,
     setting::{Fields, Place, Setting},
 };
@@ -9,25 +10,26 @@ use crate::protocols::labs::{
     model::{Resources, Template, Vnc},
 };
 use crate::realtime::UnixMicros;
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 use toml::{Spanned, de::DeValue};
 use uuid::Uuid;
 
 /// The address that labs are served at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Beside {
     /// Presence's, whatever it is: they share that listener.
     Presence,
     /// This one.
-    Address(SocketAddr),
+    Place(Bind),
 }
 
 impl Setting for Beside {
-    const EXPECTED: &'static str = "an address with a port such as \"127.0.0.1:8081\", or \"presence\" for presence's own";
+    const EXPECTED: &'static str =
+        "an address with a port such as \"127.0.0.1:8081\", \"unix:/path\", \"systemd:name\", or \"presence\" for presence's own";
     fn scalar(value: &DeValue<'_>) -> Result<Beside, &'static str> {
         match value.as_str() {
             Some("presence") => Ok(Beside::Presence),
-            Some(given) => given.parse().map(Beside::Address).map_err(|_| Self::EXPECTED),
+            Some(given) => Bind::parse(given).map(Beside::Place).ok_or(Self::EXPECTED),
             None => Err(Self::EXPECTED),
         }
     }

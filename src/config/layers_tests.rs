@@ -120,7 +120,7 @@ fn all_faults_are_told_at_once_each_with_its_source() {
             "$HOMEROOM_LOG_LEVEL: log.level: expected a level (error, warn, info, debug, trace) or directives such as \"info,homeroom::store=debug\", found another text",
             "$HOMEROOM_PRESENCE_PONG_TIMOUT: is unknown; the nearest is HOMEROOM_PRESENCE_PONG_TIMEOUT",
             "$HOMEROOM_STORE_QUEUE: store.queue: expected a whole number, 0 or greater, written as in the file",
-            "--listen.presence.bind: listen.presence.bind: expected an address with a port such as \"127.0.0.1:8080\" or \"[::]:8080\", found another text",
+            "--listen.presence.bind: listen.presence.bind: expected an address with a port such as \"127.0.0.1:8080\" or \"[::]:8080\", \"unix:/path\", or \"systemd:name\", found another text",
         ]
     );
 }

@@ -6,6 +6,7 @@
 //! never repeat the value, which may be a secret.
 
 mod agents;
+mod bind;
 mod check;
 mod cluster;
 mod database;
@@ -14,15 +15,19 @@ mod issuer;
 mod key;
 mod labs;
 mod layers;
+mod limits;
 mod listen;
+mod places;
 mod presence;
 mod print;
+mod reload;
 mod secret;
 mod setting;
 pub mod settings;
 mod tasks;
 
 pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
+pub use bind::{Bind, ListenerTls, Tls, TlsFiles};
 pub use cluster::{Cluster, Servers, SignIn, SubjectPrefix};
 pub use database::{Database, DatabaseUrl, Migrate};
 pub use fault::{Fault, Faults, Source};
@@ -30,9 +35,11 @@ pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};
 pub use key::{Key, Section};
 pub use labs::{Beside, SeedTemplate, WebOrigin};
 pub use layers::{CONFIG_VARIABLE, Layers, Loaded};
-pub use listen::{Api, Listener};
+pub use limits::Limits;
+pub use listen::{Api, Listen, Listener};
 pub use presence::Permission;
 pub use print::print;
+pub use reload::{Changes, is_reloaded};
 pub use secret::{SecretPlace, SecretSetting};
 pub(crate) use setting::duration;
 pub use setting::{Filter, LogFormat, Prefix, Size};

@@ -1,7 +1,7 @@
 //! The kinds of values: what is expected, and how it is read. A reading error is a fixed text, so that it cannot repeat a secret.
 
 use super::fault::{Fault, Origin};
-use std::{collections::BTreeMap, fmt, net::SocketAddr, ops::Deref, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Deref, path::PathBuf, time::Duration};
 use toml::{Spanned, de::DeValue};
 
 /// Where a value stands: its key and the text it is part of.
@@ -132,13 +132,6 @@ impl Setting for Option<PathBuf> {
     }
 }
 
-impl Setting for SocketAddr {
-    const EXPECTED: &'static str = "an address with a port such as \"127.0.0.1:8080\" or \"[::]:8080\"";
-    fn scalar(value: &DeValue<'_>) -> Result<SocketAddr, &'static str> {
-        text(value, Self::EXPECTED, |given| given.parse().ok())
-    }
-}
-
 impl Setting for Duration {
     const EXPECTED: &'static str = "a duration such as \"250ms\", \"10s\", \"5m\" or \"1h30m\"";
     fn scalar(value: &DeValue<'_>) -> Result<Duration, &'static str> {
@@ -201,6 +194,13 @@ impl Deref for Prefix {
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for Prefix {
+    fn from(prefix: &str) -> Prefix {
+        Prefix(prefix.to_owned())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    AgentSetting, Beside, Cluster, Database, Filter, Issuer, LogFormat, Migrate, ModelSetting, Permission, Prefix, Section,
-    SeedTemplate, Size, Tasks, ToolSetting, WebOrigin, WorkflowSetting,
+    AgentSetting, Cluster, Database, Filter, Issuer, Limits, Listen, LogFormat, Migrate, ModelSetting, Permission, Section,
+    SeedTemplate, Size, Tasks, Tls, ToolSetting, WorkflowSetting,
     key::{Sectioned, section},
 };
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 section! {
     /// Homeroom's settings. Every key may also be given by environment and flag: auth_timeout in [presence] is
@@ -101,8 +101,12 @@ section! {
         log: Log;
         /// Where each API is served.
         listen: Listen;
+        /// TLS, for the listeners whose tls says so.
+        tls: Tls;
         /// How a WebSocket is kept.
         websocket: WebSocket;
+        /// What one page, one address, one user and one request may take.
+        limits: Limits;
         /// Who is in the classroom.
         presence: Presence;
         /// Live attempts at quizzes.
@@ -113,6 +117,8 @@ section! {
         chat: Chat;
         /// What agents are told to do.
         tasks: Tasks;
+        /// What is read again on SIGHUP.
+        reload: Reload;
         /// Switches for tests.
         test: Test;
     }
@@ -158,79 +164,6 @@ section! {
         level: Filter = "info";
         /// "text" for people, "json" for collectors (one object a line).
         format: LogFormat = "text";
-    }
-}
-
-section! {
-    /// Where each API is served. APIs with the same address share a listener. Port 0 takes a free port, and is never shared.
-    Listen at "listen." {}
-    with {
-        /// Presence: `/ws` and its REST routes.
-        presence: ListenPresence;
-        /// Quiz: `/ws` and its REST routes.
-        quiz: ListenQuiz;
-        /// Labs: the REST routes, `/agent/ws` and `/vnc-viewer/…`.
-        labs: ListenLabs;
-        /// Chat and tasks: the REST routes, `/ws/sessions/…` and `/ws`.
-        chat: ListenChat;
-        /// The internal routes, metrics, livez and readyz.
-        internal: ListenInternal;
-    }
-}
-
-/// The keys of a public API's listener; only the address differs.
-macro_rules! listen {
-    ($(#[doc = $about:literal])* $name:ident at $prefix:literal = $bind:literal) => {
-        section! {
-            $(#[doc = $about])*
-            $name at $prefix {
-                /// The address and port. "0.0.0.0:…" or "[::]:…" opens it to the network.
-                bind: SocketAddr = $bind;
-                /// What its paths begin with, such as "/presence": needed where APIs share a listener.
-                prefix: Prefix = "";
-                /// Where browsers find it, such as "https://school.example", when that is not this address. The console asks there.
-                origin: Option<WebOrigin> = "";
-            }
-        }
-    };
-}
-
-listen! {
-    /// Presence: `/ws` and its REST routes.
-    ListenPresence at "listen.presence." = "127.0.0.1:8080"
-}
-
-listen! {
-    /// Quiz: `/ws` and its REST routes.
-    ListenQuiz at "listen.quiz." = "127.0.0.1:8090"
-}
-
-section! {
-    /// Labs: the REST routes, `/agent/ws` and `/vnc-viewer/…`. No path of theirs is one of presence's or a quiz's, so that they may share
-    /// a listener and a prefix.
-    ListenLabs at "listen.labs." {
-        /// The address and port; "presence" for presence's own, whatever that is.
-        bind: Beside = "presence";
-        /// What its paths begin with, such as "/labs".
-        prefix: Prefix = "";
-        /// Where browsers find labs, such as "https://labs.example.school", when that is not this address. The page of a desktop and the
-        /// console ask there.
-        origin: Option<WebOrigin> = "";
-    }
-}
-
-listen! {
-    /// Chat and tasks: the REST routes, `/ws/sessions/…` and `/ws`.
-    ListenChat at "listen.chat." = "127.0.0.1:8000"
-}
-
-section! {
-    /// The internal routes, metrics, livez, readyz and the console. All but the console ask for no token: keep them off the open network.
-    ListenInternal at "listen.internal." {
-        /// The address and port. "0.0.0.0:…" or "[::]:…" opens it to the network.
-        bind: SocketAddr = "127.0.0.1:9090";
-        /// What its paths begin with, such as "/internal": needed where APIs share a listener.
-        prefix: Prefix = "";
     }
 }
 
@@ -439,6 +372,15 @@ section! {
         looks_a_minute: u32 = 120;
         /// How often a user may list sessions in a minute.
         lists_a_minute: u32 = 30;
+    }
+}
+
+section! {
+    /// SIGHUP has the server read these settings, the keys and the certificates again. Where anything is wrong nothing changes.
+    Reload at "reload." {
+        /// How long tokens are good still that were signed with the key that an issuer of presence or quizzes had before, unless they run
+        /// out sooner. "0s": no longer than that key is in its file.
+        former_keys: Duration = "12h";
     }
 }
 

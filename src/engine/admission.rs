@@ -3,14 +3,18 @@
 //! Owners are admitted at once. A participant's attempt is known at the quiz's home: until its word has come, what was read waits, bounded
 //! by the time of the handshake and by what a head and one message may have.
 
-use super::{Connection, Engine, Phase, connection::Unread};
+use super::{
+    Connection, Engine, Phase,
+    connection::{Opening, Unread},
+    door::Bound,
+};
 use crate::{
     protocols::quiz::{
         AttemptId, FromQuiz, OwnerId, QuizId, ToQuiz,
         admission::{self, Credential, Denial},
     },
     realtime::{ConnId, Now, table::Key},
-    websocket::upgrade::{self, Body, HEAD_BYTES, Head, Upgrade},
+    websocket::upgrade::{self, Body, Bounds, Head, Upgrade},
 };
 use std::{collections::HashMap, mem};
 
@@ -70,7 +74,11 @@ impl Engine {
     /// when the credential is good.
     pub(super) fn admit(&mut self, key: Key, read: &[u8], query: Option<&str>, now: Now) {
         match self.bearer(query, now) {
-            Ok(Bearer::Owner(owner)) => match upgrade_in(read) {
+            Ok(Bearer::Owner(owner)) if !self.claim(key, &("quiz", &owner)) => {
+                let text = Bound::UserConnections.text();
+                self.refuse(key, 429, &format!(r#"{{"error":"{text}","message":"{text}"}}"#), now);
+            }
+            Ok(Bearer::Owner(owner)) => match upgrade_in(read, self.limits.door.head) {
                 Some(request) => {
                     self.accept_upgrade(key, &request, None);
                     self.open_owner(key, owner, now);
@@ -90,7 +98,7 @@ impl Engine {
 
     /// More bytes of one who waits to be admitted.
     pub(super) fn read_behind_head(&mut self, key: Key, bytes: &[u8], now: Now) {
-        let bound = HEAD_BYTES + self.limits.websocket.message;
+        let bound = self.limits.door.head.bytes + self.limits.websocket.message;
         let Some(Connection { phase: Phase::Admitting(waiting), .. }) = self.connections.at_mut(key) else { return };
         if waiting.read.len() + bytes.len() > bound {
             return self.cut(key, now);
@@ -107,9 +115,9 @@ impl Engine {
             FromQuiz::Watched { .. } => return,
         };
         let Some(Connection { phase, .. }) = self.connections.at_mut(key) else { return };
-        let Phase::Admitting(waiting) = mem::replace(phase, Phase::Head(Unread::default())) else { return };
+        let Phase::Admitting(waiting) = mem::replace(phase, Phase::Head(Opening::default())) else { return };
         let Admitting { who: (quiz, attempt), read } = *waiting;
-        match (denial, upgrade_in(&read)) {
+        match (denial, upgrade_in(&read, self.limits.door.head)) {
             (Some(denial), _) => self.deny(key, denial, now),
             (None, Some(request)) => {
                 self.accept_upgrade(key, &request, None);
@@ -155,6 +163,7 @@ impl Engine {
 
     fn bearer(&self, query: Option<&str>, now: Now) -> Result<Bearer, Denial> {
         match admission::credential(query)? {
+            Credential::Token(_) if !self.knows_keys() => Err(Denial::Unavailable),
             Credential::Token(token) => {
                 admission::owner(&token, &self.rules.quiz_authority, &self.keys, now.wall).map(Bearer::Owner)
             }
@@ -165,8 +174,8 @@ impl Engine {
     }
 }
 
-fn upgrade_in(read: &[u8]) -> Option<Upgrade<'_>> {
-    match upgrade::read(read, HEAD_BYTES) {
+fn upgrade_in(read: &[u8], bounds: Bounds) -> Option<Upgrade<'_>> {
+    match upgrade::read(read, bounds) {
         Head::Upgrade(request) => Some(request),
         Head::Incomplete | Head::Http | Head::Refused(_) => None,
     }

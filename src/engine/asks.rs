@@ -5,17 +5,24 @@ use crate::{
     protocols::{
         labs,
         presence::{self, ToHome},
-        quiz::{self, ToQuiz, asks::Ask, record::Record},
+        quiz::{self, ToQuiz, asks::Ask},
     },
-    realtime::{ClassroomId, NodeSlot, ShardId, StoreFault},
+    realtime::{ClassroomId, Moment, NodeSlot, Now, ShardId, StoreFault},
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     task::{Poll, Waker},
+    time::Duration,
 };
+
+/// So much longer than a home lets a request wait somebody waits whose request may go to another node: what was on its way there or back
+/// may be lost where nobody notices.
+pub(super) const FAR: Duration = Duration::from_secs(5);
+/// Whoever begins an attempt waits longer: its answer has what nobody gets a second time.
+const BEGINNING: Duration = Duration::from_secs(60);
 
 enum Waiting<R> {
     Unpolled,
@@ -29,6 +36,10 @@ pub(super) struct Asks<R> {
     waiting: HashMap<u64, Waiting<R>, FixedState>,
     /// Those that were sent to another node, and to which.
     far: BTreeMap<u64, NodeSlot>,
+    /// Those since the last turn that are not waited for without an end, and how long they are.
+    new: Vec<(u64, Duration)>,
+    /// When each has waited long enough.
+    due: BTreeSet<(Moment, u64)>,
 }
 
 /// Those that ask classrooms.
@@ -40,7 +51,7 @@ pub(super) type LabsAsks = Asks<labs::asks::Reply>;
 
 impl<R> Default for Asks<R> {
     fn default() -> Self {
-        Asks { last: 0, waiting: HashMap::default(), far: BTreeMap::new() }
+        Asks { last: 0, waiting: HashMap::default(), far: BTreeMap::new(), new: Vec::new(), due: BTreeSet::new() }
     }
 }
 
@@ -64,9 +75,32 @@ impl<R> Asks<R> {
         self.far.insert(number, node);
     }
 
-    /// Which node it was sent to, where that is noted.
-    pub(super) fn sent_where(&self, number: u64) -> Option<NodeSlot> {
-        self.far.get(&number).copied()
+    /// It is waited for so long and no longer.
+    pub(super) fn is_waited_for(&mut self, number: u64, time: Duration) {
+        self.new.push((number, time));
+    }
+
+    /// Those that came since the last turn wait from now on.
+    pub(super) fn wait_from(&mut self, now: Moment) {
+        if self.new.is_empty() {
+            return;
+        }
+        self.due.extend(self.new.drain(..).map(|(number, time)| (now + time, number)));
+    }
+
+    /// When the next has waited long enough.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Those that have waited too long, and have no answer.
+    pub(super) fn late(&mut self, now: Moment) -> Vec<u64> {
+        let mut late = Vec::new();
+        while self.next_deadline().is_some_and(|due| due <= now) {
+            let first = self.due.pop_first().map(|(_, number)| number);
+            late.extend(first.filter(|number| self.is_open(*number)));
+        }
+        late
     }
 
     /// It is at home on this node by now.
@@ -114,13 +148,55 @@ impl Engine {
     /// Sends a question to the home it concerns. The answer is waited for with [`Engine::poll_reply`] until then or [`Engine::forget_ask`].
     pub fn ask(&mut self, ask: presence::asks::Ask) -> u64 {
         let number = self.asks.open();
+        self.send_ask(number, ask);
+        number
+    }
+
+    fn send_ask(&mut self, number: u64, ask: presence::asks::Ask) {
         let home = self.home_of(ask.classroom());
+        if !self.crossing.is_alone() {
+            self.asks.is_waited_for(number, self.rules.presence.enter_timeout + FAR);
+        }
         if home.node() != self.id.node() {
             self.asks.sent_to(number, home.node());
             self.repeats.insert(number, ask.clone());
         }
         self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
-        number
+    }
+
+    /// Those that came since the last turn wait from now on.
+    pub(super) fn asks_wait(&mut self, now: Now) {
+        self.asks.wait_from(now.moment);
+        self.quiz_asks.wait_from(now.moment);
+        self.labs.asks.wait_from(now.moment);
+        self.chat_asks_wait(now);
+        self.tasks_asks_wait(now);
+    }
+
+    /// Whoever has waited too long is told that nobody can say whether it was done. Of what other services said nobody is told: it is
+    /// asked again, as when its home died.
+    pub(super) fn give_up_asks(&mut self, now: Now) {
+        for number in self.asks.late(now.moment) {
+            let again = self.repeats.remove(&number).filter(|_| self.outside.is_waiting(number));
+            match again {
+                Some(ask) => self.send_ask(number, ask),
+                None => self.presence_reply(number, presence::asks::Reply::Late),
+            }
+        }
+        for number in self.quiz_asks.late(now.moment) {
+            self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
+        }
+        for number in self.labs.asks.late(now.moment) {
+            self.labs_reply(number, labs::asks::Reply::Refused(labs::asks::Refused::Store(StoreFault::Busy)));
+        }
+        self.give_up_chat_asks(now);
+        self.give_up_tasks_asks(now);
+    }
+
+    /// When the next of them has waited too long.
+    pub(super) fn asks_deadline(&self) -> Option<Moment> {
+        let (presence, quiz) = (self.asks.next_deadline(), self.quiz_asks.next_deadline());
+        presence.into_iter().chain(quiz).chain(self.labs.asks.next_deadline()).min()
     }
 
     /// An ask has come to a shard where its home is no more. It goes back to whoever asks, and from there to the present home: so he always
@@ -174,13 +250,9 @@ impl Engine {
     /// nobody can say whether it was done.
     pub(super) fn lose_asks(&mut self, node: NodeSlot) {
         for number in self.asks.lost(node) {
-            let Some(ask) = self.repeats.remove(&number) else { continue };
-            let home = self.home_of(ask.classroom());
-            if home.node() != self.id.node() {
-                self.asks.sent_to(number, home.node());
-                self.repeats.insert(number, ask.clone());
+            if let Some(ask) = self.repeats.remove(&number) {
+                self.send_ask(number, ask);
             }
-            self.post(home, Letter::Home(ToHome::Ask { asker: self.id, number, ask: Box::new(ask) }));
         }
         for number in self.quiz_asks.lost(node) {
             self.quiz_asks.resolve(number, quiz::asks::Reply::Refused(quiz::asks::Refused::Store(StoreFault::Busy)));
@@ -196,6 +268,11 @@ impl Engine {
         let home = self.writer_of(&ask);
         if home.node() != self.id.node() {
             self.quiz_asks.sent_to(number, home.node());
+        }
+        if !self.crossing.is_alone() {
+            let begins = matches!(ask, Ask::Start { .. });
+            let time = if begins { BEGINNING } else { self.rules.quiz.keep_timeout + FAR };
+            self.quiz_asks.is_waited_for(number, time);
         }
         self.post_to_quiz(ToQuiz::Ask { asker: self.id, number, ask: Box::new(ask) });
         number
@@ -215,6 +292,10 @@ impl Engine {
     /// [`Engine::poll_labs_reply`] until then or [`Engine::forget_labs_ask`]. One that nobody waits for any more is done all the same.
     pub fn ask_labs(&mut self, ask: labs::asks::Ask) -> u64 {
         let number = self.labs.asks.open();
+        if !self.crossing.is_alone() {
+            let labs::Settings { keep_timeout, command_wait, logs_wait, .. } = self.rules.labs;
+            self.labs.asks.is_waited_for(number, keep_timeout + command_wait.max(logs_wait) + FAR);
+        }
         self.send_labs_ask(number, ask);
         number
     }
@@ -243,13 +324,7 @@ impl Engine {
     /// order in which they are on disk), or this one where it does not matter.
     pub(super) fn writer_of(&self, ask: &Ask) -> ShardId {
         match ask {
-            Ask::Keep(record) => match record {
-                Record::Key(key) => self.ring.home(key.id.as_bytes()),
-                Record::Revoked { key, .. } => self.ring.home(key.as_bytes()),
-                Record::Owner(account) => self.ring.home(account.name.as_bytes()),
-                Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) => self.id,
-                Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => self.id,
-            },
+            Ask::Keep(record) => record.key_place().map_or(self.id, |place| self.ring.home(place)),
             Ask::Edit { quiz, .. } | Ask::Start { quiz, .. } | Ask::Look { quiz, .. } | Ask::Answer { quiz, .. } => {
                 self.home_of_quiz(*quiz)
             }

@@ -1,6 +1,14 @@
 //! One connection, from its first byte to the release of its socket.
 
-use super::{Limits, admission::Admitting, chat, labs::Seat, port::Listener, tasks};
+use super::{
+    Limits,
+    admission::Admitting,
+    chat,
+    door::{Bound, Place, Rate, Waiting},
+    labs::Seat,
+    port::Listener,
+    tasks,
+};
 use crate::{
     protocols::{presence, quiz},
     realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
@@ -41,11 +49,30 @@ impl fmt::Debug for Unread {
     }
 }
 
+/// One whose first request is awaited, with what has come of it.
+#[derive(Default)]
+pub(super) struct Opening {
+    pub(super) read: Unread,
+    _waiting: Waiting,
+}
+
+impl Opening {
+    fn new(waiting: Waiting) -> Opening {
+        Opening { read: Unread::default(), _waiting: waiting }
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read.fmt(f)
+    }
+}
+
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Its first bytes are not yet a whole HTTP head.
-    Head(Unread),
+    Head(Opening),
     /// The echo of the test switch.
     Echo,
     /// Presence.
@@ -80,18 +107,33 @@ pub(super) struct Connection {
     pub(super) timer: Option<TimerId>,
     pub(super) subscriptions: SmallVec<[Subscription; 2]>,
     pub(super) listener: Listener,
+    /// What it is told as soon as its head is there, in place of what it asks for.
+    pub(super) refused: Option<Bound>,
+    pub(super) rate: Rate,
+    /// Where it counts among those of its address, and of its user.
+    pub(super) address: Option<Place>,
+    pub(super) user: Option<Place>,
 }
 
 impl Connection {
-    pub(super) fn new(listener: Listener) -> Connection {
+    pub(super) fn new(listener: Listener, waiting: Waiting) -> Connection {
         Connection {
             outbox: Outbox::default(),
-            phase: Phase::Head(Unread::default()),
+            phase: Phase::Head(Opening::new(waiting)),
             session: Session::default(),
             timer: None,
             subscriptions: SmallVec::new(),
             listener,
+            refused: None,
+            rate: Rate::default(),
+            address: None,
+            user: None,
         }
+    }
+
+    /// Whether its first request is awaited.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Head(..))
     }
 
     /// The machine of presence, if it has one.
@@ -109,7 +151,7 @@ impl Connection {
             Phase::Labs(seat) => seat.bound,
             Phase::Chat(_) => limits.chat_outbox_bytes,
             Phase::Tasks(_) => limits.tasks_outbox_bytes,
-            Phase::Head(_)
+            Phase::Head(..)
             | Phase::Echo
             | Phase::Presence(_)
             | Phase::Admitting(_)
@@ -122,9 +164,17 @@ impl Connection {
     /// Whether frames may still be queued for it.
     pub(super) fn is_open(&self) -> bool {
         match self.phase {
-            Phase::Head(_) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) => true,
+            Phase::Head(..) | Phase::Echo | Phase::Presence(_) | Phase::Admitting(_) | Phase::Quiz(_) => true,
             Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => true,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
+        }
+    }
+
+    /// Whether it is told what its home has for it alone: before it is signed in only a former home of its room has anything.
+    pub(super) fn hears(&self) -> bool {
+        match &self.phase {
+            Phase::Presence(machine) => machine.is_live(),
+            _ => self.is_open(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a shard counts. Written by the shard alone, read by whoever draws metrics; nothing is decided by it.
 
+use super::door::Bound;
 use crate::protocols::{labs::model::State, presence::SessionError, quiz::Denial};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -82,6 +83,10 @@ pub struct Counters {
     pub refused: Count,
     /// WebSocket upgrades answered.
     pub upgraded: Count,
+    /// What ran into a limit, in the order of [`Bound::ALL`].
+    pub bounds: [Count; Bound::ALL.len()],
+    /// Level: connections that have not said a whole request yet.
+    pub handshakes: Count,
     /// Plain HTTP connections given to REST.
     pub handed_off: Count,
     /// Presence sessions that were told `connect_success`.
@@ -220,6 +225,13 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Somebody ran into this.
+    pub fn bounded(&self, bound: Bound) {
+        if let Some(count) = Bound::ALL.iter().position(|own| *own == bound).and_then(|place| self.bounds.get(place)) {
+            count.one();
+        }
+    }
+
     /// A WebSocket has ended so.
     pub fn ended(&self, ending: Ending) {
         self.endings[ending.place()].one();

@@ -7,11 +7,7 @@
 use super::{Connection, Engine, Letter};
 use crate::{
     protocols::{
-        presence::{
-            FromHome, Homes, Seat, SessionError, ToHome,
-            letters::{Agent, Bequest, Cuts, HEIRS_A_LETTER, Heir},
-            record::Buried,
-        },
+        presence::{FromHome, Homes, Seat, SessionError, ToHome, record::Buried},
         quiz::QuizId,
     },
     realtime::{ClassroomId, ConnId, HashRing, NodeSlot, Now, ShardId, View, table::Key},
@@ -32,6 +28,8 @@ const EARLIER: usize = 8;
 struct Sender {
     /// Its node's epoch, by its own word.
     epoch: u64,
+    /// The view that it acts by, by its own word.
+    view: u64,
     /// The last view that it has said to have reached.
     reached: u64,
     /// What it said by a view that is not here yet, in order.
@@ -44,7 +42,7 @@ struct Sender {
 
 /// See the file.
 pub(super) struct Crossing {
-    /// Whether every shard has reached the view and nothing waits: letters are read as they come.
+    /// Whether every shard has reached the view and nothing waits: letters of this node are read as they come.
     is_quiet: bool,
     /// Whether every shard has reached the view.
     is_whole: bool,
@@ -53,11 +51,13 @@ pub(super) struct Crossing {
     /// Every home is new here: the node has just come.
     is_new: bool,
     /// The rings since the last view that was reached.
-    earlier: Vec<Arc<HashRing>>,
+    pub(super) earlier: Vec<Arc<HashRing>>,
     senders: BTreeMap<ShardId, Sender>,
     /// For homes that have moved here.
     waiting: VecDeque<(ShardId, Letter)>,
-    /// Whose wish to be let in is among these: it is heard once.
+    /// What this shard left to rooms' next homes, until every shard has reached the view: said again where a link breaks.
+    pub(super) bequests: Vec<ToHome>,
+    /// Whose wish to be let in is among those: it is heard once.
     asking: BTreeSet<ConnId>,
     /// Whether this shard has not yet said that it has reached the view: something that it began is still being written.
     is_due: bool,
@@ -66,7 +66,7 @@ pub(super) struct Crossing {
     /// Nodes from which more came than may wait.
     broken: Vec<NodeSlot>,
     /// Who was there when this node buried another one, until the view comes that is without them.
-    mourned: BTreeMap<NodeSlot, Vec<Buried>>,
+    pub(super) mourned: BTreeMap<(NodeSlot, u64), Vec<Buried>>,
 }
 
 impl Crossing {
@@ -79,6 +79,7 @@ impl Crossing {
             earlier: Vec::new(),
             senders: BTreeMap::new(),
             waiting: VecDeque::new(),
+            bequests: Vec::new(),
             asking: BTreeSet::new(),
             is_due: false,
             parting: BTreeMap::new(),
@@ -107,6 +108,15 @@ impl Crossing {
         self.senders.retain(|shard, sender| after.has(*shard) || !sender.ahead.is_empty());
     }
 
+    /// Whether every other shard of the view acts by it: so whatever they said to this one by earlier views has come.
+    fn has_heard_out(&self, view: &View, own: ShardId) -> bool {
+        let has_begun = |sender: &Sender, shard: ShardId| {
+            sender.view >= view.number() && (shard.node() == own.node() || Some(sender.epoch) == view.epoch(shard.node()))
+        };
+        let mut others = view.shards().filter(|shard| *shard != own);
+        others.all(|shard| self.senders.get(&shard).is_some_and(|sender| has_begun(sender, shard)))
+    }
+
     fn is_reached(&self, view: &View, own: NodeSlot) -> bool {
         view.shards().all(|shard| {
             let sender = self.senders.get(&shard);
@@ -129,7 +139,8 @@ impl Engine {
         let before = mem::replace(&mut self.ring, ring);
         self.crossing.begin(before.clone(), &view);
         // Of views that were passed over nobody here knows: any home may have been elsewhere and be back.
-        let has_skipped = before.view().number() > 0 && view.number() > before.view().number() + 1;
+        let is_first = before.view().number() == 0;
+        let has_skipped = !is_first && view.number() > before.view().number() + 1;
         self.crossing.is_new |= has_skipped;
         self.homes.join_cluster();
         let own = self.id.node();
@@ -138,7 +149,9 @@ impl Engine {
         // Whoever was there and waits here waits no more: nobody would ever hear that he is gone.
         self.crossing.waiting.retain(|(from, _)| !is_gone(from.node()));
         self.crossing.asking.retain(|conn| !is_gone(conn.shard.node()));
-        self.begin_view(view.shards().collect());
+        // Of its next life nothing is lost yet.
+        self.crossing.senders.iter_mut().filter(|(shard, _)| is_gone(shard.node())).for_each(|(_, sender)| sender.is_cut = false);
+        self.begin_view(view.shards().collect(), false);
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
         self.with_homes(|homes, out| {
@@ -153,8 +166,11 @@ impl Engine {
         self.labs_move(&before, &is_gone, now);
         self.tasks_move(&before, has_skipped, &is_gone, now);
         self.part_again(&before, has_skipped, is_gone);
-        self.bequeath_buried(is_gone);
+        self.bequeath_buried(is_first, is_gone);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
+        if is_first || before.view().members().iter().any(|member| is_gone(member.slot)) {
+            self.doubt_keys(is_first);
+        }
         self.retell_keys();
         self.retell_revocations();
         self.say_reached();
@@ -178,7 +194,7 @@ impl Engine {
             sender.ahead.retain(|letter| !matches!(letter, Letter::ViewReached { .. }));
         }
         self.with_homes(|homes, _| homes.doubt(node));
-        self.begin_view(member.shards().collect());
+        self.begin_view(member.shards().collect(), true);
         let ring = self.ring.clone();
         // A home that has not even heard that somebody was there must hear it before he leaves.
         self.come_again(|classroom| ring.home(classroom.as_bytes()).node() == node);
@@ -187,9 +203,19 @@ impl Engine {
                 self.post_leave(leave.nowhere());
             }
         }
-        self.close_listeners(|classroom| ring.home(classroom.as_bytes()).node() == node, now);
+        for bequest in mem::take(&mut self.crossing.bequests) {
+            if ring.home(bequest.classroom().as_bytes()).node() == node {
+                self.leave_to_home(bequest);
+            } else {
+                self.crossing.bequests.push(bequest);
+            }
+        }
+        // A former home there may have had something on its way.
+        let rings: Vec<Arc<HashRing>> = self.crossing.earlier.iter().chain([&ring]).cloned().collect();
+        self.close_listeners(|classroom| rings.iter().any(|ring| ring.home(classroom.as_bytes()).node() == node), now);
         self.labs_are_cut(node, now);
-        self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &|shard: ShardId| shard.node() == node, now);
+        let was_there = |quiz: QuizId| rings.iter().any(|ring| ring.home(&quiz.place()).node() == node);
+        self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &was_there, node, now);
         self.sessions_are_cut(node, now);
         self.tasks_are_cut(node, now);
         self.lose_asks(node);
@@ -199,14 +225,6 @@ impl Engine {
             member.shards().for_each(|shard| self.post(shard, Letter::ViewReached { view: view.number() }));
         }
         self.settle(now);
-    }
-
-    /// This node has buried another one, and these were in any room then, whichever node they were on. To be told to one shard, before the
-    /// view that is without that node. Of its own last life it is told before its first view, and only those whose home was there too:
-    /// nobody else knows of these, and a home that has heard all that was to be said of a view hears no more of it.
-    pub fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
-        debug_assert!(node != self.id.node() || self.ring.view().number() == 0, "before the first view");
-        self.crossing.mourned.entry(node).or_default().extend(buried);
     }
 
     /// The view that this shard acts by.
@@ -219,6 +237,11 @@ impl Engine {
         self.crossing.is_whole
     }
 
+    /// Whether no link is known here to have broken whose other end has not begun anew.
+    pub fn hears_all(&self) -> bool {
+        self.crossing.senders.values().all(|sender| !sender.is_cut)
+    }
+
     /// Nodes that said more by a view that is not here yet than may wait: what is on its way from them is to be taken for lost.
     pub fn broken(&self) -> &[NodeSlot] {
         &self.crossing.broken
@@ -228,7 +251,7 @@ impl Engine {
     pub(super) fn letter_between_views(&mut self, from: ShardId, letter: Letter, now: Now) {
         let number = self.ring.view().number();
         let sender = self.crossing.senders.entry(from).or_default();
-        sender.is_cut &= !matches!(letter, Letter::ViewBegins { .. });
+        sender.is_cut &= !matches!(letter, Letter::ViewBegins { anew: true, .. });
         if sender.is_cut {
             return;
         }
@@ -250,9 +273,14 @@ impl Engine {
         }
     }
 
-    /// Says that it has reached the view, when nothing is written any more for homes that are elsewhere.
+    /// Says that it has reached the view, when nothing is written any more for homes that are elsewhere, and when it has heard what others
+    /// said to it by earlier views: so whatever it passes on comes before this, and no new home speaks before all have heard the former
+    /// one.
     pub(super) fn say_reached(&mut self) {
-        if !self.crossing.is_due || self.homes.moving() || self.quizzes.moving() || self.labs_moving() {
+        if !self.crossing.is_due || !self.crossing.has_heard_out(self.ring.view(), self.id) {
+            return;
+        }
+        if self.homes.moving() || self.quizzes.moving() || self.keys_moving() || self.labs_moving() {
             return;
         }
         self.crossing.is_due = false;
@@ -260,11 +288,11 @@ impl Engine {
         view.shards().for_each(|shard| self.post(shard, Letter::ViewReached { view: view.number() }));
     }
 
-    fn begin_view(&mut self, shards: Vec<ShardId>) {
+    fn begin_view(&mut self, shards: Vec<ShardId>, anew: bool) {
         let view = self.ring.view();
         let (number, epoch) = (view.number(), view.epoch(self.id.node()).unwrap_or_default());
         for shard in shards.into_iter().filter(|shard| *shard != self.id) {
-            self.letters.push((shard, Letter::ViewBegins { view: number, epoch }));
+            self.letters.push((shard, Letter::ViewBegins { view: number, epoch, anew }));
         }
     }
 
@@ -312,33 +340,13 @@ impl Engine {
         }
     }
 
-    /// Whoever was in a room whose home died, on that node or on another, is left to the room's next home: so he is told of, and his row
-    /// ends, unless he comes again. Homes that live know of them without this.
-    fn bequeath_buried(&mut self, is_gone: impl Fn(NodeSlot) -> bool) {
-        let own = self.id.node();
-        // Until a view is reached a former home may not have left all that it had to leave.
-        let homes = &self.crossing.earlier;
-        let is_bereft = |one: &Buried| homes.iter().any(|ring| is_gone(ring.home(one.classroom.as_bytes()).node()));
-        let mut bereft = Vec::new();
-        for (node, buried) in self.crossing.mourned.extract_if(.., |node, _| *node == own || is_gone(*node)) {
-            bereft.extend(buried.into_iter().filter(|one| node == own || is_bereft(one)));
+    /// Leaves somebody to a room's home.
+    pub(super) fn leave_to_home(&mut self, bequest: ToHome) {
+        let home = self.home_of(bequest.classroom());
+        if home.node() != self.id.node() && !self.crossing.is_whole {
+            self.crossing.bequests.push(bequest.clone());
         }
-        self.bequeath(bereft);
-    }
-
-    fn bequeath(&mut self, bereft: Vec<Buried>) {
-        let mut rooms: BTreeMap<ClassroomId, Vec<Heir>> = BTreeMap::new();
-        for Buried { classroom, agent_id, session } in bereft {
-            let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
-            rooms.entry(classroom).or_default().push(Heir { agent, session, announced: true });
-        }
-        for (classroom, mut heirs) in rooms {
-            while !heirs.is_empty() {
-                let members = heirs.split_off(heirs.len().saturating_sub(HEIRS_A_LETTER));
-                let bequest = Bequest { classroom, view: None, last_published: 0, members };
-                self.post(self.home_of(classroom), Letter::Home(ToHome::Bequest(Box::new(bequest))));
-            }
-        }
+        self.post(home, Letter::Home(bequest));
     }
 
     /// Posts a leave; one to another node is kept until it is confirmed.
@@ -384,9 +392,9 @@ impl Engine {
     fn take(&mut self, from: ShardId, letter: Letter, now: Now) {
         let view = self.ring.view();
         let sender = self.crossing.senders.entry(from).or_default();
-        if let Letter::ViewBegins { epoch, .. } = letter {
-            sender.epoch = epoch;
-            return;
+        if let Letter::ViewBegins { view, epoch, .. } = letter {
+            (sender.epoch, sender.view) = (epoch, view);
+            return self.say_reached();
         }
         if from.node() != self.id.node() && view.epoch(from.node()) != Some(sender.epoch) {
             // Of one who is not in the cluster any more.
@@ -410,13 +418,15 @@ impl Engine {
         (crossing.is_whole, crossing.is_new) = (true, false);
         crossing.is_alone = self.ring.view().members().len() == 1;
         crossing.earlier.clear();
-        self.with_homes(|homes, _| Homes::inherit(homes));
+        self.crossing.bequests.clear();
+        self.with_homes(Homes::inherit);
         self.crossing.asking.clear();
         for (from, letter) in mem::take(&mut self.crossing.waiting) {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));
         self.tasks_are_whole(now);
+        self.keys_are_whole();
         self.quizzes_come();
         self.labs_are_whole(now);
         self.look_whether_quiet();
@@ -449,23 +459,12 @@ impl Engine {
         let home = self.home_of(classroom);
         match letter {
             ToHome::Ask { asker, number, ask } if home != self.id => self.redirect((asker, number), ask),
-            // What the store said of a room may be long past by the time that a home has heard all that others had to say.
-            ToHome::Bequest(bequest) if bequest.view.is_none() && home == self.id && self.crossing.is_whole => {}
             // Whoever was left to another is passed on.
-            ToHome::Bequest(_) if home != self.id => self.post(home, Letter::Home(letter)),
+            ToHome::Bequest(_) if home != self.id => self.leave_to_home(letter),
+            // It was said again, since a link broke, and had come before.
+            ToHome::Bequest(_) if self.crossing.is_whole => {}
             // Whoever says this says it again to the new home.
             ToHome::Join { .. } | ToHome::Resume { .. } | ToHome::Leave { .. } | ToHome::Told { .. } if home != self.id => {}
-            ToHome::Resume { .. } | ToHome::Bequest(_) => {
-                let is_whole = self.crossing.is_whole;
-                self.with_homes(|homes, out| {
-                    homes.letter(letter, now, out);
-                    // A bequest that went by another shard.
-                    if is_whole {
-                        homes.inherit();
-                        homes.close_estates(now, out);
-                    }
-                });
-            }
             ToHome::Join { conn, .. } if self.has_come(classroom.as_bytes()) && self.crossing.waiting.len() >= WAITING => {
                 let refused = FromHome::Refused(SessionError::DatabaseConnectionAcquisitionFailed);
                 self.post(conn.shard, Letter::Connection(conn, refused));

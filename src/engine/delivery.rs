@@ -103,7 +103,7 @@ impl Engine {
     pub(super) fn deliver_one(&mut self, conn: ConnId, frame: &Frame) {
         let key = self.key(conn);
         self.counters.offered.one();
-        if !self.connections.at(key).is_some_and(Connection::is_open) {
+        if !self.connections.at(key).is_some_and(Connection::hears) {
             return self.counters.dropped_gone.one();
         }
         self.hear_topics(key);
@@ -251,7 +251,7 @@ impl Engine {
             let mut more = Vec::new();
             let segment = match connection.phase {
                 Phase::Labs(_) => connection.outbox.gather(GATHERED_SEGMENTS, GATHERED_BYTES, &mut more),
-                Phase::Head(_)
+                Phase::Head(..)
                 | Phase::Echo
                 | Phase::Presence(_)
                 | Phase::Admitting(_)

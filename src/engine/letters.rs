@@ -1,6 +1,6 @@
 //! What leaves a shard and what comes back: letters to other shards, questions to the store and the bridge, their answers.
 
-use super::models::RunId;
+use super::{limits::Terms, models::RunId, topic::Topic};
 use crate::{
     auth::PermissionQuestion,
     models::{Prompt, ToolOutcome, Word},
@@ -12,7 +12,7 @@ use crate::{
             record::{Entering, Leaving},
         },
         quiz::{
-            self, Channel, FromQuiz, QuizId, ToQuiz,
+            self, FromQuiz, QuizId, ToQuiz,
             record::{Kept, KeyChange, Loaded, Record},
         },
         tasks::{
@@ -21,45 +21,7 @@ use crate::{
     },
     realtime::{ClassroomId, ConnId, Counted, Frame, HashRing, ShardId, StoreFault, UnixMicros},
 };
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
-
-/// What can be listened to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
-pub enum Topic {
-    /// What is said in a classroom.
-    Classroom(ClassroomId),
-    /// One channel of a quiz.
-    Quiz(QuizId, Channel),
-    /// What is said in a session with an agent, by this home of it: whoever listens to the next one hears nothing of the one before.
-    Session(SessionId, ShardId),
-    /// How the system is, for those who watch tasks; it is spread by the machines of these.
-    SystemStatus,
-}
-
-impl Topic {
-    /// Whether each frame tells all there is, so that a newer one makes an older one needless.
-    pub fn is_state(&self) -> bool {
-        match self {
-            Topic::Classroom(_) | Topic::Quiz(_, Channel::Quiz) | Topic::Session(..) => false,
-            Topic::Quiz(_, Channel::Attempts | Channel::Leaderboard) | Topic::SystemStatus => true,
-        }
-    }
-}
-
-impl Hash for Topic {
-    /// Which protocol it is of is left to the comparison: the table's hash costs what the key itself costs.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Topic::Classroom(classroom) => classroom.hash(state),
-            Topic::Session(session, _) => session.hash(state),
-            Topic::Quiz(quiz, channel) => state.write_i64(quiz.0 << 2 | *channel as i64),
-            Topic::SystemStatus => {}
-        }
-    }
-}
+use std::sync::Arc;
 
 /// From one shard to another. Between two shards letters keep their order and come exactly once.
 #[derive(Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -78,8 +40,7 @@ pub enum Letter {
         topic: Topic,
         /// What was published.
         frame: Frame,
-        /// How many listeners the home knows on that shard. One whose end has not come to the home's ears is among them, and
-        /// counted as dropped.
+        /// How many listeners the home knows on that shard. One of whose end it has not heard is among them, and counted as dropped.
         members: u32,
     },
     /// To one connection.
@@ -248,6 +209,8 @@ pub enum Letter {
         view: u64,
         /// The sender's node's epoch.
         epoch: u64,
+        /// The view is no other one: the sender has heard that what was on its way to and from the node of whoever gets this is lost.
+        anew: bool,
     },
     /// All that the sender had on its way by earlier views has been said. To every shard of that view.
     ViewReached {
@@ -311,6 +274,8 @@ pub enum Question {
     },
     /// Read a quiz; answered with [`Answer::Loaded`].
     Load(QuizId),
+    /// Read which API keys are good, and since when accounts have their passwords; answered with [`Answer::KeysLoaded`].
+    LoadKeys,
     /// Read which quizzes have running attempts; answered with [`Answer::Running`].
     Running {
         /// To be given back.
@@ -343,8 +308,7 @@ pub enum Question {
     LoadTask(TaskId),
     /// Read an execution; answered with [`Answer::ExecutionLoaded`].
     LoadExecution(ExecutionId),
-    /// Read what nodes that are no more have left unfinished, as far as it is at home on the shard that asks; answered with
-    /// [`Answer::TasksLeft`].
+    /// Read what nodes that are no more have left unfinished and is at home on this shard; answered with [`Answer::TasksLeft`].
     LoadTasks {
         /// To be given back.
         survey: u64,
@@ -411,6 +375,8 @@ pub enum Answer {
         /// `None`: there is no such quiz.
         result: Result<Option<Box<Loaded>>, StoreFault>,
     },
+    /// To [`Question::LoadKeys`].
+    KeysLoaded(Result<Box<quiz::Good>, StoreFault>),
     /// To [`Question::Running`].
     Running {
         /// Of the question.
@@ -471,6 +437,8 @@ pub enum Answer {
     TasksCounted(Result<Counts, StoreFault>),
     /// Nobody asked: how the parts of the system are from now on. Each shard is told.
     Health(Health),
+    /// Nobody asked: by what each shard goes from now on.
+    Terms(Box<Terms>),
     /// To [`Question::Model`].
     Model {
         /// Of the question.

@@ -1,5 +1,6 @@
 //! What bounds a shard and what it serves.
 
+use super::door::{Address, Counted, Crowd, Door, Place};
 use crate::{
     auth::{AgentKey, Authority, CallerKey, GuestKey, Permissions, SessionKey, UserKey},
     models::Catalog,
@@ -7,6 +8,7 @@ use crate::{
     websocket::session,
 };
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -30,24 +32,41 @@ pub const TASKS_MESSAGE_BYTES: usize = 256 << 10;
 /// share here: nothing waits.
 #[derive(Clone, Debug)]
 pub struct Seats {
-    limit: usize,
+    limit: Arc<AtomicUsize>,
     taken: Arc<AtomicUsize>,
 }
 
 impl Seats {
     /// So many.
     pub fn new(limit: usize) -> Seats {
-        Seats { limit, taken: Arc::default() }
+        Seats { limit: Arc::new(AtomicUsize::new(limit)), taken: Arc::default() }
+    }
+
+    /// From now on so many, for all that share them. Who has one keeps it.
+    pub fn resize(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
     }
 
     /// Takes one for as long as the guard lives, for a connection that the engine has given away; `None` when all are taken.
     pub fn hold(&self, entrance: &Entrance) -> Option<HeldSeat> {
-        self.take(entrance).then(|| HeldSeat(self.clone()))
+        self.take(entrance).then(|| HeldSeat { seats: self.clone(), address: None })
+    }
+
+    /// As [`Seats::hold`], and a place among the connections of this address.
+    pub fn hold_for(&self, entrance: &Entrance, door: &Door, from: Address) -> Option<HeldSeat> {
+        let mut held = self.hold(entrance)?;
+        if door.counts(from) {
+            match door.addresses.come(&from, 0).0 {
+                Counted::In(place) => held.address = place.map(|place| (door.addresses.clone(), place)),
+                Counted::Full => return None,
+            }
+        }
+        Some(held)
     }
 
     /// Takes one; false when all are taken.
     pub(super) fn take(&self, entrance: &Entrance) -> bool {
-        let limit = self.limit.saturating_add(if entrance.sockets.is_empty() { STANDING } else { 0 });
+        let limit = self.limit.load(Relaxed).saturating_add(if entrance.sockets.is_empty() { STANDING } else { 0 });
         let took = self.taken.fetch_add(1, Relaxed) < limit;
         if !took {
             self.give_back();
@@ -63,11 +82,17 @@ impl Seats {
 
 /// A place that is given back when this is dropped.
 #[derive(Debug)]
-pub struct HeldSeat(Seats);
+pub struct HeldSeat {
+    seats: Seats,
+    address: Option<(Crowd, Place)>,
+}
 
 impl Drop for HeldSeat {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.seats.give_back();
+        if let Some((crowd, place)) = &self.address {
+            crowd.go(*place);
+        }
     }
 }
 
@@ -98,6 +123,8 @@ pub struct Limits {
     pub tasks_outbox_bytes: usize,
     /// What a user of tasks may send.
     pub tasks_websocket: session::Limits,
+    /// Who is let in, and how many.
+    pub door: Door,
 }
 
 impl Default for Limits {
@@ -115,6 +142,7 @@ impl Default for Limits {
             chat_websocket: session::Limits { frame: CHAT_MESSAGE_BYTES, message: CHAT_MESSAGE_BYTES },
             tasks_outbox_bytes: 2 << 20,
             tasks_websocket: session::Limits { frame: TASKS_MESSAGE_BYTES, message: TASKS_MESSAGE_BYTES },
+            door: Door::default(),
         }
     }
 }
@@ -184,6 +212,20 @@ fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let Some((before, after)) = pattern.split_once("{}") else { return (pattern == path).then_some("") };
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
     (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
+/// By what a shard goes from now on.
+pub struct Terms {
+    /// What all shards share.
+    pub rules: Arc<Rules>,
+    /// The bounds of one.
+    pub limits: Limits,
+}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Terms(…)")
+    }
 }
 
 /// What all shards share and none changes.

@@ -5,30 +5,36 @@
 
 mod admission;
 mod asks;
+mod burial;
 mod chat;
 mod connection;
 pub mod counters;
 mod crossing;
 mod delivery;
+pub mod door;
 mod ids;
 mod keys;
 mod labs;
 mod letters;
+mod limiting;
 pub mod limits;
 mod models;
 mod outside;
 pub mod port;
 mod presence;
 mod quiz;
+mod reading;
 mod socket;
 mod tasks;
+mod topic;
 
 pub use counters::{Counters, Ending};
-pub use letters::{Answer, Letter, Payee, Question, Topic};
-pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi, TASKS_SOCKET};
+pub use letters::{Answer, Letter, Payee, Question};
+pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi, TASKS_SOCKET, Terms};
 pub use models::RunId;
 pub use outside::Heard;
 pub use port::{Handoff, Listener, Output, Segment, Send};
+pub use topic::Topic;
 
 use crate::{
     protocols::{
@@ -50,6 +56,7 @@ use chat::Chat;
 use connection::{Connection, Phase};
 use crossing::Crossing;
 use delivery::{Notices, Owed};
+use door::{Line, Paces};
 use foldhash::fast::FixedState;
 use keys::Tellings;
 use labs::Labs;
@@ -83,6 +90,8 @@ pub struct Engine {
     limits: Limits,
     rules: Arc<Rules>,
     counters: Arc<Counters>,
+    line: Line,
+    paces: Paces,
 
     connections: Table<Connection>,
     wheel: Wheel<Key>,
@@ -95,6 +104,7 @@ pub struct Engine {
     quizzes: Quizzes,
     /// Those who may speak for owners.
     keys: Keys,
+    key_doubt: Option<keys::Doubt>,
     phases: Phases,
     present: Present,
     strays: Strays,
@@ -141,6 +151,7 @@ impl Engine {
             models: Models::new(birth.seed, birth.start),
             quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
             keys: Keys::default(),
+            key_doubt: None,
             phases: Phases::default(),
             present: Present::default(),
             strays: Strays::default(),
@@ -153,6 +164,8 @@ impl Engine {
             limits,
             rules,
             counters,
+            line: Line::default(),
+            paces: Paces::new(birth.seed),
             connections: Table::default(),
             fired: Vec::new(),
             live: 0,
@@ -191,6 +204,17 @@ impl Engine {
         self.settle(now);
     }
 
+    /// From now on the shard goes by these. Connections and homes that are there do so from their next word on; the listeners and what each
+    /// serves must be the same.
+    fn reform(&mut self, Terms { rules, limits }: Terms) {
+        self.homes.reform(rules.presence.clone());
+        self.quizzes.reform(rules.quiz.clone());
+        self.labs.reform(&rules);
+        self.chat.reform(&rules);
+        self.tasks.reform(&rules);
+        (self.rules, self.limits) = (rules, limits);
+    }
+
     /// An answer from the store or the bridge.
     pub fn answer(&mut self, answer: Answer, now: Now) {
         match answer {
@@ -208,6 +232,7 @@ impl Engine {
             }
             Answer::LabsLoaded(result) => self.labs_loaded(result, now),
             Answer::RightsLoaded(result) => self.rights_loaded(result, now),
+            Answer::KeysLoaded(result) => self.keys_loaded(result, now),
             Answer::Loaded { quiz, result } => {
                 self.with_quizzes(|homes, out| homes.loaded(quiz, result, now, out));
                 self.say_reached();
@@ -228,6 +253,7 @@ impl Engine {
             Answer::TasksLeft { survey, result } => self.tasks_left(survey, result.map(|left| *left), now),
             Answer::TasksCounted(result) => self.with_tasks(now, |homes, out| homes.counted(result, now, out)),
             Answer::Health(health) => self.set_health(health, now),
+            Answer::Terms(terms) => self.reform(*terms),
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
             Answer::Outside { ticket, classroom, event } => self.outside_says(ticket, classroom, *event),
@@ -245,6 +271,8 @@ impl Engine {
         self.fired = fired;
         self.with_homes(|homes, out| homes.turn(now, out));
         self.with_quizzes(|homes, out| homes.turn(now, out));
+        self.give_up_asks(now);
+        self.turn_keys(now);
         self.turn_labs(now);
         self.turn_models(now);
         self.with_sessions(now, |homes, out| homes.turn(now, out));
@@ -257,7 +285,8 @@ impl Engine {
         let homes =
             [self.homes.next_deadline(), self.quizzes.next_deadline(), self.labs.next_deadline(), self.chat.next_deadline()];
         let own = [self.wheel.next(), self.models.next_deadline(), self.tasks.next_deadline()];
-        own.into_iter().chain(homes).flatten().min()
+        let keys = self.key_doubt.as_ref().and_then(keys::Doubt::next_deadline);
+        own.into_iter().chain(homes).chain([keys, self.asks_deadline()]).flatten().min()
     }
 
     /// The process is about to stop: presence sessions are told `terminated`, answers of agents are broken off, tasks that run fail, and
@@ -288,6 +317,7 @@ impl Engine {
     /// Ends the turn: moves all that is to be done into `out`, which is empty.
     pub fn finish(&mut self, now: Now, out: &mut Output) {
         self.deliver(now);
+        self.asks_wait(now);
         self.draw_levels();
         self.draw_labs_levels(now);
         self.draw_chat_levels(now);
@@ -410,6 +440,7 @@ impl Engine {
     fn draw_levels(&self) {
         let (rooms, members) = self.homes.population();
         self.counters.connections.set(self.connections.len());
+        self.counters.handshakes.set(self.line.count());
         self.counters.presence_live.set(self.live);
         self.counters.rooms.set(rooms);
         self.counters.members.set(members);

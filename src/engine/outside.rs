@@ -27,6 +27,13 @@ pub(super) struct Outside {
     heard: Vec<Heard>,
 }
 
+impl Outside {
+    /// Whether an ask is about such a message.
+    pub(super) fn is_waiting(&self, number: u64) -> bool {
+        self.waiting.contains_key(&number)
+    }
+}
+
 impl Engine {
     /// A service says this to a classroom. Told of by [`Engine::heard_outside`].
     pub(super) fn outside_says(&mut self, ticket: u64, classroom: ClassroomId, event: Publication) {
@@ -40,7 +47,7 @@ impl Engine {
         self.forget_ask(number);
         let (sequence_id, members) = match reply {
             Reply::Published { sequence_id, members } => (*sequence_id, *members),
-            Reply::Members(_) | Reply::Counts(_) | Reply::Closed(_) => (0, 0),
+            Reply::Members(_) | Reply::Counts(_) | Reply::Closed(_) | Reply::Late => (0, 0),
         };
         self.outside.heard.push(Heard { ticket, sequence_id, members });
         true

@@ -4,6 +4,7 @@ use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
     realtime::{ConnId, Now, ShardId, table::Key},
+    websocket::CloseReason,
 };
 use std::mem;
 
@@ -96,6 +97,12 @@ impl Engine {
                 }
                 Effect::Timer(after) => self.set_timer(key, after, now),
                 Effect::Home(letter @ ToHome::Leave { .. }) => self.post_leave(letter),
+                Effect::Home(ToHome::Join { agent, .. }) if !self.claim(key, &("presence", agent.account())) => {
+                    if let Some(machine) = self.connections.at_mut(key).and_then(Connection::presence_mut) {
+                        machine.turn_away();
+                    }
+                    self.close_for(key, CloseReason::Policy, now);
+                }
                 Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
                 Effect::Listen(classroom) => self.listen(key, Topic::Classroom(classroom)),
                 Effect::Ask(question) => {
@@ -130,6 +137,7 @@ impl Engine {
                 Outcome::Enter { ticket, entering } => self.questions.push(Question::Enter { ticket, entering }),
                 Outcome::Leave(leaving) => self.questions.push(Question::Leave(leaving)),
                 Outcome::Pass(ToHome::Ask { asker, number, ask }) => self.redirect((asker, number), ask),
+                Outcome::Pass(bequest @ ToHome::Bequest(_)) => self.leave_to_home(bequest),
                 Outcome::Pass(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
                 Outcome::Reply { asker, number, reply } => self.post(asker, Letter::Reply { number, reply }),
                 Outcome::Closed { .. } | Outcome::Tick(_) => unreachable!("homes settle these themselves"),

@@ -3,10 +3,12 @@
 use super::{Connection, Engine, Letter, Phase, Question, Topic};
 use crate::{
     protocols::quiz::{
-        self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz, asks::Reply, connection::late,
-        record::Key as ApiKey,
+        self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz,
+        asks::Reply,
+        connection::late,
+        record::{Key as ApiKey, Record},
     },
-    realtime::{ConnId, Frame, Now, ShardId, StoreFault, UnixMicros, outbox::Segment, table::Key},
+    realtime::{ConnId, Frame, NodeSlot, Now, ShardId, StoreFault, UnixMicros, outbox::Segment, table::Key},
     websocket::{close::CloseReason, frame},
 };
 use std::{mem, rc::Rc};
@@ -85,7 +87,7 @@ impl Engine {
             Phase::Labs(seat) => self.leaves_labs(key, seat),
             Phase::Chat(seat) => self.leaves_chat(key, seat),
             Phase::Tasks(seat) => self.leaves_tasks(key, seat),
-            Phase::Head(_)
+            Phase::Head(..)
             | Phase::Echo
             | Phase::Presence(_)
             | Phase::Admitting(_)
@@ -105,7 +107,7 @@ impl Engine {
             Some(Phase::Quiz(_)) => self.quiz_event(key, Event::Home(letter), now),
             Some(Phase::Admitting(_)) => self.admission_decided(key, &letter, now),
             Some(
-                Phase::Head(_)
+                Phase::Head(..)
                 | Phase::Echo
                 | Phase::Presence(_)
                 | Phase::Labs(_)
@@ -165,15 +167,21 @@ impl Engine {
         }
     }
 
-    /// What was on its way between this node and another is lost: whoever listens to one of these quizzes may have missed something, and
-    /// comes again.
-    pub(super) fn quizzes_are_cut(&mut self, is_among: &dyn Fn(QuizId) -> bool, is_there: &dyn Fn(ShardId) -> bool, now: Now) {
-        self.with_quizzes(|homes, out| homes.lose(is_there, now, out));
+    /// What was on its way between this node and that one is lost: whoever listens to a quiz that is at home there, or was in a view since
+    /// the last that was reached, may have missed something, and comes again.
+    pub(super) fn quizzes_are_cut(
+        &mut self,
+        is_among: &dyn Fn(QuizId) -> bool,
+        was_among: &dyn Fn(QuizId) -> bool,
+        node: NodeSlot,
+        now: Now,
+    ) {
+        self.with_quizzes(|homes, out| homes.lose(&|shard: ShardId| shard.node() == node, now, out));
         self.strays.forget(is_among);
         for key in self.connections.keys().collect::<Vec<_>>() {
             let is_concerned = match self.connections.at(key).map(|connection| &connection.phase) {
-                Some(Phase::Quiz(machine)) => machine.concerns(is_among),
-                Some(Phase::Admitting(waiting)) => is_among(waiting.quiz()),
+                Some(Phase::Quiz(machine)) => machine.concerns(was_among),
+                Some(Phase::Admitting(waiting)) => was_among(waiting.quiz()),
                 Some(_) | None => false,
             };
             if is_concerned {
@@ -199,7 +207,12 @@ impl Engine {
                 }
                 return;
             }
-            if place.is_some_and(|quiz| self.has_come(&quiz.place())) {
+            let may_be_written_elsewhere = match &letter {
+                ToQuiz::Ask { ask, .. } => ask.kept().and_then(Record::key_place).is_some_and(|place| self.has_come(place)),
+                ToQuiz::Admit { .. } | ToQuiz::Part { .. } | ToQuiz::Watch { .. } | ToQuiz::Unwatch { .. } => false,
+                ToQuiz::Snapshot { .. } => false,
+            };
+            if may_be_written_elsewhere || place.is_some_and(|quiz| self.has_come(&quiz.place())) {
                 return self.wait(from, Letter::QuizHome(letter));
             }
         }

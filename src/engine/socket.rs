@@ -1,6 +1,9 @@
 //! The life of one socket: head, upgrade, messages, close, release.
 
-use super::{Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi};
+use super::{
+    Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi,
+    door::{Address, Bound},
+};
 use crate::{
     protocols::{
         chat,
@@ -18,34 +21,61 @@ use crate::{
 use std::{mem, time::Duration};
 
 impl Engine {
-    /// A socket was accepted. `None`: the shard holds as many as it may, or is closing.
+    /// A socket was accepted, of nobody whose address counts. `None`: the shard holds as many as it may, or is closing.
     pub fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
+        self.accepted_from(listener, Address::UNKNOWN, now)
+    }
+
+    /// A socket was accepted, and came from there. `None`: there are as many as may be, or the shard is closing.
+    pub fn accepted_from(&mut self, listener: Listener, from: Address, now: Now) -> Option<ConnId> {
         let entrance = self.rules.entrances.get(usize::from(listener.0));
         if self.closed || !entrance.is_some_and(|entrance| self.limits.seats.take(entrance)) {
             self.counters.refused.one();
             return None;
         }
+        let Some((address, refused)) = self.look_at(from, now) else {
+            self.limits.seats.give_back();
+            self.counters.refused.one();
+            return None;
+        };
         self.counters.accepted.one();
-        let key = self.connections.insert(Connection::new(listener));
+        let key = self.connections.insert(Connection { address, refused, ..Connection::new(listener, self.line.ticket()) });
         self.set_timer(key, Some(self.limits.handshake_timeout), now);
+        self.thin_out(key, now);
         Some(self.conn_id(key))
+    }
+
+    /// Whom a connection comes from, of which that was not known when it was accepted.
+    pub fn comes_from(&mut self, conn: ConnId, from: Address, now: Now) {
+        let key = self.key(conn);
+        if !self.connections.at(key).is_some_and(|connection| connection.waits() && connection.address.is_none()) {
+            return;
+        }
+        match (self.look_at(from, now), self.connections.at_mut(key)) {
+            (Some((address, refused)), Some(connection)) => {
+                connection.address = address;
+                connection.refused = refused;
+            }
+            (_, _) => self.cut(key, now),
+        }
     }
 
     /// Bytes came, in order.
     pub fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
         let key = self.key(conn);
         match self.connections.at_mut(key).map(|connection| &mut connection.phase) {
-            Some(Phase::Head(head)) if head.is_empty() => self.read_head(key, bytes, now),
-            Some(Phase::Head(head)) => {
-                let mut head = mem::take(head);
+            Some(Phase::Head(opening)) if opening.read.is_empty() => self.read_head(key, bytes, now),
+            Some(Phase::Head(opening)) => {
+                let mut head = mem::take(&mut opening.read);
                 head.extend_from_slice(bytes);
                 self.read_head(key, &head, now);
             }
             Some(Phase::Admitting(_)) => self.read_behind_head(key, bytes, now),
-            Some(Phase::Echo | Phase::Presence(_) | Phase::Quiz(_)) => self.read_messages(key, bytes, now),
+            Some(Phase::Echo) => self.read_messages(key, bytes, now),
+            Some(Phase::Presence(_) | Phase::Quiz(_)) => self.at_a_pace(key, now, |engine| engine.read_messages(key, bytes, now)),
             Some(Phase::Labs(_)) => self.labs_received(key, bytes, now),
-            Some(Phase::Chat(_)) => self.chat_received(key, bytes, now),
-            Some(Phase::Tasks(_)) => self.tasks_received(key, bytes, now),
+            Some(Phase::Chat(_)) => self.at_a_pace(key, now, |engine| engine.chat_received(key, bytes, now)),
+            Some(Phase::Tasks(_)) => self.at_a_pace(key, now, |engine| engine.tasks_received(key, bytes, now)),
             Some(Phase::Over) => self.read_behind_handoff(conn, bytes),
             Some(Phase::Closing { .. } | Phase::Lingering) | None => {}
         }
@@ -62,7 +92,7 @@ impl Engine {
             Some((Phase::Closing { peer_done }, false)) => *peer_done = true,
             Some((Phase::Over, _)) | None => {}
             Some((phase, _)) => {
-                let spoke = !matches!(phase, Phase::Head(_) | Phase::Admitting(_) | Phase::Closing { .. } | Phase::Lingering);
+                let spoke = !matches!(phase, Phase::Head(..) | Phase::Admitting(_) | Phase::Closing { .. } | Phase::Lingering);
                 if spoke {
                     self.counters.ended(Ending::Gone);
                 }
@@ -93,6 +123,8 @@ impl Engine {
         let key = self.key(conn);
         if let Some(connection) = self.connections.remove(key) {
             self.limits.seats.give_back();
+            connection.address.into_iter().for_each(|place| self.limits.door.addresses.go(place));
+            connection.user.into_iter().for_each(|place| self.limits.door.users.go(place));
             debug_assert!(matches!(connection.phase, Phase::Over), "a socket is released only when the engine let it go");
         }
     }
@@ -107,7 +139,11 @@ impl Engine {
             Phase::Chat(_) => self.chat_event(key, chat::Event::TimerFired, now),
             Phase::Tasks(_) => self.tasks_event(key, tasks::Event::TimerFired, now),
             Phase::Admitting(_) => self.deny(key, quiz::Denial::Unavailable, now),
-            Phase::Head(_) | Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
+            Phase::Head(..) => {
+                self.counters.bounded(Bound::HandshakeTime);
+                self.cut(key, now);
+            }
+            Phase::Closing { .. } | Phase::Lingering => self.cut(key, now),
             Phase::Echo | Phase::Over => {}
         }
     }
@@ -122,7 +158,7 @@ impl Engine {
     /// Says goodbye because the process stops.
     pub(super) fn close_for_restart(&mut self, key: Key, now: Now) {
         match self.connections.at(key).map(|connection| &connection.phase) {
-            Some(Phase::Head(_)) => self.cut(key, now),
+            Some(Phase::Head(..)) => self.cut(key, now),
             Some(Phase::Admitting(_)) => self.deny(key, quiz::Denial::Unavailable, now),
             Some(Phase::Labs(_)) => self.close_labs(key, now),
             Some(Phase::Tasks(_)) => self.tasks_event(key, tasks::Event::Close(tasks::Farewell::Stopping), now),
@@ -175,7 +211,7 @@ impl Engine {
             Some(Phase::Chat(_)) => self.chat_event(key, chat::Event::Gone, now),
             Some(Phase::Tasks(_)) => self.tasks_event(key, tasks::Event::Gone, now),
             Some(Phase::Admitting(_)) => self.strays(key),
-            Some(Phase::Head(_) | Phase::Echo | Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
+            Some(Phase::Head(..) | Phase::Echo | Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => {}
         }
     }
 
@@ -193,14 +229,25 @@ impl Engine {
 
     fn read_head(&mut self, key: Key, bytes: &[u8], now: Now) {
         let Some(connection) = self.connections.at_mut(key) else { return };
-        let listener = connection.listener;
-        match upgrade::read(bytes, upgrade::HEAD_BYTES) {
-            Head::Incomplete => connection.phase = Phase::Head(bytes.into()),
+        let (listener, refused) = (connection.listener, connection.refused);
+        let head = upgrade::read(bytes, self.limits.door.head);
+        if let (Some(bound), Head::Http | Head::Upgrade(_)) = (refused, &head) {
+            return self.turn_away(key, (429, bound), now);
+        }
+        match head {
+            Head::Incomplete => {
+                if let Phase::Head(opening) = &mut connection.phase {
+                    opening.read = bytes.into();
+                }
+            }
             Head::Http => match self.plain_quiz(listener, bytes) {
                 Some(query) => self.admit(key, bytes, query, now),
                 None => self.hand_off(key, bytes, None, now),
             },
             Head::Refused(refusal) => {
+                if refusal.status == 431 {
+                    self.counters.bounded(Bound::Head);
+                }
                 let mut answer = Vec::new();
                 refusal.write(&mut answer);
                 self.send_wire(key, answer);
@@ -210,6 +257,9 @@ impl Engine {
                 let entrance = self.rules.entrances.get(usize::from(listener.0));
                 match entrance.and_then(|entrance| entrance.find(request.path)) {
                     None => self.hand_off(key, bytes, None, now),
+                    Some((api, _)) if !self.limits.door.origins_of(api).admit(request.origin, request.host) => {
+                        self.turn_away(key, (403, Bound::Origin), now);
+                    }
                     Some((SocketApi::Quiz, _)) => self.admit(key, bytes, request.query, now),
                     Some(place @ (SocketApi::Agent | SocketApi::FieldAgent | SocketApi::Viewer | SocketApi::Follower, _)) => {
                         self.admit_to_labs(key, place, &request, bytes, now);
@@ -315,7 +365,7 @@ impl Engine {
                     Event::Close(_) => peer_closed = true,
                 }
             }),
-            Phase::Head(_) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => return,
+            Phase::Head(..) | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => return,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => return,
         };
         self.apply(key, now);

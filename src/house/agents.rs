@@ -25,6 +25,18 @@ pub(super) struct Outside {
     pub(super) tools: ByName<HttpTool>,
 }
 
+impl Outside {
+    /// In the place of `earlier`: what is called the same goes on counting there.
+    pub(super) fn inheriting(self, earlier: &Outside) -> Outside {
+        Outside { models: inherited(self.models, &earlier.models), tools: inherited(self.tools, &earlier.tools) }
+    }
+}
+
+fn inherited<T: Clone>(new: ByName<T>, earlier: &ByName<T>) -> ByName<T> {
+    let tally = |name: &Arc<str>, own: &Arc<Tally>| earlier.get(name).map_or_else(|| own.clone(), |(_, tally)| tally.clone());
+    Arc::new(new.iter().map(|(name, (way, own))| (name.clone(), (way.clone(), tally(name, own)))).collect())
+}
+
 /// Makes both; every fault is told.
 pub(super) fn furnish(settings: &Settings, faults: &mut Vec<Fault>) -> (Catalog, Outside) {
     let mut endpoints = BTreeMap::new();

@@ -99,6 +99,9 @@ pub fn access(settings: &Cluster) -> Result<Option<Access>, String> {
 /// Who was there when a node was buried.
 type Loss = Vec<Buried>;
 
+/// A node by its slot and epoch, and who was on it.
+type Bereaved = ((NodeSlot, u64), Loss);
+
 /// This node as one of several.
 pub(super) struct Joined {
     pub(super) node: Node,
@@ -108,7 +111,7 @@ pub(super) struct Joined {
     pub(super) ring: Arc<HashRing>,
     pub(super) counts: Arc<Counts>,
     /// Who was in this node's last life, in rooms that had their home there: nobody else knows of them.
-    bereaved: Loss,
+    pub(super) bereaved: Option<Bereaved>,
     access: Access,
     prefix: String,
     /// What the subjects of other services begin with, and how many messages of theirs are taken a second.
@@ -132,19 +135,29 @@ pub(super) fn join(settings: &Settings, access: Option<Access>, store: &dyn Stor
 }
 
 /// Who was in this node's last life, in rooms that had their home there. `number`: of a view in which this life is.
-fn bereaved(store: &dyn Store, number: u64) -> Result<Loss, StoreFault> {
-    let Some((dead, ended)) = store.lease().predecessor().filter(|(_, ended)| !ended.is_empty()) else { return Ok(Loss::new()) };
+fn bereaved(store: &dyn Store, number: u64) -> Result<Option<Bereaved>, StoreFault> {
+    let Some((dead, ended)) = store.lease().predecessor() else { return Ok(None) };
     let rosters = store.lease().rosters_between(number.saturating_sub(VIEWS), number)?;
     let is_in = |roster: &Roster| roster.seats.iter().any(|seat| seat.tenure == dead);
     // Where that is forgotten others were told of the node's end long ago.
-    let Some(last) = rosters.into_iter().rev().find(is_in) else { return Ok(Loss::new()) };
-    let (last, slot) = (ring(&last), NodeSlot(u8::try_from(dead.slot).unwrap_or(u8::MAX)));
-    let was_there = |ended: &Ended| last.home(ended.classroom.as_bytes()).node() == slot;
-    Ok(ended.into_iter().filter(was_there).map(loss).collect())
+    let Some((last, dead)) = rosters.into_iter().rev().find(is_in).zip(node(dead)) else { return Ok(None) };
+    let last = ring(&last);
+    let was_there = |one: &Buried| last.home(one.classroom.as_bytes()).node() == dead.slot;
+    let all = ended.into_iter().map(loss).chain(live(store));
+    Ok(Some(((dead.slot, dead.epoch), all.filter(was_there).collect())))
 }
 
 fn loss(Ended { session, classroom, agent_id, .. }: Ended) -> Buried {
     Buried { classroom, agent_id, session }
+}
+
+/// Who is in any room now. Of those who live on when a home dies its room's next home hears from their own shards, but of one who goes in
+/// these moments.
+fn live(store: &dyn Store) -> Loss {
+    store.lease().live().unwrap_or_else(|fault| {
+        tracing::warn!(?fault, "who is in which room could not be read: rows of those who leave now may stay");
+        Vec::new()
+    })
 }
 
 /// Waits until NATS can be reached: before that a node is of no use to the others.
@@ -217,7 +230,7 @@ impl Joined {
         self,
         line: nats::Line,
         (gate, codec): (Gate<Letter, Loss>, C),
-        (watch, heard): (Watch, mpsc::UnboundedReceiver<Heard>),
+        (watch, heard): (Watch, mpsc::Receiver<Heard>),
     ) -> Company {
         let (news, told) = mpsc::channel(NEWS);
         let (counts, clock, bridge) = (self.counts.clone(), watch.clock, watch.bridge.clone());
@@ -240,10 +253,10 @@ impl Joined {
         });
         self.counts.set_listens(true);
         let (stays, left) = oneshot::channel();
-        let first = First { ring: self.ring, bereaved: (self.node.slot, self.bereaved), lease: self.lease };
+        let (first, lease) = (self.ring, self.lease);
         bridge.run(async move {
             tokio::select! {
-                () = watch.follow(first, news, self.counts) => {}
+                () = watch.follow((first, lease), news, self.counts) => {}
                 _ = left => {}
             }
         });
@@ -266,17 +279,10 @@ impl Company {
     }
 }
 
-/// What a node knows of the cluster as it begins.
-struct First {
-    ring: Arc<HashRing>,
-    bereaved: (NodeSlot, Loss),
-    lease: Duration,
-}
-
 /// What a look at the nodes found.
 enum Seen {
     /// Who has been there since the last look, in turn up to now, and those whom this look buried.
-    Nodes(Vec<HashRing>, Vec<(NodeSlot, Loss)>),
+    Nodes(Vec<HashRing>, Vec<(Node, Loss)>),
     /// The records cannot be read now.
     Nothing,
     /// This node was buried.
@@ -295,12 +301,13 @@ impl Watch {
     }
 
     /// Tells who is there, and buries who is dead, until this node ends or finds that it was buried itself, or might as well have been.
-    async fn follow(self, First { ring: first, bereaved, lease }: First, news: mpsc::Sender<News<Loss>>, counts: Arc<Counts>) {
+    /// `first`: what this node's shards begin with.
+    async fn follow(self, (first, lease): (Arc<HashRing>, Duration), news: mpsc::Sender<News<Loss>>, counts: Arc<Counts>) {
         let every = (lease / LOOKS).min(LONGEST_LOOK);
         let mut known = first.view().number();
         let mut vigil = Vigil::new(lease, self.clock.moment());
-        let (slot, bereaved) = bereaved;
-        if news.send(News::Mourn(slot, bereaved)).await.is_err() || news.send(News::View(first)).await.is_err() {
+        // Before anything else: until the gateway knows the others it loses what is for them.
+        if news.send(News::View(first)).await.is_err() {
             return;
         }
         let mut under_way = None;
@@ -390,7 +397,7 @@ fn look(store: &dyn Store, known: u64, buries: impl Fn() -> bool) -> Seen {
 }
 
 /// Who was on that node, where this call buried it.
-fn bury(store: &dyn Store, dead: Tenure) -> Option<(NodeSlot, Loss)> {
+fn bury(store: &dyn Store, dead: Tenure) -> Option<(Node, Loss)> {
     match store.lease().bury(dead) {
         Ok(store::Buried::Here(ended)) => {
             tracing::warn!(node = %dead, sessions = ended.len(), "a node is dead: its sessions have ended");
@@ -400,7 +407,7 @@ fn bury(store: &dyn Store, dead: Tenure) -> Option<(NodeSlot, Loss)> {
                 tracing::warn!(?fault, "who is in which room could not be read: rows of those who leave now may stay");
                 Vec::new()
             });
-            Some((node(dead)?.slot, ended.chain(live).collect()))
+            Some((node(dead)?, ended.chain(live).collect()))
         }
         Ok(store::Buried::Before) => None,
         Err(fault) => {

@@ -5,7 +5,7 @@ use super::HouseFault;
 use crate::{
     config::Settings,
     protocols::labs::{
-        model::{Role, User},
+        model::{Role, Template, User},
         record::{Loaded, Login, Page},
     },
     realtime::UnixMicros,
@@ -42,8 +42,7 @@ pub(super) struct Beginning {
 
 /// Seeds the records and reads them. Blocks.
 pub(super) fn begin(store: &dyn Store, settings: &Settings, now: UnixMicros) -> Result<Beginning, HouseFault> {
-    let ids = settings.labs.templates.iter().map(|template| Ok(template.dealt(random_id()?, now)));
-    let templates = ids.collect::<Result<_, HouseFault>>()?;
+    let templates = templates(settings, now)?;
     let first = first_admin(store, now)?;
     let (login, password) = first.map_or((None, None), |(login, password)| (Some(login), Some(password)));
     let was_made = store.seed(templates, login).map_err(HouseFault::Labs)?;
@@ -54,6 +53,16 @@ pub(super) fn begin(store: &dyn Store, settings: &Settings, now: UnixMicros) -> 
         revoked: store.revoked(now).map_err(HouseFault::Labs)?.into(),
         first_password: password.filter(|_| was_made),
     })
+}
+
+/// Puts in the templates that are not there yet. Blocks.
+pub(super) fn add_templates(store: &dyn Store, settings: &Settings, now: UnixMicros) -> Result<(), HouseFault> {
+    store.seed(templates(settings, now)?, None).map_err(HouseFault::Labs)?;
+    Ok(())
+}
+
+fn templates(settings: &Settings, now: UnixMicros) -> Result<Vec<Template>, HouseFault> {
+    settings.labs.templates.iter().map(|template| Ok(template.dealt(random_id()?, now))).collect()
 }
 
 /// The admin of records without any user, with a password that nobody knows yet.

@@ -1,13 +1,15 @@
 //! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
 
 mod cluster;
+mod front;
 
 use super::{
     agents::Outside,
+    certificates::Certificates,
     tally::{Fate, Tally},
 };
 use crate::{
-    engine::{Counters, Ending},
+    engine::{Counters, Ending, door::Bound},
     nats,
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
     runtime::ShardCounts,
@@ -31,9 +33,11 @@ pub(super) fn text(
     store: &Health,
     outside: &Outside,
     cluster: Option<&nats::Counts>,
+    certificates: &Certificates,
 ) -> String {
     let mut registry = Registry::default();
     let mut snapshot = Snapshot::take(engines, shells, store, outside);
+    snapshot.fronts(shells, certificates);
     cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
     registry.register_collector(Box::new(snapshot));
     let mut text = String::new();
@@ -88,6 +92,7 @@ impl Snapshot {
         snapshot.presence(engines);
         snapshot.engines(engines);
         snapshot.endings(engines);
+        snapshot.bounds(engines);
         snapshot.quizzes(engines);
         snapshot.labs(engines);
         snapshot.chat(engines);
@@ -129,6 +134,7 @@ impl Snapshot {
         each("homeroom_accepted", "Connections accepted", Counter, &|c| c.accepted.read());
         each("homeroom_refused", "Connections turned away: the process holds as many as it may", Counter, &|c| c.refused.read());
         each("homeroom_upgraded", "WebSocket upgrades answered", Counter, &|c| c.upgraded.read());
+        each("homeroom_handshakes", "Connections that have not said a whole request yet", Gauge, &|c| c.handshakes.read());
         each("homeroom_handed_off", "Plain HTTP connections given to REST", Counter, &|c| c.handed_off.read());
         each("homeroom_messages", "WebSocket messages read", Counter, &|c| c.messages.read());
         each("homeroom_protocol_errors", "Peers that broke the WebSocket protocol or a limit", Counter, &|c| {
@@ -157,6 +163,21 @@ impl Snapshot {
             name: "homeroom_dropped",
             help: "Published frames that a listener did not get: it read too slowly, or had left before the end of the turn (as in a mass leave)",
             kind: Counter,
+            unit: None,
+            samples,
+        });
+    }
+
+    /// What ran into a limit, over all shards.
+    fn bounds(&mut self, engines: &[Arc<Counters>]) {
+        let count = |place: usize| engines.iter().map(|counters| counters.bounds[place].read()).sum();
+        let samples =
+            Bound::ALL.iter().enumerate().map(|(place, bound)| (vec![("limit", bound.label().to_owned())], count(place)));
+        let samples = samples.collect();
+        self.0.push(Metric {
+            name: "homeroom_limited",
+            help: "Connections, requests and sockets that were refused or closed by this limit",
+            kind: MetricType::Counter,
             unit: None,
             samples,
         });

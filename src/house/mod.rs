@@ -2,10 +2,15 @@
 
 mod agents;
 pub mod banner;
+mod certificates;
 mod cluster;
+mod documents;
+mod door;
+pub mod herald;
 mod labs;
 mod metrics;
 mod records;
+mod reload;
 mod rest;
 mod rules;
 mod runs;
@@ -14,35 +19,43 @@ mod sink;
 mod tally;
 mod vitals;
 
+pub use certificates::{SOON as CERTIFICATE_SOON, look as look_at_certificates};
 pub use cluster::{ClusterFault, access, await_records};
 pub use labs::FirstPassword;
 pub use records::database;
+pub use reload::Rereading;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
 
 use crate::{
     bridge::Bridge,
-    config::Settings,
-    engine::{Answer, Birth, Engine, Limits, port::Listener},
-    http::{App, Stopper, serve},
+    cluster::intake,
+    config::{Bind, Settings},
+    engine::{
+        Answer, Birth, Engine, Limits, Seats,
+        door::{Address, Door},
+        port::Listener,
+    },
+    http::{Beginning, Stopper, Stream, serve},
     nats::Letters,
     protocols::{
         chat::record::Sweep,
         labs::record::Loaded as Labs,
         tasks::{Health, record::Loaded as Tasks},
     },
-    realtime::{ShardId, StoreFault},
-    runtime::{self, BootFault, Clock, Furnishing, Phase, Plan, RingSizes, Seat, StopSignals, StopTimes},
+    realtime::{NodeSlot, ShardId, StoreFault},
+    runtime::{self, BootFault, Brought, Clock, Furnishing, Phase, Place, Plan, Porch, RingSizes, Seat, StopSignals, StopTimes},
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };
 use cluster::{Company, Watch};
-use rest::Rest;
+use glommio::net::TcpStream;
+use reload::{Keeper, Told};
+use rest::{Counter, Rest};
 use shift::{Asked, Shift};
 use sink::ShardSink;
 use std::{
     cell::RefCell,
     fmt, io,
-    net::SocketAddr,
     rc::Rc,
     sync::{
         Arc,
@@ -134,18 +147,20 @@ pub struct Opened<'a> {
     /// What is served.
     pub house: &'a House,
     /// Where, listener by listener.
-    pub addresses: &'a [SocketAddr],
+    pub addresses: &'a [Bind],
     /// The password of labs' first admin, when this start made it. Nothing else has it.
     pub first_password: Option<FirstPassword>,
     /// Whether one may sign in with the first admin's email.
     pub has_first_admin: bool,
+    /// Where it is in its life, from now on.
+    pub life: herald::Life,
 }
 
 /// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is called once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
     signals: &StopSignals,
-    connections: usize,
+    rereading: Rereading,
     opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
@@ -158,13 +173,15 @@ pub fn serve_until_stopped(
     let joined = cluster::join(settings, access, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,
-        listeners: house.listeners.iter().map(|listener| listener.bind).collect(),
+        listeners: places(&house).map_err(|fault| HouseFault::Rules(vec![fault]))?,
         ring: RingSizes::default(),
         node: joined.as_ref().map(|joined| (joined.node.slot, joined.ring.clone())),
     };
+    let node = joined.as_ref().map_or(NodeSlot::default(), |joined| joined.node.slot);
     let ring = joined.as_ref().map_or_else(|| house.ring.clone(), |joined| joined.alone.clone());
     let counts = joined.as_ref().map(|joined| joined.counts.clone());
-    let (tell_heard, heard) = mpsc::unbounded_channel();
+    let bereaved = joined.as_ref().and_then(|joined| joined.bereaved.clone());
+    let (tell_heard, heard) = mpsc::channel(intake::WAITING);
     // The password of the first admin is told by the start that makes it: that one shall be able to serve.
     runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
     let line = joined.as_ref().map(|joined| joined.connect(&bridge)).transpose().map_err(HouseFault::Cluster)?;
@@ -188,11 +205,16 @@ pub fn serve_until_stopped(
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
-    let limits = limits(settings, connections);
+    let connections = (rereading.connections)(settings);
+    let door = door::door(settings, connections, shards, house.seed);
+    let limits = limits(settings, Seats::new(connections), door);
+    let http_limits = door::http(settings);
+    let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
+    let moves = reload::moves(shards);
     let status_interval = settings.tasks.status_interval;
-    let beside = bridge.clone();
+    let (beside, keeper) = (bridge.clone(), bridge.clone());
     let furnish = {
-        let (house, store, sink) = (house.clone(), store.clone(), sink.clone());
+        let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
         move |seat: Seat<Answer>| {
             sink.connect(&seat.post);
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
@@ -203,6 +225,7 @@ pub fn serve_until_stopped(
             engine.begin_labs(&loaded, &revoked, seat.clock.now());
             engine.begin_tasks(&unfinished, seat.clock.now());
             if seat.id.local() == 0 {
+                bereaved.iter().for_each(|(node, loss)| engine.mourn(*node, loss.clone()));
                 bridge.run(watch(&vitals, &seat, status_interval));
             }
             let asked = Asked {
@@ -214,8 +237,10 @@ pub fn serve_until_stopped(
                 cluster: counts.clone(),
                 heard: tell_heard.clone(),
                 stopper: stopper.clone(),
+                moves: moves.clone(),
             };
-            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked)));
+            let home = Rc::new(RefCell::new(house.clone()));
+            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked, home.clone())));
             let rest = Rest {
                 shift: engine.clone(),
                 nudge: seat.nudge,
@@ -230,17 +255,22 @@ pub fn serve_until_stopped(
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
                 started_at: seat.clock.now().wall,
             };
-            let tables: Vec<_> = house.listeners.iter().map(|listener| Rc::new(rest::table(listener, &house))).collect();
-            let app = Rc::new(App { house: Rc::new(rest), limits: crate::http::Limits::default(), stop: stop.clone() });
-            let (seats, rules) = (limits.seats.clone(), house.rules.clone());
-            let on_handoff = Rc::new(move |stream, handoff: crate::engine::Handoff| {
+            let counter = RefCell::new(Counter::new(rest, documents.clone(), http_limits, stop.clone()));
+            let (limits, rules) = (limits.clone(), house.rules.clone());
+            let on_handoff = Rc::new(move |stream: TcpStream, handoff: crate::engine::Handoff, brought: Brought| {
                 let Listener(index) = handoff.listener;
                 // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
-                let seat = rules.entrances.get(usize::from(index)).and_then(|entrance| seats.hold(entrance));
+                let client = brought.client.or_else(|| stream.peer_addr().ok().map(|peer| peer.ip()));
+                let from = client.map_or(Address::UNKNOWN, runtime::address);
+                let entrance = rules.entrances.get(usize::from(index));
+                let seat = entrance.and_then(|entrance| limits.seats.hold_for(entrance, &limits.door, from));
                 let mut known = http::Extensions::new();
                 handoff.refused.and_then(|denial| known.insert(denial));
-                let table = || tables[usize::from(index)].clone();
-                let served = seat.is_some().then(|| serve(stream, handoff.head, known, table(), app.clone()));
+                // What a connection begins with it keeps.
+                let (app, table) = counter.borrow_mut().serving(&home.borrow(), index);
+                let Brought { sealed, client } = brought;
+                let beginning = Beginning { head: handoff.head, known, client };
+                let served = seat.is_some().then(|| serve(Stream::new(stream, sealed), beginning, table, app));
                 Box::pin(async move {
                     let _seat = seat;
                     if let Some(served) = served {
@@ -258,15 +288,30 @@ pub fn serve_until_stopped(
         let watch = Watch { bridge: beside, store: store.clone(), stage, clock, post, shards, fenced: fenced.clone() };
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
+    house.certificates.tell(running.clock().now().wall);
+    let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
+    let (kept, certificates) = (settings.clone(), house.certificates.clone());
+    Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
-    opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin });
+    let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
+    opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
     if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+}
+
+/// Where is listened, and what stands before each listener.
+fn places(house: &House) -> Result<Vec<Place>, Fault> {
+    let servers = house.certificates.servers()?;
+    let place = |(listener, tls): (&crate::config::Listener, &Option<_>)| Place {
+        bind: listener.bind.clone(),
+        porch: Porch { tls: tls.clone(), proxy: Arc::new(listener.proxy.clone()) },
+    };
+    Ok(house.listeners.iter().zip(&*servers).map(place).collect())
 }
 
 /// Watches how the house is, and tells every shard what has changed.
@@ -283,13 +328,14 @@ fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Fut
     vitals::watch(vitals, move || stage.phase(), every, tell)
 }
 
-fn limits(settings: &Settings, connections: usize) -> Limits {
+fn limits(settings: &Settings, seats: Seats, door: Door) -> Limits {
     let message = settings.websocket.max_message.bytes();
     // Every character escaped as \u and four digits, files in base64, and what stands around them.
     let said = settings.chat.max_content * 6 + settings.chat.max_attachment.bytes() / 3 * 4 + message;
     let asked = settings.tasks.max_message.bytes();
     Limits {
-        seats: crate::engine::Seats::new(connections),
+        seats,
+        door,
         handshake_timeout: settings.websocket.handshake_timeout,
         close_timeout: settings.websocket.close_timeout,
         outbox_bytes: settings.websocket.outbox.bytes(),

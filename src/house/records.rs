@@ -38,7 +38,10 @@ pub fn database(settings: &Settings, url: &DatabaseUrl) -> Result<postgres::Sett
     };
     let node = store.node.clone().unwrap_or_else(|| {
         let host = rustix::system::uname();
-        format!("{}:{}", host.nodename().to_string_lossy(), settings.listen.presence.bind.port())
+        // With a port of its own where several nodes are on one machine; else by what it has.
+        let place = &settings.listen.presence.bind;
+        let place = place.address().map_or_else(|| place.to_string(), |address| address.port().to_string());
+        format!("{}:{place}", host.nodename().to_string_lossy())
     });
     let mut database = postgres::Settings::new(url.with_password(), store.password_file.as_deref())?;
     database.node = node;

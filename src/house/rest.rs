@@ -11,20 +11,30 @@ use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
-    http::{self, Table, console::Places, internal, presence, rooms},
+    http::{self, App, Stop, Table, console::Places, documents::Documents, internal, presence, rooms},
     nats,
-    protocols::presence::{
-        asks::{Ask, Member, Publication, Reply},
-        record::{Attendance, StoreFault},
+    protocols::{
+        chat::Settings as ChatSettings,
+        presence::{
+            asks::{Ask, Member, Publication, Reply},
+            record::{Attendance, StoreFault},
+        },
+        tasks::Settings as TasksSettings,
     },
     realtime::{ClassroomId, UnixMicros},
     runtime::{Clock, Nudge, Phase, Stage},
     services::{PasswordFault, Passwords},
     store::{Outcome, Read, Store},
 };
-use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 /// What one shard's REST tasks have at hand.
+#[derive(Clone)]
 pub(super) struct Rest {
     pub(super) shift: Rc<RefCell<Shift>>,
     pub(super) nudge: Nudge,
@@ -42,8 +52,37 @@ pub(super) struct Rest {
     pub(super) cluster: Option<Arc<nats::Counts>>,
 }
 
+/// Where connections of REST are served, by the house as it is when they come.
+pub(super) struct Counter {
+    app: Rc<App<Rest>>,
+    tables: Vec<Rc<Table<Rest>>>,
+    /// Of each listener.
+    documents: Arc<[Documents]>,
+}
+
+impl Counter {
+    pub(super) fn new(rest: Rest, documents: Arc<[Documents]>, limits: http::Limits, stop: Stop) -> Counter {
+        let (listeners, rules) = (rest.house.listeners.iter().zip(&*documents), &rest.house.rules);
+        let tables = listeners.map(|(listener, own)| Rc::new(table(listener, (&rules.chat, &rules.tasks), own))).collect();
+        Counter { app: Rc::new(App { house: Rc::new(rest), limits, stop }), tables, documents }
+    }
+
+    /// For a connection by the listener of this number.
+    pub(super) fn serving(&mut self, house: &Arc<House>, listener: u8) -> (Rc<App<Rest>>, Rc<Table<Rest>>) {
+        if !Arc::ptr_eq(house, &self.app.house.house) {
+            let rest = Rest { house: house.clone(), ..(*self.app.house).clone() };
+            *self = Counter::new(rest, self.documents.clone(), self.app.limits, self.app.stop.clone());
+        }
+        (self.app.clone(), self.tables[usize::from(listener)].clone())
+    }
+}
+
 /// The routes of one listener.
-pub(super) fn table(listener: &config::Listener, house: &House) -> Table<Rest> {
+pub(super) fn table(
+    listener: &config::Listener,
+    (chat, tasks): (&ChatSettings, &TasksSettings),
+    documents: &Documents,
+) -> Table<Rest> {
     let mut serves = listener.serves.clone();
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
@@ -53,8 +92,8 @@ pub(super) fn table(listener: &config::Listener, house: &House) -> Table<Rest> {
         Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
         // What chat minds it answers, whether a route is there or not; all else is of tasks.
         Api::Chat => table
-            .with_gate(prefix, http::chat::routes(&house.rules.chat), http::chat::gate())
-            .and_then(|table| table.with(prefix, http::tasks::routes(&house.rules.tasks))),
+            .with_gate(prefix, http::chat::routes(chat), http::chat::gate())
+            .and_then(|table| table.with(prefix, http::tasks::routes(tasks))),
         Api::Internal => {
             let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
             [internal::routes(), http::console::routes()]
@@ -63,6 +102,11 @@ pub(super) fn table(listener: &config::Listener, house: &House) -> Table<Rest> {
                 .try_fold(table, |table, routes| table.with(prefix, routes))
         }
     });
+    // To be had with and without the prefixes; a listener of internal routes alone is for no page.
+    let is_internal = listener.serves.iter().all(|(api, _)| *api == Api::Internal);
+    let routes = if is_internal { http::documents::internal_routes } else { http::documents::routes };
+    let mut places = listener.serves.iter().map(|(_, prefix)| &**prefix).chain([""]);
+    let whole = whole.and_then(|table| places.try_fold(table, |table, prefix| table.with(prefix, routes(documents))));
     whole.expect("the settings' check refuses prefixes that make no route")
 }
 
@@ -100,33 +144,37 @@ impl Rest {
 }
 
 impl rooms::Classrooms for Rest {
-    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Vec<Member> {
+    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Result<Vec<Member>, StoreFault> {
         match self.ask_classroom(Ask::Members { classroom, after, limit }).await {
-            Reply::Members(members) => members,
-            Reply::Counts(_) | Reply::Published { .. } | Reply::Closed(_) => Vec::new(),
+            Reply::Members(members) => Ok(members),
+            Reply::Counts(_) | Reply::Published { .. } | Reply::Closed(_) | Reply::Late => Err(StoreFault::Busy),
         }
     }
 
-    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Vec<(ClassroomId, u64)> {
+    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
         let by_home = self.shift.borrow().engine.by_home(classrooms, |classroom| *classroom);
         let mut all = Vec::new();
         for classrooms in by_home {
-            if let Reply::Counts(counts) = self.ask_classroom(Ask::Counts { classrooms }).await {
-                all.extend(counts);
+            match self.ask_classroom(Ask::Counts { classrooms }).await {
+                Reply::Counts(counts) => all.extend(counts),
+                Reply::Members(_) | Reply::Published { .. } | Reply::Closed(_) | Reply::Late => return Err(StoreFault::Busy),
             }
         }
-        all
+        Ok(all)
     }
 
-    async fn publish(&self, classroom: ClassroomId, event: Publication) -> (i64, u64) {
+    async fn publish(&self, classroom: ClassroomId, event: Publication) -> Result<(i64, u64), StoreFault> {
         match self.ask_classroom(Ask::Publish { classroom, event }).await {
-            Reply::Published { sequence_id, members } => (sequence_id, members),
-            Reply::Members(_) | Reply::Counts(_) | Reply::Closed(_) => (0, 0),
+            Reply::Published { sequence_id, members } => Ok((sequence_id, members)),
+            Reply::Members(_) | Reply::Counts(_) | Reply::Closed(_) | Reply::Late => Err(StoreFault::Busy),
         }
     }
 
-    async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool {
-        self.ask_classroom(Ask::Close { classroom, agent_id }).await == Reply::Closed(true)
+    async fn close(&self, classroom: ClassroomId, agent_id: String) -> Result<bool, StoreFault> {
+        match self.ask_classroom(Ask::Close { classroom, agent_id }).await {
+            Reply::Closed(is_closed) => Ok(is_closed),
+            Reply::Members(_) | Reply::Counts(_) | Reply::Published { .. } | Reply::Late => Err(StoreFault::Busy),
+        }
     }
 
     async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {
@@ -165,7 +213,14 @@ impl rooms::Clock for Rest {
 impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
-        metrics::text(engines, shells, self.store.health(), &self.house.outside, self.cluster.as_deref())
+        metrics::text(
+            engines,
+            shells,
+            self.store.health(),
+            &self.house.outside,
+            self.cluster.as_deref(),
+            &self.house.certificates,
+        )
     }
 
     async fn node(&self) -> rooms::Node {
@@ -193,6 +248,9 @@ impl rooms::Observatory for Rest {
                 StoreFault::Failed => "failing",
             };
             reasons.push(format!("store: {why}"));
+        }
+        if self.store.health().unmarked.load(Relaxed) {
+            reasons.push("database: a former connection still stands for this node".to_owned());
         }
         reasons.extend(self.cluster.as_deref().and_then(cluster::unready).map(str::to_owned));
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }

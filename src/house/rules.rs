@@ -1,6 +1,9 @@
 //! From settings to what the shards share: keys read, issuers and permission services made, routes laid out. Every fault at once.
 
-use super::agents::{self, Outside};
+use super::{
+    agents::{self, Outside},
+    certificates::Certificates,
+};
 use crate::{
     auth::{
         Actions, AgentKey, Algorithm, Authority, CallerKey, Grants, GuestKey, Issuer, Permissions, Rule, Secret, ServiceId,
@@ -50,6 +53,8 @@ pub struct House {
     pub(super) ring: Arc<HashRing>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) seed: u64,
+    /// As they were read at the start.
+    pub(super) certificates: Certificates,
 }
 
 impl House {
@@ -68,6 +73,8 @@ impl House {
         let guests = guest_key(settings).map_err(|fault| faults.push(fault));
         let (catalog, outside) = agents::furnish(settings, &mut faults);
         let seed = seed().map_err(|fault| faults.push(fault));
+        let listeners = settings.listeners();
+        let certificates = Certificates::read(&listeners, &mut faults);
         let (
             Some(students),
             Some(owners),
@@ -79,13 +86,26 @@ impl House {
             Ok(sign_in),
             Ok(presence_sign_in),
             Ok(seed),
+            Some(certificates),
             true,
-        ) = (students, owners, session, labs_key, agent_key, callers, guests, sign_in, presence_sign_in, seed, faults.is_empty())
+        ) = (
+            students,
+            owners,
+            session,
+            labs_key,
+            agent_key,
+            callers,
+            guests,
+            sign_in,
+            presence_sign_in,
+            seed,
+            certificates,
+            faults.is_empty(),
+        )
         else {
             return Err(faults);
         };
         let shards = shards(settings);
-        let listeners = settings.listeners();
         let rules = Rules {
             entrances: listeners.iter().map(|listener| entrance(listener, settings.test.endpoints)).collect(),
             authority: students,
@@ -118,6 +138,7 @@ impl House {
             ring: Arc::new(HashRing::new(shards)),
             counters: (0..shards).map(|_| Arc::default()).collect(),
             seed,
+            certificates,
         })
     }
 

@@ -49,6 +49,11 @@ pub(super) struct Runs {
 }
 
 impl Runs {
+    /// What is asked from now on is asked of these; what is under way ends where it began.
+    pub(super) fn reform(&mut self, outside: Outside) {
+        self.outside = outside;
+    }
+
     pub(super) fn new(id: ShardId, bridge: Bridge, post: Post<Answer>, outside: Outside) -> Runs {
         let knock = Gather::new({
             let post = post.clone();
@@ -112,10 +117,10 @@ impl Runs {
                 }
             }
             Answer::Entered { .. } | Answer::Kept { .. } | Answer::Loaded { .. } | Answer::Running { .. } => {}
-            Answer::LabsKept { .. } | Answer::LabsLoaded(_) | Answer::RightsLoaded(_) => {}
+            Answer::KeysLoaded(_) | Answer::LabsKept { .. } | Answer::LabsLoaded(_) | Answer::RightsLoaded(_) => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
-            Answer::Health(_) | Answer::Outside { .. } => {}
+            Answer::Health(_) | Answer::Terms(_) | Answer::Outside { .. } => {}
             Answer::TasksLeft { .. } | Answer::TasksCounted(_) => {}
         }
     }

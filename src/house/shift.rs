@@ -1,18 +1,18 @@
 //! An engine at work: its questions go to the store and the bridge, and the shell drives it.
 
-use super::{agents::Outside, runs::Runs};
+use super::{House, agents::Outside, reload::Moves, runs::Runs};
 use crate::{
     bridge::Bridge,
-    engine::{Answer, Engine, Heard, Letter, Output, Question, port::Listener},
+    engine::{Answer, Engine, Heard, Letter, Output, Question, Terms, door::Address, port::Listener},
     http::Stopper,
     nats,
-    protocols::{presence::record::Buried, tasks::Home},
+    protocols::{presence::record::Buried, quiz::Good, tasks::Home},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
     store::{Read, Store, Ticket},
 };
-use std::sync::Arc;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Those whom an engine asks.
@@ -26,9 +26,11 @@ pub(super) struct Asked {
     /// Where this is one of several nodes.
     pub(super) cluster: Option<Arc<nats::Counts>>,
     /// Told what became of what other services said.
-    pub(super) heard: mpsc::UnboundedSender<Heard>,
+    pub(super) heard: mpsc::Sender<Heard>,
     /// Told when the sockets are closed, so that REST ends too.
     pub(super) stopper: Arc<Stopper>,
+    /// Houses that this shard is to move into.
+    pub(super) moves: Moves,
 }
 
 /// One shard's engine with those it asks.
@@ -39,12 +41,31 @@ pub(super) struct Shift {
     runs: Runs,
     /// Answers that were there at once: the store had no place.
     refusals: Vec<Answer>,
+    /// The house as it is, for those who come.
+    home: Rc<RefCell<Arc<House>>>,
+    /// The newest that this shard has seen.
+    next: Arc<House>,
 }
 
 impl Shift {
-    pub(super) fn new(engine: Engine, id: ShardId, asked: Asked) -> Shift {
+    pub(super) fn new(engine: Engine, id: ShardId, asked: Asked, home: Rc<RefCell<Arc<House>>>) -> Shift {
         let runs = Runs::new(id, asked.bridge.clone(), asked.post.clone(), asked.outside.clone());
-        Shift { engine, id, asked, runs, refusals: Vec::new() }
+        let next = home.borrow().clone();
+        Shift { engine, id, asked, runs, refusals: Vec::new(), home, next }
+    }
+
+    /// New terms have come: goes by the house that they are of. False: a newer one is on its way, whose terms follow.
+    fn move_in(&mut self, terms: &Terms) -> bool {
+        if let Some(newest) = self.asked.moves.get(usize::from(self.id.local())).and_then(|queue| queue.pop()) {
+            self.next = newest;
+        }
+        if !Arc::ptr_eq(&self.next.rules, &terms.rules) {
+            return false;
+        }
+        (self.asked.services, self.asked.outside) = (self.next.services.clone(), self.next.outside.clone());
+        self.runs.reform(self.next.outside.clone());
+        *self.home.borrow_mut() = self.next.clone();
+        true
     }
 
     fn put(&mut self, question: Question) {
@@ -67,6 +88,9 @@ impl Shift {
             }
             Question::LoadLabs => self.look(|store| store.labs().map(Box::new), Answer::LabsLoaded),
             Question::LoadRights { now } => self.look(move |store| store.rights(now).map(Box::new), Answer::RightsLoaded),
+            Question::LoadKeys => {
+                self.look(|store| Ok(Box::new(Good { keys: store.keys()?, passwords: store.accounts()? })), Answer::KeysLoaded)
+            }
             Question::Load(quiz) => self.look(move |store| store.quiz(quiz), move |result| Answer::Loaded { quiz, result }),
             Question::Running { look } => self.look(|store| store.running(), move |result| Answer::Running { look, result }),
             Question::KeepChat { ticket, change } => {
@@ -139,8 +163,12 @@ impl Shard for Shift {
     type Loss = Vec<Buried>;
     type Answer = Answer;
 
-    fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId> {
-        self.engine.accepted(listener, now)
+    fn accepted(&mut self, listener: Listener, from: Address, now: Now) -> Option<ConnId> {
+        self.engine.accepted_from(listener, from, now)
+    }
+
+    fn comes_from(&mut self, conn: ConnId, from: Address, now: Now) {
+        self.engine.comes_from(conn, from, now);
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -167,7 +195,7 @@ impl Shard for Shift {
         self.engine.view(ring, now);
     }
 
-    fn mourn(&mut self, node: NodeSlot, buried: Vec<Buried>) {
+    fn mourn(&mut self, node: (NodeSlot, u64), buried: Vec<Buried>) {
         self.engine.mourn(node, buried);
     }
 
@@ -176,6 +204,11 @@ impl Shard for Shift {
     }
 
     fn answer(&mut self, answer: Answer, now: Now) {
+        if let Answer::Terms(terms) = &answer
+            && !self.move_in(terms)
+        {
+            return;
+        }
         self.runs.note(&answer);
         self.engine.answer(answer, now);
     }
@@ -207,8 +240,8 @@ impl Shard for Shift {
             self.engine.broken().iter().for_each(|node| counts.ask_to_break(*node));
         }
         for heard in self.engine.heard_outside().drain(..) {
-            // Nobody waits where there is no cluster.
-            let _ = self.asked.heard.send(heard);
+            // There is room for all that may be told. Nobody waits where there is no cluster.
+            let _ = self.asked.heard.try_send(heard);
         }
         let mut questions = std::mem::take(self.engine.questions());
         for question in questions.drain(..) {

@@ -17,8 +17,8 @@ use std::borrow::Cow;
 
 const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
-#[derive(Serialize)]
-struct Interval {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Interval {
     agent_id: String,
     entered_at: String,
     left_at: Option<String>,

@@ -1,27 +1,25 @@
 //! One connection from its first request to its end: hyper speaks, the pace is watched, the last answer gets through.
 
 use super::{
-    answer::EVENTS,
+    answer::{self, EVENTS},
     gate::Peer,
-    limits::{HEAD_BYTES, HEADERS, LINGER_BYTES, Limits},
+    limits::{BUFFER_BYTES, LINGER_BYTES, Limits},
     pace::{Pace, Phase},
     paced::Paced,
     stop::Stop,
+    stream::Stream,
     table::Table,
     wire::Wire,
 };
-use futures_lite::{
-    future,
-    io::{AsyncReadExt, AsyncWrite},
-};
-use glommio::{net::TcpStream, timer::Timer};
-use http::{Extensions, HeaderValue, Request, Response, header};
+use futures_lite::future;
+use glommio::timer::Timer;
+use http::{Extensions, HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
-    net::Shutdown,
+    net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
@@ -43,15 +41,25 @@ pub struct App<S> {
     pub stop: Stop,
 }
 
-/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. What is `known` of its
-/// first request is among the extensions of that. Runs on a glommio
+/// What is known of a connection before its first request is read.
+pub struct Beginning {
+    /// What was read of that.
+    pub head: Vec<u8>,
+    /// Goes among its extensions.
+    pub known: Extensions,
+    /// Whose it is, where that is not whoever the socket is connected to.
+    pub client: Option<IpAddr>,
+}
+
+/// Serves one connection until it ends: `stream`, from which `head` was read before, by the routes of its listener. Runs on a glommio
 /// executor; errors of the connection end it and nothing else. A panic of a handler passes through.
-pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, known: Extensions, table: Rc<Table<S>>, app: Rc<App<S>>) {
+pub async fn serve<S: 'static>(stream: Stream, beginning: Beginning, table: Rc<Table<S>>, app: Rc<App<S>>) {
+    let Beginning { head, known, client } = beginning;
     let pace = Rc::new(Pace::new(app.limits));
-    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
+    let peer = client.or_else(|| stream.socket().peer_addr().ok().map(|address| address.ip())).map(Peer);
     let wire = Wire::new(stream, head, Rc::clone(&pace));
     let exchange = Exchange { table, app: Rc::clone(&app), pace: Rc::clone(&pace), peer, known: Cell::new(known) };
-    let mut connection = speaker().serve_connection(wire, exchange);
+    let mut connection = speaker(app.limits).serve_connection(wire, exchange);
     let end = drive(&mut connection, &pace, app.stop.clone()).await;
     let mut stream = connection.into_parts().io.stream;
     match end {
@@ -68,11 +76,11 @@ pub async fn serve<S: 'static>(stream: TcpStream, head: Vec<u8>, known: Extensio
     linger(stream, at_most).await;
 }
 
-fn speaker() -> http1::Builder {
+fn speaker(limits: Limits) -> http1::Builder {
     let mut speaker = http1::Builder::new();
     // The pace watches the headers too, apart from idleness.
     speaker.header_read_timeout(None);
-    speaker.max_buf_size(HEAD_BYTES).max_header_size(HEAD_BYTES).max_headers(HEADERS);
+    speaker.max_buf_size(BUFFER_BYTES).max_header_size(limits.head_bytes.min(BUFFER_BYTES)).max_headers(limits.headers);
     // glommio's streams send one slice at a time.
     speaker.writev(false);
     // One who has said all may still listen.
@@ -141,17 +149,17 @@ impl Alarm {
 }
 
 /// One attempt: a client that is this slow is not waited for.
-async fn tell_timeout(stream: &mut TcpStream) {
-    let _ = future::poll_once(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, TIMED_OUT))).await;
+async fn tell_timeout(stream: &mut Stream) {
+    let _ = future::poll_once(poll_fn(|cx| stream.poll_write(cx, TIMED_OUT))).await;
 }
 
 /// Closes our side, then reads what still comes until the client closes too: a socket closed with unread bytes resets, and the reset
 /// overtakes the answer.
-async fn linger(mut stream: TcpStream, limit: Duration) {
-    if stream.shutdown(Shutdown::Write).await.is_err() {
-        return;
-    }
+async fn linger(mut stream: Stream, limit: Duration) {
     let drained = async {
+        if stream.finish().await.is_err() {
+            return;
+        }
         // On the heap: an array would be part of every connection from its beginning.
         let mut bytes = vec![0; 4 << 10];
         let mut total = 0;
@@ -190,15 +198,33 @@ impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
         let (table, app, pace) = (Rc::clone(&self.table), Rc::clone(&self.app), Rc::clone(&self.pace));
         Box::pin(async move {
             pace.enter(Phase::Body);
-            let mut answer = table.answer(&app.house, request, || pace.enter(Phase::Work)).await;
+            let mut ends = request.headers().contains_key(header::TRANSFER_ENCODING);
+            let mut answer = match is_ambiguous(&request) {
+                true => {
+                    ends = true;
+                    answer::text(StatusCode::BAD_REQUEST, "it is not certain where this request ends")
+                }
+                false => table.answer(&app.house, request, || pace.enter(Phase::Work)).await,
+            };
             pace.enter(Phase::Work);
-            if app.stop.said() {
+            // RFC 9112, 6.1: what a proxy in front may take for another request behind a body in chunks is never one here.
+            if ends || app.stop.said() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             let is_events = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
             Ok(answer.map(|payload| Paced::new(payload, pace, is_events)))
         })
     }
+}
+
+/// Whether a proxy in front may see another end of this request than we do, or another host.
+fn is_ambiguous<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let count = |name| headers.get_all(name).iter().count();
+    let codings = count(header::TRANSFER_ENCODING);
+    let is_other =
+        headers.get(header::TRANSFER_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    is_other || codings > 1 || codings + count(header::CONTENT_LENGTH) > 1 || count(header::HOST) > 1
 }
 
 #[cfg(test)]

@@ -38,31 +38,43 @@ pub(super) struct House {
     pub(super) range: Cell<(i64, i64)>,
     pub(super) published: RefCell<Vec<(ClassroomId, Publication)>>,
     pub(super) unready: RefCell<Vec<String>>,
+    /// Whether homes of rooms do not answer.
+    pub(super) is_mute: Cell<bool>,
+}
+
+impl House {
+    fn is_answered(&self) -> Result<(), StoreFault> {
+        if self.is_mute.get() { Err(StoreFault::Busy) } else { Ok(()) }
+    }
 }
 
 impl Classrooms for House {
-    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Vec<Member> {
+    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Result<Vec<Member>, StoreFault> {
+        self.is_answered()?;
         self.limit.set(limit);
         if classroom != room(FULL) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let all = [(1, "web.u1.dev"), (2, "web.u2.dev"), (9, "=web.u3.dev")];
         let after = all.into_iter().filter(|(sequence_id, _)| *sequence_id > after);
-        after.take(limit).map(|(sequence_id, agent_id)| Member { sequence_id, agent_id: agent_id.into() }).collect()
+        Ok(after.take(limit).map(|(sequence_id, agent_id)| Member { sequence_id, agent_id: agent_id.into() }).collect())
     }
 
-    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Vec<(ClassroomId, u64)> {
-        classrooms.into_iter().filter(|classroom| *classroom == room(FULL)).map(|classroom| (classroom, 3)).collect()
+    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Result<Vec<(ClassroomId, u64)>, StoreFault> {
+        self.is_answered()?;
+        Ok(classrooms.into_iter().filter(|classroom| *classroom == room(FULL)).map(|classroom| (classroom, 3)).collect())
     }
 
-    async fn publish(&self, classroom: ClassroomId, event: Publication) -> (i64, u64) {
+    async fn publish(&self, classroom: ClassroomId, event: Publication) -> Result<(i64, u64), StoreFault> {
+        self.is_answered()?;
         let told = (event.sequence_id.unwrap_or(100), if event.receiver.is_some() { 1 } else { 3 });
         self.published.borrow_mut().push((classroom, event));
-        told
+        Ok(told)
     }
 
-    async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool {
-        classroom == room(FULL) && agent_id == "web.u2.dev"
+    async fn close(&self, classroom: ClassroomId, agent_id: String) -> Result<bool, StoreFault> {
+        self.is_answered()?;
+        Ok(classroom == room(FULL) && agent_id == "web.u2.dev")
     }
 
     async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault> {

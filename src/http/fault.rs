@@ -48,8 +48,9 @@ impl From<StoreFault> for Fault {
     }
 }
 
-#[derive(Serialize)]
-struct Described {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct Described {
     r#type: &'static str,
     title: &'static str,
     detail: &'static str,

@@ -1,5 +1,7 @@
 //! The routes for our own services and operators. They ask for no token: only the listener's address protects them.
 
+mod document;
+
 use super::{
     answer::{self, Answer},
     attendance,
@@ -14,6 +16,7 @@ use crate::{
     protocols::presence::asks::{self, Publication},
     realtime::ClassroomId,
 };
+pub use document::document;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -32,18 +35,19 @@ pub fn routes<S: Classrooms + Clock + Observatory + 'static>() -> Vec<Route<S>> 
     ]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct Closing {
     session_key: SessionKey,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct SessionKey {
     agent_id: String,
+    #[schema(value_type = Uuid)]
     classroom_id: ClassroomId,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Closed {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,23 +56,24 @@ struct Closed {
 
 async fn close<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
     let Closing { session_key } = call.json(r#"expected {"session_key": {"agent_id": text, "classroom_id": uuid}}"#)?;
-    Ok(match call.house.close(session_key.classroom_id, session_key.agent_id).await {
+    Ok(match call.house.close(session_key.classroom_id, session_key.agent_id).await.map_err(Fault::Store)? {
         true => answer::json(StatusCode::OK, &Closed { r#type: "delete_success", payload: None }),
         false => answer::json(StatusCode::NOT_FOUND, &Closed { r#type: "delete_failure", payload: Some("not_found") }),
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct Event<'a> {
     entity_type: String,
     operation: String,
     #[serde(borrow)]
+    #[schema(value_type = Object)]
     payload: &'a RawValue,
     sequence_id: Option<i64>,
     receiver: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Published {
     sequence_id: i64,
     members: u64,
@@ -79,7 +84,7 @@ async fn publish<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
     let event = call.json(
         r#"expected {"entity_type": text, "operation": text, "payload": object, "sequence_id"?: number, "receiver"?: text}"#,
     )?;
-    let (sequence_id, members) = call.house.publish(classroom, publication(event)?).await;
+    let (sequence_id, members) = call.house.publish(classroom, publication(event)?).await.map_err(Fault::Store)?;
     Ok(answer::json(StatusCode::OK, &Published { sequence_id, members }))
 }
 
@@ -102,8 +107,9 @@ async fn attended<S: Classrooms + Clock>(call: Call<S>) -> Result<Answer, Fault>
 /// Rooms in one answer: the default, and the most.
 const ROOMS: (u32, u32) = (100, 1000);
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Room {
+    #[schema(value_type = Uuid)]
     classroom_id: ClassroomId,
     members: u64,
 }
@@ -115,7 +121,7 @@ async fn occupied<S: Classrooms>(call: Call<S>) -> Result<Answer, Fault> {
     Ok(answer::json(StatusCode::OK, &rooms))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct NodeShape<'a> {
     version: &'a str,
     shards: u16,
@@ -126,19 +132,19 @@ struct NodeShape<'a> {
     nodes: Option<Vec<PeerShape<'a>>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct DrainShape {
     elapsed_seconds: f64,
     limit_seconds: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct KeyShape<'a> {
     name: &'a str,
     written_at: Option<Iso>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct PeerShape<'a> {
     name: &'a str,
     slot: u16,

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 /// A time as it is written.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub(super) struct Iso(pub(super) UnixMicros);
 
 impl Serialize for Iso {

@@ -1,5 +1,7 @@
 //! The public REST routes of presence: who is in the classroom, how many, and since when.
 
+pub mod document;
+
 use super::{
     answer::{self, Answer},
     attendance,
@@ -39,7 +41,7 @@ async fn ws<S>(_: Call<S>) -> Result<Answer, Fault> {
     Err(Fault::Unreadable("this path is for WebSocket upgrades"))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Agent {
     sequence_id: i64,
     agent_id: String,
@@ -55,12 +57,13 @@ async fn agents<S: Classrooms + Accounts>(call: Call<S>) -> Result<Answer, Fault
     let classroom = readable(&call).await?;
     let after = call.number("sequence_id", 0, "sequence_id is a whole number")?;
     let limit = call.number("limit", MEMBERS, "limit is a whole number, not negative")?.min(MEMBERS);
-    let members = call.house.members(classroom, after, limit).await;
+    let members = call.house.members(classroom, after, limit).await.map_err(Fault::Store)?;
     Ok(answer::json(StatusCode::OK, &members.into_iter().map(Agent::from).collect::<Vec<_>>()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct Rooms {
+    #[schema(value_type = Vec<Uuid>)]
     classroom_ids: Vec<ClassroomId>,
 }
 
@@ -69,7 +72,7 @@ async fn counters<S: Classrooms + Accounts>(call: Call<S>) -> Result<Answer, Fau
     let Rooms { mut classroom_ids } = call.json(r#"expected {"classroom_ids": [uuid, …]}"#)?;
     classroom_ids.sort_unstable();
     classroom_ids.dedup();
-    let counts = call.house.counts(classroom_ids).await;
+    let counts = call.house.counts(classroom_ids).await.map_err(Fault::Store)?;
     Ok(answer::json(StatusCode::OK, &counts.into_iter().collect::<BTreeMap<_, _>>()))
 }
 
@@ -233,6 +236,19 @@ mod tests {
         assert_eq!((said.status, said.error().0.as_str()), (503, "database_connection_acquisition_failed"));
         let said = ask(&path(fakes::BROKEN));
         assert_eq!((said.status, said.error().0.as_str()), (500, "database_query_failed"));
+    }
+
+    #[test]
+    fn a_room_whose_home_does_not_answer_in_time_is_busy() {
+        let house = Rc::new(House::default());
+        house.is_mute.set(true);
+        for request in [
+            format!("GET /api/v1/classrooms/{FULL}/agents\nauthorization: Bearer good"),
+            format!("POST /api/v1/counters/agent\nauthorization: Bearer good\n\n{{\"classroom_ids\":[\"{FULL}\"]}}"),
+        ] {
+            let said = fakes::ask(&table(), &house, &request);
+            assert_eq!((said.status, said.error().0.as_str()), (503, "database_connection_acquisition_failed"), "{request}");
+        }
     }
 
     #[test]

@@ -9,17 +9,18 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Classrooms as the REST routes see them. Futures stay on their shard, so they need not be `Send`.
+/// Classrooms as the REST routes see them. Futures stay on their shard, so they need not be `Send`. A classroom whose home does not answer
+/// in time is [`StoreFault::Busy`]: nobody can say whether what was asked was done.
 #[allow(async_fn_in_trait)]
 pub trait Classrooms {
     /// Members with a session number greater than `after`, ordered, at most `limit`.
-    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Vec<Member>;
+    async fn members(&self, classroom: ClassroomId, after: i64, limit: usize) -> Result<Vec<Member>, StoreFault>;
     /// How many are in each of these rooms; empty rooms are absent.
-    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Vec<(ClassroomId, u64)>;
+    async fn counts(&self, classrooms: Vec<ClassroomId>) -> Result<Vec<(ClassroomId, u64)>, StoreFault>;
     /// Delivers an event; returns its sequence number and how many members it was sent to.
-    async fn publish(&self, classroom: ClassroomId, event: Publication) -> (i64, u64);
+    async fn publish(&self, classroom: ClassroomId, event: Publication) -> Result<(i64, u64), StoreFault>;
     /// Ends a session as `replaced`; false when there is none.
-    async fn close(&self, classroom: ClassroomId, agent_id: String) -> bool;
+    async fn close(&self, classroom: ClassroomId, agent_id: String) -> Result<bool, StoreFault>;
     /// Who was in the room at any time in `from..to`, by agent and time.
     async fn attendance(&self, classroom: ClassroomId, from: UnixMicros, to: UnixMicros) -> Result<Vec<Attendance>, StoreFault>;
     /// The rooms in which somebody is, on any node, the fullest first; at most `limit`.

@@ -180,6 +180,14 @@ impl<S> Table<S> {
         Ok(place)
     }
 
+    /// The method and path of every route but of pages, and of what only they ask for.
+    pub fn places(&self) -> impl Iterator<Item = (&Method, &str)> {
+        let published = |route: &&Route<S>| matches!(route.face, Face::Public | Face::Internal);
+        self.places
+            .iter()
+            .flat_map(move |place| place.routes.iter().filter(published).map(|route| (&route.method, place.pattern.as_str())))
+    }
+
     /// The gate of a place, or the one that minds a path where there is none.
     fn gate(&self, place: Option<&Place<S>>, path: &str) -> Option<&Gate<S>> {
         let gate = match place {

@@ -1,8 +1,6 @@
-//! A glommio stream as hyper wants it, with the bytes in front that were read before.
+//! A stream as hyper wants it, with the bytes in front that were read before.
 
-use super::pace::Pace;
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
+use super::{pace::Pace, stream::Stream};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
     io,
@@ -16,7 +14,7 @@ const READ_BYTES: usize = 4 << 10;
 
 /// The socket.
 pub(super) struct Wire {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// Read before, with how much of it hyper has had.
     head: Vec<u8>,
     taken: usize,
@@ -24,7 +22,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, head: Vec<u8>, pace: Rc<Pace>) -> Wire {
+    pub(super) fn new(stream: Stream, head: Vec<u8>, pace: Rc<Pace>) -> Wire {
         Wire { stream, head, taken: 0, pace }
     }
 
@@ -47,7 +45,7 @@ impl Wire {
             return Ok(());
         }
         let mut bytes = [0; READ_BYTES];
-        match Pin::new(&mut self.stream).poll_read(cx, &mut bytes) {
+        match self.stream.poll_read(cx, &mut bytes) {
             Poll::Pending => {}
             Poll::Ready(read) => match read? {
                 0 => {
@@ -73,7 +71,7 @@ impl Read for Wire {
         }
         let mut bytes = [0; READ_BYTES];
         let room = READ_BYTES.min(into.remaining());
-        let read = ready!(Pin::new(&mut wire.stream).poll_read(cx, &mut bytes[..room]))?;
+        let read = ready!(wire.stream.poll_read(cx, &mut bytes[..room]))?;
         if read > 0 {
             wire.pace.received();
         }
@@ -85,7 +83,7 @@ impl Read for Wire {
 impl Write for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        let written = Pin::new(&mut wire.stream).poll_write(cx, bytes);
+        let written = wire.stream.poll_write(cx, bytes);
         match written {
             Poll::Ready(_) => wire.pace.sent(),
             Poll::Pending => wire.pace.blocked(),
@@ -96,10 +94,17 @@ impl Write for Wire {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         wire.look_ahead(cx)?;
-        Pin::new(&mut wire.stream).poll_flush(cx)
+        let flushed = wire.stream.poll_flush(cx);
+        if wire.stream.is_sealed() {
+            match flushed {
+                Poll::Ready(_) => wire.pace.sent(),
+                Poll::Pending => wire.pace.blocked(),
+            }
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_close(cx)
+        self.get_mut().stream.poll_close(cx)
     }
 }

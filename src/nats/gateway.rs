@@ -43,7 +43,7 @@ pub enum News<M> {
     /// Who is in the cluster from now on.
     View(Arc<HashRing>),
     /// This node has buried that one, and with it this.
-    Mourn(NodeSlot, M),
+    Mourn(Node, M),
 }
 
 /// Who this node is.
@@ -131,8 +131,10 @@ impl<C: Codec, M> Gateway<C, M> {
     pub async fn run(mut self) {
         let mut changes = self.changes.clone();
         // Shards have the first view already: what they say by it would be for nodes that nobody knows here yet.
-        let Some(first) = self.news.recv().await else { return };
-        self.hear(first);
+        while self.ring.is_none() {
+            let Some(news) = self.news.recv().await else { return };
+            self.hear(news);
+        }
         loop {
             let wake = Instant::now() + self.wait();
             let reads = self.gate.spilled() == 0;
@@ -189,7 +191,7 @@ impl<C: Codec, M> Gateway<C, M> {
     fn hear(&mut self, news: News<M>) {
         match news {
             News::View(ring) => self.view(&ring),
-            News::Mourn(node, loss) => self.gate.put_to_first(Arrival::Mourn(node, loss)),
+            News::Mourn(Node { slot, epoch }, loss) => self.gate.put_to_first(Arrival::Mourn((slot, epoch), loss)),
         }
     }
 

@@ -34,8 +34,8 @@ const TURN: usize = 256;
 pub struct Way<F> {
     /// Hands a message to a shard, with its number.
     pub say: F,
-    /// What became of messages.
-    pub heard: mpsc::UnboundedReceiver<Heard>,
+    /// What became of messages: each once, so no more wait here than for their homes.
+    pub heard: mpsc::Receiver<Heard>,
 }
 
 /// See the file.

@@ -1,10 +1,13 @@
 //! Log lines on standard error, written by a thread of their own: a shard only formats, and never waits.
 
+mod levels;
+
 use crate::config::{self, LogFormat};
+pub use levels::Levels;
 use std::io::IsTerminal;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt};
+use tracing_subscriber::{layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt};
 
 /// Lines that may wait for standard error. Beyond that they are dropped and counted: about 4 MiB of short lines.
 const WAITING_LINES: usize = 16_384;
@@ -13,6 +16,7 @@ const WAITING_LINES: usize = 16_384;
 #[derive(Debug)]
 pub struct Logs {
     dropped: ErrorCounter,
+    levels: Levels,
     _writer: WorkerGuard,
 }
 
@@ -20,6 +24,11 @@ impl Logs {
     /// How many lines were dropped since the start, because standard error did not take them fast enough.
     pub fn dropped_lines(&self) -> u64 {
         self.dropped.dropped_lines() as u64
+    }
+
+    /// Which lines are written, to be changed while the process runs.
+    pub fn levels(&self) -> Levels {
+        self.levels.clone()
     }
 
     /// The same count for whoever outlives this borrow (metrics).
@@ -30,41 +39,30 @@ impl Logs {
 
 /// Starts the log of this process. An error means that the process has one already.
 pub fn start(settings: &config::Log) -> Result<Logs, tracing_subscriber::util::TryInitError> {
-    let (lines, logs) = writer(std::io::stderr(), WAITING_LINES);
+    let (lines, logs) = writer(std::io::stderr(), WAITING_LINES, settings);
     let colours = std::io::stderr().is_terminal();
     match settings.format {
-        LogFormat::Text => text(settings, lines, colours).try_init()?,
-        LogFormat::Json => json(settings, lines).try_init()?,
+        LogFormat::Text => text(&logs.levels, lines, colours).try_init()?,
+        LogFormat::Json => json(&logs.levels, lines).try_init()?,
     }
     Ok(logs)
 }
 
-fn writer(out: impl std::io::Write + Send + 'static, waiting: usize) -> (NonBlocking, Logs) {
+fn writer(out: impl std::io::Write + Send + 'static, waiting: usize, settings: &config::Log) -> (NonBlocking, Logs) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(waiting).thread_name("homeroom-logs");
     let (lines, guard) = builder.finish(out);
-    let logs = Logs { dropped: lines.error_counter(), _writer: guard };
+    let logs = Logs { dropped: lines.error_counter(), levels: Levels::new(settings), _writer: guard };
     (lines, logs)
 }
 
-/// What the client of PostgreSQL tells below this level is every statement with its values: words of users, hashes of passwords.
-const OF_STATEMENTS: &str = "tokio_postgres=info";
-
-fn filter(settings: &config::Log) -> EnvFilter {
-    let filter = EnvFilter::new(&*settings.level);
-    match OF_STATEMENTS.parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    }
-}
-
-fn text(settings: &config::Log, lines: NonBlocking, colours: bool) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
+fn text(levels: &Levels, lines: NonBlocking, colours: bool) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
     let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(lines);
-    tracing_subscriber::registry().with(filter(settings)).with(layer)
+    tracing_subscriber::registry().with(levels.clone()).with(layer)
 }
 
-fn json(settings: &config::Log, lines: NonBlocking) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
+fn json(levels: &Levels, lines: NonBlocking) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
     let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(lines);
-    tracing_subscriber::registry().with(filter(settings)).with(layer)
+    tracing_subscriber::registry().with(levels.clone()).with(layer)
 }
 
 #[cfg(test)]
@@ -102,8 +100,8 @@ mod tests {
     #[test]
     fn json_lines_are_objects_and_levels_are_kept() {
         let page = Page::default();
-        let (lines, logs) = writer(page.clone(), 16);
-        tracing::subscriber::with_default(json(&settings("info"), lines), || {
+        let (lines, logs) = writer(page.clone(), 16, &settings("info"));
+        tracing::subscriber::with_default(json(&logs.levels, lines), || {
             tracing::info!(shard = 1, "up");
             tracing::debug!("not written");
         });
@@ -116,8 +114,8 @@ mod tests {
     #[test]
     fn the_values_of_statements_are_in_no_line_whatever_the_level() {
         let page = Page::default();
-        let (lines, logs) = writer(page.clone(), 16);
-        tracing::subscriber::with_default(text(&settings("trace"), lines, false), || {
+        let (lines, logs) = writer(page.clone(), 16, &settings("trace"));
+        tracing::subscriber::with_default(text(&logs.levels, lines, false), || {
             tracing::debug!(target: "tokio_postgres::query", "executing statement s0 with parameters: secret");
             tracing::debug!("something else");
         });
@@ -128,14 +126,31 @@ mod tests {
     #[test]
     fn text_lines_follow_the_directives() {
         let page = Page::default();
-        let (lines, logs) = writer(page.clone(), 16);
-        tracing::subscriber::with_default(text(&settings("warn,homeroom::store=debug"), lines, false), || {
+        let (lines, logs) = writer(page.clone(), 16, &settings("warn,homeroom::store=debug"));
+        tracing::subscriber::with_default(text(&logs.levels, lines, false), || {
             tracing::info!("quiet");
             tracing::debug!(target: "homeroom::store", "loud");
         });
         drop(logs);
         let written = page.text();
         assert!(written.contains("loud") && !written.contains("quiet"), "{written}");
+    }
+
+    #[test]
+    fn levels_change_while_lines_are_written() {
+        let page = Page::default();
+        let (lines, logs) = writer(page.clone(), 16, &settings("info"));
+        tracing::subscriber::with_default(text(&logs.levels, lines, false), || {
+            let tell = |word: &str| tracing::debug!("{word}");
+            tell("first");
+            logs.levels().change(&settings("debug"));
+            tell("second");
+            logs.levels().change(&settings("warn"));
+            tell("third");
+        });
+        drop(logs);
+        let written = page.text();
+        assert_eq!(["first", "second", "third"].map(|word| written.contains(word)), [false, true, false], "{written}");
     }
 
     /// Takes nothing until it is told to.
@@ -154,8 +169,8 @@ mod tests {
     #[test]
     fn a_stuck_reader_costs_lines_and_never_the_writer() {
         let (release, stuck) = mpsc::channel();
-        let (lines, logs) = writer(Stuck(stuck), 4);
-        tracing::subscriber::with_default(text(&settings("info"), lines, false), || {
+        let (lines, logs) = writer(Stuck(stuck), 4, &settings("info"));
+        tracing::subscriber::with_default(text(&logs.levels, lines, false), || {
             for line in 0..100 {
                 tracing::info!(line);
             }

@@ -1,3 +1,4 @@
-//! What is seen from outside: log lines.
+//! What is seen from outside: log lines, and what the service manager is told.
 
 pub mod logs;
+pub mod notify;

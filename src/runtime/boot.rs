@@ -2,6 +2,7 @@
 
 use super::{
     clock::Clock,
+    fronts::Porch,
     gate::{self, Arrival, Gate},
     listen::{self, ListenFault},
     mesh::{self, Post},
@@ -11,8 +12,12 @@ use super::{
     shard::Shard,
     stop::{Phase, Stage, StopSignals, StopTimes},
     turn::{OnHandoff, ShardParts, run_shard},
+    unix::SocketFile,
 };
-use crate::realtime::{HashRing, NodeSlot, ShardId};
+use crate::{
+    config::Bind,
+    realtime::{HashRing, NodeSlot, ShardId},
+};
 use glommio::{LocalExecutorBuilder, Placement};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -21,7 +26,6 @@ use rustix::{
 use std::{
     cell::RefCell,
     fmt, io,
-    net::SocketAddr,
     os::fd::OwnedFd,
     panic,
     rc::Rc,
@@ -39,11 +43,20 @@ pub struct Plan {
     /// How many shards. More than the process may use cores is possible, with a warning.
     pub shards: u16,
     /// Where to listen. The engine knows each by its place in this list; 255 at most.
-    pub listeners: Vec<SocketAddr>,
+    pub listeners: Vec<Place>,
     /// Sizes of each shard's ring.
     pub ring: RingSizes,
     /// Which node of a cluster this is, and who was in that when it joined; none: it stands alone, and there is no gate.
     pub node: Option<(NodeSlot, Arc<HashRing>)>,
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where.
+    pub bind: Bind,
+    /// What stands before it.
+    pub porch: Porch,
 }
 
 /// One shard's place in the house, handed to the function that makes its engine.
@@ -53,7 +66,7 @@ pub struct Seat<A> {
     /// How many there are.
     pub shards: u16,
     /// What the listeners are bound to, in the plan's order.
-    pub addresses: Arc<[SocketAddr]>,
+    pub addresses: Arc<[Bind]>,
     /// The clock that all shards share.
     pub clock: Clock,
     /// For those who answer this shard from other threads.
@@ -116,12 +129,13 @@ pub struct Running<A, L, M> {
     gate: Option<Gate<L, M>>,
     stage: Arc<Stage>,
     clock: Clock,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Bind>,
+    files: Vec<SocketFile>,
 }
 
 impl<A, L, M> Running<A, L, M> {
     /// Where each listener of the plan really listens.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Bind] {
         &self.addresses
     }
 
@@ -152,7 +166,9 @@ impl<A, L, M> Running<A, L, M> {
 
     /// Waits until all shards have ended. An error is a fault of a shard, after which the others are ended too.
     pub fn join(self) -> Result<(), BootFault> {
-        join(self.threads, &self.stage)
+        let ended = join(self.threads, &self.stage);
+        self.files.into_iter().for_each(SocketFile::remove);
+        ended
     }
 }
 
@@ -196,7 +212,8 @@ where
     if shards > cores.len() {
         tracing::warn!(shards, cores = cores.len(), "more shards than cores: some share a core");
     }
-    let (mut listeners, addresses) = bind(plan, shards)?;
+    let Bounds { mut sockets, addresses, files } = bind(plan, shards)?;
+    let porches: Vec<Porch> = plan.listeners.iter().map(|place| place.porch.clone()).collect();
     let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
     let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 4096);
     let node = plan.node.as_ref().map_or(NodeSlot::default(), |(node, _)| *node);
@@ -210,13 +227,13 @@ where
     });
     let (post, stage, clock, furnish) =
         (Post::new(&doors), Arc::new(Stage::new(&doors)), Clock::started_now(), Arc::new(furnish));
-    let mut running = Running { threads: Vec::new(), post, gate, stage, clock, addresses };
-    let bound: Arc<[SocketAddr]> = running.addresses.as_slice().into();
+    let mut running = Running { threads: Vec::new(), post, gate, stage, clock, addresses, files };
+    let bound: Arc<[Bind]> = running.addresses.as_slice().into();
     let mut readies = Vec::new();
     for index in 0..shards {
         let id = ShardId::of(node, index as u8);
-        let (listeners, mesh, sizes, furnish) =
-            (std::mem::take(&mut listeners[index]), ends.remove(0), plan.ring, furnish.clone());
+        let (listeners, mesh, sizes, furnish) = (std::mem::take(&mut sockets[index]), ends.remove(0), plan.ring, furnish.clone());
+        let porches = porches.clone();
         let (post, stage, addresses) = (running.post.clone(), running.stage.clone(), bound.clone());
         let (tell_ready, ready) = mpsc::channel();
         let shard = move || async move {
@@ -225,7 +242,9 @@ where
             let shards = shards as u16;
             let seat = Seat { id, shards, addresses, clock, post: seat_post, nudge: seat_nudge, stage: seat_stage };
             let Furnishing { engine, on_handoff } = furnish(seat);
-            let parts = ShardParts { id, sizes, listeners, mesh, post, engine, on_handoff, nudge, clock, stage: stage.clone() };
+            let stage_of_parts = stage.clone();
+            let parts =
+                ShardParts { id, sizes, listeners, porches, mesh, post, engine, on_handoff, nudge, clock, stage: stage_of_parts };
             let result = run_shard(parts, || tell_ready.send(()).unwrap_or_default()).await;
             // One shard that ends in a fault takes the others with it.
             stage.advance(Phase::Gone);
@@ -284,27 +303,35 @@ fn join(threads: Vec<Thread>, stage: &Stage) -> Result<(), BootFault> {
     first
 }
 
-/// For each shard its sockets, in the order of the plan's listeners.
 /// Finds out whether all of a plan's listeners could be opened, before anything is done that a start that fails should not have done.
 ///
 /// # Errors
 ///
 /// [`BootFault::Listen`], for the first that could not.
 pub fn probe_listeners(plan: &Plan) -> Result<(), BootFault> {
-    plan.listeners.iter().try_for_each(|address| listen::probe(*address).map_err(BootFault::Listen))
+    plan.listeners.iter().try_for_each(|place| listen::probe(&place.bind).map_err(BootFault::Listen))
 }
 
-fn bind(plan: &Plan, shards: usize) -> Result<(Vec<Vec<OwnedFd>>, Vec<SocketAddr>), BootFault> {
+/// All that is listened at.
+struct Bounds {
+    /// For each shard its sockets, in the order of the plan's listeners.
+    sockets: Vec<Vec<OwnedFd>>,
+    addresses: Vec<Bind>,
+    files: Vec<SocketFile>,
+}
+
+fn bind(plan: &Plan, shards: usize) -> Result<Bounds, BootFault> {
     let mut sockets: Vec<Vec<OwnedFd>> = (0..shards).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for address in &plan.listeners {
-        let bound = listen::bind(*address, shards).map_err(BootFault::Listen)?;
-        addresses.push(bound.address);
+    let (mut addresses, mut files) = (Vec::new(), Vec::new());
+    for place in &plan.listeners {
+        let bound = listen::bind(&place.bind, shards).map_err(BootFault::Listen)?;
+        addresses.push(bound.at);
+        files.extend(bound.file);
         for (shard, socket) in bound.sockets.into_iter().enumerate() {
             sockets[shard].push(socket);
         }
     }
-    Ok((sockets, addresses))
+    Ok(Bounds { sockets, addresses, files })
 }
 
 /// The cores that this process may use.

@@ -21,7 +21,7 @@ impl Count {
     }
 }
 
-/// The counts of one shard. All but `connections`, `owed`, `handed_off_now` and `spilled_now` only grow.
+/// The counts of one shard. All but `connections`, `owed` and those that end in `_now` only grow.
 #[derive(Default, Debug)]
 pub struct ShardCounts {
     /// Sockets that the ring owns now.
@@ -50,4 +50,23 @@ pub struct ShardCounts {
     pub busy_turns: Count,
     /// Times the shard went to sleep.
     pub sleeps: Count,
+    /// TLS handshakes that came to their end.
+    pub tls_handshakes: Count,
+    /// Those of them that took up an earlier session.
+    pub tls_resumed: Count,
+    /// Those of them that speak TLS 1.3.
+    pub tls_newest: Count,
+    /// Connections that TLS ended: what came was none, or not what it wants.
+    pub tls_faults: Count,
+    /// Handshakes that wait for their turn now.
+    pub tls_waiting_now: Count,
+    /// Connections of a proxy that began with no header that could be read.
+    pub proxy_faults: Count,
+}
+
+impl ShardCounts {
+    /// Grows as long as the shard turns, also when there is nothing to do: its sleeps are short.
+    pub fn turns(&self) -> u64 {
+        self.busy_turns.value() + self.sleeps.value()
+    }
 }

@@ -1,11 +1,16 @@
 //! An engine for the shell's own tests: it sends back what it receives, and has a few commands for the rest of what the shell can do.
 
-use super::shard::{Control, Shard};
+use super::{
+    Place, Plan, Porch, RingSizes,
+    shard::{Control, Shard},
+};
 use crate::{
-    engine::{Handoff, Listener, Output, Segment, Send},
+    config::Bind,
+    engine::{Handoff, Listener, Output, Segment, Send, door::Address},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
 use std::{
+    net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc::Sender},
     time::Duration,
@@ -135,7 +140,7 @@ impl Shard for Echo {
     type Loss = ();
     type Answer = Ask;
 
-    fn accepted(&mut self, listener: Listener, _: Now) -> Option<ConnId> {
+    fn accepted(&mut self, listener: Listener, _: Address, _: Now) -> Option<ConnId> {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.listeners.push(listener);
@@ -239,7 +244,7 @@ impl Shard for Echo {
 
     fn view(&mut self, _: Arc<HashRing>, _: Now) {}
 
-    fn mourn(&mut self, _: NodeSlot, (): ()) {}
+    fn mourn(&mut self, _: (NodeSlot, u64), (): ()) {}
 
     fn estranged(&mut self, _: NodeSlot, _: Now) {}
 
@@ -323,4 +328,15 @@ impl Shard for Echo {
     fn letters(&mut self) -> &mut Vec<(ShardId, Ball)> {
         &mut self.letters
     }
+}
+
+/// At any port, with nothing before it.
+pub(super) fn plan(shards: u16) -> Plan {
+    plan_at("127.0.0.1:0".parse().unwrap(), shards)
+}
+
+/// At this address.
+pub(super) fn plan_at(address: SocketAddr, shards: u16) -> Plan {
+    let place = Place { bind: Bind::Address(address), porch: Porch::default() };
+    Plan { shards, listeners: vec![place], ring: RingSizes::default(), node: None }
 }

@@ -21,8 +21,8 @@ pub enum Arrival<L, M> {
     Letter(ShardId, L),
     /// Who is in the cluster from now on.
     View(Arc<HashRing>),
-    /// This node has buried that one, and with it this. Told to one shard, before the view without that node.
-    Mourn(NodeSlot, M),
+    /// This node has buried the one of that slot and epoch, and with it this. Told to one shard, before the view without that node.
+    Mourn((NodeSlot, u64), M),
     /// What was on its way to or from this node is lost, and nothing behind it will be.
     Estranged(NodeSlot),
 }

@@ -1,5 +1,8 @@
-//! Listening sockets: one for each shard and listener on the same port (SO_REUSEPORT), all bound before any accepts.
+//! Listening sockets: one for each shard and listener on the same port (SO_REUSEPORT), all bound before any accepts. Where there can only
+//! be one, a unix socket or one that systemd has opened, all shards accept from it.
 
+use super::{inherited, unix};
+use crate::config::Bind;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{fmt, fs, io, net::SocketAddr, os::fd::OwnedFd};
 
@@ -7,17 +10,19 @@ use std::{fmt, fs, io, net::SocketAddr, os::fd::OwnedFd};
 #[derive(Debug)]
 pub struct ListenFault {
     /// Where.
-    pub address: SocketAddr,
+    pub at: Bind,
     /// What the kernel said.
     pub source: io::Error,
 }
 
 impl fmt::Display for ListenFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = self.address;
+        let address = &self.at;
+        let is_address = address.address().is_some();
         match self.source.kind() {
-            io::ErrorKind::AddrInUse => write!(f, "cannot listen on {address}: another process uses the port"),
-            io::ErrorKind::PermissionDenied => {
+            io::ErrorKind::AddrInUse if is_address => write!(f, "cannot listen on {address}: another process uses the port"),
+            io::ErrorKind::AddrInUse => write!(f, "cannot listen on {address}: another process listens there"),
+            io::ErrorKind::PermissionDenied if is_address => {
                 write!(f, "cannot listen on {address}: no permission (ports below 1024 need CAP_NET_BIND_SERVICE)")
             }
             io::ErrorKind::AddrNotAvailable => write!(f, "cannot listen on {address}: this machine has no such address"),
@@ -37,35 +42,67 @@ impl std::error::Error for ListenFault {
 pub(super) struct Bound {
     /// One for each shard, in their order.
     pub sockets: Vec<OwnedFd>,
-    /// With the port that was given.
-    pub address: SocketAddr,
+    /// With the port that was given; of a socket of systemd's, what it is bound to.
+    pub at: Bind,
+    /// What is to be removed when nobody listens any more.
+    pub file: Option<unix::SocketFile>,
 }
 
-/// Finds out whether `address` could be listened on, and gives it back at once.
-pub(super) fn probe(address: SocketAddr) -> Result<(), ListenFault> {
-    let bound = socket(address, false).and_then(|alone| alone.bind(&address.into()));
-    bound.map_err(|source| ListenFault { address, source })
+/// Finds out whether this place could be listened at, and gives it back at once.
+pub(super) fn probe(at: &Bind) -> Result<(), ListenFault> {
+    let tried = match at {
+        Bind::Address(address) => socket(*address, false).and_then(|alone| alone.bind(&(*address).into())),
+        Bind::Unix(path) => unix::probe(path),
+        Bind::Systemd(name) => inherited::take(name).map(drop),
+    };
+    tried.map_err(|source| ListenFault { at: at.clone(), source })
 }
 
-/// Opens `shards` sockets on `address`. A port that another socket of this user already listens on is refused, in spite of SO_REUSEPORT.
-pub(super) fn bind(address: SocketAddr, shards: usize) -> Result<Bound, ListenFault> {
-    let fault = |source| ListenFault { address, source };
-    let alone = socket(address, false).map_err(fault)?;
-    alone.bind(&address.into()).map_err(fault)?;
-    let given = alone.local_addr().map_err(fault)?.as_socket().unwrap_or(address);
+/// Opens sockets at this place for so many shards. A port that another socket of this user already listens on is refused, in spite of
+/// SO_REUSEPORT.
+pub(super) fn bind(at: &Bind, shards: usize) -> Result<Bound, ListenFault> {
+    let fault = |source| ListenFault { at: at.clone(), source };
+    match at {
+        Bind::Address(address) => bind_address(*address, shards).map_err(fault),
+        Bind::Unix(path) => {
+            let (socket, file) = unix::bind(path, backlog()).map_err(fault)?;
+            let sockets = shared(socket, shards).map_err(fault)?;
+            Ok(Bound { sockets, at: at.clone(), file: Some(file) })
+        }
+        Bind::Systemd(name) => {
+            let socket = inherited::take(name).map_err(fault)?;
+            let address = socket.local_addr().map_err(fault)?;
+            let path = address.as_pathname().map(|path| Bind::Unix(path.to_owned()));
+            let bound = address.as_socket().map(Bind::Address).or(path).unwrap_or_else(|| at.clone());
+            Ok(Bound { sockets: shared(socket, shards).map_err(fault)?, at: bound, file: None })
+        }
+    }
+}
+
+/// The same socket for each: whoever is free first accepts.
+fn shared(socket: Socket, shards: usize) -> io::Result<Vec<OwnedFd>> {
+    let mut sockets: Vec<Socket> = (1..shards).map(|_| socket.try_clone()).collect::<io::Result<_>>()?;
+    sockets.push(socket);
+    Ok(sockets.into_iter().map(OwnedFd::from).collect())
+}
+
+fn bind_address(address: SocketAddr, shards: usize) -> io::Result<Bound> {
+    let alone = socket(address, false)?;
+    alone.bind(&address.into())?;
+    let given = alone.local_addr()?.as_socket().unwrap_or(address);
     // Bound without SO_REUSEPORT, the port was ours alone at this moment; now it may be shared among our own.
-    alone.set_reuse_port(true).map_err(fault)?;
+    alone.set_reuse_port(true)?;
     let mut sockets = vec![alone];
     for _ in 1..shards {
-        let more = socket(given, true).map_err(fault)?;
-        more.bind(&given.into()).map_err(fault)?;
+        let more = socket(given, true)?;
+        more.bind(&given.into())?;
         sockets.push(more);
     }
     let backlog = backlog();
     for socket in &sockets {
-        socket.listen(backlog).map_err(fault)?;
+        socket.listen(backlog)?;
     }
-    Ok(Bound { sockets: sockets.into_iter().map(OwnedFd::from).collect(), address: given })
+    Ok(Bound { sockets: sockets.into_iter().map(OwnedFd::from).collect(), at: Bind::Address(given), file: None })
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -95,36 +132,40 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    fn any() -> SocketAddr {
-        "127.0.0.1:0".parse().unwrap()
+    fn at(address: &str) -> Bind {
+        Bind::Address(address.parse().unwrap())
+    }
+
+    fn any() -> Bind {
+        at("127.0.0.1:0")
     }
 
     #[test]
     fn a_probe_takes_nothing_and_finds_what_is_taken() {
-        let taken = bind(any(), 1).unwrap();
-        assert_eq!(probe(taken.address).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
-        let free = taken.address;
-        drop(taken);
+        let Bound { at: free, sockets, .. } = bind(&any(), 1).unwrap();
+        assert_eq!(probe(&free).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        drop(sockets);
         // A process that was forked meanwhile may hold it a moment longer.
         let soon = Instant::now() + Duration::from_secs(60);
-        while probe(free).and_then(|()| bind(free, 1)).is_err() {
+        while probe(&free).and_then(|()| bind(&free, 1)).is_err() {
             assert!(Instant::now() < soon, "it was given up");
         }
     }
 
     #[test]
     fn all_shards_get_the_same_port() {
-        let bound = bind(any(), 3).unwrap();
-        assert_ne!(bound.address.port(), 0);
+        let bound = bind(&any(), 3).unwrap();
+        let address = bound.at.address().filter(|address| address.port() != 0);
+        assert!(address.is_some());
         for socket in &bound.sockets {
-            assert_eq!(SockRef::from(socket).local_addr().unwrap().as_socket(), Some(bound.address));
+            assert_eq!(SockRef::from(socket).local_addr().unwrap().as_socket(), address);
         }
     }
 
     #[test]
     fn accepted_sockets_inherit_nodelay() {
-        let bound = bind(any(), 1).unwrap();
-        let _peer = TcpStream::connect(bound.address).unwrap();
+        let bound = bind(&any(), 1).unwrap();
+        let _peer = TcpStream::connect(bound.at.address().unwrap()).unwrap();
         let listener = TcpListener::from(bound.sockets.into_iter().next().unwrap());
         listener.set_nonblocking(false).unwrap();
         let (accepted, _) = listener.accept().unwrap();
@@ -133,14 +174,14 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_told_even_when_it_is_used_by_one_of_our_kind() {
-        let bound = bind(any(), 2).unwrap();
-        let fault = bind(bound.address, 2).unwrap_err();
+        let bound = bind(&any(), 2).unwrap();
+        let fault = bind(&bound.at, 2).unwrap_err();
         assert!(fault.to_string().contains("another process uses the port"), "{fault}");
     }
 
     #[test]
     fn an_address_of_another_machine_is_told() {
-        let fault = bind("192.0.2.1:0".parse().unwrap(), 1).unwrap_err();
+        let fault = bind(&at("192.0.2.1:0"), 1).unwrap_err();
         assert!(fault.to_string().contains("no such address"), "{fault}");
     }
 }

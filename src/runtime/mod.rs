@@ -3,7 +3,9 @@
 mod boot;
 mod clock;
 mod counts;
+mod fronts;
 mod gate;
+mod inherited;
 mod listen;
 mod mesh;
 mod nudge;
@@ -15,6 +17,7 @@ mod sockets;
 mod stop;
 mod sync;
 mod turn;
+mod unix;
 mod wake;
 
 #[cfg(test)]
@@ -25,11 +28,12 @@ mod receive_tests;
 mod tests;
 
 pub use boot::{
-    BootFault, Furnishing, Plan, Running, Seat, count_memory_in_small_pages, end_process_on_panic, probe_listeners,
+    BootFault, Furnishing, Place, Plan, Running, Seat, count_memory_in_small_pages, end_process_on_panic, probe_listeners,
     raise_open_files, start,
 };
 pub use clock::Clock;
 pub use counts::{Count, ShardCounts};
+pub use fronts::{Brought, Porch};
 pub use gate::{Arrival, Gate};
 #[cfg(test)]
 pub(crate) use gate::{GateEnd, gate_of};
@@ -38,5 +42,5 @@ pub use mesh::Post;
 pub use nudge::Nudge;
 pub use ring::RingSizes;
 pub use shard::{Control, Shard};
-pub use stop::{Phase, Stage, StopSignals, StopTimes};
-pub use turn::OnHandoff;
+pub use stop::{Phase, Reload, Servers, Stage, StopSignals, StopTimes};
+pub use turn::{OnHandoff, address};

@@ -8,7 +8,10 @@ use rustix::{
     io::Errno,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
-use std::{fmt, io, os::fd::AsRawFd};
+use std::{
+    fmt, io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+};
 
 /// The oldest kernel (major, minor) with all that a ring uses: DEFER_TASKRUN came last.
 pub const OLDEST_KERNEL: (u32, u32) = (6, 1);
@@ -217,6 +220,19 @@ fn raise(resource: Resource) -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(resource);
     let raised = setrlimit(resource, Rlimit { current: maximum, maximum });
     if raised.is_ok() { maximum } else { current }
+}
+
+/// A descriptor of its own for what somebody else opened for this process under `number`, such as the one who started it. Closed on exec.
+///
+/// # Errors
+/// Nothing is open there, or no descriptor is left.
+pub(super) fn copied(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: it is only given to fcntl, which says so where nothing is open there; and what is open there is not closed by this.
+    let theirs = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(rustix::io::fcntl_dupfd_cloexec(theirs, number)?)
 }
 
 /// Whether the kernel believes its wall clock to be synchronised; `None` when it does not say.

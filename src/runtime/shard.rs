@@ -1,7 +1,7 @@
 //! What the shell asks of an engine. The protocol between them is told in [`crate::engine::port`].
 
 use crate::{
-    engine::{Listener, Output},
+    engine::{Listener, Output, door::Address},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
 use std::sync::Arc;
@@ -24,8 +24,10 @@ pub trait Shard: 'static {
     /// What other threads (store, bridge) tell a shard.
     type Answer: Send + 'static;
 
-    /// A connection was accepted. `None`: close it at once.
-    fn accepted(&mut self, listener: Listener, now: Now) -> Option<ConnId>;
+    /// A connection was accepted, which comes from there. `None`: close it at once.
+    fn accepted(&mut self, listener: Listener, from: Address, now: Now) -> Option<ConnId>;
+    /// A proxy says whom a connection comes from that was accepted with an unknown address.
+    fn comes_from(&mut self, _conn: ConnId, _from: Address, _now: Now) {}
     /// Bytes came, in order. After the engine decided to hand a connection off, but before [`Shard::finish`] took the hand-off
     /// out, more may come (and the end, too): they belong to the hand-off's head. What comes later the shell appends by itself.
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
@@ -40,7 +42,7 @@ pub trait Shard: 'static {
     /// Who is in the cluster from now on. Never on a node that stands alone.
     fn view(&mut self, ring: Arc<HashRing>, now: Now);
     /// This node has buried that one, and with it this. Told to one shard, before the view without that node.
-    fn mourn(&mut self, node: NodeSlot, loss: Self::Loss);
+    fn mourn(&mut self, node: (NodeSlot, u64), loss: Self::Loss);
     /// What was on its way to or from this node is lost, and nothing behind it will be.
     fn estranged(&mut self, node: NodeSlot, now: Now);
     /// An answer from another thread.

@@ -7,7 +7,7 @@ const CHUNK: usize = 1024;
 
 /// One bit of what is going on at a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Mark(u8);
+pub(super) struct Mark(u16);
 
 impl Mark {
     /// A receive is armed in the ring.
@@ -26,6 +26,14 @@ impl Mark {
     pub(super) const BULK_ARMED: Mark = Mark(1 << 6);
     /// Nothing is to be received.
     pub(super) const PAUSED: Mark = Mark(1 << 7);
+    /// Something stands in front of it: see `fronts`.
+    pub(super) const FRONTED: Mark = Mark(1 << 8);
+    /// The send in flight is of what stands there, not of the engine.
+    pub(super) const OWN: Mark = Mark(1 << 9);
+    /// Nothing is to be received before its handshake has gone on.
+    pub(super) const HELD: Mark = Mark(1 << 10);
+    /// The engine has heard that nothing more comes.
+    pub(super) const ENDED: Mark = Mark(1 << 11);
 }
 
 /// One slot.
@@ -33,7 +41,7 @@ impl Mark {
 pub(super) struct Socket {
     descriptor: Option<OwnedFd>,
     generation: u16,
-    marks: u8,
+    marks: u16,
 }
 
 const _: () = assert!(size_of::<Socket>() == 8);

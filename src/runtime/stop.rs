@@ -1,9 +1,10 @@
 //! How the process ends: drain, close, gone. And the signals that begin it.
 
 use super::{counts::ShardCounts, mesh::Doors};
-use crate::realtime::ShardId;
+use crate::{realtime::ShardId, tls::Server};
+use crossbeam::queue::ArrayQueue;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
     low_level::exit,
 };
@@ -11,11 +12,12 @@ use std::{
     io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -46,7 +48,13 @@ pub struct Stage {
     doors: Doors,
     counts: Vec<ShardCounts>,
     stopping: OnceLock<(Instant, StopTimes)>,
+    /// For each shard the newest certificates that it has not taken yet.
+    renewed: Vec<ArrayQueue<Servers>>,
+    renewals: AtomicU32,
 }
+
+/// What each listener has of TLS.
+pub type Servers = Arc<[Option<Server>]>;
 
 /// How often a stop looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(10);
@@ -56,12 +64,14 @@ const QUIET_LOOKS: u32 = 5;
 impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
         let counts = doors.iter().map(|_| ShardCounts::default()).collect();
-        Stage { phase: AtomicU8::new(Phase::Serving as u8), doors: doors.clone(), counts, stopping: OnceLock::new() }
+        let renewed = doors.iter().map(|_| ArrayQueue::new(1)).collect();
+        let phase = AtomicU8::new(Phase::Serving as u8);
+        Stage { phase, doors: doors.clone(), counts, stopping: OnceLock::new(), renewed, renewals: AtomicU32::new(0) }
     }
 
     /// Where the process is now.
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
+        match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
             1 => Phase::Draining,
             2 => Phase::Closing,
@@ -84,14 +94,32 @@ impl Stage {
         &self.counts
     }
 
+    /// From now on new connections are served with these; those that are there stay as they are. By one thread at a time.
+    pub fn renew(&self, servers: &Servers) {
+        for (queue, door) in self.renewed.iter().zip(self.doors.iter()) {
+            queue.force_push(servers.clone());
+            // Before the knock, and behind the push: who sees the number finds what it counts.
+            self.renewals.fetch_add(1, Ordering::Release);
+            door.knock();
+        }
+    }
+
+    pub(super) fn renewals(&self) -> u32 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    pub(super) fn renewed(&self, shard: ShardId) -> Option<Servers> {
+        self.renewed[shard.index()].pop()
+    }
+
     /// Sockets of all shards.
     pub fn connections(&self) -> u64 {
         self.counts.iter().map(|counts| counts.connections.value()).sum()
     }
 
-    /// Goes on to a later phase and wakes all shards. Never back.
+    /// Goes on to a later phase and wakes all shards. Never back. Who sees the phase sees why it has come.
     pub(super) fn advance(&self, phase: Phase) {
-        self.phase.fetch_max(phase as u8, Ordering::Relaxed);
+        self.phase.fetch_max(phase as u8, Ordering::Release);
         for door in self.doors.iter() {
             door.knock();
         }
@@ -126,10 +154,13 @@ impl Stage {
     }
 }
 
-/// SIGTERM and SIGINT, caught. Until there is a stage to stop, the first ends the process at once and well: nothing has been served that
-/// could be lost.
+/// SIGTERM, SIGINT and SIGHUP, caught. Until there is a stage to stop, one of the first two ends the process at once and well: nothing has
+/// been served that could be lost.
 #[derive(Clone, Debug)]
-pub struct StopSignals(Arc<Stops>);
+pub struct StopSignals {
+    stops: Arc<Stops>,
+    reload: Reload,
+}
 
 #[derive(Debug, Default)]
 struct Stops {
@@ -138,14 +169,33 @@ struct Stops {
     is_over: AtomicBool,
 }
 
+/// Says when files are to be read again: on SIGHUP.
+#[derive(Clone, Default, Debug)]
+pub struct Reload(Arc<Notify>);
+
+impl Reload {
+    /// Waits for the next time, or comes back at once when it was missed. For one who waits.
+    pub async fn asked(&self) {
+        self.0.notified().await;
+    }
+}
+
 impl StopSignals {
     /// Catches them from now on; a second one ends the process at once.
     pub fn caught() -> io::Result<StopSignals> {
         let stops: Arc<Stops> = Arc::default();
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        let own = stops.clone();
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let (own, reload) = (stops.clone(), Reload::default());
+        let asks = reload.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
+            let stops = signals.forever().filter(|signal| {
+                let is_stop = *signal != SIGHUP;
+                if !is_stop {
+                    asks.0.notify_one();
+                }
+                is_stop
+            });
+            for (count, signal) in stops.enumerate() {
                 if count > 0 {
                     tracing::warn!("asked twice to stop: ending at once");
                     exit(128 + signal);
@@ -160,18 +210,23 @@ impl StopSignals {
                 }
             }
         })?;
-        Ok(StopSignals(stops))
+        Ok(StopSignals { stops, reload })
+    }
+
+    /// Says when files are to be read again.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// From now on they stop this.
     pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
         // There is one stage in a process; the first stays.
-        let _ = self.0.stage.set((stage, times));
+        let _ = self.stops.stage.set((stage, times));
     }
 
     /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again.
     pub fn rest(&self) {
-        self.0.is_over.store(true, Ordering::SeqCst);
+        self.stops.is_over.store(true, Ordering::SeqCst);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     boot::PANIC_CODE,
-    echo::{Ask, Echo},
+    echo::{Ask, Echo, plan, plan_at},
     *,
 };
 use crate::{engine::Handoff, realtime::ShardId};
@@ -25,11 +25,12 @@ pub(super) type Echoes = Running<Ask, <Echo as Shard>::Letter, ()>;
 const QUICK: StopTimes = StopTimes { drain: Duration::from_millis(50), goodbye: Duration::from_secs(2) };
 
 pub(super) fn echo(shards: u16) -> Echoes {
-    echo_at("127.0.0.1:0".parse().unwrap(), shards)
+    echo_on(&plan(shards))
 }
 
-fn echo_at(address: SocketAddr, shards: u16) -> Echoes {
-    echo_on(&Plan { shards, listeners: vec![address], ring: RingSizes::default(), node: None })
+/// Where the first listener is.
+pub(super) fn address(running: &Echoes) -> SocketAddr {
+    running.addresses()[0].address().unwrap()
 }
 
 fn echo_on(plan: &Plan) -> Echoes {
@@ -37,7 +38,7 @@ fn echo_on(plan: &Plan) -> Echoes {
         let engine = Rc::new(RefCell::new(Echo::new(seat.id)));
         let (rest_engine, nudge) = (engine.clone(), seat.nudge);
         let on_handoff: OnHandoff =
-            Rc::new(move |stream, handoff| Box::pin(rest(rest_engine.clone(), nudge.clone(), stream, handoff)));
+            Rc::new(move |stream, handoff, _| Box::pin(rest(rest_engine.clone(), nudge.clone(), stream, handoff)));
         Furnishing { engine, on_handoff }
     })
     .unwrap()
@@ -63,7 +64,7 @@ async fn rest(engine: Rc<RefCell<Echo>>, nudge: Nudge, mut stream: glommio::net:
 }
 
 pub(super) fn connect(running: &Echoes) -> TcpStream {
-    let stream = TcpStream::connect(running.addresses()[0]).unwrap();
+    let stream = TcpStream::connect(address(running)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
@@ -292,7 +293,7 @@ fn tiny_rings_are_slow_but_right() {
     // Buffers run out, the submission queue is submitted piece by piece, and completions wait in the kernel.
     let ring =
         RingSizes { submissions: 2, completions: 4, buffers: 2, buffer_bytes: 64, bulk_buffers: 2, bulk_buffer_bytes: 128 };
-    let running = echo_on(&Plan { shards: 1, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring, node: None });
+    let running = echo_on(&Plan { ring, ..plan(1) });
     let mut streams: Vec<_> = (0..100).map(|_| connect(&running)).collect();
     for round in 0..5u8 {
         for (number, stream) in streams.iter_mut().enumerate() {
@@ -368,10 +369,10 @@ fn an_idle_shard_sleeps() {
 #[test]
 fn a_port_in_use_fails_the_start() {
     let running = echo(2);
-    let plan = Plan { shards: 2, listeners: running.addresses().to_vec(), ring: RingSizes::default(), node: None };
+    let plan = plan_at(address(&running), 2);
     let fault = start(&plan, |seat: Seat<Ask>| Furnishing {
         engine: Rc::new(RefCell::new(Echo::new(seat.id))),
-        on_handoff: Rc::new(|_, _| Box::pin(async {})),
+        on_handoff: Rc::new(|_, _, _| Box::pin(async {})),
     });
     assert!(fault.err().unwrap().to_string().contains("another process uses the port"));
     end(running);
@@ -380,10 +381,10 @@ fn a_port_in_use_fails_the_start() {
 #[test]
 fn a_ring_that_cannot_be_had_fails_the_start_and_says_which_step() {
     let ring = RingSizes { submissions: 1 << 30, ..RingSizes::default() };
-    let plan = Plan { shards: 2, listeners: vec!["127.0.0.1:0".parse().unwrap()], ring, node: None };
+    let plan = Plan { ring, ..plan(2) };
     let fault = start(&plan, |seat: Seat<Ask>| Furnishing {
         engine: Rc::new(RefCell::new(Echo::new(seat.id))),
-        on_handoff: Rc::new(|_, _| Box::pin(async {})),
+        on_handoff: Rc::new(|_, _, _| Box::pin(async {})),
     });
     let told = fault.err().unwrap().to_string();
     assert!(told.contains("shard 0 could not start") && told.contains("io_uring_setup"), "{told}");
@@ -400,10 +401,10 @@ fn number(variable: &str) -> Option<u16> {
 fn serve(port: u16) {
     end_process_on_panic();
     let signals = StopSignals::caught().unwrap();
-    let running = echo_at(SocketAddr::from(([127, 0, 0, 1], port)), 1);
+    let running = echo_on(&plan_at(SocketAddr::from(([127, 0, 0, 1], port)), 1));
     let drain = Duration::from_millis(number("DRAIN_MS").unwrap_or(50).into());
     running.stop_on(&signals, StopTimes { drain, ..QUICK });
-    println!("\n{LISTENING}{}", running.addresses()[0]);
+    println!("\n{LISTENING}{}", address(&running));
     running.join().unwrap();
     process::exit(0);
 }

@@ -6,16 +6,21 @@
 //! served here, in glommio's reactor, which the ring wakes.
 
 mod accept;
+mod front;
+mod leave;
 mod receive;
+
+pub use accept::address;
 
 use super::{
     clock::Clock,
     counts::ShardCounts,
+    fronts::{Brought, Fronts, Porch},
     gate::Arrival,
     mesh::{MeshEnd, Post},
     nudge::Nudge,
     patience::AT_START,
-    ring::{Event, Ring, RingSizes, glommio_file, glommio_stream},
+    ring::{Event, Ring, RingSizes, glommio_file},
     shard::{Control, Shard},
     sockets::{Mark, Sockets},
     stop::{Phase, Stage},
@@ -61,13 +66,15 @@ const REST_SHARES: usize = 300;
 const _: () = assert!(SHORTEST_SLEEP.as_micros() < LONGEST_SLEEP.as_micros());
 
 /// Serves a connection that was handed off, until it is over.
-pub type OnHandoff = Rc<dyn Fn(TcpStream, Handoff) -> Pin<Box<dyn Future<Output = ()>>>>;
+pub type OnHandoff = Rc<dyn Fn(TcpStream, Handoff, Brought) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// All that a shard's pump is made of.
 pub(super) struct ShardParts<E: Shard> {
     pub(super) id: ShardId,
     pub(super) sizes: RingSizes,
     pub(super) listeners: Vec<OwnedFd>,
+    /// What stands before each of them.
+    pub(super) porches: Vec<Porch>,
     pub(super) mesh: MeshEnd<E::Letter, E::Loss>,
     pub(super) post: Post<E::Answer>,
     pub(super) engine: Rc<RefCell<E>>,
@@ -128,6 +135,10 @@ struct Pump<E: Shard> {
     ring: Ring,
     sockets: Sockets,
     listeners: Vec<Option<OwnedFd>>,
+    porches: Vec<Porch>,
+    fronts: Fronts,
+    /// How often certificates have been renewed.
+    renewals: u32,
     mesh: MeshEnd<E::Letter, E::Loss>,
     post: Post<E::Answer>,
     engine: Rc<RefCell<E>>,
@@ -166,6 +177,9 @@ impl<E: Shard> Pump<E> {
             ring,
             sockets: Sockets::default(),
             listeners: parts.listeners.into_iter().map(Some).collect(),
+            porches: parts.porches,
+            fronts: Fronts::default(),
+            renewals: 0,
             mesh: parts.mesh,
             post: parts.post,
             engine: parts.engine,
@@ -256,6 +270,7 @@ impl<E: Shard> Pump<E> {
             || self.mesh.has_letters()
             || self.post.has_answers(self.id)
             || self.stage.phase() != self.phase
+            || self.stage.renewals() != self.renewals
             || self.nudge.pending()
             || !self.refused.is_empty()
     }
@@ -281,6 +296,7 @@ impl<E: Shard> Pump<E> {
         }
         let mut busy = heard > 0;
         busy |= self.change_phase(&mut engine, now);
+        self.renew();
         self.accept_again(now);
         engine.tick(now);
         let mut output = std::mem::take(&mut self.output);
@@ -293,7 +309,7 @@ impl<E: Shard> Pump<E> {
         }
         self.mesh.flush(self.stage.counts(self.id));
         self.counts().owed.set(engine.owed() as u64);
-        busy
+        busy | self.shake(&mut engine)
     }
 
     /// Feeds the engine with all that came. Returns how much that was, and the time that it was told.
@@ -345,47 +361,19 @@ impl<E: Shard> Pump<E> {
 
     fn sent(&mut self, conn: ConnId, whole: bool, engine: &mut E, now: Now) {
         let Some(socket) = self.sockets.at(conn) else { return };
-        socket.clear(Mark::SENDING);
-        if socket.has(Mark::FIN_WANTED)
-            && let Some(descriptor) = socket.descriptor()
-        {
-            // A socket that broke meanwhile cannot be shut; its end is told by the receive.
-            let _ = shutdown(descriptor, Shutdown::Write);
+        if socket.has(Mark::OWN) {
+            return self.own_sent(conn, whole, engine, now);
         }
-        let leaving = socket.has(Mark::CLOSING) || socket.has(Mark::HANDING);
+        socket.clear(Mark::SENDING);
+        let (leaving, is_fronted) = (socket.has(Mark::CLOSING) || socket.has(Mark::HANDING), socket.has(Mark::FRONTED));
+        if socket.has(Mark::FIN_WANTED) {
+            self.end_stream(conn);
+        }
         engine.sent(conn, whole, now);
         if leaving {
             self.settle(conn, engine);
-        }
-    }
-
-    /// Lets a socket go that is to be closed or handed off, once the ring has nothing to do with it.
-    fn settle(&mut self, conn: ConnId, engine: &mut E) {
-        let Some(socket) = self.sockets.at(conn) else { return };
-        if socket.in_ring() {
-            return;
-        }
-        let closing = socket.has(Mark::CLOSING);
-        let handoff = self.handing.iter().position(|handoff| handoff.conn == conn).map(|place| self.handing.swap_remove(place));
-        let descriptor = self.sockets.remove(conn);
-        self.counts().connections.set(self.sockets.live() as u64);
-        // First, so that the place it had is free for what becomes of it.
-        engine.released(conn);
-        if let (Some(descriptor), Some(handoff), false) = (descriptor, handoff, closing) {
-            self.give(descriptor, handoff);
-        }
-    }
-
-    fn give(&mut self, descriptor: OwnedFd, handoff: Handoff) {
-        let serve = (self.on_handoff)(glommio_stream(descriptor), handoff);
-        let served = Served::new(self.stage.clone(), self.id);
-        let task = async move {
-            serve.await;
-            drop(served);
-        };
-        match glommio::spawn_local_into(task, self.rest) {
-            Ok(task) => drop(task.detach()),
-            Err(fault) => tracing::error!(%fault, "a connection could not be given to REST"),
+        } else if is_fronted {
+            self.after_send(conn, engine);
         }
     }
 
@@ -414,6 +402,9 @@ impl<E: Shard> Pump<E> {
     fn send(&mut self, send: Send) {
         match self.sockets.at(send.conn) {
             Some(socket) if !socket.has(Mark::CLOSING) && !socket.has(Mark::HANDING) => {
+                if socket.has(Mark::FRONTED) {
+                    return self.front_send(send);
+                }
                 debug_assert!(!socket.has(Mark::SENDING), "one send in flight for each connection");
                 socket.set(Mark::SENDING);
                 if let Some(descriptor) = socket.descriptor() {
@@ -424,41 +415,18 @@ impl<E: Shard> Pump<E> {
         }
     }
 
-    fn half_close(&mut self, conn: ConnId) {
-        let Some(socket) = self.sockets.at(conn) else { return };
-        if socket.has(Mark::SENDING) {
-            socket.set(Mark::FIN_WANTED);
-        } else if let Some(descriptor) = socket.descriptor() {
-            let _ = shutdown(descriptor, Shutdown::Write);
-        }
-    }
-
-    fn close(&mut self, conn: ConnId, engine: &mut E) {
-        let Some(socket) = self.sockets.at(conn) else { return };
-        socket.set(Mark::CLOSING);
-        if socket.in_ring()
-            && let Some(descriptor) = socket.descriptor()
-        {
-            // An armed receive holds the file: closing the descriptor alone would leave the peer connected. This ends both operations.
-            let _ = shutdown(descriptor, Shutdown::Both);
-        }
-        self.settle(conn, engine);
-    }
-
-    fn hand_off(&mut self, handoff: Handoff, engine: &mut E) {
-        let conn = handoff.conn;
-        let Some(socket) = self.sockets.at(conn) else { return };
-        if socket.has(Mark::CLOSING) || socket.has(Mark::HANDING) {
+    /// From now on new connections are shown the certificates that were read last.
+    fn renew(&mut self) {
+        let renewals = self.stage.renewals();
+        if renewals == self.renewals {
             return;
         }
-        socket.set(Mark::HANDING);
-        self.handing.push(handoff);
-        if socket.has(Mark::RECEIVING) {
-            let is_bulk = socket.has(Mark::BULK_ARMED);
-            self.ring.receive_no_more(conn, is_bulk);
-            self.ring.submit();
+        self.renewals = renewals;
+        if let Some(servers) = self.stage.renewed(self.id) {
+            for (porch, server) in self.porches.iter_mut().zip(&*servers) {
+                porch.tls = server.clone();
+            }
         }
-        self.settle(conn, engine);
     }
 
     /// Tells the engine what the process is about to do.

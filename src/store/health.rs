@@ -2,7 +2,7 @@
 
 use crate::protocols::presence::record::StoreFault;
 use std::{
-    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -35,6 +35,9 @@ pub struct Health {
     pub failures: AtomicU64,
     /// Enters and records answered `Busy` because they waited too long in the queue, since the start.
     pub expired: AtomicU64,
+    /// Whether a former connection of this node's still has the mark by which others see that the node lives: when that one ends it would
+    /// look dead.
+    pub unmarked: AtomicBool,
 }
 
 impl Health {

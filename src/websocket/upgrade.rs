@@ -6,10 +6,25 @@ use tungstenite::handshake::derive_accept_key;
 
 /// A sound limit for a head, in bytes. Browsers send less than 2 KiB without cookies.
 pub const HEAD_BYTES: usize = 8 * 1024;
-/// More headers than any browser sends.
-const HEADERS: usize = 64;
+/// More headers than any browser sends: also the most that can be let in.
+pub const HEADERS: usize = 64;
 /// The longest of the registered HTTP methods.
 const METHOD_BYTES: usize = "UPDATEREDIRECTREF".len();
+
+/// What a head may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Its length with the empty line, in bytes.
+    pub bytes: usize,
+    /// How many headers, [`HEADERS`] at most.
+    pub headers: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { bytes: HEAD_BYTES, headers: HEADERS }
+    }
+}
 
 /// What the first bytes are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,13 +84,13 @@ pub enum Body<'a> {
 }
 
 /// Reads all bytes that a connection has sent so far. While the head is incomplete a call costs one search for line ends, so that
-/// a slow drip of `limit` bytes costs far less than its packets.
-pub fn read(bytes: &[u8], limit: usize) -> Head<'_> {
+/// a slow drip of as many bytes as may be costs far less than its packets.
+pub fn read(bytes: &[u8], bounds: Bounds) -> Head<'_> {
     let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     match head_length(&bytes[start..]) {
-        Some(length) if start + length > limit => too_large(),
-        Some(length) => parse(&bytes[start..start + length], start),
-        None if bytes.len() > limit => too_large(),
+        Some(length) if start + length > bounds.bytes => too_large(),
+        Some(length) => parse(&bytes[start..start + length], start, bounds.headers),
+        None if bytes.len() > bounds.bytes => too_large(),
         None if may_become_http(&bytes[start..]) => Head::Incomplete,
         None => refused(400, "not HTTP"),
     }
@@ -129,6 +144,9 @@ pub fn refuse(status: u16, body: Body<'_>, out: &mut Vec<u8>) {
     } else {
         header(out, "Connection", "close");
     }
+    if status == 429 {
+        header(out, "Retry-After", "1");
+    }
     header(out, "Content-Type", kind);
     header(out, "Content-Length", &body.len().to_string());
     out.extend_from_slice(b"\r\n");
@@ -171,7 +189,7 @@ fn may_become_http(bytes: &[u8]) -> bool {
 }
 
 /// A complete head, after `start` bytes of empty lines.
-fn parse(bytes: &[u8], start: usize) -> Head<'_> {
+fn parse(bytes: &[u8], start: usize, most: usize) -> Head<'_> {
     let mut headers = [EMPTY_HEADER; HEADERS];
     let mut request = Request::new(&mut headers);
     let length = match request.parse(bytes) {
@@ -181,17 +199,27 @@ fn parse(bytes: &[u8], start: usize) -> Head<'_> {
         Err(Error::Version) => return refused(505, "not HTTP/1"),
         Err(_) => return refused(400, "not HTTP"),
     };
+    if request.headers.len() > most {
+        return refused(431, "too many headers");
+    }
     let asked = request.method == Some("GET")
         && request.version == Some(1)
         && has_token(request.headers, "Upgrade", "websocket")
         && has_token(request.headers, "Connection", "upgrade");
     if !asked {
-        return Head::Http;
+        // Where one length is believed here and the other by a proxy in front, a second request could hide in the first.
+        return if has_two_lengths(request.headers) { refused(400, "a body of two lengths") } else { Head::Http };
     }
     match upgrade(request.path.unwrap_or_default(), request.headers, length) {
         Ok(upgrade) => Head::Upgrade(upgrade),
         Err(refusal) => Head::Refused(refusal),
     }
+}
+
+/// Whether the length of the body is told more than once (RFC 9112 §6.3).
+fn has_two_lengths(headers: &[Header<'_>]) -> bool {
+    let (lengths, codings) = (values(headers, "Content-Length").count(), values(headers, "Transfer-Encoding").count());
+    lengths > 1 || codings > 1 || lengths + codings > 1
 }
 
 /// A request for an upgrade, judged by RFC 6455 §4.2.1.
@@ -280,7 +308,7 @@ mod tests {
     }
 
     fn status(text: &str) -> u16 {
-        match read(text.as_bytes(), HEAD_BYTES) {
+        match read(text.as_bytes(), Bounds::default()) {
             Head::Refused(refusal) => refusal.status,
             other => panic!("{other:?} for {text}"),
         }
@@ -289,7 +317,7 @@ mod tests {
     #[test]
     fn a_good_upgrade_with_frames_behind_it() {
         let bytes = [GOOD.as_bytes(), b"\x81\x85frames"].concat();
-        let Head::Upgrade(upgrade) = read(&bytes, HEAD_BYTES) else { panic!() };
+        let Head::Upgrade(upgrade) = read(&bytes, Bounds::default()) else { panic!() };
         assert_eq!((upgrade.path, upgrade.query, upgrade.host), ("/ws", Some("a=b&c"), "school.example"));
         assert_eq!((upgrade.origin, &upgrade.protocols[..]), (Some("https://school.example"), &["chat", "superchat"][..]));
         assert_eq!(bytes[upgrade.length..], *b"\x81\x85frames");
@@ -304,9 +332,9 @@ mod tests {
     fn a_drip_is_incomplete_until_the_last_byte() {
         for head in [GOOD.to_owned(), format!("\r\n{GOOD}"), GOOD.replace("\r\n", "\n")] {
             for end in 0..head.len() {
-                assert_eq!(read(&head.as_bytes()[..end], HEAD_BYTES), Head::Incomplete, "{end}");
+                assert_eq!(read(&head.as_bytes()[..end], Bounds::default()), Head::Incomplete, "{end}");
             }
-            let Head::Upgrade(upgrade) = read(head.as_bytes(), HEAD_BYTES) else { panic!("{head}") };
+            let Head::Upgrade(upgrade) = read(head.as_bytes(), Bounds::default()) else { panic!("{head}") };
             assert_eq!((upgrade.length, upgrade.path), (head.len(), "/ws"));
         }
     }
@@ -321,7 +349,24 @@ mod tests {
             "GET / HTTP/1.1\r\n\r\n".into(),
             "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".into(),
         ] {
-            assert_eq!(read(text.as_bytes(), HEAD_BYTES), Head::Http, "{text}");
+            assert_eq!(read(text.as_bytes(), Bounds::default()), Head::Http, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_two_lengths_is_refused_whoever_serves_it() {
+        for headers in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "transfer-encoding: chunked\r\ncontent-length: 5",
+            "Content-Length: 5\r\nContent-Length: 6",
+            "Content-Length: 5\r\nContent-Length: 5",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        ] {
+            assert_eq!(status(&format!("POST /a HTTP/1.1\r\nHost: h\r\n{headers}\r\n\r\n")), 400, "{headers}");
+        }
+        for header in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+            let head = format!("POST /a HTTP/1.1\r\nHost: h\r\n{header}\r\n\r\n");
+            assert_eq!(read(head.as_bytes(), Bounds::default()), Head::Http);
         }
     }
 
@@ -379,7 +424,7 @@ mod tests {
         for rubbish in
             [&b"\x16\x03\x01\x02"[..], b"\0", b" GET", b"GET\r", b"\x81\x85", b"SSH-2.0-x\r\n", b"AVERYLONGWORDWITHOUTANYSPACE"]
         {
-            assert!(matches!(read(rubbish, HEAD_BYTES), Head::Refused(Refusal { status: 400, .. })), "{rubbish:?}");
+            assert!(matches!(read(rubbish, Bounds::default()), Head::Refused(Refusal { status: 400, .. })), "{rubbish:?}");
         }
         assert_eq!(status("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
     }
@@ -389,7 +434,7 @@ mod tests {
         let long = changed("user-agent: x", &format!("user-agent: {}", "x".repeat(HEAD_BYTES)));
         assert_eq!(status(&long), 431);
         assert_eq!(status(&long[..=HEAD_BYTES]), 431);
-        assert_eq!(read(&long.as_bytes()[..HEAD_BYTES], HEAD_BYTES), Head::Incomplete);
+        assert_eq!(read(&long.as_bytes()[..HEAD_BYTES], Bounds::default()), Head::Incomplete);
         assert_eq!(status(&changed("user-agent: x", &["h: v"; 64].join("\r\n"))), 431);
         assert_eq!(status(&"\r\n".repeat(HEAD_BYTES)), 431);
     }
@@ -413,11 +458,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_one_of_four(bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
-            let _any = read(&bytes, 100);
+            let _any = read(&bytes, Bounds { bytes: 100, ..Bounds::default() });
             let mut head = GOOD.as_bytes().to_vec();
             let at = at.index(head.len());
             head.splice(at..at, bytes);
-            if let Head::Upgrade(upgrade) = read(&head, HEAD_BYTES) {
+            if let Head::Upgrade(upgrade) = read(&head, Bounds::default()) {
                 prop_assert!(upgrade.length <= head.len() && upgrade.path.starts_with('/'));
             }
         }

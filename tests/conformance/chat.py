@@ -129,7 +129,8 @@ class Session:
     async def stream(self, content: str, local: tuple[str, int] | None = None, **more) -> EventSource:
         """A message; its answer as it comes."""
         path = f"/api/v1{self.path}/chat/stream"
-        return await EventSource.open(self.by.house.chat_port, path, self.by.token, {"content": content} | more, local)
+        house = self.by.house
+        return await EventSource.open(house.chat_port, path, self.by.token, {"content": content} | more, local, house.context)
 
     async def refused(self, codes: str | set[str], content: str = "Hello", route: str = "chat", **more) -> dict:
         """A message that must be refused, or whose answer must fail before its first word."""

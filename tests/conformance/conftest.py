@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 pytest.register_assert_rewrite(
-    "authority", "chat", "chat_examples", "chromium", "client", "contract", "database", "event_source", "house", "labs", "labs_agent",
-    "labs_examples", "model_stub", "postgres", "quiz", "tasks", "tasks_examples",
+    "authority", "chat", "chat_examples", "chromium", "client", "contract", "database", "documents", "event_source", "house", "labs",
+    "labs_agent", "labs_examples", "model_stub", "postgres", "quiz", "secure", "tasks", "tasks_examples",
 )
 
 import chat  # noqa: E402
@@ -18,7 +18,7 @@ import client  # noqa: E402
 import labs  # noqa: E402
 import quiz  # noqa: E402
 import tasks  # noqa: E402
-from house import BINARY, House  # noqa: E402
+from house import BINARY, Failure, House  # noqa: E402
 from model_stub import ModelStub  # noqa: E402
 from permission import PermissionService  # noqa: E402
 
@@ -90,6 +90,17 @@ def build(tmp_path_factory, shards, permissions):
     client.hang_up()
     for house in houses:
         house.stop()
+
+
+@pytest.fixture
+def starts_not(tmp_path_factory, shards, permissions):
+    """What a server says that does not start with these settings."""
+    def said(**settings) -> str:
+        with pytest.raises(Failure) as failure:
+            House(tmp_path_factory.mktemp("house"), shards, permissions.url, settings).start()
+        return str(failure.value)
+
+    return said
 
 
 @pytest.fixture(autouse=True)

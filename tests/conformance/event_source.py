@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import json
+import ssl
 import time
 from dataclasses import dataclass
 
@@ -87,9 +88,12 @@ class EventSource:
         self._told = 0
 
     @classmethod
-    async def open(cls, port: int, path: str, token: str | None, body: object, local: tuple[str, int] | None = None) -> "EventSource":
+    async def open(
+        cls, port: int, path: str, token: str | None, body: object, local: tuple[str, int] | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> "EventSource":
         """Asks by POST; returns when the head of the answer is here."""
-        source = cls(*await asyncio.open_connection("127.0.0.1", port, local_addr=local))
+        source = cls(*await asyncio.open_connection("127.0.0.1", port, local_addr=local, ssl=context))
         data = json.dumps(body).encode()
         fields = [("Host", f"127.0.0.1:{port}"), ("Accept", "text/event-stream"), ("Content-Type", "application/json")]
         fields += [("Content-Length", str(len(data)))] + ([("Authorization", f"Bearer {token}")] if token else [])

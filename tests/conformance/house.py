@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 
 import database
 import postgres
+import secure
 import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,11 @@ def merged(base: dict, over: dict) -> dict:
     return {name: item for name, item in both.items() if item is not None}
 
 
+def files_of(files: secure.Files) -> dict:
+    """The settings of TLS with these files."""
+    return {"certificate": str(files.chain), "key": str(files.key)}
+
+
 class House:
     """One server. `settings` are laid over those that every test shares."""
 
@@ -82,7 +89,11 @@ class House:
         self.database = (settings or {}).get("database")
         self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" and not self.database else None
         self.database = self.database or (self.cluster.create() if self.cluster else "sqlite")
+        self.launcher: list[str] = []  # what starts it, where it does not start by itself
+        self.descriptors: tuple[int, ...] = ()  # open in it
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
+        self.tls = (settings or {}).get("tls")
+        self.scheme = "https" if self.tls else "http"
         keys = tokens.write_keys(folder)
         issuers = {
             issuer.name: {"audiences": tokens.AUDIENCES, "algorithm": algorithm, "key_file": str(keys[algorithm])}
@@ -109,32 +120,46 @@ class House:
             "labs": {f"{what}_a_minute": 1_000_000 for what in ("logins", "creations", "requests")},
             "test": {"endpoints": True},
         }
+        if self.tls:
+            shared["tls"] = self.tls
+            for listener in shared["listen"].values():
+                listener["tls"] = True
         self.config.write_text(toml(merged(shared, settings or {})))
 
     @property
     def url(self) -> str:
         """The presence listener."""
-        return f"http://127.0.0.1:{self.presence_port}"
+        return f"{self.scheme}://127.0.0.1:{self.presence_port}"
 
     @property
     def quiz(self) -> str:
         """The quiz listener."""
-        return f"http://127.0.0.1:{self.quiz_port}"
+        return f"{self.scheme}://127.0.0.1:{self.quiz_port}"
 
     @property
     def labs(self) -> str:
         """The labs listener."""
-        return f"http://127.0.0.1:{self.labs_port}"
+        return f"{self.scheme}://127.0.0.1:{self.labs_port}"
 
     @property
     def chat(self) -> str:
         """The chat listener."""
-        return f"http://127.0.0.1:{self.chat_port}"
+        return f"{self.scheme}://127.0.0.1:{self.chat_port}"
 
     @property
     def internal(self) -> str:
         """The internal listener."""
-        return f"http://127.0.0.1:{self.internal_port}"
+        return f"{self.scheme}://127.0.0.1:{self.internal_port}"
+
+    @property
+    def sockets(self) -> str:
+        """The scheme of its WebSockets."""
+        return "wss" if self.tls else "ws"
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """What a client needs that is no web client: it believes every certificate."""
+        return ssl._create_unverified_context() if self.tls else None
 
     @property
     def two_shards(self) -> tuple[int, int]:
@@ -145,7 +170,7 @@ class House:
         """Starts the process and waits until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--config", self.config],
+                [*self.launcher, BINARY, "serve", "--config", self.config], pass_fds=self.descriptors,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")} | self.environment,
             )

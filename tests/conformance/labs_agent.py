@@ -184,7 +184,8 @@ class Base:
         """The connection; `websockets` answers Pings and gives every message whole."""
         self.over.clear()
         self.socket = await websockets.connect(
-            f"ws://127.0.0.1:{self.house.labs_port}{path}", max_size=None, compression=None, proxy=None, ping_interval=None,
+            f"{self.house.sockets}://127.0.0.1:{self.house.labs_port}{path}", max_size=None, compression=None, proxy=None,
+            ping_interval=None, ssl=self.house.context,
             additional_headers={name.replace("_", "-"): value for name, value in headers.items()},
         )
         self.spawn(self.listen(self.socket))

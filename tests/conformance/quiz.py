@@ -276,7 +276,7 @@ async def is_true_soon(condition, timeout: float = 30):
 async def knock(house, target: str, *headers: str, method: str = "GET", port: int | None = None) -> Response:
     """One request by raw bytes, to the quiz listener or to `port`; the answer, with its body, be it 101 or a refusal."""
     port = port or house.quiz_port
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=house.context)
     lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
     writer.write("\r\n".join(lines).encode("latin-1"))
     try:

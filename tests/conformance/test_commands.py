@@ -89,7 +89,7 @@ async def test_tokens_are_made_one_a_line_and_let_in(build, room):
 async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp_path, room):
     class Embedded:
         presence_port, quiz_port, chat_port, internal_port = (PORTS.free() for _ in range(4))
-        two_shards = (0, 0)
+        two_shards, sockets, context = (0, 0), "ws", None
 
     apis = ("presence", "quiz", "chat", "internal")
     ports = [f"--listen.{api}.bind=127.0.0.1:{getattr(Embedded, f'{api}_port')}" for api in apis]
@@ -123,7 +123,7 @@ async def test_without_any_configuration_it_makes_its_keys_and_shows_a_token(tmp
 
 async def test_apis_can_share_a_port_under_prefixes(tmp_path, room):
     class Shared:
-        presence_port, two_shards = PORTS.free(), (0, 0)
+        presence_port, two_shards, sockets, context = PORTS.free(), (0, 0), "ws", None
 
     address = f"127.0.0.1:{Shared.presence_port}"
     apis = ("presence", "quiz", "labs", "internal")

@@ -249,7 +249,7 @@ pub(crate) fn masked(dice: &mut Dice, first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn connect_request(label: &str, room: ClassroomId, token: &str) -> String {
+pub(crate) fn connect_request(label: &str, room: ClassroomId, token: &str) -> String {
     format!(r#"{{"type":"connect_request","payload":{{"agent_label":"{label}","classroom_id":"{room}","token":"{token}"}}}}"#)
 }
 

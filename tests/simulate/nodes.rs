@@ -13,6 +13,7 @@ use std::{
 pub(crate) fn nothing_left(question: &Question) -> Option<Answer> {
     match question {
         Question::Running { look } => Some(Answer::Running { look: *look, result: Ok(Vec::new()) }),
+        Question::LoadKeys => Some(Answer::KeysLoaded(Ok(Box::default()))),
         Question::LoadTasks { survey, .. } => Some(Answer::TasksLeft { survey: *survey, result: Ok(Box::default()) }),
         Question::CountTasks => Some(Answer::TasksCounted(Ok(Default::default()))),
         _ => None,

@@ -102,6 +102,7 @@ impl World {
             | Question::Model { .. }
             | Question::Tool { .. }
             | Question::StopRun { .. }) => panic!("nobody talks to agents here, and {question:?} is asked"),
+            Question::LoadKeys => panic!("this node stands alone"),
             Question::Load(quiz) => self.load(shard, quiz),
             Question::Running { .. } => panic!("this node stands alone"),
             Question::Leave(leaving) => {

@@ -164,6 +164,11 @@ impl Stage {
         true
     }
 
+    /// Whether there are several nodes.
+    pub(crate) fn is_divided(&self) -> bool {
+        self.nodes.is_some()
+    }
+
     /// Views that have come since the nodes began, but the first.
     pub(crate) fn moves(&self) -> usize {
         self.nodes.as_ref().map_or(0, Nodes::moves)

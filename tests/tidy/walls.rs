@@ -2,22 +2,25 @@
 
 /// Who may import whom: a room, and the paths that it may name besides its own.
 pub(super) const WALLS: &[(&str, &[&str])] = &[
+    ("documents", &[]),
     ("realtime", &[]),
     ("websocket", &["realtime"]),
+    ("proxy", &[]),
+    ("tls", &[]),
     ("auth", &["realtime"]),
     ("models", &["realtime"]),
-    ("protocols", &["realtime", "auth", "models", "websocket::frame"]),
+    ("protocols", &["documents", "realtime", "auth", "models", "websocket::frame"]),
     ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
     ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
     ("console", &[]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
-    ("config", &["realtime", "auth", "models", "protocols"]),
+    ("config", &["realtime", "auth", "models", "protocols", "proxy", "tls", "websocket::origin"]),
     ("bridge", &["realtime"]),
     ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
     ("store", &["realtime", "models", "protocols"]),
     ("observe", &["config"]),
-    ("http", &["realtime", "auth", "models", "protocols", "observe", "console"]),
+    ("http", &["documents", "realtime", "auth", "models", "protocols", "observe", "console", "tls"]),
     (
         "runtime",
         &[
@@ -33,12 +36,15 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "store",
             "observe",
             "http",
+            "proxy",
+            "tls",
         ],
     ),
     ("nats", &["realtime", "engine", "cluster", "runtime"]),
     (
         "house",
         &[
+            "documents",
             "cluster",
             "nats",
             "realtime",
@@ -54,16 +60,17 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "observe",
             "http",
             "runtime",
+            "tls",
         ],
     ),
     (
         "commands",
-        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house"],
+        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house", "tls"],
     ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
 pub(super) const PURE: &[&str] =
-    &["realtime", "websocket", "auth", "models", "protocols", "engine", "cluster", "desks", "console"];
+    &["documents", "realtime", "websocket", "proxy", "auth", "models", "protocols", "engine", "cluster", "desks", "console"];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

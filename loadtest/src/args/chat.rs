@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 /// `chat`.
 #[derive(Args, Debug)]
 pub(crate) struct Chat {
-    /// The server, http://HOST:PORT: REST and sockets are below it.
+    /// The server, http://HOST:PORT or https://…: REST and sockets are below it.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     pub(crate) url: String,
     /// How many sessions, each with a user of its own.

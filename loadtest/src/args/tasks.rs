@@ -8,7 +8,7 @@ use std::time::Duration;
 /// `tasks`.
 #[derive(Args, Debug)]
 pub(crate) struct Tasks {
-    /// The WebSocket route, ws://HOST:PORT/PATH; the REST routes are beside it.
+    /// The WebSocket route, ws://HOST:PORT/PATH or wss://…; the REST routes are beside it.
     #[arg(long, default_value = "ws://127.0.0.1:8000/ws")]
     pub(crate) url: String,
     /// How many users; each has tasks of his own.

@@ -107,7 +107,7 @@ impl Chats {
                 let seat = &self.order.seats[at.session as usize];
                 let path = format!("{}/ws/sessions/{}?token={}", self.order.target.path, seat.id, seat.token.0);
                 self.upgrade.write_to(&mut self.request, &path);
-                at.line.send(&self.request)
+                self.listeners[place as usize].line.send(&self.request)
             }
         }
     }
@@ -262,7 +262,7 @@ impl Chats {
             body.len()
         );
         debug_assert!(written.is_ok());
-        at.line.send(&self.request)
+        self.listeners[place as usize].line.send(&self.request)
     }
 
     /// Says a text.

@@ -75,7 +75,7 @@ impl Chats {
         let (sessions, listeners) = furnish(&order);
         worker::room_for(listeners.len() as u64)?;
         let reach =
-            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES);
+            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES)?;
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         Ok(Chats {
             upgrade: Upgrade::new(&order.target, nonce),

@@ -25,6 +25,7 @@ use crate::{
         line::Line,
         poll::{self, Lines, Poll, Reach},
         socket::Sources,
+        tls::Client,
     },
 };
 use agent::Agent;
@@ -210,6 +211,7 @@ impl Lab {
 fn set_up(order: &LabOrder, bell: &Arc<OwnedFd>) -> io::Result<(Poll<Whose>, Option<TcpListener>)> {
     let reach = Reach {
         target: order.target.address,
+        client: Client::of(&order.target).map_err(io::Error::other)?,
         sources: Sources::new(order.sources.clone(), order.worker as usize),
         timeout: order.timeout,
         buffer_bytes: BUFFER_BYTES,

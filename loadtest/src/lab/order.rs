@@ -159,7 +159,7 @@ mod tests {
         LabOrder {
             worker,
             workers,
-            target: Target::parse("http://127.0.0.1:8080", "http").unwrap(),
+            target: Target::parse("http://127.0.0.1:8080", "http", &crate::wire::tls::Trust::Host).unwrap(),
             between: Between::Server,
             agents: 5,
             sessions: 17,

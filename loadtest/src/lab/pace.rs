@@ -265,7 +265,7 @@ impl Lab {
         }
         let socket = self.socket(whose);
         if socket.out_sent < socket.out.len() {
-            let sent = socket.send_some(&socket.out[socket.out_sent..])?;
+            let sent = socket.line.send_some(&socket.out[socket.out_sent..])?;
             socket.out_sent += sent;
             if socket.out_sent < socket.out.len() {
                 return Ok(false);
@@ -321,7 +321,7 @@ impl Lab {
             Whose::Agent(place) => &mut self.agents[place as usize].socket,
             Whose::Viewer(place) => &mut self.sessions[place as usize].socket,
         };
-        half.sent += socket.send_some(&bytes[half.sent..])?;
+        half.sent += socket.line.send_some(&bytes[half.sent..])?;
         match half.sent.cmp(&length) {
             Ordering::Less => {
                 socket.half = Some(half);

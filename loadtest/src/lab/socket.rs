@@ -12,11 +12,7 @@ use crate::{
         poll::{Lines, Whose as _},
     },
 };
-use rustix::{
-    fd::OwnedFd,
-    io::Errno,
-    net::{SendFlags, send},
-};
+use rustix::fd::OwnedFd;
 
 /// Where a socket stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -64,22 +60,12 @@ pub(super) struct Half {
 impl Socket {
     /// A connection that came by itself, and says nothing before it is used.
     pub(super) fn taken(&mut self, socket: OwnedFd) {
-        self.line.socket = Some(socket);
+        self.line.socket = Some(socket.into());
         self.phase = Phase::Open;
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.phase == Phase::Nobody
-    }
-
-    /// Sends as much as goes; how much that was.
-    pub(super) fn send_some(&self, bytes: &[u8]) -> Result<usize, Fault> {
-        let socket = self.line.socket.as_ref().ok_or(Fault::Ended)?;
-        match send(socket, bytes, SendFlags::NOSIGNAL) {
-            Ok(sent) => Ok(sent),
-            Err(Errno::AGAIN) => Ok(0),
-            Err(errno) => Err(errno.into()),
-        }
     }
 }
 

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 pub(crate) struct Record {
     pub(crate) verdict: Verdict,
     pub(crate) asked: Asked,
+    /// Whether anybody may have answered in the server's place.
+    #[serde(default)]
+    pub(crate) unverified: bool,
     #[serde(default)]
     pub(crate) rates: BTreeMap<String, f64>,
     pub(crate) latencies: BTreeMap<Measure, LatencyFigures>,

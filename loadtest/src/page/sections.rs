@@ -2,6 +2,7 @@
 
 use super::{escape, record::Record, spoken};
 use crate::{
+    report::UNVERIFIED,
     summary::{grouped, time},
     usage::Usage,
 };
@@ -38,6 +39,9 @@ pub(super) fn head(record: &Record) -> String {
         asked.seed,
         escape(&started)
     );
+    if record.unverified {
+        let _ = write!(out, "<p><strong>{}</strong></p>", escape(UNVERIFIED));
+    }
     let _ = write!(out, "<section class=\"verdict {class}\"><strong>{sign} {}</strong>", escape(&words));
     if !verdict.reasons.is_empty() {
         let reasons: String = verdict.reasons.iter().map(|reason| format!("<li>{}</li>", escape(reason))).collect();

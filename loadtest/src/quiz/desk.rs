@@ -200,7 +200,7 @@ impl Hall {
         let rest = write!(self.request, "Host: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
         debug_assert!(head.is_ok() && rest.is_ok());
         self.request.extend_from_slice(&self.body);
-        at.line.send(&self.request)
+        self.desks[desk as usize].line.send(&self.request)
     }
 
     /// Bytes of an answer have come.

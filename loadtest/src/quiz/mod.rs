@@ -127,7 +127,7 @@ impl Hall {
     pub(crate) fn new(order: HallOrder, bell: &Arc<OwnedFd>) -> Result<Hall, String> {
         worker::room_for(order.places())?;
         let reach =
-            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES);
+            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES)?;
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         let (sheets, screens) = furnish(&order);
         let questions = sheets.first().map_or(0, |sheet| sheet.questions.len());

@@ -3,7 +3,7 @@
 use super::{
     Run, Stop,
     crowd::{Doing, sign_in_checks},
-    spoken,
+    spoken, target_of,
 };
 use crate::{
     args::Broadcast,
@@ -14,7 +14,6 @@ use crate::{
     server::{CONNECTIONS, DROPPED},
     summary::grouped,
     tempo::Tempo,
-    wire::http::Target,
 };
 use std::time::Duration;
 
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &Broadcast) -> Result<Report, Stop> {
 fn publishing(args: &Broadcast) -> Result<Publishing, Stop> {
     let url =
         args.crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("broadcast publishes through --internal".to_owned()))?;
-    let target = Target::parse(url, "http").map_err(Stop::Usage)?;
+    let target = target_of(&args.crowd.site, url, "http")?;
     let pace = args.publish_rate.map_or(Pace::Saturate(args.publish_in_flight), |rate| Pace::Rate(Tempo::steady(rate)));
     Ok(Publishing { target, pace, bytes: args.bytes as usize, lasting: Some(args.lasting) })
 }

@@ -1,6 +1,6 @@
 //! `chat`: people ask agents for answers, each at its moment, and hear them word by word; every word that was sent must come.
 
-use super::{Run, Stop, parlour, sources, spoken, workers};
+use super::{Run, Stop, parlour, sources, spoken, target_of, workers};
 use crate::{
     args::Chat,
     chat::{
@@ -21,7 +21,7 @@ use crate::{
 /// # Errors
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Chat) -> Result<Report, Stop> {
-    let target = Target::parse(&args.url, "http").map_err(Stop::Usage)?;
+    let target = target_of(&args.site, &args.url, "http")?;
     let plan = plan(args)?;
     let (tasks, sampled) = tasks(args, &target, plan)?;
     let count = tasks.iter().filter(|task| matches!(task, Task::Chats(_))).count() as u32;

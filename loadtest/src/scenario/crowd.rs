@@ -1,6 +1,6 @@
 //! What the scenarios of classrooms share: who signs in where, and what must agree when they have.
 
-use super::{Run, Stop, expiry, secret, sources, tokens, workers};
+use super::{Run, Stop, expiry, secret, sources, target_of, tokens, workers};
 use crate::{
     args::Crowd,
     crew::letters::{Stage, Task},
@@ -42,7 +42,7 @@ impl Doing {
 impl Run {
     /// Checks what was asked, hires the workers and looks at the idle server.
     pub(super) fn gather(scenario: &'static str, crowd: &Crowd, doing: &Doing, then: String) -> Result<Run, Stop> {
-        let target = Target::parse(&crowd.url, "ws").map_err(Stop::Usage)?;
+        let target = target_of(&crowd.site, &crowd.url, "ws")?;
         let orders = orders(crowd, &target, doing)?;
         let asked = Asked {
             scenario,

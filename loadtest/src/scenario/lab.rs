@@ -3,7 +3,7 @@
 use super::{
     Run, Stop,
     desktops::{Desktops, sign_in},
-    sources, spoken, workers,
+    sources, spoken, target_of, workers,
 };
 use crate::{
     args::Lab,
@@ -24,8 +24,8 @@ use crate::{
 /// # Errors
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Lab) -> Result<Report, Stop> {
-    let scheme = if args.url.starts_with("ws://") { "ws" } else { "http" };
-    let target = Target::parse(&args.url, scheme).map_err(Stop::Usage)?;
+    let scheme = if args.url.starts_with("ws") { "ws" } else { "http" };
+    let target = target_of(&args.site, &args.url, scheme)?;
     let mut desktops = match args.between {
         Between::Server => Some(Desktops::new(args, &target, sign_in(args, &target)?)),
         Between::Relay | Between::Tcp(_) => None,

@@ -6,7 +6,7 @@ mod parts;
 use super::{
     Findings, Run, Stop,
     fates::{Delivered, account},
-    reconnect,
+    reconnect, target_of,
 };
 use crate::{
     args::Mixed,
@@ -23,7 +23,6 @@ use crate::{
         CHAT_ANSWERS, CHAT_SOCKETS, CONNECTIONS, LAB_AGENTS, LAB_VIEWERS, OWNERS, PARTICIPANTS, TASK_SOCKETS, TASKS_RUNNING,
     },
     tally::Tally,
-    wire::http::Target,
 };
 use parts::{Labs, Part, Parts};
 use std::{ops::Range, time::Duration};
@@ -41,14 +40,15 @@ const BEHIND: Duration = Duration::from_millis(500);
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Mixed) -> Result<Report, Stop> {
     let day = Profile::read(&args.profile).map_err(Stop::Usage)?;
-    if args.site.gathering.listen.is_some() {
-        // Each part has workers of its own: who joins would have to be told which.
-        return Err(Stop::Usage("a day has its workers on this host: --listen is not for it".to_owned()));
+    if args.site.gathering.listen.is_some() && day.presence.is_none() {
+        return Err(Stop::Usage(
+            "who joins has members of classrooms: without [presence] nobody is waited for at --listen".to_owned(),
+        ));
     }
     let mut parts = Parts::of(args, &day)?;
     let (tasks, lanes) = parts.take_tasks();
     let asked = asked(args, &day, tasks.len() as u32);
-    let target = Target::parse(&asked.url, if asked.url.starts_with("http") { "http" } else { "ws" }).map_err(Stop::Usage)?;
+    let target = target_of(&args.site, &asked.url, if asked.url.starts_with("http") { "http" } else { "ws" })?;
     let mut run = Run::begin(&args.site, &target, tasks, asked)?;
     run.own.chat.made = parts.chat.as_ref().map_or(0, |chat| u64::from(chat.plan.sessions));
     let [before, after] = run.live_through(&day, &lanes, parts.labs.as_ref())?;

@@ -32,13 +32,14 @@ use crate::{
     pings::PingFigures,
     progress::Teller,
     report::{
-        Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, Verdict, phase_figures, spread,
+        Asked, Check, LatencyFigures, Rates, Report, SeriesFigures, SlowFigures, StageCost, UNVERIFIED, Verdict, phase_figures,
+        spread,
     },
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
     tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, Tally, TaskCounts},
     watch::Watch,
-    wire::http::Target,
+    wire::{http::Target, tls::Trust},
 };
 use std::{
     collections::BTreeMap,
@@ -67,6 +68,12 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// Where a URL leads, with the certificates that the run trusts.
+fn target_of(site: &Site, url: &str, scheme: &str) -> Result<Target, Stop> {
+    let trust = Trust::asked(site.ca.as_deref(), site.insecure).map_err(Stop::Usage)?;
+    Target::parse(url, scheme, &trust).map_err(Stop::Usage)
+}
+
 /// What a scenario adds to the report when all is over.
 struct Findings {
     checks: Vec<Check>,
@@ -93,14 +100,19 @@ struct Run {
     asked: Asked,
     environment: Environment,
     required: Vec<Requirement>,
+    /// Whether nobody's certificate was verified.
+    unverified: bool,
 }
 
 impl Run {
     /// Hires the workers and looks at the idle server.
     fn begin(site: &Site, target: &Target, tasks: Vec<Task>, asked: Asked) -> Result<Run, Stop> {
         let environment = Environment::read();
-        let internal = site.internal.as_deref().map(|url| Target::parse(url, "http")).transpose().map_err(Stop::Usage)?;
+        let internal = site.internal.as_deref().map(|url| target_of(site, url, "http")).transpose()?;
         let server = Server::new(site.pid, target, internal);
+        if site.insecure {
+            eprintln!("homeroom-load: {UNVERIFIED}");
+        }
         let joined = gather(site)?;
         let live = Live::begin(site, &asked);
         live.enter(None, &Teller::new("making", 0));
@@ -121,6 +133,7 @@ impl Run {
             asked,
             environment,
             required: site.require.clone(),
+            unverified: site.insecure,
         })
     }
 
@@ -215,6 +228,7 @@ impl Run {
             version: 1,
             verdict,
             asked: self.asked,
+            unverified: self.unverified,
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
             reconnect: (tally.reconnect != ReturnCounts::default()).then_some(tally.reconnect),

@@ -3,7 +3,7 @@
 use super::{
     Run, Stop,
     papers::{self, Plan},
-    spoken,
+    spoken, target_of,
 };
 use crate::{
     args::{Quiz, Sitting},
@@ -15,7 +15,6 @@ use crate::{
     summary::grouped,
     tally::QuizCounts,
     tempo::Tempo,
-    wire::http::Target,
 };
 use std::time::{Duration, Instant};
 
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &Quiz) -> Result<Report, Stop> {
 
 /// Sets the quizzes up, hires the workers and looks at the idle server.
 pub(super) fn begin(scenario: &'static str, sitting: &Sitting, plan: &Plan, then: String) -> Result<Run, Stop> {
-    let target = Target::parse(&sitting.url, "ws").map_err(Stop::Usage)?;
+    let target = target_of(&sitting.site, &sitting.url, "ws")?;
     let orders = {
         announce("publishing the quizzes");
         papers::orders(sitting, &target, plan)?

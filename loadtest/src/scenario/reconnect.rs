@@ -4,7 +4,7 @@ use super::{
     Findings, Run, Stop,
     crowd::Doing,
     fates::{Delivered, account},
-    spoken,
+    spoken, target_of,
 };
 use crate::{
     args::{Crowd, Reconnect},
@@ -16,7 +16,6 @@ use crate::{
     summary::grouped,
     tally::Tally,
     tempo::Tempo,
-    wire::http::Target,
 };
 
 /// Runs it.
@@ -111,7 +110,7 @@ fn publishing(args: &Reconnect) -> Result<Publishing, Stop> {
 /// Publishes at a rate until they are told to end.
 pub(super) fn publisher(crowd: &Crowd, rate: f64, bytes: u32) -> Result<Publishing, Stop> {
     let url = crowd.site.internal.as_deref().ok_or_else(|| Stop::Usage("events are published through --internal".to_owned()))?;
-    let target = Target::parse(url, "http").map_err(Stop::Usage)?;
+    let target = target_of(&crowd.site, url, "http")?;
     Ok(Publishing { target, pace: Pace::Rate(Tempo::steady(rate)), bytes: bytes as usize, lasting: None })
 }
 

@@ -1,7 +1,7 @@
 //! `tasks`: users have agents do tasks and hear how far they are, admins hear of everything; then all that was heard is held against what
 //! REST has.
 
-use super::{Run, Stop, expiry, secret, sources, spoken, tokens, workers};
+use super::{Run, Stop, expiry, secret, sources, spoken, target_of, tokens, workers};
 use crate::{
     args::Tasks,
     clock,
@@ -33,7 +33,7 @@ const BEHIND: Duration = Duration::from_millis(500);
 /// # Errors
 /// What was asked cannot be done, or the run broke down. A server that fails is no error: the report tells.
 pub(crate) fn run(args: &Tasks) -> Result<Report, Stop> {
-    let target = Target::parse(&args.url, "ws").map_err(Stop::Usage)?;
+    let target = target_of(&args.site, &args.url, "ws")?;
     let plan = plan(args, None)?;
     let orders = orders(args, &target, plan)?;
     let asked = Asked {

@@ -11,10 +11,11 @@ use crate::{
     wire::{
         frames::{self, Scan, opcode},
         http::Answer,
-        socket::{read_stamped, send_all, stamp_arrivals},
+        pipe::Pipe,
+        socket::stamp_arrivals,
     },
 };
-use rustix::{event::epoll::EventFlags, fd::OwnedFd, io::Errno};
+use rustix::{event::epoll::EventFlags, io::Errno};
 
 /// Where a connection stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -53,7 +54,7 @@ impl Phase {
 /// One place for a connection. Used again by the next when it is free.
 #[derive(Default)]
 pub(super) struct Member {
-    pub(super) socket: Option<OwnedFd>,
+    pub(super) socket: Option<Pipe>,
     pub(super) phase: Phase,
     pub(super) room: u32,
     pub(super) step_began_ns: u64,
@@ -130,9 +131,8 @@ impl Member {
         took_ns
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
-        let socket = self.socket.as_ref().ok_or(Fault::Ended)?;
-        Ok(send_all(socket, bytes)?)
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.socket.as_mut().ok_or(Fault::Ended)?.send_all(bytes)
     }
 }
 
@@ -153,6 +153,12 @@ impl Swarm {
             if let Err(fault) = self.connected(place) {
                 return self.end(place, Some(fault));
             }
+        }
+        if flags.contains(EventFlags::OUT)
+            && let Some(socket) = &mut self.members[place as usize].socket
+            && let Err(fault) = socket.flush()
+        {
+            return self.end(place, Some(fault));
         }
         if self.is_dozing(place) {
             return;
@@ -187,22 +193,17 @@ impl Swarm {
     pub(super) fn read(&mut self, place: u32, buffer: &mut [u8], to_the_end: bool, most: usize) -> Next {
         loop {
             let member = &mut self.members[place as usize];
-            let Some(socket) = &member.socket else { return Next::Stay };
+            let Some(socket) = &mut member.socket else { return Next::Stay };
             let before = member.rest.len();
             let end = before.saturating_add(most).min(buffer.len());
-            let outcome = if self.order.pings_every.is_some() {
-                read_stamped(socket, &mut buffer[before..end])
-            } else {
-                rustix::io::read(socket, &mut buffer[before..end]).map(|read| (read, None))
-            };
-            let read = match outcome {
+            let read = match socket.read(&mut buffer[before..end], self.order.pings_every.is_some()) {
                 Ok((0, _)) => return Next::End(ended(member.phase)),
                 Ok((read, stamp_ns)) => {
                     self.stamp_ns = stamp_ns.unwrap_or(0);
                     read
                 }
-                Err(Errno::AGAIN | Errno::INTR) => return Next::Stay,
-                Err(errno) => return Next::End(Some(errno.into())),
+                Err(Fault::Os(Errno::AGAIN | Errno::INTR)) => return Next::Stay,
+                Err(fault) => return Next::End(Some(fault)),
             };
             let full = before + read == end;
             buffer[..before].copy_from_slice(&member.rest);

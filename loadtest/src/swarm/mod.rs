@@ -22,7 +22,9 @@ use crate::{
     wire::{
         frames::{self, LARGEST_FRAME_BYTES},
         http::Upgrade,
-        socket::{Sources, send_all},
+        pipe::Pipe,
+        socket::Sources,
+        tls::Client,
     },
 };
 use ledger::Ledger;
@@ -51,6 +53,7 @@ pub(crate) struct Swarm {
     students: Students,
     upgrade: Upgrade,
     sources: Sources,
+    client: Option<Client>,
     epoll: OwnedFd,
     bell: Arc<OwnedFd>,
     events: Vec<Event>,
@@ -113,6 +116,7 @@ impl Swarm {
             students: Students::enrol(&order)?,
             upgrade: Upgrade::new(&order.target, nonce),
             sources: Sources::new(order.sources.clone(), order.worker as usize),
+            client: Client::of(&order.target)?,
             epoll: set_up().map_err(|errno| format!("epoll: {errno}"))?,
             bell: Arc::clone(bell),
             events: Vec::with_capacity(EVENTS_PER_TURN),
@@ -121,7 +125,7 @@ impl Swarm {
             free: (0..places as u32).rev().collect(),
             deadlines: VecDeque::new(),
             ledger: order.is_kept().then(|| Ledger::new(&order, places as usize)),
-            publisher: order.publishing.clone().map(|publishing| Publisher::new(&order, publishing, order.is_kept())),
+            publisher: order.publishing.clone().map(|publishing| Publisher::new(&order, publishing)).transpose()?,
             round: Round::default(),
             sips: Sips::default(),
             stage: None,
@@ -201,7 +205,8 @@ impl Swarm {
         member.start(student, room, intended_ns, now_ns);
         let generation = member.generation();
         let buffer = self.receive_buffer(place);
-        let dialled = self.sources.dial_within(self.order.target.address, buffer).and_then(|socket| {
+        let dialled = self.sources.dial_within(self.order.target.address, buffer).map_err(Fault::from).and_then(|socket| {
+            let socket = Pipe::new(socket, self.client.as_ref())?;
             let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             let token = u64::from(generation) << 32 | u64::from(place);
             epoll::add(&self.epoll, &socket, EventData::new_u64(token), interest)?;
@@ -212,7 +217,7 @@ impl Swarm {
                 self.members[place as usize].socket = Some(socket);
                 self.set_deadline(place, now_ns);
             }
-            Err(errno) => self.end(place, Some(errno.into())),
+            Err(fault) => self.end(place, Some(fault)),
         }
     }
 
@@ -282,12 +287,12 @@ impl Swarm {
         let member = &mut self.members[place as usize];
         let (frame, length) = frames::control(frames::opcode::CLOSE, &1000u16.to_be_bytes(), member.mask());
         member.begin_close(now_ns);
-        let sent = member.socket.as_ref().map_or(Err(rustix::io::Errno::BADF), |socket| send_all(socket, &frame[..length]));
+        let sent = member.send(&frame[..length]);
         self.closing += 1;
         self.leave_room(place);
         match sent {
             Ok(()) => self.set_deadline(place, now_ns),
-            Err(errno) => self.end(place, Some(errno.into())),
+            Err(fault) => self.end(place, Some(fault)),
         }
     }
 

@@ -13,7 +13,8 @@ use crate::{
     tempo::Tempo,
     wire::{
         http::{Answer, response},
-        socket::send_all,
+        pipe::Pipe,
+        tls::Client,
     },
 };
 use rustix::{
@@ -31,6 +32,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// All publishing of one worker.
 pub(super) struct Publisher {
     publishing: Publishing,
+    client: Option<Client>,
     seed: u64,
     sign_ins: u64,
     classrooms: u32,
@@ -76,7 +78,7 @@ struct Open {
 
 /// One kept connection to the internal listener.
 struct Line {
-    socket: Option<OwnedFd>,
+    socket: Option<Pipe>,
     asked: Option<Asked>,
     rest: Vec<u8>,
 }
@@ -96,16 +98,20 @@ struct Published {
 
 impl Publisher {
     /// Nothing is opened yet.
-    pub(super) fn new(order: &Order, publishing: Publishing, is_kept: bool) -> Publisher {
+    ///
+    /// # Errors
+    /// A sentence for the user: TLS that is not to be had.
+    pub(super) fn new(order: &Order, publishing: Publishing) -> Result<Publisher, String> {
         let mine = |room: &u32| room % order.workers.max(1) == order.worker;
         let rooms: Vec<(u32, u64)> = (0..order.classrooms).filter(mine).map(|room| (room, 0)).collect();
-        Publisher {
+        Ok(Publisher {
+            client: Client::of(&publishing.target)?,
             publishing,
             seed: order.seed,
             sign_ins: order.sign_ins,
             classrooms: order.classrooms,
             timeout_ns: clock::nanos(order.timeout),
-            books: is_kept.then(|| vec![Vec::new(); rooms.len()]),
+            books: order.is_kept().then(|| vec![Vec::new(); rooms.len()]),
             rooms,
             begun: 0,
             from_ns: 0,
@@ -118,7 +124,7 @@ impl Publisher {
             last_heard: 0,
             request: Vec::new(),
             body: Vec::new(),
-        }
+        })
     }
 
     /// Publishing begins at `from_ns`. Opens the first connections.
@@ -240,9 +246,10 @@ impl Publisher {
             epoll::add(epoll, &stream, token, EventFlags::IN | EventFlags::RDHUP)?;
             Ok(stream)
         });
-        match connected {
-            Ok(stream) => self.lines[number].socket = Some(stream.into()),
-            Err(fault) => tally.blame(When::Publishing, &Fault::Os(Errno::from_io_error(&fault).unwrap_or(Errno::TIMEDOUT))),
+        let connected = connected.map_err(|fault| Fault::Os(Errno::from_io_error(&fault).unwrap_or(Errno::TIMEDOUT)));
+        match connected.and_then(|stream| Pipe::new(stream.into(), self.client.as_ref())) {
+            Ok(pipe) => self.lines[number].socket = Some(pipe),
+            Err(fault) => tally.blame(When::Publishing, &fault),
         }
     }
 
@@ -268,9 +275,10 @@ impl Publisher {
         let expires_ns = sent_ns.saturating_add(self.timeout_ns);
         self.open.push_back(Open { number, unheard, answered: false, over: false, expires_ns });
         self.open_count += 1;
-        let sent = self.lines[line].socket.as_ref().map_or(Err(Errno::NOTCONN), |socket| send_all(socket, &self.request));
-        if let Err(errno) = sent {
-            self.fail(line, errno.into(), tally);
+        let socket = self.lines[line].socket.as_mut();
+        let sent = socket.map_or(Err(Errno::NOTCONN.into()), |socket| socket.send_all(&self.request));
+        if let Err(fault) = sent {
+            self.fail(line, fault, tally);
         }
     }
 
@@ -290,12 +298,12 @@ impl Publisher {
     /// A connection has something to read.
     pub(super) fn hear(&mut self, number: usize, buffer: &mut [u8], tally: &mut Tally) {
         let line = &mut self.lines[number];
-        let Some(socket) = &line.socket else { return };
-        let read = match rustix::io::read(socket, &mut *buffer) {
-            Ok(0) => return self.fail(number, Fault::Ended, tally),
-            Ok(read) => read,
-            Err(Errno::AGAIN | Errno::INTR) => return,
-            Err(errno) => return self.fail(number, errno.into(), tally),
+        let Some(socket) = &mut line.socket else { return };
+        let read = match socket.read(buffer, false) {
+            Ok((0, _)) => return self.fail(number, Fault::Ended, tally),
+            Ok((read, _)) => read,
+            Err(Fault::Os(Errno::AGAIN | Errno::INTR)) => return,
+            Err(fault) => return self.fail(number, fault, tally),
         };
         line.rest.extend_from_slice(&buffer[..read]);
         match response(&line.rest) {

@@ -134,7 +134,7 @@ impl Office {
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         debug_assert!(written.is_ok());
-        clerk.line.send(&self.request)
+        self.clerks[user as usize].line.send(&self.request)
     }
 
     /// Bytes of an answer have come.

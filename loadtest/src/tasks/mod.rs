@@ -108,7 +108,7 @@ impl Office {
     pub(crate) fn new(order: OfficeOrder, bell: &Arc<OwnedFd>) -> Result<Office, String> {
         worker::room_for(order.places())?;
         let reach =
-            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES);
+            Reach::whole(&order.target, Sources::new(order.sources.clone(), order.worker as usize), order.timeout, BUFFER_BYTES)?;
         let nonce = (u128::from(mix(order.seed)) << 64 | u128::from(mix(!order.seed))).to_be_bytes();
         Ok(Office {
             rest_path: beside(&order.target).path,

@@ -132,7 +132,7 @@ impl Office {
 
     fn control(&mut self, place: u32, kind: u8, payload: &[u8]) -> Result<(), Fault> {
         let (frame, length) = frames::control(kind, payload, self.mask(place));
-        let socket = &self.sockets[place as usize];
+        let socket = &mut self.sockets[place as usize];
         if matches!(socket.phase, Phase::Closing { .. }) {
             return Ok(());
         }

@@ -1,10 +1,11 @@
 //! The little HTTP/1.1 that a load run speaks: the upgrade, publishes over kept connections, one plain GET.
 
+use super::tls::{Tls, Trust, connect};
 use crate::fault::Fault;
 use serde::{Deserialize, Serialize};
 use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    io::{self, ErrorKind},
+    net::{SocketAddr, ToSocketAddrs},
     time::Duration,
 };
 use tungstenite::{handshake::derive_accept_key, http::Uri};
@@ -18,25 +19,32 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// The path, with no slash at its end.
     pub(crate) path: String,
+    /// What is asked of it under TLS; none: it speaks without.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Target {
-    /// Reads `scheme://host:port/path` and resolves the host.
+    /// Reads `scheme://host:port/path` and resolves the host. With an `s` behind the scheme it is under TLS, with the certificates that are
+    /// trusted.
     ///
     /// # Errors
     /// A sentence for the user: not a URL, another scheme, a host that does not resolve.
-    pub(crate) fn parse(url: &str, scheme: &str) -> Result<Target, String> {
+    pub(crate) fn parse(url: &str, scheme: &str, trust: &Trust) -> Result<Target, String> {
         let uri: Uri = url.parse().map_err(|fault| format!("{url}: {fault}"))?;
-        if uri.scheme_str() != Some(scheme) {
-            return Err(format!("{url}: must begin with {scheme}://"));
-        }
+        let is_safe = match uri.scheme_str().and_then(|own| own.strip_prefix(scheme)) {
+            Some("") => false,
+            Some("s") => true,
+            Some(_) | None => return Err(format!("{url}: must begin with {scheme}:// or {scheme}s://")),
+        };
         let authority = uri.authority().ok_or_else(|| format!("{url}: names no host"))?;
-        let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80))
+        let name = authority.host().trim_matches(['[', ']']);
+        let address = (name, authority.port_u16().unwrap_or(if is_safe { 443 } else { 80 }))
             .to_socket_addrs()
             .map_err(|fault| format!("{url}: {fault}"))?
             .next()
             .ok_or_else(|| format!("{url}: the host has no address"))?;
-        Ok(Target { address, host: authority.to_string(), path: uri.path().trim_end_matches('/').to_owned() })
+        let tls = is_safe.then(|| Tls { name: name.to_owned(), trust: trust.clone() });
+        Ok(Target { address, host: authority.to_string(), path: uri.path().trim_end_matches('/').to_owned(), tls })
     }
 }
 
@@ -153,12 +161,15 @@ pub(crate) fn response(bytes: &[u8]) -> Result<Answer<(u16, &[u8])>, Fault> {
 /// # Errors
 /// Those of the socket; another status; no answer within the time.
 pub(crate) fn fetch(target: &Target, path: &str, within: Duration) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&target.address, within)?;
-    stream.set_read_timeout(Some(within))?;
+    let mut stream = connect(target, within)?;
     let request = format!("GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.path, target.host);
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    match stream.read_to_end(&mut bytes) {
+        // Whether it ended too early is what its own length tells.
+        Err(fault) if fault.kind() == ErrorKind::UnexpectedEof => {}
+        ended => drop(ended?),
+    }
     match response(&bytes) {
         Ok(Answer::Whole((200, body), _)) => Ok(String::from_utf8_lossy(body).into_owned()),
         Ok(Answer::Whole((status, _), _)) => Err(io::Error::other(format!("http {status}"))),
@@ -173,7 +184,7 @@ mod tests {
 
     fn upgrade() -> Upgrade {
         // The nonce and the answer of RFC 6455 section 1.3.
-        Upgrade::new(&Target::parse("ws://127.0.0.1:8080/ws", "ws").unwrap(), *b"the sample nonce")
+        Upgrade::new(&Target::parse("ws://127.0.0.1:8080/ws", "ws", &Trust::Host).unwrap(), *b"the sample nonce")
     }
 
     #[test]
@@ -214,9 +225,13 @@ mod tests {
 
     #[test]
     fn addresses_are_read_with_and_without_a_port() {
-        let target = Target::parse("http://127.0.0.1/base/", "http").unwrap();
+        let target = Target::parse("http://127.0.0.1/base/", "http", &Trust::Host).unwrap();
         assert_eq!((target.address, target.path.as_str()), (([127, 0, 0, 1], 80).into(), "/base"));
-        assert!(Target::parse("wss://127.0.0.1/", "ws").is_err());
-        assert!(Target::parse("nonsense", "ws").is_err());
+        assert_eq!(target.tls, None);
+        let safe = Target::parse("wss://[::1]/ws", "ws", &Trust::Anybody).unwrap();
+        assert_eq!((safe.address.port(), safe.tls), (443, Some(Tls { name: "::1".to_owned(), trust: Trust::Anybody })));
+        for wrong in ["https://127.0.0.1/", "wsss://127.0.0.1/", "w://127.0.0.1/", "nonsense"] {
+            assert!(Target::parse(wrong, "ws", &Trust::Host).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! One TCP connection: what it has not read to the end, and what is awaited on it.
 
-use super::socket::{read_stamped, send_all};
+use super::pipe::Pipe;
 use crate::fault::Fault;
-use rustix::{fd::OwnedFd, io::Errno};
+use rustix::io::Errno;
 
 /// One connection, or the place for one.
 #[derive(Default)]
 pub(crate) struct Line {
-    pub(crate) socket: Option<OwnedFd>,
+    pub(crate) socket: Option<Pipe>,
     /// TCP has not answered.
     pub(crate) dialling: bool,
     /// What must come in time.
@@ -50,29 +50,28 @@ impl Line {
     }
 
     /// Sends all of a small message.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
-        let socket = self.socket.as_ref().ok_or(Fault::Ended)?;
-        Ok(send_all(socket, bytes)?)
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.socket.as_mut().ok_or(Fault::Ended)?.send_all(bytes)
+    }
+
+    /// Sends as much as goes; how much that was.
+    pub(crate) fn send_some(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        self.socket.as_mut().ok_or(Fault::Ended)?.send_some(bytes)
     }
 
     /// Reads into `buffer`, behind what was kept.
     pub(crate) fn fill(&mut self, buffer: &mut [u8], stamped: bool) -> Filled {
-        let Some(socket) = &self.socket else { return Filled::Nothing };
+        let Some(socket) = &mut self.socket else { return Filled::Nothing };
         let before = self.rest.len();
-        let read = if stamped {
-            read_stamped(socket, &mut buffer[before..])
-        } else {
-            rustix::io::read(socket, &mut buffer[before..]).map(|read| (read, None))
-        };
-        match read {
+        match socket.read(&mut buffer[before..], stamped) {
             Ok((0, _)) => Filled::Over(Fault::Ended),
             Ok((read, stamp_ns)) => {
                 buffer[..before].copy_from_slice(&self.rest);
                 self.rest = Vec::new();
                 Filled::Bytes { count: before + read, full: before + read == buffer.len(), stamp_ns }
             }
-            Err(Errno::AGAIN | Errno::INTR) => Filled::Nothing,
-            Err(errno) => Filled::Over(errno.into()),
+            Err(Fault::Os(Errno::AGAIN | Errno::INTR)) => Filled::Nothing,
+            Err(fault) => Filled::Over(fault),
         }
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod line;
+pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod rest;
 pub(crate) mod socket;
+pub(crate) mod tls;

@@ -4,7 +4,9 @@
 use super::{
     http::Target,
     line::{Filled, Line},
+    pipe::Pipe,
     socket::Sources,
+    tls::Client,
 };
 use crate::{clock, fault::Fault};
 use rustix::{
@@ -44,6 +46,8 @@ impl Whose for u32 {
 pub(crate) struct Reach {
     /// Who is connected to.
     pub(crate) target: SocketAddr,
+    /// TLS on the way there.
+    pub(crate) client: Option<Client>,
     /// From where.
     pub(crate) sources: Sources,
     /// How long everything awaited may take.
@@ -56,8 +60,12 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// Where messages are read whole: a read takes as much as the longest of them.
-    pub(crate) fn whole(target: &Target, sources: Sources, timeout: Duration, buffer_bytes: usize) -> Reach {
-        Reach { target: target.address, sources, timeout, buffer_bytes, read_bytes: buffer_bytes }
+    ///
+    /// # Errors
+    /// A sentence for the user, as [`Client::of`].
+    pub(crate) fn whole(target: &Target, sources: Sources, timeout: Duration, buffer_bytes: usize) -> Result<Reach, String> {
+        let client = Client::of(target)?;
+        Ok(Reach { target: target.address, client, sources, timeout, buffer_bytes, read_bytes: buffer_bytes })
     }
 }
 
@@ -155,7 +163,7 @@ pub(crate) trait Lines {
     /// Begins a connection; [`Lines::stands`] or [`Lines::over`] goes on.
     fn dial(&mut self, whose: Self::Whose) -> Result<(), Fault> {
         let poll = self.poll();
-        let socket = poll.reach.sources.dial(poll.reach.target)?;
+        let socket = Pipe::new(poll.reach.sources.dial(poll.reach.target)?, poll.reach.client.as_ref())?;
         poll.add(&socket, whose)?;
         let line = self.line(whose);
         (line.socket, line.dialling) = (Some(socket), true);
@@ -219,7 +227,7 @@ pub(crate) trait Lines {
             self.line(whose).dialling = false;
             done = self.stands(whose);
         } else if flags.contains(EventFlags::OUT) {
-            done = self.takes(whose);
+            done = self.line(whose).socket.as_mut().map_or(Ok(()), Pipe::flush).and_then(|()| self.takes(whose));
         }
         if done.is_ok() && flags.intersects(EventFlags::IN | BROKEN) {
             let mut buffer = std::mem::take(&mut self.poll().buffer);

@@ -1,20 +1,19 @@
 //! The REST routes as one patient client uses them: one request after the other on a kept connection. For setting up and reading back;
 //! nothing here is measured.
 
-use super::http::{Answer, Target, response};
-use serde::{Deserialize, de::DeserializeOwned};
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-    time::Duration,
+use super::{
+    http::{Answer, Target, response},
+    tls::{Duplex, connect},
 };
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{io, time::Duration};
 
 /// One client with one credential.
 pub(crate) struct Rest {
     target: Target,
     token: String,
     within: Duration,
-    stream: Option<TcpStream>,
+    stream: Option<Box<dyn Duplex>>,
 }
 
 #[derive(Deserialize)]
@@ -62,9 +61,8 @@ impl Rest {
     pub(crate) fn exchange(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
-            None => TcpStream::connect_timeout(&self.target.address, self.within)?,
+            None => connect(&self.target, self.within)?,
         };
-        stream.set_read_timeout(Some(self.within))?;
         let (Target { host, path: base, .. }, token, length) = (&self.target, &self.token, body.len());
         let request = format!(
             "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
@@ -94,11 +92,11 @@ pub(crate) fn beside(target: &Target) -> Target {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tls::Trust, *};
 
     #[test]
     fn routes_are_beside_the_socket() {
-        let path = |url| beside(&Target::parse(url, "ws").unwrap()).path;
+        let path = |url| beside(&Target::parse(url, "ws", &Trust::Host).unwrap()).path;
         assert_eq!(path("ws://127.0.0.1:8090/ws"), "/api/v1");
         assert_eq!(path("ws://127.0.0.1:8090/quiz/ws"), "/quiz/api/v1");
     }

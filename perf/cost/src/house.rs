@@ -6,8 +6,8 @@ use homeroom::{
         Algorithm, Authority, CallerClaims, CallerKey, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey, UserKey,
     },
     engine::{
-        Answer, Birth, CHAT_SOCKET, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, RunId,
-        SocketApi, TASKS_SOCKET,
+        Answer, Birth, CHAT_SOCKET, Counters, Engine, Entrance, LABS_SOCKETS, Letter, Limits, Listener, Output, Question, Rules,
+        RunId, SocketApi, TASKS_SOCKET,
     },
     models::{Agent, Backend, Catalog, Model},
     protocols::{
@@ -65,6 +65,9 @@ pub(crate) const PRESENCE: Listener = Listener(0);
 pub(crate) const QUIZ: Listener = Listener(1);
 /// See [`PRESENCE`]; of tasks too.
 pub(crate) const CHAT: Listener = Listener(2);
+/// See [`PRESENCE`].
+#[allow(dead_code, reason = "fuzz targets have this file too")]
+pub(crate) const LABS: Listener = Listener(3);
 
 impl House {
     pub(crate) fn new(shards: u16) -> House {
@@ -112,6 +115,10 @@ impl House {
             engine.sent(send.conn, true, self.now);
         }
         self.output.half_closes.clear();
+        self.output.bulk.clear();
+        self.output.pauses.clear();
+        self.output.resumes.clear();
+        self.output.handoffs.drain(..).for_each(|handoff| engine.released(handoff.conn));
         self.output.closes.drain(..).for_each(|conn| engine.released(conn));
         let from = ShardId(shard as u16);
         for (to, letter) in engine.letters().drain(..) {
@@ -165,7 +172,8 @@ impl House {
             Question::KeepLabs { ticket, .. } => Answer::LabsKept { ticket, result: Ok(labs::record::Kept::Done) },
             Question::Permission { conn, .. } => Answer::Permission { conn, allowed: Some(true) },
             // Of a node among others.
-            Question::LoadLabs | Question::LoadRights { .. } | Question::LoadTasks { .. } | Question::CountTasks => return false,
+            Question::LoadKeys | Question::LoadLabs | Question::LoadRights { .. } => return false,
+            Question::LoadTasks { .. } | Question::CountTasks => return false,
             Question::Leave(_) | Question::Tool { .. } | Question::StopRun { .. } => return false,
         };
         self.engines[shard].answer(answer, self.now);
@@ -282,6 +290,7 @@ fn rules() -> Rules {
             sockets(&[("/ws", SocketApi::Presence), ("/echo", SocketApi::Echo)]),
             sockets(&[("/ws", SocketApi::Quiz)]),
             sockets(&[CHAT_SOCKET, TASKS_SOCKET]),
+            sockets(&LABS_SOCKETS),
         ],
         authority: authority(),
         permissions: Permissions::new([("school".to_owned(), Rule::None)]),

@@ -176,8 +176,8 @@ fn bulk_bytes(letter: &Letter) -> usize {
         Letter::TasksNews { news, .. } => news.frame.len(),
         Letter::ChatHome(letter) => letter.bytes(),
         Letter::ChatTold { told, .. } => told.bytes(),
-        Letter::Home(..)
-        | Letter::Connection(..)
+        Letter::Home(letter) => letter.bytes(),
+        Letter::Connection(..)
         | Letter::QuizHome(..)
         | Letter::QuizConnection(..)
         | Letter::Reply { .. }

@@ -5,6 +5,7 @@ use crate::{
     config::{Cluster, Faults, Layers, Loaded},
     house, nats,
     runtime::probe::{self, RingFault},
+    tls::Certificate,
 };
 use rustix::{
     process::{Resource, getrlimit},
@@ -45,6 +46,8 @@ pub(super) struct Facts {
     pub(super) folder: Folder,
     /// Whether NATS lets this node in, or why not; none: it stands alone.
     pub(super) bus: Option<Result<(), String>>,
+    /// What each listener with TLS would show, or why it could not.
+    pub(super) certificates: Vec<(String, Result<Certificate, String>)>,
 }
 
 /// How much of the machine the process may use.
@@ -100,6 +103,7 @@ impl Facts {
             cores,
             folder: folder(&loaded.settings.data_dir),
             bus: bus(&loaded.settings.cluster),
+            certificates: house::look_at_certificates(&loaded.settings.listeners()),
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Host {
     /// How the clock speeds of those cores are chosen.
     pub(super) governors: BTreeSet<String>,
     pub(super) cards: Vec<Card>,
+    /// Whether the kernel could encrypt a socket by itself, as far as it has that loaded.
+    pub(super) kernel_tls: Option<bool>,
 }
 
 /// A network card.
@@ -73,6 +75,7 @@ impl Host {
             siblings: allowed.iter().filter_map(|core| tree.cores(&cpu(*core, "topology/thread_siblings_list"))).collect(),
             governors: allowed.iter().filter_map(|core| tree.word(&cpu(*core, "cpufreq/scaling_governor"))).collect(),
             cards: tree.cards(),
+            kernel_tls: sysctl("net/ipv4/tcp_available_ulp").map(|known| known.split_whitespace().any(|one| one == "tls")),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `homeroom doctor`: what this machine is like, a line for each thing, and what to do about what is wrong.
 
+mod certificates;
 mod facts;
 mod host;
 mod tuning;

@@ -1,6 +1,7 @@
 //! What the facts mean: a finding for each, with what to do. Pure.
 
 use super::{
+    certificates,
     facts::{Cores, Facts, Folder},
     tuning,
 };
@@ -44,7 +45,7 @@ pub(super) fn warning(check: &'static str, found: impl Into<String>, advice: imp
     Finding { check, verdict: Verdict::Warning, found: found.into(), advice: Some(advice.into()) }
 }
 
-fn fault(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+pub(super) fn fault(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
     Finding { check, verdict: Verdict::Fault, found: found.into(), advice: Some(advice.into()) }
 }
 
@@ -66,6 +67,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     ];
     findings.extend(folder(&facts.folder));
     findings.extend(facts.bus.as_ref().map(bus));
+    findings.extend(certificates::all(&facts.certificates, facts.wall, facts.host.kernel_tls));
     let shards = wanted_shards(&facts.cores, facts.shards);
     findings.extend(tuning::all(&facts.host, (facts.connections, facts.chosen), shards, &facts.cores.allowed));
     findings

@@ -2,7 +2,7 @@
 
 use super::super::{Engine, Letter};
 use crate::{
-    engine::{Connection, Phase, letters::Payee},
+    engine::{Connection, Phase, asks::FAR, letters::Payee},
     protocols::chat::{Ask, Event, MessageId, Payer, Reply, Row, SessionId, ToSession, Told, UserId, asks::Refused},
     realtime::{Counted, NodeSlot, Now, ShardId, StoreFault, table::Key},
 };
@@ -65,6 +65,7 @@ impl Engine {
         let home = self.home_of_session(ask.session());
         if !self.crossing.is_alone() {
             self.chat.repeats.asks.insert(number, (Box::new(ask.clone()), 0));
+            self.chat.asks.is_waited_for(number, self.rules.chat.keep_timeout + FAR);
         }
         self.post_chat_ask(home, number, Box::new(ask));
         number
@@ -80,6 +81,18 @@ impl Engine {
     /// The answer, once.
     pub fn poll_chat_reply(&mut self, number: u64, waker: &Waker) -> Poll<Reply> {
         self.chat.asks.poll(number, waker)
+    }
+
+    /// As [`Engine::asks_wait`].
+    pub(in crate::engine) fn chat_asks_wait(&mut self, now: Now) {
+        self.chat.asks.wait_from(now.moment);
+    }
+
+    /// As [`Engine::give_up_asks`]. What is counted is not given up: to count it twice would take from what its payer may.
+    pub(in crate::engine) fn give_up_chat_asks(&mut self, now: Now) {
+        for number in self.chat.asks.late(now.moment) {
+            self.chat_replies(number, Reply::Refused(Refused::Store(StoreFault::Busy)));
+        }
     }
 
     /// The home answers.

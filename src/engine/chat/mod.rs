@@ -44,6 +44,12 @@ pub(super) struct Chat {
 }
 
 impl Chat {
+    /// From now on these count.
+    pub(super) fn reform(&mut self, rules: &Rules) {
+        self.homes.reform(rules.chat.clone(), rules.catalog.clone());
+        self.quotas.reform(&rules.chat);
+    }
+
     pub(super) fn new(birth: Birth, rules: &Rules) -> Chat {
         Chat {
             homes: Homes::new(rules.chat.clone(), rules.catalog.clone(), birth.seed, birth.start),

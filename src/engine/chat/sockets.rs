@@ -13,6 +13,9 @@ use crate::{
 };
 use std::{cell::Cell, mem};
 
+/// Why a socket ends whose user has others enough.
+const CROWDED: &str = "too many connections";
+
 impl Engine {
     /// Somebody asks for the socket of a session, in a complete head. The upgrade is answered whoever it is.
     pub(in crate::engine) fn open_chat(&mut self, key: Key, name: &str, request: &Upgrade<'_>, read: &[u8], now: Now) {
@@ -31,8 +34,11 @@ impl Engine {
         connection.phase = Phase::Chat(Box::new(Seat::new(machine)));
         chat.sockets += 1;
         let found = judge.found.get();
-        self.is_of(key, found);
+        let may_stay = self.is_of(key, found);
         self.apply_chat(key, now);
+        if !may_stay {
+            return self.say_goodbye(key, CloseReason::Policy.code(), CROWDED, now);
+        }
         self.chat_received(key, &read[request.length..], now);
     }
 
@@ -62,8 +68,11 @@ impl Engine {
         // What is long is heard of those alone who may say it.
         *heard += bytes.len();
         let is_too_long = user.is_none() && found.is_none() && *heard > limits.websocket.message;
-        self.is_of(key, found);
+        let may_stay = self.is_of(key, found);
         self.apply_chat(key, now);
+        if !may_stay && !peer_closed && result.is_ok() {
+            return self.say_goodbye(key, CloseReason::Policy.code(), CROWDED, now);
+        }
         if is_too_long && !peer_closed && result.is_ok() {
             return self.say_goodbye(key, CloseReason::TooBig.code(), "too long", now);
         }
@@ -142,13 +151,13 @@ impl Engine {
         }
     }
 
-    /// Whose a connection is has come out.
-    fn is_of(&mut self, key: Key, found: Option<UserId>) {
-        let Some(Connection { phase: Phase::Chat(seat), .. }) = self.connections.at_mut(key) else { return };
-        if let (Some(user), None) = (found, seat.user) {
-            seat.user = Some(user);
-            self.chat.watchers.entry(user).or_default().push(key);
-        }
+    /// Whose a connection is has come out. False: they have as many as one may have.
+    fn is_of(&mut self, key: Key, found: Option<UserId>) -> bool {
+        let Some(Connection { phase: Phase::Chat(seat), .. }) = self.connections.at_mut(key) else { return true };
+        let (Some(user), None) = (found, seat.user) else { return true };
+        seat.user = Some(user);
+        self.chat.watchers.entry(user).or_default().push(key);
+        self.claim(key, &("chat", user))
     }
 
     /// Does what the connection's machine wants done.

@@ -17,7 +17,7 @@ use crate::{
     realtime::{Now, table::Key},
     websocket::{
         session,
-        upgrade::{self, Body, HEAD_BYTES, Head, Upgrade},
+        upgrade::{self, Body, Head, Upgrade},
     },
 };
 use std::{borrow::Cow, sync::Arc};
@@ -77,6 +77,7 @@ impl Engine {
         let bearer = upgrade::header_of(read, AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let query = admission::viewer(name, query, bearer)?;
         let (user, right) = self.user(&query.token, now)?;
+        self.claim_labs(key, right)?;
         let conn = self.conn_id(key);
         let settings = &self.rules.labs;
         let machine = labs::Viewer::new((query.session, conn), user, now, settings, &mut self.labs.effects);
@@ -94,6 +95,7 @@ impl Engine {
         let query = admission::follower(name, query, upgrade::header_of(read, AUTHORIZATION))?;
         let (user, right) = self.user(&query.token, now)?;
         let (session, wish) = query.wish?;
+        self.claim_labs(key, right)?;
         let conn = self.conn_id(key);
         let settings = &self.rules.labs;
         let machine = labs::Follower::new((session, conn), user, wish, settings, &mut self.labs.effects);
@@ -102,6 +104,11 @@ impl Engine {
         self.labs.present.followers += 1;
         self.seat_held(key, seat, right, read, now);
         Ok(())
+    }
+
+    /// Counts one more of a user.
+    fn claim_labs(&mut self, key: Key, (_, user): Right) -> Result<(), Denial> {
+        if self.claim(key, &("labs", user)) { Ok(()) } else { Err(Denial::Crowded) }
     }
 
     /// Whose token it is.
@@ -156,7 +163,7 @@ impl Engine {
 
     /// More bytes of one whose upgrade is not answered. False: of nobody such.
     pub(super) fn hold(&mut self, key: Key, bytes: &[u8], now: Now) -> bool {
-        let bound = HEAD_BYTES + self.limits.websocket.message;
+        let bound = self.limits.door.head.bytes + self.limits.websocket.message;
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return false };
         let Some(held) = &mut seat.held else { return false };
         if held.len() + bytes.len() > bound {
@@ -171,7 +178,7 @@ impl Engine {
     pub(super) fn accept_held(&mut self, key: Key) {
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         let Some(read) = seat.held.take() else { return };
-        let Head::Upgrade(request) = upgrade::read(&read, HEAD_BYTES) else { return };
+        let Head::Upgrade(request) = upgrade::read(&read, self.limits.door.head) else { return };
         seat.unheard = Unheard::of(&read[request.length..]);
         let protocol = admission::subprotocol(request.protocols.iter().copied());
         self.accept_upgrade(key, &request, protocol);

@@ -6,7 +6,10 @@
 //! a tunnel need no registry, and go on.
 
 use super::{
-    super::{Connection, Engine, Letter, Phase, Question},
+    super::{
+        Connection, Engine, Letter, Phase, Question,
+        reading::{AGAIN, Reading},
+    },
     Labs, Machine,
     keeping::busy,
 };
@@ -21,41 +24,14 @@ use crate::{
 use std::{
     collections::{HashSet, VecDeque},
     mem,
-    time::Duration,
 };
 
-/// What could not be read is tried again after this.
-const AGAIN: Duration = Duration::from_secs(1);
 /// As many letters, and as many asks, wait for the registry at most. Whoever sent what is more gives up in time.
 const WAITING: usize = 65_536;
 
 /// Where the registry is in this view.
 pub(super) fn home_in(view: &View) -> ShardId {
     view.oldest().map_or(ShardId(0), |oldest| ShardId::of(oldest.slot, 0))
-}
-
-/// How far something is that must be read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reading {
-    /// Somebody may say something by an earlier view.
-    Barred,
-    /// The store is asked.
-    Asked,
-    /// It could not be read, and is asked again then.
-    Failed(Moment),
-}
-
-impl Reading {
-    fn next_deadline(self) -> Option<Moment> {
-        match self {
-            Reading::Barred | Reading::Asked => None,
-            Reading::Failed(again) => Some(again),
-        }
-    }
-
-    fn is_due(self, now: Moment) -> bool {
-        self.next_deadline().is_some_and(|again| again <= now)
-    }
 }
 
 /// What a shard has of the registry.
@@ -128,7 +104,7 @@ impl Engine {
         let (former, next) = (home_in(before.view()), home_in(&view));
         let is_first = before.view().number() == 0;
         let is_lost = |shard: ShardId| is_gone(shard.node());
-        self.labs_asks_move(before.view());
+        self.labs_asks_move();
         if is_first || before.view().members().iter().any(|member| is_gone(member.slot)) {
             self.labs.doubt_rights(is_first);
         }
@@ -295,18 +271,23 @@ impl Engine {
         }
     }
 
-    /// What was asked of those who answer it no more they have passed on, perhaps to one that is gone: what may be asked twice is.
-    fn labs_asks_move(&mut self, before: &View) {
+    /// Another may answer from now on: what may be asked twice is, the rest whoever was asked sends back.
+    fn labs_asks_move(&mut self) {
         for (number, ask) in self.labs.sent.clone() {
             if may_be_asked_twice(&ask) {
                 self.send_labs_ask(number, ask);
-                continue;
-            }
-            let (view, node) = (self.ring.view(), self.answerer_of(&ask).node());
-            if self.labs.asks.sent_where(number).is_some_and(|was| before.epoch(was) == view.epoch(was)) {
-                self.labs.asks.sent_to(number, node);
             }
         }
+    }
+
+    /// As [`Engine::redirect`], of labs.
+    pub(super) fn redirect_labs(&mut self, (asker, number): (ShardId, u64), ask: Box<Ask>) {
+        let home = self.answerer_of(&ask);
+        let to = if asker == self.id { home } else { asker };
+        if asker == self.id {
+            self.labs.asks.sent_to(number, home.node());
+        }
+        self.post(to, Letter::Registry(ToRegistry::Ask { asker, number, ask }));
     }
 
     /// The registry is to be there from now on.

@@ -21,8 +21,7 @@ impl Engine {
         let ToRegistry::Ask { asker, number, ask } = letter else { return self.tell_registry(letter, now) };
         let home = self.answerer_of(&ask);
         if home != self.id && !self.crossing.is_alone() {
-            // It was elsewhere by the view of whoever asks.
-            return self.post(home, Letter::Registry(ToRegistry::Ask { asker, number, ask }));
+            return self.redirect_labs((asker, number), ask);
         }
         match *ask {
             Ask::Keep(record) if self.may_be_written_elsewhere(&record) => {

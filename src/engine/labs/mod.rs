@@ -62,6 +62,14 @@ pub(super) struct Labs {
 }
 
 impl Labs {
+    /// From now on these count.
+    pub(super) fn reform(&mut self, rules: &Rules) {
+        self.limits.reform(&rules.labs);
+        if let Office::Here(registry) = &mut self.office {
+            registry.reform(rules.labs.clone());
+        }
+    }
+
     pub(super) fn new(birth: Birth, ring: &HashRing, rules: &Rules) -> Labs {
         let registry = || Box::new(Registry::new(rules.labs.clone(), birth.seed, birth.start));
         Labs {

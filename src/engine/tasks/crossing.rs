@@ -1,7 +1,7 @@
 //! Tasks from one view of the cluster to the next. What is in memory here stays here until nothing goes on with it, and its home by the
 //! ring passes on what is said to it; what is not in memory is at home where the ring says. Users are counted anew by their next home.
 
-use super::super::{Connection, Engine, Letter, Phase};
+use super::super::{Connection, Engine, Letter, Phase, asks::FAR};
 use crate::{
     protocols::tasks::{
         Ask, Channel, Event, FromHome, Hold, Interest, Reply, ToExecution, ToTask, ToUser,
@@ -10,19 +10,12 @@ use crate::{
         record::Loaded,
         status,
     },
-    realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault, table::Key},
+    realtime::{ConnId, HashRing, NodeSlot, Now, ShardId, StoreFault, table::Key},
 };
-use std::{
-    collections::{BTreeMap, VecDeque},
-    mem,
-    time::Duration,
-};
+use std::{collections::BTreeMap, mem};
 
 /// So much is told in one letter at most.
 const CHUNK: usize = 1_000;
-/// So much longer than its home lets a request wait somebody waits whose request goes to another node: what was on its way there or back
-/// may be lost where nobody notices.
-const FAR: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// A letter to the home of a task, which may be elsewhere by now, or have come here only just.
@@ -243,7 +236,7 @@ impl Engine {
         if to.node() != self.id.node() {
             self.tasks.asks.sent_to(number, to.node());
         }
-        self.tasks.far.new.push(number);
+        self.tasks.asks.is_waited_for(number, self.rules.tasks.keep_timeout + FAR);
     }
 
     /// Whom somebody on this shard asks: this one, if it is in memory here.
@@ -251,19 +244,15 @@ impl Engine {
         if self.tasks.homes.has(home) { self.id } else { self.ring.home(home.place().as_bytes()) }
     }
 
-    /// Whoever asked since the last turn waits from now on.
-    pub(super) fn tasks_asks_wait(&mut self, now: Now) {
-        let due = now.moment + self.rules.tasks.keep_timeout + FAR;
-        let far = &mut self.tasks.far;
-        far.due.extend(far.new.drain(..).map(|number| (due, number)));
+    /// As [`Engine::asks_wait`].
+    pub(in crate::engine) fn tasks_asks_wait(&mut self, now: Now) {
+        self.tasks.asks.wait_from(now.moment);
     }
 
-    /// Whoever has waited too long is told that the store is busy.
-    pub(super) fn give_up_tasks_asks(&mut self, now: Now) {
-        while let Some((_, number)) = self.tasks.far.due.pop_front_if(|(due, _)| *due <= now.moment) {
-            if self.tasks.asks.is_open(number) {
-                self.tasks.asks.resolve(number, Reply::Refused(Refused::Store(StoreFault::Busy)));
-            }
+    /// As [`Engine::give_up_asks`].
+    pub(in crate::engine) fn give_up_tasks_asks(&mut self, now: Now) {
+        for number in self.tasks.asks.late(now.moment) {
+            self.tasks.asks.resolve(number, Reply::Refused(Refused::Store(StoreFault::Busy)));
         }
     }
 
@@ -307,19 +296,4 @@ enum Way {
     There(ShardId),
     /// It has come here only just.
     Later,
-}
-
-/// Asks that may go to other nodes.
-#[derive(Default)]
-pub(super) struct Far {
-    /// Since the last turn.
-    new: Vec<u64>,
-    /// When each has waited long enough; all wait for the same time.
-    due: VecDeque<(Moment, u64)>,
-}
-
-impl Far {
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.due.front().map(|(due, _)| *due)
-    }
 }

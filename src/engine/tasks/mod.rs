@@ -19,7 +19,6 @@ use crate::{
     protocols::tasks::{Effect, Health, Home, Homes, Levels, Outcome, Reply, Status, record::Loaded},
     realtime::{Frame, Moment, Now, ShardId, outbox::Segment, table::Key},
 };
-use crossing::Far;
 use interest::Interests;
 use listeners::Listeners;
 pub(super) use seat::Seat;
@@ -34,7 +33,6 @@ const LEVELS_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Tasks {
     homes: Homes,
     asks: Asks<Reply>,
-    far: Far,
     /// What other shards have in memory that is at home here, and which.
     kept: HashMap<Home, ShardId>,
     ids: Ids,
@@ -51,12 +49,16 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
+    /// From now on these count.
+    pub(super) fn reform(&mut self, rules: &Rules) {
+        self.homes.reform(rules.tasks.clone(), rules.catalog.clone(), rules.workflows.clone());
+    }
+
     pub(super) fn new(birth: Birth, rules: &Rules) -> Tasks {
         let (settings, catalog, workflows) = (rules.tasks.clone(), rules.catalog.clone(), rules.workflows.clone());
         Tasks {
             homes: Homes::new(settings, catalog, workflows, birth.seed, birth.start),
             asks: Asks::new(birth.seed),
-            far: Far::default(),
             kept: HashMap::new(),
             ids: Ids::new(birth, Kind::Tasks),
             listeners: Listeners::new(birth.seed),
@@ -71,7 +73,7 @@ impl Tasks {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.homes.next_deadline().into_iter().chain(self.far.next_deadline()).min()
+        self.homes.next_deadline().into_iter().chain(self.asks.next_deadline()).min()
     }
 
     pub(super) fn timers(&self) -> usize {
@@ -123,13 +125,11 @@ impl Engine {
 
     /// What is due.
     pub(super) fn turn_tasks(&mut self, now: Now) {
-        self.give_up_tasks_asks(now);
         self.with_tasks(now, |homes, out| homes.turn(now, out));
     }
 
     /// At the end of a turn.
     pub(super) fn draw_tasks_levels(&mut self, now: Now) {
-        self.tasks_asks_wait(now);
         let (tasks, counters) = (&mut self.tasks, &self.counters);
         counters.tasks_sockets.set(tasks.sockets);
         if now.moment < tasks.levels_at {

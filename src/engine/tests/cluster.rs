@@ -167,6 +167,25 @@ impl World {
         self.run();
     }
 
+    /// Letters to this node's first shard wait from now on.
+    pub(super) fn hold_letters_to(&mut self, slot: u8) {
+        self.held = Some((ShardId::of(NodeSlot(slot), 0), Vec::new()));
+    }
+
+    /// Those that waited arrive, in order.
+    pub(super) fn let_letters_go(&mut self) {
+        let (to, letters) = self.held.take().unwrap();
+        letters.into_iter().for_each(|(from, letter)| self.carry(from, to, letter));
+        self.run();
+    }
+
+    /// A node hears that its link to another broke, before that one does.
+    pub(super) fn hears_of_a_break(&mut self, slot: u8, other: u8) {
+        let (place, now) = (self.nodes.place(ShardId::of(NodeSlot(slot), 0)), self.now);
+        self.engines[place].estranged(NodeSlot(other), now);
+        self.run();
+    }
+
     /// A letter arrives, or is lost.
     pub(super) fn carry(&mut self, from: ShardId, to: ShardId, letter: Letter) {
         if matches!(letter, Letter::TasksNews { .. }) && from.node() != to.node() {

@@ -11,7 +11,7 @@ use crate::{
         model::{Role, State},
         record::{Kept, Record},
     },
-    realtime::{ConnId, StoreFault},
+    realtime::{ConnId, HashRing, StoreFault},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -309,6 +309,55 @@ fn of_two_changes_of_a_user_all_nodes_know_the_later_one() {
         assert_eq!(world.take_heard(viewer), ["403 AUTH_INSUFFICIENT_PERMISSIONS"]);
     }
     world.leave_labs(&[agent]);
+}
+
+/// A user whose rights are written on one node by the first view, and on the other by those behind it.
+fn user_that_moves(from: u8, to: u8, rings: [&HashRing; 3]) -> String {
+    let home = |ring: &HashRing, name: &str| ring.home(user_id(name).as_bytes()).node().0;
+    let moves = |name: &String| rings.map(|ring| home(ring, name)) == [from, to, to];
+    (0..).map(|n| format!("u{n}")).find(moves).unwrap()
+}
+
+#[test]
+fn a_change_that_goes_back_from_a_former_home_is_written_by_the_next_though_the_former_one_dies() {
+    let (before, after) = (World::cluster(2, 1).ring(1, 2), World::cluster(3, 1).ring(2, 3));
+    let mut bereft = World::cluster(3, 1);
+    bereft.kill(1);
+    let name = user_that_moves(1, 2, [&before, &after, &bereft.ring(3, 3)]);
+    let mut world = World::cluster(2, 1);
+    world.begin_node();
+    let nodes: Vec<_> = after.shards().collect();
+    let number = world.engines[0].ask_labs(edited(&name, Role::Admin));
+    // The former home has the next view before the question comes.
+    world.view_comes(nodes[1], &after);
+    world.view_comes(nodes[2], &after);
+    world.run();
+    // The next home hears that it died before whoever asks has even heard of the view.
+    world.kill(1);
+    let last = world.ring(3, 3);
+    world.view_comes(nodes[2], &last);
+    world.run();
+    for ring in [&after, &last] {
+        world.view_comes(nodes[0], ring);
+        world.run();
+    }
+    assert_eq!(world.labs_reply(0, number), Some(Reply::Kept(Kept::Done)));
+}
+
+#[test]
+fn a_change_that_died_with_a_former_home_is_answered() {
+    let (before, after) = (World::cluster(2, 1).ring(1, 2), World::cluster(3, 1).ring(2, 3));
+    let mut world = World::cluster(2, 1);
+    world.begin_node();
+    let name = user_that_moves(1, 2, [&before, &after, &after]);
+    world.hold_letters_to(1);
+    let number = world.engines[0].ask_labs(edited(&name, Role::Admin));
+    world.run();
+    world.view(2, 3);
+    world.kill(1);
+    world.held = None;
+    world.view(3, 3);
+    assert_eq!(world.labs_reply(0, number), Some(Reply::Refused(Refused::Store(StoreFault::Busy))), "it never came there");
 }
 
 fn follow(watched: &Watched) -> String {

@@ -10,7 +10,7 @@ use crate::{
             asks::{Ask as QuizAsk, Refused, Reply},
         },
     },
-    realtime::{HashRing, NodeSlot, ShardId, StoreFault},
+    realtime::{HashRing, NodeSlot, StoreFault},
 };
 
 /// A quiz without attempts that is at home on these nodes by these rings.
@@ -76,7 +76,7 @@ fn who_goes_as_the_home_dies_is_told_of_and_his_row_ends_though_his_node_lives()
     world.heard.clear();
     world.kill(2);
     world.store.held = false;
-    world.engines[0].mourn(NodeSlot(2), vec![live(1, "web.w.school"), live(2, "web.a.school")]);
+    world.engines[0].mourn((NodeSlot(2), 12), vec![live(1, "web.w.school"), live(2, "web.a.school")]);
     world.view(2, 3);
     assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 2)]);
     assert_eq!(world.store.history, [2]);
@@ -97,7 +97,7 @@ fn who_was_let_in_by_a_home_that_died_before_it_told_him_is_told_of() {
     world.kill(2);
     world.store.held = false;
     let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session };
-    world.engines[0].mourn(NodeSlot(2), vec![live(1, "web.w.school"), live(written.unwrap(), "web.a.school")]);
+    world.engines[0].mourn((NodeSlot(2), 12), vec![live(1, "web.w.school"), live(written.unwrap(), "web.a.school")]);
     world.view(2, 3);
     assert_eq!(world.take_heard(conn), [SUCCESS, "PING"]);
     let heard = world.take_heard(watcher);
@@ -136,20 +136,18 @@ fn a_channel_that_was_granted_while_others_were_waited_for_moves_with_its_home()
 }
 
 #[test]
-fn what_a_node_says_before_it_knows_of_a_break_does_not_count() {
-    let mut world = World::cluster(2, 1);
-    let classroom = world.classroom_at(&world.ring(1, 2), 0);
-    let (watcher, conn) = (world.session(0, "web", "w", classroom), world.session(1, "web", "a", classroom));
-    world.heard.clear();
-    let (home, now) = (ShardId::of(NodeSlot(0), 0), world.now);
-    world.engines[0].estranged(NodeSlot(1), now);
-    world.run();
-    // It does not know yet, and has reached its view long ago.
-    world.engines[0].letter(ShardId::of(NodeSlot(1), 0), crate::engine::Letter::ViewReached { view: 1 }, now);
-    world.run();
-    assert_eq!(world.heard, [], "nobody has left");
-    world.engines[1].estranged(home.node(), now);
-    world.run();
-    assert_eq!(world.take_heard(conn), ["CLOSE 1012", "FIN"]);
-    assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 2)]);
+fn who_was_there_when_a_former_life_of_a_slot_ended_is_not_told_of_when_the_next_one_does() {
+    let mut world = World::cluster(3, 1);
+    let classroom = world.classroom_at(&world.ring(1, 3), 2);
+    let watcher = world.session(0, "web", "w", classroom);
+    // It came and went in views that were passed over here.
+    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session };
+    world.engines[0].mourn((NodeSlot(2), 5), vec![live(9, "web.z.school")]);
+    world.kill(2);
+    world.engines[0].mourn((NodeSlot(2), 12), vec![live(1, "web.w.school"), live(3, "web.b.school")]);
+    world.view(2, 3);
+    assert_eq!(world.take_heard(watcher), [change("left", "web.b.school", 3)]);
+    assert_eq!(world.store.history, [3]);
+    world.eof(watcher);
+    world.assert_empty();
 }

@@ -118,7 +118,7 @@ fn whoever_was_in_the_last_life_of_a_node_has_left_once() {
     let buried = vec![Buried { classroom, agent_id: "web.a.school".into(), session: 2 }];
     // It is back in its slot, as another: the rooms that were at home there know of nobody.
     world.reborn(1);
-    world.engines[1].mourn(NodeSlot(1), buried);
+    world.engines[1].mourn((NodeSlot(1), 11), buried);
     world.view_of(2, &[10, 99]);
     assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 2)]);
     world.eof(watcher);

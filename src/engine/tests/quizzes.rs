@@ -5,7 +5,7 @@ use crate::{
     auth::{SessionKey, api_key},
     engine::{Answer, Question as AskedOf},
     protocols::quiz::{
-        AttemptId, QuizId,
+        AttemptId, Good, QuizId,
         asks::{Ask, End, Entrant, Pass, Reply},
         model::{AccessType, Availability, Given, Kind, Question, Quiz, Reason, Role, Rules, Status, SubmissionMode},
         record::{Answered, Closed, Edit, Flag, Kept, Key, Loaded, LoadedAttempt, Record, Started},
@@ -24,6 +24,7 @@ use uuid::Uuid;
 pub(super) struct Library {
     pub(super) quizzes: BTreeMap<QuizId, Loaded>,
     pub(super) keys: Vec<Key>,
+    pub(super) passwords: Vec<(String, UnixMicros)>,
     pub(super) records: Vec<Record>,
     pub(super) fault: Option<StoreFault>,
 }
@@ -46,7 +47,8 @@ impl Library {
                 self.keys.retain(|own| own.id != key);
                 return Ok(if self.keys.len() == before { Kept::Missing } else { Kept::Done });
             }
-            Record::NewQuiz(_) | Record::Participant(_) | Record::Event(_) | Record::Owner(_) => {}
+            Record::Owner(account) => self.passwords.push((account.name, account.at)),
+            Record::NewQuiz(_) | Record::Participant(_) | Record::Event(_) => {}
         }
         Ok(Kept::Done)
     }
@@ -58,6 +60,10 @@ impl Library {
             AskedOf::Load(quiz) => {
                 let result = fault.map(|()| self.quizzes.get(quiz).cloned().map(Box::new));
                 Answer::Loaded { quiz: *quiz, result }
+            }
+            AskedOf::LoadKeys => {
+                let good = Good { keys: self.keys.clone(), passwords: self.passwords.clone() };
+                Answer::KeysLoaded(fault.map(|()| Box::new(good)))
             }
             AskedOf::Running { look } => Answer::Running { look: *look, result: fault.map(|()| self.running()) },
             other => panic!("{other:?} is not read"),

@@ -408,7 +408,7 @@ impl World {
                     let now = self.now;
                     self.engines[shard].answer(Answer::Kept { ticket, result }, now);
                 }
-                Question::Load(_) | Question::Running { .. } => {
+                Question::Load(_) | Question::LoadKeys | Question::Running { .. } => {
                     moved = true;
                     let (answer, now) = (self.library.read(&question), self.now);
                     self.engines[shard].answer(answer, now);

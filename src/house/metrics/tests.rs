@@ -36,7 +36,8 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
     let outside = Outside { models: Arc::new([("large".into(), model())].into()), ..Outside::default() };
     let bus = nats::Counts::default();
     bus.read_ago_millis.store(1_250, Relaxed);
-    let text = text(&engines, &[], &Health::default(), &outside, Some(&bus));
+    let none = Certificates::read(&[], &mut Vec::new()).unwrap();
+    let text = text(&engines, &[], &Health::default(), &outside, Some(&bus), &none);
     let expected = [
         "ws_connection{status=\"success\"} 3",
         "ws_connection{status=\"replaced\"} 2",

@@ -3,7 +3,7 @@
 use super::Rest;
 use crate::{
     auth::Claims,
-    config::{Api, Listener},
+    config::{Api, Bind, Listener},
     house::rules,
     http::{
         chat,
@@ -22,7 +22,6 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::PathBuf,
     time::{Duration, UNIX_EPOCH},
 };
@@ -88,14 +87,15 @@ fn of_chat(rest: &Rest, user: &User) -> Result<Token, StoreFault> {
 }
 
 /// Each API's place among the listeners and what they are bound to, or the origin that the settings name.
-pub(in crate::house) fn places(listeners: &[Listener], addresses: &[SocketAddr], origins: &BTreeMap<Api, String>) -> Places {
+pub(in crate::house) fn places(listeners: &[Listener], addresses: &[Bind], origins: &BTreeMap<Api, String>) -> Places {
     let place = |wanted: Api| {
         let serving = listeners.iter().zip(addresses).find_map(|(listener, address)| {
             let served = listener.serves.iter().find(|(api, _)| *api == wanted);
-            served.map(|(_, prefix)| (address.port(), prefix.to_string()))
+            let port = address.address().map_or(0, |address| address.port());
+            served.map(|(_, prefix)| (port, prefix.to_string(), listener.tls.is_some()))
         });
-        let (port, prefix) = serving.unwrap_or_default();
-        Place { origin: origins.get(&wanted).cloned(), port, prefix }
+        let (port, prefix, is_secure) = serving.unwrap_or_default();
+        Place { origin: origins.get(&wanted).cloned(), port, prefix, is_secure }
     };
     Places { presence: place(Api::Presence), quiz: place(Api::Quiz), labs: place(Api::Labs), chat: place(Api::Chat) }
 }
@@ -127,15 +127,20 @@ pub(super) fn nodes(lease: &dyn Lease) -> Read<Vec<Peer>> {
 mod tests {
     use super::*;
     use crate::config::Layers;
+    use std::net::SocketAddr;
 
     #[test]
     fn apis_are_at_the_ports_that_their_listeners_got() {
         let text = "listen.presence.bind = \"127.0.0.1:0\"\nlisten.labs.prefix = \"/labs\"\n";
         let settings = crate::config::Loaded::of(&Layers::default().file("homeroom.toml", text)).unwrap().settings;
-        let addresses = [4001, 4002, 4003, 4004].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let addresses = [4001, 4002, 4003, 4004].map(|port| Bind::Address(SocketAddr::from(([127, 0, 0, 1], port))));
         let named = BTreeMap::from([(Api::Quiz, "https://quiz.example.school".to_owned())]);
-        let at =
-            |origin: Option<&str>, port, prefix: &str| Place { origin: origin.map(str::to_owned), port, prefix: prefix.into() };
+        let at = |origin: Option<&str>, port, prefix: &str| Place {
+            origin: origin.map(str::to_owned),
+            port,
+            prefix: prefix.into(),
+            is_secure: false,
+        };
         let expected = Places {
             presence: at(None, 4001, ""),
             quiz: at(Some("https://quiz.example.school"), 4002, ""),
@@ -143,6 +148,18 @@ mod tests {
             chat: at(None, 4003, ""),
         };
         assert_eq!(places(&settings.listeners(), &addresses, &named), expected);
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_asked_by_it() {
+        let text = "[listen.chat.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        let settings = crate::config::Loaded::of(&Layers::default().file("homeroom.toml", text)).unwrap().settings;
+        let addresses = [4001, 4002, 4003, 4004].map(|port| Bind::Address(SocketAddr::from(([127, 0, 0, 1], port))));
+        let places = places(&settings.listeners(), &addresses, &BTreeMap::new());
+        assert_eq!(
+            [places.presence, places.quiz, places.labs, places.chat].map(|place| place.is_secure),
+            [false, false, false, true]
+        );
     }
 
     #[test]

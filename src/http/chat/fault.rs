@@ -166,8 +166,9 @@ fn status(code: &str) -> u16 {
     CODES.iter().find(|(known, _)| *known == code).map_or(500, |(_, status)| *status)
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct Told<'a> {
     error: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]

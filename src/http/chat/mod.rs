@@ -7,6 +7,7 @@
 mod approvals;
 mod auth;
 mod caller;
+mod document;
 #[cfg(test)]
 mod fakes;
 mod fault;
@@ -29,6 +30,7 @@ use super::{
     table::Route,
 };
 use crate::protocols::chat::Settings;
+pub use document::{document, internal_document};
 pub use fault::Fault;
 pub use gate::gate;
 use http::Method;

@@ -22,7 +22,7 @@ pub(super) fn done(shape: &impl Serialize) -> Answer {
     answer::json(StatusCode::OK, shape)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct LoginShape<'a> {
     access_token: &'a str,
     token_type: &'static str,
@@ -36,7 +36,7 @@ impl<'a> From<&'a Issued> for LoginShape<'a> {
 }
 
 /// How a session stands for those who look at it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     /// It takes messages.
@@ -60,13 +60,14 @@ impl Shown {
 }
 
 /// To whoever made it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct MadeShape<'a> {
     id: Id,
     title: &'a str,
     status: Status,
     agent_id: Option<&'a str>,
     created_at: Iso,
+    #[schema(value_type = Object)]
     metadata: &'a RawValue,
 }
 
@@ -85,7 +86,7 @@ impl<'a> From<&'a Shown> for MadeShape<'a> {
 }
 
 /// To whoever looks at it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct SessionShape<'a> {
     id: Id,
     title: &'a str,
@@ -94,6 +95,7 @@ pub(super) struct SessionShape<'a> {
     created_at: Iso,
     updated_at: Iso,
     message_count: u32,
+    #[schema(value_type = Object)]
     metadata: &'a RawValue,
 }
 
@@ -106,7 +108,7 @@ impl<'a> From<&'a Shown> for SessionShape<'a> {
 }
 
 /// To whoever ended it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct EndedShape {
     id: Id,
     status: Status,
@@ -120,7 +122,7 @@ impl From<&Session> for EndedShape {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ListedShape<'a> {
     id: Id,
     title: &'a str,
@@ -128,7 +130,7 @@ struct ListedShape<'a> {
     created_at: Iso,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct ListShape<'a> {
     data: Vec<ListedShape<'a>>,
     total: u64,
@@ -148,14 +150,16 @@ pub(super) fn list(listed: &Listed<Shown>, Page { page, size }: Page) -> ListSha
 }
 
 /// A tool that was called.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct CalledShape<'a> {
     tool: &'a str,
+    #[schema(value_type = Object)]
     args: &'a RawValue,
     status: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
     approval_id: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
     result: Option<&'a RawValue>,
 }
 
@@ -172,7 +176,7 @@ impl<'a> From<&'a Called> for CalledShape<'a> {
 }
 
 /// An answer, to whoever waited for it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct AnswerShape<'a> {
     session_id: Id,
     message_id: Id,
@@ -204,14 +208,14 @@ fn unwhole(message: &Message) -> Option<Completeness> {
     Some(message.completeness).filter(|completeness| *completeness != Completeness::Whole)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct AttachedShape<'a> {
     name: &'a str,
     media_type: &'a str,
 }
 
 /// A message of the history. What the contract's examples do not have is there only where there is something to tell.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct MessageShape<'a> {
     id: Id,
     role: Author,
@@ -225,7 +229,7 @@ struct MessageShape<'a> {
     attachments: Vec<AttachedShape<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct HistoryShape<'a> {
     data: Vec<MessageShape<'a>>,
     has_more: bool,
@@ -251,17 +255,18 @@ impl<'a> From<&'a Message> for MessageShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ApprovalShape<'a> {
     id: Id,
     tool_name: &'a str,
+    #[schema(value_type = Object)]
     arguments: &'a RawValue,
     status: Decision,
     created_at: Iso,
     expires_at: Iso,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct ApprovalsShape<'a> {
     data: Vec<ApprovalShape<'a>>,
 }
@@ -284,7 +289,7 @@ impl<'a> From<&'a Approval> for ApprovalShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct WaitingShape<'a> {
     id: Id,
     session_id: Id,
@@ -294,7 +299,7 @@ struct WaitingShape<'a> {
     expires_at: Iso,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct AllWaitingShape<'a> {
     data: Vec<WaitingShape<'a>>,
 }
@@ -317,7 +322,7 @@ impl<'a> From<&'a Waiting> for WaitingShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct ApprovedShape<'a> {
     id: Id,
     status: Decision,
@@ -336,7 +341,7 @@ impl<'a> From<&'a Approval> for ApprovedShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct RejectedShape<'a> {
     id: Id,
     status: Decision,

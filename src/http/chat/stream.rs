@@ -30,15 +30,34 @@ use std::{
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a stream tells. The contract has `content`, `tool_call` and `done`; the others are named as on the socket.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Event<'a> {
-    Content { delta: &'a str },
-    ToolCall { tool: &'a str, args: &'a RawValue },
-    ToolResult { tool: &'a str, result: &'a RawValue },
-    ApprovalRequired { approval_id: Id, tool: &'a str },
-    Error { code: &'a str, message: &'a str },
-    Done { message_id: Id, usage: Tokens },
+pub(super) enum Event<'a> {
+    Content {
+        delta: &'a str,
+    },
+    ToolCall {
+        tool: &'a str,
+        #[schema(value_type = Object)]
+        args: &'a RawValue,
+    },
+    ToolResult {
+        tool: &'a str,
+        #[schema(value_type = Value)]
+        result: &'a RawValue,
+    },
+    ApprovalRequired {
+        approval_id: Id,
+        tool: &'a str,
+    },
+    Error {
+        code: &'a str,
+        message: &'a str,
+    },
+    Done {
+        message_id: Id,
+        usage: Tokens,
+    },
 }
 
 impl Event<'_> {

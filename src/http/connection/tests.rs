@@ -1,5 +1,7 @@
 //! Raw HTTP over loopback sockets: a blocking client on a thread of its own, one connection served by a real executor.
 
+mod smuggling;
+
 use super::*;
 use crate::http::{
     Stopper,
@@ -14,7 +16,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, net::TcpListener};
 use http::{Method, StatusCode};
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net,
+    net::{self, Shutdown},
     sync::mpsc,
     thread,
 };
@@ -138,7 +140,8 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
         let table = table.unwrap().with_gate("", vec![Route::public(Method::POST, "/closed", echo)], closed());
         let app = Rc::new(App { house: Rc::new(House { entered: enter, gate: gated }), limits, stop });
         let serving = async {
-            serve(stream, head, Extensions::new(), Rc::new(table.unwrap()), app).await;
+            let beginning = Beginning { head, known: Extensions::new(), client: None };
+            serve(Stream::new(stream, None), beginning, Rc::new(table.unwrap()), app).await;
         };
         let late = async {
             Timer::new(PATIENCE).await;
@@ -155,7 +158,7 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
 
 fn short() -> Limits {
     let short = Duration::from_millis(200);
-    Limits { idle: short, head: short, body: short, stall: short, linger: short }
+    Limits { idle: short, head: short, body: short, stall: short, linger: short, ..Limits::default() }
 }
 
 /// All until the end. A reset would be an error: no answer may be lost to one.
@@ -345,7 +348,7 @@ fn oversized_headers_are_told_so() {
         client.socket.write_all(head.as_bytes()).unwrap();
         assert!(rest(&mut client.socket).starts_with("HTTP/1.1 431 "));
     });
-    let head = format!("GET /now HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS + 1));
+    let head = format!("GET /now HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(Limits::default().headers + 1));
     served(Limits::default(), head.as_bytes(), |mut client| assert!(rest(&mut client.socket).starts_with("HTTP/1.1 431 ")));
 }
 

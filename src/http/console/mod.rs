@@ -66,6 +66,8 @@ pub struct Place {
     pub port: u16,
     /// What its paths begin with; may be empty.
     pub prefix: String,
+    /// Whether that listener speaks TLS.
+    pub is_secure: bool,
 }
 
 pub use sign_in::{Known, Token, TooSoon};

@@ -84,7 +84,8 @@ fn origin(parts: &Parts, place: &Place) -> Option<String> {
     }
     let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host(parts.uri.authority().map(|authority| authority.as_str()).or(named)?)?;
-    Some(format!("http://{host}:{}", place.port))
+    let scheme = if place.is_secure { "https" } else { "http" };
+    Some(format!("{scheme}://{host}:{}", place.port))
 }
 
 /// The host of `host:port`: a name, or an address; none where it could be taken for anything else in a header or a document.

@@ -22,7 +22,7 @@ struct House(Places);
 
 impl House {
     fn with(labs: Place) -> Rc<House> {
-        let at = |port, prefix: &str| Place { origin: None, port, prefix: prefix.into() };
+        let at = |port, prefix: &str| Place { origin: None, port, prefix: prefix.into(), is_secure: false };
         let chat = Place { origin: Some("https://chat.example.school".into()), ..at(1, "/chat") };
         Rc::new(House(Places { presence: at(8080, ""), quiz: at(8090, "/quiz"), labs, chat }))
     }
@@ -71,7 +71,7 @@ fn ask_at(labs: Place, request: &str) -> Said {
 }
 
 fn ask(request: &str) -> Said {
-    ask_at(Place { origin: None, port: 8080, prefix: String::new() }, request)
+    ask_at(Place { origin: None, port: 8080, prefix: String::new(), is_secure: false }, request)
 }
 
 fn asset(name: &str) -> String {
@@ -95,7 +95,8 @@ fn the_page_finds_the_labs_on_its_own_host() {
 
 #[test]
 fn or_where_the_settings_say() {
-    let labs = Place { origin: Some("https://labs.example.school".into()), port: 8080, prefix: "/labs".into() };
+    let origin = Some("https://labs.example.school".into());
+    let labs = Place { origin, port: 8080, prefix: "/labs".into(), is_secure: false };
     let said = ask_at(labs, "GET /lab/1\nhost: console.example.school");
     assert!(said.body.contains("data-labs=\"https://labs.example.school/labs\""));
     let policy = said.header("content-security-policy").unwrap();
@@ -284,7 +285,7 @@ fn nobody_else_is_let_in() {
 fn tries_are_counted_by_address() {
     let body = json!({"name": "ada", "password": "right"});
     let table = Table::default().with("", routes()).unwrap();
-    let house = House::with(Place { origin: None, port: 1, prefix: String::new() });
+    let house = House::with(Place { origin: None, port: 1, prefix: String::new(), is_secure: false });
     let from = |address: Ipv4Addr| {
         let request = format!("POST /console/sign-in\nhost: localhost\n\n{body}");
         fakes::ask_from(Some(Peer(address.into())), &table, &house, &request)

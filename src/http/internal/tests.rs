@@ -115,6 +115,19 @@ fn operators_see_metrics_life_and_readiness() {
 }
 
 #[test]
+fn a_room_whose_home_does_not_answer_in_time_is_busy() {
+    let house = Rc::new(House::default());
+    house.is_mute.set(true);
+    let event = r#"{"entity_type":"ban","operation":"created","payload":{}}"#;
+    let closing = format!(r#"{{"session_key":{{"agent_id":"web.u2.dev","classroom_id":"{FULL}"}}}}"#);
+    for request in [format!("POST /api/v1/classrooms/{FULL}/events\n\n{event}"), format!("DELETE /api/v1/sessions\n\n{closing}")]
+    {
+        let said = ask(&house, &request);
+        assert_eq!((said.status, said.error().0.as_str()), (503, "database_connection_acquisition_failed"), "{request}");
+    }
+}
+
+#[test]
 fn pages_get_no_leave() {
     let house = Rc::new(House::default());
     let said = ask(&house, "OPTIONS /api/v1/sessions\norigin: https://a.example\naccess-control-request-method: DELETE");

@@ -43,12 +43,13 @@ pub(super) async fn login<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     Ok(done(&LoginShape::new(&user, &issued)))
 }
 
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Done {
+    message: &'static str,
+}
+
 /// POST /auth/logout
 pub(super) async fn logout<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
-    #[derive(Serialize)]
-    struct Done {
-        message: &'static str,
-    }
     let claims = caller(&call).await?.claims;
     keep(&*call.house, Record::Revoked { token: claims.token, expires_at: claims.expires_at }).await?;
     Ok(done(&Done { message: "Logout successful" }))

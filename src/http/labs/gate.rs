@@ -140,8 +140,9 @@ async fn enter<S: Registry + Credentials + Clock + 'static>(house: Rc<S>, asker:
     Entry { refusal: fault.map(Fault::into_answer), finish: Box::new(finish) }
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct Told<'a> {
     error: &'a str,
     message: &'a str,
     code: &'a str,
@@ -152,7 +153,7 @@ struct Told<'a> {
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,

@@ -46,13 +46,15 @@ impl<F: Into<Fault>> From<F> for Plain {
     }
 }
 
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PlainRefusal)]
+pub(super) struct Told<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 impl Refusal for Plain {
     fn into_answer(self) -> Answer {
-        #[derive(Serialize)]
-        struct Told<'a> {
-            code: &'a str,
-            message: &'a str,
-        }
         let told = self.0.telling();
         answer::json(told.status, &Told { code: told.code, message: &told.message })
     }

@@ -19,8 +19,8 @@ use crate::{
 };
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Logs {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Logs {
     logs: Vec<String>,
 }
 

@@ -8,6 +8,7 @@
 mod agents;
 mod auth;
 mod caller;
+mod document;
 mod enrolment;
 #[cfg(test)]
 mod fakes;
@@ -27,6 +28,7 @@ mod tests;
 mod users;
 
 use super::{answer::Answer, call::Call, rooms::Clock, table::Route};
+pub use document::{document, internal_document};
 pub use fault::Fault;
 pub use gate::gate;
 use http::Method;

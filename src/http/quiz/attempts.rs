@@ -21,10 +21,12 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, Version};
 
-#[derive(Deserialize)]
-struct Beginning {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct Beginning {
     alias: Option<String>,
+    #[schema(value_type = Option<Uuid>)]
     participant_id: Option<ParticipantId>,
+    #[schema(value_type = Option<Uuid>)]
     event_id: Option<EventId>,
     access_code: Option<String>,
     request_id: Option<Uuid>,
@@ -53,8 +55,8 @@ impl Beginning {
     }
 }
 
-#[derive(Serialize)]
-struct Begun<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Begun<'a> {
     session_token: &'a str,
     #[serde(flatten)]
     view: ViewShape<'a>,
@@ -122,14 +124,16 @@ async fn whole<S: Rooms>(call: &Call<S>, mut view: Box<View>) -> Result<Box<View
     Ok(view)
 }
 
-#[derive(Deserialize)]
-struct Answering {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct Answering {
+    #[schema(value_type = Uuid)]
     question_id: QuestionId,
+    #[schema(value_type = crate::protocols::quiz::model::Given)]
     answer: Said,
 }
 
-#[derive(Serialize)]
-struct Answered {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Answered {
     answer_id: Uuid,
     answered_count: u32,
     answered_at: Iso,

@@ -4,6 +4,7 @@ use super::{fault::Fault, rooms::Credentials};
 use crate::{
     http::call::Call,
     protocols::quiz::model::{AttemptId, OwnerId, QuizId, Role},
+    realtime::StoreFault,
 };
 use http::header;
 use std::str::FromStr;
@@ -29,10 +30,14 @@ impl Caller {
     }
 }
 
-/// The credential of the headers. None: the request has none. [`Fault::Unknown`]: it is no good.
+/// The credential of the headers. None: the request has none. [`Fault::Unknown`]: it is no good. [`Fault::Store`]: nobody knows yet.
 pub(super) fn caller<S: Credentials>(call: &Call<S>) -> Result<Option<Caller>, Fault> {
     const NO_GOOD: Fault = Fault::Unknown(EXPECTED);
     let headers = &call.parts.headers;
+    let is_there = headers.contains_key("x-api-key") || headers.contains_key(header::AUTHORIZATION);
+    if is_there && !call.house.knows_keys() {
+        return Err(Fault::Store(StoreFault::Busy));
+    }
     if let Some(key) = headers.get("x-api-key") {
         let key = key.to_str().map_err(|_| NO_GOOD)?;
         return by_key(call, key).ok_or(NO_GOOD).map(Some);

@@ -81,8 +81,9 @@ impl From<Reply> for Fault {
     }
 }
 
-#[derive(Serialize)]
-struct Told {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct Told {
     code: &'static str,
     message: &'static str,
 }

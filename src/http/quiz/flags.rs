@@ -31,23 +31,25 @@ const DETAIL_BYTES_MAX: usize = 1 << 10;
 const RESERVED: [&str; 3] = ["SUBMITTED", "TIME_UP", "FORCED_BY_OWNER"];
 const RESERVED_PREFIX: &str = "SYSTEM";
 
-#[derive(Deserialize)]
-struct Batch<'a> {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct Batch<'a> {
     #[serde(borrow)]
     flags: Vec<Object<Raised<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct Raised<'a> {
     label: String,
     #[serde(borrow)]
+    #[schema(value_type = Value, required = false)]
     detail: Option<&'a RawValue>,
+    #[schema(value_type = Option<Uuid>)]
     question_id: Option<QuestionId>,
     occurred_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Flagged<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Flagged<'a> {
     labels: &'a [String],
     flagged_at: Iso,
 }
@@ -93,14 +95,14 @@ pub(super) async fn timeline<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     list::<FlagShape<'_>, _>(&cut(flags, page))
 }
 
-#[derive(Serialize)]
-struct Summary<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Summary<'a> {
     flags: u64,
     attempts: u64,
     labels: Vec<LabelCount<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct LabelCount<'a> {
     label: &'a str,
     flags: u64,

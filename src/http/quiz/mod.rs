@@ -6,6 +6,7 @@
 mod attempts;
 mod body;
 mod caller;
+mod document;
 mod envelope;
 #[cfg(test)]
 mod fakes;
@@ -26,6 +27,7 @@ mod socket;
 mod tests;
 
 use super::{rooms::Clock, table::Route};
+pub use document::{document, internal_document};
 pub use fault::Fault;
 use http::Method;
 use rooms::{Chance, Credentials, Library, Quizzes};

@@ -27,14 +27,14 @@ const EXPECTED: &str = r#"expected {"name": text, "password": text}"#;
 /// Characters of a key that are shown in lists: its end.
 const HINT: usize = 4;
 
-#[derive(Deserialize)]
-struct Login {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct Login {
     name: String,
     password: String,
 }
 
-#[derive(Serialize)]
-struct Token<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Token<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: u64,
@@ -58,8 +58,8 @@ pub(super) async fn sign_in<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     done(&Token { access_token: &signed_in.access_token, token_type: "Bearer", expires_in })
 }
 
-#[derive(Serialize)]
-struct Name<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Name<'a> {
     name: &'a str,
 }
 
@@ -75,14 +75,14 @@ pub(super) async fn make_account<S: Rooms>(call: Call<S>) -> Result<Answer, Faul
     made(&Name { name: &login.name })
 }
 
-#[derive(Deserialize)]
-struct NewKey {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct NewKey {
     label: String,
     role: Role,
 }
 
-#[derive(Serialize)]
-struct MadeKey<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct MadeKey<'a> {
     id: Uuid,
     label: &'a str,
     role: Role,

@@ -17,8 +17,8 @@ use crate::{
 use serde::Deserialize;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
-struct NewParticipant {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct NewParticipant {
     alias: String,
 }
 
@@ -53,8 +53,8 @@ pub(super) async fn participant<S: Rooms>(call: Call<S>) -> Result<Answer, Fault
     done(&ParticipantShape::from(&participant.ok_or(Fault::NotFound)?))
 }
 
-#[derive(Deserialize)]
-struct NewEvent {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct NewEvent {
     title: String,
 }
 

@@ -25,8 +25,9 @@ const WITHIN: &str = "correct names the places of options, counted from 0, none 
 /// Of one quiz.
 const QUESTIONS_MAX: usize = 500;
 
-#[derive(Deserialize)]
-struct Body {
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = NewQuestion)]
+pub(super) struct Body {
     text: String,
     points: f64,
     #[serde(flatten)]
@@ -67,8 +68,9 @@ pub(super) async fn remove<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     nothing()
 }
 
-#[derive(Deserialize)]
-struct Order {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct Order {
+    #[schema(value_type = Vec<Uuid>)]
     questions: Vec<QuestionId>,
 }
 

@@ -71,8 +71,8 @@ pub(super) async fn results<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     list::<AttemptShape<'_>, _>(&ranked)
 }
 
-#[derive(Serialize)]
-struct Closed {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Closed {
     closed: u64,
 }
 

@@ -56,6 +56,8 @@ pub trait Library {
 /// What requests prove themselves with.
 #[allow(async_fn_in_trait)]
 pub trait Credentials {
+    /// Whether it is known here for certain which API keys are good. It is not where the server has just come to others.
+    fn knows_keys(&self) -> bool;
     /// Whose access token (JWT) it is, checked now.
     fn token(&self, token: &str) -> Result<OwnerId, Unverified>;
     /// Whose API key it is, and what it may. None: no key that is good.

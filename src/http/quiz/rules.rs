@@ -18,8 +18,9 @@ const TIME_LIMIT_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 pub(super) const EXPECTED: &str = r#"expected {"title": text, "access_type"?: "shared" | "private" | "public", "availability"?: "always" | "scheduled", "opens_at"?: time | null, "closes_at"?: time | null, "time_limit_seconds"?: whole number, "max_attempts"?: whole number, "submission_mode"?: "immediate" | "on_submit", "client_only"?: boolean}"#;
 
 /// The body of POST and PATCH: what is absent stays as it is.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, utoipa::ToSchema)]
 #[serde(default)]
+#[schema(as = QuizRules)]
 pub(super) struct Changes {
     #[serde(deserialize_with = "there")]
     title: Option<String>,

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// A time as the contract writes it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub(super) struct Iso(pub(super) UnixMicros);
 
 impl Serialize for Iso {
@@ -23,7 +24,7 @@ impl Serialize for Iso {
 }
 
 /// A quiz; in lists without its questions.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct QuizShape<'a> {
     id: i64,
     title: &'a str,
@@ -83,7 +84,7 @@ impl<'a> QuizShape<'a> {
 }
 
 /// A question as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct QuestionShape<'a> {
     id: Uuid,
     order: u32,
@@ -101,7 +102,7 @@ impl<'a> QuestionShape<'a> {
 }
 
 /// A question as a participant sees it: without what is right.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct AskedShape<'a> {
     id: Uuid,
     order: u32,
@@ -125,7 +126,7 @@ impl<'a> AskedShape<'a> {
 }
 
 /// An attempt as its participant sees it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct ViewShape<'a> {
     attempt_id: Uuid,
     quiz_id: i64,
@@ -162,7 +163,7 @@ impl<'a> From<&'a View> for ViewShape<'a> {
 }
 
 /// How an attempt ended.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct EndShape {
     reason: Reason,
     score: f64,
@@ -177,7 +178,7 @@ impl From<End> for EndShape {
 }
 
 /// An attempt as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct AttemptShape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<u64>,
@@ -234,7 +235,7 @@ impl<'a> AttemptShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct AnswerShape<'a> {
     answer_id: Uuid,
     question_id: Uuid,
@@ -258,9 +259,10 @@ impl<'a> From<&'a AnswerRow> for AnswerShape<'a> {
 }
 
 /// A flag in a timeline.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct FlagShape<'a> {
     label: &'a str,
+    #[schema(value_type = Value)]
     detail: Option<&'a RawValue>,
     question_id: Option<Uuid>,
     occurred_at: Iso,
@@ -281,7 +283,7 @@ impl<'a> From<&'a FlagRow> for FlagShape<'a> {
 }
 
 /// A participant.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct ParticipantShape<'a> {
     id: Uuid,
     alias: &'a str,
@@ -295,7 +297,7 @@ impl<'a> From<&'a Participant> for ParticipantShape<'a> {
 }
 
 /// An event.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct EventShape<'a> {
     id: Uuid,
     title: &'a str,
@@ -309,7 +311,7 @@ impl<'a> From<&'a Event> for EventShape<'a> {
 }
 
 /// An API key in a list.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct KeyShape<'a> {
     id: Uuid,
     label: &'a str,

@@ -23,6 +23,7 @@ pub(super) async fn ws<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
 
 async fn admitted<S: Rooms>(call: &Call<S>) -> Result<(), Denial> {
     match credential(call.parts.uri.query())? {
+        Credential::Token(_) if !call.house.knows_keys() => Err(Denial::Unavailable),
         Credential::Token(token) => owner(call, &token),
         Credential::Session(session) => participant(call, &session).await,
     }

@@ -120,8 +120,9 @@ fn refusal(why: Refused) -> (u16, Cow<'static, str>) {
     (status, text.into())
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct Told<'a> {
     detail: &'a str,
 }
 

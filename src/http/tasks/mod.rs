@@ -5,6 +5,7 @@
 
 mod agents;
 mod caller;
+mod document;
 mod executions;
 #[cfg(test)]
 mod fakes;
@@ -22,6 +23,7 @@ use super::{
     table::Route,
 };
 use crate::protocols::tasks::Settings;
+pub use document::document;
 pub use fault::Fault;
 use http::Method;
 use rooms::{Chance, Credentials, Library, Tasks};

@@ -36,7 +36,7 @@ pub(super) fn list<'a, Shape: Serialize + From<&'a T>, T>(listed: &'a Listed<T>)
     answer
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct TaskShape<'a> {
     id: Uuid,
     title: &'a str,
@@ -47,7 +47,9 @@ pub(super) struct TaskShape<'a> {
     progress: f64,
     agent_id: Option<&'a str>,
     model_id: Option<&'a str>,
+    #[schema(value_type = Object)]
     parameters: &'a RawValue,
+    #[schema(value_type = Option<Object>)]
     result: Option<&'a RawValue>,
     error: Option<&'a str>,
     cost: f64,
@@ -81,7 +83,7 @@ impl<'a> From<&'a Task> for TaskShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct AgentShape<'a> {
     id: &'a str,
     description: &'a str,
@@ -102,16 +104,17 @@ impl<'a> From<&'a Agent> for AgentShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct StepShape<'a> {
     id: &'a str,
     name: &'a str,
     agent_id: &'a str,
     task: &'a str,
+    #[schema(value_type = Vec<String>)]
     needs: &'a [Arc<str>],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct WorkflowShape<'a> {
     id: &'a str,
     name: &'a str,
@@ -133,7 +136,7 @@ impl<'a> From<&'a Step> for StepShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ResultShape<'a> {
     step_id: &'a str,
     output: &'a str,
@@ -146,12 +149,13 @@ impl<'a> From<&'a StepResult> for ResultShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct ExecutionShape<'a> {
     id: Uuid,
     workflow_id: &'a str,
     status: Status,
     current_step_id: Option<&'a str>,
+    #[schema(value_type = Object)]
     input: &'a RawValue,
     results: Vec<ResultShape<'a>>,
     error: Option<&'a str>,
@@ -181,7 +185,7 @@ impl<'a> From<&'a Execution> for ExecutionShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct HealthShape<'a> {
     status: &'static str,
     api_status: &'a str,

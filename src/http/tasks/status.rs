@@ -8,8 +8,9 @@ use super::{
 use crate::http::{answer::Answer, call::Call};
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Root {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = About)]
+pub(super) struct Root {
     name: &'static str,
     version: &'static str,
     status: &'static str,

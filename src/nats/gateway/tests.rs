@@ -169,6 +169,21 @@ fn connections_that_are_cut_and_messages_that_are_swallowed_cost_no_letter() {
 }
 
 #[test]
+fn what_shards_say_by_the_first_view_waits_until_the_gateway_has_it_too() {
+    on_tokio(async {
+        let bus = Bus::start().await;
+        let (mut one, mut other) = (Player::at(&bus, 0).await, Player::at(&bus, 1).await);
+        one.say(other.me, [1]);
+        one.news.send(News::Mourn(Node { slot: NodeSlot(1), epoch: 7 }, "all of it")).await.unwrap();
+        assert!(matches!(one.next().await, Arrival::Mourn((NodeSlot(1), 7), "all of it")));
+        one.view(1, &[0, 1]).await;
+        other.view(1, &[0, 1]).await;
+        one.say(other.me, [2]);
+        other.hears(one.me, [1, 2]).await;
+    });
+}
+
+#[test]
 fn a_bus_that_swallows_everything_is_found_out_and_a_node_that_left_is_forgotten() {
     on_tokio(async {
         let bus = Bus::start().await;
@@ -179,8 +194,8 @@ fn a_bus_that_swallows_everything_is_found_out_and_a_node_that_left_is_forgotten
         assert!(one.counts.is_connected());
         bus.swallow(false);
         until("it hears again", || one.counts.hears()).await;
-        one.news.send(News::Mourn(NodeSlot(1), "all of it")).await.unwrap();
-        assert!(matches!(one.next().await, Arrival::Mourn(NodeSlot(1), "all of it")));
+        one.news.send(News::Mourn(Node { slot: NodeSlot(1), epoch: 7 }, "all of it")).await.unwrap();
+        assert!(matches!(one.next().await, Arrival::Mourn((NodeSlot(1), 7), "all of it")));
         one.view(2, &[0]).await;
         until("there is no link", || one.counts.links.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
         one.say(other.me, [1]);

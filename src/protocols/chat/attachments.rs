@@ -11,7 +11,7 @@ const NAME_CHARS: usize = 255;
 const MEDIA_TYPE_CHARS: usize = 127;
 
 /// One as it is given.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 pub struct Given<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,

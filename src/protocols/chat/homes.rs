@@ -222,6 +222,11 @@ pub struct Levels {
 }
 
 impl Homes {
+    /// From now on these count.
+    pub fn reform(&mut self, settings: Settings, catalog: Arc<Catalog>) {
+        (self.settings, self.catalog) = (settings, catalog);
+    }
+
     /// Nobody is here. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: Settings, catalog: Arc<Catalog>, seed: u64, start: Moment) -> Homes {
         Homes {

@@ -8,10 +8,25 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::fmt::{self, Display};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display},
+};
 
 /// An id as the wire has it: a prefix and 32 hexadecimal digits.
 pub struct Shown(&'static str, uuid::Uuid);
+
+impl utoipa::PartialSchema for Shown {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for Shown {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Id")
+    }
+}
 
 impl Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +63,7 @@ pub fn read(prefix: &str, text: &str) -> Option<uuid::Uuid> {
 }
 
 /// What a socket hears.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message<'a> {
     /// Auth successful.
@@ -71,6 +86,7 @@ pub enum Message<'a> {
         /// Which.
         tool: &'a str,
         /// What it is given.
+        #[schema(value_type = Object)]
         args: &'a RawValue,
     },
     /// Tool result.
@@ -78,6 +94,7 @@ pub enum Message<'a> {
         /// Which.
         tool: &'a str,
         /// Any JSON; of one that gave none an object with `error` and `message`.
+        #[schema(value_type = Value)]
         result: &'a RawValue,
     },
     /// Needs approval.
@@ -104,7 +121,7 @@ pub enum Message<'a> {
 }
 
 /// `usage`.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, utoipa::ToSchema)]
 pub struct Tokens {
     prompt_tokens: u32,
     completion_tokens: u32,

@@ -9,6 +9,7 @@ mod answer;
 pub mod asks;
 pub mod attachments;
 pub mod connection;
+pub mod document;
 pub mod homes;
 pub mod letters;
 pub mod messages;

@@ -51,15 +51,21 @@ pub struct Quotas {
     allowed: [u32; 6],
 }
 
+fn allowed(settings: &Settings) -> [u32; 6] {
+    let Settings { logins_a_minute, creations_a_minute, messages_a_minute, .. } = *settings;
+    let Settings { streams_a_minute, looks_a_minute, lists_a_minute, .. } = *settings;
+    [logins_a_minute, creations_a_minute, messages_a_minute, streams_a_minute, looks_a_minute, lists_a_minute]
+}
+
 impl Quotas {
     /// Nobody has asked for anything. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: &Settings, seed: u64) -> Quotas {
-        let Settings { logins_a_minute, creations_a_minute, messages_a_minute, .. } = *settings;
-        let Settings { streams_a_minute, looks_a_minute, lists_a_minute, .. } = *settings;
-        Quotas {
-            quota: Quota::new(seed),
-            allowed: [logins_a_minute, creations_a_minute, messages_a_minute, streams_a_minute, looks_a_minute, lists_a_minute],
-        }
+        Quotas { quota: Quota::new(seed), allowed: allowed(settings) }
+    }
+
+    /// From now on these count; what was counted stays.
+    pub fn reform(&mut self, settings: &Settings) {
+        self.allowed = allowed(settings);
     }
 
     /// One more request.

@@ -38,6 +38,8 @@ pub enum Denial {
     NoAgent,
     /// The registry does not let the viewer see.
     View(ViewRefused),
+    /// The user has as many sockets as one may have.
+    Crowded,
     /// The registry does not answer.
     Unavailable,
 }
@@ -51,6 +53,7 @@ impl Denial {
             Denial::BadKey | Denial::View(ViewRefused::NotYours) => 403,
             Denial::NoAgent | Denial::View(ViewRefused::NoSession) => 404,
             Denial::View(ViewRefused::NotRunning) => 409,
+            Denial::Crowded => 429,
             Denial::Unavailable | Denial::View(ViewRefused::AgentOffline) => 503,
         }
     }
@@ -68,6 +71,7 @@ impl Denial {
             Denial::View(ViewRefused::NoSession) => "SESSION_NOT_FOUND",
             Denial::View(ViewRefused::NotRunning) => "INVALID_STATE_TRANSITION",
             Denial::View(ViewRefused::AgentOffline) => "AGENT_OFFLINE",
+            Denial::Crowded => "RATE_LIMIT_EXCEEDED",
             Denial::Unavailable => "SERVICE_UNAVAILABLE",
         }
     }
@@ -87,6 +91,7 @@ impl Denial {
             Denial::View(ViewRefused::NotYours) => ("Insufficient permissions", "The session is another user's".into()),
             Denial::View(ViewRefused::NotRunning) => ("Session not running", "The session has no screen now".into()),
             Denial::View(ViewRefused::AgentOffline) => ("Agent offline", "The session's agent is not connected".into()),
+            Denial::Crowded => ("Rate limit exceeded", "This user has too many connections".into()),
             Denial::Unavailable => ("Service unavailable", "The request was not answered in time".into()),
         }
     }
@@ -102,6 +107,7 @@ impl Denial {
             | Denial::BadKey
             | Denial::NoAgent
             | Denial::View(_)
+            | Denial::Crowded
             | Denial::Unavailable => None,
         }
     }

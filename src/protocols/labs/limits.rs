@@ -20,18 +20,19 @@ pub fn address(mapped: u128) -> LimitKey {
     LimitKey::Address(network(mapped))
 }
 
+fn allowed(settings: &Settings) -> [u32; 4] {
+    [settings.logins_a_minute, settings.creations_a_minute, settings.agent_requests_a_minute, settings.requests_a_minute]
+}
+
 impl Limits {
     /// Nobody has asked for anything. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: &Settings, seed: u64) -> Limits {
-        Limits {
-            allowed: [
-                settings.logins_a_minute,
-                settings.creations_a_minute,
-                settings.agent_requests_a_minute,
-                settings.requests_a_minute,
-            ],
-            counts: Quota::new(seed),
-        }
+        Limits { allowed: allowed(settings), counts: Quota::new(seed) }
+    }
+
+    /// From now on these count; what was counted stays.
+    pub fn reform(&mut self, settings: &Settings) {
+        self.allowed = allowed(settings);
     }
 
     /// One more request: always [`Reply::Limit`]. One that was too many does not lengthen its window.

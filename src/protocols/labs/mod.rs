@@ -21,6 +21,7 @@ pub mod connection;
 mod desk;
 mod desktop;
 pub mod dialect;
+pub mod document;
 mod early;
 pub mod enrolment;
 pub mod follower;

@@ -19,7 +19,20 @@ pub type CommandId = Uuid;
 pub struct ProxyId(pub u32);
 
 /// What a user may do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Debug,
+    Serialize,
+    Deserialize,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything, and to everyone's sessions.
@@ -48,7 +61,9 @@ pub struct User {
 }
 
 /// Memory and CPU as quantities of the contract (`2Gi`, `1000m`).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[derive(
+    Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, utoipa::ToSchema,
+)]
 pub struct Resources {
     /// Such as `2Gi`.
     pub memory: String,
@@ -67,7 +82,9 @@ impl Default for Resources {
 }
 
 /// How a template shows its screen.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[derive(
+    Clone, PartialEq, Eq, Debug, Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, utoipa::ToSchema,
+)]
 pub struct Vnc {
     /// Whether it has one.
     pub enabled: bool,

@@ -116,6 +116,11 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// From now on these count.
+    pub fn reform(&mut self, settings: Settings) {
+        self.desk.settings = settings;
+    }
+
     /// Knows nobody. `seed` is another at each start, and not to be guessed: ids of agents and commands come from it.
     pub fn new(settings: Settings, seed: u64, start: Moment) -> Registry {
         let desk = Desk::new(settings, seed, start);

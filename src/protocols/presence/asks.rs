@@ -72,7 +72,7 @@ pub struct Member {
     pub agent_id: String,
 }
 
-/// The home's answer to an [`Ask`], variant by variant.
+/// The home's answer to an [`Ask`], variant by variant, or what is said in its place.
 #[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub enum Reply {
     /// To [`Ask::Members`].
@@ -88,6 +88,8 @@ pub enum Reply {
     },
     /// To [`Ask::Close`]: whether there was such a session.
     Closed(bool),
+    /// To any: the home did not answer in time, and nobody can say whether it was done.
+    Late,
 }
 
 impl Ask {

@@ -118,6 +118,11 @@ impl Connection {
         }
     }
 
+    /// It does not join, though it may: its account has too many connections. No home has heard of it.
+    pub fn turn_away(&mut self) {
+        self.state = State::Over;
+    }
+
     /// Takes what happened; pushes what is to be done.
     pub fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match event {

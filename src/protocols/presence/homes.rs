@@ -1,5 +1,7 @@
 //! The classrooms that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
+mod rows;
+
 use super::{
     asks::{Ask, Reply},
     letters::{Agent, Bequest, FromHome, Held, Seat, ToHome},
@@ -15,8 +17,12 @@ use crate::realtime::{
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use rows::want_row;
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, BTreeSet, HashMap as Map};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap as Map},
+    sync::Arc,
+};
 
 /// What a home wants done, in this order.
 #[derive(PartialEq, Debug)]
@@ -75,6 +81,8 @@ struct Pending {
     /// Whose node's row it will be, and the number that the session has already.
     node: NodeSlot,
     session: Option<i64>,
+    /// Of one who was signed in before: on which node, and who it is.
+    former: Option<(NodeSlot, Arc<str>)>,
     /// The room's home is elsewhere meanwhile: whoever waits has asked there.
     moved: bool,
 }
@@ -113,6 +121,11 @@ pub struct Homes {
 }
 
 impl Homes {
+    /// From now on these count.
+    pub fn reform(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// No classrooms yet, on this node. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: Settings, here: NodeSlot, seed: u64, start: Moment) -> Homes {
         let hasher = FixedState::with_seed(seed);
@@ -174,21 +187,25 @@ impl Homes {
                 self.in_room(classroom, now, out, |room, c| room.told(place, conn, now.wall, c));
             }
             ToHome::Resume { conn, classroom, held } => self.resume(conn, classroom, held, now, out),
-            ToHome::Bequest(bequest) => self.bequests.entry(bequest.classroom).or_default().push(*bequest),
+            ToHome::Bequest(bequest) => {
+                let bequests = self.bequests.entry(bequest.classroom).or_default();
+                // It may be said again.
+                if !bequests.contains(&bequest) {
+                    bequests.push(*bequest);
+                }
+            }
             ToHome::Ask { asker, number, ask } => self.ask(asker, number, *ask, now, out),
         }
     }
 
     /// The store answered.
     pub fn entered(&mut self, ticket: u64, result: Result<i64, StoreFault>, now: Now, out: &mut Vec<Outcome>) {
-        let Some(Pending { classroom, place, timer, node, session: before, moved }) = self.pending.remove(key_of(ticket)) else {
-            return;
-        };
-        timer.and_then(|timer| self.wheel.cancel(timer));
-        if moved {
-            self.moved -= 1;
-            return out.extend(result.ok().map(|session| Outcome::Leave(Leaving { session, at: now.wall })));
+        let Some(mut pending) = self.pending.remove(key_of(ticket)) else { return };
+        pending.timer.take().and_then(|timer| self.wheel.cancel(timer));
+        if pending.moved {
+            return self.entered_elsewhere(pending, result, now, out);
         }
+        let Pending { classroom, place, node, session: before, .. } = pending;
         let mut is_wanted = false;
         self.in_room(classroom, now, out, |room, c| {
             match result {
@@ -284,8 +301,11 @@ impl Homes {
         for classroom in leaving {
             let Some(room) = self.rooms.remove(&classroom) else { continue };
             self.seated -= room.seated();
+            for (place, node, session, agent_id) in room.given_away() {
+                self.give_back((classroom, place), (node, agent_id), Some(session), now, out);
+            }
             let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
-            room.bequeath(view, c);
+            room.bequeath(view, &|ticket| self.pending.at(ticket).and_then(|pending| pending.session), c);
         }
         for key in self.pending.keys().collect::<Vec<_>>() {
             if let Some(pending) = self.pending.at_mut(key).filter(|pending| !pending.moved && !is_here(pending.classroom)) {
@@ -340,14 +360,12 @@ impl Homes {
 
     /// Everybody has said what he had to say by earlier views: rooms are taken over with those who have not come themselves. They may still
     /// do so by a letter that waits, until [`Homes::close_estates`].
-    pub fn inherit(&mut self) {
+    pub fn inherit(&mut self, out: &mut Vec<Outcome>) {
         for (classroom, mut bequests) in std::mem::take(&mut self.bequests) {
             let last = bequests.iter().filter_map(|bequest| bequest.view).max();
             bequests.retain(|bequest| bequest.view.is_none() || bequest.view == last);
             let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
-            let mut out = Vec::new();
-            let c =
-                &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out: &mut out };
+            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
             // What a home says goes before what the store says.
             bequests.sort_by_key(|bequest| bequest.view.is_none());
             for bequest in bequests {
@@ -357,7 +375,6 @@ impl Homes {
                 self.awaited.extend(places);
                 self.doubtful.extend(self.awaited[first..].iter().filter(|_| is_doubtful));
             }
-            debug_assert!(out.is_empty(), "nobody is told of an inheritance");
         }
     }
 
@@ -456,25 +473,6 @@ impl Homes {
             }
         }
     }
-}
-
-/// Asks, until the deadline, for the row that a place's owner needs to be seated, if there is one to ask for.
-fn want_row(
-    room: &mut Room,
-    (place, at, deadline): (u32, UnixMicros, Moment),
-    pending: &mut Table<Pending>,
-    wheel: &mut Wheel<Timer>,
-    out: &mut Vec<Outcome>,
-) {
-    let classroom = room.id();
-    let Some((node, session, agent_id)) = room.wanted_row(place) else { return };
-    let entering = record::Entering { classroom, agent_id: agent_id.clone(), at, node, session };
-    let ticket = pending.insert(Pending { classroom, place, timer: None, node, session, moved: false });
-    if let Some(pending) = pending.at_mut(ticket) {
-        pending.timer = Some(wheel.set(deadline, Timer::Entering(ticket)));
-    }
-    room.asked(place, ticket);
-    out.push(Outcome::Enter { ticket: number_of(ticket), entering });
 }
 
 fn error_of(fault: StoreFault) -> SessionError {

@@ -6,7 +6,7 @@
 use super::{asks::Ask, messages::SessionError};
 use crate::{
     auth::Account,
-    realtime::{ClassroomId, ConnId, ShardId, UnixMicros},
+    realtime::{ClassroomId, ConnId, Frame, ShardId, UnixMicros},
 };
 use std::sync::Arc;
 
@@ -36,6 +36,14 @@ pub struct Agent {
     pub id: Arc<str>,
     /// Whose it is.
     pub cuts: Cuts,
+}
+
+impl Agent {
+    /// Whose it is, whatever the label: `sub.aud`, and how long `sub` is.
+    pub fn account(&self) -> (&str, u16) {
+        let from = usize::from(self.cuts.label_bytes) + 1;
+        (self.id.get(from..).unwrap_or(&self.id), self.cuts.subject_bytes)
+    }
 }
 
 /// A seat: all that another home must know to have it.
@@ -145,6 +153,17 @@ impl ToHome {
 }
 
 impl ToHome {
+    /// The bytes of the frames in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            ToHome::Bequest(bequest) => {
+                let said = bequest.members.iter().filter_map(|heir| heir.missed.as_ref()).flat_map(|gap| &gap.said);
+                said.map(|said| said.frame.len()).sum()
+            }
+            ToHome::Join { .. } | ToHome::Resume { .. } | ToHome::Leave { .. } | ToHome::Told { .. } | ToHome::Ask { .. } => 0,
+        }
+    }
+
     /// The same to a home that has given no place.
     pub fn nowhere(mut self) -> ToHome {
         if let ToHome::Leave { seat: Seat::Held(held), .. } = &mut self {
@@ -180,6 +199,26 @@ pub struct Heir {
     pub session: i64,
     /// Whether the others were told that it entered.
     pub announced: bool,
+    /// Of one whose key was going from one connection to another: what was said meanwhile.
+    pub missed: Option<Gap>,
+}
+
+/// What was said to a member between two of its connections.
+#[derive(Clone, PartialEq, Eq, Default, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Gap {
+    /// In order.
+    pub said: Vec<Said>,
+    /// It was more than is kept, and nothing is.
+    pub is_torn: bool,
+}
+
+/// A frame that was kept for a member's next connection.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Said {
+    /// The frame.
+    pub frame: Frame,
+    /// Whether it also went to the shard of the former connection, which heard it if it had not been told yet that it was replaced.
+    pub is_heard: bool,
 }
 
 /// From the home of a classroom to one connection.

@@ -138,7 +138,7 @@ pub struct ConnectRequest<'a> {
     pub token: &'a str,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct ConnectRequestText<'a> {
     #[serde(rename = "type", borrow)]
     kind: &'a str,
@@ -146,9 +146,10 @@ struct ConnectRequestText<'a> {
     payload: ConnectPayload<'a>,
 }
 
-#[derive(Deserialize)]
-struct ConnectPayload<'a> {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(super) struct ConnectPayload<'a> {
     agent_label: &'a str,
+    #[schema(format = Uuid)]
     classroom_id: &'a str,
     token: &'a str,
 }
@@ -223,40 +224,43 @@ struct Event<'a, P> {
     payload: P,
 }
 
-#[derive(Serialize)]
-struct EventId<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct EventId<'a> {
     entity_type: &'a str,
     operation: &'a str,
     sequence_id: i64,
 }
 
-#[derive(Serialize)]
-struct ChangePayload<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct ChangePayload<'a> {
     version: &'a str,
     entity_type: &'a str,
     label: &'a str,
     agent_id: &'a str,
 }
 
-#[derive(Serialize)]
-struct ChangesPayload<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct ChangesPayload<'a> {
     version: &'a str,
     entity_type: &'a str,
     label: &'a str,
+    #[schema(value_type = Vec<Agent>)]
     entered: Agents<'a>,
+    #[schema(value_type = Vec<Agent>)]
     left: Agents<'a>,
     count: usize,
 }
 
-struct Agents<'a>(&'a [(Arc<str>, i64)]);
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Agent<'a> {
+    agent_id: &'a str,
+    sequence_id: i64,
+}
+
+pub(super) struct Agents<'a>(&'a [(Arc<str>, i64)]);
 
 impl Serialize for Agents<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Agent<'a> {
-            agent_id: &'a str,
-            sequence_id: i64,
-        }
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for (agent_id, session) in self.0 {
             list.serialize_element(&Agent { agent_id, sequence_id: *session })?;

@@ -5,6 +5,7 @@
 
 pub mod asks;
 pub mod connection;
+pub mod document;
 mod handover;
 pub mod homes;
 pub mod letters;

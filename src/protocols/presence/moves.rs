@@ -2,11 +2,13 @@
 
 use super::{
     asks::Ask,
+    handover::{BEQUEATHED, Missed},
     homes::Outcome,
     letters::{Agent, Bequest, HEIRS_A_LETTER, Heir, Held, ToHome},
     room::{Circumstances, Room, Row},
 };
-use crate::realtime::{ConnId, NodeSlot, ShardId, UnixMicros};
+use crate::realtime::{ConnId, NodeSlot, ShardId, UnixMicros, table::Key};
+use std::sync::Arc;
 
 impl Room {
     /// A connection that is signed in comes to a home that does not know it, or may not. Nobody is told.
@@ -27,6 +29,7 @@ impl Room {
         let place = self.add(held.agent, c.hasher);
         let member = self.member(place);
         (member.row, member.node) = (Row::Stored(held.session), Some(conn.shard.node()));
+        member.former = member.node;
         (member.owner, member.seated, member.announced) = (Some(conn), true, true);
         self.count(conn.shard);
     }
@@ -58,19 +61,39 @@ impl Room {
         self.told(place, conn, at, c);
     }
 
-    /// The room's home is elsewhere from now on: what that must know, and who waits here for something.
-    pub(super) fn bequeath(mut self, view: u64, c: &mut Circumstances<'_>) {
+    /// Rows that were given to another node than that of the connection that was signed in last, whose next one is not in yet: each place,
+    /// that node, the session's number and the agent.
+    pub(super) fn given_away(&self) -> Vec<(u32, NodeSlot, i64, Arc<str>)> {
+        let given = self.members.iter().filter(|(_, member)| !member.seated && member.former != member.node);
+        let given = given.filter_map(|(place, member)| match member.row {
+            Row::Stored(session) if member.node.is_some() => {
+                Some((place as u32, member.former?, session, member.agent_id.clone()))
+            }
+            Row::Stored(_) | Row::Asked(_) | Row::None => None,
+        });
+        given.collect()
+    }
+
+    /// The room's home is elsewhere from now on: what that must know, and who waits here for something. `had`: the number that a session
+    /// has whose row was asked for once more, for another node.
+    pub(super) fn bequeath(mut self, view: u64, had: &dyn Fn(Key) -> Option<i64>, c: &mut Circumstances<'_>) {
         self.tick(c);
         let (classroom, last_published) = (self.id, self.last_published);
-        let mut heirs = Vec::new();
-        for (_, member) in self.members {
+        let (mut heirs, mut bytes_left) = (Vec::new(), BEQUEATHED);
+        for (place, member) in self.members {
             for (asker, number) in member.closers.into_iter().flat_map(|closers| *closers) {
                 let ask = Box::new(Ask::Close { classroom, agent_id: member.agent_id.to_string() });
                 c.out.push(Outcome::Pass(ToHome::Ask { asker, number, ask }));
             }
-            if let Row::Stored(session) = member.row {
+            let session = match member.row {
+                Row::Stored(session) => Some(session),
+                Row::Asked(ticket) => had(ticket),
+                Row::None => None,
+            };
+            if let Some(session) = session {
                 let agent = Agent { id: member.agent_id, cuts: member.cuts };
-                heirs.push(Heir { agent, session, announced: member.announced });
+                let missed = self.missed.remove(&(place as u32)).map(|missed| missed.bequeath(&mut bytes_left));
+                heirs.push(Heir { agent, session, announced: member.announced, missed });
             }
         }
         while !heirs.is_empty() {
@@ -89,15 +112,22 @@ impl Room {
         self.members.get(place as usize).is_some_and(|member| member.owner.is_none())
     }
 
-    /// Takes over those who have not resumed, until it is known whether they come. Returns their places.
+    /// Takes over those who have not resumed, until it is known whether they come: what is said meanwhile is kept for them. Whoever has
+    /// resumed was never told that another has his key: he hears what he has not heard. Of what was more than is kept nothing can be told
+    /// him. Returns the places of the others.
     pub(super) fn inherit(&mut self, bequest: Bequest, c: &mut Circumstances<'_>) -> Vec<u32> {
         self.last_published = self.last_published.max(bequest.last_published);
         let mut places = Vec::new();
         for heir in bequest.members {
-            if self.find(&heir.agent.id, c.hasher).is_some() {
+            if let Some(place) = self.find(&heir.agent.id, c.hasher) {
+                if let Some(owner) = self.member(place).owner {
+                    let unheard = heir.missed.into_iter().flat_map(|gap| gap.said).filter(|said| !said.is_heard);
+                    c.out.extend(unheard.map(|said| Outcome::Deliver(owner, said.frame)));
+                }
                 continue;
             }
             let place = self.add(heir.agent, c.hasher);
+            self.missed.insert(place, Missed::of(heir.missed.unwrap_or_default()));
             let member = self.member(place);
             // Which life of which node has the row nobody here can tell: whoever comes asks for it.
             (member.row, member.announced) = (Row::Stored(heir.session), heir.announced);

@@ -43,6 +43,8 @@ pub(super) struct Member {
     pub(super) untold: u32,
     /// Whose node's row it is, once it is stored, as far as this home knows.
     pub(super) node: Option<NodeSlot>,
+    /// The node of the last connection that was signed in.
+    pub(super) former: Option<NodeSlot>,
     pub(super) seated: bool,
     /// Whether the others were told that it entered.
     pub(super) announced: bool,
@@ -158,6 +160,11 @@ impl Room {
             Row::Stored(session) if member.node != Some(node) => Some((node, Some(session), &member.agent_id)),
             Row::Stored(_) | Row::Asked(_) => None,
         }
+    }
+
+    /// The node of the last connection that was signed in at a place, as far as this home knows.
+    pub(super) fn former_node(&self, place: u32) -> Option<NodeSlot> {
+        self.members.get(place as usize).and_then(|member| member.former)
     }
 
     /// Notes under which ticket the member's row was asked for.
@@ -309,7 +316,7 @@ impl Room {
 
     fn seat(&mut self, place: u32, session: i64, owner: ConnId, c: &mut Circumstances<'_>) {
         let member = self.member(place);
-        member.seated = true;
+        (member.seated, member.former) = (true, Some(owner.shard.node()));
         let agent_id = member.agent_id.clone();
         if !std::mem::replace(&mut member.announced, true) {
             self.announce(&agent_id, session, true, c);
@@ -342,8 +349,9 @@ impl Room {
 
     /// Takes the key from its owner, if it has one, and has it told.
     fn dismiss_owner(&mut self, place: u32, c: &mut Circumstances<'_>) {
-        if self.member(place).seated {
-            self.missed.insert(place, Missed::default());
+        if let Member { seated: true, owner: Some(owner), .. } = self.member(place) {
+            let missed = Missed::since(*owner);
+            self.missed.insert(place, missed);
         }
         self.unseat(place);
         if let Some(owner) = self.member(place).owner.take() {
@@ -399,6 +407,7 @@ impl Room {
             owner: None,
             untold: 0,
             node: None,
+            former: None,
             seated: false,
             announced: false,
             closers: None,

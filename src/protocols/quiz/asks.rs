@@ -219,6 +219,15 @@ pub enum Refused {
 }
 
 impl Ask {
+    /// The record of an ask that concerns no quiz.
+    pub fn kept(&self) -> Option<&Record> {
+        match self {
+            Ask::Keep(record) => Some(record),
+            Ask::Edit { .. } | Ask::Start { .. } | Ask::Look { .. } | Ask::Answer { .. } => None,
+            Ask::Submit { .. } | Ask::Flag { .. } | Ask::Force { .. } => None,
+        }
+    }
+
     /// The quiz whose home answers it.
     pub fn quiz(&self) -> Option<QuizId> {
         match self {

@@ -113,6 +113,15 @@ impl Desk {
         self.writing.remove(key_of(ticket))
     }
 
+    /// Changes of keys on their way to disk.
+    pub fn key_changes(&self) -> impl Iterator<Item = &KeyChange> {
+        let written = self.writing.keys().filter_map(|key| self.writing.at(key));
+        written.filter_map(|whose| match whose {
+            Whose::Other { change, .. } => change.as_ref(),
+            Whose::Attempt(..) | Whose::Quiz(_) => None,
+        })
+    }
+
     /// Whether a request still waits.
     pub fn is_waiting(&self, asking: Asking) -> bool {
         self.waiting.at(asking).is_some()

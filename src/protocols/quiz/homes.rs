@@ -99,6 +99,11 @@ pub struct Homes {
 }
 
 impl Homes {
+    /// From now on these count.
+    pub fn reform(&mut self, settings: Settings) {
+        self.desk.settings = settings;
+    }
+
     /// No quizzes yet. `seed` keeps the places of keys from being guessed.
     pub fn new(settings: Settings, seed: u64, start: Moment) -> Homes {
         let desk = Desk::new(settings, seed, start);
@@ -287,6 +292,11 @@ impl Homes {
     /// Whether something is still being written of quizzes that are at home elsewhere by now.
     pub fn moving(&self) -> bool {
         !self.leaving.is_empty()
+    }
+
+    /// Changes of keys on their way to disk.
+    pub fn key_changes(&self) -> impl Iterator<Item = &KeyChange> {
+        self.desk.key_changes()
     }
 
     /// Quizzes that are at home elsewhere from now on are forgotten as soon as what they began is written. Nothing new may come to them.

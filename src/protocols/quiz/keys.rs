@@ -8,7 +8,7 @@ use crate::{
     auth::{Authority, Refusal, api_key},
     realtime::UnixMicros,
 };
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 /// What a key says of its holder.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +19,15 @@ pub struct Holder {
     pub role: Role,
     /// Which key it is.
     pub id: KeyId,
+}
+
+/// What the store has of all that.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Good {
+    /// The keys that are good.
+    pub keys: Vec<Key>,
+    /// Since when accounts have their passwords, by their names.
+    pub passwords: Vec<(String, UnixMicros)>,
 }
 
 /// All good keys, by their hashes, and the times of passwords. An owner has few of them, so all are on every shard.
@@ -52,6 +61,16 @@ impl Keys {
     /// The account of this name has the password that was set then, and no older one.
     pub fn password(&mut self, name: &str, set_at: UnixMicros) {
         self.passwords.insert(name.to_owned(), set_at);
+    }
+
+    /// From now on all is as it was read, but what was told since that may be older.
+    pub fn correct(&mut self, good: Good, is_newer: impl Fn(KeyId) -> bool, is_set_since: impl Fn(&str) -> bool) {
+        let read: HashSet<KeyId> = good.keys.iter().map(|key| key.id).collect();
+        let over: Vec<KeyId> = self.hashes.keys().copied().filter(|id| !read.contains(id) && !is_newer(*id)).collect();
+        over.into_iter().for_each(|id| _ = self.remove(id));
+        good.keys.iter().filter(|key| !is_newer(key.id)).for_each(|key| self.add(key));
+        let older = good.passwords.into_iter().filter(|(name, _)| !is_set_since(name));
+        self.passwords.extend(older);
     }
 
     /// Whose access token this is. One that was signed in for is good as long as the password is.

@@ -239,6 +239,30 @@ pub enum KeyChange {
     },
 }
 
+impl KeyChange {
+    /// What decides which shard writes it.
+    pub fn place(&self) -> &[u8] {
+        match self {
+            KeyChange::Added(key) => key.id.as_bytes(),
+            KeyChange::Revoked(key) => key.as_bytes(),
+            KeyChange::Password { name, .. } => name.as_bytes(),
+        }
+    }
+}
+
+impl Record {
+    /// Of a change of keys or passwords: what decides which shard writes it.
+    pub fn key_place(&self) -> Option<&[u8]> {
+        match self {
+            Record::Key(key) => Some(key.id.as_bytes()),
+            Record::Revoked { key, .. } => Some(key.as_bytes()),
+            Record::Owner(account) => Some(account.name.as_bytes()),
+            Record::NewQuiz(_) | Record::Edited { .. } | Record::Participant(_) | Record::Event(_) => None,
+            Record::Started(_) | Record::Answered(_) | Record::Closed(_) | Record::Flagged { .. } => None,
+        }
+    }
+}
+
 // --- what homes read at their beginning
 
 /// A quiz with all that its home must know.

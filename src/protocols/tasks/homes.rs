@@ -65,6 +65,11 @@ pub struct Homes {
 }
 
 impl Homes {
+    /// From now on these count.
+    pub fn reform(&mut self, settings: Settings, catalog: Arc<Catalog>, workflows: Arc<Workflows>) {
+        (self.world.settings, self.world.catalog, self.world.workflows) = (settings, catalog, workflows);
+    }
+
     /// Nothing is here. `seed` keeps the places of keys from being guessed. Workflows are checked ([`Workflow::check`]).
     ///
     /// [`Workflow::check`]: super::model::Workflow::check

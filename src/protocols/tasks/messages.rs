@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// A time as the wire has it: `2025-03-01T12:02:30Z`, whole seconds, rounded down.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub struct At(pub UnixMicros);
 
 impl Serialize for At {
@@ -24,7 +25,8 @@ impl Serialize for At {
 }
 
 /// `client_id`: `client-` and 32 hexadecimal digits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = String)]
 pub struct Client(pub Uuid);
 
 impl Serialize for Client {
@@ -34,7 +36,7 @@ impl Serialize for Client {
 }
 
 /// What a socket hears.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Message<'a> {
     /// How a task stands that is not over.
@@ -57,6 +59,7 @@ pub enum Message<'a> {
         /// 1.
         progress: f64,
         /// A JSON object.
+        #[schema(value_type = Option<Object>)]
         result: &'a RawValue,
         /// In the currency of the configured prices.
         cost: f64,
@@ -113,6 +116,7 @@ pub enum Message<'a> {
         request_type: Option<&'a str>,
         /// `data` of what was said, as it was said.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Value, required = false)]
         request_data: Option<&'a RawValue>,
     },
     /// The welcome.
@@ -130,6 +134,7 @@ pub enum Message<'a> {
     /// To a client's ping.
     Pong {
         /// Its own, whatever it is.
+        #[schema(value_type = Value)]
         timestamp: &'a RawValue,
     },
     /// The server is about to close.

@@ -9,6 +9,7 @@ pub mod admission;
 pub mod asks;
 mod circumstances;
 pub mod connection;
+pub mod document;
 mod edits;
 mod execution;
 pub mod homes;

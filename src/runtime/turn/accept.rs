@@ -4,10 +4,14 @@ use super::{
     super::{shard::Shard, sockets::Mark, stop::Phase, wake::Bed},
     Pump,
 };
-use crate::{engine::Listener, realtime::Now};
-use rustix::net::{SocketFlags, accept_with};
+use crate::{
+    engine::{Listener, door::Address},
+    realtime::Now,
+};
+use rustix::net::{SocketFlags, accept_with, getpeername};
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -22,11 +26,19 @@ impl<E: Shard> Pump<E> {
         if self.phase >= Phase::Closing {
             return;
         }
-        let Some(conn) = engine.accepted(listener, now) else { return };
+        let front = self.porches.get(usize::from(listener.0)).and_then(|porch| porch.front(socket.as_fd()));
+        // Whom a proxy speaks for it says first.
+        let is_known = !front.as_ref().is_some_and(|front| front.awaits_header);
+        let from = if is_known { address_of(socket.as_fd()) } else { Address::UNKNOWN };
+        let Some(conn) = engine.accepted(listener, from, now) else { return };
         self.ring.receive(conn, socket.as_fd());
         match self.sockets.insert(conn, socket) {
             Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
+        }
+        if let Some(front) = front {
+            self.fronts.insert(conn, front);
+            self.mark(conn, Mark::FRONTED);
         }
         // At once, not at the end of the turn: a stop that comes while the first answer is on its way must count this one.
         self.counts().connections.set(self.sockets.live() as u64);
@@ -73,4 +85,18 @@ impl<E: Shard> Pump<E> {
             !due
         });
     }
+}
+
+/// Whose connection it is. Unknown, where it has gone already or has no address.
+fn address_of(socket: BorrowedFd<'_>) -> Address {
+    let peer = getpeername(socket).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
+    peer.map_or(Address::UNKNOWN, |peer| address(peer.ip()))
+}
+
+/// An address as the engine counts it.
+pub fn address(ip: IpAddr) -> Address {
+    Address::of(match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    })
 }

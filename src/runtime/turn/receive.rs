@@ -17,6 +17,12 @@ impl<E: Shard> Pump<E> {
     pub(super) fn received(&mut self, conn: ConnId, loan: Loan, engine: &mut E, now: Now) {
         if let Some(socket) = self.sockets.at(conn) {
             let bytes = self.ring.bytes(&loan);
+            if socket.has(Mark::FRONTED) {
+                let mut copy = std::mem::take(&mut self.fronts.scratch);
+                copy.extend_from_slice(bytes);
+                self.ring.give_back(loan);
+                return self.front_received(conn, copy, engine, now);
+            }
             if socket.has(Mark::HANDING) {
                 let handoff = self.handing.iter_mut().find(|handoff| handoff.conn == conn);
                 handoff.expect("marked as handing").head.extend_from_slice(bytes);
@@ -35,6 +41,7 @@ impl<E: Shard> Pump<E> {
         }
         match end {
             // While it is paused too: what came before has been told.
+            End::Finished | End::Broken if socket.has(Mark::FRONTED) => self.end_front(conn, engine, now),
             End::Finished | End::Broken => engine.ended(conn, now),
             End::Again => {
                 let is_bulk = socket.has(Mark::BULK_ARMED);
@@ -51,9 +58,9 @@ impl<E: Shard> Pump<E> {
     }
 
     /// Receives, unless a receive is armed or none is wanted.
-    fn receive(&mut self, conn: ConnId) {
+    pub(super) fn receive(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.at(conn) else { return };
-        if [Mark::RECEIVING, Mark::PAUSED, Mark::CLOSING, Mark::HANDING].into_iter().any(|mark| socket.has(mark)) {
+        if [Mark::RECEIVING, Mark::PAUSED, Mark::CLOSING, Mark::HANDING, Mark::HELD].into_iter().any(|mark| socket.has(mark)) {
             return;
         }
         socket.set(Mark::RECEIVING);
@@ -70,7 +77,7 @@ impl<E: Shard> Pump<E> {
     }
 
     /// Ends the receive that is armed; what becomes of the connection then is decided when it is over.
-    fn disarm(&mut self, conn: ConnId) {
+    pub(super) fn disarm(&mut self, conn: ConnId) {
         if let Some(socket) = self.sockets.at(conn).filter(|socket| socket.has(Mark::RECEIVING)) {
             let is_bulk = socket.has(Mark::BULK_ARMED);
             self.ring.receive_no_more(conn, is_bulk);
@@ -110,7 +117,7 @@ impl<E: Shard> Pump<E> {
         (self.hungry, self.fed) = (hungry, fed);
     }
 
-    fn mark(&mut self, conn: ConnId, mark: Mark) {
+    pub(super) fn mark(&mut self, conn: ConnId, mark: Mark) {
         if let Some(socket) = self.sockets.at(conn) {
             socket.set(mark);
         }

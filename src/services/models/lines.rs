@@ -120,7 +120,7 @@ impl Lines {
 }
 
 fn connector() -> Result<TlsConnector, SetupFault> {
-    let told = |error: tokio_rustls::rustls::Error| SetupFault::Client(error.to_string());
+    let told = |error: rustls::Error| SetupFault::Client(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = builder.with_safe_default_protocol_versions().map_err(told)?.with_platform_verifier().map_err(told)?;
     Ok(TlsConnector::from(Arc::new(config.with_no_client_auth())))

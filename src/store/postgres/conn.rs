@@ -118,12 +118,10 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
     }
 }
 
-fn tls(root_certificate: Option<&Path>) -> Result<tokio_rustls::rustls::ClientConfig, OpenFault> {
+fn tls(root_certificate: Option<&Path>) -> Result<rustls::ClientConfig, OpenFault> {
+    use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::pem::PemObject};
     use rustls_platform_verifier::BuilderVerifierExt;
-    use tokio_rustls::rustls::{
-        ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::pem::PemObject,
-    };
-    let wrong = |error: tokio_rustls::rustls::Error| OpenFault::Tls(error.to_string());
+    let wrong = |error: rustls::Error| OpenFault::Tls(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(wrong)?;
     let Some(file) = root_certificate else {

@@ -169,6 +169,7 @@ struct Proxy {
     cut: Arc<AtomicBool>,
     passes: Arc<AtomicBool>,
     dead: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<UnixStream>>>,
 }
 
@@ -178,8 +179,9 @@ impl Proxy {
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
         let (cut, passes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
         let (dead, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let hangs = Arc::new(AtomicBool::new(false));
         let target = server.socket();
-        let shared = (Arc::clone(&cut), Arc::clone(&passes));
+        let shared = (Arc::clone(&cut), Arc::clone(&passes), Arc::clone(&hangs));
         let (is_dead, known) = (Arc::clone(&dead), Arc::clone(&open));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok).take_while(|_| !is_dead.load(SeqCst)) {
@@ -187,16 +189,24 @@ impl Proxy {
                 let mut known = known.lock().unwrap();
                 known.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 let shared = shared.clone();
-                thread::spawn(move || carry(client, server, &shared.0, &shared.1));
+                thread::spawn(move || carry(client, server, (&shared.0, &shared.1, &shared.2)));
             }
         });
-        Proxy { folder, cut, passes, dead, open }
+        Proxy { folder, cut, passes, dead, hangs, open }
     }
 
     /// All connections end, and none is made any more.
     fn die(&self) {
         self.dead.store(true, SeqCst);
         self.open.lock().unwrap().iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+
+    /// All connections end, and the database does not notice; others can be made.
+    fn hang(&self) {
+        self.hangs.store(true, SeqCst);
+        let open = self.open.lock().unwrap();
+        // Each client stands before its server.
+        open.iter().step_by(2).for_each(|client| drop(client.shutdown(Shutdown::Both)));
     }
 
     fn settings(&self, database: &str) -> Settings {
@@ -211,7 +221,7 @@ impl Proxy {
     }
 }
 
-fn carry(mut client: UnixStream, mut server: UnixStream, cut: &AtomicBool, passes: &AtomicBool) {
+fn carry(mut client: UnixStream, mut server: UnixStream, (cut, passes, hangs): (&AtomicBool, &AtomicBool, &AtomicBool)) {
     let (Ok(mut from), Ok(mut to)) = (server.try_clone(), client.try_clone()) else { return };
     thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);
@@ -234,7 +244,9 @@ fn carry(mut client: UnixStream, mut server: UnixStream, cut: &AtomicBool, passe
             break;
         }
     }
-    let _ = server.shutdown(Shutdown::Write);
+    if !hangs.load(SeqCst) {
+        let _ = server.shutdown(Shutdown::Write);
+    }
 }
 
 #[test]
@@ -269,6 +281,64 @@ fn a_connection_that_ends_costs_no_answer() {
         assert_eq!(everything(&it.store).len(), round + 2, "a reader's connection that ended is made anew");
     }
     until("all is well again", || it.store.health().outcome() == Outcome::Done);
+}
+
+/// Who shows that this node is alive: the numbers of backends.
+fn marked_by(server: &Server, database: &str, epoch: i64) -> Vec<String> {
+    server.ask(database, &format!("SELECT pid FROM pg_locks WHERE granted AND {}", mark_of(epoch)))
+}
+
+/// The mark by which others see that a node lives, among all locks of the server.
+fn mark_of(epoch: i64) -> String {
+    let here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    format!("locktype = 'advisory' AND classid = {} AND objid = {epoch} AND {here}", super::keeper::ALIVE)
+}
+
+#[test]
+fn a_node_that_connects_anew_is_seen_to_live_though_its_former_backend_has_noticed_nothing() {
+    let Some(server) = server() else { return };
+    let database = server.database();
+    let proxy = Proxy::new(server);
+    let it = InPostgres::with(proxy.settings(&database), database.clone()).expect("a store");
+    it.session("web.first", 10);
+    let epoch = it.store.tenure().expect("held").epoch;
+    let former = marked_by(server, &database, epoch);
+    assert_eq!(former.len(), 1);
+    proxy.hang();
+    it.session("web.second", 20);
+    until("the next connection stands for it", || {
+        let now = marked_by(server, &database, epoch);
+        now.len() == 1 && now != former
+    });
+    until("it says so", || !it.store.health().unmarked.load(SeqCst));
+    let rest = server.ask(&database, &format!("SELECT 1 FROM pg_stat_activity WHERE pid = {}", former[0]));
+    assert_eq!(rest, [] as [&str; 0], "the former one is ended");
+}
+
+#[test]
+fn a_node_for_which_another_connection_stands_says_so_until_it_has_its_mark_again() {
+    let Some(server) = server() else { return };
+    let database = server.database();
+    let it = InPostgres::with(server.settings(&database), database.clone()).expect("a store");
+    it.session("web.first", 10);
+    let epoch = it.store.tenure().expect("held").epoch;
+    let former = marked_by(server, &database, epoch);
+    let alive = super::keeper::ALIVE;
+    let other = format!("SELECT pg_advisory_lock({alive}, {epoch}); SELECT pg_sleep(600)");
+    thread::scope(|scope| {
+        // It has the mark as soon as the writer's connection ends, and as long as it is let.
+        scope.spawn(|| server.try_ask(&database, &other).map_or_else(drop, drop));
+        let waits = format!("SELECT 1 FROM pg_locks WHERE NOT granted AND {}", mark_of(epoch));
+        until("it waits", || !server.ask(&database, &waits).is_empty());
+        server.ask(&database, &format!("SELECT pg_terminate_backend({})", former[0]));
+        until("the node says so", || it.store.health().unmarked.load(SeqCst));
+        it.session("web.second", 20);
+        assert!(it.store.health().unmarked.load(SeqCst), "what it writes holds all the same");
+        let holder = marked_by(server, &database, epoch);
+        server.ask(&database, &format!("SELECT pg_terminate_backend({})", holder[0]));
+    });
+    until("it stands for itself", || !it.store.health().unmarked.load(SeqCst));
+    assert_eq!(marked_by(server, &database, epoch).len(), 1);
 }
 
 #[test]

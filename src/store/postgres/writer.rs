@@ -43,6 +43,12 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// How often those whose time is over are looked for while there is no connection.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often the mark of life is tried for that a former connection still has.
+const MARK: Duration = Duration::from_millis(250);
+
+/// Ends a backend, named as in [`Doubt::backend`].
+const END: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid || ' ' || backend_start::text = $1";
+
 /// How long nothing is written before it is made sure that the database is there: health tells it.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
@@ -82,8 +88,13 @@ pub(super) struct Writer {
     link: Link,
     /// Of the connection; see [`Doubt::backend`].
     backend: String,
-    /// The tenure whose life the connection shows.
+    /// The tenure whose life the connection shows, or tries to.
     shown: Option<Tenure>,
+    /// Whether it does.
+    is_marked: bool,
+    /// The last backend that did.
+    marked_by: Option<String>,
+    mark_at: Instant,
     doubt: Option<Doubt>,
     intake: Intake,
     sink: Box<dyn Sink>,
@@ -106,6 +117,9 @@ impl Writer {
             link: Link::Up(Box::new(conn)),
             backend: String::new(),
             shown: None,
+            is_marked: true,
+            marked_by: None,
+            mark_at: now,
             doubt: None,
             intake,
             sink,
@@ -142,7 +156,7 @@ impl Writer {
         // In a pause only what is answered is attempted.
         let (questions, enters) = self.intake.size();
         let due = if now < self.retry_at { 0 } else { self.intake.leaves.share(questions, enters) };
-        let heartbeat = is_up && now >= self.heartbeat_at;
+        let heartbeat = is_up && now >= self.next_beat();
         if !is_up {
             let batch = self.intake.take_batch();
             self.intake.failed(batch, StoreFault::Busy);
@@ -208,12 +222,13 @@ impl Writer {
 
     async fn transaction(&mut self, tenure: Tenure, batch: &[Asked], due: usize) -> Ended {
         let Link::Up(conn) = &self.link else { return Ended::Undone(Fault::Unconnected) };
-        if self.shown != Some(tenure) {
-            match show(conn, tenure).await {
-                Ok(backend) => (self.shown, self.backend) = (Some(tenure), backend),
+        if self.is_to_show(tenure) {
+            match show(conn, tenure, self.marked_by.as_deref()).await {
+                Ok(shown) => self.showed(tenure, shown),
                 Err(fault) => return Ended::Undone(fault),
             }
         }
+        let Link::Up(conn) = &self.link else { return Ended::Undone(Fault::Unconnected) };
         let leaves: Vec<Leaving> = self.intake.leaves.first(due).collect();
         let enters = batch.iter().filter(|asked| matches!(asked.question, Question::Enter(_))).count();
         let written = async {
@@ -260,15 +275,43 @@ impl Writer {
     async fn beat(&mut self, now: Instant) {
         let Link::Up(conn) = &self.link else { return };
         let tenure = self.keeper.held();
-        let result = match tenure {
-            Some(tenure) if self.shown != Some(tenure) => show(conn, tenure).await.map(|backend| {
-                (self.shown, self.backend) = (Some(tenure), backend);
-            }),
-            Some(_) | None => conn.batch("SELECT").await,
+        let result = match tenure.filter(|tenure| self.is_to_show(*tenure)) {
+            Some(tenure) => match show(conn, tenure, self.marked_by.as_deref()).await {
+                Ok(shown) => {
+                    self.showed(tenure, shown);
+                    Ok(())
+                }
+                Err(fault) => Err(fault),
+            },
+            None => conn.batch("SELECT").await,
         };
         let lost = if tenure.is_none() { Err(&Fault::Lost) } else { Ok(()) };
         self.tried(result.as_ref().map_or_else(Err, |()| lost), 0, now);
         self.heartbeat_at = Instant::now() + HEARTBEAT;
+    }
+
+    /// When it is next made sure that the database is there, and knows that this node is.
+    fn next_beat(&self) -> Instant {
+        if self.is_marked { self.heartbeat_at } else { self.heartbeat_at.min(self.mark_at) }
+    }
+
+    fn is_to_show(&self, tenure: Tenure) -> bool {
+        self.shown != Some(tenure) || !self.is_marked && Instant::now() >= self.mark_at
+    }
+
+    /// What came of it. As long as it was not marked it is tried again; all is written meanwhile, since epochs alone decide who may.
+    fn showed(&mut self, tenure: Tenure, Shown { backend, is_marked }: Shown) {
+        if self.is_marked && !is_marked {
+            tracing::warn!("a former connection to the database still stands for this node: it is being ended");
+        } else if is_marked && !self.is_marked {
+            tracing::info!("the connection to the database stands for this node again");
+        }
+        if is_marked {
+            self.marked_by = Some(backend.clone());
+        }
+        (self.shown, self.backend, self.is_marked) = (Some(tenure), backend, is_marked);
+        self.mark_at = Instant::now() + MARK;
+        self.intake.queue.health.unmarked.store(!is_marked, Relaxed);
     }
 
     /// How it went: for health, for the log, and for the connection.
@@ -306,7 +349,7 @@ impl Writer {
             self.link = Link::Connecting(Box::pin(async move { way.connect(Role::Writer).await }));
         }
         let at_most = if is_up {
-            let until = if self.intake.leaves.is_empty() { self.heartbeat_at } else { self.heartbeat_at.min(self.retry_at) };
+            let until = if self.intake.leaves.is_empty() { self.next_beat() } else { self.next_beat().min(self.retry_at) };
             until.saturating_duration_since(now)
         } else {
             LOOK
@@ -342,18 +385,29 @@ impl Writer {
     }
 }
 
-/// Shows by this connection that the node of a tenure is alive; which backend it has.
-async fn show(conn: &Conn, tenure: Tenure) -> Result<String, Fault> {
-    conn.one("SELECT pg_try_advisory_lock($1, $2)", &[&ALIVE, &(tenure.epoch as i32)]).await?;
+/// A connection as the database sees it.
+struct Shown {
+    /// See [`Doubt::backend`].
+    backend: String,
+    /// Whether it shows that the node is alive. A backend of a former connection that has not noticed its end still may.
+    is_marked: bool,
+}
+
+/// Shows by this connection that the node of a tenure is alive. `former`: which backend did last; it is ended.
+async fn show(conn: &Conn, tenure: Tenure, former: Option<&str>) -> Result<Shown, Fault> {
     let backend = "SELECT pid || ' ' || backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-    column(&conn.one(backend, &[]).await?, 0)
+    let backend: String = column(&conn.one(backend, &[]).await?, 0)?;
+    if let Some(former) = former.filter(|former| *former != backend) {
+        conn.one(END, &[&former]).await?;
+    }
+    let marked = conn.one("SELECT pg_try_advisory_lock($1, $2)", &[&ALIVE, &(tenure.epoch as i32)]).await?;
+    Ok(Shown { backend, is_marked: column(&marked, 0)? })
 }
 
 /// Ends the backend that may still be at it, and asks until its transaction is over.
 async fn is_committed(conn: &Conn, doubt: &Doubt) -> Result<bool, Fault> {
     loop {
-        let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid || ' ' || backend_start::text = $1";
-        conn.one(ended, &[&doubt.backend]).await?;
+        conn.one(END, &[&doubt.backend]).await?;
         let status = match conn.one("SELECT pg_xact_status($1::text::xid8)", &[&doubt.transaction]).await {
             // A number that this database has not come to: it is a copy that was left behind.
             Err(fault) if fault.is_of_the_row() => return Ok(false),

@@ -132,7 +132,8 @@ impl Server {
         self.try_ask(database, statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
     }
 
-    fn try_ask(&self, database: &str, statement: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+    /// As [`Server::ask`], where that may fail.
+    pub(in super::super) fn try_ask(&self, database: &str, statement: &str) -> Result<Vec<String>, tokio_postgres::Error> {
         let url = self.url(database);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {

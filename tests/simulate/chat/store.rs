@@ -17,6 +17,9 @@ use homeroom::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// The time of the store, and five seconds more.
+const FAR_MICROS: i64 = 10_000_000;
+
 /// What hangs until the dice let it go on.
 const HANGING: Mood = Mood::Slow(0);
 /// Messages of a session that are compared with what must be there.
@@ -131,10 +134,13 @@ impl Chat {
         let was_slow = fault == StoreFault::Busy && self.outside.was_slow(session, since, self.stage.now.wall);
         // Sent from one home to the other, and back, while what the one tells the other is under way.
         let is_sent_about = fault == StoreFault::Busy && self.stage.moves() > 0;
+        // Letters take their time: whoever asks another node waits no longer than this.
+        let waited = self.stage.now.wall.0 - since.0;
+        let is_late = fault == StoreFault::Busy && self.stage.is_divided() && waited >= FAR_MICROS;
         if was_slow {
             self.count("told that it takes too long");
         }
-        may_fail || was_slow || is_sent_about
+        may_fail || was_slow || is_sent_about || is_late
     }
 
     /// A new process finds what the store has.

@@ -1,7 +1,7 @@
 //! The parts of a day, each set up as its own scenario is: by that scenario's command line and its orders.
 
 use crate::{
-    args::{self, Cli, Command, Mixed, Site},
+    args::{self, Cli, Command, Gathering, Mixed, Site},
     chat,
     crew::letters::Task,
     lab::order::Keys,
@@ -12,7 +12,7 @@ use crate::{
         Stop,
         crowd::{self, Doing},
         desktops::{Desktops, sign_in},
-        papers, reconnect,
+        papers, reconnect, target_of,
     },
     tasks::plan::Plan as TaskPlan,
     wire::http::Target,
@@ -102,7 +102,8 @@ fn unlike<T>(_: Command) -> Result<T, Stop> {
 }
 
 impl Parts {
-    /// Reads keys, makes tokens, sets quizzes and sessions up.
+    /// Reads keys, makes tokens, sets quizzes and sessions up. Classrooms go first: whoever joins from another host is given the first
+    /// orders, and so has members of classrooms, who are most of all connections.
     ///
     /// # Errors
     /// What was asked cannot be done, or the server refuses to have it set up.
@@ -150,7 +151,7 @@ impl Parts {
         let storm = Storm { within: part.returns_within, returns: Returns::Even, breaks: Break::Close, stay: own.stay };
         let leave_within = Some(day.drain.mul_f64(GOING));
         let doing = Doing { publishing: Some(publishing), storm: Some(storm), leave_within, ..Doing::default() };
-        let orders = crowd::orders(&own.crowd, &target(&args.presence_url, "ws")?, &doing)?;
+        let orders = crowd::orders(&own.crowd, &target_of(&args.site, &args.presence_url, "ws")?, &doing)?;
         self.lanes.push((Part::Presence, orders.into_iter().map(Task::Classrooms).collect()));
         self.presence = Some(own);
         Ok(())
@@ -173,7 +174,7 @@ impl Parts {
             channels: own.watch.clone(),
             sample: own.sample,
         };
-        let orders = papers::orders(&own.sitting, &target(&args.quiz_url, "ws")?, &plan)?;
+        let orders = papers::orders(&own.sitting, &target_of(&args.site, &args.quiz_url, "ws")?, &plan)?;
         self.lanes.push((Part::Quiz, orders.into_iter().map(Task::Quizzes).collect()));
         self.quiz = Some(own);
         Ok(())
@@ -196,7 +197,7 @@ impl Parts {
         };
         own.site = site_of(args, part.sessions);
         let plan = chat::order::Plan { tempo: Some(part.says), ..super::super::chat::plan(&own)? };
-        let (tasks, sampled) = super::super::chat::tasks(&own, &target(&args.chat_url, "http")?, plan)?;
+        let (tasks, sampled) = super::super::chat::tasks(&own, &target_of(&args.site, &args.chat_url, "http")?, plan)?;
         self.lanes.push((Part::Chat, tasks));
         self.chat = Some(Chat { plan, sampled: sampled * u64::from(plan.messages) });
         Ok(())
@@ -214,7 +215,7 @@ impl Parts {
         };
         own.site = site_of(args, part.users);
         let plan = super::super::tasks::plan(&own, Some(part.asks))?;
-        let orders = super::super::tasks::orders(&own, &target(&args.tasks_url, "ws")?, plan)?;
+        let orders = super::super::tasks::orders(&own, &target_of(&args.site, &args.tasks_url, "ws")?, plan)?;
         self.lanes.push((Part::Tasks, orders.into_iter().map(Task::Tasks).collect()));
         self.tasks = Some((own, plan));
         Ok(())
@@ -236,7 +237,7 @@ impl Parts {
             other => return unlike(other),
         };
         own.site = site_of(args, part.agents);
-        let target = target(&args.labs_url, "http")?;
+        let target = target_of(&args.site, &args.labs_url, "http")?;
         let token = sign_in(&own, &target)?;
         let keys = Keys { tempo: part.keys, count: part.keys.total() };
         let orders = super::super::lab::orders(&own, &target, &token, keys)?;
@@ -246,11 +247,8 @@ impl Parts {
     }
 }
 
-/// The run's site for a part that has no more workers than it can share its people among.
+/// The run's site for a part that has no more workers than it can share its people among, all of them on this host.
 fn site_of(args: &Mixed, most: u32) -> Site {
-    Site { workers: args.site.workers.map(|workers| workers.min(most)), ..args.site.clone() }
-}
-
-fn target(url: &str, scheme: &str) -> Result<Target, Stop> {
-    Target::parse(url, scheme).map_err(Stop::Usage)
+    let gathering = Gathering { listen: None, expect_workers: None, ..args.site.gathering.clone() };
+    Site { workers: args.site.workers.map(|workers| workers.min(most)), gathering, ..args.site.clone() }
 }

@@ -5,7 +5,7 @@ use crate::house::{head, masked};
 use homeroom::websocket::{
     BulkSession, Limits, Opcode, Pieces, Scratch, Session,
     frame::{encode, text},
-    upgrade::{self, Head},
+    upgrade::{self, Bounds, Head},
 };
 use std::hint::black_box;
 
@@ -86,6 +86,6 @@ fn reading_bulk() -> Walk {
 
 fn reading_head(head: &[u8]) -> Walk {
     let head = head.to_vec();
-    assert!(matches!(upgrade::read(&head, 8_192), Head::Upgrade(_)));
-    Box::new(move || (0..100).for_each(|_| drop(black_box(upgrade::read(black_box(&head), 8_192)))))
+    assert!(matches!(upgrade::read(&head, Bounds::default()), Head::Upgrade(_)));
+    Box::new(move || (0..100).for_each(|_| drop(black_box(upgrade::read(black_box(&head), Bounds::default())))))
 }

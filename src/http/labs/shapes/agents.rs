@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// How an agent is shown. One without a connection is offline, whatever an admin decided for its return.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AgentStatus)]
 pub(crate) enum Status {
     /// It takes new sessions.
     Online,
@@ -33,7 +34,8 @@ impl From<&AgentView> for Status {
 }
 
 /// A number without a fraction where it has none.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = f64)]
 struct Amount(f64);
 
 impl Serialize for Amount {
@@ -43,7 +45,7 @@ impl Serialize for Amount {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct CapacityShape {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_cpu: Option<Amount>,
@@ -55,7 +57,7 @@ struct CapacityShape {
 }
 
 /// An agent in a list.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct AgentShape<'a> {
     id: Uuid,
     agent_id: &'a str,
@@ -63,6 +65,7 @@ pub(crate) struct AgentShape<'a> {
     region: &'a str,
     status: Status,
     capacity: CapacityShape,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     websocket_conn_id: Option<&'a str>,
     last_heartbeat: Option<Iso>,
@@ -95,7 +98,7 @@ impl<'a> From<&'a AgentView> for AgentShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct PlacedShape<'a> {
     id: Uuid,
     name: &'a str,
@@ -105,7 +108,7 @@ struct PlacedShape<'a> {
 }
 
 /// An agent by itself.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct AgentDetails<'a> {
     #[serde(flatten)]
     agent: AgentShape<'a>,
@@ -128,7 +131,7 @@ impl<'a> AgentDetails<'a> {
 }
 
 /// An agent that takes new sessions, or no more.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct DrainedShape<'a> {
     id: Uuid,
     agent_id: &'a str,
@@ -144,7 +147,7 @@ impl<'a> From<&'a AgentView> for DrainedShape<'a> {
 }
 
 /// What an agent holds, by the second dialect's names.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CapacityInField {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,7 +159,7 @@ struct CapacityInField {
 }
 
 /// An agent that has registered by HTTP.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EnrolledShape<'a> {
     id: Uuid,
@@ -166,6 +169,7 @@ pub(crate) struct EnrolledShape<'a> {
     status: Status,
     capacity: CapacityInField,
     last_heartbeat: Option<Iso>,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
     created_at: Iso,
     updated_at: Iso,
@@ -194,7 +198,7 @@ impl<'a> From<&'a AgentView> for EnrolledShape<'a> {
 }
 
 /// An agent that said by HTTP that it lives.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PulseShape<'a> {
     message: &'static str,
@@ -214,20 +218,20 @@ impl<'a> From<&'a AgentView> for PulseShape<'a> {
     }
 }
 
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, utoipa::ToSchema)]
 struct TotalShape {
     max_sessions: u64,
     current_sessions: u64,
 }
 
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, utoipa::ToSchema)]
 struct UtilizationShape {
     percentage: f64,
     sessions_available: u64,
 }
 
 /// All agents, counted.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, utoipa::ToSchema)]
 pub(crate) struct Statistics<'a> {
     total_agents: u64,
     online_agents: u64,

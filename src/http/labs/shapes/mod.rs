@@ -22,7 +22,8 @@ use http::StatusCode;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A time as the contract writes it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub(super) struct Iso(pub(super) UnixMicros);
 
 impl Serialize for Iso {
@@ -31,8 +32,8 @@ impl Serialize for Iso {
     }
 }
 
-#[derive(Serialize)]
-struct Pagination {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Pagination {
     page: u32,
     limit: u32,
     total: u64,

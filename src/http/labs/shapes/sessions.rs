@@ -24,7 +24,7 @@ fn vnc_url(session: &Session) -> Option<String> {
     (session.state == State::Running).then(|| format!("/vnc-viewer/{}", session.id))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct StatusShape<'a> {
     phase: &'static str,
     message: &'a str,
@@ -43,7 +43,7 @@ impl<'a> From<&'a Session> for StatusShape<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct WholeStatus<'a> {
     #[serde(flatten)]
     status: StatusShape<'a>,
@@ -52,14 +52,14 @@ struct WholeStatus<'a> {
     started_at: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ShortStatus<'a> {
     phase: &'static str,
     message: &'a str,
 }
 
 /// A session in a list.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct SessionShape<'a> {
     id: Uuid,
     name: &'a str,
@@ -95,7 +95,7 @@ impl<'a> From<&'a Session> for SessionShape<'a> {
 }
 
 /// A session that was asked for just now.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct MadeSession<'a> {
     #[serde(flatten)]
     session: SessionShape<'a>,
@@ -116,7 +116,7 @@ impl<'a> MadeSession<'a> {
 }
 
 /// A session by itself.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct SessionDetails<'a> {
     id: Uuid,
     name: &'a str,
@@ -131,6 +131,7 @@ pub(crate) struct SessionDetails<'a> {
     idle_timeout: &'a str,
     tags: &'a [String],
     status: WholeStatus<'a>,
+    #[schema(value_type = Option<Object>)]
     platform_metadata: Option<&'a RawValue>,
     created_at: Iso,
     updated_at: Iso,
@@ -169,7 +170,7 @@ impl<'a> SessionDetails<'a> {
 }
 
 /// A session that became something.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct MovedSession<'a> {
     id: Uuid,
     state: &'static str,

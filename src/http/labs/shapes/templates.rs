@@ -6,20 +6,20 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ShortResources<'a> {
     memory: &'a str,
     cpu: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ShortVnc {
     enabled: bool,
     port: u16,
 }
 
 /// A template in a list.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TemplateShape<'a> {
     id: Uuid,
     name: &'a str,
@@ -54,7 +54,7 @@ impl<'a> From<&'a Template> for TemplateShape<'a> {
 }
 
 /// A template by itself.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TemplateDetails<'a> {
     id: Uuid,
     name: &'a str,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 /// A user who was made just now.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct UserShape<'a> {
     id: Uuid,
     username: &'a str,
@@ -30,7 +30,7 @@ impl<'a> From<&'a User> for UserShape<'a> {
 }
 
 /// A user otherwise.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct ListedUser<'a> {
     #[serde(flatten)]
     user: UserShape<'a>,
@@ -43,7 +43,7 @@ impl<'a> From<&'a User> for ListedUser<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct SignedIn<'a> {
     id: Uuid,
     username: &'a str,
@@ -53,7 +53,7 @@ struct SignedIn<'a> {
 }
 
 /// Someone who has signed in.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct LoginShape<'a> {
     token: &'a str,
     user: SignedIn<'a>,

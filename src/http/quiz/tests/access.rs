@@ -92,6 +92,19 @@ fn owners_routes_want_a_credential_that_is_good() {
 }
 
 #[test]
+fn where_it_is_not_known_yet_which_keys_are_good_nobody_is_turned_away_for_good() {
+    let house = House::replying([]);
+    house.has_just_come.set(true);
+    for (request, body) in owners_routes().iter().chain(&keepers_routes()) {
+        for headers in ["authorization: Bearer good", "authorization: Bearer bad", "x-api-key: owner-key", "x-api-key: bad"] {
+            let said = ask(&house, &format!("{request}\n{headers}\n\n{body}"));
+            assert_eq!(said.refusal(), (503, "SRV-001".into()), "{request} {headers}");
+        }
+    }
+    assert_eq!(ask(&house, "GET /ws?token=good").status, 503);
+}
+
+#[test]
 fn user_keys_only_begin() {
     for route in owners_routes().iter().chain(&keepers_routes()) {
         for headers in

@@ -6,7 +6,7 @@ use crate::{
     protocols::presence::{
         FromHome, ToHome,
         asks::{Ask, Member, Publication, Reply},
-        letters::{Agent, Bequest, Cuts, Heir, Held, Seat},
+        letters::{Agent, Bequest, Cuts, Gap, Heir, Held, Said, Seat},
         messages::SessionError,
     },
 };
@@ -35,13 +35,16 @@ fn to_home() -> Vec<ToHome> {
     let agent = || Agent { id: long(), cuts };
     let unknown = || Agent { id: text(""), cuts: Cuts::UNKNOWN };
     let held = |place| Held { agent: agent(), session: i64::MAX, place };
-    let heir = |announced| Heir { agent: unknown(), session: 9, announced };
+    let said = |is_heard| Said { frame: Frame::from_wire(b"said"), is_heard };
+    let gaps =
+        [None, Some(Gap { said: vec![said(true), said(false)], is_torn: false }), Some(Gap { said: vec![], is_torn: true })];
+    let heirs = gaps.map(|missed| Heir { agent: unknown(), session: 9, announced: missed.is_some(), missed });
     let bequest = |members| Box::new(Bequest { classroom, view: Some(7), last_published: -1, members });
     let leave = |seat| ToHome::Leave { conn: conn(), classroom, seat, at: AT };
     let letters = [
         ToHome::Join { conn: conn(), classroom, agent: agent(), at: UnixMicros(-1) },
         ToHome::Resume { conn: conn(), classroom, held: held(None) },
-        ToHome::Bequest(bequest(vec![heir(true), heir(false)])),
+        ToHome::Bequest(bequest(heirs.to_vec())),
         ToHome::Bequest(bequest(vec![])),
         leave(Seat::Agent(unknown())),
         leave(Seat::Held(held(Some(7)))),
@@ -73,6 +76,7 @@ pub(super) fn all() -> Vec<Letter> {
         Reply::Counts(vec![(id(1), 7), (id(2), u64::MAX)]),
         Reply::Published { sequence_id: -5, members: 3 },
         Reply::Closed(true),
+        Reply::Late,
     ];
     let from_home =
         [FromHome::Seated { place: 1, session: 2 }, FromHome::Parted, FromHome::Replaced { classroom: id(1), place: 2 }];

@@ -1,0 +1,193 @@
+//! SIGHUP: settings, keys and certificates are read again, all or nothing, and each shard is told.
+
+use super::{Fault, House, certificates::Certificates, labs};
+use crate::{
+    bridge::Bridge,
+    config::{self, Changes, Faults, Loaded, Settings},
+    engine::{Answer, Limits, Terms},
+    observe::notify::Supervisor,
+    realtime::{NodeSlot, ShardId, UnixMicros},
+    runtime::{Clock, Post, Reload, Stage},
+    store::Store,
+    tls::tickets::RENEWED_EVERY,
+};
+use crossbeam::queue::ArrayQueue;
+use std::{fmt, sync::Arc};
+
+/// How the settings of this process are read again, and what is done with those that are not the house's own.
+pub struct Rereading {
+    /// The settings as a start would have them, with key files that can be read.
+    pub read: Box<dyn Fn() -> Result<Loaded, Faults> + Send>,
+    /// From now on the log has these levels.
+    pub log: Box<dyn Fn(&config::Log) + Send>,
+    /// How many connections the settings allow here.
+    pub connections: Box<dyn Fn(&Settings) -> usize + Send>,
+}
+
+/// For each shard the newest house that it has not moved into yet.
+pub(super) type Moves = Arc<[ArrayQueue<Arc<House>>]>;
+
+pub(super) fn moves(shards: u16) -> Moves {
+    (0..shards).map(|_| ArrayQueue::new(1)).collect()
+}
+
+/// All that hears of a change.
+pub(super) struct Told {
+    pub(super) stage: Arc<Stage>,
+    pub(super) post: Post<Answer>,
+    pub(super) node: NodeSlot,
+    pub(super) moves: Moves,
+    pub(super) limits: Limits,
+    pub(super) store: Arc<dyn Store>,
+}
+
+/// What the server goes by now.
+pub(super) struct Keeper {
+    pub(super) rereading: Rereading,
+    pub(super) settings: Settings,
+    pub(super) house: Arc<House>,
+    pub(super) certificates: Certificates,
+    pub(super) told: Told,
+}
+
+/// What came of reading again.
+struct News {
+    changes: Changes,
+    /// Whose key is another.
+    keys: Vec<String>,
+}
+
+impl Keeper {
+    /// Reads again whenever `reload` says so, and renews the keys of tickets by the clock, until the process ends. Runs on the bridge.
+    pub(super) fn keep(self, bridge: &Bridge, reload: Reload) {
+        let supervisor = Supervisor::of_process();
+        bridge.run(async move {
+            let mut own = self;
+            loop {
+                let asked = tokio::time::timeout(RENEWED_EVERY, reload.asked()).await.is_ok();
+                if asked {
+                    supervisor.reloading();
+                }
+                let turn = move || {
+                    if asked {
+                        own.reload()
+                    } else {
+                        own.renew_tickets()
+                    }
+                    own
+                };
+                let Ok(kept) = tokio::task::spawn_blocking(turn).await else { return };
+                own = kept;
+                if asked {
+                    supervisor.ready();
+                }
+            }
+        });
+    }
+
+    fn renew_tickets(&mut self) {
+        if !self.certificates.are_none() {
+            self.certificates.renew_keys();
+            self.show();
+        }
+    }
+
+    fn show(&self) {
+        match self.certificates.servers() {
+            Ok(servers) => self.told.stage.renew(&servers),
+            Err(fault) => tracing::error!(%fault, "the certificates stay as they were"),
+        }
+    }
+
+    fn reload(&mut self) {
+        match self.read() {
+            Ok(News { changes: Changes { adopted, waiting }, keys }) => {
+                let listed = |keys: Vec<&str>| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+                let (changed, keys) = (listed(adopted.into_iter().collect()), listed(keys.iter().map(String::as_str).collect()));
+                tracing::info!(changed, keys, "settings, keys and certificates were read again");
+                if !waiting.is_empty() {
+                    tracing::warn!(settings = listed(waiting.into_iter().collect()), "these have changed and need a restart");
+                }
+                self.certificates.tell(Clock::started_now().now().wall);
+            }
+            Err(faults) => {
+                for fault in faults {
+                    tracing::error!(fault, "read again, and nothing was changed");
+                }
+            }
+        }
+    }
+
+    /// Everything is read, and made, before anything is changed.
+    fn read(&mut self) -> Result<News, Vec<String>> {
+        let loaded = (self.rereading.read)().map_err(|Faults(faults)| lines(faults))?;
+        let adopting = self.settings.adopting(&loaded.settings);
+        let (settings, changes) = adopting.map_err(lines)?;
+        let now = Clock::started_now().now().wall;
+        let renewed = self.house.renewed(&settings, now);
+        let (house, keys) = renewed.map_err(lines)?;
+        let again = self.certificates.read_again();
+        let again = again.map_err(lines)?;
+        if changes.adopted.contains("labs.templates") {
+            labs::add_templates(&*self.told.store, &settings, now).map_err(|fault| vec![fault.to_string()])?;
+        }
+        self.certificates.show(again);
+        self.show();
+        (self.rereading.log)(&settings.log);
+        (self.settings, self.house) = (settings, Arc::new(house));
+        self.move_in();
+        Ok(News { changes, keys })
+    }
+
+    /// Every shard hears of the house as it is now.
+    fn move_in(&mut self) {
+        let seats = self.told.limits.seats.clone();
+        seats.resize((self.rereading.connections)(&self.settings));
+        let door = self.told.limits.door.clone();
+        self.told.limits = super::limits(&self.settings, seats, door);
+        for (local, queue) in self.told.moves.iter().enumerate() {
+            queue.force_push(self.house.clone());
+            let terms = Terms { rules: self.house.rules.clone(), limits: self.told.limits.clone() };
+            self.told.post.post(ShardId::of(self.told.node, local as u8), [Answer::Terms(Box::new(terms))]);
+        }
+    }
+}
+
+impl House {
+    /// The same house by these settings, with its keys read again: for `former_keys` from `now` on tokens of the keys that issuers had are
+    /// good. Returns with it whose key has changed.
+    fn renewed(&self, settings: &Settings, now: UnixMicros) -> Result<(House, Vec<String>), Vec<Fault>> {
+        // What Homeroom made at its start it would make again, and nobody's token were good any more.
+        let gone = self.key_files.iter().filter(|(_, file)| !file.exists());
+        let gone: Vec<Fault> =
+            gone.map(|(what, file)| Fault::new(format!("the key of {what} is gone: {}", file.display()))).collect();
+        if !gone.is_empty() {
+            return Err(gone);
+        }
+        let new = House::new(settings)?;
+        let mut changed = Vec::new();
+        let mut rules = new.rules;
+        if let Some(rules) = Arc::get_mut(&mut rules) {
+            let former = i64::try_from(settings.reload.former_keys.as_micros()).unwrap_or(i64::MAX);
+            let until = UnixMicros(now.0.saturating_add(former));
+            let students = rules.authority.succeed(&self.rules.authority, now, until);
+            let owners = rules.quiz_authority.succeed(&self.rules.quiz_authority, now, until);
+            changed.extend(students.into_iter().map(|name| format!("presence tokens of {name}")));
+            changed.extend(owners.into_iter().map(|name| format!("quiz tokens of {name}")));
+        }
+        let house = House {
+            rules,
+            outside: new.outside.inheriting(&self.outside),
+            ring: self.ring.clone(),
+            counters: self.counters.clone(),
+            seed: self.seed,
+            certificates: self.certificates.clone(),
+            ..new
+        };
+        Ok((house, changed))
+    }
+}
+
+fn lines<F: fmt::Display>(faults: Vec<F>) -> Vec<String> {
+    faults.iter().map(F::to_string).collect()
+}
