@@ -10,7 +10,7 @@ use homeroom::{
         codec::{Letters, read_letters, read_packet, write_packet},
         link::{Header, Marks},
     },
-    engine::{Letter, Topic},
+    engine::{Letter, Since, Topic},
     realtime::{ClassroomId, Frame, NodeSlot, ShardId},
 };
 use std::hint::black_box;
@@ -18,7 +18,12 @@ use std::hint::black_box;
 /// A frame that goes to two shards of the other node.
 fn publish(letters: &mut Letters, frame: &Frame) {
     for local in 0..2 {
-        let letter = Letter::Publish { topic: Topic::Classroom(ClassroomId::from_u128(7)), frame: frame.clone(), members: 9 };
+        let letter = Letter::Publish {
+            topic: Topic::Classroom(ClassroomId::from_u128(7)),
+            frame: frame.clone(),
+            members: 9,
+            since: Since::default(),
+        };
         letters.push(ShardId::of(NodeSlot(1), 0), ShardId::of(NodeSlot(2), local), letter);
     }
 }

@@ -5,7 +5,9 @@ mod brisk;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use homeroom::{
     auth::{Algorithm, Authority, CallerKey, Claims, Issuer, Permissions, Rule, Secret, SessionKey, SigningKey, UserKey},
-    engine::{Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, SocketApi, Topic},
+    engine::{
+        Answer, Birth, Counters, Engine, Entrance, Letter, Limits, Listener, Output, Question, Rules, Since, SocketApi, Topic,
+    },
     protocols::{chat, labs, presence, quiz, tasks},
     realtime::{ClassroomId, ConnId, Frame, HashRing, Moment, Now, ShardId, UnixMicros},
     websocket::frame,
@@ -159,7 +161,12 @@ fn publish(criterion: &mut Criterion) {
                 for _ in 0..frames {
                     world.engine.letter(
                         ShardId(0),
-                        Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame: frame.clone(), members: 1 },
+                        Letter::Publish {
+                            topic: Topic::Classroom(CLASSROOM),
+                            frame: frame.clone(),
+                            members: 1,
+                            since: Since::default(),
+                        },
                         world.now,
                     );
                 }
@@ -168,7 +175,7 @@ fn publish(criterion: &mut Criterion) {
         });
     }
     let before = world.engine.counters().delivered.read();
-    let published = Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame, members: 1 };
+    let published = Letter::Publish { topic: Topic::Classroom(CLASSROOM), frame, members: 1, since: Since::default() };
     world.engine.letter(ShardId(0), published, world.now);
     world.run();
     assert_eq!(world.engine.counters().delivered.read() - before, 1_000, "each of them heard it");

@@ -5,7 +5,7 @@ mod brisk;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossbeam::queue::ArrayQueue;
 use homeroom::{
-    engine::{Letter, Topic},
+    engine::{Letter, Since, Topic},
     realtime::{ClassroomId, ConnId, Frame, ShardId},
 };
 use std::{hint::black_box, sync::mpsc, thread};
@@ -13,7 +13,12 @@ use std::{hint::black_box, sync::mpsc, thread};
 const QUEUE: usize = 1024;
 
 fn letter(frame: &Frame) -> Letter {
-    Letter::Publish { topic: Topic::Classroom(ClassroomId::from_u128(7)), frame: frame.clone(), members: 1 }
+    Letter::Publish {
+        topic: Topic::Classroom(ClassroomId::from_u128(7)),
+        frame: frame.clone(),
+        members: 1,
+        since: Since::default(),
+    }
 }
 
 fn alone(criterion: &mut Criterion) {

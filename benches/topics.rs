@@ -6,8 +6,9 @@ mod brisk;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::fast::FixedState;
 use homeroom::realtime::{
+    Moment,
     outbox::{Outbox, Pushed, Segment},
-    topics::Topics,
+    topics::{Share, Topics},
 };
 use std::{collections::VecDeque, hint::black_box};
 
@@ -33,14 +34,17 @@ impl Shard {
     /// One turn in which `frames` were published; every send is done before the next.
     fn turn(&mut self, frames: u32) {
         for _ in 0..frames {
-            self.topics.publish(black_box(&ROOM), black_box(&FRAME));
+            self.topics.publish(black_box(&ROOM), black_box(&FRAME), Moment(7));
         }
         let Shard { topics, outboxes, ready } = self;
-        topics.flush(|slot, segment, frames| {
-            if outboxes[slot as usize].push(segment, frames, BOUND_BYTES) == Pushed::Ready {
+        let deliver = |slot: u32, segment, share: Share| {
+            let is_ready = outboxes[slot as usize].push(segment, share.frames, BOUND_BYTES) == Pushed::Ready;
+            if is_ready {
                 ready.push(slot);
             }
-        });
+            is_ready
+        };
+        topics.flush(deliver, |since, frames| drop(black_box((since, frames))));
         for slot in ready.drain(..) {
             let outbox = &mut outboxes[slot as usize];
             black_box(outbox.collect());

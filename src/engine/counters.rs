@@ -1,7 +1,10 @@
 //! What a shard counts. Written by the shard alone, read by whoever draws metrics; nothing is decided by it.
 
 use super::door::Bound;
-use crate::protocols::{labs::model::State, presence::SessionError, quiz::Denial};
+use crate::{
+    protocols::{labs::model::State, presence::SessionError, quiz::Denial},
+    realtime::Histogram,
+};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, or a level that its shard sets.
@@ -77,6 +80,9 @@ impl Ending {
 /// One shard's counters and levels.
 #[derive(Default, Debug)]
 pub struct Counters {
+    /// From a home's acceptance of what is published to the write to a listener's socket, once for each listener; where the home is on
+    /// another node, from the arrival here.
+    pub delivery: Histogram,
     /// Sockets accepted.
     pub accepted: Count,
     /// Sockets turned away because the shard holds as many as it may.

@@ -7,10 +7,10 @@ use crate::{
         tasks,
     },
     realtime::{
-        ConnId, Frame, Now,
+        ConnId, Frame, Moment, Now,
         outbox::{Pushed, Segment},
         table::Key,
-        topics::Subscription,
+        topics::{Share, Subscription},
     },
     websocket::{close::CloseReason, frame},
 };
@@ -134,16 +134,33 @@ impl Engine {
 
     /// Publishes a state, of which only the newest counts. Who has a send in flight gets it behind that send, and of several the last: a
     /// slow reader hears less often, and is not cut off for it.
-    pub(super) fn publish_state(&mut self, topic: Topic, frame: &Frame) {
+    fn publish_state(&mut self, topic: Topic, frame: &Frame, since: Moment) {
         let Some(segment) = Segment::whole(frame.to_vec()) else { return };
+        let mut leaving = 0;
         for slot in self.topics.slots(&topic) {
             let Some((key, connection)) = self.connections.in_slot_mut(slot) else { continue };
             if connection.outbox.is_empty() {
                 self.send(key, segment.clone(), 1);
+                leaving += 1;
             } else {
                 self.supersede(key, topic);
                 self.owed.entry(slot).or_default().push((topic, segment.clone()));
             }
+        }
+        if leaving > 0 {
+            self.leaving.frames(since, leaving);
+        }
+    }
+
+    /// Publishes to all who listen here, who are so many as far as the home knows.
+    pub(super) fn publish(&mut self, topic: Topic, frame: &Frame, members: u32, since: Moment) {
+        let listeners = self.topics.listeners(&topic) as u64;
+        self.counters.offered.add(listeners);
+        self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
+        if topic.is_state() {
+            self.publish_state(topic, frame, since);
+        } else if self.topics.publish(&topic, frame, since) {
+            self.flush_topics();
         }
     }
 
@@ -211,19 +228,24 @@ impl Engine {
 
     /// Moves what was published in this turn into the outboxes.
     pub(super) fn flush_topics(&mut self) {
-        let Engine { topics, connections, ready, overflowed, counters, limits, .. } = self;
-        topics.flush(|slot, segment, frames| {
-            let Some((key, connection)) = connections.in_slot_mut(slot) else { return };
+        let Engine { topics, connections, ready, overflowed, counters, limits, leaving, .. } = self;
+        let deliver = |slot, segment, Share { frames, since }| {
+            let Some((key, connection)) = connections.in_slot_mut(slot) else { return false };
             let bound = connection.bound(limits);
             match connection.outbox.push(segment, frames, bound) {
-                Pushed::Ready => ready.push(key),
-                Pushed::Queued => {}
+                Pushed::Ready => {
+                    ready.push(key);
+                    true
+                }
+                Pushed::Queued => !connection.outbox.holds_back(since.0 as u32),
                 Pushed::Full => {
                     counters.dropped_slow.add(u64::from(frames));
                     overflowed.push(key);
+                    false
                 }
             }
-        });
+        };
+        topics.flush(deliver, |since, frames| leaving.frames(since, frames));
     }
 
     /// Empties topics and outboxes into the sends of this turn.
@@ -248,6 +270,7 @@ impl Engine {
             // Whose peer waits for nothing but the end. To others the words before it leave at once: the next who gets the same key may be
             // told as soon as they have.
             let is_last = matches!(connection.phase, Phase::Closing { peer_done: true });
+            let held_since = connection.outbox.held_since();
             let mut more = Vec::new();
             let segment = match connection.phase {
                 Phase::Labs(_) => connection.outbox.gather(GATHERED_SEGMENTS, GATHERED_BYTES, &mut more),
@@ -262,6 +285,9 @@ impl Engine {
                 | Phase::Lingering
                 | Phase::Over => connection.outbox.collect(),
             };
+            if held_since > 0 && segment.is_some() {
+                self.leaving.held_back(held_since, &connection.outbox, now.moment);
+            }
             self.output.sends.extend(segment.map(|segment| Send { conn, segment, more, is_last }));
         }
         self.ready = ready;

@@ -19,7 +19,7 @@ use crate::{
             self, ExecutionId, Health, Hold, Interest, News, TaskId, ToExecution, ToTask, ToUser, model::UserName, status::Counts,
         },
     },
-    realtime::{ClassroomId, ConnId, Counted, Frame, HashRing, ShardId, StoreFault, UnixMicros},
+    realtime::{ClassroomId, ConnId, Counted, Frame, HashRing, Moment, ShardId, StoreFault, UnixMicros},
 };
 use std::sync::Arc;
 
@@ -42,6 +42,9 @@ pub enum Letter {
         frame: Frame,
         /// How many listeners the home knows on that shard. One of whose end it has not heard is among them, and counted as dropped.
         members: u32,
+        /// When the home took what is published here.
+        #[rkyv(with = rkyv::with::Skip)]
+        since: Since,
     },
     /// To one connection.
     Deliver(ConnId, Frame),
@@ -227,7 +230,26 @@ pub enum Letter {
         frame: Frame,
         /// How many other listeners the home knows on that shard.
         members: u32,
+        /// When the home took what is published here.
+        #[rkyv(with = rkyv::with::Skip)]
+        since: Since,
     },
+}
+
+/// When something began on this node. Another node's clock began elsewhere: there it is not told.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Since(Option<Moment>);
+
+impl Since {
+    /// Then.
+    pub fn of(moment: Moment) -> Since {
+        Since(Some(moment))
+    }
+
+    /// Then; where that is not known, `now`.
+    pub fn at(self, now: Moment) -> Moment {
+        self.0.unwrap_or(now)
+    }
 }
 
 /// Who waits for a request to be counted.

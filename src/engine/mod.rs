@@ -15,6 +15,7 @@ pub mod door;
 mod ids;
 mod keys;
 mod labs;
+mod leaving;
 mod letters;
 mod limiting;
 pub mod limits;
@@ -29,7 +30,7 @@ mod tasks;
 mod topic;
 
 pub use counters::{Counters, Ending};
-pub use letters::{Answer, Letter, Payee, Question};
+pub use letters::{Answer, Letter, Payee, Question, Since};
 pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, SocketApi, TASKS_SOCKET, Terms};
 pub use models::RunId;
 pub use outside::Heard;
@@ -60,6 +61,7 @@ use door::{Line, Paces};
 use foldhash::fast::FixedState;
 use keys::Tellings;
 use labs::Labs;
+use leaving::Leaving;
 use models::Models;
 use outside::Outside;
 use quiz::Present;
@@ -121,6 +123,9 @@ pub struct Engine {
     models: Models,
     notices: Notices,
     owed: Owed,
+    leaving: Leaving,
+    /// The time of what is being read.
+    turn: Moment,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
     local: VecDeque<Letter>,
@@ -177,6 +182,8 @@ impl Engine {
             tellings: Tellings::default(),
             notices: Notices::new(),
             owed: Owed::with_hasher(FixedState::with_seed(birth.seed)),
+            leaving: Leaving::default(),
+            turn: birth.start,
             local: VecDeque::new(),
             letters: Vec::new(),
             questions: Vec::new(),
@@ -217,6 +224,7 @@ impl Engine {
 
     /// An answer from the store or the bridge.
     pub fn answer(&mut self, answer: Answer, now: Now) {
+        self.turn = now.moment;
         match answer {
             Answer::Entered { ticket, result } => {
                 self.with_homes(|homes, out| homes.entered(ticket, result, now, out));
@@ -263,6 +271,7 @@ impl Engine {
 
     /// Fires what is due.
     pub fn tick(&mut self, now: Now) {
+        self.turn = now.moment;
         let mut fired = mem::take(&mut self.fired);
         self.wheel.expire(now.moment, &mut fired);
         for (_, key) in fired.drain(..) {
@@ -317,6 +326,7 @@ impl Engine {
     /// Ends the turn: moves all that is to be done into `out`, which is empty.
     pub fn finish(&mut self, now: Now, out: &mut Output) {
         self.deliver(now);
+        self.sends_go();
         self.asks_wait(now);
         self.draw_levels();
         self.draw_labs_levels(now);
@@ -351,22 +361,16 @@ impl Engine {
     }
 
     fn read(&mut self, from: ShardId, letter: Letter, now: Now) {
+        self.turn = now.moment;
         match letter {
             Letter::Home(letter) => self.home_hears(from, letter, now),
             Letter::QuizHome(letter) => self.quiz_home_hears(from, letter, now),
             Letter::QuizConnection(conn, letter) => self.quiz_home_says(from, conn, letter, now),
             Letter::Connection(conn, letter) => self.home_says(from, conn, letter, now),
-            Letter::Publish { topic, frame, members } => {
-                let listeners = self.topics.listeners(&topic) as u64;
-                self.counters.offered.add(listeners);
-                self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
-                if topic.is_state() {
-                    self.publish_state(topic, &frame);
-                } else if self.topics.publish(&topic, &frame) {
-                    self.flush_topics();
-                }
+            Letter::Publish { topic, frame, members, since } => self.publish(topic, &frame, members, since.at(now.moment)),
+            Letter::PublishBut { conn, topic, frame, members, since } => {
+                self.publish_but(conn, (topic, &frame), members, since.at(now.moment));
             }
-            Letter::PublishBut { conn, topic, frame, members } => self.publish_but(conn, topic, &frame, members),
             Letter::Deliver(conn, frame) => self.deliver_one(conn, &frame),
             Letter::Show { conn, topic, frame } => self.show(conn, topic, &frame),
             Letter::Reply { number, reply } => self.presence_reply(number, *reply),

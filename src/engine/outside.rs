@@ -4,7 +4,7 @@
 use super::{Engine, Topic};
 use crate::{
     protocols::presence::asks::{Ask, Publication, Reply},
-    realtime::{ClassroomId, ConnId, Frame},
+    realtime::{ClassroomId, ConnId, Frame, Moment},
 };
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// Publishes to all who listen to a topic here but one.
-    pub(super) fn publish_but(&mut self, conn: ConnId, topic: Topic, frame: &Frame, members: u32) {
+    pub(super) fn publish_but(&mut self, conn: ConnId, (topic, frame): (Topic, &Frame), members: u32, since: Moment) {
         let key = self.key(conn);
         // What comes before the frame is the listener's still; the frame is then passed over.
         let index = self.topics.index(&topic);
@@ -71,7 +71,7 @@ impl Engine {
         let listeners = self.topics.listeners(&topic) as u64 - u64::from(own.is_some());
         self.counters.offered.add(listeners);
         self.counters.dropped_absent.add(u64::from(members).saturating_sub(listeners));
-        let is_long = self.topics.publish(&topic, frame);
+        let is_long = self.topics.publish(&topic, frame, since);
         own.and_then(|own| self.topics.take(own));
         if is_long {
             self.flush_topics();

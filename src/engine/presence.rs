@@ -1,6 +1,6 @@
 //! Presence, wired to the shard: its effects and its homes' outcomes.
 
-use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic};
+use super::{Connection, Engine, Letter, Phase, Question, Rules, Since, Topic};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
     realtime::{ConnId, Now, ShardId, table::Key},
@@ -122,14 +122,16 @@ impl Engine {
             match outcome {
                 Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
                 Outcome::Publish { classroom, frame, shards, except } => {
-                    let topic = Topic::Classroom(classroom);
+                    let (topic, since) = (Topic::Classroom(classroom), Since::of(self.turn));
                     for (shard, members) in shards {
                         let frame = frame.clone();
                         match except.filter(|conn| conn.shard == shard) {
-                            None => self.post(shard, Letter::Publish { topic, frame, members }),
+                            None => self.post(shard, Letter::Publish { topic, frame, members, since }),
                             // Nobody else is there.
                             Some(_) if members <= 1 => {}
-                            Some(conn) => self.post(shard, Letter::PublishBut { conn, topic, frame, members: members - 1 }),
+                            Some(conn) => {
+                                self.post(shard, Letter::PublishBut { conn, topic, frame, members: members - 1, since });
+                            }
                         }
                     }
                 }

@@ -1,6 +1,6 @@
 //! Quiz, wired to the shard: its connections' effects and its homes' outcomes.
 
-use super::{Connection, Engine, Letter, Phase, Question, Topic};
+use super::{Connection, Engine, Letter, Phase, Question, Since, Topic};
 use crate::{
     protocols::quiz::{
         self, AttemptId, Effect, Event, Farewell, FromQuiz, Gate, Homes, OwnerId, QuizId, ToQuiz,
@@ -257,9 +257,9 @@ impl Engine {
         match outcome {
             quiz::Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::QuizConnection(conn, letter)),
             quiz::Outcome::Publish { quiz, channel, frame, shards } => {
-                let topic = Topic::Quiz(quiz, channel);
+                let (topic, since) = (Topic::Quiz(quiz, channel), Since::of(self.turn));
                 for (shard, members) in shards {
-                    self.post(shard, Letter::Publish { topic, frame: Frame::clone(&frame), members });
+                    self.post(shard, Letter::Publish { topic, frame: Frame::clone(&frame), members, since });
                 }
             }
             quiz::Outcome::Deliver(conn, frame) => self.post(conn.shard, Letter::Deliver(conn, frame)),

@@ -1,7 +1,8 @@
-//! What operators look at, in the OpenMetrics text format. Each number is read from the shards' own counters at the moment of the question.
+//! What operators look at. Each number is read from the shards' own counters at the moment of the question.
 
 mod cluster;
 mod front;
+mod times;
 
 use super::{
     agents::Outside,
@@ -11,80 +12,47 @@ use super::{
 use crate::{
     engine::{Counters, Ending, door::Bound},
     nats,
+    observe::exposition::{Family, Kind, Labels},
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
     runtime::ShardCounts,
     store::Health,
 };
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode},
-    metrics::MetricType,
-    registry::{Registry, Unit},
-};
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// Every label that a sample may have. The values of each are bounded: by what the machine has (`shard`), by the settings (`listener`, `model`,
+/// `tool`), or by a list in the program. None is what somebody said, or who somebody is.
+#[cfg(test)]
+const LABELS: &[&str] = &["code", "limit", "listener", "model", "outcome", "reason", "shard", "state", "status", "tool"];
+
+/// What is drawn from.
+pub(super) struct Sources<'a> {
+    pub(super) engines: &'a [Arc<Counters>],
+    pub(super) shells: &'a [ShardCounts],
+    pub(super) store: &'a Health,
+    pub(super) outside: &'a Outside,
+    /// Of a node that is one of several.
+    pub(super) cluster: Option<&'a nats::Counts>,
+    pub(super) certificates: &'a Certificates,
+}
 
 /// Everything, drawn once.
-pub(super) fn text(
-    engines: &[Arc<Counters>],
-    shells: &[ShardCounts],
-    store: &Health,
-    outside: &Outside,
-    cluster: Option<&nats::Counts>,
-    certificates: &Certificates,
-) -> String {
-    let mut registry = Registry::default();
+pub(super) fn draw(sources: &Sources<'_>) -> Vec<Family> {
+    let Sources { engines, shells, store, outside, cluster, certificates } = *sources;
     let mut snapshot = Snapshot::take(engines, shells, store, outside);
     snapshot.fronts(shells, certificates);
     cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
-    registry.register_collector(Box::new(snapshot));
-    let mut text = String::new();
-    // Writing into a String cannot fail.
-    let _ = encode(&mut text, &registry);
-    text
+    snapshot.times(engines, shells, store);
+    snapshot.0
 }
 
-/// One metric: its samples, each with its labels.
-#[derive(Debug)]
-struct Metric {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
-    /// Of seconds the samples are thousandths.
-    unit: Option<Unit>,
-    samples: Vec<(Vec<(&'static str, String)>, u64)>,
+/// One of numbers that are whole.
+fn family(name: &'static str, help: &'static str, kind: Kind, samples: impl IntoIterator<Item = (Labels, u64)>) -> Family {
+    let samples = samples.into_iter().map(|(labels, value)| (labels, value.into())).collect();
+    Family { name, help, kind, unit: None, samples }
 }
 
 #[derive(Debug)]
-struct Snapshot(Vec<Metric>);
-
-impl Collector for Snapshot {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for metric in &self.0 {
-            let mut descriptor = encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), metric.kind)?;
-            for (labels, value) in &metric.samples {
-                if labels.is_empty() {
-                    metric.write(&mut descriptor, *value)?;
-                } else {
-                    metric.write(&mut descriptor.encode_family(labels)?, *value)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Metric {
-    fn write(&self, encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
-        match (self.kind, &self.unit) {
-            (MetricType::Counter, _) => encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None),
-            (_, Some(Unit::Seconds)) => encoder.encode_gauge(&(value as f64 / 1e3)),
-            _ => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
-        }
-    }
-}
+struct Snapshot(Vec<Family>);
 
 impl Snapshot {
     fn take(engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health, outside: &Outside) -> Snapshot {
@@ -111,23 +79,17 @@ impl Snapshot {
             SessionError::ALL.map(|error| (error.wire().0, sum(&|counters| counters.presence_errors[error.index()].read())));
         let statuses = std::iter::once(success).chain(errors);
         // Counters by nature; OpenMetrics would put "_total" behind a counter's name, which is the gauge's.
-        self.0.push(Metric {
-            name: "ws_connection",
-            help: "Presence sessions that were told this, since the start",
-            kind: MetricType::Unknown,
-            unit: None,
-            samples: statuses.map(|(status, count)| (vec![("status", status.to_owned())], count)).collect(),
-        });
-        self.single(
-            "ws_connection_total",
-            "Presence sessions that are signed in",
-            MetricType::Gauge,
-            sum(&|c| c.presence_live.read()),
-        );
+        self.0.push(family(
+            "ws_connection",
+            "Presence sessions that were told this, since the start",
+            Kind::Unknown,
+            statuses.map(|(status, count)| (vec![("status", status.to_owned())], count)),
+        ));
+        self.single("ws_connection_total", "Presence sessions that are signed in", Kind::Gauge, sum(&|c| c.presence_live.read()));
     }
 
     fn engines(&mut self, engines: &[Arc<Counters>]) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
             self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
         };
@@ -158,14 +120,12 @@ impl Snapshot {
         let samples = engines.iter().enumerate().flat_map(|(shard, counters)| {
             reasons.map(|(reason, read)| (vec![("shard", shard.to_string()), ("reason", reason.to_owned())], read(counters)))
         });
-        let samples = samples.collect();
-        self.0.push(Metric {
-            name: "homeroom_dropped",
-            help: "Published frames that a listener did not get: it read too slowly, or had left before the end of the turn (as in a mass leave)",
-            kind: Counter,
-            unit: None,
+        self.0.push(family(
+            "homeroom_dropped",
+            "Published frames that a listener did not get: it read too slowly, or had left before the end of the turn (as in a mass leave)",
+            Counter,
             samples,
-        });
+        ));
     }
 
     /// What ran into a limit, over all shards.
@@ -173,45 +133,39 @@ impl Snapshot {
         let count = |place: usize| engines.iter().map(|counters| counters.bounds[place].read()).sum();
         let samples =
             Bound::ALL.iter().enumerate().map(|(place, bound)| (vec![("limit", bound.label().to_owned())], count(place)));
-        let samples = samples.collect();
-        self.0.push(Metric {
-            name: "homeroom_limited",
-            help: "Connections, requests and sockets that were refused or closed by this limit",
-            kind: MetricType::Counter,
-            unit: None,
+        self.0.push(family(
+            "homeroom_limited",
+            "Connections, requests and sockets that were refused or closed by this limit",
+            Kind::Counter,
             samples,
-        });
+        ));
     }
 
     /// Each ending, over all shards: the shard says nothing about why somebody goes.
     fn endings(&mut self, engines: &[Arc<Counters>]) {
         let count = |place: usize| engines.iter().map(|counters| counters.endings[place].read()).sum();
         let samples = Ending::ALL.iter().enumerate().map(|(place, ending)| (vec![("code", ending.label())], count(place)));
-        let samples = samples.collect();
-        self.0.push(Metric {
-            name: "homeroom_closed",
-            help: "WebSockets that ended: with this code of ours, by the peer's Close (peer), or without a Close (gone)",
-            kind: MetricType::Counter,
-            unit: None,
+        self.0.push(family(
+            "homeroom_closed",
+            "WebSockets that ended: with this code of ours, by the peer's Close (peer), or without a Close (gone)",
+            Kind::Counter,
             samples,
-        });
+        ));
     }
 
     fn quizzes(&mut self, engines: &[Arc<Counters>]) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let refused = engines.iter().enumerate().flat_map(|(shard, counters)| {
             Denial::ALL.iter().zip(&counters.quiz_denials).map(move |(denial, count)| {
                 (vec![("shard", shard.to_string()), ("reason", reason(*denial).to_owned())], count.read())
             })
         });
-        let refused = refused.collect();
-        self.0.push(Metric {
-            name: "homeroom_quiz_refused",
-            help: "Requests for a quiz socket that were refused before the upgrade",
-            kind: Counter,
-            unit: None,
-            samples: refused,
-        });
+        self.0.push(family(
+            "homeroom_quiz_refused",
+            "Requests for a quiz socket that were refused before the upgrade",
+            Counter,
+            refused,
+        ));
         let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
             self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
         };
@@ -229,7 +183,7 @@ impl Snapshot {
     }
 
     fn labs(&mut self, engines: &[Arc<Counters>]) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
             self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
         };
@@ -249,7 +203,7 @@ impl Snapshot {
     }
 
     fn chat(&mut self, engines: &[Arc<Counters>]) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
             self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
         };
@@ -270,7 +224,7 @@ impl Snapshot {
     }
 
     fn tasks(&mut self, engines: &[Arc<Counters>]) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&Counters) -> u64| {
             self.by_shard(name, help, kind, engines.iter().map(|counters| read(counters)));
         };
@@ -315,36 +269,28 @@ impl Snapshot {
             let labels = move |fate: &Fate| vec![(label, asked.to_string()), ("outcome", fate.label().to_owned())];
             fates.iter().map(move |fate| (labels(fate), tally.count(*fate)))
         });
-        let samples = samples.collect();
-        self.0.push(Metric { name, help, kind: MetricType::Counter, unit: None, samples });
+        self.0.push(family(name, help, Kind::Counter, samples));
     }
 
     /// What the registry alone knows, on the shard that is its home: the others have nothing to add.
     fn registry(&mut self, engines: &[Arc<Counters>]) {
         let sum = |read: fn(&Counters) -> u64| engines.iter().map(|counters| read(counters)).sum::<u64>();
         let (agents, online) = (sum(|c| c.registry_agents.read()), sum(|c| c.registry_online.read()));
-        self.0.push(Metric {
-            name: "homeroom_labs_agents",
-            help: "Agents that are known",
-            kind: MetricType::Gauge,
-            unit: None,
-            samples: vec![
+        self.0.push(family(
+            "homeroom_labs_agents",
+            "Agents that are known",
+            Kind::Gauge,
+            vec![
                 (vec![("status", "online".to_owned())], online),
                 (vec![("status", "offline".to_owned())], agents.saturating_sub(online)),
             ],
-        });
+        ));
         let states = State::ALL.iter().enumerate().filter(|(_, state)| **state != State::Terminated);
         let sessions = states.map(|(place, state)| {
             let count = engines.iter().map(|counters| counters.registry_states[place].read()).sum();
             (vec![("state", state.name().to_owned())], count)
         });
-        self.0.push(Metric {
-            name: "homeroom_labs_sessions",
-            help: "Sessions that are not over",
-            kind: MetricType::Gauge,
-            unit: None,
-            samples: sessions.collect(),
-        });
+        self.0.push(family("homeroom_labs_sessions", "Sessions that are not over", Kind::Gauge, sessions));
         type Read = fn(&Counters) -> u64;
         let levels: [(&str, &str, Read); 5] = [
             ("homeroom_labs_places", "Sessions that have a place at an agent", |c| c.registry_places.read()),
@@ -354,18 +300,18 @@ impl Snapshot {
             ("homeroom_labs_writing", "Changes of the registry on their way to disk", |c| c.registry_writing.read()),
         ];
         for (name, help, read) in levels {
-            self.single(name, help, MetricType::Gauge, sum(read));
+            self.single(name, help, Kind::Gauge, sum(read));
         }
         let turned_away = sum(|c| c.registry_turned_away.read());
         let help = "Agents turned away: as many are known as may be";
-        self.single("homeroom_labs_agents_turned_away", help, MetricType::Counter, turned_away);
+        self.single("homeroom_labs_agents_turned_away", help, Kind::Counter, turned_away);
         // The same on each shard.
         let revoked = engines.first().map_or(0, |counters| counters.labs_revoked.read());
-        self.single("homeroom_labs_revoked", "Tokens that were revoked and have not expired", MetricType::Gauge, revoked);
+        self.single("homeroom_labs_revoked", "Tokens that were revoked and have not expired", Kind::Gauge, revoked);
     }
 
     fn shells(&mut self, shells: &[ShardCounts]) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&ShardCounts) -> u64| {
             self.by_shard(name, help, kind, shells.iter().map(read));
         };
@@ -385,7 +331,7 @@ impl Snapshot {
     }
 
     fn store(&mut self, store: &Health) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         self.single("homeroom_store_queued", "Sign-ins and records that wait for a batch", Gauge, store.queued.load(Relaxed));
         self.single(
             "homeroom_store_overdue",
@@ -410,13 +356,13 @@ impl Snapshot {
         );
     }
 
-    fn single(&mut self, name: &'static str, help: &'static str, kind: MetricType, value: u64) {
-        self.0.push(Metric { name, help, kind, unit: None, samples: vec![(Vec::new(), value)] });
+    fn single(&mut self, name: &'static str, help: &'static str, kind: Kind, value: u64) {
+        self.0.push(family(name, help, kind, [(Vec::new(), value)]));
     }
 
-    fn by_shard(&mut self, name: &'static str, help: &'static str, kind: MetricType, values: impl Iterator<Item = u64>) {
-        let samples = values.enumerate().map(|(shard, value)| (vec![("shard", shard.to_string())], value)).collect();
-        self.0.push(Metric { name, help, kind, unit: None, samples });
+    fn by_shard(&mut self, name: &'static str, help: &'static str, kind: Kind, values: impl Iterator<Item = u64>) {
+        let samples = values.enumerate().map(|(shard, value)| (vec![("shard", shard.to_string())], value));
+        self.0.push(family(name, help, kind, samples));
     }
 }
 

@@ -8,6 +8,7 @@ mod documents;
 mod door;
 pub mod herald;
 mod labs;
+mod lately;
 mod metrics;
 mod records;
 mod reload;
@@ -201,7 +202,7 @@ pub fn serve_until_stopped(
     // Where there are other nodes, shards look for it when all have reached a view.
     let unfinished = if joined.is_some() { Ok(Tasks::default()) } else { store.load_tasks() }.map_err(HouseFault::Tasks)?;
     let vitals = Vitals::new(store.clone(), &house.rules.catalog, &house.outside).with_bus(counts.clone());
-    let vitals = Arc::new(vitals);
+    let vitals = Arc::new(vitals.with_engines(&house.counters));
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);

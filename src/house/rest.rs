@@ -13,6 +13,7 @@ use crate::{
     config::{self, Api},
     http::{self, App, Stop, Table, console::Places, documents::Documents, internal, presence, rooms},
     nats,
+    observe::exposition::Form,
     protocols::{
         chat::Settings as ChatSettings,
         presence::{
@@ -211,22 +212,23 @@ impl rooms::Clock for Rest {
 }
 
 impl rooms::Observatory for Rest {
-    fn metrics(&self) -> String {
+    fn metrics(&self, form: Form) -> Vec<u8> {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
-        metrics::text(
+        form.write(&metrics::draw(&metrics::Sources {
             engines,
             shells,
-            self.store.health(),
-            &self.house.outside,
-            self.cluster.as_deref(),
-            &self.house.certificates,
-        )
+            store: self.store.health(),
+            outside: &self.house.outside,
+            cluster: self.cluster.as_deref(),
+            certificates: &self.house.certificates,
+        }))
     }
 
     async fn node(&self) -> rooms::Node {
-        let (files, store) = (self.house.key_files.clone(), self.store.clone());
-        let seen = self.bridge.call(move || (console::ages(files), console::nodes(store.lease()).ok())).await;
-        let (keys, nodes) = seen.unwrap_or_default();
+        let (files, store, vitals) = (self.house.key_files.clone(), self.store.clone(), self.vitals.clone());
+        let look = move || (console::ages(files), console::nodes(store.lease()).ok(), vitals.lately.delivery());
+        let (keys, nodes, times) = self.bridge.call(look).await.unwrap_or_default();
+        let delivery = rooms::Delivery { frames: times.count(), p50: times.quantile(0.5), p99: times.quantile(0.99) };
         let phase = match self.stage.phase() {
             Phase::Serving => "serving",
             Phase::Draining => "draining",
@@ -234,7 +236,7 @@ impl rooms::Observatory for Rest {
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
-        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, nodes }
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, delivery, keys, nodes }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

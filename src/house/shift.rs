@@ -250,6 +250,10 @@ impl Shard for Shift {
         *self.engine.questions() = questions;
     }
 
+    fn submitted(&mut self, now: Moment) {
+        self.engine.submitted(now);
+    }
+
     fn owed(&self) -> usize {
         self.engine.entering()
     }

@@ -8,9 +8,11 @@
 use super::{
     agents::Outside,
     cluster,
+    lately::Lately,
     tally::{Sign, Tally},
 };
 use crate::{
+    engine::Counters,
     models::{Backend, Catalog},
     nats,
     protocols::tasks::Health,
@@ -104,6 +106,7 @@ pub(super) struct Vitals {
     is_stuck: AtomicBool,
     /// Where this is one of several nodes.
     bus: Option<Arc<nats::Counts>>,
+    pub(super) lately: Lately,
 }
 
 impl Vitals {
@@ -116,12 +119,24 @@ impl Vitals {
         let vital = |(endpoint, tally): &(Endpoint, Arc<Tally>)| {
             Arc::new(Vital { endpoint: endpoint.clone(), tally: tally.clone(), is_there: AtomicBool::new(true) })
         };
-        Vitals { store, endpoints: endpoints.map(vital).collect(), has_builtin, is_stuck: AtomicBool::new(false), bus: None }
+        Vitals {
+            store,
+            endpoints: endpoints.map(vital).collect(),
+            has_builtin,
+            is_stuck: AtomicBool::new(false),
+            bus: None,
+            lately: Lately::default(),
+        }
     }
 
     /// The same, which looks at the bus too.
     pub(super) fn with_bus(self, bus: Option<Arc<nats::Counts>>) -> Vitals {
         Vitals { bus, ..self }
+    }
+
+    /// The same, which knows how long deliveries took lately.
+    pub(super) fn with_engines(self, engines: &[Arc<Counters>]) -> Vitals {
+        Vitals { lately: Lately::of(engines), ..self }
     }
 
     /// As of now.
@@ -174,6 +189,7 @@ pub(super) async fn watch(vitals: Arc<Vitals>, phase: impl Fn() -> Phase, every:
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
+        vitals.lately.look(std::time::Instant::now());
         let is_due = look_at <= Instant::now();
         vitals.look(every, is_due).await;
         if is_due {

@@ -2,10 +2,11 @@
 
 use super::{
     gate,
-    rooms::{Account, Accounts, Classrooms, Clock, Node, Observatory, Peer, Unverified},
+    rooms::{Account, Accounts, Classrooms, Clock, Delivery, Node, Observatory, Peer, Unverified},
     table::Table,
 };
 use crate::{
+    observe::exposition::Form,
     protocols::presence::{
         asks::{Member, Publication},
         record::{Attendance, StoreFault},
@@ -117,8 +118,8 @@ impl Clock for House {
 }
 
 impl Observatory for House {
-    fn metrics(&self) -> String {
-        "# EOF\n".into()
+    fn metrics(&self, form: Form) -> Vec<u8> {
+        form.write(&[])
     }
 
     async fn node(&self) -> Node {
@@ -136,6 +137,7 @@ impl Observatory for House {
             started_at: NOW,
             phase: "draining",
             drain: Some((Duration::from_millis(1_500), Duration::from_secs(10))),
+            delivery: Delivery { frames: 9, p50: Some(Duration::from_micros(250)), p99: None },
             keys: vec![("presence".into(), Some(NOW)), ("quiz".into(), None)],
             nodes: Some(vec![peer("a", 0, true), peer("b", 1, false)]),
         }

@@ -13,11 +13,12 @@ use super::{
     table::Route,
 };
 use crate::{
+    observe::exposition::Form,
     protocols::presence::asks::{self, Publication},
     realtime::ClassroomId,
 };
 pub use document::document;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -128,6 +129,7 @@ struct NodeShape<'a> {
     started_at: Iso,
     phase: &'a str,
     drain: Option<DrainShape>,
+    delivery: DeliveryShape,
     keys: Vec<KeyShape<'a>>,
     nodes: Option<Vec<PeerShape<'a>>>,
 }
@@ -136,6 +138,15 @@ struct NodeShape<'a> {
 struct DrainShape {
     elapsed_seconds: f64,
     limit_seconds: f64,
+}
+
+/// Frames that were published in the last minute, each once for each listener on this node: how many, and how long they took from the
+/// acceptance by the home to the write to the socket. A quantile is right within 5 %; none where there were no frames.
+#[derive(Serialize, utoipa::ToSchema)]
+struct DeliveryShape {
+    frames: u64,
+    p50_seconds: Option<f64>,
+    p99_seconds: Option<f64>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -161,7 +172,7 @@ impl<'a> From<&'a Peer> for PeerShape<'a> {
 }
 
 async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    let Node { version, shards, started_at, phase, drain, keys, nodes } = &call.house.node().await;
+    let Node { version, shards, started_at, phase, drain, delivery, keys, nodes } = &call.house.node().await;
     let shape = NodeShape {
         version,
         shards: *shards,
@@ -169,6 +180,11 @@ async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
         phase,
         drain: drain
             .map(|(elapsed, limit)| DrainShape { elapsed_seconds: elapsed.as_secs_f64(), limit_seconds: limit.as_secs_f64() }),
+        delivery: DeliveryShape {
+            frames: delivery.frames,
+            p50_seconds: delivery.p50.map(|time| time.as_secs_f64()),
+            p99_seconds: delivery.p99.map(|time| time.as_secs_f64()),
+        },
         keys: keys.iter().map(|(name, written)| KeyShape { name, written_at: written.map(Iso) }).collect(),
         nodes: nodes.as_ref().map(|nodes| nodes.iter().map(PeerShape::from).collect()),
     };
@@ -176,7 +192,9 @@ async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
 }
 
 async fn metrics<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    Ok(answer::typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", call.house.metrics()))
+    let accept = call.parts.headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let form = Form::asked(accept);
+    Ok(answer::typed(StatusCode::OK, form.content_type(), call.house.metrics(form)))
 }
 
 /// That this is answered is the answer: a shard that cannot go on takes the process with it.

@@ -1,6 +1,7 @@
 //! What the REST handlers ask of the rest of the house. The runtime fulfils it; tests fulfil it from memory.
 
 use crate::{
+    observe::exposition::Form,
     protocols::presence::{
         asks::{Member, Publication},
         record::{Attendance, StoreFault},
@@ -67,10 +68,23 @@ pub struct Node {
     pub phase: &'static str,
     /// Since the stop began: how long that is, and how long the drain may take.
     pub drain: Option<(Duration, Duration)>,
+    /// What was published to listeners here in the last minute.
+    pub delivery: Delivery,
     /// Key files: what each is for, and when it was last written where that can be told.
     pub keys: Vec<(String, Option<UnixMicros>)>,
     /// All that share the records, by slot; none while the records cannot be read.
     pub nodes: Option<Vec<Peer>>,
+}
+
+/// How long frames took from their home's acceptance to the sockets of those who listen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// How many, each once for each listener.
+    pub frames: u64,
+    /// Half of them took no longer than this, about; none: there were none.
+    pub p50: Option<Duration>,
+    /// 99 of 100.
+    pub p99: Option<Duration>,
 }
 
 /// A node as the shared records have it.
@@ -93,8 +107,8 @@ pub struct Peer {
 /// What operators look at.
 #[allow(async_fn_in_trait)]
 pub trait Observatory {
-    /// All counters and gauges, in the OpenMetrics text format.
-    fn metrics(&self) -> String;
+    /// All counters, gauges and histograms.
+    fn metrics(&self, form: Form) -> Vec<u8>;
     /// This node, and those beside it.
     async fn node(&self) -> Node;
     /// Whether this node should be sent work; if not, every reason, a line each.

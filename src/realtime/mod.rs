@@ -3,6 +3,7 @@
 pub mod fault;
 pub mod frame;
 pub mod hash_ring;
+pub mod histogram;
 pub mod ids;
 pub mod moment;
 pub mod outbox;
@@ -15,6 +16,7 @@ pub mod wheel;
 pub use fault::StoreFault;
 pub use frame::Frame;
 pub use hash_ring::HashRing;
+pub use histogram::{Distribution, Histogram};
 pub use ids::{ClassroomId, ConnId, NodeSlot, ShardId};
 pub use moment::{Moment, Now, UnixMicros};
 pub use quota::{Counted, Quota};

@@ -49,6 +49,8 @@ const SEGMENT_COST_BYTES: usize = 96;
 struct Queued {
     segment: Segment,
     deliveries: u32,
+    /// Of the outbox's first: since when deliveries wait behind a send in flight ([`Outbox::holds_back`]); 0 while none do.
+    since: u32,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +89,7 @@ impl Outbox {
             return Pushed::Full;
         }
         let was_idle = waiting == 0;
-        self.append(Queued { segment, deliveries });
+        self.append(Queued { segment, deliveries, since: 0 });
         if was_idle { Pushed::Ready } else { Pushed::Queued }
     }
 
@@ -97,7 +99,7 @@ impl Outbox {
             return None;
         }
         let first = self.next.take()?;
-        let Queued { segment, deliveries } = match self.more.take() {
+        let Queued { segment, deliveries, .. } = match self.more.take() {
             None => first,
             Some(more) => coalesce(first, *more),
         };
@@ -132,6 +134,28 @@ impl Outbox {
         self.in_flight_bytes = bytes as u32;
         self.in_flight_deliveries = deliveries;
         Some(first.segment)
+    }
+
+    /// To be said where deliveries were [`Pushed::Queued`]. False when they leave with this turn: nothing is in flight. True when they wait
+    /// for the next send, `since` this, in microseconds that may wrap; of several the first counts.
+    pub fn holds_back(&mut self, since: u32) -> bool {
+        if self.in_flight_bytes > 0
+            && let Some(next) = &mut self.next
+            && next.since == 0
+        {
+            next.since = since.max(1);
+        }
+        self.in_flight_bytes > 0
+    }
+
+    /// Since when the oldest delivery waits that was held back; 0 where none was.
+    pub fn held_since(&self) -> u32 {
+        self.next.as_ref().map_or(0, |next| next.since)
+    }
+
+    /// How many deliveries the send in flight carries.
+    pub fn deliveries_in_flight(&self) -> u32 {
+        self.in_flight_deliveries
     }
 
     /// The send in flight is over, for better or worse. Returns how many deliveries it carried.
@@ -197,7 +221,7 @@ fn coalesce(first: Queued, more: More) -> Queued {
         batch.extend_from_slice(queued.segment.bytes());
         deliveries += queued.deliveries;
     }
-    Queued { segment: Segment::whole(batch).expect("it holds the first segment"), deliveries }
+    Queued { segment: Segment::whole(batch).expect("it holds the first segment"), deliveries, since: 0 }
 }
 
 #[cfg(test)]
@@ -223,6 +247,24 @@ mod tests {
         assert_eq!(outbox.collect().map(|s| s.bytes().to_vec()), Some(b"bc".to_vec()));
         assert_eq!(outbox.sent(), 1);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_waits_behind_a_send_tells_since_when() {
+        let mut outbox = Outbox::default();
+        outbox.push(segment(b"a"), 1, BOUND);
+        outbox.push(segment(b"b"), 1, BOUND);
+        assert!(!outbox.holds_back(5), "both leave with this turn");
+        assert_eq!(outbox.held_since(), 0);
+        outbox.collect();
+        outbox.push(segment(b"c"), 1, 1_000);
+        assert!(outbox.holds_back(7));
+        outbox.push(segment(b"d"), 1, 1_000);
+        assert!(outbox.holds_back(9));
+        outbox.sent();
+        assert_eq!(outbox.held_since(), 7, "the first");
+        outbox.collect();
+        assert_eq!((outbox.deliveries_in_flight(), outbox.held_since()), (2, 0));
     }
 
     #[test]

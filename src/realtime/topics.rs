@@ -3,7 +3,7 @@
 //! Frames published to a topic gather in one contiguous batch; at the end of the turn each listener gets a segment of it, by
 //! reference. A listener that came in the middle of the turn hears only what came after it.
 
-use super::outbox::Segment;
+use super::{moment::Moment, outbox::Segment};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::{hash::Hash, rc::Rc};
@@ -35,6 +35,17 @@ struct Topic<K> {
     batch: Vec<u8>,
     /// Where each frame of the batch ends.
     ends: SmallVec<[u32; 2]>,
+    /// When the first frame of the batch was taken by whoever published it.
+    since: Moment,
+}
+
+/// What a turn has for one listener of a topic, beside the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// How many frames.
+    pub frames: u32,
+    /// When the first frame of the topic's batch was taken by whoever published it.
+    pub since: Moment,
 }
 
 /// How many of these frames end after `from`.
@@ -111,12 +122,14 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
         moved
     }
 
-    /// Adds a frame to the topic's batch. Returns whether the batch is so large that it should be flushed before the turn ends.
-    pub fn publish(&mut self, key: &K, frame: &[u8]) -> bool {
+    /// Adds a frame to the topic's batch, taken at `since` by whoever published it. Returns whether the batch is so large that it should be
+    /// flushed before the turn ends.
+    pub fn publish(&mut self, key: &K, frame: &[u8], since: Moment) -> bool {
         let Some(&index) = self.by_key.get(key) else { return false };
         let Some(topic) = self.topics[index as usize].as_mut() else { return false };
         if topic.batch.is_empty() {
             self.dirty.push(index);
+            topic.since = since;
         }
         topic.batch.extend_from_slice(frame);
         topic.ends.push(topic.batch.len() as u32);
@@ -132,26 +145,34 @@ impl<K: Copy + Eq + Hash, S: std::hash::BuildHasher> Topics<K, S> {
         Segment::whole(topic.batch[from as usize..].to_vec()).map(|segment| (segment, frames))
     }
 
-    /// Ends the turn of every topic: `deliver(slot, segment, frames)` for each listener that has something to hear.
-    pub fn flush(&mut self, mut deliver: impl FnMut(u32, Segment, u32)) {
+    /// Ends the turn of every topic: `deliver(slot, segment, share)` for each listener that has something to hear, which says whether that
+    /// leaves with this turn; `left(since, frames)` for each topic of which something does.
+    pub fn flush(&mut self, mut deliver: impl FnMut(u32, Segment, Share) -> bool, mut left: impl FnMut(Moment, u64)) {
         for index in self.dirty.drain(..) {
             let Some(topic) = self.topics[index as usize].as_mut() else { continue };
             let batch = Rc::new(std::mem::take(&mut topic.batch));
             let end = batch.len() as u32;
-            let all = topic.ends.len() as u32;
+            let (all, since) = (topic.ends.len() as u32, topic.since);
+            let mut leaving = 0;
             for listener in &mut topic.listeners {
                 let Listener { slot, from } = std::mem::replace(listener, Listener { from: 0, ..*listener });
                 if from < end {
                     let frames = if from == 0 { all } else { frames_after(&topic.ends, from) };
-                    deliver(slot, Segment { batch: batch.clone(), range: from..end }, frames);
+                    if deliver(slot, Segment { batch: batch.clone(), range: from..end }, Share { frames, since }) {
+                        leaving += u64::from(frames);
+                    }
                 }
             }
             topic.ends.clear();
+            if leaving > 0 {
+                left(since, leaving);
+            }
         }
     }
 
     fn open(&mut self, key: K) -> u32 {
-        let topic = Topic { key, listeners: SmallVec::new(), batch: Vec::new(), ends: SmallVec::new() };
+        let (batch, ends, since) = (Vec::new(), SmallVec::new(), Moment::default());
+        let topic = Topic { key, listeners: SmallVec::new(), batch, ends, since };
         let index = match self.free.pop() {
             Some(index) => {
                 self.topics[index as usize] = Some(topic);
@@ -172,13 +193,24 @@ mod tests {
     use super::*;
     use foldhash::fast::FixedState;
 
+    const NOW: Moment = Moment(7);
+
     fn topics() -> Topics<u8, FixedState> {
         Topics::new(FixedState::with_seed(1))
     }
 
     fn flushed(topics: &mut Topics<u8, FixedState>) -> Vec<(u32, String, u32)> {
         let mut heard = Vec::new();
-        topics.flush(|slot, segment, frames| heard.push((slot, String::from_utf8_lossy(segment.bytes()).into_owned(), frames)));
+        let mut deliver = |slot, segment: Segment, share: Share| {
+            heard.push((slot, String::from_utf8_lossy(segment.bytes()).into_owned(), share.frames));
+        };
+        topics.flush(
+            |slot, segment, share| {
+                deliver(slot, segment, share);
+                true
+            },
+            |_, _| {},
+        );
         heard
     }
 
@@ -186,25 +218,41 @@ mod tests {
     fn a_listener_hears_what_came_after_it_and_the_batch_is_shared() {
         let mut topics = topics();
         topics.subscribe(7, 1);
-        topics.publish(&7, b"a");
+        topics.publish(&7, b"a", NOW);
         topics.subscribe(7, 2);
-        topics.publish(&7, b"b");
-        topics.publish(&8, b"nobody");
+        topics.publish(&7, b"b", NOW);
+        topics.publish(&8, b"nobody", NOW);
         assert_eq!(flushed(&mut topics), [(1, "ab".into(), 2), (2, "b".into(), 1)]);
-        topics.publish(&7, b"c");
+        topics.publish(&7, b"c", NOW);
         assert_eq!(flushed(&mut topics), [(1, "c".into(), 1), (2, "c".into(), 1)]);
         assert_eq!(flushed(&mut topics), []);
+    }
+
+    #[test]
+    fn what_leaves_with_the_turn_counts_from_its_oldest_frame() {
+        let (mut topics, mut left) = (topics(), Vec::new());
+        for (key, slot) in [(7, 1), (7, 2), (7, 3), (8, 4)] {
+            topics.subscribe(key, slot);
+        }
+        topics.publish(&7, b"a", Moment(5));
+        topics.publish(&8, b"b", Moment(6));
+        topics.publish(&7, b"c", Moment(9));
+        topics.flush(|slot, _, share| slot < 3 && share.since == Moment(5), |since, frames| left.push((since, frames)));
+        assert_eq!(left, [(Moment(5), 4)], "two frames to two, and of the other topic nothing left");
+        topics.publish(&7, b"d", Moment(20));
+        topics.flush(|_, _, _| true, |since, frames| left.push((since, frames)));
+        assert_eq!(left[1..], [(Moment(20), 3)]);
     }
 
     #[test]
     fn taking_early_leaves_only_the_rest() {
         let mut topics = topics();
         let first = topics.subscribe(7, 1);
-        topics.publish(&7, b"a");
+        topics.publish(&7, b"a", NOW);
         let (segment, frames) = topics.take(first).expect("one frame waits");
         assert_eq!((segment.bytes(), frames), (&b"a"[..], 1));
         assert!(topics.take(first).is_none());
-        topics.publish(&7, b"b");
+        topics.publish(&7, b"b", NOW);
         assert_eq!(flushed(&mut topics), [(1, "b".into(), 1)]);
     }
 
@@ -214,16 +262,16 @@ mod tests {
         let first = topics.subscribe(7, 1);
         let second = topics.subscribe(7, 2);
         topics.subscribe(7, 3);
-        topics.publish(&7, b"a");
+        topics.publish(&7, b"a", NOW);
         assert_eq!(topics.unsubscribe(first), Some(3));
         assert_eq!(topics.unsubscribe(second), None);
         assert_eq!(flushed(&mut topics), [(3, "a".into(), 1)]);
-        topics.publish(&7, b"b");
+        topics.publish(&7, b"b", NOW);
         assert_eq!(topics.unsubscribe(Subscription { topic: 0, position: 0 }), None);
         assert!(topics.is_empty());
         assert_eq!(flushed(&mut topics), []);
         topics.subscribe(9, 4);
-        topics.publish(&9, b"c");
+        topics.publish(&9, b"c", NOW);
         assert_eq!(flushed(&mut topics), [(4, "c".into(), 1)]);
     }
 }

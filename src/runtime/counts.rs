@@ -1,5 +1,6 @@
 //! What a shard's shell counts. Written by the shard alone, read by whoever shows it.
 
+use crate::realtime::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One number with one writer.
@@ -48,6 +49,10 @@ pub struct ShardCounts {
     pub spilled_now: Count,
     /// Turns that found something to do.
     pub busy_turns: Count,
+    /// Turns that found something to do.
+    pub turn: Histogram,
+    /// From the accept of a connection to the end of its TLS handshake.
+    pub tls_handshake: Histogram,
     /// Times the shard went to sleep.
     pub sleeps: Count,
     /// TLS handshakes that came to their end.

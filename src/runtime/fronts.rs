@@ -4,7 +4,7 @@
 use crate::{
     engine::Send,
     proxy::{Networks, Origin},
-    realtime::ConnId,
+    realtime::{ConnId, Moment},
     tls::{Fault, Sealed, Server, Session},
 };
 use rustix::net::{SocketAddrAny, getpeername};
@@ -26,7 +26,7 @@ pub struct Porch {
 
 impl Porch {
     /// For a connection that has just been accepted. `None`: nothing stands before it.
-    pub(super) fn front(&self, socket: BorrowedFd<'_>) -> Option<Front> {
+    pub(super) fn front(&self, socket: BorrowedFd<'_>, now: Moment) -> Option<Front> {
         let is_proxy = !self.proxy.0.is_empty() && self.proxy.have(origin(socket));
         let cover = self.tls.as_ref().map_or(Cover::None, |server| Cover::Waiting(server.clone()));
         if !is_proxy && matches!(cover, Cover::None) {
@@ -41,6 +41,7 @@ impl Porch {
             client: None,
             is_queued: false,
             is_over: false,
+            since: now,
         })
     }
 }
@@ -88,6 +89,8 @@ pub(super) struct Front {
     pub(super) is_queued: bool,
     /// The peer will send no more, which the engine hears after what came before.
     pub(super) is_over: bool,
+    /// When it was accepted.
+    pub(super) since: Moment,
 }
 
 impl Front {
@@ -241,12 +244,12 @@ mod tests {
     fn a_listener_with_nothing_before_it_has_no_fronts() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
-        assert!(Porch::default().front(client.as_fd()).is_none());
+        assert!(Porch::default().front(client.as_fd(), Moment(0)).is_none());
         let trusts = |network: &str| Porch { tls: None, proxy: Arc::new(Networks(vec![network.parse().unwrap()])) };
-        assert!(trusts("127.0.0.0/8").front(client.as_fd()).is_some());
-        assert!(trusts("10.0.0.0/8").front(client.as_fd()).is_none());
+        assert!(trusts("127.0.0.0/8").front(client.as_fd(), Moment(0)).is_some());
+        assert!(trusts("10.0.0.0/8").front(client.as_fd(), Moment(0)).is_none());
         let (pair, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert!(trusts("unix").front(pair.as_fd()).is_some());
-        assert!(trusts("127.0.0.0/8").front(pair.as_fd()).is_none());
+        assert!(trusts("unix").front(pair.as_fd(), Moment(0)).is_some());
+        assert!(trusts("127.0.0.0/8").front(pair.as_fd(), Moment(0)).is_none());
     }
 }

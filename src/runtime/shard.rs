@@ -55,6 +55,8 @@ pub trait Shard: 'static {
     fn next_deadline(&self) -> Option<Moment>;
     /// Writes into `out` all that this turn wants done.
     fn finish(&mut self, now: Now, out: &mut Output);
+    /// The sends of the last [`Shard::finish`] are with the kernel. Not said where there were none.
+    fn submitted(&mut self, _now: Moment) {}
     /// How much is under way here that somebody elsewhere waits for: a stop that has the time lets it end.
     fn owed(&self) -> usize {
         0

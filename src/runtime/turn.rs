@@ -161,6 +161,8 @@ struct Pump<E: Shard> {
     events: Vec<Event>,
     output: Output,
     reactor_polled: Moment,
+    /// When the turn began.
+    began: Moment,
 }
 
 impl<E: Shard> Pump<E> {
@@ -198,6 +200,7 @@ impl<E: Shard> Pump<E> {
             events: Vec::new(),
             output: Output::default(),
             reactor_polled: Moment::default(),
+            began: Moment::default(),
         })
     }
 
@@ -216,6 +219,7 @@ impl<E: Shard> Pump<E> {
             }
             if busy {
                 self.counts().busy_turns.add(1);
+                self.counts().turn.record(self.clock.moment().since(self.began));
                 self.breathe().await;
             } else {
                 self.sleep().await;
@@ -315,6 +319,7 @@ impl<E: Shard> Pump<E> {
     /// Feeds the engine with all that came. Returns how much that was, and the time that it was told.
     fn hear(&mut self, engine: &mut E) -> (usize, Now) {
         let mut now = self.clock.now();
+        self.began = now.moment;
         let mut heard = self.refused.len();
         for conn in self.refused.drain(..) {
             engine.sent(conn, false, now);
@@ -387,6 +392,9 @@ impl<E: Shard> Pump<E> {
         self.counts().sends.add(sends as u64);
         let receives = self.change_receives(output);
         self.ring.submit();
+        if sends > 0 {
+            engine.submitted(self.clock.moment());
+        }
         for conn in output.half_closes.drain(..) {
             self.half_close(conn);
         }

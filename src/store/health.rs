@@ -1,6 +1,6 @@
 //! How a store is doing: atomics that its thread writes and anyone reads.
 
-use crate::protocols::presence::record::StoreFault;
+use crate::{protocols::presence::record::StoreFault, realtime::Histogram};
 use std::{
     sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     time::Duration,
@@ -29,6 +29,8 @@ pub struct Health {
     pub batch_size: AtomicU64,
     /// Microseconds that the last batch took, from its begin to the end of its commit.
     pub batch_micros: AtomicU64,
+    /// How long batches took that were committed, from their begin to the end of their commit; no heartbeats.
+    pub commit: Histogram,
     /// Batches committed since the start, heartbeats with them.
     pub commits: AtomicU64,
     /// Batches that failed since the start, heartbeats with them.
@@ -64,6 +66,9 @@ impl Health {
         if size > 0 {
             self.batch_size.store(size as u64, Relaxed);
             self.batch_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+            if result.is_ok() {
+                self.commit.record(took);
+            }
         }
         counter.fetch_add(1, Relaxed);
     }
@@ -81,5 +86,8 @@ mod tests {
             assert_eq!(health.outcome(), outcome);
         }
         assert_eq!((health.commits.load(Relaxed), health.failures.load(Relaxed)), (3, 0), "all of them hold");
+        health.tried(Ok(()), 0, Duration::from_secs(1), patience);
+        health.tried(Err(StoreFault::Failed), 1, Duration::from_secs(1), patience);
+        assert_eq!(health.commit.read().count(), 3, "neither a heartbeat nor what failed");
     }
 }

@@ -70,9 +70,11 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::Connection(conn, letter) => Letter::Connection(*conn, letter.clone()),
         Letter::QuizHome(letter) => Letter::QuizHome(letter.clone()),
         Letter::QuizConnection(conn, letter) => Letter::QuizConnection(*conn, letter.clone()),
-        Letter::Publish { topic, frame, members } => Letter::Publish { topic: *topic, frame: frame.clone(), members: *members },
-        Letter::PublishBut { conn, topic, frame, members } => {
-            Letter::PublishBut { conn: *conn, topic: *topic, frame: frame.clone(), members: *members }
+        Letter::Publish { topic, frame, members, since } => {
+            Letter::Publish { topic: *topic, frame: frame.clone(), members: *members, since: *since }
+        }
+        Letter::PublishBut { conn, topic, frame, members, since } => {
+            Letter::PublishBut { conn: *conn, topic: *topic, frame: frame.clone(), members: *members, since: *since }
         }
         Letter::Deliver(conn, frame) => Letter::Deliver(*conn, frame.clone()),
         Letter::Show { conn, topic, frame } => Letter::Show { conn: *conn, topic: *topic, frame: frame.clone() },

@@ -327,9 +327,10 @@ impl World {
             }
             (
                 Some(Fault::MissedReplacement),
-                Letter::Publish { topic: topic @ Topic::Quiz(_, Channel::Leaderboard), frame, members },
+                Letter::Publish { topic: topic @ Topic::Quiz(_, Channel::Leaderboard), frame, members, since },
             ) => {
-                Some(Letter::Publish { topic: *topic, frame: self.model.quizzes.without_replacements(frame), members: *members })
+                let frame = self.model.quizzes.without_replacements(frame);
+                Some(Letter::Publish { topic: *topic, frame, members: *members, since: *since })
             }
             (
                 Some(Fault::MissedReplacement),

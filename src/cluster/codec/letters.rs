@@ -2,7 +2,7 @@
 
 use super::{LETTERS_AT_MOST, LETTERS_BYTES_AT_MOST, TooLong, Unreadable};
 use crate::{
-    engine::{Letter, Topic},
+    engine::{Letter, Since, Topic},
     protocols::{
         labs::TunnelWord,
         tasks::{News, UserName},
@@ -66,7 +66,7 @@ impl Letters {
     pub fn push(&mut self, from: ShardId, to: ShardId, letter: Letter) {
         self.count += 1;
         let (topic, frame, members) = match letter {
-            Letter::Publish { topic, frame, members } => (topic, frame, members),
+            Letter::Publish { topic, frame, members, .. } => (topic, frame, members),
             Letter::TasksNews { owner, news } => return self.push_news(from, to, owner, news),
             letter => {
                 self.weight += LETTER_WEIGHT + bulk_bytes(&letter);
@@ -144,7 +144,7 @@ pub fn read_letters(body: &[u8]) -> Result<Vec<Addressed>, Unreadable> {
         match rkyv::deserialize::<Record, Failure>(record)? {
             Record::Letter(addressed) => letters.push(addressed),
             Record::Publish { from, topic, frame, to } => letters.extend(to.into_iter().map(|(to, members)| {
-                let letter = Letter::Publish { topic, frame: frame.clone(), members };
+                let letter = Letter::Publish { topic, frame: frame.clone(), members, since: Since::default() };
                 Addressed { from, to, letter }
             })),
             Record::News { from, owner, news, to } => letters.extend(to.into_iter().map(|to| {
@@ -235,7 +235,11 @@ mod tests {
             let mut letters = Letters::default();
             while !letters.is_full() {
                 let frame = if shared { frame.clone() } else { Frame::from_wire(&frame) };
-                letters.push(shard, shard, Letter::Publish { topic: Topic::SystemStatus, frame, members: 1 });
+                letters.push(
+                    shard,
+                    shard,
+                    Letter::Publish { topic: Topic::SystemStatus, frame, members: 1, since: Since::default() },
+                );
             }
             let body = letters.write().unwrap();
             assert!(body.len() < FULL_WEIGHT * 2 && !letters.is_full() && letters.is_empty());

@@ -11,7 +11,7 @@ use crate::{
         Node, Packet,
         link::{Header, Marks},
     },
-    engine::{Letter, Topic},
+    engine::{Letter, Since, Topic},
     protocols::tasks::{About, News},
     realtime::{Frame, NodeSlot, ShardId},
 };
@@ -75,7 +75,7 @@ fn a_frame_for_several_shards_is_in_the_bytes_once_and_shared_when_read() {
     let frame = Frame::from_wire(&[7; 1000]);
     let publish = |frame: &Frame, members| {
         let topic = Topic::Classroom(Uuid::from_u128(9));
-        Letter::Publish { topic, frame: frame.clone(), members }
+        Letter::Publish { topic, frame: frame.clone(), members, since: Since::default() }
     };
     let mut letters = Letters::default();
     let shards: Vec<ShardId> = (0..3).map(|local| ShardId::of(NodeSlot(2), local)).collect();
@@ -112,7 +112,7 @@ fn news_of_a_task_for_several_shards_are_in_the_bytes_once() {
 #[test]
 fn letters_are_read_in_the_order_in_which_they_were_posted() {
     let frame = Frame::from_wire(b"same");
-    let publish = || Letter::Publish { topic: Topic::SystemStatus, frame: frame.clone(), members: 1 };
+    let publish = || Letter::Publish { topic: Topic::SystemStatus, frame: frame.clone(), members: 1, since: Since::default() };
     let other = ShardId::of(NodeSlot(2), 6);
     let mut letters = Letters::default();
     letters.push(FROM, TO, publish());
@@ -131,7 +131,12 @@ fn more_than_a_body_may_be_is_refused_on_both_sides() {
     letters.push(
         FROM,
         TO,
-        Letter::Publish { topic: Topic::SystemStatus, frame: Frame::from_wire(&vec![0; LETTERS_BYTES_AT_MOST]), members: 1 },
+        Letter::Publish {
+            topic: Topic::SystemStatus,
+            frame: Frame::from_wire(&vec![0; LETTERS_BYTES_AT_MOST]),
+            members: 1,
+            since: Since::default(),
+        },
     );
     assert!(letters.is_full());
     assert_eq!(letters.write(), Err(TooLong));

@@ -1,6 +1,6 @@
 //! The sessions that have their home on this shard, and what they want done.
 
-use super::super::{Engine, Letter, Question, Topic, models::Client};
+use super::super::{Engine, Letter, Question, Since, Topic, models::Client};
 use crate::{
     protocols::chat::{Homes, Outcome, SessionId, ToSession, Told, record::Load},
     realtime::{Frame, Now, ShardId, UnixMicros},
@@ -34,9 +34,9 @@ impl Engine {
         match outcome {
             Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::ChatConnection(conn, letter)),
             Outcome::Publish { session, frame, shards } => {
-                let topic = Topic::Session(session, self.id);
+                let (topic, since) = (Topic::Session(session, self.id), Since::of(self.turn));
                 for (shard, members) in shards {
-                    self.post(shard, Letter::Publish { topic, frame: Frame::clone(&frame), members });
+                    self.post(shard, Letter::Publish { topic, frame: Frame::clone(&frame), members, since });
                 }
             }
             Outcome::Mark { session, mark, shards } => {

@@ -26,6 +26,7 @@ mod labs_admission;
 mod labs_ends;
 mod labs_scripts;
 mod labs_tunnels;
+mod latency;
 mod limits;
 mod quiz_admission;
 mod quiz_scripts;

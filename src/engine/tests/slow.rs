@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::{
-    engine::{Letter, Limits, Topic},
+    engine::{Letter, Limits, Since, Topic},
     protocols::presence::{
         Settings,
         asks::{Ask, Publication, Reply},
@@ -175,8 +175,12 @@ fn a_listener_that_its_home_still_counts_is_a_drop() {
     let mut world = World::new(2);
     let there = world.session(1, "web", "a", room(1));
     let now = world.now;
-    let publish =
-        |members| Letter::Publish { topic: Topic::Classroom(room(1)), frame: Frame::from_wire(&[0x81, 1, b'x']), members };
+    let publish = |members| Letter::Publish {
+        topic: Topic::Classroom(room(1)),
+        frame: Frame::from_wire(&[0x81, 1, b'x']),
+        members,
+        since: Since::default(),
+    };
     world.engines[1].letter(ShardId(1), publish(3), now);
     world.run();
     assert_eq!(world.take_heard(there), ["x"]);

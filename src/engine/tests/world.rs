@@ -352,6 +352,7 @@ impl World {
                 self.engines[shard].sent(send.conn, true, now);
             }
         }
+        self.engines[shard].submitted(now.moment);
         for conn in out.half_closes {
             self.heard.push((conn, "FIN".into()));
         }

@@ -1,14 +1,13 @@
 //! What a node that is one of several counts: the bus, the links, who else is there, and what other services say.
 
-use super::{Metric, Snapshot};
+use super::{Family, Kind, Snapshot, family};
 use crate::{cluster::outside::Dropped, nats};
-use prometheus_client::{metrics::MetricType, registry::Unit};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Snapshot {
     /// Of a node that is one of several.
     pub(super) fn cluster(&mut self, counts: &nats::Counts) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let numbers = [
             ("homeroom_cluster_packets_sent", "Packets put on the bus", Counter, &counts.packets_out),
             ("homeroom_cluster_packets_received", "Packets that came by the bus", Counter, &counts.packets_in),
@@ -32,19 +31,18 @@ impl Snapshot {
         let help = "Messages of other services to classrooms that went on to their homes";
         self.single("homeroom_cluster_outside", help, Counter, counts.outside_taken.load(Relaxed));
         let dropped = Dropped::REASONS.iter().zip(&counts.outside_dropped);
-        self.0.push(Metric {
-            name: "homeroom_cluster_outside_dropped",
-            help: "Messages of other services to classrooms that were dropped",
-            kind: Counter,
-            unit: None,
-            samples: dropped.map(|(reason, count)| (vec![("reason", (*reason).to_owned())], count.load(Relaxed))).collect(),
-        });
-        self.0.push(Metric {
-            name: "homeroom_cluster_lease_age",
+        self.0.push(family(
+            "homeroom_cluster_outside_dropped",
+            "Messages of other services to classrooms that were dropped",
+            Counter,
+            dropped.map(|(reason, count)| (vec![("reason", (*reason).to_owned())], count.load(Relaxed))),
+        ));
+        self.0.push(Family {
+            name: "homeroom_cluster_lease_age_seconds",
             help: "Seconds since the nodes were last read",
             kind: Gauge,
-            unit: Some(Unit::Seconds),
-            samples: vec![(Vec::new(), counts.read_ago_millis.load(Relaxed))],
+            unit: Some("seconds"),
+            samples: vec![(Vec::new(), (counts.read_ago_millis.load(Relaxed) as f64 / 1e3).into())],
         });
         self.single("homeroom_cluster_connected", "Whether there is a connection to NATS", Gauge, counts.is_connected().into());
         self.single("homeroom_cluster_hears", "Whether this node hears itself by NATS", Gauge, counts.hears().into());

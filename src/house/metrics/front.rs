@@ -1,12 +1,11 @@
 //! What stands before the listeners: TLS and its certificates, proxies.
 
-use super::{Metric, Snapshot};
+use super::{Kind, Snapshot, family};
 use crate::{house::certificates::Certificates, runtime::ShardCounts};
-use prometheus_client::metrics::MetricType;
 
 impl Snapshot {
     pub(super) fn fronts(&mut self, shells: &[ShardCounts], certificates: &Certificates) {
-        use MetricType::{Counter, Gauge};
+        use Kind::{Counter, Gauge};
         let mut each = |name, help, kind, read: &dyn Fn(&ShardCounts) -> u64| {
             self.by_shard(name, help, kind, shells.iter().map(read));
         };
@@ -20,13 +19,12 @@ impl Snapshot {
         });
         let ends: Vec<_> = certificates.ends().map(|(name, end)| (vec![("listener", name.to_owned())], end)).collect();
         if !ends.is_empty() {
-            self.0.push(Metric {
-                name: "homeroom_tls_certificate_end_timestamp",
-                help: "When the certificate of a listener runs out, in seconds since 1970",
-                kind: Gauge,
-                unit: None,
-                samples: ends,
-            });
+            self.0.push(family(
+                "homeroom_tls_certificate_end_timestamp",
+                "When the certificate of a listener runs out, in seconds since 1970",
+                Gauge,
+                ends,
+            ));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the text has.
 
 use super::*;
-use crate::services::{Endpoint, models::Patience};
-use std::time::Duration;
+use crate::{
+    observe::exposition::Form,
+    services::{Endpoint, models::Patience},
+};
+use std::{collections::BTreeSet, time::Duration};
 
 /// One whose only request was not answered in time.
 fn model() -> (Endpoint, Arc<Tally>) {
@@ -29,6 +32,7 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
     }
     // The registry's home is one of them.
     engines[1].tasks_running.set(6);
+    engines[1].delivery.record_many(Duration::from_millis(7), 3);
     engines[1].registry_agents.set(5);
     engines[1].registry_online.set(3);
     engines[1].registry_turned_away.set(6);
@@ -37,12 +41,28 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
     let bus = nats::Counts::default();
     bus.read_ago_millis.store(1_250, Relaxed);
     let none = Certificates::read(&[], &mut Vec::new()).unwrap();
-    let text = text(&engines, &[], &Health::default(), &outside, Some(&bus), &none);
+    let sources = Sources {
+        engines: &engines,
+        shells: &[],
+        store: &Health::default(),
+        outside: &outside,
+        cluster: Some(&bus),
+        certificates: &none,
+    };
+    let drawn = draw(&sources);
+    let known: BTreeSet<_> = LABELS.iter().copied().collect();
+    let used = drawn.iter().flat_map(|family| &family.samples).flat_map(|(labels, _)| labels).map(|(name, _)| *name);
+    // No listener has a certificate here, and no agent a tool.
+    assert_eq!(used.chain(["listener", "tool"]).collect::<BTreeSet<_>>(), known);
+    let text = String::from_utf8(Form::OpenMetrics.write(&drawn)).unwrap();
     let expected = [
         "ws_connection{status=\"success\"} 3",
         "ws_connection{status=\"replaced\"} 2",
         "ws_connection{status=\"unauthenticated\"} 0",
         "ws_connection_total 10",
+        "homeroom_delivery_seconds_count{shard=\"1\"} 3",
+        "homeroom_delivery_seconds_bucket{shard=\"1\",le=\"0.015625\"} 3",
+        "homeroom_delivery_seconds_bucket{shard=\"1\",le=\"0.00390625\"} 0",
         "homeroom_dropped_total{shard=\"1\",reason=\"slow\"} 7",
         "homeroom_quiz_refused_total{shard=\"1\",reason=\"role\"} 4",
         "homeroom_quiz_refused_total{shard=\"1\",reason=\"credential\"} 0",

@@ -8,11 +8,11 @@ use crate::{
         presence::document::{ATTENDANCE, attended, path, refusal},
         quiz,
     },
+    observe::exposition::Form,
 };
 use serde_json::json;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What is told of all that the internal listener serves but its pages.
 pub fn document() -> Vec<Rest> {
@@ -58,10 +58,10 @@ fn operations() -> Vec<Operation> {
             "As they are",
             shape::<NodeShape<'_>>,
         ),
-        Operation::new("GET", "/metrics", "metrics", "All counters and gauges").answers_with(
+        Operation::new("GET", "/metrics", "metrics", "All counters, gauges and histograms").answers_with(
             200,
-            "In the OpenMetrics format",
-            Content::Text(METRICS),
+            "In the form that Accept asks for: OpenMetrics, the text format 0.0.4, or protocol buffers, which have native histograms",
+            Content::Text(Form::OpenMetrics.content_type()),
         ),
         ok(Operation::new("GET", "/livez", "live", "Whether the process lives")),
         ok(Operation::new("GET", "/readyz", "ready", "Whether the node should be sent work")).answers_with(

@@ -106,6 +106,10 @@ fn operators_see_metrics_life_and_readiness() {
     let house = Rc::new(House::default());
     let said = ask(&house, "GET /metrics");
     assert_eq!((said.status, said.body.as_str()), (200, "# EOF\n"));
+    let native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    for (accept, kind) in [("text/plain", Form::Text), (native, Form::Protobuf), ("text/html", Form::OpenMetrics)] {
+        assert_eq!(ask(&house, &format!("GET /metrics\naccept: {accept}")).kind(), kind.content_type());
+    }
     assert_eq!(ask(&house, "GET /livez").status, 200);
     assert_eq!(ask(&house, "GET /readyz").status, 200);
     house.unready.replace(vec!["the store does not answer".into(), "draining".into()]);
@@ -153,6 +157,7 @@ fn a_node_tells_of_itself_and_of_those_beside_it() {
     let expected = serde_json::json!({
         "version": "1.0", "shards": 2, "started_at": "2026-01-02T03:04:05Z", "phase": "draining",
         "drain": {"elapsed_seconds": 1.5, "limit_seconds": 10.0},
+        "delivery": {"frames": 9, "p50_seconds": 0.00025, "p99_seconds": null},
         "keys": [{"name": "presence", "written_at": "2026-01-02T03:04:05Z"}, {"name": "quiz", "written_at": null}],
         "nodes": [
             {"name": "a", "slot": 0, "epoch": 7, "version": "1.0", "is_alive": true, "is_self": true},

@@ -26,7 +26,7 @@ impl<E: Shard> Pump<E> {
         if self.phase >= Phase::Closing {
             return;
         }
-        let front = self.porches.get(usize::from(listener.0)).and_then(|porch| porch.front(socket.as_fd()));
+        let front = self.porches.get(usize::from(listener.0)).and_then(|porch| porch.front(socket.as_fd(), now.moment));
         // Whom a proxy speaks for it says first.
         let is_known = !front.as_ref().is_some_and(|front| front.awaits_header);
         let from = if is_known { address_of(socket.as_fd()) } else { Address::UNKNOWN };

@@ -143,7 +143,7 @@ impl<E: Shard> Pump<E> {
         let is_shaken = was_shaking && !front.is_shaking();
         let heard_all = matches!(read, Ok(true));
         if is_shaken {
-            self.count_session(conn);
+            self.count_session(conn, now);
         }
         if !out.is_empty() {
             self.say(conn, out, read.is_err());
@@ -161,8 +161,11 @@ impl<E: Shard> Pump<E> {
         }
     }
 
-    fn count_session(&mut self, conn: ConnId) {
+    fn count_session(&mut self, conn: ConnId, now: Now) {
         let counts = self.stage.counts(self.id);
+        if let Some(front) = self.fronts.at(conn) {
+            counts.tls_handshake.record(now.moment.since(front.since));
+        }
         counts.tls_handshakes.add(1);
         if let Some(Ok(Some(session))) = self.fronts.at(conn).map(Front::session) {
             counts.tls_resumed.add(u64::from(session.is_resumed()));

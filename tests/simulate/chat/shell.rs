@@ -79,11 +79,12 @@ impl Chat {
     /// What a faulty transport makes of a letter's words.
     fn turn_over(&mut self, letter: Letter) -> Letter {
         match letter {
-            Letter::Publish { topic: topic @ Topic::Session(own, home), frame, members }
+            Letter::Publish { topic: topic @ Topic::Session(own, home), frame, members, since }
                 if self.strikes(Fault::CrossedFrame, 10) =>
             {
                 let other = self.ears.values().map(|ear| ear.session).find(|other| *other != own);
-                Letter::Publish { topic: other.map_or(topic, |other| Topic::Session(other, home)), frame, members }
+                let topic = other.map_or(topic, |other| Topic::Session(other, home));
+                Letter::Publish { topic, frame, members, since }
             }
             Letter::ChatHome(ToSession::Ask { asker, number, ask }) => {
                 let ask = match *ask {

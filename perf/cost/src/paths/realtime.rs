@@ -6,7 +6,7 @@ use homeroom::realtime::{
     ClassroomId, HashRing, Moment, Wheel,
     outbox::{Outbox, Pushed},
     table::Table,
-    topics::Topics,
+    topics::{Share, Topics},
 };
 use std::hint::black_box;
 
@@ -35,12 +35,15 @@ fn delivering(listeners: u32, turns: u32) -> Walk {
     let mut ready = Vec::new();
     Box::new(move || {
         for _ in 0..turns {
-            topics.publish(black_box(&ROOM), black_box(&FRAME));
-            topics.flush(|slot, segment, frames| {
-                if outboxes[slot as usize].push(segment, frames, BOUND_BYTES) == Pushed::Ready {
+            topics.publish(black_box(&ROOM), black_box(&FRAME), Moment(7));
+            let deliver = |slot: u32, segment, share: Share| {
+                let is_ready = outboxes[slot as usize].push(segment, share.frames, BOUND_BYTES) == Pushed::Ready;
+                if is_ready {
                     ready.push(slot);
                 }
-            });
+                is_ready
+            };
+            topics.flush(deliver, |since, frames| drop(black_box((since, frames))));
             for slot in ready.drain(..) {
                 let outbox = &mut outboxes[slot as usize];
                 black_box(outbox.collect());

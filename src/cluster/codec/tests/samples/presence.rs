@@ -84,8 +84,8 @@ pub(super) fn all() -> Vec<Letter> {
     let mut letters: Vec<Letter> = to_home().into_iter().map(Letter::Home).collect();
     letters.extend(from_home.map(|letter| Letter::Connection(conn(), letter)));
     letters.extend(replies.map(|reply| Letter::Reply { number: 3, reply: Box::new(reply) }));
-    letters.push(Letter::Publish { topic, frame: frame(), members: 9 });
-    letters.push(Letter::PublishBut { conn: conn(), topic, frame: frame(), members: u32::MAX });
+    letters.push(Letter::Publish { topic, frame: frame(), members: 9, since: Since::default() });
+    letters.push(Letter::PublishBut { conn: conn(), topic, frame: frame(), members: u32::MAX, since: Since::default() });
     letters.push(Letter::Show { conn: conn(), topic, frame: frame() });
     letters
 }

@@ -206,6 +206,11 @@ pub(super) fn all() -> Vec<Letter> {
     letters.extend(replies().into_iter().map(|reply| Letter::QuizReply { number: 4, reply: Box::new(reply) }));
     letters.extend(changes.map(|change| Letter::Key { from: FROM, telling: 6, change: Arc::new(change) }));
     letters.push(Letter::KeyHeard { telling: 6 });
-    letters.extend(CHANNELS.map(|channel| Letter::Publish { topic: Topic::Quiz(QUIZ, channel), frame: frame(), members: 1 }));
+    letters.extend(CHANNELS.map(|channel| Letter::Publish {
+        topic: Topic::Quiz(QUIZ, channel),
+        frame: frame(),
+        members: 1,
+        since: Since::default(),
+    }));
     letters
 }

@@ -156,7 +156,7 @@ pub(super) fn all() -> Vec<Letter> {
     }));
     letters.push(Letter::TasksCounts { from: FROM, counts: COUNTS });
     letters.push(Letter::TasksTotals(COUNTS));
-    letters.push(Letter::Publish { topic: Topic::SystemStatus, frame: frame(), members: 1 });
+    letters.push(Letter::Publish { topic: Topic::SystemStatus, frame: frame(), members: 1, since: Since::default() });
     letters.extend(replies.into_iter().map(|reply| Letter::TasksReply { number: 4, reply: Box::new(reply) }));
     letters
 }
