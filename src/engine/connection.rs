@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     protocols::{presence, quiz},
-    realtime::{outbox::Outbox, topics::Subscription, wheel::TimerId},
+    realtime::{Moment, outbox::Outbox, topics::Subscription, wheel::TimerId},
     websocket::session::Session,
 };
 use smallvec::SmallVec;
@@ -53,12 +53,14 @@ impl fmt::Debug for Unread {
 #[derive(Default)]
 pub(super) struct Opening {
     pub(super) read: Unread,
+    /// When it was accepted.
+    pub(super) since: Moment,
     _waiting: Waiting,
 }
 
 impl Opening {
-    fn new(waiting: Waiting) -> Opening {
-        Opening { read: Unread::default(), _waiting: waiting }
+    fn new(waiting: Waiting, since: Moment) -> Opening {
+        Opening { read: Unread::default(), since, _waiting: waiting }
     }
 }
 
@@ -116,10 +118,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(listener: Listener, waiting: Waiting) -> Connection {
+    pub(super) fn new(listener: Listener, waiting: Waiting, now: Moment) -> Connection {
         Connection {
             outbox: Outbox::default(),
-            phase: Phase::Head(Opening::new(waiting)),
+            phase: Phase::Head(Opening::new(waiting, now)),
             session: Session::default(),
             timer: None,
             subscriptions: SmallVec::new(),

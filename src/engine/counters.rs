@@ -5,7 +5,10 @@ use crate::{
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
     realtime::Histogram,
 };
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// A number that only grows, or a level that its shard sets.
 #[derive(Default, Debug)]
@@ -83,6 +86,14 @@ pub struct Counters {
     /// From a home's acceptance of what is published to the write to a listener's socket, once for each listener; where the home is on
     /// another node, from the arrival here.
     pub delivery: Histogram,
+    /// From the accept of a connection to the answer of its upgrade. Of those alone that are answered by what stands in their head.
+    pub handshake: Histogram,
+    /// Sign-ins of presence, from a request that may enter to `connect_success`.
+    pub sign_in: Histogram,
+    /// From the message that an agent answers to the first word of the answer, of sessions at home here.
+    pub first_word: Arc<Histogram>,
+    /// From the creation of a task to the begin of its work, of tasks at home here.
+    pub task_wait: Arc<Histogram>,
     /// Sockets accepted.
     pub accepted: Count,
     /// Sockets turned away because the shard holds as many as it may.

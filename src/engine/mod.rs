@@ -151,8 +151,8 @@ impl Engine {
         Engine {
             id: birth.id,
             labs: Labs::new(birth, &ring, &rules),
-            chat: Chat::new(birth, &rules),
-            tasks: Tasks::new(birth, &rules),
+            chat: Chat::new(birth, &rules, counters.first_word.clone()),
+            tasks: Tasks::new(birth, &rules, counters.task_wait.clone()),
             models: Models::new(birth.seed, birth.start),
             quizzes: Quizzes::new(rules.quiz.clone(), birth.seed, birth.start),
             keys: Keys::default(),

@@ -26,9 +26,12 @@ impl Engine {
     pub(super) fn presence_event(&mut self, key: Key, event: Event<'_>, now: Now) {
         let conn = self.conn_id(key);
         let Some(Connection { phase: Phase::Presence(machine), .. }) = self.connections.at_mut(key) else { return };
-        let was_live = machine.is_live();
+        let (was_live, joins_since) = (machine.is_live(), machine.joins_since());
         machine.handle(event, conn, now, &mut gate(&self.rules, &mut self.parser), &mut self.effects);
         let is_live = machine.is_live();
+        if let Some(since) = joins_since.filter(|_| is_live) {
+            self.counters.sign_in.record(now.wall.since(since));
+        }
         self.live = self.live + usize::from(is_live) - usize::from(was_live);
         self.apply(key, now);
     }

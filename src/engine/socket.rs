@@ -39,7 +39,8 @@ impl Engine {
             return None;
         };
         self.counters.accepted.one();
-        let key = self.connections.insert(Connection { address, refused, ..Connection::new(listener, self.line.ticket()) });
+        let connection = Connection::new(listener, self.line.ticket(), now.moment);
+        let key = self.connections.insert(Connection { address, refused, ..connection });
         self.set_timer(key, Some(self.limits.handshake_timeout), now);
         self.thin_out(key, now);
         Some(self.conn_id(key))
@@ -62,6 +63,7 @@ impl Engine {
 
     /// Bytes came, in order.
     pub fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        self.turn = now.moment;
         let key = self.key(conn);
         match self.connections.at_mut(key).map(|connection| &mut connection.phase) {
             Some(Phase::Head(opening)) if opening.read.is_empty() => self.read_head(key, bytes, now),
@@ -295,6 +297,9 @@ impl Engine {
         upgrade::accept(request, headers, protocol, &mut answer);
         self.send_wire(key, answer);
         self.counters.upgraded.one();
+        if let Some(Connection { phase: Phase::Head(opening), .. }) = self.connections.at(key) {
+            self.counters.handshake.record(self.turn.since(opening.since));
+        }
     }
 
     fn open_echo(&mut self, key: Key, now: Now) {

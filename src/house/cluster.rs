@@ -417,15 +417,15 @@ fn bury(store: &dyn Store, dead: Tenure) -> Option<(Node, Loss)> {
     }
 }
 
-/// Why a node is no place for new clients now.
-pub(super) fn unready(counts: &Counts) -> Option<&'static str> {
+/// Why a node is no place for new clients now: a code, and words.
+pub(super) fn unready(counts: &Counts) -> Option<(&'static str, &'static str)> {
     if !counts.is_connected() {
-        return Some("nats: not connected");
+        return Some(("bus_disconnected", "nats: not connected"));
     }
     if !counts.hears() {
-        return Some("nats: nothing comes back");
+        return Some(("bus_deaf", "nats: nothing comes back"));
     }
-    (!counts.listens()).then_some("database: it cannot be read who else is there")
+    (!counts.listens()).then_some(("roster_unread", "database: it cannot be read who else is there"))
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Life {
 }
 
 /// Finds shards that stand still.
-struct Pulse {
+pub(super) struct Pulse {
     patience: Duration,
     /// Of each shard the turns that it had made, and when they were first seen.
     seen: Vec<(u64, Instant)>,
@@ -72,12 +72,12 @@ struct Pulse {
 
 impl Pulse {
     /// `turns` are made by now.
-    fn new(patience: Duration, turns: &[u64], now: Instant) -> Pulse {
+    pub(super) fn new(patience: Duration, turns: &[u64], now: Instant) -> Pulse {
         Pulse { patience, seen: turns.iter().map(|turns| (*turns, now)).collect() }
     }
 
     /// The shard that has stood still for longer than there is patience, the longest of several, and for how long.
-    fn standing(&mut self, turns: &[u64], now: Instant) -> Option<(usize, Duration)> {
+    pub(super) fn standing(&mut self, turns: &[u64], now: Instant) -> Option<(usize, Duration)> {
         for (seen, turns) in self.seen.iter_mut().zip(turns).filter(|(seen, turns)| seen.0 != **turns) {
             *seen = (*turns, now);
         }

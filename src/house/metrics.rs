@@ -2,15 +2,19 @@
 
 mod cluster;
 mod front;
+mod state;
 mod times;
 
 use super::{
     agents::Outside,
     certificates::Certificates,
+    process::Process,
+    reload::Reloads,
     tally::{Fate, Tally},
 };
 use crate::{
     engine::{Counters, Ending, door::Bound},
+    http::rooms::Condition,
     nats,
     observe::exposition::{Family, Kind, Labels},
     protocols::{labs::model::State, presence::SessionError, quiz::Denial},
@@ -33,15 +37,20 @@ pub(super) struct Sources<'a> {
     /// Of a node that is one of several.
     pub(super) cluster: Option<&'a nats::Counts>,
     pub(super) certificates: &'a Certificates,
+    pub(super) reloads: &'a Reloads,
+    pub(super) process: &'a Process,
+    /// Whether the process lives, and whether the node is ready.
+    pub(super) health: (&'a Condition, &'a Condition),
 }
 
 /// Everything, drawn once.
 pub(super) fn draw(sources: &Sources<'_>) -> Vec<Family> {
-    let Sources { engines, shells, store, outside, cluster, certificates } = *sources;
+    let Sources { engines, shells, store, outside, cluster, certificates, reloads, .. } = *sources;
     let mut snapshot = Snapshot::take(engines, shells, store, outside);
     snapshot.fronts(shells, certificates);
     cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
-    snapshot.times(engines, shells, store);
+    snapshot.times(engines, shells, (store, reloads));
+    snapshot.state(sources);
     snapshot.0
 }
 

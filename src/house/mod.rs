@@ -6,10 +6,12 @@ mod certificates;
 mod cluster;
 mod documents;
 mod door;
+mod health;
 pub mod herald;
 mod labs;
 mod lately;
 mod metrics;
+mod process;
 mod records;
 mod reload;
 mod rest;
@@ -228,6 +230,7 @@ pub fn serve_until_stopped(
             if seat.id.local() == 0 {
                 bereaved.iter().for_each(|(node, loss)| engine.mourn(*node, loss.clone()));
                 bridge.run(watch(&vitals, &seat, status_interval));
+                bridge.run(health::watch(vitals.clone(), seat.stage.clone()));
             }
             let asked = Asked {
                 store: store.clone(),

@@ -6,13 +6,20 @@ use crate::{
     config::{self, Changes, Faults, Loaded, Settings},
     engine::{Answer, Limits, Terms},
     observe::notify::Supervisor,
-    realtime::{NodeSlot, ShardId, UnixMicros},
+    realtime::{Histogram, NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
     store::Store,
     tls::tickets::RENEWED_EVERY,
 };
 use crossbeam::queue::ArrayQueue;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 /// How the settings of this process are read again, and what is done with those that are not the house's own.
 pub struct Rereading {
@@ -55,6 +62,25 @@ struct News {
     changes: Changes,
     /// Whose key is another.
     keys: Vec<String>,
+}
+
+/// What became of reloads: written on the bridge, read by whoever draws metrics or asks how the house is.
+#[derive(Default, Debug)]
+pub(super) struct Reloads {
+    pub(super) times: Histogram,
+    pub(super) adopted: AtomicU64,
+    pub(super) refused: AtomicU64,
+    /// Whether the last one was.
+    pub(super) is_refused: AtomicBool,
+}
+
+impl Reloads {
+    fn note(&self, is_adopted: bool, took: Duration) {
+        self.times.record(took);
+        let count = if is_adopted { &self.adopted } else { &self.refused };
+        count.fetch_add(1, Relaxed);
+        self.is_refused.store(!is_adopted, Relaxed);
+    }
 }
 
 impl Keeper {
@@ -100,7 +126,10 @@ impl Keeper {
     }
 
     fn reload(&mut self) {
-        match self.read() {
+        let began = Instant::now();
+        let read = self.read();
+        self.house.reloads.note(read.is_ok(), began.elapsed());
+        match read {
             Ok(News { changes: Changes { adopted, waiting }, keys }) => {
                 let listed = |keys: Vec<&str>| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
                 let (changed, keys) = (listed(adopted.into_iter().collect()), listed(keys.iter().map(String::as_str).collect()));
@@ -182,6 +211,7 @@ impl House {
             counters: self.counters.clone(),
             seed: self.seed,
             certificates: self.certificates.clone(),
+            reloads: self.reloads.clone(),
             ..new
         };
         Ok((house, changed))

@@ -6,7 +6,7 @@ mod labs;
 mod quiz;
 mod tasks;
 
-use super::{House, cluster, metrics, shift::Shift, vitals::Vitals};
+use super::{House, health, metrics, shift::Shift, vitals::Vitals};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
@@ -25,14 +25,9 @@ use crate::{
     realtime::{ClassroomId, UnixMicros},
     runtime::{Clock, Nudge, Phase, Stage},
     services::{PasswordFault, Passwords},
-    store::{Outcome, Read, Store},
+    store::{Read, Store},
 };
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    rc::Rc,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
 /// What one shard's REST tasks have at hand.
 #[derive(Clone)]
@@ -221,6 +216,9 @@ impl rooms::Observatory for Rest {
             outside: &self.house.outside,
             cluster: self.cluster.as_deref(),
             certificates: &self.house.certificates,
+            reloads: &self.house.reloads,
+            process: &self.vitals.process,
+            health: (&self.live(), &self.ready()),
         }))
     }
 
@@ -239,23 +237,13 @@ impl rooms::Observatory for Rest {
         rooms::Node { version, shards, started_at: self.started_at, phase, drain, delivery, keys, nodes }
     }
 
-    fn ready(&self) -> Result<(), Vec<String>> {
-        let mut reasons = Vec::new();
-        if self.stage.phase() != Phase::Serving {
-            reasons.push("stopping".to_owned());
-        }
-        if let Outcome::Fault(fault) = self.store.health().outcome() {
-            let why = match fault {
-                StoreFault::Busy => "busy",
-                StoreFault::Failed => "failing",
-            };
-            reasons.push(format!("store: {why}"));
-        }
-        if self.store.health().unmarked.load(Relaxed) {
-            reasons.push("database: a former connection still stands for this node".to_owned());
-        }
-        reasons.extend(self.cluster.as_deref().and_then(cluster::unready).map(str::to_owned));
-        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    fn live(&self) -> rooms::Condition {
+        self.vitals.beats.condition()
+    }
+
+    fn ready(&self) -> rooms::Condition {
+        let shown = (&self.house.certificates, &*self.house.reloads);
+        health::ready(shown, &self.vitals, self.stage.phase(), self.clock.now().wall)
     }
 }
 

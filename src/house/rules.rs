@@ -3,6 +3,7 @@
 use super::{
     agents::{self, Outside},
     certificates::Certificates,
+    reload::Reloads,
 };
 use crate::{
     auth::{
@@ -55,6 +56,7 @@ pub struct House {
     pub(super) seed: u64,
     /// As they were read at the start.
     pub(super) certificates: Certificates,
+    pub(super) reloads: Arc<Reloads>,
 }
 
 impl House {
@@ -137,6 +139,7 @@ impl House {
             outside,
             ring: Arc::new(HashRing::new(shards)),
             counters: (0..shards).map(|_| Arc::default()).collect(),
+            reloads: Arc::default(),
             seed,
             certificates,
         })

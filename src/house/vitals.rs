@@ -8,7 +8,9 @@
 use super::{
     agents::Outside,
     cluster,
+    health::Beats,
     lately::Lately,
+    process::Process,
     tally::{Sign, Tally},
 };
 use crate::{
@@ -107,6 +109,8 @@ pub(super) struct Vitals {
     /// Where this is one of several nodes.
     bus: Option<Arc<nats::Counts>>,
     pub(super) lately: Lately,
+    pub(super) beats: Beats,
+    pub(super) process: Process,
 }
 
 impl Vitals {
@@ -126,6 +130,8 @@ impl Vitals {
             is_stuck: AtomicBool::new(false),
             bus: None,
             lately: Lately::default(),
+            beats: Beats::default(),
+            process: Process::default(),
         }
     }
 
@@ -137,6 +143,23 @@ impl Vitals {
     /// The same, which knows how long deliveries took lately.
     pub(super) fn with_engines(self, engines: &[Arc<Counters>]) -> Vitals {
         Vitals { lately: Lately::of(engines), ..self }
+    }
+
+    pub(super) fn store(&self) -> &crate::store::Health {
+        self.store.health()
+    }
+
+    pub(super) fn bus(&self) -> Option<&nats::Counts> {
+        self.bus.as_deref()
+    }
+
+    pub(super) fn are_models_well(&self) -> bool {
+        self.models() == Condition::Operational
+    }
+
+    /// Whether the bridge's threads that may wait begin nothing any more.
+    pub(super) fn is_bridge_stuck(&self) -> bool {
+        self.is_stuck.load(Relaxed)
     }
 
     /// As of now.

@@ -2,7 +2,7 @@
 
 use super::{
     gate,
-    rooms::{Account, Accounts, Classrooms, Clock, Delivery, Node, Observatory, Peer, Unverified},
+    rooms::{Account, Accounts, Classrooms, Clock, Condition, Delivery, Node, Observatory, Peer, Unverified},
     table::Table,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(super) struct House {
     pub(super) limit: Cell<usize>,
     pub(super) range: Cell<(i64, i64)>,
     pub(super) published: RefCell<Vec<(ClassroomId, Publication)>>,
-    pub(super) unready: RefCell<Vec<String>>,
+    pub(super) unready: RefCell<Condition>,
     /// Whether homes of rooms do not answer.
     pub(super) is_mute: Cell<bool>,
 }
@@ -143,9 +143,12 @@ impl Observatory for House {
         }
     }
 
-    fn ready(&self) -> Result<(), Vec<String>> {
-        let reasons = self.unready.borrow().clone();
-        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    fn live(&self) -> Condition {
+        Condition::default()
+    }
+
+    fn ready(&self) -> Condition {
+        self.unready.borrow().clone()
     }
 }
 

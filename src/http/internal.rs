@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     iso::Iso,
     presence::NO_CLASSROOM,
-    rooms::{Classrooms, Clock, Node, Observatory, Peer},
+    rooms::{Classrooms, Clock, Condition, Node, Observatory, Peer, Reason},
     table::Route,
 };
 use crate::{
@@ -197,16 +197,49 @@ async fn metrics<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
     Ok(answer::typed(StatusCode::OK, form.content_type(), call.house.metrics(form)))
 }
 
-/// That this is answered is the answer: a shard that cannot go on takes the process with it.
-async fn livez<S>(_: Call<S>) -> Result<Answer, Fault> {
-    Ok(answer::text(StatusCode::OK, "ok\n"))
+/// How the process or the node is.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ConditionShape<'a> {
+    /// `ok` or `failing`.
+    status: &'a str,
+    /// Why it fails.
+    reasons: Vec<ReasonShape<'a>>,
+    /// What is to be looked at though it does not fail for it.
+    warnings: Vec<ReasonShape<'a>>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct ReasonShape<'a> {
+    code: &'a str,
+    text: &'a str,
+}
+
+impl<'a> From<&'a Reason> for ReasonShape<'a> {
+    fn from(Reason { code, text }: &'a Reason) -> Self {
+        ReasonShape { code, text }
+    }
+}
+
+/// Words, a line for each reason, or JSON with the warnings too, whichever is asked for.
+fn condition<S>(call: &Call<S>, condition: &Condition) -> Answer {
+    let is_well = condition.reasons.is_empty();
+    let (code, status) = if is_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
+    if call.prefers("application/json", "text/plain") {
+        let reasons = condition.reasons.iter().map(ReasonShape::from).collect();
+        let warnings = condition.warnings.iter().map(ReasonShape::from).collect();
+        return answer::json(code, &ConditionShape { status, reasons, warnings });
+    }
+    let lines: String = condition.reasons.iter().map(|reason| format!("{}\n", reason.text)).collect();
+    answer::text(code, if is_well { "ok\n".to_owned() } else { lines })
+}
+
+/// A shard that cannot go on takes the process with it; one that stands still is told here, by the others.
+async fn livez<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
+    Ok(condition(&call, &call.house.live()))
 }
 
 async fn readyz<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    Ok(match call.house.ready() {
-        Ok(()) => answer::text(StatusCode::OK, "ok\n"),
-        Err(reasons) => answer::text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
-    })
+    Ok(condition(&call, &call.house.ready()))
 }
 
 #[cfg(test)]

@@ -87,6 +87,24 @@ pub struct Delivery {
     pub p99: Option<Duration>,
 }
 
+/// Why something is not well.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reason {
+    /// For machines: one of a list, of a-z and _.
+    pub code: &'static str,
+    /// For people: a line.
+    pub text: String,
+}
+
+/// Whether something is well: where there are no reasons why not.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Condition {
+    /// Why not, each.
+    pub reasons: Vec<Reason>,
+    /// What is to be looked at all the same.
+    pub warnings: Vec<Reason>,
+}
+
 /// A node as the shared records have it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peer {
@@ -111,6 +129,8 @@ pub trait Observatory {
     fn metrics(&self, form: Form) -> Vec<u8>;
     /// This node, and those beside it.
     async fn node(&self) -> Node;
-    /// Whether this node should be sent work; if not, every reason, a line each.
-    fn ready(&self) -> Result<(), Vec<String>>;
+    /// Whether the process lives.
+    fn live(&self) -> Condition;
+    /// Whether this node should be sent work.
+    fn ready(&self) -> Condition;
 }

@@ -114,12 +114,13 @@ impl Form {
         }
     }
 
-    /// All of them.
+    /// All of them that have samples.
     pub fn write(self, families: &[Family]) -> Vec<u8> {
+        let told = families.iter().filter(|family| !family.samples.is_empty());
         match self {
-            Form::Text => text::write(families, false).into_bytes(),
-            Form::OpenMetrics => text::write(families, true).into_bytes(),
-            Form::Protobuf => protobuf::write(families),
+            Form::Text => text::write(told, false).into_bytes(),
+            Form::OpenMetrics => text::write(told, true).into_bytes(),
+            Form::Protobuf => protobuf::write(told),
         }
     }
 }

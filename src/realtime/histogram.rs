@@ -24,7 +24,7 @@ const STEPS: [f64; PER_DOUBLING as usize] = [
     1.0905077326652577,
     1.189207115002721,
     1.2968395546510096,
-    1.414213562373095,
+    std::f64::consts::SQRT_2,
     1.5422108254079407,
     1.681792830507429,
     1.8340080864093424,
@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(number(micros), bucket, "{micros} µs");
         }
         assert_eq!((number(1), number(u64::MAX)), (FIRST, LAST));
-        assert!(ZERO_THRESHOLD < 1e-6);
+        const { assert!(ZERO_THRESHOLD < 1e-6) };
         assert_eq!(ZERO_THRESHOLD.log2() * 8.0, f64::from(FIRST - 1), "the zero bucket ends where the first begins");
     }
 

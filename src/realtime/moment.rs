@@ -41,6 +41,11 @@ impl UnixMicros {
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
+
+    /// The time from `earlier` to `self`; zero when `earlier` is later, as after a clock was put back.
+    pub fn since(self, earlier: UnixMicros) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
 }
 
 /// Both clocks, read once per turn and passed to everything in it.

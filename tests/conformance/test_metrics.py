@@ -1,13 +1,18 @@
-"""The internal listener's own routes: metrics in Prometheus' text, livez and readyz."""
+"""The internal listener's own routes: metrics in each of Prometheus' forms, livez and readyz; what is in ops/."""
 
 import asyncio
+import pathlib
 import re
+import shutil
+import subprocess
 import uuid
 
+import pytest
 import tokens
 from client import open_socket, sign_in
 from contract import connect_request, failure
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLE = re.compile(r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*=\"([^\"\\\n]|\\.)*\",?)*\})? [-+0-9.eEinfNa]+$")
 
 
@@ -84,3 +89,69 @@ async def test_a_hundred_failures_leave_nothing_behind(build, http, room):
         socket.send(connect_request(room, "rubbish"))
         await socket.failure(failure("unauthenticated"))
     assert (await samples(house, http))["ws_connection_total"] == 0
+
+
+NATIVE = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+
+
+async def test_metrics_come_in_the_form_that_is_asked_for(house, http, room, name):
+    await sign_in(house, room, tokens.token(name()))
+    for accept, kind in [
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", "application/openmetrics-text; version=1.0.0"),
+        ("text/plain;version=0.0.4", "text/plain; version=0.0.4"),
+        (f"{NATIVE},application/openmetrics-text;version=1.0.0;q=0.8", "application/vnd.google.protobuf; proto=io.prometheus.client"),
+    ]:
+        answer = await http.get(f"{house.internal}/metrics", headers={"accept": accept})
+        assert answer.headers["content-type"].startswith(kind), accept
+        assert b"homeroom_sign_in_seconds" in answer.content
+
+
+async def test_how_long_things_take_is_counted(build, http, room, name):
+    house = build()
+    for _ in range(3):
+        await sign_in(house, room, tokens.token(name()))
+    page = await samples(house, http)
+    total = {}
+    for sample, value in page.items():
+        if match := re.match(r"^(homeroom_\w+_seconds_count)\b", sample):
+            total[match[1]] = total.get(match[1], 0) + value
+    assert total["homeroom_sign_in_seconds_count"] == 3
+    assert total["homeroom_handshake_seconds_count"] >= 3
+    # Each hears of those who came after: 2 + 1, and the first of all may have been told of himself to nobody.
+    assert total["homeroom_delivery_seconds_count"] >= 3
+    assert total["homeroom_store_commit_seconds_count"] >= 1
+    assert total["homeroom_turn_seconds_count"] >= 3
+    node = (await http.get(f"{house.internal}/api/v1/node")).json()
+    assert node["delivery"]["frames"] == total["homeroom_delivery_seconds_count"]
+    assert 0 <= node["delivery"]["p50_seconds"] <= node["delivery"]["p99_seconds"] < 60
+
+
+async def test_readiness_has_reasons_for_machines(house, http):
+    for path in ("livez", "readyz"):
+        answer = await http.get(f"{house.internal}/{path}", headers={"accept": "application/json"})
+        assert answer.status_code == 200
+        assert answer.json() == {"status": "ok", "reasons": [], "warnings": []}
+
+
+def promtool() -> str:
+    """Prometheus' own tool: where it is installed, or where tests/run put it."""
+    found = shutil.which("promtool") or str(ROOT / "target/tests/prometheus/usr/bin/promtool")
+    if not pathlib.Path(found).exists():
+        pytest.skip("no promtool: tests/run conformance gets it")
+    return found
+
+
+async def test_promtool_has_nothing_against_the_page(house, http, room, name):
+    await sign_in(house, room, tokens.token(name()))
+    page = (await http.get(f"{house.internal}/metrics", headers={"accept": "text/plain"})).content
+    checked = subprocess.run([promtool(), "check", "metrics"], input=page, capture_output=True, timeout=120)
+    found = (checked.stdout + checked.stderr).decode().splitlines()
+    # The name of this one is the contract's.
+    assert [line for line in found if line.strip() and not line.startswith("ws_connection_total ")] == []
+
+
+def test_promtool_can_read_the_rules():
+    for words in ("check rules homeroom.rules.yml", "check config prometheus.yml", "test rules homeroom.tests.yml"):
+        arguments = words.split()
+        done = subprocess.run([promtool(), *arguments], cwd=ROOT / "ops", capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr

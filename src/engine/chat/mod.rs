@@ -13,14 +13,14 @@ use super::{
 };
 use crate::{
     protocols::chat::{Effect, Homes, Levels, Outcome, Quotas, Reply, UserId, model::Caller},
-    realtime::{Counted, Moment, Now, UnixMicros, table::Key},
+    realtime::{Counted, Histogram, Moment, Now, UnixMicros, table::Key},
 };
 use asks::{Followers, Repeats};
 use crossing::Elsewhere;
 use seat::Judge;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;
-use std::{cell::Cell, collections::HashMap, time::Duration};
+use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
 /// The homes' levels are counted anew no more often.
 const LEVELS_EVERY: Duration = Duration::from_secs(1);
@@ -50,9 +50,11 @@ impl Chat {
         self.quotas.reform(&rules.chat);
     }
 
-    pub(super) fn new(birth: Birth, rules: &Rules) -> Chat {
+    pub(super) fn new(birth: Birth, rules: &Rules, first_words: Arc<Histogram>) -> Chat {
+        let mut homes = Homes::new(rules.chat.clone(), rules.catalog.clone(), birth.seed, birth.start);
+        homes.note_first_words(first_words);
         Chat {
-            homes: Homes::new(rules.chat.clone(), rules.catalog.clone(), birth.seed, birth.start),
+            homes,
             quotas: Quotas::new(&rules.chat, birth.seed),
             asks: Asks::new(birth.seed),
             counts: Asks::new(birth.seed),

@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{
     protocols::tasks::{Effect, Health, Home, Homes, Levels, Outcome, Reply, Status, record::Loaded},
-    realtime::{Frame, Moment, Now, ShardId, outbox::Segment, table::Key},
+    realtime::{Frame, Histogram, Moment, Now, ShardId, outbox::Segment, table::Key},
 };
 use interest::Interests;
 use listeners::Listeners;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// The homes' levels are counted anew no more often.
@@ -54,10 +54,12 @@ impl Tasks {
         self.homes.reform(rules.tasks.clone(), rules.catalog.clone(), rules.workflows.clone());
     }
 
-    pub(super) fn new(birth: Birth, rules: &Rules) -> Tasks {
+    pub(super) fn new(birth: Birth, rules: &Rules, waits: Arc<Histogram>) -> Tasks {
         let (settings, catalog, workflows) = (rules.tasks.clone(), rules.catalog.clone(), rules.workflows.clone());
+        let mut homes = Homes::new(settings, catalog, workflows, birth.seed, birth.start);
+        homes.note_waits(waits);
         Tasks {
-            homes: Homes::new(settings, catalog, workflows, birth.seed, birth.start),
+            homes,
             asks: Asks::new(birth.seed),
             kept: HashMap::new(),
             ids: Ids::new(birth, Kind::Tasks),

@@ -15,7 +15,7 @@ use crate::{
             record::{Kept, Record},
         },
     },
-    realtime::StoreFault,
+    realtime::{Distribution, StoreFault},
 };
 use std::{
     task::{Poll, Waker},
@@ -52,6 +52,9 @@ fn all_sockets_of_a_session_hear_the_same_at_the_pace_of_the_agent() {
         assert_eq!(heard[0], heard[1]);
         assert_eq!(heard[0][..3], [delta("1 "), delta("2 "), delta("3 ")]);
         assert!(ended(&heard[0]) && heard[0].len() == 4);
+        let first_words: Distribution = world.engines.iter().map(|engine| engine.counters().first_word.read()).collect();
+        assert_eq!(first_words.count(), 1, "one answer, whatever it says after its first word");
+        assert!((0.095..=0.106).contains(&first_words.sum()), "{}", first_words.sum());
         world.leave_chat(&[one, two, teacher]);
     });
 }

@@ -7,6 +7,9 @@ use crate::{
 };
 use std::time::Duration;
 
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 fn publish(world: &mut World, since: Moment) {
     let (topic, frame) = (Topic::Classroom(room(1)), Frame::from_wire(&[0x81, 1, b'x']));
     let now = world.now;
@@ -58,4 +61,41 @@ fn a_shell_that_says_nothing_of_its_sends_counts_nothing_and_keeps_nothing() {
     let now = world.now.moment;
     world.engines[0].submitted(now);
     assert_eq!(times.delivery.read().since(&before).count(), 1, "of the last turn alone");
+}
+
+#[test]
+fn handshakes_and_sign_ins_take_as_long_as_the_client_and_the_store() {
+    let mut world = World::new(1);
+    world.session(0, "web", "ann", room(1));
+    let times = world.engines[0].counters().clone();
+    assert_eq!((times.handshake.read().count(), times.sign_in.read().count()), (1, 1));
+    let conn = world.socket(0);
+    world.pass(Duration::from_millis(300));
+    world.bytes(conn, UPGRADE.as_bytes());
+    assert_eq!((times.handshake.read().count(), times.handshake.read().sum()), (2, 0.3));
+    world.store.held = true;
+    world.text(conn, &connect_request("web", room(1), &token("bob")));
+    world.pass(Duration::from_millis(200));
+    assert_eq!(times.sign_in.read().count(), 1, "the row is not on disk");
+    world.store.held = false;
+    world.run();
+    let sign_ins = times.sign_in.read();
+    assert_eq!((sign_ins.count(), sign_ins.sum()), (2, 0.2));
+}
+
+#[test]
+fn tasks_wait_until_their_agent_begins() {
+    let mut world = World::new(1);
+    let ann = world.guest(0, "ann");
+    world.store.held = true;
+    world.says(ann, "execute_agent", &serde_json::json!({"agent_id": "tutor", "task": "/count 1 100"}));
+    world.pass(Duration::from_millis(250));
+    let times = world.engines[0].counters().clone();
+    assert_eq!(times.task_wait.read().count(), 0);
+    world.store.held = false;
+    world.run();
+    world.pass(Duration::from_secs(1));
+    let waits = times.task_wait.read();
+    assert_eq!((waits.count(), waits.sum()), (1, 0.25));
+    world.leave_tasks(&[ann]);
 }

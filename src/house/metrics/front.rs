@@ -18,13 +18,11 @@ impl Snapshot {
             s.proxy_faults.value()
         });
         let ends: Vec<_> = certificates.ends().map(|(name, end)| (vec![("listener", name.to_owned())], end)).collect();
-        if !ends.is_empty() {
-            self.0.push(family(
-                "homeroom_tls_certificate_end_timestamp",
-                "When the certificate of a listener runs out, in seconds since 1970",
-                Gauge,
-                ends,
-            ));
-        }
+        self.0.push(family(
+            "homeroom_tls_certificate_end_timestamp",
+            "When the certificate of a listener runs out, in seconds since 1970",
+            Gauge,
+            ends,
+        ));
     }
 }

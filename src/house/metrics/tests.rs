@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    http::rooms::Reason,
     observe::exposition::Form,
     services::{Endpoint, models::Patience},
 };
@@ -41,6 +42,7 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
     let bus = nats::Counts::default();
     bus.read_ago_millis.store(1_250, Relaxed);
     let none = Certificates::read(&[], &mut Vec::new()).unwrap();
+    let draining = Reason { code: "stopping", text: String::new() };
     let sources = Sources {
         engines: &engines,
         shells: &[],
@@ -48,6 +50,9 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
         outside: &outside,
         cluster: Some(&bus),
         certificates: &none,
+        reloads: &Reloads::default(),
+        process: &Process::default(),
+        health: (&Condition::default(), &Condition { reasons: vec![draining], warnings: vec![] }),
     };
     let drawn = draw(&sources);
     let known: BTreeSet<_> = LABELS.iter().copied().collect();
@@ -76,6 +81,11 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
         "homeroom_labs_sessions{state=\"waking\"} 4",
         "homeroom_labs_sessions{state=\"running\"} 0",
         "homeroom_labs_revoked 2",
+        "homeroom_live 1",
+        "homeroom_ready 0",
+        "homeroom_unready{reason=\"stopping\"} 1",
+        "homeroom_unready{reason=\"store_failing\"} 0",
+        "homeroom_warning{reason=\"reload_refused\"} 0",
         "homeroom_labs_follower_sockets{shard=\"1\"} 3",
         "homeroom_tasks_running{shard=\"1\"} 6",
         "homeroom_model_requests_total{model=\"large\",outcome=\"timed_out\"} 1",
@@ -89,4 +99,59 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
     for line in expected {
         assert!(text.lines().any(|own| own == line), "{line} in\n{text}");
     }
+}
+
+/// What samples of these are called, over all forms; a native histogram has the family's own name.
+fn sample_names(families: &[Family]) -> BTreeSet<String> {
+    let suffixes = |kind: Kind| match kind {
+        Kind::Counter => &["_total"][..],
+        Kind::Gauge | Kind::Unknown => &[""],
+        Kind::Histogram { .. } => &["", "_bucket", "_sum", "_count"],
+    };
+    let names = |family: &Family| {
+        let name = family.name;
+        suffixes(family.kind).iter().map(move |suffix| format!("{name}{suffix}"))
+    };
+    families.iter().flat_map(names).collect()
+}
+
+/// Each word of a text that is a metric of ours, or one that a rule of ours records.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_' || one == ':'));
+    let is_ours = |word: &&str| {
+        ["homeroom_", "ws_connection", "process_", "instance:", "shard:"].iter().any(|begin| word.starts_with(begin))
+            && word.len() > "instance:".len()
+    };
+    words.filter(is_ours).collect()
+}
+
+#[test]
+fn rules_and_the_dashboard_name_what_there_is() {
+    const RULES: &str = include_str!("../../../ops/homeroom.rules.yml");
+    const DASHBOARD: &str = include_str!("../../../ops/grafana/homeroom.json");
+    let none = Certificates::read(&[], &mut Vec::new()).unwrap();
+    let drawn = draw(&Sources {
+        engines: &[],
+        shells: &[],
+        store: &Health::default(),
+        outside: &Outside::default(),
+        cluster: Some(&nats::Counts::default()),
+        certificates: &none,
+        reloads: &Reloads::default(),
+        process: &Process::default(),
+        health: (&Condition::default(), &Condition::default()),
+    });
+    let mut known = sample_names(&drawn);
+    known.extend(RULES.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).map(str::to_owned));
+    for (file, text) in [("rules", RULES), ("dashboard", DASHBOARD)] {
+        let named = metrics_in(text);
+        assert!(named.len() > 40, "{file} names {} metrics", named.len());
+        let unknown: Vec<_> = named.into_iter().filter(|name| !known.contains(*name)).collect();
+        assert!(unknown.is_empty(), "{file} names {unknown:?}");
+    }
+    let alerts = RULES.matches("- alert: ").count();
+    assert!(alerts >= 20, "{alerts} alerts");
+    assert_eq!((RULES.matches("          runbook: ").count(), RULES.matches("          summary: ").count()), (alerts, alerts));
+    assert_eq!(metrics_in("rate(homeroom_nothing_total[5m])").difference(&BTreeSet::new()).count(), 1);
+    serde_json::from_str::<serde_json::Value>(DASHBOARD).unwrap();
 }

@@ -3,6 +3,7 @@
 use super::{Family, Kind, Snapshot};
 use crate::{
     engine::Counters,
+    house::reload::Reloads,
     observe::exposition::Value,
     realtime::{Distribution, Histogram},
     runtime::ShardCounts,
@@ -16,7 +17,7 @@ const SHORT: Kind = Kind::Histogram { from: -16, to: 2, step: 2 };
 const LONG: Kind = Kind::Histogram { from: -10, to: 6, step: 2 };
 
 impl Snapshot {
-    pub(super) fn times(&mut self, engines: &[Arc<Counters>], shells: &[ShardCounts], store: &Health) {
+    pub(super) fn times(&mut self, engines: &[Arc<Counters>], shells: &[ShardCounts], (store, reloads): (&Health, &Reloads)) {
         let engine = |read: fn(&Counters) -> &Histogram| engines.iter().map(move |counters| read(counters));
         let shell = |read: fn(&ShardCounts) -> &Histogram| shells.iter().map(read);
         self.each(
@@ -32,6 +33,31 @@ impl Snapshot {
             LONG,
             shell(|s| &s.tls_handshake),
         );
+        self.each(
+            "homeroom_handshake_seconds",
+            "From the accept of a connection to the answer of its upgrade, where what stands in its head decides",
+            LONG,
+            engine(|c| &c.handshake),
+        );
+        self.each(
+            "homeroom_sign_in_seconds",
+            "Sign-ins of presence, from a request that may enter to connect_success",
+            LONG,
+            engine(|c| &c.sign_in),
+        );
+        self.one(
+            "homeroom_chat_first_word_seconds",
+            "From a message to the first word of the agent's answer",
+            LONG,
+            engine(|c| &c.first_word),
+        );
+        self.one(
+            "homeroom_task_wait_seconds",
+            "From the creation of a task to the begin of its work",
+            LONG,
+            engine(|c| &c.task_wait),
+        );
+        self.one("homeroom_reload_seconds", "Readings of settings, keys and certificates while serving", LONG, [&reloads.times]);
         self.one(
             "homeroom_store_commit_seconds",
             "Batches of the store, from their begin to the end of their commit",

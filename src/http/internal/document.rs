@@ -1,6 +1,6 @@
 //! What the internal routes take and tell, those of the APIs among them, for the document of their listener.
 
-use super::{Closed, Closing, Event, NodeShape, Published, Room};
+use super::{Closed, Closing, ConditionShape, Event, NodeShape, Published, Room};
 use crate::{
     documents::{Content, Operation, Parameter, Rest, list, shape},
     http::{
@@ -35,7 +35,15 @@ pub fn document() -> Vec<Rest> {
 
 fn operations() -> Vec<Operation> {
     let number = json!({ "type": "integer", "format": "int32", "minimum": 0 });
-    let ok = |operation: Operation| operation.answers_with(200, "It is", Content::Text(TEXT));
+    // A client that names no type is told in words.
+    let told = || Content::Either(shape::<ConditionShape<'_>>, TEXT);
+    let health = |operation: Operation| {
+        operation.answers_with(200, "It does", told()).answers_with(
+            503,
+            "It does not; every reason, as words a line each",
+            told(),
+        )
+    };
     vec![
         Operation::new("DELETE", "/api/v1/sessions", "closeSession", "Ends a session as replaced")
             .takes(shape::<Closing>)
@@ -63,11 +71,7 @@ fn operations() -> Vec<Operation> {
             "In the form that Accept asks for: OpenMetrics, the text format 0.0.4, or protocol buffers, which have native histograms",
             Content::Text(Form::OpenMetrics.content_type()),
         ),
-        ok(Operation::new("GET", "/livez", "live", "Whether the process lives")),
-        ok(Operation::new("GET", "/readyz", "ready", "Whether the node should be sent work")).answers_with(
-            503,
-            "It should not; every reason, a line each",
-            Content::Text(TEXT),
-        ),
+        health(Operation::new("GET", "/livez", "live", "Whether the process lives: each shard turns")),
+        health(Operation::new("GET", "/readyz", "ready", "Whether the node serves whoever is sent to it")),
     ]
 }

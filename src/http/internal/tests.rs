@@ -112,9 +112,22 @@ fn operators_see_metrics_life_and_readiness() {
     }
     assert_eq!(ask(&house, "GET /livez").status, 200);
     assert_eq!(ask(&house, "GET /readyz").status, 200);
-    house.unready.replace(vec!["the store does not answer".into(), "draining".into()]);
+    let reason = |code, text: &str| Reason { code, text: text.into() };
+    let warnings = vec![reason("certificate_ends_soon", "the certificate of quiz runs out in 3 days")];
+    house.unready.replace(Condition { reasons: vec![], warnings: warnings.clone() });
     let said = ask(&house, "GET /readyz");
-    assert_eq!((said.status, said.body.as_str()), (503, "the store does not answer\ndraining\n"));
+    assert_eq!((said.status, said.body.as_str()), (200, "ok\n"), "a warning is no reason");
+    let reasons = vec![reason("store_failing", "store: failing"), reason("stopping", "stopping")];
+    house.unready.replace(Condition { reasons, warnings });
+    let said = ask(&house, "GET /readyz");
+    assert_eq!((said.status, said.body.as_str()), (503, "store: failing\nstopping\n"));
+    let said = ask(&house, "GET /readyz\naccept: application/json");
+    let expected = serde_json::json!({
+        "status": "failing",
+        "reasons": [{"code": "store_failing", "text": "store: failing"}, {"code": "stopping", "text": "stopping"}],
+        "warnings": [{"code": "certificate_ends_soon", "text": "the certificate of quiz runs out in 3 days"}],
+    });
+    assert_eq!((said.status, serde_json::from_str::<serde_json::Value>(&said.body).unwrap()), (503, expected));
     assert_eq!(ask(&house, "GET /livez").status, 200);
 }
 

@@ -5,7 +5,7 @@ use super::{Family, Kind, Labels, Value};
 use crate::realtime::histogram::{Distribution, SCHEMA, ZERO_THRESHOLD};
 use prost::Message;
 
-pub(super) fn write(families: &[Family]) -> Vec<u8> {
+pub(super) fn write<'a>(families: impl Iterator<Item = &'a Family>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for family in families {
         MetricFamily::of(family).encode_length_delimited(&mut bytes).expect("a Vec has room for all of it");

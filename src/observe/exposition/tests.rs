@@ -18,6 +18,7 @@ fn families() -> Vec<Family> {
     vec![
         Family { name: "a", help: "A \\ and\nmore", kind: Kind::Counter, unit: None, samples: vec![(label("\"\\\n"), 7.into())] },
         Family { name: "b_seconds", help: "B", kind: Kind::Gauge, unit: Some("seconds"), samples: vec![(vec![], 1.25.into())] },
+        Family { name: "none", help: "Nothing", kind: Kind::Gauge, unit: None, samples: vec![] },
         Family { name: "c", help: "C", kind: Kind::Unknown, unit: None, samples: vec![(vec![], 9.into())] },
         Family { name: "d_seconds", help: "D", kind, unit: Some("seconds"), samples },
     ]

@@ -4,7 +4,7 @@ use super::{Family, Kind, Labels, Value};
 use crate::realtime::Distribution;
 use std::fmt::{self, Display, Formatter, Write};
 
-pub(super) fn write(families: &[Family], is_open_metrics: bool) -> String {
+pub(super) fn write<'a>(families: impl Iterator<Item = &'a Family>, is_open_metrics: bool) -> String {
     let mut text = String::new();
     for family in families {
         // Writing into a String cannot fail.

@@ -33,6 +33,7 @@ pub(super) struct Answer {
     broken: Option<Broken>,
     ending: Option<Ending>,
     is_told: bool,
+    has_spoken: bool,
 }
 
 impl Message {
@@ -177,6 +178,7 @@ impl Sitting {
             broken: None,
             ending: None,
             is_told: false,
+            has_spoken: false,
         };
         answer.tell(|| Told::Begin { message: answer.id() }, c);
         self.carry_out(Box::new(answer), effects, c);
@@ -245,6 +247,9 @@ impl Sitting {
                 answer.timer = after.map(|after| c.after(after, Timer::Run(session, id)));
             }
             Effect::Delta(delta) => {
+                if !mem::replace(&mut answer.has_spoken, true) {
+                    c.first_words.record(c.now.wall.since(answer.message.created_at));
+                }
                 self.publish_in(session, Said::ContentDelta { delta: &delta }.frame(), c);
                 answer.tell(|| Told::Delta(delta), c);
             }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     models::{Catalog, Prompt, Tool, ToolOutcome, Word, run::Effect},
     realtime::{
-        ConnId, Frame, Moment, Now, ShardId, StoreFault, TimerId, Wheel,
+        ConnId, Frame, Histogram, Moment, Now, ShardId, StoreFault, TimerId, Wheel,
         table::{Key, Table},
     },
 };
@@ -158,6 +158,7 @@ pub(super) struct Circumstances<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) is_stopping: bool,
     pub(super) now: Now,
+    pub(super) first_words: &'a Histogram,
     wheel: &'a mut Wheel<Timer>,
     writing: &'a mut Table<SessionId>,
     /// Room for what a run wants done; empty between two events.
@@ -206,6 +207,7 @@ pub struct Homes {
     fired: Vec<(Moment, Timer)>,
     effects: Vec<Effect>,
     is_stopping: bool,
+    first_words: Arc<Histogram>,
 }
 
 /// How much goes on.
@@ -238,7 +240,13 @@ impl Homes {
             fired: Vec::new(),
             effects: Vec::new(),
             is_stopping: false,
+            first_words: Arc::default(),
         }
+    }
+
+    /// From now on it is noted here how long the first word of an answer takes from the message that it answers.
+    pub fn note_first_words(&mut self, times: Arc<Histogram>) {
+        self.first_words = times;
     }
 
     /// How much goes on; looks at every session in memory.
@@ -403,6 +411,7 @@ impl Homes {
             catalog: &self.catalog,
             is_stopping: self.is_stopping,
             now,
+            first_words: &self.first_words,
             wheel: &mut self.wheel,
             writing: &mut self.writing,
             effects: &mut self.effects,

@@ -96,6 +96,11 @@ impl Connection {
         matches!(self.state, State::Live { .. })
     }
 
+    /// Since when its home is asked to let it in, while it is.
+    pub fn joins_since(&self) -> Option<UnixMicros> {
+        if let State::Joining { at, .. } = &self.state { Some(*at) } else { None }
+    }
+
     /// The room it is in, or wants to be let into.
     pub fn classroom(&self) -> Option<ClassroomId> {
         match &self.state {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     models::Catalog,
     realtime::{
-        ConnId, Now, ShardId, TimerId, Wheel,
+        ConnId, Histogram, Now, ShardId, TimerId, Wheel,
         table::{Key, Table},
     },
 };
@@ -68,6 +68,7 @@ pub(super) struct Circumstances<'a> {
     /// Whether others take over what waits when it has stopped.
     pub(super) has_heirs: bool,
     pub(super) now: Now,
+    pub(super) waits: &'a Histogram,
     pub(super) queue: &'a mut Queue,
     pub(super) counts: &'a mut Tally,
     patience: &'a mut Patience,
@@ -134,6 +135,8 @@ pub(super) struct World {
     pub(super) workflows: Arc<Workflows>,
     pub(super) is_stopping: bool,
     pub(super) has_heirs: bool,
+    /// How long tasks waited for the begin of their work.
+    pub(super) waits: Arc<Histogram>,
     pub(super) queue: Queue,
     pub(super) counts: Tally,
     pub(super) patience: Patience,
@@ -150,6 +153,7 @@ impl World {
             is_stopping: self.is_stopping,
             has_heirs: self.has_heirs,
             now,
+            waits: &self.waits,
             queue: &mut self.queue,
             counts: &mut self.counts,
             patience: &mut self.patience,

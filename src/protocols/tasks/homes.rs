@@ -21,7 +21,7 @@ use super::{
 use crate::{
     models::{Catalog, ToolOutcome, Word, run::Event},
     realtime::{
-        Moment, Now, ShardId, StoreFault, Wheel,
+        Histogram, Moment, Now, ShardId, StoreFault, Wheel,
         table::{Key, Table},
     },
 };
@@ -81,6 +81,7 @@ impl Homes {
             workflows,
             is_stopping: false,
             has_heirs: false,
+            waits: Arc::default(),
             queue: Queue::default(),
             counts: Tally::default(),
             patience: Patience::default(),
@@ -100,6 +101,11 @@ impl Homes {
             status: Status::default(),
             moves: Moves::new(seed),
         }
+    }
+
+    /// From now on it is noted here how long tasks wait for the begin of their work.
+    pub fn note_waits(&mut self, times: Arc<Histogram>) {
+        self.world.waits = times;
     }
 
     /// What was unfinished when the process began, as far as its home is here. To be called once, before all else.

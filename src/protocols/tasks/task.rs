@@ -446,6 +446,7 @@ impl Assignment {
         };
         let temperature = Parameters::read(&self.task.parameters).temperature;
         let order = Order { agent, model, task: self.task.task.clone(), temperature };
+        c.waits.record(c.now.wall.since(self.task.created_at));
         self.stage = Stage::Running(Work::begin(self.piece(), order, c));
     }
 
