@@ -6,16 +6,22 @@ import { Table, announce, calmly, choice, clock, duration, h, icon, number, pane
 
 const PAGE = 200;
 const SECOND = 1_000;
-// Of so many attempts at most it is asked what was answered before this page watched: each is a request.
-const ASKED = 60;
+// What was answered before this page watched is asked for each attempt, so many at a time, and of so many at most: each is a request.
 const AT_ONCE = 4;
+const ASKED = 10_000;
 // More questions than these have no column of their own.
 const QUESTIONS = 30;
 const FLAGS = 40;
 // Steps of the drawing of how far all are.
 const STEPS = 10;
 
-const MARKS = { right: ['✓', 'right'], wrong: ['✗', 'wrong'], given: ['●', 'answered'], none: ['·', 'open'] };
+const MARKS = {
+  right: ['✓', 'right'],
+  wrong: ['✗', 'wrong'],
+  given: ['●', 'answered'],
+  none: ['·', 'open'],
+  unread: ['?', 'not read yet'],
+};
 
 /** All attempts at one quiz, by what is told of them. */
 export class Attempts {
@@ -67,6 +73,12 @@ export class Attempts {
       this.flags.length = Math.min(this.flags.length, FLAGS);
     }
     return t === 'attempt_update';
+  }
+
+  /** How an attempt did at a question. While not all of its answers were read, an open question may be an answered one. */
+  mark(id, order) {
+    const { marks, answered } = this.one(id);
+    return marks.get(order) ?? (answered > marks.size ? 'unread' : 'none');
   }
 
   /** For each question how many were right, wrong, and neither. */
@@ -143,7 +155,7 @@ export class Quiz {
     this.leaders = new Table({
       caption: 'Leaderboard',
       id: ({ attempt_id }) => attempt_id,
-      size: 20,
+      size: 10,
       columns: this.#leaderColumns(),
       empty: 'Nobody has answered.',
     });
@@ -151,13 +163,11 @@ export class Quiz {
     this.note = h('p', { class: 'note' });
     const tiles = Object.values(this.tiles).map(({ element }) => element);
     const parts = [
-      panel('How far they are', {}, this.steps.element),
-      panel('Leaderboard', {}, this.leaders.element),
-      panel('Questions', { wide: true }, this.questions.element),
+      h('div', { class: 'stack' }, panel('How far they are', {}, this.steps.element), panel('Right and wrong', {}, this.questions.element)),
+      h('div', { class: 'stack' }, panel('Leaderboard', {}, this.leaders.element), panel('Flagged', {}, this.flagged)),
       panel('Progress', { wide: true }, this.note, this.grid.element),
-      panel('Flagged', { wide: true }, this.flagged),
     ];
-    this.board.append(h('div', { class: 'tiles' }, tiles), h('div', { class: 'grid' }, parts));
+    this.board.append(h('div', { class: 'tiles' }, tiles), h('div', { class: 'grid uneven' }, parts));
   }
 
   #legend() {
@@ -181,8 +191,9 @@ export class Quiz {
       key: `q${order}`,
       label: `${order}`,
       sort: false,
-      value: ({ marks }) => marks.get(order) ?? 'none',
-      cell: ({ marks }) => sign(marks.get(order) ?? 'none'),
+      kind: 'question',
+      value: ({ id }) => this.attempts.mark(id, order),
+      cell: ({ id }) => sign(this.attempts.mark(id, order)),
     });
     return [
       { key: 'alias', label: 'Who', value: ({ alias }) => alias },
@@ -206,6 +217,7 @@ export class Quiz {
         value: ({ flags }) => flags,
         cell: ({ flags }) => (flags > 0 ? state('warn', number(flags)) : '0'),
         is_number: true,
+        is_spare: true,
       },
       ...(whole <= QUESTIONS ? questions.map(question) : []),
     ];
@@ -232,6 +244,7 @@ export class Quiz {
         key: 'drawing',
         label: 'Drawn',
         sort: false,
+        is_spare: true,
         value: () => '',
         mark: ({ right, wrong, whole }) => `${right}/${wrong}/${whole}`,
         cell: bars,
@@ -301,9 +314,12 @@ export class Quiz {
         this.redraw();
         if (data.items.length < PAGE || rows.length >= data.total) break;
       }
+      // Those that still run first: they are looked at.
+      const running = ({ status }) => (status === 'running' ? 0 : 1);
       const answered = rows.filter(({ answered_count, attempt_id }) => answered_count > attempts.one(attempt_id).marks.size);
-      this.unknown = Math.max(0, answered.length - ASKED);
-      const asked = answered.slice(0, ASKED).map(({ attempt_id }) => attempt_id);
+      const asked = answered.sort((a, b) => running(a) - running(b)).map(({ attempt_id }) => attempt_id);
+      this.unread = asked.length;
+      asked.length = Math.min(asked.length, ASKED);
       await Promise.all(Array.from({ length: AT_ONCE }, () => this.#details(asked, attempts)));
     } catch (refusal) {
       write(this.standing, `The attempts cannot be read: ${refusal.message}`);
@@ -315,6 +331,8 @@ export class Quiz {
     for (let id = asked.shift(); id !== undefined && attempts === this.attempts; id = asked.shift()) {
       const { data } = await this.session.rest.quiz.get(`/api/v1/info/attempts/${id}`);
       attempts.detail(id, data.answers);
+      this.unread -= 1;
+      this.redraw();
     }
   }
 
@@ -372,10 +390,7 @@ export class Quiz {
     this.grid.set(rows);
     this.#drawSteps(rows, questions.length);
     this.#drawFlags();
-    const note =
-      this.unknown > 0
-        ? `Of ${number(this.unknown)} attempts the answers before this page watched are counted, but not told by question. `
-        : '';
+    const note = this.unread > 0 ? `Reading what was answered before this page watched: ${number(this.unread)} attempts are left. ` : '';
     write(this.note, note + (questions.length > QUESTIONS ? `A quiz of more than ${QUESTIONS} questions has no column for each.` : ''));
     if (this.ended !== rows.length - running && this.ended !== undefined) announce(`${number(rows.length - running)} attempts have ended.`);
     this.ended = rows.length - running;
@@ -385,7 +400,7 @@ export class Quiz {
     const steps = Math.min(STEPS, Math.max(whole, 1));
     const counts = Array.from({ length: steps + 1 }, () => 0);
     for (const { answered } of rows) counts[Math.min(steps, Math.floor((answered / Math.max(whole, 1)) * steps))] += 1;
-    this.steps.set(counts, (place) => (steps === whole ? `${place}` : `${Math.round((place / steps) * 100)} %`));
+    this.steps.set(counts, (place) => (steps === whole ? `${place}` : `${Math.round((place / steps) * 100)}%`));
   }
 
   #drawFlags() {
@@ -403,5 +418,5 @@ export class Quiz {
 
 function sign(kind) {
   const [shape, words] = MARKS[kind];
-  return h('span', { class: `mark ${kind}` }, h('span', { 'aria-hidden': 'true' }, shape), h('span', { class: 'unseen' }, words));
+  return h('span', { class: `mark box ${kind}` }, h('span', { 'aria-hidden': 'true' }, shape), h('span', { class: 'unseen' }, words));
 }

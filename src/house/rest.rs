@@ -234,7 +234,8 @@ impl rooms::Observatory for Rest {
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
-        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, nodes }
+        let certificates = self.house.certificates.shown();
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, certificates, nodes }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

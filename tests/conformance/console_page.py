@@ -113,12 +113,19 @@ class Page:
         at = f"document.querySelector({json.dumps(selector)})"
         await self.value(f"{at}.focus(), {at}.value = {json.dumps(value)}, {at}.dispatchEvent(new Event('input'))")
 
+    async def choose(self, label: str, value: str):
+        """One of the values of a select with this label."""
+        labelled = f"[...document.querySelectorAll('label')].find((one) => one.textContent.startsWith({json.dumps(label)}))"
+        at = f"{labelled}.querySelector('select')"
+        await self.value(f"{at}.focus(), {at}.value = {json.dumps(value)}, {at}.dispatchEvent(new Event('change'))")
+
     async def is_sound(self, name: str):
         """What every view keeps to, light and dark, wide and narrow: contrast, no sideways scrolling, names, tables with captions."""
         for width, dark in ((1280, False), (1280, True), (400, False), (400, True)):
             await self.browser.looks(width, dark)
             told = f"{name}, {width} px, {'dark' if dark else 'light'}"
-            assert await self.value(CONTRAST) == [], told
+            faint = await self.value(CONTRAST)
+            assert faint == [], f"{told}: {faint}"
             assert await self.value(SIDEWAYS) == [], told
             await self.picture(f"{name}-{width}-{'dark' if dark else 'light'}")
         await self.browser.looks(1280, False)
