@@ -84,8 +84,12 @@ export class Classroom {
     this.#build();
     this.timers = [setInterval(() => document.hidden || this.#rooms(), ROOMS_MILLIS), setInterval(() => this.#second(), SECOND)];
     this.#rooms();
-    const { hash } = location;
-    const asked = hash.split('/')[1];
+    this.address();
+  }
+
+  /** Watches the room that the address names. */
+  address() {
+    const asked = location.hash.split('/')[1];
     if (asked && UUID.test(asked)) this.watch(asked);
   }
 

@@ -136,14 +136,14 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** Calls at most once in so many milliseconds, and once more after the last call. */
-export function calmly(act, millis = 250) {
+/** Calls at most once in `millis()` milliseconds, and once more after the last call. */
+export function calmly(act, millis = () => 250) {
   let timer;
   return () => {
     timer ??= setTimeout(() => {
       timer = undefined;
       act();
-    }, millis);
+    }, millis());
   };
 }
 
@@ -187,7 +187,7 @@ export class Table {
       'div',
       { class: 'list' },
       (field || head) && h('div', { class: 'bar' }, field, head),
-      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, this.table),
+      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `${caption} (table)` }, this.table),
       this.foot,
     );
   }

@@ -6,6 +6,7 @@ import { Table, announce, calmly, choice, clock, duration, h, icon, number, pane
 
 const PAGE = 200;
 const SECOND = 1_000;
+const MANY = 500;
 // What was answered before this page watched is asked for each attempt, so many at a time, and of so many at most: each is a request.
 const AT_ONCE = 4;
 const ASKED = 10_000;
@@ -101,7 +102,11 @@ export class Quiz {
 
   constructor(session) {
     this.session = session;
-    this.redraw = calmly(() => this.draw());
+    // Of many a picture a second is enough.
+    this.redraw = calmly(
+      () => this.draw(),
+      () => (this.attempts?.all.size > MANY ? SECOND : 250),
+    );
   }
 
   mount(root) {
@@ -266,12 +271,18 @@ export class Quiz {
       const { data } = await this.session.rest.quiz.get('/api/v1/quizzes', { limit: PAGE });
       const named = data.items.map(({ id, title, status }) => [String(id), status === 'published' ? title : `${title} (${status})`]);
       this.choice.set([['', named.length === 0 ? 'you own none' : 'choose one'], ...named]);
-      const asked = location.hash.split('/')[1];
-      if (named.some(([id]) => id === asked)) this.watch(Number(asked));
+      this.known = new Set(named.map(([id]) => id));
+      this.address();
     } catch (refusal) {
       if (refusal.status === 401) return this.session.expired();
       write(this.standing, `The quizzes cannot be read: ${refusal.message}`);
     }
+  }
+
+  /** Watches the quiz that the address names. */
+  address() {
+    const asked = location.hash.split('/')[1];
+    if (this.known?.has(asked) && asked !== String(this.id)) this.watch(Number(asked));
   }
 
   /** Watches a quiz from now on. */
@@ -314,10 +325,9 @@ export class Quiz {
         this.redraw();
         if (data.items.length < PAGE || rows.length >= data.total) break;
       }
-      // Those that still run first: they are looked at.
-      const running = ({ status }) => (status === 'running' ? 0 : 1);
+      // The furthest first, as the grid has them.
       const answered = rows.filter(({ answered_count, attempt_id }) => answered_count > attempts.one(attempt_id).marks.size);
-      const asked = answered.sort((a, b) => running(a) - running(b)).map(({ attempt_id }) => attempt_id);
+      const asked = answered.sort((a, b) => b.answered_count - a.answered_count).map(({ attempt_id }) => attempt_id);
       this.unread = asked.length;
       asked.length = Math.min(asked.length, ASKED);
       await Promise.all(Array.from({ length: AT_ONCE }, () => this.#details(asked, attempts)));

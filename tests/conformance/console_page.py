@@ -59,6 +59,10 @@ REACHABLE = """
 [...document.querySelectorAll('a[href], button, input, select, [tabindex="0"]')]
   .filter((element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0).length
 """
+# Whether one sees where the focus is.
+RINGED = """
+(({ outlineStyle, outlineWidth }) => outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2)(getComputedStyle(document.activeElement))
+"""
 FOCUS = "(document.activeElement.id || document.activeElement.textContent || document.activeElement.tagName).trim().slice(0, 60)"
 
 
@@ -139,8 +143,10 @@ class Page:
         """Tab comes by everything that can be used, and out again."""
         count, seen = await self.value(REACHABLE), 0
         await self.value("document.activeElement.blur(), document.querySelector('.skip').focus()")
-        for _ in range(count):
+        for place in range(count):
             seen += await self.value("document.activeElement.checkVisibility() && document.activeElement !== document.body")
+            if place > 0:
+                assert await self.value(RINGED), await self.value("document.activeElement.outerHTML.slice(0, 200)")
             await self.browser.press("Tab")
         assert seen == count
 

@@ -1,7 +1,8 @@
 """A school at work, to be looked at: a server with students in classrooms, a quiz that runs, desktops, tasks and calls that wait.
 
     .venv/bin/python tests/conformance/lesson.py --students 300                      # until Ctrl-C; prints where the console is
-    .venv/bin/python tests/conformance/lesson.py --students 300 --pictures FOLDER    # takes pictures of all views and ends
+    .venv/bin/python tests/conformance/lesson.py --students 300 --pictures FOLDER    # takes pictures of all views, and ends
+    .venv/bin/python tests/conformance/lesson.py --pictures src/console/picture.png  # the one of README
 """
 
 import argparse

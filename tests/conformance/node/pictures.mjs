@@ -1,54 +1,48 @@
-// Pictures of the console as somebody sees it who has signed in: every view, light and dark, at a desk and in a hand.
+// Pictures of the console as somebody sees it who has signed in: every view, light and dark, at a desk and in a hand; or the one of README.
 // node pictures.mjs '{"url":…,"name":…,"password":…,"room":…,"quiz":…}' FOLDER [VIEW…]
-// With ASSETS=../../../src/console it is shown with the files as they are there, though the server has others built in.
+// node pictures.mjs '{…}' FILE.png
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch, signedIn } from './launch.mjs';
 
-const [about, folder, ...wanted] = process.argv.slice(2);
-const { url, name, password, room, quiz } = JSON.parse(about);
-const VIEWS = { school: 'school', classroom: `classroom/${room}`, quiz: `quiz/${quiz}`, labs: 'labs', work: 'work' };
+const [about, place, ...wanted] = process.argv.slice(2);
+const given = JSON.parse(about);
+const VIEWS = { school: 'school', classroom: `classroom/${given.room}`, quiz: `quiz/${given.quiz}`, labs: 'labs', work: 'work' };
 const SIZES = [
-  [1280, 800],
-  [390, 844],
+  { width: 1280, height: 800 },
+  { width: 390, height: 844 },
 ];
-const KINDS = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
+// Figures need two readings, and drawings a few more.
+const SETTLE_MILLIS = Number(process.env.SETTLE ?? 9_000);
 
-export function browser() {
-  const found = execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], {
-    encoding: 'utf8',
-  });
-  return chromium.launch({ executablePath: found.trim(), args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+async function show(page, view) {
+  await page.locator(`#views a[href="#${view}"]`).click();
+  await page.evaluate((hash) => (location.hash = hash), VIEWS[view]);
+  await page.mouse.move(0, 0);
+  await page.waitForTimeout(SETTLE_MILLIS);
 }
 
-mkdirSync(folder, { recursive: true });
-const chrome = await browser();
-for (const [width, height] of SIZES) {
-  for (const colorScheme of ['light', 'dark']) {
-    const page = await chrome.newPage({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
-    page.on('pageerror', (error) => console.error(`${error}`));
-    page.on('console', (said) => said.type() === 'error' && console.error(said.text()));
-    if (process.env.ASSETS) {
-      await page.route('**/console/assets/**', (route) => {
-        const file = route.request().url().split('/').at(-1);
-        return route.fulfill({ body: readFileSync(join(process.env.ASSETS, file)), contentType: KINDS[file.split('.')[1]] });
-      });
+const browser = await launch();
+if (place.endsWith('.png')) {
+  const page = await signedIn(browser, given, { viewport: { width: 1280, height: 1160 }, colorScheme: 'light' });
+  await show(page, 'quiz');
+  // By then the drawing of answers a second has something to show.
+  await page.waitForTimeout(60_000);
+  await page.screenshot({ path: place });
+} else {
+  mkdirSync(place, { recursive: true });
+  for (const viewport of SIZES) {
+    for (const colorScheme of ['light', 'dark']) {
+      const page = await signedIn(browser, given, { viewport, colorScheme });
+      for (const view of Object.keys(VIEWS).filter((view) => wanted.length === 0 || wanted.includes(view))) {
+        await show(page, view);
+        const path = join(place, `${view}-${viewport.width}-${colorScheme}`);
+        await page.screenshot({ path: `${path}.png` });
+        await page.screenshot({ path: `${path}-whole.png`, fullPage: true });
+      }
+      await page.close();
     }
-    await page.goto(url);
-    await page.locator('#user').fill(name);
-    await page.locator('#password').fill(password);
-    await page.keyboard.press('Enter');
-    for (const view of Object.keys(VIEWS).filter((view) => wanted.length === 0 || wanted.includes(view))) {
-      await page.evaluate((hash) => (location.hash = hash), VIEWS[view]);
-      // Figures need two readings, and drawings a few.
-      await page.waitForTimeout(Number(process.env.SETTLE ?? 9_000));
-      const place = (more) => ({ path: join(folder, `${view}-${width}-${colorScheme}${more}.png`) });
-      await page.screenshot(place(''));
-      await page.screenshot({ ...place('-whole'), fullPage: true });
-    }
-    await page.close();
   }
 }
-await chrome.close();
+await browser.close();
