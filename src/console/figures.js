@@ -61,7 +61,7 @@ export class Figures extends EventTarget {
   /** How long deliveries took within the last minute, in seconds: `{ p50, p99 }`; nothing where the node does not tell. */
   get latency() {
     const told = this.node?.delivery;
-    return told && { p50: told.p50_seconds, p99: told.p99_seconds };
+    return told && { p50: told.p50_seconds ?? NaN, p99: told.p99_seconds ?? NaN };
   }
 
   /** The sum of a figure over its samples, or over those that `which` lets through. */
@@ -182,9 +182,9 @@ export function worries(figures) {
 const DAY_MILLIS = 86_400_000;
 
 /** How a certificate stands: `{ kind, words, days }`, where `days` are left. */
-export function standing({ good_from, good_until }, now = Date.now()) {
-  const days = Math.floor((Date.parse(good_until) - now) / DAY_MILLIS);
-  if (Date.parse(good_from) > now) return { kind: 'bad', words: 'is not good yet', days };
+export function standing({ not_before, not_after }, now = Date.now()) {
+  const days = Math.floor((Date.parse(not_after) - now) / DAY_MILLIS);
+  if (Date.parse(not_before) > now) return { kind: 'bad', words: 'is not good yet', days };
   if (days < 0) return { kind: 'bad', words: 'has run out', days };
   const words = days === 0 ? 'runs out today' : days === 1 ? 'runs out tomorrow' : `runs out in ${days} days`;
   return { kind: days < SOON_DAYS ? 'warn' : 'good', words, days };

@@ -86,10 +86,12 @@ export class Operator {
   }
 
   #drain() {
-    const bar = h('progress', { max: 1, 'aria-label': 'Drain' });
+    const bar = (label) => h('progress', { max: 1, 'aria-label': label });
+    const [time, gone] = [bar('Time of the drain that is over'), bar('Connections that have gone')];
     const words = h('p');
-    const element = h('section', { class: 'drain', 'aria-label': 'Drain', hidden: true }, words, bar);
-    return { element, bar, words };
+    const line = (label, bar) => h('p', { class: 'part' }, h('span', { 'aria-hidden': 'true' }, label), bar);
+    const element = h('section', { class: 'drain', 'aria-label': 'Drain', hidden: true }, words, line('Time', time), line('Gone', gone));
+    return { element, time, gone, words, most: 0 };
   }
 
   #shards() {
@@ -173,15 +175,15 @@ export class Operator {
         {
           key: 'age',
           label: 'Age',
-          value: ({ good_from }) => Math.floor((Date.now() - Date.parse(good_from)) / 60_000),
-          text: ({ good_from }) => duration(Math.max(0, Math.floor((Date.now() - Date.parse(good_from)) / 1_000))),
+          value: ({ not_before }) => Math.floor((Date.now() - Date.parse(not_before)) / 60_000),
+          text: ({ not_before }) => duration(Math.max(0, Math.floor((Date.now() - Date.parse(not_before)) / 1_000))),
           is_number: true,
         },
         {
           key: 'until',
           label: 'Good until',
-          value: ({ good_until }) => good_until,
-          text: ({ good_until }) => moment(good_until),
+          value: ({ not_after }) => not_after,
+          text: ({ not_after }) => moment(not_after),
           is_spare: true,
         },
         {
@@ -282,7 +284,8 @@ export class Operator {
     const { latency } = figures;
     show(tiles.latency.element, latency !== undefined);
     if (!latency) return;
-    tiles.latency.set(number(latency.p99 * 1_000), 'ms', `99 of 100 in the last minute; half in ${duration(latency.p50)}`);
+    const about = Number.isFinite(latency.p99) ? `99 of 100 within it, half within ${duration(latency.p50)}` : 'none in the last minute';
+    tiles.latency.set(number(latency.p99 * 1_000), 'ms', about);
     tiles.latency.line.draw(figures.history('latency'));
   }
 
@@ -353,15 +356,16 @@ export class Operator {
   }
 
   #drawDrain(drain) {
-    show(this.drain.element, Boolean(drain));
+    const { element, time, gone, words } = this.drain;
+    show(element, Boolean(drain));
     if (!drain) return;
     const left = Math.max(0, drain.limit_seconds - drain.elapsed_seconds);
-    this.drain.bar.value = Math.min(1, drain.elapsed_seconds / Math.max(drain.limit_seconds, 0.001));
     const connections = this.figures.level('homeroom_connections') ?? 0;
-    write(
-      this.drain.words,
-      `Draining: connections left: ${number(connections)}; they are closed in ${duration(Math.ceil(left))} at the latest.`,
-    );
+    this.drain.most = Math.max(this.drain.most, connections);
+    time.value = Math.min(1, drain.elapsed_seconds / Math.max(drain.limit_seconds, 0.001));
+    gone.value = 1 - connections / Math.max(this.drain.most, 1);
+    const of = this.drain.most > connections ? ` of ${number(this.drain.most)}` : '';
+    write(words, `Draining: connections left: ${number(connections)}${of}; they are closed in ${duration(Math.ceil(left))} at the latest.`);
   }
 }
 

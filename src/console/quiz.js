@@ -113,7 +113,7 @@ export class Quiz {
     this.choice = choice('Quiz', (id) => id && this.watch(Number(id)));
     this.standing = h('p', { class: 'note', role: 'status' });
     this.board = h('div', { hidden: true });
-    root.append(h('div', { class: 'bar' }, this.choice.element), this.standing, this.board);
+    root.append(h('div', { class: 'bar' }, this.choice.element, this.standing), this.board);
     if (!this.session.has('quiz')) {
       show(this.choice.element, false);
       return write(this.standing, 'Quizzes belong to owners: sign in with the name and password of one (homeroom owner NAME makes one).');

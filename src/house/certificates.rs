@@ -116,8 +116,8 @@ impl Certificates {
             Some(rooms::Certificate {
                 listener: name.clone(),
                 subject: certificate.subject().to_owned(),
-                from: micros(certificate.from()),
-                until: micros(certificate.until()),
+                not_before: micros(certificate.from()),
+                not_after: micros(certificate.until()),
             })
         };
         self.names.iter().zip(&self.shown).filter_map(told).collect()
@@ -185,8 +185,8 @@ mod tests {
         let (first, shown) = (ends(&certificates), certificates.servers().unwrap());
         assert_eq!(shown.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, false]);
         let [told] = &certificates.shown()[..] else { panic!("one listener has TLS") };
-        assert_eq!((&*told.listener, told.until.seconds().unsigned_abs()), ("quiz", first[0]));
-        assert!(told.from < told.until);
+        assert_eq!((&*told.listener, told.not_after.seconds().unsigned_abs()), ("quiz", first[0]));
+        assert!(told.not_before < told.not_after);
         let other = Pair::of_days(20);
         fs::write(folder.path().join("k.pem"), &other.key).unwrap();
         let fault = certificates.read_again().err().unwrap()[0].to_string();

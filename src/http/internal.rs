@@ -149,13 +149,13 @@ struct KeyShape<'a> {
 struct CertificateShape<'a> {
     listener: &'a str,
     subject: &'a str,
-    good_from: Iso,
-    good_until: Iso,
+    not_before: Iso,
+    not_after: Iso,
 }
 
 impl<'a> From<&'a Certificate> for CertificateShape<'a> {
-    fn from(Certificate { listener, subject, from, until }: &'a Certificate) -> Self {
-        CertificateShape { listener, subject, good_from: Iso(*from), good_until: Iso(*until) }
+    fn from(Certificate { listener, subject, not_before, not_after }: &'a Certificate) -> Self {
+        CertificateShape { listener, subject, not_before: Iso(*not_before), not_after: Iso(*not_after) }
     }
 }
 

@@ -83,9 +83,9 @@ pub struct Certificate {
     /// Whose it is, as it says.
     pub subject: String,
     /// From when it is good.
-    pub from: UnixMicros,
+    pub not_before: UnixMicros,
     /// Until when.
-    pub until: UnixMicros,
+    pub not_after: UnixMicros,
 }
 
 /// A node as the shared records have it.

@@ -111,8 +111,8 @@ test('what an attempt answered before anybody watched is not called open', () =>
 
 test('a certificate that ends soon is to be looked at, one that is no good is bad', () => {
   const now = Date.parse('2026-01-10T12:00:00Z');
-  const stands = (good_from, good_until) => {
-    const { kind, words } = standing({ good_from, good_until }, now);
+  const stands = (not_before, not_after) => {
+    const { kind, words } = standing({ not_before, not_after }, now);
     return `${kind}: ${words}`;
   };
   const began = '2026-01-01T00:00:00Z';
@@ -156,7 +156,7 @@ test('an operator is told what is wrong, the worst first, and that all is well',
   ];
   const node = {
     phase: 'draining',
-    certificates: [{ listener: 'quiz', good_from: '2020-01-01T00:00:00Z', good_until: '2021-01-01T00:00:00Z' }],
+    certificates: [{ listener: 'quiz', not_before: '2020-01-01T00:00:00Z', not_after: '2021-01-01T00:00:00Z' }],
     nodes: [
       { name: 'a', is_alive: true },
       { name: 'b', is_alive: false },

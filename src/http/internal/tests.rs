@@ -155,7 +155,7 @@ fn a_node_tells_of_itself_and_of_those_beside_it() {
         "drain": {"elapsed_seconds": 1.5, "limit_seconds": 10.0},
         "keys": [{"name": "presence", "written_at": "2026-01-02T03:04:05Z"}, {"name": "quiz", "written_at": null}],
         "certificates": [{
-            "listener": "quiz", "subject": "CN=school", "good_from": "2026-01-02T03:04:05Z", "good_until": "2026-01-02T03:04:05Z",
+            "listener": "quiz", "subject": "CN=school", "not_before": "2026-01-02T03:04:05Z", "not_after": "2026-01-02T03:04:05Z",
         }],
         "nodes": [
             {"name": "a", "slot": 0, "epoch": 7, "version": "1.0", "is_alive": true, "is_self": true},
