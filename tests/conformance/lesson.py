@@ -208,7 +208,8 @@ async def run(given):
             print(json.dumps(place), flush=True)
             if given.pictures:
                 words = ["node", "pictures.mjs", json.dumps(place), str(given.pictures.resolve()), *given.views]
-                taken = await asyncio.create_subprocess_exec(*words, cwd=NODE)
+                assets = {"ASSETS": str(Path(os.environ["ASSETS"]).resolve())} if "ASSETS" in os.environ else {}
+                taken = await asyncio.create_subprocess_exec(*words, cwd=NODE, env=os.environ | assets)
                 assert await taken.wait() == 0, "no pictures"
             else:
                 await going
@@ -225,7 +226,6 @@ if __name__ == "__main__":
     options.add_argument("--students", type=int, default=300)
     options.add_argument("--pictures", type=Path)
     options.add_argument("views", nargs="*")
-    os.environ.setdefault("TESTS_PORTS", "20000")
     try:
         asyncio.run(run(options.parse_args()))
     except KeyboardInterrupt:

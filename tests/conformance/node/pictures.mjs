@@ -25,7 +25,7 @@ async function show(page, view) {
 
 const browser = await launch();
 if (place.endsWith('.png')) {
-  const page = await signedIn(browser, given, { viewport: { width: 1280, height: 1160 }, colorScheme: 'light' });
+  const page = await signedIn(browser, given, { viewport: { width: 1280, height: 1300 }, colorScheme: 'light' });
   await show(page, 'quiz');
   // By then the drawing of answers a second has something to show.
   await page.waitForTimeout(60_000);
