@@ -1,7 +1,7 @@
 //! Orders to the running server, from commands on the same machine: a unix socket in the data folder, open to its owner alone.
 //!
-//! An order is a line of words; the answer is `ok` or `no`, a space, and a line for people. Behind `ok` the server keeps the connection open
-//! until what was ordered is over: a drain with the process, which the end of the stream says.
+//! An order is a line of words; the answer is `ok` or `no`, a space, and a line for people. Behind `ok` the server keeps the connection
+//! open until what was ordered is over: a drain with the process, which the end of the stream says.
 
 use crate::runtime::Stage;
 use rustix::{
