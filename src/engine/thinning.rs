@@ -1,8 +1,8 @@
 //! Before a planned stop the connected are let go one by one, so that those who take them in are not overrun.
 //!
 //! Everybody has a turn, evenly over a time, in an order that nobody chooses. Whoever is in a classroom is told `terminated` at his turn,
-//! and has a while to open a second connection before this one is closed; everybody else is closed at his turn. Whoever comes meanwhile has no
-//! turn: he stays until the stop itself. Each Close says when to come back, for each connection another time.
+//! and has a while to open a second connection before this one is closed; everybody else is closed at his turn. Whoever comes meanwhile
+//! has no turn: he stays until the stop itself. Each Close says when to come back, for each connection another time.
 
 use super::{Connection, Engine, Phase};
 use crate::realtime::{Moment, Now, table::Key};
