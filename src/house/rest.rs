@@ -229,7 +229,7 @@ impl rooms::Observatory for Rest {
         let (keys, nodes) = seen.unwrap_or_default();
         let phase = match self.stage.phase() {
             Phase::Serving => "serving",
-            Phase::Draining => "draining",
+            Phase::Thinning | Phase::Draining => "draining",
             Phase::Closing | Phase::Gone => "closing",
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
