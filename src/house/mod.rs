@@ -4,6 +4,7 @@ mod agents;
 pub mod banner;
 mod certificates;
 mod cluster;
+pub mod control;
 mod documents;
 mod door;
 pub mod herald;
@@ -295,6 +296,9 @@ pub fn serve_until_stopped(
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage()) {
+        tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
+    }
     tracing::info!(shards, "serving");
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });

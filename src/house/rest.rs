@@ -233,12 +233,13 @@ impl rooms::Observatory for Rest {
         let (keys, nodes) = seen.unwrap_or_default();
         let phase = match self.stage.phase() {
             Phase::Serving => "serving",
-            Phase::Draining => "draining",
+            Phase::Thinning | Phase::Draining => "draining",
             Phase::Closing | Phase::Gone => "closing",
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
-        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, nodes }
+        let certificates = self.house.certificates.shown();
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, certificates, nodes }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

@@ -221,6 +221,7 @@ impl Shard for Shift {
 
     fn control(&mut self, control: Control, now: Now) {
         match control {
+            Control::Thin(pace) => self.engine.thin(pace, now),
             Control::Drain => self.engine.drain(now),
             Control::Close => {
                 self.asked.stopper.stop();
