@@ -4,6 +4,7 @@ pub mod agent;
 pub mod check_config;
 pub mod copy;
 pub mod doctor;
+pub mod drain;
 pub mod flags;
 pub mod join;
 pub mod lab_demo;
@@ -56,6 +57,8 @@ pub enum Command {
     Copy(copy::CopyArguments),
     /// Run desktops on this machine for a control plane, without containers.
     Agent(agent::AgentArguments),
+    /// Let the connected of the running server go one by one, then end it: readyz says 503 first.
+    Drain(drain::DrainArguments),
     /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
     LabDemo(lab_demo::LabDemoArguments),
     /// What the tables of a PostgreSQL database are; brings them up to date with --apply.

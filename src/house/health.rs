@@ -70,7 +70,7 @@ pub(super) async fn watch(vitals: Arc<Vitals>, stage: Arc<Stage>) {
     loop {
         looks.tick().await;
         // Shards that have gone turn no more.
-        let is_served = matches!(stage.phase(), Phase::Serving | Phase::Draining);
+        let is_served = matches!(stage.phase(), Phase::Serving | Phase::Thinning | Phase::Draining);
         vitals.beats.note(pulse.standing(&turns(), Instant::now()).filter(|_| is_served));
         vitals.process.look();
     }

@@ -43,7 +43,7 @@ enum Course {
 impl Life {
     fn course(&self) -> Course {
         match self.stage.phase() {
-            Phase::Serving => Course::Serves,
+            Phase::Serving | Phase::Thinning => Course::Serves,
             Phase::Draining | Phase::Closing | Phase::Gone if self.fenced.load(Ordering::Relaxed) => Course::BeginsAnew,
             Phase::Draining | Phase::Closing | Phase::Gone => {
                 let parts = self.stage.stopping().map_or(Duration::ZERO, |(_, times)| times.drain + times.goodbye);
@@ -59,7 +59,8 @@ impl Life {
     fn status(&self) -> String {
         let shards = self.stage.all_counts().len();
         let plural = if shards == 1 { "" } else { "s" };
-        format!("Serving {} connections on {shards} shard{plural}", self.stage.connections())
+        let does = if self.stage.phase() == Phase::Serving { "Serving" } else { "Draining" };
+        format!("{does} {} connections on {shards} shard{plural}", self.stage.connections())
     }
 }
 

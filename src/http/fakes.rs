@@ -2,7 +2,7 @@
 
 use super::{
     gate,
-    rooms::{Account, Accounts, Classrooms, Clock, Condition, Delivery, Node, Observatory, Peer, Unverified},
+    rooms::{Account, Accounts, Certificate, Classrooms, Clock, Condition, Delivery, Node, Observatory, Peer, Unverified},
     table::Table,
 };
 use crate::{
@@ -139,6 +139,12 @@ impl Observatory for House {
             drain: Some((Duration::from_millis(1_500), Duration::from_secs(10))),
             delivery: Delivery { frames: 9, p50: Some(Duration::from_micros(250)), p99: None },
             keys: vec![("presence".into(), Some(NOW)), ("quiz".into(), None)],
+            certificates: vec![Certificate {
+                listener: "quiz".into(),
+                subject: "CN=school".into(),
+                not_before: NOW,
+                not_after: NOW,
+            }],
             nodes: Some(vec![peer("a", 0, true), peer("b", 1, false)]),
         }
     }

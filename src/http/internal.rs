@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     iso::Iso,
     presence::NO_CLASSROOM,
-    rooms::{Classrooms, Clock, Condition, Node, Observatory, Peer, Reason},
+    rooms::{Certificate, Classrooms, Clock, Condition, Node, Observatory, Peer, Reason},
     table::Route,
 };
 use crate::{
@@ -131,6 +131,7 @@ struct NodeShape<'a> {
     drain: Option<DrainShape>,
     delivery: DeliveryShape,
     keys: Vec<KeyShape<'a>>,
+    certificates: Vec<CertificateShape<'a>>,
     nodes: Option<Vec<PeerShape<'a>>>,
 }
 
@@ -156,6 +157,20 @@ struct KeyShape<'a> {
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
+struct CertificateShape<'a> {
+    listener: &'a str,
+    subject: &'a str,
+    not_before: Iso,
+    not_after: Iso,
+}
+
+impl<'a> From<&'a Certificate> for CertificateShape<'a> {
+    fn from(Certificate { listener, subject, not_before, not_after }: &'a Certificate) -> Self {
+        CertificateShape { listener, subject, not_before: Iso(*not_before), not_after: Iso(*not_after) }
+    }
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
 struct PeerShape<'a> {
     name: &'a str,
     slot: u16,
@@ -172,7 +187,7 @@ impl<'a> From<&'a Peer> for PeerShape<'a> {
 }
 
 async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    let Node { version, shards, started_at, phase, drain, delivery, keys, nodes } = &call.house.node().await;
+    let Node { version, shards, started_at, phase, drain, delivery, keys, certificates, nodes } = &call.house.node().await;
     let shape = NodeShape {
         version,
         shards: *shards,
@@ -186,6 +201,7 @@ async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
             p99_seconds: delivery.p99.map(|time| time.as_secs_f64()),
         },
         keys: keys.iter().map(|(name, written)| KeyShape { name, written_at: written.map(Iso) }).collect(),
+        certificates: certificates.iter().map(CertificateShape::from).collect(),
         nodes: nodes.as_ref().map(|nodes| nodes.iter().map(PeerShape::from).collect()),
     };
     Ok(answer::json(StatusCode::OK, &shape))

@@ -42,5 +42,5 @@ pub use mesh::Post;
 pub use nudge::Nudge;
 pub use ring::RingSizes;
 pub use shard::{Control, Shard};
-pub use stop::{Phase, Reload, Servers, Stage, StopSignals, StopTimes};
+pub use stop::{DrainFault, Phase, Reload, Servers, Stage, StopSignals, StopTimes};
 pub use turn::{OnHandoff, address};

@@ -1,7 +1,7 @@
 //! What the shell asks of an engine. The protocol between them is told in [`crate::engine::port`].
 
 use crate::{
-    engine::{Listener, Output, door::Address},
+    engine::{Listener, Output, door::Address, thinning::Pace},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 /// What the process as a whole is doing, told to every shard when it changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Control {
+    /// The process is to stop after a while. Let the connected go at this pace; go on accepting and serving.
+    Thin(Pace),
     /// The process was asked to stop. Tell the connected; go on accepting and serving.
     Drain,
     /// The drain is over: no socket is accepted any more. Say goodbye and close every connection.

@@ -441,6 +441,9 @@ impl<E: Shard> Pump<E> {
     fn change_phase(&mut self, engine: &mut E, now: Now) -> bool {
         let wanted = self.stage.phase();
         let changed = wanted != self.phase;
+        if let (Phase::Serving, Phase::Thinning, Some(pace)) = (self.phase, wanted, self.stage.pace()) {
+            engine.control(Control::Thin(pace), now);
+        }
         if self.phase < Phase::Draining && wanted >= Phase::Draining {
             engine.control(Control::Drain, now);
         }

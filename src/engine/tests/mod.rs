@@ -37,4 +37,5 @@ mod slow;
 mod tasks;
 mod tasks_ends;
 mod tasks_scripts;
+mod thinning;
 mod world;
