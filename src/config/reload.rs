@@ -18,6 +18,7 @@ const RELOADED: &[&str] = &[
     "chat.",
     "tasks.",
     "websocket.",
+    "control.",
 ];
 /// Of those tables what is not.
 const NEED_A_RESTART: &[&str] = &["log.format", "tasks.status_interval"];

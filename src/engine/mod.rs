@@ -25,6 +25,7 @@ mod presence;
 mod quiz;
 mod reading;
 mod socket;
+mod survey;
 mod tasks;
 mod topic;
 
@@ -34,6 +35,7 @@ pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, Sock
 pub use models::RunId;
 pub use outside::Heard;
 pub use port::{Handoff, Listener, Output, Segment, Send};
+pub use survey::Errand;
 pub use topic::Topic;
 
 use crate::{
@@ -68,6 +70,7 @@ use std::{
     mem,
     sync::Arc,
 };
+use survey::Survey;
 use tasks::Tasks;
 
 /// What makes one shard differ from another.
@@ -121,6 +124,7 @@ pub struct Engine {
     models: Models,
     notices: Notices,
     owed: Owed,
+    survey: Survey,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
     local: VecDeque<Letter>,
@@ -177,6 +181,7 @@ impl Engine {
             tellings: Tellings::default(),
             notices: Notices::new(),
             owed: Owed::with_hasher(FixedState::with_seed(birth.seed)),
+            survey: Survey::default(),
             local: VecDeque::new(),
             letters: Vec::new(),
             questions: Vec::new(),
@@ -254,6 +259,7 @@ impl Engine {
             Answer::TasksCounted(result) => self.with_tasks(now, |homes, out| homes.counted(result, now, out)),
             Answer::Health(health) => self.set_health(health, now),
             Answer::Terms(terms) => self.reform(*terms),
+            Answer::Errand(Errand { chore, reply }) => reply(self.run(&chore, now)),
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
             Answer::Outside { ticket, classroom, event } => self.outside_says(ticket, classroom, *event),
@@ -318,6 +324,7 @@ impl Engine {
     pub fn finish(&mut self, now: Now, out: &mut Output) {
         self.deliver(now);
         self.asks_wait(now);
+        self.survey.rest(now);
         self.draw_levels();
         self.draw_labs_levels(now);
         self.draw_chat_levels(now);

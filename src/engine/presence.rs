@@ -122,6 +122,7 @@ impl Engine {
             match outcome {
                 Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
                 Outcome::Publish { classroom, frame, shards, except } => {
+                    self.survey.published(classroom);
                     let topic = Topic::Classroom(classroom);
                     for (shard, members) in shards {
                         let frame = frame.clone();

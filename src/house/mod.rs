@@ -4,6 +4,7 @@ mod agents;
 pub mod banner;
 mod certificates;
 mod cluster;
+mod desk;
 mod documents;
 mod door;
 pub mod herald;
@@ -48,6 +49,7 @@ use crate::{
     store::{postgres, sqlite},
 };
 use cluster::{Company, Watch};
+use desk::Desk;
 use glommio::net::TcpStream;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
@@ -211,7 +213,8 @@ pub fn serve_until_stopped(
     let http_limits = door::http(settings);
     let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
     let moves = reload::moves(shards);
-    let status_interval = settings.tasks.status_interval;
+    let (readings, askers) = reload::readings();
+    let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
     let (beside, keeper) = (bridge.clone(), bridge.clone());
     let furnish = {
         let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
@@ -239,6 +242,7 @@ pub fn serve_until_stopped(
                 stopper: stopper.clone(),
                 moves: moves.clone(),
             };
+            let (desk_post, desk_stage) = (seat.post.clone(), seat.stage.clone());
             let home = Rc::new(RefCell::new(house.clone()));
             let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked, home.clone())));
             let rest = Rest {
@@ -253,6 +257,15 @@ pub fn serve_until_stopped(
                 vitals: vitals.clone(),
                 cluster: counts.clone(),
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
+                desk: Desk {
+                    post: desk_post,
+                    bridge: bridge.clone(),
+                    node,
+                    shards,
+                    stage: desk_stage,
+                    readings: readings.clone(),
+                    drain,
+                },
                 started_at: seat.clock.now().wall,
             };
             let counter = RefCell::new(Counter::new(rest, documents.clone(), http_limits, stop.clone()));
@@ -291,7 +304,7 @@ pub fn serve_until_stopped(
     house.certificates.tell(running.clock().now().wall);
     let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
-    Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
+    Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload(), askers);
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     tracing::info!(shards, "serving");
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };

@@ -2,11 +2,12 @@
 
 mod chat;
 mod console;
+mod control;
 mod labs;
 mod quiz;
 mod tasks;
 
-use super::{House, cluster, metrics, shift::Shift, vitals::Vitals};
+use super::{House, cluster, desk::Desk, metrics, shift::Shift, vitals::Vitals};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
@@ -46,6 +47,7 @@ pub(super) struct Rest {
     pub(super) passwords: Passwords,
     pub(super) vitals: Arc<Vitals>,
     pub(super) places: Places,
+    pub(super) desk: Desk,
     /// When this process began to serve.
     pub(super) started_at: UnixMicros,
     /// Where this is one of several nodes.
@@ -96,7 +98,7 @@ pub(super) fn table(
             .and_then(|table| table.with(prefix, http::tasks::routes(tasks))),
         Api::Internal => {
             let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
-            [internal::routes(), http::console::routes()]
+            [internal::routes(), http::control::routes(), http::console::routes()]
                 .into_iter()
                 .chain(of_apis)
                 .try_fold(table, |table, routes| table.with(prefix, routes))
@@ -125,6 +127,14 @@ impl Drop for Asked<'_> {
 }
 
 impl Rest {
+    fn phase(&self) -> &'static str {
+        match self.stage.phase() {
+            Phase::Serving => "serving",
+            Phase::Draining => "draining",
+            Phase::Closing | Phase::Gone => "closing",
+        }
+    }
+
     /// Reads the records on a thread that may wait.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn Store) -> Read<T> + Send + 'static) -> Read<T> {
         let store = self.store.clone();
@@ -227,11 +237,7 @@ impl rooms::Observatory for Rest {
         let (files, store) = (self.house.key_files.clone(), self.store.clone());
         let seen = self.bridge.call(move || (console::ages(files), console::nodes(store.lease()).ok())).await;
         let (keys, nodes) = seen.unwrap_or_default();
-        let phase = match self.stage.phase() {
-            Phase::Serving => "serving",
-            Phase::Draining => "draining",
-            Phase::Closing | Phase::Gone => "closing",
-        };
+        let phase = self.phase();
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
         rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, nodes }

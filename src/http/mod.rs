@@ -15,6 +15,7 @@ pub mod call;
 pub mod chat;
 pub mod console;
 mod connection;
+pub mod control;
 mod cors;
 pub mod documents;
 pub mod fault;

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod moment;
 pub mod outbox;
 pub mod quota;
+pub mod survey;
 pub mod table;
 pub mod topics;
 pub mod view;

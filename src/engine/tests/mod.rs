@@ -33,6 +33,7 @@ mod quiz_slow;
 mod quizzes;
 mod scripts;
 mod slow;
+mod survey;
 mod tasks;
 mod tasks_ends;
 mod tasks_scripts;

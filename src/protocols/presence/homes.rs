@@ -152,6 +152,11 @@ impl Homes {
         (self.rooms.len(), self.seated)
     }
 
+    /// The rooms at home here, each with how many are in it.
+    pub fn crowds(&self) -> impl Iterator<Item = (ClassroomId, usize)> + '_ {
+        self.rooms.iter().map(|(id, room)| (*id, room.seated()))
+    }
+
     /// How many sign-ins wait for their row.
     pub fn entering(&self) -> usize {
         self.pending.len()
