@@ -5,6 +5,7 @@
 
 mod admission;
 mod asks;
+mod audit;
 mod burial;
 mod chat;
 mod connection;
@@ -53,6 +54,7 @@ use crate::{
     websocket::session::Scratch,
 };
 use admission::Strays;
+use audit::Audit;
 use asks::{PresenceAsks, QuizAsks};
 use chat::Chat;
 use connection::{Connection, Phase};
@@ -125,6 +127,7 @@ pub struct Engine {
     notices: Notices,
     owed: Owed,
     survey: Survey,
+    audit: Audit,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
     local: VecDeque<Letter>,
@@ -182,6 +185,7 @@ impl Engine {
             notices: Notices::new(),
             owed: Owed::with_hasher(FixedState::with_seed(birth.seed)),
             survey: Survey::default(),
+            audit: Audit::default(),
             local: VecDeque::new(),
             letters: Vec::new(),
             questions: Vec::new(),

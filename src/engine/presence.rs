@@ -1,6 +1,6 @@
 //! Presence, wired to the shard: its effects and its homes' outcomes.
 
-use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic};
+use super::{audit, door::Bound, Connection, Engine, Letter, Phase, Question, Rules, Topic};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
     realtime::{ConnId, Now, ShardId, table::Key},
@@ -82,6 +82,8 @@ impl Engine {
                 Effect::Notify(notice) => {
                     if notice == Notice::Seated {
                         self.counters.presence_success.one();
+                        let room = self.connections.at_mut(key).and_then(Connection::presence_mut).and_then(|machine| machine.classroom());
+                        self.note_sign_in(key, "presence", room.map(|room| room.to_string()), now);
                     }
                     self.notify(key, notice);
                 }
@@ -90,6 +92,9 @@ impl Engine {
                     if error == presence::SessionError::Replaced {
                         // What was said before the key was another's is not said to that one.
                         self.hear_topics(key);
+                    }
+                    if let Some(reason) = audit::of_presence(error) {
+                        self.note_refusal(key, "presence", None, reason, now);
                     }
                     self.unlisten(key);
                     self.notify_failure(key, error);
@@ -101,6 +106,8 @@ impl Engine {
                     if let Some(machine) = self.connections.at_mut(key).and_then(Connection::presence_mut) {
                         machine.turn_away();
                     }
+                    let who = agent.subject().to_owned();
+                    self.note_refusal(key, "presence", Some(who), audit::of_door(Bound::UserConnections), now);
                     self.close_for(key, CloseReason::Policy, now);
                 }
                 Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
