@@ -17,9 +17,6 @@ use std::{
 pub const EXIT_CODES: &str = "Exit codes: 0 it is done, and `status` found a server that is ready; 1 the server is not ready, or \
 refused; 2 the command or the settings are wrong; 3 no server answers there; 4 the server does not let you.";
 
-/// The variable that may have the operator's token.
-const TOKEN_VARIABLE: &str = "HOMEROOM_OPERATOR_TOKEN";
-
 /// What to do, and where the server is.
 #[derive(clap::Args, Debug)]
 pub struct CtlArguments {
@@ -84,8 +81,7 @@ pub struct Place {
     /// The internal listener of the running server; without it the settings tell where it is
     #[arg(long, value_name = "URL")]
     pub internal: Option<String>,
-    /// A file with an operator's token, where the server asks for one (`homeroom token labs` makes it) [env: HOMEROOM_OPERATOR_TOKEN has
-    /// the token itself]
+    /// A file with an operator's token, where the server asks for one (`homeroom token labs` makes it)
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The settings' flags.
@@ -100,15 +96,10 @@ impl Place {
             Some(url) => Server::at(url),
             None => Server::configured(&self.flags.load_process()?.settings)?,
         };
-        let shown = match &self.token_file {
-            Some(file) => {
-                let text = fs::read_to_string(file);
-                Some(text.map_err(|error| Failure::Usage(format!("--token-file: {}: {error}", file.display())))?)
-            }
-            None => std::env::var(TOKEN_VARIABLE).ok(),
-        };
-        let shown = shown.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        shown.map_or(Ok(server.clone()), |token| server.with_token(&token))
+        let Some(file) = &self.token_file else { return Ok(server) };
+        let text = fs::read_to_string(file);
+        let text = text.map_err(|error| Failure::Usage(format!("--token-file: {}: {error}", file.display())))?;
+        server.with_token(text.trim())
     }
 }
 
@@ -192,7 +183,7 @@ fn understood((status, text): (StatusCode, String)) -> Result<Value, Failure> {
             .map_err(|_| Failure::Failed("the answer cannot be read: is this the internal listener of a Homeroom?".to_owned()));
     }
     let refusal: Refusal = serde_json::from_str(&text).unwrap_or_default();
-    let shown = "show an operator's token (--token-file, HOMEROOM_OPERATOR_TOKEN; `homeroom token labs` makes one of an admin)";
+    let shown = "show an operator's token (--token-file; `homeroom token labs` makes one of an admin)";
     Err(match (status, &*refusal.error) {
         (StatusCode::UNAUTHORIZED, "no_token") => Failure::Denied(format!("the server answers operators only: {shown}")),
         (StatusCode::UNAUTHORIZED, _) => Failure::Denied("the server does not take this token: it is wrong, or over".to_owned()),

@@ -13,17 +13,17 @@ from house import BINARY, PORTS, merged, toml
 ABSENT, DENIED = 3, 4
 
 
-def ctl(house, *arguments, **environment) -> subprocess.CompletedProcess:
+def ctl(house, *arguments) -> subprocess.CompletedProcess:
     """One command, to its end, by the settings of this server."""
     return subprocess.run(
         [BINARY, "ctl", *arguments, "--config", str(house.config)], capture_output=True, text=True, timeout=60,
-        env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")} | environment,
+        env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")},
     )
 
 
-async def run(house, *arguments, **environment) -> subprocess.CompletedProcess:
+async def run(house, *arguments) -> subprocess.CompletedProcess:
     """The same, while the test hears its sockets."""
-    return await asyncio.to_thread(ctl, house, *arguments, **environment)
+    return await asyncio.to_thread(ctl, house, *arguments)
 
 
 async def closed(socket) -> int:
@@ -125,14 +125,16 @@ async def test_operators_alone_where_the_settings_say_so(build_lab, http, tmp_pa
     house = lab.house
     refused = await run(house, "status")
     assert refused.returncode == DENIED and "--token-file" in refused.stderr
-    wrong = await run(house, "status", HOMEROOM_OPERATOR_TOKEN="a.b.c")
-    assert wrong.returncode == DENIED and "does not take this token" in wrong.stderr
     file = tmp_path / "token"
+    file.write_text("a.b.c")
+    wrong = await run(house, "status", "--token-file", str(file))
+    assert wrong.returncode == DENIED and "does not take this token" in wrong.stderr
     file.write_text(lab.admin.token + "\n")
     told = await run(house, "status", "--token-file", str(file))
     assert told.returncode == 0, told.stderr
     user = await lab.person()
-    plain = await run(house, "kick", "--user", "x", HOMEROOM_OPERATOR_TOKEN=user.token)
+    file.write_text(user.token)
+    plain = await run(house, "kick", "--user", "x", "--token-file", str(file))
     assert plain.returncode == DENIED and "no operator" in plain.stderr
     page = await http.get(f"{house.internal}/api/v1/control/status", headers={"origin": "https://evil.example"})
     assert page.status_code == 403
