@@ -30,7 +30,7 @@ mod tasks;
 pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
 pub use bind::{Bind, ListenerTls, Tls, TlsFiles};
 pub use cluster::{Cluster, Servers, SignIn, SubjectPrefix};
-pub use control::Control;
+pub use control::{Audit, Control};
 pub use database::{Database, DatabaseUrl, Migrate};
 pub use fault::{Fault, Faults, Source};
 pub use issuer::{Algorithm, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Issuer};

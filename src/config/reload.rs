@@ -19,6 +19,7 @@ const RELOADED: &[&str] = &[
     "tasks.",
     "websocket.",
     "control.",
+    "audit.",
 ];
 /// Of those tables what is not.
 const NEED_A_RESTART: &[&str] = &["log.format", "tasks.status_interval"];

@@ -4,7 +4,7 @@
 //! by the time of the handshake and by what a head and one message may have.
 
 use super::{
-    audit, Connection, Engine, Phase,
+    Connection, Engine, Phase, audit,
     connection::{Opening, Unread},
     door::Bound,
 };

@@ -34,7 +34,7 @@ impl Address {
     }
 
     /// Its bits, as they are counted; 0: it is not known.
-    pub(super) fn bits(self) -> u128 {
+    pub fn bits(self) -> u128 {
         self.0
     }
 

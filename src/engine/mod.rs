@@ -54,8 +54,8 @@ use crate::{
     websocket::session::Scratch,
 };
 use admission::Strays;
-use audit::Audit;
 use asks::{PresenceAsks, QuizAsks};
+use audit::Audit;
 use chat::Chat;
 use connection::{Connection, Phase};
 use crossing::Crossing;

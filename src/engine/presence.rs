@@ -1,6 +1,6 @@
 //! Presence, wired to the shard: its effects and its homes' outcomes.
 
-use super::{audit, door::Bound, Connection, Engine, Letter, Phase, Question, Rules, Topic};
+use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic, audit, door::Bound};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
     realtime::{ConnId, Now, ShardId, table::Key},
@@ -82,7 +82,11 @@ impl Engine {
                 Effect::Notify(notice) => {
                     if notice == Notice::Seated {
                         self.counters.presence_success.one();
-                        let room = self.connections.at_mut(key).and_then(Connection::presence_mut).and_then(|machine| machine.classroom());
+                        let room = self
+                            .connections
+                            .at_mut(key)
+                            .and_then(Connection::presence_mut)
+                            .and_then(|machine| machine.classroom());
                         self.note_sign_in(key, "presence", room.map(|room| room.to_string()), now);
                     }
                     self.notify(key, notice);

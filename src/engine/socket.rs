@@ -1,7 +1,7 @@
 //! The life of one socket: head, upgrade, messages, close, release.
 
 use super::{
-    audit, Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi,
+    Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi, audit,
     door::{Address, Bound},
 };
 use crate::{

@@ -1,6 +1,7 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 mod agents;
+mod audit;
 pub mod banner;
 mod certificates;
 mod cluster;
@@ -38,6 +39,7 @@ use crate::{
     },
     http::{Beginning, Stopper, Stream, serve},
     nats::Letters,
+    observe::{self, audit::Audit},
     protocols::{
         chat::record::Sweep,
         labs::record::Loaded as Labs,
@@ -63,6 +65,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -166,6 +169,7 @@ pub fn serve_until_stopped(
     opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
+    let (audit, audit_writer) = opened_audit(settings)?;
     let sink = ShardSink::default();
     let shards = house.shards();
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
@@ -216,6 +220,7 @@ pub fn serve_until_stopped(
     let (readings, askers) = reload::readings();
     let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
     let (beside, keeper) = (bridge.clone(), bridge.clone());
+    let audit_kept = audit.clone();
     let furnish = {
         let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
         move |seat: Seat<Answer>| {
@@ -241,6 +246,7 @@ pub fn serve_until_stopped(
                 heard: tell_heard.clone(),
                 stopper: stopper.clone(),
                 moves: moves.clone(),
+                audit: audit.clone(),
             };
             let (desk_post, desk_stage) = (seat.post.clone(), seat.stage.clone());
             let home = Rc::new(RefCell::new(house.clone()));
@@ -257,6 +263,7 @@ pub fn serve_until_stopped(
                 vitals: vitals.clone(),
                 cluster: counts.clone(),
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
+                audit: audit.clone(),
                 desk: Desk {
                     post: desk_post,
                     bridge: bridge.clone(),
@@ -302,7 +309,15 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
-    let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
+    let told = Told {
+        stage: running.stage().clone(),
+        post: running.post().clone(),
+        node,
+        moves,
+        limits,
+        store: store.clone(),
+        audit: audit_kept.clone(),
+    };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload(), askers);
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
@@ -313,8 +328,17 @@ pub fn serve_until_stopped(
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
+    audit_kept.end(audit_writer);
     tracing::info!("stopped");
     if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+}
+
+/// The audit log, with its writer.
+fn opened_audit(settings: &Settings) -> Result<(Audit, JoinHandle<()>), HouseFault> {
+    let (audit, writer) = Audit::start().map_err(HouseFault::System)?;
+    let refused = |error| HouseFault::Rules(vec![Fault::new(format!("audit.file cannot be opened: {error}"))]);
+    audit.go_on(observe::audit::open(settings.audit.file.as_deref()).map_err(refused)?);
+    Ok((audit, writer))
 }
 
 /// Where is listened, and what stands before each listener.
@@ -359,6 +383,7 @@ fn limits(settings: &Settings, seats: Seats, door: Door) -> Limits {
         // As JSON a result may be six times as long, and what else happens comes behind it.
         tasks_outbox_bytes: settings.websocket.outbox.bytes() + 8 * settings.tasks.max_output.bytes(),
         tasks_websocket: crate::websocket::Limits { frame: asked, message: asked },
+        audit: settings.audit.file.is_some(),
         websocket: crate::websocket::Limits { frame: message, message },
         ..Limits::default()
     }

@@ -6,7 +6,10 @@ use crate::{
     config::{self, Changes, Faults, Loaded, Settings},
     engine::{Answer, Limits, Terms},
     http::control::Changed,
-    observe::notify::Supervisor,
+    observe::{
+        audit::{self, Audit},
+        notify::Supervisor,
+    },
     realtime::{NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
     store::Store,
@@ -52,6 +55,7 @@ pub(super) struct Told {
     pub(super) moves: Moves,
     pub(super) limits: Limits,
     pub(super) store: Arc<dyn Store>,
+    pub(super) audit: Audit,
 }
 
 /// What the server goes by now.
@@ -123,6 +127,13 @@ impl Keeper {
 
     fn reload(&mut self) -> Result<Changed, Vec<String>> {
         let outcome = self.read();
+        if outcome.is_err() {
+            // Whoever has moved the audit log away wants a new one, whatever else there is.
+            match audit::open(self.settings.audit.file.as_deref()) {
+                Ok(file) => self.told.audit.go_on(file),
+                Err(error) => tracing::error!(%error, "the audit log cannot be opened anew, and stays where it is"),
+            }
+        }
         match &outcome {
             Ok(Changed { settings, keys, waiting }) => {
                 let listed = |keys: &[String]| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
@@ -150,11 +161,13 @@ impl Keeper {
         let now = Clock::started_now().now().wall;
         let renewed = self.house.renewed(&settings, now);
         let (house, keys) = renewed.map_err(lines)?;
+        let audit = audit::open(settings.audit.file.as_deref()).map_err(|error| vec![format!("audit.file: {error}")])?;
         let again = self.certificates.read_again();
         let again = again.map_err(lines)?;
         if changes.adopted.contains("labs.templates") {
             labs::add_templates(&*self.told.store, &settings, now).map_err(|fault| vec![fault.to_string()])?;
         }
+        self.told.audit.go_on(audit);
         self.certificates.show(again);
         self.show();
         (self.rereading.log)(&settings.log);

@@ -7,13 +7,14 @@ mod labs;
 mod quiz;
 mod tasks;
 
-use super::{House, cluster, desk::Desk, metrics, shift::Shift, vitals::Vitals};
+use super::{House, audit, cluster, desk::Desk, metrics, shift::Shift, vitals::Vitals};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
     config::{self, Api},
     http::{self, App, Stop, Table, console::Places, documents::Documents, internal, presence, rooms},
     nats,
+    observe::audit::Audit,
     protocols::{
         chat::Settings as ChatSettings,
         presence::{
@@ -48,6 +49,7 @@ pub(super) struct Rest {
     pub(super) vitals: Arc<Vitals>,
     pub(super) places: Places,
     pub(super) desk: Desk,
+    pub(super) audit: Audit,
     /// When this process began to serve.
     pub(super) started_at: UnixMicros,
     /// Where this is one of several nodes.
@@ -65,7 +67,8 @@ pub(super) struct Counter {
 impl Counter {
     pub(super) fn new(rest: Rest, documents: Arc<[Documents]>, limits: http::Limits, stop: Stop) -> Counter {
         let (listeners, rules) = (rest.house.listeners.iter().zip(&*documents), &rest.house.rules);
-        let tables = listeners.map(|(listener, own)| Rc::new(table(listener, (&rules.chat, &rules.tasks), own))).collect();
+        let whole = |(listener, own)| table(listener, (&rules.chat, &rules.tasks), own).audited(audit::scribe(&rest));
+        let tables = listeners.map(|one| Rc::new(whole(one))).collect();
         Counter { app: Rc::new(App { house: Rc::new(rest), limits, stop }), tables, documents }
     }
 
@@ -89,19 +92,20 @@ pub(super) fn table(
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
     let whole = serves.iter().try_fold(Table::default(), |table, (api, prefix)| match api {
-        Api::Presence => table.with(prefix, presence::routes()),
-        Api::Quiz => table.with(prefix, http::quiz::routes()),
-        Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
+        Api::Presence => table.of("presence").with(prefix, presence::routes()),
+        Api::Quiz => table.of("quiz").with(prefix, http::quiz::routes()),
+        Api::Labs => table.of("labs").with_gate(prefix, http::labs::routes(), http::labs::gate()),
         // What chat minds it answers, whether a route is there or not; all else is of tasks.
         Api::Chat => table
+            .of("chat")
             .with_gate(prefix, http::chat::routes(chat), http::chat::gate())
-            .and_then(|table| table.with(prefix, http::tasks::routes(tasks))),
+            .and_then(|table| table.of("tasks").with(prefix, http::tasks::routes(tasks))),
         Api::Internal => {
             let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
             [internal::routes(), http::control::routes(), http::console::routes()]
                 .into_iter()
                 .chain(of_apis)
-                .try_fold(table, |table, routes| table.with(prefix, routes))
+                .try_fold(table.of("internal"), |table, routes| table.with(prefix, routes))
         }
     });
     // To be had with and without the prefixes; a listener of internal routes alone is for no page.
@@ -223,14 +227,15 @@ impl rooms::Clock for Rest {
 impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
-        metrics::text(
+        let text = metrics::text(
             engines,
             shells,
             self.store.health(),
             &self.house.outside,
             self.cluster.as_deref(),
             &self.house.certificates,
-        )
+        );
+        audit::metrics(text, &self.audit)
     }
 
     async fn node(&self) -> rooms::Node {

@@ -11,6 +11,7 @@ mod tests;
 
 use super::{
     answer::{self, Answer},
+    audit::{says_target, says_who},
     bearer::{Bearer, bearer},
     call::Call,
     fault::{Fault, Refusal},
@@ -152,9 +153,9 @@ pub fn routes<S: Control + 'static>() -> Vec<Route<S>> {
     vec![
         Route::internal(Method::GET, "/api/v1/control/status", status),
         Route::internal(Method::GET, "/api/v1/control/load", load),
-        Route::internal(Method::POST, "/api/v1/control/kick", kick),
-        Route::internal(Method::POST, "/api/v1/control/reload", reload),
-        Route::internal(Method::POST, "/api/v1/control/drain", drain),
+        Route::internal(Method::POST, "/api/v1/control/kick", kick).marked("kick"),
+        Route::internal(Method::POST, "/api/v1/control/reload", reload).marked("reload"),
+        Route::internal(Method::POST, "/api/v1/control/drain", drain).marked("drain"),
     ]
 }
 
@@ -216,7 +217,10 @@ impl Refusal for Refused {
 async fn admit<S: Control>(call: &Call<S>) -> Result<(), Refused> {
     match bearer(&call.parts.headers) {
         Bearer::Token(token) => match call.house.operator(token).await {
-            Ok(Operator(_)) => Ok(()),
+            Ok(Operator(who)) => {
+                says_who(&call.parts.extensions, &who);
+                Ok(())
+            }
             Err(NoOperator::Unknown) => Err(Refused::BadToken),
             Err(NoOperator::NoAdmin) => Err(Refused::NoOperator),
             Err(NoOperator::Store(fault)) => Err(fault.into()),
@@ -247,6 +251,11 @@ const EXPECTED: &str = r#"expected one of {"user": text}, {"classroom": uuid}, {
 async fn kick<S: Control>(call: Call<S>) -> Result<Answer, Refused> {
     admit(&call).await?;
     let whom = call.json::<Kick>(EXPECTED)?.whom().ok_or(Fault::WrongShape(EXPECTED))?;
+    match &whom {
+        Whom::User(user) => says_target(&call.parts.extensions, user),
+        Whom::Classroom(classroom) => says_target(&call.parts.extensions, &classroom.to_string()),
+        Whom::Connection(connection) => says_target(&call.parts.extensions, &connection.to_string()),
+    }
     let (closed, silent_shards) = call.house.kick(whom).await;
     Ok(answer::json(StatusCode::OK, &Kicked { closed, silent_shards }))
 }

@@ -10,6 +10,7 @@
 
 pub mod answer;
 mod attendance;
+pub mod audit;
 mod bearer;
 pub mod call;
 pub mod chat;

@@ -207,7 +207,10 @@ impl Writer {
         }
         let lost = self.shared.lost.load(Relaxed);
         if lost > self.told_lost && self.lines.len() < BATCH_BYTES {
-            line(&mut self.lines, &Lost { time: time(now_micros()), what: "audit.lost", outcome: "failed", count: lost - self.told_lost });
+            line(
+                &mut self.lines,
+                &Lost { time: time(now_micros()), what: "audit.lost", outcome: "failed", count: lost - self.told_lost },
+            );
             self.told_lost = lost;
         }
     }

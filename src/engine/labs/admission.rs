@@ -129,13 +129,13 @@ impl Engine {
     }
 
     fn open_agent(&mut self, key: Key, (dialect, query): (Dialect, AgentQuery), request: &Upgrade<'_>, read: &[u8], now: Now) {
-        let conn = self.conn_id(key);
+        let (conn, who) = (self.conn_id(key), query.name.to_string());
         let machine = labs::Agent::new(dialect, query, conn, now, &self.rules.labs, &mut self.labs.effects);
         let mut seat = Seat::new(Machine::Agent(machine), self.limits.agent_websocket, self.limits.agent_outbox_bytes);
         match dialect {
             Dialect::Contract => {
                 self.accept_upgrade(key, request, None);
-                self.note_sign_in(key, "labs", None, now);
+                self.note_sign_in_of(key, "labs", who, now);
                 seat.unheard = Unheard::of(&read[request.length..]);
             }
             // Its registration is the upgrade: who has not enrolled hears of it by the status.
