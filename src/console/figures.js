@@ -170,6 +170,8 @@ export function worries(figures) {
       .some((value) => value > 0);
   for (const { listener, kind, words } of (node?.certificates ?? []).map((one) => ({ ...one, ...standing(one) })))
     if (kind !== 'good') found.push({ kind, words: `The certificate of ${listener} ${words}.` });
+  for (const { issuer } of (node?.key_sets ?? []).filter(({ fault }) => fault))
+    found.push({ kind: 'warn', words: `The keys of ${issuer} could not be read the last time; those that are known are used.` });
   if (lately('failures')) found.push({ kind: 'bad', words: 'Records could not be written within the last minute.' });
   if (lately('slow')) found.push({ kind: 'warn', words: 'Connections were closed within the last minute because they read too slowly.' });
   if (figures.level('homeroom_letters_waiting') > 0)
