@@ -137,7 +137,8 @@ pub(super) struct Successor {
 impl Successor {
     fn start(program: &Path, arguments: &[OsString], facts: &str) -> Result<Successor, String> {
         let (way, other) = UnixStream::pair().map_err(|fault| fault.to_string())?;
-        way.set_read_timeout(Some(PATIENCE)).map_err(|fault| fault.to_string())?;
+        let patient = way.set_read_timeout(Some(PATIENCE)).and_then(|()| way.set_write_timeout(Some(PATIENCE)));
+        patient.map_err(|fault| fault.to_string())?;
         let mut command = Command::new(program);
         command.args(arguments).env(VARIABLE, getpid().as_raw_nonzero().to_string()).stdin(Stdio::from(OwnedFd::from(other)));
         let child = command.spawn().map_err(|fault| format!("{} cannot be started: {fault}", program.display()))?;

@@ -57,15 +57,19 @@ pub(super) const SEEN: u64 = 1;
 pub(super) const QUIET: u64 = 2;
 
 impl Stage {
-    /// Has all shards end and leave their sockets and what is to be known of them, on the calling thread; see [`Stage::parcels`].
+    /// Has all shards end and leave their sockets and what is to be known of them, on the calling thread; see [`Stage::parcels`]. A
+    /// process that stops already, or is stopped meanwhile, leaves nothing.
     pub fn part(&self) {
+        if !self.is_serving() {
+            return;
+        }
         self.has_parted.store(true, Ordering::SeqCst);
         self.advance(Phase::Leaving);
         wait(LEAVING, || self.rest() == 0 && self.owed() == 0);
         self.advance(Phase::Parting);
         let each = |wanted: u64| self.all_counts().iter().all(|counts| counts.quiet.value() >= wanted);
-        // Of a shard that stands still nothing can be carried.
-        wait(STANDING, || each(SEEN));
+        // Of a shard that stands still nothing can be carried. Whoever stops the process meanwhile wins.
+        wait(STANDING, || each(SEEN) || self.phase() != Phase::Parting);
         let mut seen = None;
         wait(PARTING, || {
             let counts = self.all_counts();
@@ -76,7 +80,9 @@ impl Stage {
             // A letter may have been taken behind the look at its receiver: then that has had a turn since.
             is_quiet && seen.replace(turns.clone()) == Some(turns)
         });
-        self.advance(Phase::Gone);
+        if self.phase() == Phase::Parting {
+            self.advance(Phase::Gone);
+        }
     }
 
     /// Whether the sockets go, or have gone, to another process.
