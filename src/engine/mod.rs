@@ -220,6 +220,9 @@ impl Engine {
         self.labs.reform(&rules);
         self.chat.reform(&rules);
         self.tasks.reform(&rules);
+        if limits.door.pace != self.limits.door.pace {
+            self.paces.forgive();
+        }
         (self.rules, self.limits) = (rules, limits);
     }
 

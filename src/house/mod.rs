@@ -54,7 +54,7 @@ use cluster::{Company, Watch};
 use glommio::net::TcpStream;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
-use shift::{Asked, Passage, Shift};
+use shift::{Asked, Home, Passage, Shift};
 use sink::ShardSink;
 use std::{
     cell::RefCell,
@@ -224,7 +224,6 @@ pub fn serve_until_stopped(
     let connections = (rereading.connections)(settings);
     let door = door::door(settings, connections, shards, house.seed);
     let limits = limits(settings, Seats::new(connections), door);
-    let http_limits = door::http(settings);
     let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
     let moves = reload::moves(shards);
     let status_interval = settings.tasks.status_interval;
@@ -259,7 +258,8 @@ pub fn serve_until_stopped(
             };
             let legacy = legacies.as_ref().and_then(|legacies: &upgrade::Legacies| legacies[seat.id.index()].pop());
             let passage = Passage { carries, legacy };
-            let home = Rc::new(RefCell::new(house.clone()));
+            let home = Home { house: house.clone(), limits: limits.clone() };
+            let home = Rc::new(RefCell::new(home));
             let engine = Rc::new(RefCell::new(Shift::new(engine, (seat.id, passage), asked, home.clone())));
             let rest = Rest {
                 shift: engine.clone(),
@@ -275,19 +275,21 @@ pub fn serve_until_stopped(
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
                 started_at: seat.clock.now().wall,
             };
-            let counter = RefCell::new(Counter::new(rest, documents.clone(), http_limits, stop.clone()));
-            let (limits, rules) = (limits.clone(), house.rules.clone());
+            let counter = RefCell::new(Counter::new(rest, documents.clone(), door::http(&limits.door), stop.clone()));
+            let rules = house.rules.clone();
             let on_handoff = Rc::new(move |stream: TcpStream, handoff: crate::engine::Handoff, brought: Brought| {
                 let Listener(index) = handoff.listener;
                 // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
                 let client = brought.client.or_else(|| stream.peer_addr().ok().map(|peer| peer.ip()));
                 let from = client.map_or(Address::UNKNOWN, runtime::address);
                 let entrance = rules.entrances.get(usize::from(index));
-                let seat = entrance.and_then(|entrance| limits.seats.hold_for(entrance, &limits.door, from));
+                let home = home.borrow();
+                let (seats, door) = (&home.limits.seats, &home.limits.door);
+                let seat = entrance.and_then(|entrance| seats.hold_for(entrance, door, from));
                 let mut known = http::Extensions::new();
                 handoff.refused.and_then(|denial| known.insert(denial));
                 // What a connection begins with it keeps.
-                let (app, table) = counter.borrow_mut().serving(&home.borrow(), index);
+                let (app, table) = counter.borrow_mut().serving(&home, index);
                 let Brought { sealed, client } = brought;
                 let beginning = Beginning { head: handoff.head, known, client };
                 let served = seat.is_some().then(|| serve(Stream::new(stream, sealed), beginning, table, app));

@@ -248,8 +248,8 @@ impl Connection {
                 }
                 out.push(Effect::Home(ToHome::Told { conn, classroom, place }));
             }
-            // It is over, and the engine has heard this.
-            FromHome::Parted => {}
+            // It is over, or about to be, and the engine has heard this.
+            FromHome::Parted | FromHome::Bereft => {}
         }
     }
 
