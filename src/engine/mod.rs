@@ -20,6 +20,7 @@ mod limiting;
 pub mod limits;
 mod models;
 mod outside;
+pub mod passage;
 pub mod port;
 mod presence;
 mod quiz;
@@ -219,6 +220,9 @@ impl Engine {
         self.labs.reform(&rules);
         self.chat.reform(&rules);
         self.tasks.reform(&rules);
+        if limits.door.pace != self.limits.door.pace {
+            self.paces.forgive();
+        }
         (self.rules, self.limits) = (rules, limits);
     }
 
