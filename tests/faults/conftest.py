@@ -15,7 +15,8 @@ _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 
 pytest_configure = _fixtures.pytest_configure
-permissions, build, http, room, name = _fixtures.permissions, _fixtures.build, _fixtures.http, _fixtures.room, _fixtures.name
+permissions, http, room, name = _fixtures.permissions, _fixtures.http, _fixtures.room, _fixtures.name
+conformance_build = _fixtures.build
 no_socket_outlives_its_test = _fixtures.no_socket_outlives_its_test
 
 from crowd import Crowds  # noqa: E402
@@ -25,6 +26,17 @@ from crowd import Crowds  # noqa: E402
 def shards():
     """As many as the smallest machine has cores."""
     return 2
+
+
+@pytest.fixture
+def build(conformance_build):
+    """Starts servers as conformance does, where a crowd of thousands may be one user, as a crowd of the tests is."""
+
+    def start(**settings):
+        settings["limits"] = {"connections_per_user": 0} | settings.get("limits", {})
+        return conformance_build(**settings)
+
+    return start
 
 
 @pytest.fixture
