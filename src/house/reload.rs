@@ -78,7 +78,8 @@ enum Cause {
 }
 
 impl Keeper {
-    /// Reads again whenever `reload` or one of the `askers` says so, and renews the keys of tickets by the clock, until the process ends. Runs on the bridge.
+    /// Reads again whenever `reload` or one of the `askers` says so, and renews the keys of tickets by the clock, until the process
+    /// ends. Runs on the bridge.
     pub(super) fn keep(self, bridge: &Bridge, reload: Reload, mut askers: mpsc::Receiver<Asker>) {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {

@@ -242,7 +242,8 @@ impl Writer {
         self.failures += 1;
         // The first, the second, the fourth …: worth waking someone, not worth filling another disk.
         if self.failures.is_power_of_two() {
-            tracing::warn!(%error, times = self.failures, "the audit log cannot be written; what happens waits, and is lost when that is too much");
+            let times = self.failures;
+            tracing::warn!(%error, times, "the audit log cannot be written; what happens waits, and is lost when that is too much");
         }
     }
 }
