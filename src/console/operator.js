@@ -68,8 +68,8 @@ export class Operator {
         'div',
         { class: 'grid' },
         this.#shards(),
-        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes()),
-        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#keySets(), this.#rest()),
+        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes(), this.#rest()),
+        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#keySets()),
       ),
     );
     this.figures.addEventListener('change', this.draw);
@@ -183,15 +183,15 @@ export class Operator {
           key: 'until',
           label: 'Good until',
           value: ({ not_after }) => not_after,
-          text: ({ not_after }) => moment(not_after),
+          text: ({ not_after }) => moment(not_after).split(' ')[0],
           is_spare: true,
         },
         {
           key: 'stands',
           label: 'Stands',
           value: (row) => standing(row).days,
-          mark: (row) => standing(row).words,
-          cell: (row) => state(standing(row).kind, standing(row).words),
+          mark: (row) => standing(row).short,
+          cell: (row) => state(standing(row).kind, standing(row).short),
         },
       ],
     });
