@@ -2,7 +2,7 @@
 
 import { meter, spark } from './charts.js';
 import { standing, worries } from './figures.js';
-import { Table, bytes, duration, h, moment, number, panel, show, state, tile, write } from './parts.js';
+import { Table, bytes, clock, duration, h, moment, number, panel, show, state, tile, write } from './parts.js';
 
 // What close codes mean to whoever looks (RFC 6455, and how this server uses them).
 const CODES = {
@@ -68,8 +68,8 @@ export class Operator {
         'div',
         { class: 'grid' },
         this.#shards(),
-        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes()),
-        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#rest()),
+        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes(), this.#rest()),
+        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#keySets()),
       ),
     );
     this.figures.addEventListener('change', this.draw);
@@ -183,15 +183,15 @@ export class Operator {
           key: 'until',
           label: 'Good until',
           value: ({ not_after }) => not_after,
-          text: ({ not_after }) => moment(not_after),
+          text: ({ not_after }) => moment(not_after).split(' ')[0],
           is_spare: true,
         },
         {
           key: 'stands',
           label: 'Stands',
           value: (row) => standing(row).days,
-          mark: (row) => standing(row).words,
-          cell: (row) => state(standing(row).kind, standing(row).words),
+          mark: (row) => standing(row).short,
+          cell: (row) => state(standing(row).kind, standing(row).short),
         },
       ],
     });
@@ -222,6 +222,45 @@ export class Operator {
     });
     const note = 'A key’s file: when it was written. Published keys: when they were last read.';
     return panel('Keys', { note }, this.keys.element);
+  }
+
+  #keySets() {
+    const since = (time) => (time ? Math.max(0, Math.floor((Date.now() - Date.parse(time)) / 1_000)) : NaN);
+    this.key_sets = new Table({
+      caption: 'Sets of keys that issuers publish',
+      id: ({ api, issuer }) => `${api} ${issuer}`,
+      columns: [
+        { key: 'issuer', label: 'Issuer', value: ({ issuer }) => issuer },
+        { key: 'api', label: 'For', value: ({ api }) => api, is_spare: true },
+        {
+          key: 'keys',
+          label: 'Keys',
+          value: ({ keys }) => keys,
+          mark: ({ keys, former }) => `${keys}+${former}`,
+          text: ({ keys, former }) => (former > 0 ? `${number(keys)} and ${number(former)} former` : number(keys)),
+          is_number: true,
+        },
+        {
+          key: 'age',
+          label: 'Age',
+          value: ({ changed_at }) => since(changed_at),
+          text: ({ changed_at }) => duration(since(changed_at)),
+          is_number: true,
+        },
+        {
+          key: 'stands',
+          label: 'Last read',
+          value: ({ read_at, fault }) => `${fault ?? ''} ${read_at ?? ''}`,
+          cell: ({ read_at, fault }) => state(fault ? 'bad' : 'good', fault ? 'failed' : read_at ? clock(read_at) : 'not yet'),
+        },
+      ],
+    });
+    this.key_set_panel = panel(
+      'Key sets',
+      { note: 'What issuers publish, and how long it is what it is.', hidden: true },
+      this.key_sets.element,
+    );
+    return this.key_set_panel;
   }
 
   #rest() {
@@ -338,6 +377,9 @@ export class Operator {
       facts.unshift(['Version', node.version], ['Serving since', moment(node.started_at)]);
       this.nodes.set(node.nodes ?? []);
       this.certificates.set(node.certificates ?? []);
+      const sets = node.key_sets ?? [];
+      show(this.key_set_panel, sets.length > 0);
+      this.key_sets.set(sets);
       const age = (written) => (Date.now() - Date.parse(written)) / 1_000;
       this.keys.set(aged(node).map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
     }
