@@ -200,7 +200,7 @@ export class Operator {
 
   #keys() {
     this.keys = new Table({
-      caption: 'Keys and how old their files are',
+      caption: 'Keys and how old they are',
       id: ({ name }) => name,
       columns: [
         { key: 'name', label: 'Key', value: ({ name }) => name },
@@ -208,7 +208,7 @@ export class Operator {
           key: 'written',
           label: 'Written',
           value: ({ written_at }) => written_at ?? '',
-          text: ({ written_at }) => (written_at ? moment(written_at) : 'no file'),
+          text: ({ written_at, missing }) => (written_at ? moment(written_at) : missing),
           is_spare: true,
         },
         {
@@ -220,7 +220,8 @@ export class Operator {
         },
       ],
     });
-    return panel('Keys', { note: 'Age of each key’s file: when it was last written.' }, this.keys.element);
+    const note = 'A key’s file: when it was written. Published keys: when they were last read.';
+    return panel('Keys', { note }, this.keys.element);
   }
 
   #keySets() {
@@ -380,7 +381,7 @@ export class Operator {
       show(this.key_set_panel, sets.length > 0);
       this.key_sets.set(sets);
       const age = (written) => (Date.now() - Date.parse(written)) / 1_000;
-      this.keys.set(node.keys.map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
+      this.keys.set(aged(node).map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
     }
     const links = figures.level('homeroom_cluster_links');
     write(
@@ -414,4 +415,14 @@ export class Operator {
 function counted(figures, name, label) {
   const lately = figures.lately(name, label);
   return [...figures.by(name, label)].filter(([, count]) => count > 0).map(([code, count]) => ({ code, count, lately: lately.get(code) }));
+}
+
+/** The files of keys, and the keys that issuers publish. Of a node of a version before there are none of those. */
+function aged({ keys, key_sets }) {
+  const sets = (key_sets ?? []).map(({ api, issuer, read_at, fault }) => ({
+    name: `${api} keys of ${issuer}${fault ? `: ${fault}` : ''}`,
+    written_at: read_at,
+    missing: 'not read yet',
+  }));
+  return [...keys.map((key) => ({ ...key, missing: 'no file' })), ...sets];
 }

@@ -20,7 +20,6 @@ mod limiting;
 pub mod limits;
 mod models;
 mod outside;
-pub mod passage;
 pub mod port;
 mod presence;
 mod quiz;

@@ -31,13 +31,9 @@ impl<E: Shard> Pump<E> {
         let is_known = !front.as_ref().is_some_and(|front| front.awaits_header);
         let from = if is_known { address_of(socket.as_fd()) } else { Address::UNKNOWN };
         let Some(conn) = engine.accepted(listener, from, now) else { return };
-        // One that was accepted when nobody is heard any more is heard by whoever has it then.
-        let mark = if self.phase == Phase::Parting { Mark::PAUSED } else { Mark::RECEIVING };
-        if mark == Mark::RECEIVING {
-            self.ring.receive(conn, socket.as_fd());
-        }
+        self.ring.receive(conn, socket.as_fd());
         match self.sockets.insert(conn, socket) {
-            Ok(()) => self.sockets.at(conn).expect("just inserted").set(mark),
+            Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
         }
         if let Some(front) = front {
@@ -51,9 +47,6 @@ impl<E: Shard> Pump<E> {
     pub(super) fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
         if self.phase >= Phase::Closing {
             self.listeners[usize::from(listener.0)] = None;
-            return;
-        }
-        if self.is_handing_over() {
             return;
         }
         if let Some(fault) = fault {
@@ -83,9 +76,6 @@ impl<E: Shard> Pump<E> {
     }
 
     pub(super) fn accept_again(&mut self, now: Now) {
-        if self.is_handing_over() {
-            return;
-        }
         let (ring, listeners) = (&mut self.ring, &self.listeners);
         self.paused.retain(|(listener, until)| {
             let due = *until <= now.moment;
@@ -98,7 +88,7 @@ impl<E: Shard> Pump<E> {
 }
 
 /// Whose connection it is. Unknown, where it has gone already or has no address.
-pub(super) fn address_of(socket: BorrowedFd<'_>) -> Address {
+fn address_of(socket: BorrowedFd<'_>) -> Address {
     let peer = getpeername(socket).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
     peer.map_or(Address::UNKNOWN, |peer| address(peer.ip()))
 }
