@@ -33,6 +33,9 @@ const PRESENCE = {
   database_query_failed: 'the store failed',
 };
 
+// So many connections a shard are no sign of how even the load is.
+const FEW = 10;
+
 export class Operator {
   static title = 'School';
 
@@ -353,8 +356,8 @@ export class Operator {
     this.shards.set([...connections].map(row));
     const mean = sum / Math.max(counts.length, 1);
     const fullest = `The fullest shard has ${number(Math.max(...counts) / mean)} times as many connections as the mean.`;
-    const balance = counts.length < 2 ? 'One shard has all there is.' : sum === 0 ? 'Nobody is connected.' : fullest;
-    write(this.balance, balance);
+    const few = sum === 0 ? 'Nobody is connected.' : 'Too few are connected to speak of balance.';
+    write(this.balance, counts.length < 2 ? 'One shard has all there is.' : mean < FEW ? few : fullest);
   }
 
   #drawNode() {
