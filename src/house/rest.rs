@@ -234,7 +234,7 @@ impl rooms::Observatory for Rest {
         let phase = match self.stage.phase() {
             Phase::Serving => "serving",
             Phase::Thinning | Phase::Draining => "draining",
-            Phase::Closing | Phase::Gone => "closing",
+            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
