@@ -16,8 +16,8 @@ section! {
     /// The audit log: a line of JSON for each sign-in, refusal, act of an operator and decision on a call that waited for approval. No line
     /// holds a token or what somebody said.
     Audit at "audit." {
-        /// The file, to which lines are appended. Opened anew on SIGHUP, so that logrotate may move it away; nothing else bounds it. Relative
-        /// to where homeroom runs. Empty: there is none.
+        /// The file, to which lines are appended. Opened anew on SIGHUP, so that logrotate may move it away; nothing else bounds it.
+        /// Relative to where homeroom runs. Empty: there is none.
         file: Option<PathBuf> = "";
     }
 }

@@ -116,10 +116,10 @@ test('a certificate that ends soon is to be looked at, one that is no good is ba
     return `${kind}: ${words}`;
   };
   const began = '2026-01-01T00:00:00Z';
-  assert.equal(stands(began, '2026-04-10T12:00:00Z'), 'good: runs out in 90 days');
-  assert.equal(stands(began, '2026-01-15T11:00:00Z'), 'warn: runs out in 4 days');
-  assert.equal(stands(began, '2026-01-11T13:00:00Z'), 'warn: runs out tomorrow');
-  assert.equal(stands(began, '2026-01-10T13:00:00Z'), 'warn: runs out today');
+  assert.equal(stands(began, '2026-04-10T12:00:00Z'), 'good: has 90 days left');
+  assert.equal(stands(began, '2026-01-15T11:00:00Z'), 'warn: has 4 days left');
+  assert.equal(stands(began, '2026-01-11T13:00:00Z'), 'warn: has 1 day left');
+  assert.equal(stands(began, '2026-01-10T13:00:00Z'), 'warn: has less than a day left');
   assert.equal(stands(began, '2026-01-10T11:00:00Z'), 'bad: has run out');
   assert.equal(stands('2026-01-11T00:00:00Z', '2026-04-10T12:00:00Z'), 'bad: is not good yet');
 });
