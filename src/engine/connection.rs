@@ -53,14 +53,14 @@ impl fmt::Debug for Unread {
 #[derive(Default)]
 pub(super) struct Opening {
     pub(super) read: Unread,
-    /// When it was accepted.
-    pub(super) since: Moment,
+    /// When it was accepted; not of one who was admitted by a home.
+    pub(super) since: Option<Moment>,
     _waiting: Waiting,
 }
 
 impl Opening {
-    fn new(waiting: Waiting, since: Moment) -> Opening {
-        Opening { read: Unread::default(), since, _waiting: waiting }
+    pub(super) fn new(waiting: Waiting, since: Moment) -> Opening {
+        Opening { read: Unread::default(), since: Some(since), _waiting: waiting }
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod cluster;
 mod front;
+mod key_sets;
 mod state;
 mod times;
 
 use super::{
     agents::Outside,
     certificates::Certificates,
+    key_sets::KeySets,
     process::Process,
     reload::Reloads,
     tally::{Fate, Tally},
@@ -23,10 +25,11 @@ use crate::{
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-/// Every label that a sample may have. The values of each are bounded: by what the machine has (`shard`), by the settings (`listener`, `model`,
-/// `tool`), or by a list in the program. None is what somebody said, or who somebody is.
+/// Every label that a sample may have. The values of each are bounded: by what the machine has (`shard`), by the settings (`api`, `issuer`,
+/// `listener`, `model`, `tool`), or by a list in the program. None is what somebody said, or who somebody is.
 #[cfg(test)]
-const LABELS: &[&str] = &["code", "limit", "listener", "model", "outcome", "reason", "shard", "state", "status", "tool"];
+const LABELS: &[&str] =
+    &["api", "code", "issuer", "limit", "listener", "model", "outcome", "reason", "shard", "state", "status", "tool"];
 
 /// What is drawn from.
 pub(super) struct Sources<'a> {
@@ -37,6 +40,7 @@ pub(super) struct Sources<'a> {
     /// Of a node that is one of several.
     pub(super) cluster: Option<&'a nats::Counts>,
     pub(super) certificates: &'a Certificates,
+    pub(super) key_sets: &'a KeySets,
     pub(super) reloads: &'a Reloads,
     pub(super) process: &'a Process,
     /// Whether the process lives, and whether the node is ready.
@@ -45,9 +49,10 @@ pub(super) struct Sources<'a> {
 
 /// Everything, drawn once.
 pub(super) fn draw(sources: &Sources<'_>) -> Vec<Family> {
-    let Sources { engines, shells, store, outside, cluster, certificates, reloads, .. } = *sources;
+    let Sources { engines, shells, store, outside, cluster, certificates, key_sets, reloads, .. } = *sources;
     let mut snapshot = Snapshot::take(engines, shells, store, outside);
     snapshot.fronts(shells, certificates);
+    snapshot.key_sets(key_sets);
     cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
     snapshot.times(engines, shells, (store, reloads));
     snapshot.state(sources);

@@ -1,11 +1,21 @@
 //! SIGHUP: settings, keys and certificates are read again, all or nothing, and each shard is told.
 
-use super::{Fault, House, certificates::Certificates, door, labs};
+use super::{
+    Fault, House,
+    certificates::Certificates,
+    door,
+    key_sets::{Keeping, later},
+    labs,
+};
 use crate::{
     bridge::Bridge,
     config::{self, Changes, Faults, Loaded, Settings},
     engine::{Answer, Limits, Terms},
-    observe::notify::Supervisor,
+    http::control::Changed,
+    observe::{
+        audit::{self, Audit},
+        notify::Supervisor,
+    },
     realtime::{Histogram, NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
     store::Store,
@@ -13,6 +23,7 @@ use crate::{
 };
 use crossbeam::queue::ArrayQueue;
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc,
@@ -20,6 +31,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::{mpsc, oneshot};
 
 /// How the settings of this process are read again, and what is done with those that are not the house's own.
 pub struct Rereading {
@@ -38,6 +50,17 @@ pub(super) fn moves(shards: u16) -> Moves {
     (0..shards).map(|_| ArrayQueue::new(1)).collect()
 }
 
+/// Who waits for what comes of a reading.
+pub(super) type Asker = oneshot::Sender<Result<Changed, Vec<String>>>;
+/// Where readings are asked for.
+pub(super) type Readings = mpsc::Sender<Asker>;
+/// Askers that may wait.
+const ASKERS: usize = 16;
+
+pub(super) fn readings() -> (Readings, mpsc::Receiver<Asker>) {
+    mpsc::channel(ASKERS)
+}
+
 /// All that hears of a change.
 pub(super) struct Told {
     pub(super) stage: Arc<Stage>,
@@ -46,6 +69,7 @@ pub(super) struct Told {
     pub(super) moves: Moves,
     pub(super) limits: Limits,
     pub(super) store: Arc<dyn Store>,
+    pub(super) audit: Audit,
 }
 
 /// What the server goes by now.
@@ -54,14 +78,19 @@ pub(super) struct Keeper {
     pub(super) settings: Settings,
     pub(super) house: Arc<House>,
     pub(super) certificates: Certificates,
+    /// What reads the keys of issuers that publish them.
+    pub(super) keeping: Keeping,
     pub(super) told: Told,
 }
 
-/// What came of reading again.
-struct News {
-    changes: Changes,
-    /// Whose key is another.
-    keys: Vec<String>,
+/// Why the files are read.
+enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// An operator, who waits.
+    Asked(Asker),
+    /// Nothing but the keys of tickets, whose time has come.
+    Clock,
 }
 
 /// What became of reloads: written on the bridge, read by whoever draws metrics or asks how the house is.
@@ -84,27 +113,35 @@ impl Reloads {
 }
 
 impl Keeper {
-    /// Reads again whenever `reload` says so, and renews the keys of tickets by the clock, until the process ends. Runs on the bridge.
-    pub(super) fn keep(self, bridge: &Bridge, reload: Reload) {
+    /// Reads again whenever `reload` or one of the `askers` says so, and renews the keys of tickets by the clock, until the process
+    /// ends. Runs on the bridge.
+    pub(super) fn keep(self, bridge: &Bridge, reload: Reload, mut askers: mpsc::Receiver<Asker>) {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
+            own.keeping = own.house.key_sets.keep();
             loop {
-                let asked = tokio::time::timeout(RENEWED_EVERY, reload.asked()).await.is_ok();
-                if asked {
+                let cause = tokio::select! {
+                    () = reload.asked() => Cause::Signal,
+                    Some(asker) = askers.recv() => Cause::Asked(asker),
+                    () = tokio::time::sleep(RENEWED_EVERY) => Cause::Clock,
+                };
+                let is_reload = !matches!(cause, Cause::Clock);
+                if is_reload {
                     supervisor.reloading();
                 }
                 let turn = move || {
-                    if asked {
-                        own.reload()
-                    } else {
-                        own.renew_tickets()
+                    match cause {
+                        Cause::Signal => drop(own.reload()),
+                        // Who has gone meanwhile finds it in the log.
+                        Cause::Asked(asker) => drop(asker.send(own.reload())),
+                        Cause::Clock => own.renew_tickets(),
                     }
                     own
                 };
                 let Ok(kept) = tokio::task::spawn_blocking(turn).await else { return };
                 own = kept;
-                if asked {
+                if is_reload {
                     supervisor.ready();
                 }
             }
@@ -125,17 +162,24 @@ impl Keeper {
         }
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Result<Changed, Vec<String>> {
         let began = Instant::now();
-        let read = self.read();
-        self.house.reloads.note(read.is_ok(), began.elapsed());
-        match read {
-            Ok(News { changes: Changes { adopted, waiting }, keys }) => {
-                let listed = |keys: Vec<&str>| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
-                let (changed, keys) = (listed(adopted.into_iter().collect()), listed(keys.iter().map(String::as_str).collect()));
+        let outcome = self.read();
+        self.house.reloads.note(outcome.is_ok(), began.elapsed());
+        if outcome.is_err() {
+            // Whoever has moved the audit log away wants a new one, whatever else there is.
+            match audit::open(self.settings.audit.file.as_deref()) {
+                Ok(file) => self.told.audit.go_on(file),
+                Err(error) => tracing::error!(%error, "the audit log cannot be opened anew, and stays where it is"),
+            }
+        }
+        match &outcome {
+            Ok(Changed { settings, keys, waiting }) => {
+                let listed = |keys: &[String]| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+                let (changed, keys) = (listed(settings), listed(keys));
                 tracing::info!(changed, keys, "settings, keys and certificates were read again");
                 if !waiting.is_empty() {
-                    tracing::warn!(settings = listed(waiting.into_iter().collect()), "these have changed and need a restart");
+                    tracing::warn!(settings = listed(waiting), "these have changed and need a restart");
                 }
                 self.certificates.tell(Clock::started_now().now().wall);
             }
@@ -145,27 +189,34 @@ impl Keeper {
                 }
             }
         }
+        outcome
     }
 
     /// Everything is read, and made, before anything is changed.
-    fn read(&mut self) -> Result<News, Vec<String>> {
+    fn read(&mut self) -> Result<Changed, Vec<String>> {
         let loaded = (self.rereading.read)().map_err(|Faults(faults)| lines(faults))?;
         let adopting = self.settings.adopting(&loaded.settings);
         let (settings, changes) = adopting.map_err(lines)?;
         let now = Clock::started_now().now().wall;
         let renewed = self.house.renewed(&settings, now);
         let (house, keys) = renewed.map_err(lines)?;
+        let audit = audit::open(settings.audit.file.as_deref()).map_err(|error| vec![format!("audit.file: {error}")])?;
         let again = self.certificates.read_again();
         let again = again.map_err(lines)?;
         if changes.adopted.contains("labs.templates") {
             labs::add_templates(&*self.told.store, &settings, now).map_err(|fault| vec![fault.to_string()])?;
         }
+        self.told.audit.go_on(audit);
         self.certificates.show(again);
         self.show();
         (self.rereading.log)(&settings.log);
         (self.settings, self.house) = (settings, Arc::new(house));
+        self.house.newest_key_sets.store(self.house.key_sets.clone());
+        self.keeping = self.house.key_sets.keep();
         self.move_in();
-        Ok(News { changes, keys })
+        let Changes { adopted, waiting } = changes;
+        let named = |keys: BTreeSet<&str>| keys.into_iter().map(str::to_owned).collect();
+        Ok(Changed { settings: named(adopted), keys, waiting: named(waiting) })
     }
 
     /// Every shard hears of the house as it is now.
@@ -199,8 +250,7 @@ impl House {
         let mut changed = Vec::new();
         let mut rules = new.rules;
         if let Some(rules) = Arc::get_mut(&mut rules) {
-            let former = i64::try_from(settings.reload.former_keys.as_micros()).unwrap_or(i64::MAX);
-            let until = UnixMicros(now.0.saturating_add(former));
+            let until = later(now, settings.reload.former_keys);
             let students = rules.authority.succeed(&self.rules.authority, now, until);
             let owners = rules.quiz_authority.succeed(&self.rules.quiz_authority, now, until);
             changed.extend(students.into_iter().map(|name| format!("presence tokens of {name}")));
@@ -214,6 +264,7 @@ impl House {
             seed: self.seed,
             certificates: self.certificates.clone(),
             reloads: self.reloads.clone(),
+            newest_key_sets: self.newest_key_sets.clone(),
             ..new
         };
         Ok((house, changed))

@@ -2,12 +2,15 @@
 
 mod chat;
 mod console;
+mod control;
 mod labs;
 mod quiz;
 mod tasks;
 
 use super::{
-    House, door, health, metrics,
+    House, audit,
+    desk::Desk,
+    door, health, metrics,
     shift::{Home, Shift},
     vitals::Vitals,
 };
@@ -17,7 +20,7 @@ use crate::{
     config::{self, Api},
     http::{self, App, Stop, Table, console::Places, documents::Documents, internal, presence, rooms},
     nats,
-    observe::exposition::Form,
+    observe::{audit::Audit, exposition::Form},
     protocols::{
         chat::Settings as ChatSettings,
         presence::{
@@ -46,6 +49,8 @@ pub(super) struct Rest {
     pub(super) passwords: Passwords,
     pub(super) vitals: Arc<Vitals>,
     pub(super) places: Places,
+    pub(super) desk: Desk,
+    pub(super) audit: Audit,
     /// When this process began to serve.
     pub(super) started_at: UnixMicros,
     /// Where this is one of several nodes.
@@ -63,7 +68,8 @@ pub(super) struct Counter {
 impl Counter {
     pub(super) fn new(rest: Rest, documents: Arc<[Documents]>, limits: http::Limits, stop: Stop) -> Counter {
         let (listeners, rules) = (rest.house.listeners.iter().zip(&*documents), &rest.house.rules);
-        let tables = listeners.map(|(listener, own)| Rc::new(table(listener, (&rules.chat, &rules.tasks), own))).collect();
+        let whole = |(listener, own)| table(listener, (&rules.chat, &rules.tasks), own).audited(audit::scribe(&rest));
+        let tables = listeners.map(|one| Rc::new(whole(one))).collect();
         Counter { app: Rc::new(App { house: Rc::new(rest), limits, stop }), tables, documents }
     }
 
@@ -87,19 +93,20 @@ pub(super) fn table(
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
     let whole = serves.iter().try_fold(Table::default(), |table, (api, prefix)| match api {
-        Api::Presence => table.with(prefix, presence::routes()),
-        Api::Quiz => table.with(prefix, http::quiz::routes()),
-        Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
+        Api::Presence => table.of("presence").with(prefix, presence::routes()),
+        Api::Quiz => table.of("quiz").with(prefix, http::quiz::routes()),
+        Api::Labs => table.of("labs").with_gate(prefix, http::labs::routes(), http::labs::gate()),
         // What chat minds it answers, whether a route is there or not; all else is of tasks.
         Api::Chat => table
+            .of("chat")
             .with_gate(prefix, http::chat::routes(chat), http::chat::gate())
-            .and_then(|table| table.with(prefix, http::tasks::routes(tasks))),
+            .and_then(|table| table.of("tasks").with(prefix, http::tasks::routes(tasks))),
         Api::Internal => {
             let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
-            [internal::routes(), http::console::routes()]
+            [internal::routes(), http::control::routes(), http::console::routes()]
                 .into_iter()
                 .chain(of_apis)
-                .try_fold(table, |table, routes| table.with(prefix, routes))
+                .try_fold(table.of("internal"), |table, routes| table.with(prefix, routes))
         }
     });
     // To be had with and without the prefixes; a listener of internal routes alone is for no page.
@@ -125,6 +132,14 @@ impl Drop for Asked<'_> {
 }
 
 impl Rest {
+    fn phase(&self) -> &'static str {
+        match self.stage.phase() {
+            Phase::Serving => "serving",
+            Phase::Thinning | Phase::Draining => "draining",
+            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
+        }
+    }
+
     /// Reads the records on a thread that may wait.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn Store) -> Read<T> + Send + 'static) -> Read<T> {
         let store = self.store.clone();
@@ -213,17 +228,20 @@ impl rooms::Clock for Rest {
 impl rooms::Observatory for Rest {
     fn metrics(&self, form: Form) -> Vec<u8> {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
-        form.write(&metrics::draw(&metrics::Sources {
+        let mut families = metrics::draw(&metrics::Sources {
             engines,
             shells,
             store: self.store.health(),
             outside: &self.house.outside,
             cluster: self.cluster.as_deref(),
             certificates: &self.house.certificates,
+            key_sets: &self.house.newest_key_sets.load(),
             reloads: &self.house.reloads,
             process: &self.vitals.process,
             health: (&self.live(), &self.ready()),
-        }))
+        });
+        families.extend(audit::metrics(&self.audit));
+        form.write(&families)
     }
 
     async fn node(&self) -> rooms::Node {
@@ -231,15 +249,11 @@ impl rooms::Observatory for Rest {
         let look = move || (console::ages(files), console::nodes(store.lease()).ok(), vitals.lately.delivery());
         let (keys, nodes, times) = self.bridge.call(look).await.unwrap_or_default();
         let delivery = rooms::Delivery { frames: times.count(), p50: times.quantile(0.5), p99: times.quantile(0.99) };
-        let phase = match self.stage.phase() {
-            Phase::Serving => "serving",
-            Phase::Thinning | Phase::Draining => "draining",
-            Phase::Closing | Phase::Gone => "closing",
-        };
+        let phase = self.phase();
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
-        let certificates = self.house.certificates.shown();
-        rooms::Node { version, shards, started_at: self.started_at, phase, drain, delivery, keys, certificates, nodes }
+        let (certificates, key_sets) = (self.house.certificates.shown(), console::key_sets(&self.house));
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, delivery, keys, certificates, key_sets, nodes }
     }
 
     fn live(&self) -> rooms::Condition {

@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     iso::Iso,
     presence::NO_CLASSROOM,
-    rooms::{Certificate, Classrooms, Clock, Condition, Node, Observatory, Peer, Reason},
+    rooms::{Certificate, Classrooms, Clock, Condition, KeySet, Node, Observatory, Peer, Reason},
     table::Route,
 };
 use crate::{
@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 /// Every route.
 pub fn routes<S: Classrooms + Clock + Observatory + 'static>() -> Vec<Route<S>> {
     vec![
-        Route::internal(Method::DELETE, "/api/v1/sessions", close),
+        Route::internal(Method::DELETE, "/api/v1/sessions", close).marked("session.closed"),
         Route::internal(Method::POST, "/api/v1/classrooms/{classroom}/events", publish),
         Route::internal(Method::GET, "/api/v1/classrooms/{classroom}/attendance", attended),
         Route::internal(Method::GET, "/api/v1/classrooms", occupied),
@@ -132,6 +132,7 @@ struct NodeShape<'a> {
     delivery: DeliveryShape,
     keys: Vec<KeyShape<'a>>,
     certificates: Vec<CertificateShape<'a>>,
+    key_sets: Vec<KeySetShape<'a>>,
     nodes: Option<Vec<PeerShape<'a>>>,
 }
 
@@ -164,9 +165,28 @@ struct CertificateShape<'a> {
     not_after: Iso,
 }
 
+#[derive(Serialize, utoipa::ToSchema)]
+struct KeySetShape<'a> {
+    api: &'a str,
+    issuer: &'a str,
+    place: &'a str,
+    read_at: Option<Iso>,
+    changed_at: Option<Iso>,
+    keys: usize,
+    former: usize,
+    fault: Option<&'a str>,
+}
+
 impl<'a> From<&'a Certificate> for CertificateShape<'a> {
     fn from(Certificate { listener, subject, not_before, not_after }: &'a Certificate) -> Self {
         CertificateShape { listener, subject, not_before: Iso(*not_before), not_after: Iso(*not_after) }
+    }
+}
+
+impl<'a> From<&'a KeySet> for KeySetShape<'a> {
+    fn from(KeySet { api, issuer, place, read_at, changed_at, keys, former, fault }: &'a KeySet) -> Self {
+        let (read_at, changed_at) = (read_at.map(Iso), changed_at.map(Iso));
+        KeySetShape { api, issuer, place, read_at, changed_at, keys: *keys, former: *former, fault: fault.as_deref() }
     }
 }
 
@@ -187,7 +207,8 @@ impl<'a> From<&'a Peer> for PeerShape<'a> {
 }
 
 async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    let Node { version, shards, started_at, phase, drain, delivery, keys, certificates, nodes } = &call.house.node().await;
+    let Node { version, shards, started_at, phase, drain, delivery, keys, certificates, key_sets, nodes } =
+        &call.house.node().await;
     let shape = NodeShape {
         version,
         shards: *shards,
@@ -202,6 +223,7 @@ async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
         },
         keys: keys.iter().map(|(name, written)| KeyShape { name, written_at: written.map(Iso) }).collect(),
         certificates: certificates.iter().map(CertificateShape::from).collect(),
+        key_sets: key_sets.iter().map(KeySetShape::from).collect(),
         nodes: nodes.as_ref().map(|nodes| nodes.iter().map(PeerShape::from).collect()),
     };
     Ok(answer::json(StatusCode::OK, &shape))

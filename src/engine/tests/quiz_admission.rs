@@ -226,8 +226,12 @@ fn what_comes_before_the_admission_is_read_after_it() {
         world.frame(conn, 9, b"there?");
         world.text(conn, "hello");
         assert_eq!(world.take_heard(conn), [""; 0]);
+        let handshakes =
+            |world: &World| world.engines.iter().map(|engine| engine.counters().handshake.read().count()).sum::<u64>();
+        let before = handshakes(world);
         world.store.held = false;
         world.run();
+        assert_eq!(handshakes(world), before, "how long it took is not known");
         let heard = world.take_brief(conn);
         let listening = format!("subscribed notification:{attempt}");
         let only = "error: Subscriptions are managed by the server for this session";

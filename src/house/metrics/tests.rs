@@ -16,6 +16,20 @@ fn model() -> (Endpoint, Arc<Tally>) {
     (Endpoint::new("http://127.0.0.1:1/", None, patience).unwrap(), Arc::new(tally))
 }
 
+/// One issuer whose keys were read and could not be read again.
+fn key_sets() -> KeySets {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks");
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(&path, set).unwrap();
+    let loaded = crate::config::Loaded::of(&crate::config::Layers::default()).unwrap();
+    let mut key_sets = KeySets::of(&loaded.settings);
+    let place = crate::config::SetPlace::File(path);
+    let source = key_sets.add(crate::config::Api::Quiz, "id.example.org", &place, None).unwrap();
+    source.fail("gone");
+    key_sets
+}
+
 #[test]
 fn the_names_of_the_page_and_the_sum_over_shards() {
     let engines: [Arc<Counters>; 2] = Default::default();
@@ -50,6 +64,7 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
         outside: &outside,
         cluster: Some(&bus),
         certificates: &none,
+        key_sets: &key_sets(),
         reloads: &Reloads::default(),
         process: &Process::default(),
         health: (&Condition::default(), &Condition { reasons: vec![draining], warnings: vec![] }),
@@ -80,6 +95,9 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
         "homeroom_labs_agents_turned_away_total 6",
         "homeroom_labs_sessions{state=\"waking\"} 4",
         "homeroom_labs_sessions{state=\"running\"} 0",
+        "homeroom_key_set_keys{api=\"quiz\",issuer=\"id.example.org\"} 1",
+        "homeroom_key_set_reads_total{api=\"quiz\",issuer=\"id.example.org\",outcome=\"right\"} 1",
+        "homeroom_key_set_reads_total{api=\"quiz\",issuer=\"id.example.org\",outcome=\"failed\"} 1",
         "homeroom_labs_revoked 2",
         "homeroom_live 1",
         "homeroom_ready 0",
@@ -137,6 +155,7 @@ fn rules_and_the_dashboard_name_what_there_is() {
         outside: &Outside::default(),
         cluster: Some(&nats::Counts::default()),
         certificates: &none,
+        key_sets: &key_sets(),
         reloads: &Reloads::default(),
         process: &Process::default(),
         health: (&Condition::default(), &Condition::default()),
