@@ -1,8 +1,8 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, drain, join, lab_demo, migrate, owner,
-    pages, print_config, serve, token, user, user_token,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, ctl, doctor, drain, join, lab_demo, migrate, owner,
+    pages, print_config, serve, token, upgrade, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -17,12 +17,14 @@ fn main() -> ExitCode {
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::Copy(arguments) => copy::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Join(arguments) => join::run(&arguments),
         Command::Owner(arguments) => owner::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::LabDemo(arguments) => lab_demo::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Pages(arguments) => pages::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),

@@ -74,6 +74,11 @@ impl Seats {
         took
     }
 
+    /// Takes one for a connection that another process has had: it is there, whatever the limit is.
+    pub(super) fn take_over(&self) {
+        self.taken.fetch_add(1, Relaxed);
+    }
+
     /// Gives one back.
     pub(super) fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);
@@ -125,6 +130,8 @@ pub struct Limits {
     pub tasks_websocket: session::Limits,
     /// Who is let in, and how many.
     pub door: Door,
+    /// Whether the audit log is told who is let in and who is not.
+    pub audit: bool,
 }
 
 impl Default for Limits {
@@ -143,6 +150,7 @@ impl Default for Limits {
             tasks_outbox_bytes: 2 << 20,
             tasks_websocket: session::Limits { frame: TASKS_MESSAGE_BYTES, message: TASKS_MESSAGE_BYTES },
             door: Door::default(),
+            audit: false,
         }
     }
 }

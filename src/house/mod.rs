@@ -1,10 +1,12 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 mod agents;
+mod audit;
 pub mod banner;
 mod certificates;
 mod cluster;
 pub mod control;
+mod desk;
 mod documents;
 mod door;
 pub mod herald;
@@ -19,6 +21,7 @@ mod runs;
 mod shift;
 mod sink;
 mod tally;
+mod upgrade;
 mod vitals;
 
 pub use certificates::{SOON as CERTIFICATE_SOON, look as look_at_certificates};
@@ -28,11 +31,12 @@ pub use labs::FirstPassword;
 pub use records::database;
 pub use reload::Rereading;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
+pub use upgrade::Heir;
 
 use crate::{
     bridge::Bridge,
     cluster::intake,
-    config::{Bind, Settings},
+    config::{Bind, Database, Settings},
     engine::{
         Answer, Birth, Engine, Limits, Seats,
         door::{Address, Door},
@@ -40,6 +44,7 @@ use crate::{
     },
     http::{Beginning, Stopper, Stream, serve},
     nats::Letters,
+    observe::{self, audit::Audit},
     protocols::{
         chat::record::Sweep,
         labs::record::Loaded as Labs,
@@ -51,11 +56,12 @@ use crate::{
     store::{postgres, sqlite},
 };
 use cluster::{Company, Watch};
+use desk::Desk;
 use glommio::net::TcpStream;
 use key_sets::Keeping;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
-use shift::{Asked, Home, Shift};
+use shift::{Asked, Home, Passage, Shift};
 use sink::ShardSink;
 use std::{
     cell::RefCell,
@@ -65,9 +71,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::mpsc;
+use upgrade::Upgrade;
 use vitals::Vitals;
 
 /// For the goodbyes to leave after the drain.
@@ -104,6 +112,10 @@ pub enum HouseFault {
     Boot(BootFault),
     /// A thread beside the shards.
     System(io::Error),
+    /// The former process has left nothing that can be taken.
+    NothingLeft(String),
+    /// No other process serves in place of this one, whose shards have ended.
+    Upgrade(String),
     /// Records were still on their way to the disk when the time for it was over.
     Unflushed,
 }
@@ -137,6 +149,8 @@ impl fmt::Display for HouseFault {
             HouseFault::Password(fault) => write!(f, "the first admin of labs: {fault}"),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
+            HouseFault::NothingLeft(why) => write!(f, "what the former process leaves cannot be taken over: {why}"),
+            HouseFault::Upgrade(why) => write!(f, "no other process has taken over, and this one has ended: {why}"),
             HouseFault::Unflushed => {
                 f.write_str("stopped, but not all records reached the disk; the next start ends those sessions")
             }
@@ -160,20 +174,25 @@ pub struct Opened<'a> {
     pub life: herald::Life,
 }
 
-/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is called once everything listens.
+/// Serves until one of the `signals`, with what a former process has left, where there is one. `opened` is called once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
     signals: &StopSignals,
-    rereading: Rereading,
+    (rereading, heir): (Rereading, Option<Heir>),
     opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
+    let (audit, audit_writer) = opened_audit(settings)?;
     let sink = ShardSink::default();
     let shards = house.shards();
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let access = access(&settings.cluster).map_err(ClusterFault::Secret).map_err(HouseFault::Cluster)?;
     access.iter().try_for_each(|access| cluster::await_bus(access, &bridge)).map_err(HouseFault::Cluster)?;
-    let store = records::open(settings, shards, Box::new(sink.clone()))?;
+    let facts = upgrade::facts(&house);
+    let left = heir.as_ref().map(|heir| heir.await_left(&facts)).transpose()?;
+    let is_heir = left.is_some();
+    let sessions = left.as_ref().map(upgrade::Left::sessions).unwrap_or_default();
+    let store = records::open(settings, shards, sessions, Box::new(sink.clone()))?;
     let joined = cluster::join(settings, access, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,
@@ -187,7 +206,9 @@ pub fn serve_until_stopped(
     let bereaved = joined.as_ref().and_then(|joined| joined.bereaved.clone());
     let (tell_heard, heard) = mpsc::channel(intake::WAITING);
     // The password of the first admin is told by the start that makes it: that one shall be able to serve.
-    runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
+    if !is_heir {
+        runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
+    }
     let line = joined.as_ref().map(|joined| joined.connect(&bridge)).transpose().map_err(HouseFault::Cluster)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
@@ -214,8 +235,12 @@ pub fn serve_until_stopped(
     let limits = limits(settings, Seats::new(connections), door);
     let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
     let moves = reload::moves(shards);
-    let status_interval = settings.tasks.status_interval;
+    let (readings, askers) = reload::readings();
+    let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
     let (beside, keeper) = (bridge.clone(), bridge.clone());
+    let audit_kept = audit.clone();
+    let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
+    let (legacies, heritage) = left.map(|left| left.deal(&ring)).unzip();
     let furnish = {
         let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
         move |seat: Seat<Answer>| {
@@ -241,10 +266,14 @@ pub fn serve_until_stopped(
                 heard: tell_heard.clone(),
                 stopper: stopper.clone(),
                 moves: moves.clone(),
+                audit: audit.clone(),
             };
+            let (desk_post, desk_stage) = (seat.post.clone(), seat.stage.clone());
+            let legacy = legacies.as_ref().and_then(|legacies: &upgrade::Legacies| legacies[seat.id.index()].pop());
+            let passage = Passage { carries, legacy };
             let home = Home { house: house.clone(), limits: limits.clone() };
             let home = Rc::new(RefCell::new(home));
-            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked, home.clone())));
+            let engine = Rc::new(RefCell::new(Shift::new(engine, (seat.id, passage), asked, home.clone())));
             let rest = Rest {
                 shift: engine.clone(),
                 nudge: seat.nudge,
@@ -257,6 +286,16 @@ pub fn serve_until_stopped(
                 vitals: vitals.clone(),
                 cluster: counts.clone(),
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
+                audit: audit.clone(),
+                desk: Desk {
+                    post: desk_post,
+                    bridge: bridge.clone(),
+                    node,
+                    shards,
+                    stage: desk_stage,
+                    readings: readings.clone(),
+                    drain,
+                },
                 started_at: seat.clock.now().wall,
             };
             let counter = RefCell::new(Counter::new(rest, documents.clone(), door::http(&limits.door), stop.clone()));
@@ -287,7 +326,7 @@ pub fn serve_until_stopped(
             Furnishing { engine, on_handoff }
         }
     };
-    let mut running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
+    let mut running = runtime::start_from(&plan, heritage, furnish).map_err(HouseFault::Boot)?;
     let fenced = Arc::<AtomicBool>::default();
     let company = joined.zip(line).zip(running.take_gate()).map(|((joined, line), gate)| {
         let (stage, clock, post) = (running.stage().clone(), running.clock(), running.post().clone());
@@ -295,23 +334,48 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
-    let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
+    let told = Told {
+        stage: running.stage().clone(),
+        post: running.post().clone(),
+        node,
+        moves,
+        limits,
+        store: store.clone(),
+        audit: audit_kept.clone(),
+    };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     let keeping = Keeping::default();
-    Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(&keeper, signals.reload());
+    Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(
+        &keeper,
+        signals.reload(),
+        askers,
+    );
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
-    if let Err(fault) = control::listen(&settings.data_dir, running.stage()) {
+    let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
+    let begins = upgrade.clone();
+    signals.on_upgrade(move || begins.begin_aside());
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade) {
         tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
     }
     tracing::info!(shards, "serving");
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
+    heir.iter().for_each(Heir::ready);
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
+    audit_kept.end(audit_writer);
     tracing::info!("stopped");
-    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) }
+}
+
+/// The audit log, with its writer.
+fn opened_audit(settings: &Settings) -> Result<(Audit, JoinHandle<()>), HouseFault> {
+    let (audit, writer) = Audit::start().map_err(HouseFault::System)?;
+    let refused = |error| HouseFault::Rules(vec![Fault::new(format!("audit.file cannot be opened: {error}"))]);
+    audit.go_on(observe::audit::open(settings.audit.file.as_deref()).map_err(refused)?);
+    Ok((audit, writer))
 }
 
 /// Where is listened, and what stands before each listener.
@@ -356,6 +420,7 @@ fn limits(settings: &Settings, seats: Seats, door: Door) -> Limits {
         // As JSON a result may be six times as long, and what else happens comes behind it.
         tasks_outbox_bytes: settings.websocket.outbox.bytes() + 8 * settings.tasks.max_output.bytes(),
         tasks_websocket: crate::websocket::Limits { frame: asked, message: asked },
+        audit: settings.audit.file.is_some(),
         websocket: crate::websocket::Limits { frame: message, message },
         ..Limits::default()
     }

@@ -1,5 +1,6 @@
 //! Scripts: what clients say, what each of them must hear, in which order, and that nothing is left over.
 
+mod audit;
 mod chat;
 mod chat_scripts;
 mod cluster;
@@ -27,12 +28,14 @@ mod labs_ends;
 mod labs_scripts;
 mod labs_tunnels;
 mod limits;
+mod passage;
 mod quiz_admission;
 mod quiz_scripts;
 mod quiz_slow;
 mod quizzes;
 mod scripts;
 mod slow;
+mod survey;
 mod tasks;
 mod tasks_ends;
 mod tasks_scripts;

@@ -1,5 +1,6 @@
 //! The classrooms that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
+mod carrying;
 mod estates;
 mod rows;
 
@@ -151,6 +152,11 @@ impl Homes {
     /// How many rooms have somebody in them, and how many are signed in over all.
     pub fn population(&self) -> (usize, usize) {
         (self.rooms.len(), self.seated)
+    }
+
+    /// The rooms at home here, each with how many are in it.
+    pub fn crowds(&self) -> impl Iterator<Item = (ClassroomId, usize)> + '_ {
+        self.rooms.iter().map(|(id, room)| (*id, room.seated()))
     }
 
     /// Which rooms are here.
