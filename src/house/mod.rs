@@ -64,7 +64,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::mpsc;
-use vitals::Vitals;
+use vitals::{Endpoints, Vitals};
 
 /// For the goodbyes to leave after the drain.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -200,8 +200,8 @@ pub fn serve_until_stopped(
     }
     // Where there are other nodes, shards look for it when all have reached a view.
     let unfinished = if joined.is_some() { Ok(Tasks::default()) } else { store.load_tasks() }.map_err(HouseFault::Tasks)?;
-    let vitals = Vitals::new(store.clone(), &house.rules.catalog, &house.outside).with_bus(counts.clone());
-    let vitals = Arc::new(vitals);
+    let vitals = Arc::new(Vitals::new(store.clone()).with_bus(counts.clone()));
+    let looked_at = vitals.clone();
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
@@ -226,7 +226,7 @@ pub fn serve_until_stopped(
             engine.begin_tasks(&unfinished, seat.clock.now());
             if seat.id.local() == 0 {
                 bereaved.iter().for_each(|(node, loss)| engine.mourn(*node, loss.clone()));
-                bridge.run(watch(&vitals, &seat, status_interval));
+                bridge.run(watch((&vitals, &house.endpoints), &seat, status_interval));
             }
             let asked = Asked {
                 store: store.clone(),
@@ -289,7 +289,8 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
-    let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
+    let (stage, post) = (running.stage().clone(), running.post().clone());
+    let told = Told { stage, post, node, moves, limits, store: store.clone(), vitals: looked_at };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
@@ -315,8 +316,13 @@ fn places(house: &House) -> Result<Vec<Place>, Fault> {
 }
 
 /// Watches how the house is, and tells every shard what has changed.
-fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
-    let (vitals, stage, post, shards) = (vitals.clone(), seat.stage.clone(), seat.post.clone(), seat.shards);
+fn watch(
+    (vitals, endpoints): (&Arc<Vitals>, &Arc<Endpoints>),
+    seat: &Seat<Answer>,
+    every: Duration,
+) -> impl Future<Output = ()> + Send + 'static {
+    let watched = (vitals.clone(), endpoints.clone());
+    let (stage, post, shards) = (seat.stage.clone(), seat.post.clone(), seat.shards);
     let node = seat.id.node();
     let serving = stage.clone();
     let tell = move |health: Health| {
@@ -325,7 +331,7 @@ fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Fut
         }
         (0..shards).for_each(|local| post.post(ShardId::of(node, local as u8), [Answer::Health(health.clone())]));
     };
-    vitals::watch(vitals, move || stage.phase(), every, tell)
+    vitals::watch(watched, move || stage.phase(), every, tell)
 }
 
 fn limits(settings: &Settings, seats: Seats, door: Door) -> Limits {

@@ -1,6 +1,11 @@
 //! SIGHUP: settings, keys and certificates are read again, all or nothing, and each shard is told.
 
-use super::{Fault, House, certificates::Certificates, labs};
+use super::{
+    Fault, House,
+    certificates::Certificates,
+    labs,
+    vitals::{Endpoints, Vitals},
+};
 use crate::{
     bridge::Bridge,
     config::{self, Changes, Faults, Loaded, Settings},
@@ -12,7 +17,8 @@ use crate::{
     tls::tickets::RENEWED_EVERY,
 };
 use crossbeam::queue::ArrayQueue;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How the settings of this process are read again, and what is done with those that are not the house's own.
 pub struct Rereading {
@@ -39,6 +45,7 @@ pub(super) struct Told {
     pub(super) moves: Moves,
     pub(super) limits: Limits,
     pub(super) store: Arc<dyn Store>,
+    pub(super) vitals: Arc<Vitals>,
 }
 
 /// What the server goes by now.
@@ -63,24 +70,23 @@ impl Keeper {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
+            let mut renewal = Instant::now() + RENEWED_EVERY;
             loop {
-                let asked = tokio::time::timeout(RENEWED_EVERY, reload.asked()).await.is_ok();
-                if asked {
-                    supervisor.reloading();
-                }
+                let is_asked = is_asked(reload.asked(), &mut renewal, RENEWED_EVERY).await;
+                let supervisor = supervisor.clone();
+                // Files, and a manager that may take its time.
                 let turn = move || {
-                    if asked {
-                        own.reload()
+                    if is_asked {
+                        supervisor.reloading();
+                        own.reload();
+                        supervisor.ready();
                     } else {
-                        own.renew_tickets()
+                        own.renew_tickets();
                     }
                     own
                 };
                 let Ok(kept) = tokio::task::spawn_blocking(turn).await else { return };
                 own = kept;
-                if asked {
-                    supervisor.ready();
-                }
             }
         });
     }
@@ -135,6 +141,7 @@ impl Keeper {
         self.show();
         (self.rereading.log)(&settings.log);
         (self.settings, self.house) = (settings, Arc::new(house));
+        self.told.vitals.look_for(self.house.endpoints.clone());
         self.move_in();
         Ok(News { changes, keys })
     }
@@ -151,6 +158,15 @@ impl Keeper {
             self.told.post.post(ShardId::of(self.told.node, local as u8), [Answer::Terms(Box::new(terms))]);
         }
     }
+}
+
+/// Waits until somebody asks, or until the renewal of every so long is due, however often somebody asks. False: it is due.
+async fn is_asked(asked: impl Future<Output = ()>, renewal: &mut Instant, every: Duration) -> bool {
+    let is_asked = Instant::now() < *renewal && tokio::time::timeout_at(*renewal, asked).await.is_ok();
+    if !is_asked {
+        *renewal = Instant::now() + every;
+    }
+    is_asked
 }
 
 impl House {
@@ -175,9 +191,11 @@ impl House {
             changed.extend(students.into_iter().map(|name| format!("presence tokens of {name}")));
             changed.extend(owners.into_iter().map(|name| format!("quiz tokens of {name}")));
         }
+        let outside = new.outside.inheriting(&self.outside);
         let house = House {
+            endpoints: Arc::new(Endpoints::new(&rules.catalog, &outside)),
             rules,
-            outside: new.outside.inheriting(&self.outside),
+            outside,
             ring: self.ring.clone(),
             counters: self.counters.clone(),
             seed: self.seed,
@@ -190,4 +208,27 @@ impl House {
 
 fn lines<F: fmt::Display>(faults: Vec<F>) -> Vec<String> {
     faults.iter().map(F::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[test]
+    fn whoever_asks_often_puts_no_renewal_off() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let every = Duration::from_millis(40);
+            let (began, mut renewal) = (Instant::now(), Instant::now() + every);
+            for _ in 0..2 {
+                let first = renewal;
+                while is_asked(sleep(every / 8), &mut renewal, every).await {
+                    assert!(began.elapsed() < Duration::from_secs(60), "it was put off");
+                }
+                assert!(Instant::now() >= first && renewal > first);
+            }
+            assert!(is_asked(async {}, &mut (Instant::now() + Duration::from_secs(60)), every).await);
+        });
+    }
 }

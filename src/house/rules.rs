@@ -3,6 +3,7 @@
 use super::{
     agents::{self, Outside},
     certificates::Certificates,
+    vitals::Endpoints,
 };
 use crate::{
     auth::{
@@ -50,6 +51,8 @@ pub struct House {
     pub(super) sign_in: Option<SigningKey>,
     pub(super) services: Arc<[PermissionService]>,
     pub(super) outside: Outside,
+    /// What of it agents may use.
+    pub(super) endpoints: Arc<Endpoints>,
     pub(super) ring: Arc<HashRing>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) seed: u64,
@@ -105,6 +108,7 @@ impl House {
         else {
             return Err(faults);
         };
+        let catalog = Arc::new(catalog);
         let shards = shards(settings);
         let rules = Rules {
             entrances: listeners.iter().map(|listener| entrance(listener, settings.test.endpoints)).collect(),
@@ -118,7 +122,7 @@ impl House {
             labs_agents: agent_key,
             labs: labs_settings(settings),
             callers,
-            catalog: Arc::new(catalog),
+            catalog: catalog.clone(),
             chat: chat_settings(settings),
             tasks: tasks_settings(settings),
             workflows: Arc::new(agents::workflows(settings)),
@@ -134,6 +138,7 @@ impl House {
             origins: origins(settings),
             key_files: key_files(settings),
             services: services.into(),
+            endpoints: Arc::new(Endpoints::new(&catalog, &outside)),
             outside,
             ring: Arc::new(HashRing::new(shards)),
             counters: (0..shards).map(|_| Arc::default()).collect(),
