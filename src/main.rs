@@ -1,8 +1,8 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, join, lab_demo, migrate, owner, pages,
-    print_config, serve, token, user, user_token,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, drain, join, lab_demo, migrate, owner,
+    pages, print_config, serve, token, upgrade, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     conclude(match CommandLine::parse_process() {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Drain(arguments) => drain::run(&arguments),
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::Copy(arguments) => copy::run(&arguments),
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::LabDemo(arguments) => lab_demo::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Pages(arguments) => pages::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),

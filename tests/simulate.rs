@@ -7,7 +7,7 @@
 //!     SIMULATE_SEED=123 cargo test --test simulate                one of them again
 //!
 //! Seeds that change with the commit would find what is old in a change that has nothing to do with it: `tests/run --long` looks for such.
-//! SIMULATE_FAULT=LostLetter plants that fault alone.
+//! SIMULATE_FAULT=LostLetter plants that fault alone, with SIMULATE_SEED in that run alone, which is told.
 //! SIMULATE_STORY=100000 tells so many of the events before a failure, not 200.
 //!
 //! A failure prints its seed and what happened before it.
@@ -185,7 +185,6 @@ impl Play for Tasks {
 
 impl Play for Cluster {
     type Fault = cluster::faults::Fault;
-    const HOLDS: bool = false;
 
     fn begin(seed: u64, fault: Option<cluster::faults::Fault>) -> Cluster {
         Cluster::new(seed, fault)
@@ -304,8 +303,11 @@ fn hold<W: Play>(usual: u64, name: &str) {
 fn find<W: Play>(faults: &[W::Fault], seeds: u64) {
     hold_tongue();
     let chosen = env::var("SIMULATE_FAULT").ok();
+    let one = number("SIMULATE_SEED");
+    let (first, seeds) = one.map_or((FIRST, seeds), |one| (one, 1));
     for fault in faults.iter().filter(|fault| chosen.as_ref().is_none_or(|chosen| format!("{fault:?}") == *chosen)) {
-        let found = (0..seeds).find_map(|n| run::<W>(FIRST.wrapping_add(n), Some(*fault), false).err().map(|found| (n, found)));
+        let found = |n| run::<W>(first.wrapping_add(n), Some(*fault), one.is_some()).err().map(|found| (n, found));
+        let found = (0..seeds).find_map(found);
         let (n, found) = found.unwrap_or_else(|| panic!("{fault:?} was not found in {seeds} seeds"));
         println!("{fault:?} is found by seed {}: {}", n + 1, found.trim());
     }

@@ -4,6 +4,7 @@ mod chat;
 mod crew;
 mod mixed;
 mod reconnect;
+mod rolling;
 mod slow;
 mod tasks;
 
@@ -20,6 +21,7 @@ pub(crate) use chat::Chat;
 pub(crate) use crew::{Gathering, Join};
 pub(crate) use mixed::Mixed;
 pub(crate) use reconnect::Reconnect;
+pub(crate) use rolling::Rolling;
 pub(crate) use slow::Slow;
 pub(crate) use tasks::Tasks;
 
@@ -45,6 +47,8 @@ pub(crate) enum Command {
     Churn(Churn),
     /// Everybody drops and comes back, while events are published.
     Reconnect(Reconnect),
+    /// Nodes restart one after the other, and everybody comes to the next before he leaves the last.
+    Rolling(Rolling),
     /// Some members do not read, while events are published to their rooms.
     Slow(Slow),
     /// Participants begin attempts at quizzes and answer, owners watch.

@@ -22,6 +22,7 @@ mod progress;
 mod quiz;
 mod report;
 mod require;
+mod rolling;
 mod scenario;
 mod server;
 mod students;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Command::Broadcast(broadcast) => (scenario::broadcast::run(broadcast), &broadcast.crowd.site),
         Command::Churn(churn) => (scenario::churn::run(churn), &churn.crowd.site),
         Command::Reconnect(reconnect) => (scenario::reconnect::run(reconnect), &reconnect.crowd.site),
+        Command::Rolling(rolling) => (scenario::rolling::run(rolling), &rolling.crowd.site),
         Command::Slow(slow) => (scenario::slow::run(slow), &slow.crowd.site),
         Command::Quiz(quiz) => (scenario::quiz::run(quiz), &quiz.sitting.site),
         Command::Lab(lab) => (scenario::lab::run(lab), &lab.site),

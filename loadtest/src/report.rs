@@ -11,7 +11,9 @@ use crate::{
     pings::PingFigures,
     require::Threshold,
     server::ServerFigures,
-    tally::{ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, ReturnCounts, Tally, TaskCounts, When},
+    tally::{
+        ChatCounts, Counts, LabCounts, Latencies, Measure, QuizCounts, ReturnCounts, RollingCounts, Tally, TaskCounts, When,
+    },
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) counts: Counts,
     /// Counts of those who drop and come back, in their scenarios.
     pub(crate) reconnect: Option<ReturnCounts>,
+    /// Counts of those whose nodes restart, in their scenario.
+    pub(crate) rolling: Option<RollingCounts>,
     /// What became of the messages that members of the rooms were meant to have: each for each member. They add up to `meant`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) fates: BTreeMap<&'static str, u64>,

@@ -4,7 +4,7 @@ use crate::{
     report::{PHASES, Rates, Report, SlowFigures, part},
     server::ServerFigures,
     summary::time,
-    tally::{ChatCounts, Counts, LabCounts, Measure, QuizCounts, ReturnCounts, TaskCounts},
+    tally::{ChatCounts, Counts, LabCounts, Measure, QuizCounts, ReturnCounts, RollingCounts, TaskCounts},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -212,6 +212,7 @@ fn catalogue() -> BTreeMap<String, Place> {
     let sections = [
         ("counts", serde_json::to_value(Counts::default())),
         ("reconnect", serde_json::to_value(ReturnCounts::default())),
+        ("rolling", serde_json::to_value(RollingCounts::default())),
         ("slow", serde_json::to_value(SlowFigures::default())),
         ("quiz", serde_json::to_value(QuizCounts::default())),
         ("lab", serde_json::to_value(LabCounts::default())),

@@ -4,6 +4,7 @@ mod chat;
 mod lab;
 mod mixed;
 mod reconnect;
+mod rolling;
 mod slow;
 mod tasks;
 
@@ -109,6 +110,9 @@ fn rates(out: &mut String, report: &Report) {
     }
     if let Some(slow) = &report.slow {
         return slow::rates(out, report, slow);
+    }
+    if let Some(rolling) = &report.rolling {
+        return rolling::rates(out, report, rolling);
     }
     if let Some(returns) = &report.reconnect {
         return reconnect::rates(out, report, returns);

@@ -108,11 +108,13 @@ macro_rules! counts {
 mod chat;
 mod lab;
 mod reconnect;
+mod rolling;
 mod slow;
 mod tasks;
 pub(crate) use chat::ChatCounts;
 pub(crate) use lab::LabCounts;
 pub(crate) use reconnect::ReturnCounts;
+pub(crate) use rolling::RollingCounts;
 pub(crate) use slow::SlowCounts;
 pub(crate) use tasks::TaskCounts;
 
@@ -300,6 +302,8 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     /// Counts of those who drop and come back.
     pub(crate) reconnect: ReturnCounts,
+    /// Counts of those whose nodes restart.
+    pub(crate) rolling: RollingCounts,
     /// Counts of those who read slowly.
     pub(crate) slow: SlowCounts,
     /// How slow members were ended, by kind.
@@ -385,6 +389,7 @@ impl Tally {
         self.phases.merge(&other.phases);
         self.counts.add(&other.counts);
         self.reconnect.add(&other.reconnect);
+        self.rolling.add(&other.rolling);
         self.slow.add(&other.slow);
         for (end, count) in &other.slow_ends {
             *self.slow_ends.entry(end.clone()).or_default() += count;

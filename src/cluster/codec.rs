@@ -17,7 +17,7 @@ use rkyv::rancor::Failure;
 
 /// The version of all forms. It rises with every change of a type that goes over the bus; nodes of two versions do not understand each
 /// other.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// The largest message that is read.
 pub const MESSAGE_BYTES_AT_MOST: usize = 1 << 20;
 /// The largest body of letters that is read or written. What is read of one takes less than ten times as much.

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod check_config;
 pub mod copy;
 pub mod doctor;
+pub mod drain;
 pub mod flags;
 pub mod join;
 pub mod lab_demo;
@@ -17,6 +18,7 @@ mod records;
 pub mod serve;
 mod server;
 pub mod token;
+pub mod upgrade;
 pub mod user;
 pub mod user_token;
 
@@ -56,6 +58,8 @@ pub enum Command {
     Copy(copy::CopyArguments),
     /// Run desktops on this machine for a control plane, without containers.
     Agent(agent::AgentArguments),
+    /// Let the connected of the running server go one by one, then end it: readyz says 503 first.
+    Drain(drain::DrainArguments),
     /// Bring up a control plane, an agent and a desktop on this machine, and tell where to look at it.
     LabDemo(lab_demo::LabDemoArguments),
     /// What the tables of a PostgreSQL database are; brings them up to date with --apply.
@@ -63,6 +67,8 @@ pub enum Command {
     /// Write the man pages and the shells' completions below a folder.
     #[command(hide = true)]
     Pages(pages::PagesArguments),
+    /// Have the running server start the program that is on the disk now, and hand its sockets over: those in classrooms notice nothing.
+    Upgrade(upgrade::UpgradeArguments),
     /// The users of labs, chat and tasks: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.

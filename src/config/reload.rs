@@ -18,6 +18,7 @@ const RELOADED: &[&str] = &[
     "chat.",
     "tasks.",
     "websocket.",
+    "limits.",
 ];
 /// Of those tables what is not.
 const NEED_A_RESTART: &[&str] = &["log.format", "tasks.status_interval"];
@@ -87,6 +88,12 @@ mod tests {
         assert_eq!((&after.log.level, &after.log.format), (&settings(text).log.level, &before.log.format));
         assert_eq!(after.listen, before.listen);
         assert_eq!(before.adopting(&before).unwrap(), (before.clone(), Changes::default()));
+    }
+
+    #[test]
+    fn every_limit_is_taken_over() {
+        let own = Settings::sections().into_iter().find(|section| section.prefix == "limits.").unwrap();
+        assert!(own.keys.len() > 5 && own.keys.iter().all(|key| is_reloaded(&key.path())));
     }
 
     #[test]

@@ -24,10 +24,12 @@ export function spark(label) {
   const line = s('polyline', { class: 'line', fill: 'none' });
   const area = s('polygon', { class: 'area' });
   const words = s('title');
+  const base = s('line', { class: 'base', x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1 });
   const element = s(
     'svg',
     { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
     words,
+    base,
     area,
     line,
   );

@@ -84,8 +84,12 @@ export class Classroom {
     this.#build();
     this.timers = [setInterval(() => document.hidden || this.#rooms(), ROOMS_MILLIS), setInterval(() => this.#second(), SECOND)];
     this.#rooms();
-    const { hash } = location;
-    const asked = hash.split('/')[1];
+    this.address();
+  }
+
+  /** Watches the room that the address names. */
+  address() {
+    const asked = location.hash.split('/')[1];
     if (asked && UUID.test(asked)) this.watch(asked);
   }
 
@@ -95,9 +99,13 @@ export class Classroom {
   }
 
   #build() {
-    const line = spark('People here');
-    this.count = { ...tile('Here now', line.element), line };
-    this.flow = { in: tile('Came in the last minute'), out: tile('Went in the last minute') };
+    const drawn = (label, about = label) => {
+      const line = spark(about);
+      return { ...tile(label, line.element), line };
+    };
+    this.count = drawn('Here now', 'People here');
+    this.flow = { in: drawn('Came in the last minute'), out: drawn('Went in the last minute') };
+    this.day = tile('Were here today');
     this.news = h('ol', { class: 'news' });
     this.people = new Table({
       caption: 'Who is here',
@@ -142,7 +150,7 @@ export class Classroom {
     });
     this.download = h('a', { class: 'button', download: 'attendance.csv' }, 'Save as CSV');
     this.attendance_note = h('p', { class: 'note', role: 'status' });
-    const tiles = [this.count, this.flow.in, this.flow.out].map(({ element }) => element);
+    const tiles = [this.count, this.flow.in, this.flow.out, this.day].map(({ element }) => element);
     this.people_note = h('p', { class: 'note' });
     const seats = panel('Who is here', {}, this.people_note, this.people.element);
     const flow = panel('Coming and going', {}, this.news);
@@ -162,10 +170,10 @@ export class Classroom {
   async #rooms() {
     try {
       const rooms = await this.session.internal.get('/api/v1/classrooms', { limit: 200 });
-      const named = rooms.map(({ classroom_id, members }) => [
-        classroom_id,
-        `${classroom_id} – ${members === 1 ? '1 person' : `${number(members)} people`}`,
-      ]);
+      // This page is a member itself where it watches.
+      const others = ({ classroom_id, members }) => members - (classroom_id === this.room && this.line?.state === 'ready' ? 1 : 0);
+      const people = (count) => (count === 1 ? '1 person' : `${number(count)} people`);
+      const named = rooms.map((room) => [room.classroom_id, `${room.classroom_id} – ${people(others(room))}`]);
       this.choice.set([['', rooms.length === 0 ? 'nobody is in any room' : 'choose one'], ...named]);
       this.choice.select.value = named.some(([id]) => id === this.room) ? this.room : '';
     } catch {
@@ -177,7 +185,14 @@ export class Classroom {
   watch(room) {
     if (this.room === room) return;
     this.line?.stop();
-    Object.assign(this, { room, roll: new Roll(), past: new History(), told: [], moves: [] });
+    Object.assign(this, {
+      room,
+      roll: new Roll(),
+      past: new History(),
+      flows: { in: new History(), out: new History() },
+      told: [],
+      moves: [],
+    });
     this.field.value = room;
     this.choice.select.value = room;
     history.replaceState(null, '', `#classroom/${room}`);
@@ -282,6 +297,7 @@ export class Classroom {
     const since = Date.now() - 60_000;
     this.moves = this.moves.filter(({ at }) => at >= since);
     this.past.add(this.roll.here.size);
+    for (const way of ['in', 'out']) this.flows[way].add(this.#moved(way));
     this.draw();
     const words = `${number(this.roll.here.size)} people are here.`;
     // Once in a while is enough for those who listen.
@@ -292,14 +308,22 @@ export class Classroom {
     }
   }
 
+  /** How many came or went within the last minute. */
+  #moved(wanted) {
+    return this.moves.filter(({ way }) => way === wanted).length;
+  }
+
   draw() {
     const people = [...this.roll.here.values()];
     const shared = ending(people.map(({ agent_id }) => agent_id));
     const name = (id) => (shared && id.endsWith(shared) ? id.slice(0, -shared.length) || id : id);
     this.count.set(number(people.length), people.length === 1 ? 'person' : 'people');
     this.count.line.draw(this.past);
-    const moved = (wanted) => this.moves.filter(({ way }) => way === wanted).length;
-    for (const way of ['in', 'out']) this.flow[way].set(number(moved(way)), moved(way) === 1 ? 'time' : 'times');
+    for (const way of ['in', 'out']) {
+      const count = this.#moved(way);
+      this.flow[way].set(number(count), count === 1 ? 'time' : 'times');
+      this.flow[way].line.draw(this.flows[way]);
+    }
     write(this.people_note, shared ? `All names end with ${shared}` : '');
     this.people.set(people.map((member) => ({ ...member, name: name(member.agent_id) })));
     this.#drawNews(name);
@@ -338,6 +362,7 @@ export class Classroom {
       const people = summed(own, from);
       const shared = ending(people.map(({ name }) => name));
       this.attendance.set(people.map((one) => ({ ...one, name: shared ? one.name.slice(0, -shared.length) : one.name })));
+      this.day.set(number(people.length), people.length === 1 ? 'person' : 'people');
       write(this.attendance_note, `Since ${moment(from)}, read at ${clock(Date.now())}.`);
       for (const { agent_id, entered_at, left_at } of own) {
         const one = left_at === null && this.roll.here.get(agent_id);

@@ -1,8 +1,9 @@
 // The client of Homeroom's published APIs, for browsers and for Node: one module without dependencies, which others may use as it is.
 //
 // A `Line` is a WebSocket that lasts. It comes back when it is lost, after waits that grow and are random, so that a school does not knock
-// all at once; it tells again what it was told to listen to; and when the server says that it stops, the next socket is there before the
-// last one goes. `presence`, `quiz`, `chat` and `tasks` are lines of the four APIs; a `Rest` asks their routes.
+// all at once, or when the server asked it to; it tells again what it was told to listen to; and when the server says that it stops, the
+// next socket is there before the last one goes. `presence`, `quiz`, `chat` and `tasks` are lines of the four APIs; a `Rest` asks their
+// routes.
 //
 //   const line = quiz(base, () => token);
 //   line.addEventListener('message', ({ detail }) => …);
@@ -20,6 +21,10 @@ export const WAITS = { first: 500, most: 30_000, steady: 10_000, open: 15_000 };
 const FINAL_CODES = new Set([1002, 1003, 1007, 1009]);
 const NORMAL = 1000;
 const POLICY = 1008;
+const RESTART = 1012;
+// A Close for a restart may say when to come back, to each another time; so much more, in milliseconds, is left to chance.
+const RETRY_AFTER = /^retry-after=(\d{1,6}(?:\.\d+)?)$/;
+const SPREAD_MILLIS = 100;
 // One that is replaced hears of it soon; nobody waits for ever.
 const LEAVE_MILLIS = 5_000;
 
@@ -201,7 +206,9 @@ export class Line extends EventTarget {
     if (isFinal || FINAL_CODES.has(code) || (code === POLICY && !attempt.isReady)) return this.#end(why || `closed with ${code}`);
     const served = attempt.isReady ? this.tools.now() - this.#readyAt : 0;
     if (served >= this.waits.steady) this.#losses = 0;
-    const millis = wait(this.#losses++, this.tools.random, this.waits);
+    const own = wait(this.#losses++, this.tools.random, this.waits);
+    const asked = code === RESTART ? RETRY_AFTER.exec(why) : null;
+    const millis = asked ? Math.min(asked[1] * 1_000, this.waits.most) + SPREAD_MILLIS * (this.tools.random ?? Math.random)() : own;
     this.#tell('waiting', { millis, why: why || (code === undefined ? '' : `closed with ${code}`) });
     this.#timer = this.tools.setTimeout(() => this.#connect(), millis);
   }

@@ -2,6 +2,7 @@
 
 import { meter } from './charts.js';
 import { Table, choice, duration, h, icon, moment, number, panel, show, state, tile, write } from './parts.js';
+import { Wall } from './wall.js';
 
 const LOOK_MILLIS = 6_000;
 const PAGE = 100;
@@ -15,13 +16,29 @@ const KINDS = {
   Failed: 'bad',
   Terminated: 'none',
 };
+// How the states are called that the node counts, and in which order.
+const COUNTED = {
+  running: ['good', 'running'],
+  hibernated: ['sleep', 'asleep'],
+  pending: ['wait', 'being made'],
+  waking: ['wait', 'waking'],
+  hibernating: ['wait', 'falling asleep'],
+  terminating: ['wait', 'being closed'],
+  failed: ['bad', 'failed'],
+};
+const VIEWS = [
+  ['screens', 'screens'],
+  ['list', 'list'],
+];
+const phase = ({ status, state: now }) => status?.phase ?? now;
+const signOf = (row) => KINDS[phase(row)] ?? 'warn';
 const AGENTS = { online: 'good', draining: 'warn', offline: 'bad' };
 
 export class Labs {
   static title = 'Labs';
 
   constructor(session, figures) {
-    Object.assign(this, { session, figures, page: 1, wanted: '' });
+    Object.assign(this, { session, figures, page: 1, wanted: '', text: '', rows: [] });
     this.levels = this.levels.bind(this);
   }
 
@@ -46,11 +63,11 @@ export class Labs {
       caption: 'Desktops',
       id: ({ id }) => id,
       columns: this.#sessionColumns(),
-      filter: true,
       empty: 'There is no desktop.',
-      head: this.#head(),
     });
-    this.pages = h('p', { class: 'note' });
+    this.wall = new Wall('There is no desktop.');
+    this.pages = h('p', { class: 'note', role: 'status' });
+    this.counts = h('ul', { class: 'legend counts', 'aria-label': 'Desktops of this node by their state' });
     root.append(
       h(
         'div',
@@ -62,12 +79,21 @@ export class Labs {
       h(
         'div',
         { class: 'grid' },
-        panel('Desktops', { wide: true }, this.sessions.element, this.pages),
+        panel(
+          'Desktops',
+          { wide: true },
+          this.counts,
+          h('div', { class: 'bar' }, this.#head()),
+          this.wall.element,
+          this.sessions.element,
+          this.pages,
+        ),
         panel('Agents', { wide: true }, this.agents.element),
       ),
     );
     this.timer = setInterval(() => document.hidden || this.#look(), LOOK_MILLIS);
     this.figures.addEventListener('change', this.levels);
+    this.#shown('screens');
     this.levels();
     this.#look();
   }
@@ -89,13 +115,20 @@ export class Labs {
       ['pending', 'being made'],
       ['terminated', 'closed'],
     ]);
+    const views = choice('Shown as', (value) => this.#shown(value));
+    views.set(VIEWS);
+    const narrow = ({ target }) => {
+      this.text = target.value.trim().toLowerCase();
+      this.#list();
+    };
+    const filter = h('label', { class: 'field' }, 'Filter ', h('input', { type: 'search', autocomplete: 'off', oninput: narrow }));
     const turn = (by) => () => {
       this.page = Math.max(1, this.page + by);
       this.#look();
     };
     this.back = h('button', { type: 'button', onclick: turn(-1) }, 'Earlier hundred');
     this.forth = h('button', { type: 'button', onclick: turn(1) }, 'Next hundred');
-    return [states.element, this.back, this.forth];
+    return [filter, states.element, views.element, this.back, this.forth];
   }
 
   #agentColumns() {
@@ -117,8 +150,8 @@ export class Labs {
         cell: load,
         is_number: true,
       },
-      { key: 'platform', label: 'Platform', value: ({ platform }) => platform },
-      { key: 'region', label: 'Region', value: ({ region }) => region },
+      { key: 'platform', label: 'Platform', value: ({ platform }) => platform, is_spare: true },
+      { key: 'region', label: 'Region', value: ({ region }) => region, is_spare: true },
       {
         key: 'heard',
         label: 'Last heard of',
@@ -129,8 +162,23 @@ export class Labs {
     ];
   }
 
+  /** As screens on a wall, or as a list. */
+  #shown(view) {
+    this.view = view;
+    show(this.wall.element, view === 'screens');
+    show(this.sessions.element, view === 'list');
+    this.#list();
+  }
+
+  #list() {
+    const texts = (row) => [row.name, row.user, row.agent_id, row.template, phase(row)].join('\u0000').toLowerCase();
+    const rows = this.rows.filter((row) => texts(row).includes(this.text));
+    if (this.view === 'list') return this.sessions.set(rows);
+    const screen = (row) => ({ ...row, kind: signOf(row), words: phase(row).toLowerCase(), is_open: phase(row) !== 'Terminated' });
+    return this.wall.set(rows.map(screen));
+  }
+
   #sessionColumns() {
-    const phase = ({ status, state: now }) => status?.phase ?? now;
     const opened = (row) =>
       phase(row) === 'Terminated'
         ? '–'
@@ -144,10 +192,16 @@ export class Labs {
     return [
       { key: 'name', label: 'Desktop', value: ({ name }) => name },
       { key: 'user', label: 'Whose', value: ({ user }) => user },
-      { key: 'phase', label: 'State', value: phase, cell: (row) => state(KINDS[phase(row)] ?? 'warn', phase(row).toLowerCase()) },
-      { key: 'template', label: 'Template', value: ({ template }) => template },
-      { key: 'agent', label: 'Agent', value: ({ agent_id }) => agent_id ?? '' },
-      { key: 'created', label: 'Made', value: ({ created_at }) => created_at, text: ({ created_at }) => moment(created_at) },
+      { key: 'phase', label: 'State', value: phase, cell: (row) => state(signOf(row), phase(row).toLowerCase()) },
+      { key: 'template', label: 'Template', value: ({ template }) => template, is_spare: true },
+      { key: 'agent', label: 'Agent', value: ({ agent_id }) => agent_id ?? '', is_spare: true },
+      {
+        key: 'created',
+        label: 'Made',
+        value: ({ created_at }) => created_at,
+        text: ({ created_at }) => moment(created_at),
+        is_spare: true,
+      },
       { key: 'open', label: 'Viewer', sort: false, value: () => '', mark: phase, cell: opened },
     ];
   }
@@ -182,7 +236,8 @@ export class Labs {
     this.tiles.sessions.set(number(total_capacity.current_sessions), 'with a place', `${number(utilization.percentage)} % of all places`);
     this.tiles.places.set(number(utilization.sessions_available), 'places');
     this.agents.set(agents.agents);
-    this.sessions.set(sessions.sessions);
+    this.rows = sessions.sessions;
+    this.#list();
     const { page, total, total_pages } = sessions.pagination;
     for (const button of [this.back, this.forth]) show(button, total > PAGE);
     this.back.disabled = page <= 1;
@@ -194,5 +249,16 @@ export class Labs {
   levels() {
     const watched = this.figures.level('homeroom_labs_watched');
     this.tiles.watched.set(number(watched ?? NaN), 'desktops');
+    const counts = this.figures.by('homeroom_labs_sessions', 'state');
+    const told = Object.entries(COUNTED).map(([name, [kind, words]]) => [
+      kind,
+      `${number(counts.get(name) ?? 0)} ${words}`,
+      counts.get(name),
+    ]);
+    const shown = told.filter(([, , count]) => count > 0);
+    const text = shown.map(([, words]) => words).join();
+    if (this.counted === text) return;
+    this.counted = text;
+    this.counts.replaceChildren(...shown.map(([kind, words]) => h('li', {}, state(kind, words))));
   }
 }

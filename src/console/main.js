@@ -32,7 +32,7 @@ function wanted() {
 /** Shows what the address says; `is_asked` when a person went there, who then begins at its heading. */
 function go(is_asked) {
   const next = wanted();
-  if (next === name) return;
+  if (next === name) return view.address?.();
   view?.unmount();
   name = next;
   const heading = h('h1', { tabindex: '-1' }, VIEWS[name].title);

@@ -43,6 +43,7 @@ pub const ASSETS: &[Asset] = assets![
     "operator.js",
     "quiz.js",
     "labs.js",
+    "wall.js",
     "work.js",
 ];
 

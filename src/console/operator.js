@@ -1,8 +1,8 @@
 // The operator's view: is all well, where is the load, who is cut off and why, which nodes and keys are there, how far is the drain.
 
 import { meter, spark } from './charts.js';
-import { worries } from './figures.js';
-import { Table, bytes, duration, h, moment, number, panel, show, state, tile, write } from './parts.js';
+import { standing, worries } from './figures.js';
+import { Table, bytes, clock, duration, h, moment, number, panel, show, state, tile, write } from './parts.js';
 
 // What close codes mean to whoever looks (RFC 6455, and how this server uses them).
 const CODES = {
@@ -48,6 +48,8 @@ export class Operator {
       present: this.#tile('In classrooms', 'present'),
       messages: this.#tile('Messages read', 'messages'),
       delivered: this.#tile('Deliveries', 'delivered'),
+      latency: this.#tile('Delivery latency', 'latency'),
+      slow: this.#tile('Slow readers', 'slow'),
       store: this.#tile('Last batch of the store', 'store'),
       roundTrip: this.#tile('Answer to this page', 'roundTrip'),
     };
@@ -61,7 +63,15 @@ export class Operator {
         Object.values(this.tiles).map(({ element }) => element),
       ),
     );
-    root.append(h('div', { class: 'grid' }, this.#shards(), this.#nodes(), this.#endings(), this.#signIns(), this.#keys(), this.#rest()));
+    root.append(
+      h(
+        'div',
+        { class: 'grid' },
+        this.#shards(),
+        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes(), this.#rest()),
+        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#keySets()),
+      ),
+    );
     this.figures.addEventListener('change', this.draw);
     this.draw();
   }
@@ -76,10 +86,12 @@ export class Operator {
   }
 
   #drain() {
-    const bar = h('progress', { max: 1, 'aria-label': 'Drain' });
+    const bar = (label) => h('progress', { max: 1, 'aria-label': label });
+    const [time, gone] = [bar('Time of the drain that is over'), bar('Connections that have gone')];
     const words = h('p');
-    const element = h('section', { class: 'drain', 'aria-label': 'Drain', hidden: true }, words, bar);
-    return { element, bar, words };
+    const line = (label, bar) => h('p', { class: 'part' }, h('span', { 'aria-hidden': 'true' }, label), bar);
+    const element = h('section', { class: 'drain', 'aria-label': 'Drain', hidden: true }, words, line('Time', time), line('Gone', gone));
+    return { element, time, gone, words, most: 0 };
   }
 
   #shards() {
@@ -97,8 +109,8 @@ export class Operator {
         { key: 'share', label: 'Share', value: ({ share }) => share, cell: share, mark: ({ share }) => share.toFixed(3) },
         { key: 'messages', label: 'Messages / s', value: ({ messages }) => messages, is_number: true },
         { key: 'delivered', label: 'Deliveries / s', value: ({ delivered }) => delivered, is_number: true },
-        { key: 'turns', label: 'Busy turns / s', value: ({ turns }) => turns, is_number: true },
-        { key: 'rooms', label: 'Rooms', value: ({ rooms }) => rooms, is_number: true },
+        { key: 'turns', label: 'Busy turns / s', value: ({ turns }) => turns, is_number: true, is_spare: true },
+        { key: 'rooms', label: 'Rooms', value: ({ rooms }) => rooms, is_number: true, is_spare: true },
         { key: 'slow', label: 'Slow readers', value: ({ slow }) => slow, is_number: true },
       ],
     });
@@ -115,7 +127,8 @@ export class Operator {
       columns: [
         { key: 'code', label: 'Code', value: ({ code }) => code },
         { key: 'meaning', label: 'Meaning', value: ({ code }) => words[code] ?? code.replaceAll('_', ' ') },
-        { key: 'count', label: 'Since the start', value: ({ count }) => count, is_number: true },
+        { key: 'lately', label: 'Last minute', value: ({ lately }) => lately, is_number: true },
+        { key: 'count', label: 'In all', value: ({ count }) => count, is_number: true },
       ],
     });
   }
@@ -144,11 +157,45 @@ export class Operator {
           cell: ({ is_alive }) => (is_alive ? state('good', 'alive') : state('bad', 'silent')),
         },
         { key: 'version', label: 'Version', value: ({ version }) => version },
-        { key: 'slot', label: 'Slot', value: ({ slot }) => slot, is_number: true },
+        { key: 'slot', label: 'Slot', value: ({ slot }) => slot, is_number: true, is_spare: true },
       ],
     });
     this.cluster = h('p', { class: 'note' });
-    return panel('Nodes', { wide: true }, this.cluster, this.nodes.element);
+    return panel('Nodes', {}, this.cluster, this.nodes.element);
+  }
+
+  #certificates() {
+    this.certificates = new Table({
+      caption: 'Certificates that listeners show',
+      id: ({ listener }) => listener,
+      empty: 'No listener speaks TLS: keep them on loopback, or behind what does.',
+      columns: [
+        { key: 'listener', label: 'Listener', value: ({ listener }) => listener },
+        { key: 'subject', label: 'Whose', value: ({ subject }) => subject || '–', is_spare: true },
+        {
+          key: 'age',
+          label: 'Age',
+          value: ({ not_before }) => Math.floor((Date.now() - Date.parse(not_before)) / 60_000),
+          text: ({ not_before }) => duration(Math.max(0, Math.floor((Date.now() - Date.parse(not_before)) / 1_000))),
+          is_number: true,
+        },
+        {
+          key: 'until',
+          label: 'Good until',
+          value: ({ not_after }) => not_after,
+          text: ({ not_after }) => moment(not_after).split(' ')[0],
+          is_spare: true,
+        },
+        {
+          key: 'stands',
+          label: 'Stands',
+          value: (row) => standing(row).days,
+          mark: (row) => standing(row).short,
+          cell: (row) => state(standing(row).kind, standing(row).short),
+        },
+      ],
+    });
+    return panel('Certificates', { note: 'What clients are shown by each listener with TLS.' }, this.certificates.element);
   }
 
   #keys() {
@@ -162,6 +209,7 @@ export class Operator {
           label: 'Written',
           value: ({ written_at }) => written_at ?? '',
           text: ({ written_at }) => (written_at ? moment(written_at) : 'no file'),
+          is_spare: true,
         },
         {
           key: 'age',
@@ -173,6 +221,45 @@ export class Operator {
       ],
     });
     return panel('Keys', { note: 'Age of each key’s file: when it was last written.' }, this.keys.element);
+  }
+
+  #keySets() {
+    const since = (time) => (time ? Math.max(0, Math.floor((Date.now() - Date.parse(time)) / 1_000)) : NaN);
+    this.key_sets = new Table({
+      caption: 'Sets of keys that issuers publish',
+      id: ({ api, issuer }) => `${api} ${issuer}`,
+      columns: [
+        { key: 'issuer', label: 'Issuer', value: ({ issuer }) => issuer },
+        { key: 'api', label: 'For', value: ({ api }) => api, is_spare: true },
+        {
+          key: 'keys',
+          label: 'Keys',
+          value: ({ keys }) => keys,
+          mark: ({ keys, former }) => `${keys}+${former}`,
+          text: ({ keys, former }) => (former > 0 ? `${number(keys)} and ${number(former)} former` : number(keys)),
+          is_number: true,
+        },
+        {
+          key: 'age',
+          label: 'Age',
+          value: ({ changed_at }) => since(changed_at),
+          text: ({ changed_at }) => duration(since(changed_at)),
+          is_number: true,
+        },
+        {
+          key: 'stands',
+          label: 'Last read',
+          value: ({ read_at, fault }) => `${fault ?? ''} ${read_at ?? ''}`,
+          cell: ({ read_at, fault }) => state(fault ? 'bad' : 'good', fault ? 'failed' : read_at ? clock(read_at) : 'not yet'),
+        },
+      ],
+    });
+    this.key_set_panel = panel(
+      'Key sets',
+      { note: 'What issuers publish, and how long it is what it is.', hidden: true },
+      this.key_sets.element,
+    );
+    return this.key_set_panel;
   }
 
   #rest() {
@@ -192,8 +279,8 @@ export class Operator {
     }
     this.#drawTiles();
     this.#drawShards();
-    this.endings.set(counted(figures.by('homeroom_closed_total', 'code')));
-    this.signIns.set(counted(figures.by('ws_connection', 'status')));
+    this.endings.set(counted(figures, 'homeroom_closed_total', 'code'));
+    this.signIns.set(counted(figures, 'ws_connection', 'status'));
     this.#drawNode();
   }
 
@@ -208,7 +295,7 @@ export class Operator {
       'connections',
       figures.level('homeroom_connections'),
       'open',
-      `${number(figures.rate('homeroom_accepted_total') ?? 0)} new a second`,
+      `${number(figures.rate('homeroom_accepted_total') ?? 0)} new, ${number(figures.rate('homeroom_closed_total') ?? 0)} ended a second`,
     );
     set(
       'present',
@@ -217,12 +304,10 @@ export class Operator {
       rooms === undefined ? '' : rooms === 1 ? '1 room' : `${number(rooms)} rooms`,
     );
     set('messages', figures.rate('homeroom_messages_total'), 'a second');
-    set(
-      'delivered',
-      figures.rate('homeroom_delivered_total'),
-      'a second',
-      `${number(figures.level('homeroom_slow_readers_total') ?? 0)} slow readers cut off`,
-    );
+    set('delivered', figures.rate('homeroom_delivered_total'), 'a second');
+    const slow = [...figures.lately('homeroom_slow_readers_total', 'shard').values()].reduce((sum, value) => sum + value, 0);
+    set('slow', slow, 'cut off', `in the last minute; ${number(figures.level('homeroom_slow_readers_total') ?? 0)} in all`);
+    this.#drawLatency();
     set(
       'store',
       (figures.level('homeroom_store_batch_micros') ?? NaN) / 1_000,
@@ -230,6 +315,17 @@ export class Operator {
       `${number(figures.level('homeroom_store_queued') ?? 0)} records wait`,
     );
     set('roundTrip', (figures.roundTrip ?? NaN) * 1_000, 'ms', 'this browser to the node and back');
+  }
+
+  /** Nodes that do not measure it do not tell it. */
+  #drawLatency() {
+    const { figures, tiles } = this;
+    const { latency } = figures;
+    show(tiles.latency.element, latency !== undefined);
+    if (!latency) return;
+    const about = Number.isFinite(latency.p99) ? `99 of 100 within it, half within ${duration(latency.p50)}` : 'none in the last minute';
+    tiles.latency.set(number(latency.p99 * 1_000), 'ms', about);
+    tiles.latency.line.draw(figures.history('latency'));
   }
 
   #drawShards() {
@@ -279,6 +375,10 @@ export class Operator {
     if (node) {
       facts.unshift(['Version', node.version], ['Serving since', moment(node.started_at)]);
       this.nodes.set(node.nodes ?? []);
+      this.certificates.set(node.certificates ?? []);
+      const sets = node.key_sets ?? [];
+      show(this.key_set_panel, sets.length > 0);
+      this.key_sets.set(sets);
       const age = (written) => (Date.now() - Date.parse(written)) / 1_000;
       this.keys.set(node.keys.map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
     }
@@ -298,16 +398,20 @@ export class Operator {
   }
 
   #drawDrain(drain) {
-    show(this.drain.element, Boolean(drain));
+    const { element, time, gone, words } = this.drain;
+    show(element, Boolean(drain));
     if (!drain) return;
     const left = Math.max(0, drain.limit_seconds - drain.elapsed_seconds);
-    this.drain.bar.value = Math.min(1, drain.elapsed_seconds / Math.max(drain.limit_seconds, 0.001));
     const connections = this.figures.level('homeroom_connections') ?? 0;
-    write(
-      this.drain.words,
-      `Draining: connections left: ${number(connections)}; they are closed in ${duration(Math.ceil(left))} at the latest.`,
-    );
+    this.drain.most = Math.max(this.drain.most, connections);
+    time.value = Math.min(1, drain.elapsed_seconds / Math.max(drain.limit_seconds, 0.001));
+    gone.value = 1 - connections / Math.max(this.drain.most, 1);
+    const of = this.drain.most > connections ? ` of ${number(this.drain.most)}` : '';
+    write(words, `Draining: connections left: ${number(connections)}${of}; they are closed in ${duration(Math.ceil(left))} at the latest.`);
   }
 }
 
-const counted = (counts) => [...counts].map(([code, count]) => ({ code, count })).filter(({ count }) => count > 0);
+function counted(figures, name, label) {
+  const lately = figures.lately(name, label);
+  return [...figures.by(name, label)].filter(([, count]) => count > 0).map(([code, count]) => ({ code, count, lately: lately.get(code) }));
+}

@@ -119,8 +119,7 @@ export function tile(label, drawing) {
     'div',
     { class: 'tile', role: 'group', 'aria-label': label },
     h('p', { class: 'label' }, label),
-    h('p', { class: 'figure' }, value, ' ', unit),
-    drawing,
+    h('div', { class: 'row' }, h('p', { class: 'figure' }, value, ' ', unit), drawing),
     more,
   );
   const set = (number, of, about = '') => {
@@ -137,21 +136,21 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** Calls at most once in so many milliseconds, and once more after the last call. */
-export function calmly(act, millis = 250) {
+/** Calls at most once in `millis()` milliseconds, and once more after the last call. */
+export function calmly(act, millis = () => 250) {
   let timer;
   return () => {
     timer ??= setTimeout(() => {
       timer = undefined;
       act();
-    }, millis);
+    }, millis());
   };
 }
 
 /**
  * A table of things: sorted by its headings, filtered by a text, and no longer than a page, so that three thousand rows cost no more than a
- * hundred. Columns: `{ key, label, value(row), cell(row), sort, is_number }`; `value` is what is sorted and filtered by, `cell` a node in
- * its place. Rows keep their elements by `id(row)`.
+ * hundred. Columns: `{ key, label, value(row), cell(row), sort, is_number, is_spare }`; `value` is what is sorted and filtered by, `cell` a
+ * node in its place, and narrow pages leave out what is spare. Rows keep their elements by `id(row)`.
  */
 export class Table {
   #rows = [];
@@ -174,6 +173,8 @@ export class Table {
     this.before = h('button', { type: 'button', onclick: () => this.#turn(-1) }, 'Previous');
     this.after = h('button', { type: 'button', onclick: () => this.#turn(1) }, 'Next');
     this.pages = h('div', { class: 'pages', hidden: true }, this.before, this.after);
+    this.foot = h('div', { class: 'bar foot' }, this.count, this.pages);
+    this.filter = filter;
     const field =
       filter &&
       h(
@@ -186,13 +187,13 @@ export class Table {
       'div',
       { class: 'list' },
       (field || head) && h('div', { class: 'bar' }, field, head),
-      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, this.table),
-      h('div', { class: 'bar foot' }, this.count, this.pages),
+      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `${caption} (table)` }, this.table),
+      this.foot,
     );
   }
 
   #heading(column) {
-    const given = { scope: 'col', class: column.is_number ? 'number' : '', 'data-key': column.key };
+    const given = { scope: 'col', class: kinds(column), 'data-key': column.key };
     if (column.sort === false) return h('th', given, column.label);
     return h(
       'th',
@@ -268,6 +269,8 @@ export class Table {
           : `${number(found.length)} rows`,
     );
     show(this.pages, found.length > this.size);
+    // A short list is counted at a glance.
+    show(this.foot, this.filter || found.length > this.size);
     this.before.disabled = this.#page === 0;
     this.after.disabled = this.#page === last;
   }
@@ -287,9 +290,7 @@ export class Table {
       element = h(
         'tr',
         {},
-        this.columns.map(({ is_number }, place) =>
-          h(place === 0 ? 'th' : 'td', { scope: place === 0 && 'row', class: is_number && 'number' }),
-        ),
+        this.columns.map((column, place) => h(place === 0 ? 'th' : 'td', { scope: place === 0 && 'row', class: kinds(column) })),
       );
       element.id_of = id;
       element.shown = [];
@@ -305,6 +306,8 @@ export class Table {
     return element;
   }
 }
+
+const kinds = ({ is_number, is_spare, kind }) => [is_number && 'number', is_spare && 'spare', kind].filter(Boolean).join(' ') || undefined;
 
 /** A choice of one among several, as a labelled select: `set([[value, words], …])`. */
 export function choice(label, onchange) {

@@ -6,16 +6,23 @@ import { Table, announce, calmly, choice, clock, duration, h, icon, number, pane
 
 const PAGE = 200;
 const SECOND = 1_000;
-// Of so many attempts at most it is asked what was answered before this page watched: each is a request.
-const ASKED = 60;
+const MANY = 500;
+// What was answered before this page watched is asked for each attempt, so many at a time, and of so many at most: each is a request.
 const AT_ONCE = 4;
+const ASKED = 10_000;
 // More questions than these have no column of their own.
 const QUESTIONS = 30;
 const FLAGS = 40;
 // Steps of the drawing of how far all are.
 const STEPS = 10;
 
-const MARKS = { right: ['✓', 'right'], wrong: ['✗', 'wrong'], given: ['●', 'answered'], none: ['·', 'open'] };
+const MARKS = {
+  right: ['✓', 'right'],
+  wrong: ['✗', 'wrong'],
+  given: ['●', 'answered'],
+  none: ['·', 'open'],
+  unread: ['?', 'not read yet'],
+};
 
 /** All attempts at one quiz, by what is told of them. */
 export class Attempts {
@@ -69,6 +76,12 @@ export class Attempts {
     return t === 'attempt_update';
   }
 
+  /** How an attempt did at a question. While not all of its answers were read, an open question may be an answered one. */
+  mark(id, order) {
+    const { marks, answered } = this.one(id);
+    return marks.get(order) ?? (answered > marks.size ? 'unread' : 'none');
+  }
+
   /** For each question how many were right, wrong, and neither. */
   verdicts(questions) {
     const tallies = new Map(questions.map(({ order }) => [order, { right: 0, wrong: 0, given: 0 }]));
@@ -89,14 +102,18 @@ export class Quiz {
 
   constructor(session) {
     this.session = session;
-    this.redraw = calmly(() => this.draw());
+    // Of many a picture a second is enough.
+    this.redraw = calmly(
+      () => this.draw(),
+      () => (this.attempts?.all.size > MANY ? SECOND : 250),
+    );
   }
 
   mount(root) {
     this.choice = choice('Quiz', (id) => id && this.watch(Number(id)));
     this.standing = h('p', { class: 'note', role: 'status' });
     this.board = h('div', { hidden: true });
-    root.append(h('div', { class: 'bar' }, this.choice.element), this.standing, this.board);
+    root.append(h('div', { class: 'bar' }, this.choice.element, this.standing), this.board);
     if (!this.session.has('quiz')) {
       show(this.choice.element, false);
       return write(this.standing, 'Quizzes belong to owners: sign in with the name and password of one (homeroom owner NAME makes one).');
@@ -143,7 +160,7 @@ export class Quiz {
     this.leaders = new Table({
       caption: 'Leaderboard',
       id: ({ attempt_id }) => attempt_id,
-      size: 20,
+      size: 10,
       columns: this.#leaderColumns(),
       empty: 'Nobody has answered.',
     });
@@ -151,13 +168,11 @@ export class Quiz {
     this.note = h('p', { class: 'note' });
     const tiles = Object.values(this.tiles).map(({ element }) => element);
     const parts = [
-      panel('How far they are', {}, this.steps.element),
-      panel('Leaderboard', {}, this.leaders.element),
-      panel('Questions', { wide: true }, this.questions.element),
+      h('div', { class: 'stack' }, panel('How far they are', {}, this.steps.element), panel('Right and wrong', {}, this.questions.element)),
+      h('div', { class: 'stack' }, panel('Leaderboard', {}, this.leaders.element), panel('Flagged', {}, this.flagged)),
       panel('Progress', { wide: true }, this.note, this.grid.element),
-      panel('Flagged', { wide: true }, this.flagged),
     ];
-    this.board.append(h('div', { class: 'tiles' }, tiles), h('div', { class: 'grid' }, parts));
+    this.board.append(h('div', { class: 'tiles' }, tiles), h('div', { class: 'grid uneven' }, parts));
   }
 
   #legend() {
@@ -181,8 +196,9 @@ export class Quiz {
       key: `q${order}`,
       label: `${order}`,
       sort: false,
-      value: ({ marks }) => marks.get(order) ?? 'none',
-      cell: ({ marks }) => sign(marks.get(order) ?? 'none'),
+      kind: 'question',
+      value: ({ id }) => this.attempts.mark(id, order),
+      cell: ({ id }) => sign(this.attempts.mark(id, order)),
     });
     return [
       { key: 'alias', label: 'Who', value: ({ alias }) => alias },
@@ -206,6 +222,7 @@ export class Quiz {
         value: ({ flags }) => flags,
         cell: ({ flags }) => (flags > 0 ? state('warn', number(flags)) : '0'),
         is_number: true,
+        is_spare: true,
       },
       ...(whole <= QUESTIONS ? questions.map(question) : []),
     ];
@@ -232,6 +249,7 @@ export class Quiz {
         key: 'drawing',
         label: 'Drawn',
         sort: false,
+        is_spare: true,
         value: () => '',
         mark: ({ right, wrong, whole }) => `${right}/${wrong}/${whole}`,
         cell: bars,
@@ -253,12 +271,18 @@ export class Quiz {
       const { data } = await this.session.rest.quiz.get('/api/v1/quizzes', { limit: PAGE });
       const named = data.items.map(({ id, title, status }) => [String(id), status === 'published' ? title : `${title} (${status})`]);
       this.choice.set([['', named.length === 0 ? 'you own none' : 'choose one'], ...named]);
-      const asked = location.hash.split('/')[1];
-      if (named.some(([id]) => id === asked)) this.watch(Number(asked));
+      this.known = new Set(named.map(([id]) => id));
+      this.address();
     } catch (refusal) {
       if (refusal.status === 401) return this.session.expired();
       write(this.standing, `The quizzes cannot be read: ${refusal.message}`);
     }
+  }
+
+  /** Watches the quiz that the address names. */
+  address() {
+    const asked = location.hash.split('/')[1];
+    if (this.known?.has(asked) && asked !== String(this.id)) this.watch(Number(asked));
   }
 
   /** Watches a quiz from now on. */
@@ -301,9 +325,11 @@ export class Quiz {
         this.redraw();
         if (data.items.length < PAGE || rows.length >= data.total) break;
       }
+      // The furthest first, as the grid has them.
       const answered = rows.filter(({ answered_count, attempt_id }) => answered_count > attempts.one(attempt_id).marks.size);
-      this.unknown = Math.max(0, answered.length - ASKED);
-      const asked = answered.slice(0, ASKED).map(({ attempt_id }) => attempt_id);
+      const asked = answered.sort((a, b) => b.answered_count - a.answered_count).map(({ attempt_id }) => attempt_id);
+      this.unread = asked.length;
+      asked.length = Math.min(asked.length, ASKED);
       await Promise.all(Array.from({ length: AT_ONCE }, () => this.#details(asked, attempts)));
     } catch (refusal) {
       write(this.standing, `The attempts cannot be read: ${refusal.message}`);
@@ -315,6 +341,8 @@ export class Quiz {
     for (let id = asked.shift(); id !== undefined && attempts === this.attempts; id = asked.shift()) {
       const { data } = await this.session.rest.quiz.get(`/api/v1/info/attempts/${id}`);
       attempts.detail(id, data.answers);
+      this.unread -= 1;
+      this.redraw();
     }
   }
 
@@ -372,10 +400,7 @@ export class Quiz {
     this.grid.set(rows);
     this.#drawSteps(rows, questions.length);
     this.#drawFlags();
-    const note =
-      this.unknown > 0
-        ? `Of ${number(this.unknown)} attempts the answers before this page watched are counted, but not told by question. `
-        : '';
+    const note = this.unread > 0 ? `Reading what was answered before this page watched: ${number(this.unread)} attempts are left. ` : '';
     write(this.note, note + (questions.length > QUESTIONS ? `A quiz of more than ${QUESTIONS} questions has no column for each.` : ''));
     if (this.ended !== rows.length - running && this.ended !== undefined) announce(`${number(rows.length - running)} attempts have ended.`);
     this.ended = rows.length - running;
@@ -385,7 +410,7 @@ export class Quiz {
     const steps = Math.min(STEPS, Math.max(whole, 1));
     const counts = Array.from({ length: steps + 1 }, () => 0);
     for (const { answered } of rows) counts[Math.min(steps, Math.floor((answered / Math.max(whole, 1)) * steps))] += 1;
-    this.steps.set(counts, (place) => (steps === whole ? `${place}` : `${Math.round((place / steps) * 100)} %`));
+    this.steps.set(counts, (place) => (steps === whole ? `${place}` : `${Math.round((place / steps) * 100)}%`));
   }
 
   #drawFlags() {
@@ -403,5 +428,5 @@ export class Quiz {
 
 function sign(kind) {
   const [shape, words] = MARKS[kind];
-  return h('span', { class: `mark ${kind}` }, h('span', { 'aria-hidden': 'true' }, shape), h('span', { class: 'unseen' }, words));
+  return h('span', { class: `mark box ${kind}` }, h('span', { 'aria-hidden': 'true' }, shape), h('span', { class: 'unseen' }, words));
 }

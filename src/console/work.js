@@ -113,13 +113,14 @@ export class Work {
         mark: ({ progress }) => progress.toFixed(2),
         is_number: true,
       },
-      { key: 'agent', label: 'Agent', value: ({ agent_id }) => agent_id ?? 'people' },
-      { key: 'priority', label: 'Priority', value: ({ priority }) => priority ?? '' },
+      { key: 'agent', label: 'Agent', value: ({ agent_id }) => agent_id ?? 'people', is_spare: true },
+      { key: 'priority', label: 'Priority', value: ({ priority }) => priority ?? '', is_spare: true },
       {
         key: 'created',
         label: 'Asked',
         value: ({ created_at }) => created_at ?? '',
         text: ({ created_at }) => (created_at ? clock(created_at) : '–'),
+        is_spare: true,
       },
       { key: 'cancel', label: 'Cancel', sort: false, value: () => '', mark: is_open, cell: cancel },
     ];

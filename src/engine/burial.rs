@@ -7,7 +7,7 @@ use crate::{
         letters::{Agent, Bequest, Cuts, HEIRS_A_LETTER, Heir},
         record::Buried,
     },
-    realtime::{ClassroomId, NodeSlot},
+    realtime::{ClassroomId, HashRing, NodeSlot},
 };
 use std::collections::BTreeMap;
 
@@ -21,13 +21,16 @@ impl Engine {
     }
 
     /// Whoever was in a room whose home died, on that node or on another, is left to the room's next home: so he is told of, and his row
-    /// ends, unless he comes again. Homes that live know of them without this.
-    pub(super) fn bequeath_buried(&mut self, is_first: bool, is_gone: impl Fn(NodeSlot) -> bool) {
+    /// ends, unless he comes again. Whose row ended with a node that had taken it over from him comes again too. Homes that live know of
+    /// them without this.
+    pub(super) fn bequeath_buried(&mut self, is_first: bool) {
         let view = self.ring.view();
         // Until a view is reached a former home may not have left all that it had to leave.
         let homes = &self.crossing.earlier;
         let was_known = |slot: NodeSlot, epoch: u64| homes.iter().any(|ring| ring.view().epoch(slot) == Some(epoch));
-        let is_bereft = |one: &Buried| homes.iter().any(|ring| is_gone(ring.home(one.classroom.as_bytes()).node()));
+        // Whoever was to say of an earlier death who was there may be the one who died now.
+        let is_gone = |ring: &HashRing, slot: NodeSlot| ring.view().epoch(slot) != view.epoch(slot);
+        let is_bereft = |one: &Buried| homes.iter().any(|ring| is_gone(ring, ring.home(one.classroom.as_bytes()).node()));
         let mut bereft = Vec::new();
         for ((slot, epoch), buried) in self.crossing.mourned.extract_if(.., |(slot, epoch), _| view.epoch(*slot) != Some(*epoch))
         {
@@ -40,14 +43,14 @@ impl Engine {
 
     fn bequeath(&mut self, bereft: Vec<Buried>) {
         let mut rooms: BTreeMap<ClassroomId, Vec<Heir>> = BTreeMap::new();
-        for Buried { classroom, agent_id, session } in bereft {
+        for Buried { classroom, agent_id, session, is_over } in bereft {
             let agent = Agent { id: agent_id, cuts: Cuts::UNKNOWN };
-            rooms.entry(classroom).or_default().push(Heir { agent, session, announced: true, missed: None });
+            rooms.entry(classroom).or_default().push(Heir { agent, session, announced: true, is_over, missed: None });
         }
         for (classroom, mut heirs) in rooms {
             while !heirs.is_empty() {
                 let members = heirs.split_off(heirs.len().saturating_sub(HEIRS_A_LETTER));
-                let bequest = Bequest { classroom, view: None, last_published: 0, members };
+                let bequest = Bequest { classroom, view: None, is_whole: false, last_published: 0, members };
                 self.leave_to_home(ToHome::Bequest(Box::new(bequest)));
             }
         }

@@ -7,7 +7,7 @@
 use super::{Connection, Engine, Letter};
 use crate::{
     protocols::{
-        presence::{FromHome, Homes, Seat, SessionError, ToHome, record::Buried},
+        presence::{FromHome, Seat, SessionError, ToHome, record::Buried},
         quiz::QuizId,
     },
     realtime::{ClassroomId, ConnId, HashRing, NodeSlot, Now, ShardId, View, table::Key},
@@ -136,6 +136,7 @@ impl Engine {
         if view.number() <= self.ring.view().number() || !view.has(self.id) {
             return;
         }
+        let had_come = self.rooms_that_have_come();
         let before = mem::replace(&mut self.ring, ring);
         self.crossing.begin(before.clone(), &view);
         // Of views that were passed over nobody here knows: any home may have been elsewhere and be back.
@@ -155,7 +156,7 @@ impl Engine {
         self.with_homes(|homes, out| homes.lose(&|shard: ShardId| is_gone(shard.node()), now, out));
         let (ring, id) = (self.ring.clone(), self.id);
         self.with_homes(|homes, out| {
-            let held = before.view().number();
+            let held = (before.view().number(), |classroom| !had_come.contains(&classroom));
             homes.move_out(held, |classroom| !has_skipped && ring.home(classroom.as_bytes()) == id, now, out);
         });
         let has_moved = |from: ShardId, to: ShardId| has_skipped || from != to || is_gone(from.node());
@@ -166,7 +167,7 @@ impl Engine {
         self.labs_move(&before, &is_gone, now);
         self.tasks_move(&before, has_skipped, &is_gone, now);
         self.part_again(&before, has_skipped, is_gone);
-        self.bequeath_buried(is_first, is_gone);
+        self.bequeath_buried(is_first);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
         if is_first || before.view().members().iter().any(|member| is_gone(member.slot)) {
             self.doubt_keys(is_first);
@@ -235,11 +236,6 @@ impl Engine {
     /// Whether every shard has reached that view, so that nothing waits for it any more.
     pub fn is_whole(&self) -> bool {
         self.crossing.is_whole
-    }
-
-    /// Whether no link is known here to have broken whose other end has not begun anew.
-    pub fn hears_all(&self) -> bool {
-        self.crossing.senders.values().all(|sender| !sender.is_cut)
     }
 
     /// Nodes that said more by a view that is not here yet than may wait: what is on its way from them is to be taken for lost.
@@ -419,7 +415,7 @@ impl Engine {
         crossing.is_alone = self.ring.view().members().len() == 1;
         crossing.earlier.clear();
         self.crossing.bequests.clear();
-        self.with_homes(Homes::inherit);
+        self.with_homes(|homes, out| homes.inherit(now, out));
         self.crossing.asking.clear();
         for (from, letter) in mem::take(&mut self.crossing.waiting) {
             self.read(from, letter, now);
@@ -435,6 +431,12 @@ impl Engine {
     /// Whether the home of a key, which is here, was elsewhere in a view since the last that was reached.
     pub(super) fn has_come(&self, key: &[u8]) -> bool {
         !self.crossing.is_whole && (self.crossing.is_new || self.crossing.earlier.iter().any(|ring| ring.home(key) != self.id))
+    }
+
+    /// Those that are at home here and have not been taken over from their former homes yet.
+    fn rooms_that_have_come(&self) -> BTreeSet<ClassroomId> {
+        let rooms = self.homes.rooms().filter(|_| !self.crossing.is_whole);
+        rooms.filter(|classroom| self.has_come(classroom.as_bytes())).collect()
     }
 
     /// Whether no more letters may wait for homes that have come here.

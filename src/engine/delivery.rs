@@ -1,6 +1,6 @@
 //! From a frame to the sockets: outboxes, topics, notices, and those who do not read.
 
-use super::{Connection, Ending, Engine, Phase, Send, Topic};
+use super::{Connection, Ending, Engine, Phase, Send, Topic, thinning};
 use crate::{
     protocols::{
         presence::{Notice, SessionError},
@@ -93,7 +93,8 @@ impl Engine {
     pub(super) fn send_close(&mut self, key: Key, reason: CloseReason) {
         let mut bytes = Vec::new();
         self.counters.ended(Ending::Code(reason.code()));
-        frame::close(&mut bytes, Some(reason.code()), "");
+        let hint = matches!(reason, CloseReason::Restart).then(|| thinning::reason(thinning::pause(&self.jitter, key)));
+        frame::close(&mut bytes, Some(reason.code()), hint.as_deref().unwrap_or_default());
         if let Some(segment) = Segment::whole(bytes) {
             self.send_last(key, segment);
         }

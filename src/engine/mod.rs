@@ -20,12 +20,14 @@ mod limiting;
 pub mod limits;
 mod models;
 mod outside;
+pub mod passage;
 pub mod port;
 mod presence;
 mod quiz;
 mod reading;
 mod socket;
 mod tasks;
+pub mod thinning;
 mod topic;
 
 pub use counters::{Counters, Ending};
@@ -69,6 +71,7 @@ use std::{
     sync::Arc,
 };
 use tasks::Tasks;
+use thinning::Thinning;
 
 /// What makes one shard differ from another.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +101,9 @@ pub struct Engine {
     fired: Vec<(Moment, Key)>,
     live: usize,
     closed: bool,
+    thinning: Thinning,
+    /// Makes of a key what nobody chooses.
+    jitter: FixedState,
 
     topics: Topics<Topic, FixedState>,
     homes: Homes,
@@ -170,6 +176,8 @@ impl Engine {
             fired: Vec::new(),
             live: 0,
             closed: false,
+            thinning: Thinning::default(),
+            jitter: FixedState::with_seed(birth.seed),
             asks: PresenceAsks::new(birth.seed),
             repeats: BTreeMap::new(),
             outside: Outside::default(),
@@ -212,6 +220,9 @@ impl Engine {
         self.labs.reform(&rules);
         self.chat.reform(&rules);
         self.tasks.reform(&rules);
+        if limits.door.pace != self.limits.door.pace {
+            self.paces.forgive();
+        }
         (self.rules, self.limits) = (rules, limits);
     }
 
@@ -277,6 +288,7 @@ impl Engine {
         self.turn_models(now);
         self.with_sessions(now, |homes, out| homes.turn(now, out));
         self.turn_tasks(now);
+        self.turn_thinning(now);
         self.settle(now);
     }
 
@@ -286,15 +298,13 @@ impl Engine {
             [self.homes.next_deadline(), self.quizzes.next_deadline(), self.labs.next_deadline(), self.chat.next_deadline()];
         let own = [self.wheel.next(), self.models.next_deadline(), self.tasks.next_deadline()];
         let keys = self.key_doubt.as_ref().and_then(keys::Doubt::next_deadline);
-        own.into_iter().chain(homes).chain([keys, self.asks_deadline()]).flatten().min()
+        own.into_iter().chain(homes).chain([keys, self.asks_deadline(), self.thinning.next_deadline()]).flatten().min()
     }
 
     /// The process is about to stop: presence sessions are told `terminated`, answers of agents are broken off, tasks that run fail, and
     /// what waits goes on after the next start. All else goes on being served.
     pub fn drain(&mut self, now: Now) {
-        for key in self.connections.keys().collect::<Vec<_>>() {
-            self.presence_stopping(key, now);
-        }
+        self.tell_of_the_stop(now);
         self.with_sessions(now, |homes, out| homes.stop(now, out));
         self.tasks_stop(now);
         self.settle(now);

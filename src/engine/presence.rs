@@ -50,6 +50,9 @@ impl Engine {
         if !self.crossing.is_alone() && !self.is_home(from, key, &letter) {
             return;
         }
+        if letter == FromHome::Bereft {
+            return self.close_for_restart(key, now);
+        }
         if self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Presence(_))) {
             return self.presence_event(key, Event::Home(letter), now);
         }
@@ -57,7 +60,7 @@ impl Engine {
             FromHome::Replaced { classroom, place } => {
                 self.post(self.home_of(classroom), Letter::Home(ToHome::Told { conn, classroom, place }));
             }
-            FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted => {}
+            FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted | FromHome::Bereft => {}
         }
     }
 
@@ -69,7 +72,7 @@ impl Engine {
         };
         let classroom = match letter {
             FromHome::Replaced { classroom, .. } => Some(*classroom),
-            FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted => own(),
+            FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted | FromHome::Bereft => own(),
         };
         classroom.is_some_and(|classroom| self.home_of(classroom) == from)
     }

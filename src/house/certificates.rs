@@ -3,6 +3,7 @@
 use super::Fault;
 use crate::{
     config::{Listener, TlsFiles},
+    http::rooms,
     realtime::UnixMicros,
     runtime::Servers,
     tls::{Certificate, Server, SessionMemory, TicketKeys},
@@ -109,6 +110,21 @@ impl Certificates {
         shown.filter_map(|(name, shown)| Some((name.as_str(), shown.as_ref()?.until_s.load(Ordering::Relaxed))))
     }
 
+    /// What listeners with TLS show, for operators.
+    pub(super) fn shown(&self) -> Vec<rooms::Certificate> {
+        let micros = |since: Duration| UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
+        let told = |(name, shown): (&String, &Option<Shown>)| {
+            let Shown { certificate, .. } = shown.as_ref()?;
+            Some(rooms::Certificate {
+                listener: name.clone(),
+                subject: certificate.subject().to_owned(),
+                not_before: micros(certificate.from()),
+                not_after: micros(certificate.until()),
+            })
+        };
+        self.names.iter().zip(&self.shown).filter_map(told).collect()
+    }
+
     /// Says which certificates are shown, and which of them not for long.
     pub(super) fn tell(&self, now: UnixMicros) {
         let now = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
@@ -171,6 +187,9 @@ mod tests {
         let ends = |certificates: &Certificates| certificates.ends().map(|(_, end)| end).collect::<Vec<_>>();
         let (first, shown) = (ends(&certificates), certificates.servers().unwrap());
         assert_eq!(shown.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, false]);
+        let [told] = &certificates.shown()[..] else { panic!("one listener has TLS") };
+        assert_eq!((&*told.listener, told.not_after.seconds().unsigned_abs()), ("quiz", first[0]));
+        assert!(told.not_before < told.not_after);
         let other = Pair::of_days(20);
         fs::write(folder.path().join("k.pem"), &other.key).unwrap();
         let fault = certificates.read_again().err().unwrap()[0].to_string();

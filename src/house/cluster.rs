@@ -136,19 +136,24 @@ pub(super) fn join(settings: &Settings, access: Option<Access>, store: &dyn Stor
 
 /// Who was in this node's last life, in rooms that had their home there. `number`: of a view in which this life is.
 fn bereaved(store: &dyn Store, number: u64) -> Result<Option<Bereaved>, StoreFault> {
-    let Some((dead, ended)) = store.lease().predecessor() else { return Ok(None) };
+    let Some(last_life) = store.lease().predecessor() else { return Ok(None) };
     let rosters = store.lease().rosters_between(number.saturating_sub(VIEWS), number)?;
+    Ok(left_by(last_life, rosters, || live(store)))
+}
+
+/// Of a life and of those who are live now, who was in rooms that had their home there by the last roster that has it.
+fn left_by((dead, ended): (Tenure, Vec<Ended>), rosters: Vec<Roster>, live: impl FnOnce() -> Loss) -> Option<Bereaved> {
     let is_in = |roster: &Roster| roster.seats.iter().any(|seat| seat.tenure == dead);
     // Where that is forgotten others were told of the node's end long ago.
-    let Some((last, dead)) = rosters.into_iter().rev().find(is_in).zip(node(dead)) else { return Ok(None) };
+    let (last, dead) = rosters.into_iter().rev().find(is_in).zip(node(dead))?;
     let last = ring(&last);
     let was_there = |one: &Buried| last.home(one.classroom.as_bytes()).node() == dead.slot;
-    let all = ended.into_iter().map(loss).chain(live(store));
-    Ok(Some(((dead.slot, dead.epoch), all.filter(was_there).collect())))
+    let all = ended.into_iter().map(loss).chain(live());
+    Some(((dead.slot, dead.epoch), all.filter(was_there).collect()))
 }
 
 fn loss(Ended { session, classroom, agent_id, .. }: Ended) -> Buried {
-    Buried { classroom, agent_id, session }
+    Buried { classroom, agent_id, session, is_over: true }
 }
 
 /// Who is in any room now. Of those who live on when a home dies its room's next home hears from their own shards, but of one who goes in
@@ -431,7 +436,45 @@ pub(super) fn unready(counts: &Counts) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layers, Loaded};
+    use crate::{
+        config::{Layers, Loaded},
+        protocols::presence::record::Entering,
+        realtime::{ClassroomId, UnixMicros},
+        store::{MemoryStore, Ticket},
+    };
+
+    fn enter(store: &MemoryStore, classroom: ClassroomId, agent_id: &str) {
+        let (agent_id, at) = (agent_id.into(), UnixMicros(1));
+        let entering = Entering { classroom, agent_id, at, node: NodeSlot(0), session: None };
+        store.enter(Ticket { shard: ShardId(0), token: 0 }, entering).unwrap();
+        assert_eq!(store.take_answers().len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_is_back_at_once_leaves_those_of_its_last_life_and_those_who_live_elsewhere_in_its_rooms() {
+        let one = MemoryStore::new(8);
+        let (other, again) = (one.beside("other"), one.beside("homeroom"));
+        let (dead, lives) = (one.lease().tenure().unwrap(), other.lease().take().unwrap());
+        let seat = |tenure| Seat { tenure, shards: 1, is_alive: true };
+        let rosters = || [3, 4].map(|number| Roster { number, seats: vec![seat(dead), seat(lives)] }).to_vec();
+        let views = ring(&rosters()[1]);
+        let room = |slot| (1..).map(ClassroomId::from_u128).find(|room| views.home(room.as_bytes()).node().0 == slot).unwrap();
+        let rooms = [room(0), room(1)];
+        for (at, classroom) in rooms.into_iter().enumerate() {
+            enter(&one, classroom, &format!("web.dead{at}.school"));
+            enter(&other, classroom, &format!("web.live{at}.school"));
+        }
+        one.set_time(UnixMicros(7_000_000));
+        again.lease().take().unwrap();
+        let last_life = again.lease().predecessor().unwrap();
+        let (whose, left) = left_by(last_life.clone(), rosters(), || live(&again)).unwrap();
+        assert_eq!(whose, (NodeSlot(0), node(dead).unwrap().epoch));
+        let told: Vec<_> = left.iter().map(|one| (one.classroom, &*one.agent_id, one.is_over)).collect();
+        assert_eq!(told, [(rooms[0], "web.dead0.school", true), (rooms[0], "web.live0.school", false)]);
+        // Where nobody knows any more in which view that life was, all were told of its end long ago.
+        let forgotten = vec![Roster { number: 4, seats: vec![seat(lives)] }];
+        assert!(left_by(last_life, forgotten, || live(&again)).is_none());
+    }
 
     #[test]
     fn secrets_are_read_from_where_they_are() {

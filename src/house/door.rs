@@ -26,8 +26,18 @@ pub(super) fn door(settings: &Settings, connections: usize, shards: u16, seed: u
     }
 }
 
+/// As [`door`], by other settings than those of `before`: who is counted stays counted.
+pub(super) fn renewed(before: &Door, settings: &Settings, connections: usize, shards: u16, seed: u64) -> Door {
+    let (own, new) = (&settings.limits, door(settings, connections, shards, seed));
+    let limit = |number: usize| (number > 0).then_some(number);
+    Door {
+        addresses: before.addresses.with_limit(limit(own.connections_per_address), connections, seed),
+        users: before.users.with_limit(limit(own.connections_per_user), connections, seed ^ 1),
+        ..new
+    }
+}
+
 /// What one HTTP connection may cost.
-pub(super) fn http(settings: &Settings) -> http::Limits {
-    let own = &settings.limits;
-    http::Limits { head_bytes: own.max_head.bytes(), headers: own.max_headers, ..http::Limits::default() }
+pub(super) fn http(door: &Door) -> http::Limits {
+    http::Limits { head_bytes: door.head.bytes, headers: door.head.headers, ..http::Limits::default() }
 }

@@ -4,6 +4,7 @@ mod agents;
 pub mod banner;
 mod certificates;
 mod cluster;
+pub mod control;
 mod documents;
 mod door;
 pub mod herald;
@@ -17,6 +18,7 @@ mod runs;
 mod shift;
 mod sink;
 mod tally;
+mod upgrade;
 mod vitals;
 
 pub use certificates::{SOON as CERTIFICATE_SOON, look as look_at_certificates};
@@ -25,11 +27,12 @@ pub use labs::FirstPassword;
 pub use records::database;
 pub use reload::Rereading;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
+pub use upgrade::Heir;
 
 use crate::{
     bridge::Bridge,
     cluster::intake,
-    config::{Bind, Settings},
+    config::{Bind, Database, Settings},
     engine::{
         Answer, Birth, Engine, Limits, Seats,
         door::{Address, Door},
@@ -51,7 +54,7 @@ use cluster::{Company, Watch};
 use glommio::net::TcpStream;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
-use shift::{Asked, Shift};
+use shift::{Asked, Home, Passage, Shift};
 use sink::ShardSink;
 use std::{
     cell::RefCell,
@@ -64,6 +67,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::mpsc;
+use upgrade::Upgrade;
 use vitals::{Endpoints, Vitals};
 
 /// For the goodbyes to leave after the drain.
@@ -100,6 +104,10 @@ pub enum HouseFault {
     Boot(BootFault),
     /// A thread beside the shards.
     System(io::Error),
+    /// The former process has left nothing that can be taken.
+    NothingLeft(String),
+    /// No other process serves in place of this one, whose shards have ended.
+    Upgrade(String),
     /// Records were still on their way to the disk when the time for it was over.
     Unflushed,
 }
@@ -133,6 +141,8 @@ impl fmt::Display for HouseFault {
             HouseFault::Password(fault) => write!(f, "the first admin of labs: {fault}"),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
+            HouseFault::NothingLeft(why) => write!(f, "what the former process leaves cannot be taken over: {why}"),
+            HouseFault::Upgrade(why) => write!(f, "no other process has taken over, and this one has ended: {why}"),
             HouseFault::Unflushed => {
                 f.write_str("stopped, but not all records reached the disk; the next start ends those sessions")
             }
@@ -156,11 +166,11 @@ pub struct Opened<'a> {
     pub life: herald::Life,
 }
 
-/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is called once everything listens.
+/// Serves until one of the `signals`, with what a former process has left, where there is one. `opened` is called once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
     signals: &StopSignals,
-    rereading: Rereading,
+    (rereading, heir): (Rereading, Option<Heir>),
     opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
@@ -169,7 +179,11 @@ pub fn serve_until_stopped(
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let access = access(&settings.cluster).map_err(ClusterFault::Secret).map_err(HouseFault::Cluster)?;
     access.iter().try_for_each(|access| cluster::await_bus(access, &bridge)).map_err(HouseFault::Cluster)?;
-    let store = records::open(settings, shards, Box::new(sink.clone()))?;
+    let facts = upgrade::facts(&house);
+    let left = heir.as_ref().map(|heir| heir.await_left(&facts)).transpose()?;
+    let is_heir = left.is_some();
+    let sessions = left.as_ref().map(upgrade::Left::sessions).unwrap_or_default();
+    let store = records::open(settings, shards, sessions, Box::new(sink.clone()))?;
     let joined = cluster::join(settings, access, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,
@@ -183,7 +197,9 @@ pub fn serve_until_stopped(
     let bereaved = joined.as_ref().and_then(|joined| joined.bereaved.clone());
     let (tell_heard, heard) = mpsc::channel(intake::WAITING);
     // The password of the first admin is told by the start that makes it: that one shall be able to serve.
-    runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
+    if !is_heir {
+        runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
+    }
     let line = joined.as_ref().map(|joined| joined.connect(&bridge)).transpose().map_err(HouseFault::Cluster)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
@@ -208,11 +224,12 @@ pub fn serve_until_stopped(
     let connections = (rereading.connections)(settings);
     let door = door::door(settings, connections, shards, house.seed);
     let limits = limits(settings, Seats::new(connections), door);
-    let http_limits = door::http(settings);
     let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
     let moves = reload::moves(shards);
     let status_interval = settings.tasks.status_interval;
     let (beside, keeper) = (bridge.clone(), bridge.clone());
+    let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
+    let (legacies, heritage) = left.map(|left| left.deal(&ring)).unzip();
     let furnish = {
         let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
         move |seat: Seat<Answer>| {
@@ -239,8 +256,11 @@ pub fn serve_until_stopped(
                 stopper: stopper.clone(),
                 moves: moves.clone(),
             };
-            let home = Rc::new(RefCell::new(house.clone()));
-            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked, home.clone())));
+            let legacy = legacies.as_ref().and_then(|legacies: &upgrade::Legacies| legacies[seat.id.index()].pop());
+            let passage = Passage { carries, legacy };
+            let home = Home { house: house.clone(), limits: limits.clone() };
+            let home = Rc::new(RefCell::new(home));
+            let engine = Rc::new(RefCell::new(Shift::new(engine, (seat.id, passage), asked, home.clone())));
             let rest = Rest {
                 shift: engine.clone(),
                 nudge: seat.nudge,
@@ -255,19 +275,21 @@ pub fn serve_until_stopped(
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
                 started_at: seat.clock.now().wall,
             };
-            let counter = RefCell::new(Counter::new(rest, documents.clone(), http_limits, stop.clone()));
-            let (limits, rules) = (limits.clone(), house.rules.clone());
+            let counter = RefCell::new(Counter::new(rest, documents.clone(), door::http(&limits.door), stop.clone()));
+            let rules = house.rules.clone();
             let on_handoff = Rc::new(move |stream: TcpStream, handoff: crate::engine::Handoff, brought: Brought| {
                 let Listener(index) = handoff.listener;
                 // An HTTP connection is a connection too: without a seat the limit would not hold for those that only speak HTTP.
                 let client = brought.client.or_else(|| stream.peer_addr().ok().map(|peer| peer.ip()));
                 let from = client.map_or(Address::UNKNOWN, runtime::address);
                 let entrance = rules.entrances.get(usize::from(index));
-                let seat = entrance.and_then(|entrance| limits.seats.hold_for(entrance, &limits.door, from));
+                let home = home.borrow();
+                let (seats, door) = (&home.limits.seats, &home.limits.door);
+                let seat = entrance.and_then(|entrance| seats.hold_for(entrance, door, from));
                 let mut known = http::Extensions::new();
                 handoff.refused.and_then(|denial| known.insert(denial));
                 // What a connection begins with it keeps.
-                let (app, table) = counter.borrow_mut().serving(&home.borrow(), index);
+                let (app, table) = counter.borrow_mut().serving(&home, index);
                 let Brought { sealed, client } = brought;
                 let beginning = Beginning { head: handoff.head, known, client };
                 let served = seat.is_some().then(|| serve(Stream::new(stream, sealed), beginning, table, app));
@@ -281,7 +303,7 @@ pub fn serve_until_stopped(
             Furnishing { engine, on_handoff }
         }
     };
-    let mut running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
+    let mut running = runtime::start_from(&plan, heritage, furnish).map_err(HouseFault::Boot)?;
     let fenced = Arc::<AtomicBool>::default();
     let company = joined.zip(line).zip(running.take_gate()).map(|((joined, line), gate)| {
         let (stage, clock, post) = (running.stage().clone(), running.clock(), running.post().clone());
@@ -294,15 +316,22 @@ pub fn serve_until_stopped(
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
+    let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
+    let begins = upgrade.clone();
+    signals.on_upgrade(move || begins.begin_aside());
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade) {
+        tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
+    }
     tracing::info!(shards, "serving");
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
+    heir.iter().for_each(Heir::ready);
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
-    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) }
 }
 
 /// Where is listened, and what stands before each listener.

@@ -3,7 +3,7 @@
 use super::{
     Fault, House,
     certificates::Certificates,
-    labs,
+    door, labs,
     vitals::{Endpoints, Vitals},
 };
 use crate::{
@@ -149,8 +149,10 @@ impl Keeper {
     /// Every shard hears of the house as it is now.
     fn move_in(&mut self) {
         let seats = self.told.limits.seats.clone();
-        seats.resize((self.rereading.connections)(&self.settings));
-        let door = self.told.limits.door.clone();
+        let connections = (self.rereading.connections)(&self.settings);
+        seats.resize(connections);
+        let (before, shards, seed) = (&self.told.limits.door, self.house.shards(), self.house.seed);
+        let door = door::renewed(before, &self.settings, connections, shards, seed);
         self.told.limits = super::limits(&self.settings, seats, door);
         for (local, queue) in self.told.moves.iter().enumerate() {
             queue.force_push(self.house.clone());

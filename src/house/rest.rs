@@ -6,7 +6,11 @@ mod labs;
 mod quiz;
 mod tasks;
 
-use super::{House, cluster, metrics, shift::Shift, vitals::Vitals};
+use super::{
+    House, cluster, door, metrics,
+    shift::{Home, Shift},
+    vitals::Vitals,
+};
 use crate::{
     auth::{self, Action, Decision, PermissionQuestion},
     bridge::Bridge,
@@ -68,10 +72,10 @@ impl Counter {
     }
 
     /// For a connection by the listener of this number.
-    pub(super) fn serving(&mut self, house: &Arc<House>, listener: u8) -> (Rc<App<Rest>>, Rc<Table<Rest>>) {
+    pub(super) fn serving(&mut self, Home { house, limits }: &Home, listener: u8) -> (Rc<App<Rest>>, Rc<Table<Rest>>) {
         if !Arc::ptr_eq(house, &self.app.house.house) {
             let rest = Rest { house: house.clone(), ..(*self.app.house).clone() };
-            *self = Counter::new(rest, self.documents.clone(), self.app.limits, self.app.stop.clone());
+            *self = Counter::new(rest, self.documents.clone(), door::http(&limits.door), self.app.stop.clone());
         }
         (self.app.clone(), self.tables[usize::from(listener)].clone())
     }
@@ -229,12 +233,13 @@ impl rooms::Observatory for Rest {
         let (keys, nodes) = seen.unwrap_or_default();
         let phase = match self.stage.phase() {
             Phase::Serving => "serving",
-            Phase::Draining => "draining",
-            Phase::Closing | Phase::Gone => "closing",
+            Phase::Thinning | Phase::Draining => "draining",
+            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
-        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, nodes }
+        let certificates = self.house.certificates.shown();
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, certificates, nodes }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

@@ -3,10 +3,10 @@
 use super::{House, agents::Outside, reload::Moves, runs::Runs};
 use crate::{
     bridge::Bridge,
-    engine::{Answer, Engine, Heard, Letter, Output, Question, Terms, door::Address, port::Listener},
+    engine::{Answer, Engine, Heard, Letter, Limits, Output, Question, Terms, door::Address, passage::Legacy, port::Listener},
     http::Stopper,
     nats,
-    protocols::{presence::record::Buried, quiz::Good, tasks::Home},
+    protocols::{presence::record::Buried, quiz::Good, tasks},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
     services::PermissionService,
@@ -33,6 +33,12 @@ pub(super) struct Asked {
     pub(super) moves: Moves,
 }
 
+/// By what a shard serves those who come.
+pub(super) struct Home {
+    pub(super) house: Arc<House>,
+    pub(super) limits: Limits,
+}
+
 /// One shard's engine with those it asks.
 pub(super) struct Shift {
     pub(super) engine: Engine,
@@ -42,16 +48,25 @@ pub(super) struct Shift {
     /// Answers that were there at once: the store had no place.
     refusals: Vec<Answer>,
     /// The house as it is, for those who come.
-    home: Rc<RefCell<Arc<House>>>,
+    home: Rc<RefCell<Home>>,
     /// The newest that this shard has seen.
     next: Arc<House>,
+    passage: Passage,
+}
+
+/// What of an upgrade concerns one shard.
+pub(super) struct Passage {
+    /// Whether connections can be carried: not where others know them.
+    pub(super) carries: bool,
+    /// What a former process has left.
+    pub(super) legacy: Option<Legacy>,
 }
 
 impl Shift {
-    pub(super) fn new(engine: Engine, id: ShardId, asked: Asked, home: Rc<RefCell<Arc<House>>>) -> Shift {
+    pub(super) fn new(engine: Engine, (id, passage): (ShardId, Passage), asked: Asked, home: Rc<RefCell<Home>>) -> Shift {
         let runs = Runs::new(id, asked.bridge.clone(), asked.post.clone(), asked.outside.clone());
-        let next = home.borrow().clone();
-        Shift { engine, id, asked, runs, refusals: Vec::new(), home, next }
+        let next = home.borrow().house.clone();
+        Shift { engine, id, asked, runs, refusals: Vec::new(), home, next, passage }
     }
 
     /// New terms have come: goes by the house that they are of. False: a newer one is on its way, whose terms follow.
@@ -64,7 +79,7 @@ impl Shift {
         }
         (self.asked.services, self.asked.outside) = (self.next.services.clone(), self.next.outside.clone());
         self.runs.reform(self.next.outside.clone());
-        *self.home.borrow_mut() = self.next.clone();
+        *self.home.borrow_mut() = Home { house: self.next.clone(), limits: terms.limits.clone() };
         true
     }
 
@@ -117,7 +132,7 @@ impl Shift {
             ),
             Question::LoadTasks { survey, ring } => {
                 let id = self.id;
-                let is_here = move |home: Home| ring.home(home.place().as_bytes()) == id;
+                let is_here = move |home: tasks::Home| ring.home(home.place().as_bytes()) == id;
                 self.look(
                     move |store| store.abandoned_tasks().map(|left| Box::new(left.such(is_here))),
                     move |result| Answer::TasksLeft { survey, result },
@@ -215,6 +230,7 @@ impl Shard for Shift {
 
     fn control(&mut self, control: Control, now: Now) {
         match control {
+            Control::Thin(pace) => self.engine.thin(pace, now),
             Control::Drain => self.engine.drain(now),
             Control::Close => {
                 self.asked.stopper.stop();
@@ -248,6 +264,31 @@ impl Shard for Shift {
             self.put(question);
         }
         *self.engine.questions() = questions;
+    }
+
+    fn leave(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
+        self.asked.stopper.stop();
+        let carries = self.passage.carries;
+        self.engine.leave(&|conn| carries && is_plain(conn), now);
+    }
+
+    fn part(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
+        let carries = self.passage.carries;
+        self.engine.part_for_good(&|conn| carries && is_plain(conn), now);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.refusals.is_empty() && self.engine.is_quiet()
+    }
+
+    fn estate(&mut self, is_free: &dyn Fn(ConnId) -> bool, now: Now) -> (Vec<u8>, Vec<ConnId>) {
+        let carries = self.passage.carries;
+        let (estate, conns) = self.engine.estate(&|conn| carries && is_free(conn), now);
+        (estate.write(), conns)
+    }
+
+    fn take_over(&mut self, from: &[Address], now: Now) -> Vec<ConnId> {
+        self.passage.legacy.take().map(|legacy| self.engine.take_over(legacy, from, now)).unwrap_or_default()
     }
 
     fn owed(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::{
     gate,
-    rooms::{Account, Accounts, Classrooms, Clock, Node, Observatory, Peer, Unverified},
+    rooms::{Account, Accounts, Certificate, Classrooms, Clock, Node, Observatory, Peer, Unverified},
     table::Table,
 };
 use crate::{
@@ -137,6 +137,12 @@ impl Observatory for House {
             phase: "draining",
             drain: Some((Duration::from_millis(1_500), Duration::from_secs(10))),
             keys: vec![("presence".into(), Some(NOW)), ("quiz".into(), None)],
+            certificates: vec![Certificate {
+                listener: "quiz".into(),
+                subject: "CN=school".into(),
+                not_before: NOW,
+                not_after: NOW,
+            }],
             nodes: Some(vec![peer("a", 0, true), peer("b", 1, false)]),
         }
     }

@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     iso::Iso,
     presence::NO_CLASSROOM,
-    rooms::{Classrooms, Clock, Node, Observatory, Peer},
+    rooms::{Certificate, Classrooms, Clock, Node, Observatory, Peer},
     table::Route,
 };
 use crate::{
@@ -129,6 +129,7 @@ struct NodeShape<'a> {
     phase: &'a str,
     drain: Option<DrainShape>,
     keys: Vec<KeyShape<'a>>,
+    certificates: Vec<CertificateShape<'a>>,
     nodes: Option<Vec<PeerShape<'a>>>,
 }
 
@@ -142,6 +143,20 @@ struct DrainShape {
 struct KeyShape<'a> {
     name: &'a str,
     written_at: Option<Iso>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct CertificateShape<'a> {
+    listener: &'a str,
+    subject: &'a str,
+    not_before: Iso,
+    not_after: Iso,
+}
+
+impl<'a> From<&'a Certificate> for CertificateShape<'a> {
+    fn from(Certificate { listener, subject, not_before, not_after }: &'a Certificate) -> Self {
+        CertificateShape { listener, subject, not_before: Iso(*not_before), not_after: Iso(*not_after) }
+    }
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -161,7 +176,7 @@ impl<'a> From<&'a Peer> for PeerShape<'a> {
 }
 
 async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    let Node { version, shards, started_at, phase, drain, keys, nodes } = &call.house.node().await;
+    let Node { version, shards, started_at, phase, drain, keys, certificates, nodes } = &call.house.node().await;
     let shape = NodeShape {
         version,
         shards: *shards,
@@ -170,6 +185,7 @@ async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
         drain: drain
             .map(|(elapsed, limit)| DrainShape { elapsed_seconds: elapsed.as_secs_f64(), limit_seconds: limit.as_secs_f64() }),
         keys: keys.iter().map(|(name, written)| KeyShape { name, written_at: written.map(Iso) }).collect(),
+        certificates: certificates.iter().map(CertificateShape::from).collect(),
         nodes: nodes.as_ref().map(|nodes| nodes.iter().map(PeerShape::from).collect()),
     };
     Ok(answer::json(StatusCode::OK, &shape))

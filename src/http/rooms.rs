@@ -69,8 +69,23 @@ pub struct Node {
     pub drain: Option<(Duration, Duration)>,
     /// Key files: what each is for, and when it was last written where that can be told.
     pub keys: Vec<(String, Option<UnixMicros>)>,
+    /// What listeners with TLS show, in their order.
+    pub certificates: Vec<Certificate>,
     /// All that share the records, by slot; none while the records cannot be read.
     pub nodes: Option<Vec<Peer>>,
+}
+
+/// A certificate that a listener shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// The listener's name in the settings.
+    pub listener: String,
+    /// Whose it is, as it says.
+    pub subject: String,
+    /// From when it is good.
+    pub not_before: UnixMicros,
+    /// Until when.
+    pub not_after: UnixMicros,
 }
 
 /// A node as the shared records have it.

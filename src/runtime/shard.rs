@@ -1,7 +1,7 @@
 //! What the shell asks of an engine. The protocol between them is told in [`crate::engine::port`].
 
 use crate::{
-    engine::{Listener, Output, door::Address},
+    engine::{Listener, Output, door::Address, thinning::Pace},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId},
 };
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 /// What the process as a whole is doing, told to every shard when it changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Control {
+    /// The process is to stop after a while. Let the connected go at this pace; go on accepting and serving.
+    Thin(Pace),
     /// The process was asked to stop. Tell the connected; go on accepting and serving.
     Drain,
     /// The drain is over: no socket is accepted any more. Say goodbye and close every connection.
@@ -55,6 +57,24 @@ pub trait Shard: 'static {
     fn next_deadline(&self) -> Option<Moment>;
     /// Writes into `out` all that this turn wants done.
     fn finish(&mut self, now: Now, out: &mut Output);
+    /// The process hands its sockets over to another: what cannot be carried is closed. `is_plain` tells of a connection whether nothing
+    /// stands before its socket.
+    fn leave(&mut self, _is_plain: &dyn Fn(ConnId) -> bool, _now: Now) {}
+    /// Nothing is received any more; what is under way ends.
+    fn part(&mut self, _is_plain: &dyn Fn(ConnId) -> bool, _now: Now) {}
+    /// Whether nothing is under way here, when a turn is over.
+    fn is_quiet(&self) -> bool {
+        true
+    }
+    /// What another process needs to go on, and whose sockets go with it, in its order.
+    fn estate(&mut self, _is_plain: &dyn Fn(ConnId) -> bool, _now: Now) -> (Vec<u8>, Vec<ConnId>) {
+        (Vec::new(), Vec::new())
+    }
+    /// Takes over what it was made for, before anything else happens. `from`: where the sockets come from, in its order. Returns the
+    /// names of their connections.
+    fn take_over(&mut self, _from: &[Address], _now: Now) -> Vec<ConnId> {
+        Vec::new()
+    }
     /// How much is under way here that somebody elsewhere waits for: a stop that has the time lets it end.
     fn owed(&self) -> usize {
         0

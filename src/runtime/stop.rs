@@ -1,15 +1,15 @@
 //! How the process ends: drain, close, gone. And the signals that begin it.
 
-use super::{counts::ShardCounts, mesh::Doors};
-use crate::{realtime::ShardId, tls::Server};
+use super::{counts::ShardCounts, mesh::Doors, parting::Parcel};
+use crate::{engine::thinning::Pace, realtime::ShardId, tls::Server};
 use crossbeam::queue::ArrayQueue;
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2},
     iterator::Signals,
     low_level::exit,
 };
 use std::{
-    io,
+    fmt, io,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
@@ -24,6 +24,12 @@ use tokio::sync::Notify;
 pub enum Phase {
     /// Accepting and serving.
     Serving,
+    /// To be stopped after a while: not ready any more; the connected are let go one by one; still accepting and serving.
+    Thinning,
+    /// About to hand its sockets over to another process: no more accepts; what cannot be carried is closed, REST ends.
+    Leaving,
+    /// Nothing is received any more; what is under way ends.
+    Parting,
     /// Asked to stop: the connected were told; still accepting and serving.
     Draining,
     /// No more accepts; the engine closes what is left.
@@ -41,6 +47,29 @@ pub struct StopTimes {
     pub goodbye: Duration,
 }
 
+/// Why a drain does not begin.
+#[derive(Debug)]
+pub enum DrainFault {
+    /// It stops already.
+    Stopping,
+    /// It does not serve yet.
+    NotServing,
+    /// There can be no thread.
+    System(io::Error),
+}
+
+impl fmt::Display for DrainFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DrainFault::Stopping => f.write_str("it is stopping already"),
+            DrainFault::NotServing => f.write_str("it does not serve yet"),
+            DrainFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
+        }
+    }
+}
+
+impl std::error::Error for DrainFault {}
+
 /// The phase that all shards follow, and their counts.
 #[derive(Debug)]
 pub struct Stage {
@@ -48,6 +77,12 @@ pub struct Stage {
     doors: Doors,
     counts: Vec<ShardCounts>,
     stopping: OnceLock<(Instant, StopTimes)>,
+    /// How long a stop takes that nobody gives other times, and the pace of a drain before it.
+    usual: OnceLock<StopTimes>,
+    pace: OnceLock<Pace>,
+    /// What each shard has left.
+    pub(super) parcels: Vec<ArrayQueue<Parcel>>,
+    pub(super) has_parted: AtomicBool,
     /// For each shard the newest certificates that it has not taken yet.
     renewed: Vec<ArrayQueue<Servers>>,
     renewals: AtomicU32,
@@ -65,16 +100,36 @@ impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
         let counts = doors.iter().map(|_| ShardCounts::default()).collect();
         let renewed = doors.iter().map(|_| ArrayQueue::new(1)).collect();
+        let parcels = doors.iter().map(|_| ArrayQueue::new(1)).collect();
         let phase = AtomicU8::new(Phase::Serving as u8);
-        Stage { phase, doors: doors.clone(), counts, stopping: OnceLock::new(), renewed, renewals: AtomicU32::new(0) }
+        Stage {
+            phase,
+            doors: doors.clone(),
+            counts,
+            stopping: OnceLock::new(),
+            usual: OnceLock::new(),
+            pace: OnceLock::new(),
+            parcels,
+            has_parted: AtomicBool::new(false),
+            renewed,
+            renewals: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether it serves, and nothing else.
+    pub fn is_serving(&self) -> bool {
+        self.phase() == Phase::Serving
     }
 
     /// Where the process is now.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
-            1 => Phase::Draining,
-            2 => Phase::Closing,
+            1 => Phase::Thinning,
+            2 => Phase::Leaving,
+            3 => Phase::Parting,
+            4 => Phase::Draining,
+            5 => Phase::Closing,
             _ => Phase::Gone,
         }
     }
@@ -82,6 +137,38 @@ impl Stage {
     /// Since the stop began: how long that is, and how long its parts may take.
     pub fn stopping(&self) -> Option<(Duration, StopTimes)> {
         self.stopping.get().map(|(began, times)| (began.elapsed(), *times))
+    }
+
+    /// How the connected are let go before the stop.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        self.pace.get().copied()
+    }
+
+    /// Begins a paced drain, and the usual stop behind it, on a thread of its own: readiness goes first, after `lead` the connected are let
+    /// go one by one `over` a time, and who has come meanwhile is told and closed as at any stop. Comes back at once.
+    ///
+    /// # Errors
+    /// It stops already, it does not serve yet, or there can be no thread.
+    pub fn drain(self: &Arc<Self>, lead: Duration, over: Duration) -> Result<(), DrainFault> {
+        let times = *self.usual.get().ok_or(DrainFault::NotServing)?;
+        let pace = Pace { lead, over, grace: times.drain };
+        if self.phase() != Phase::Serving || self.pace.set(pace).is_err() {
+            return Err(DrainFault::Stopping);
+        }
+        let stage = self.clone();
+        let thinning = thread::Builder::new().name("drain".to_owned()).spawn(move || stage.thin(pace, times));
+        thinning.map(drop).map_err(DrainFault::System)
+    }
+
+    fn thin(&self, pace: Pace, times: StopTimes) {
+        tracing::info!(lead_s = pace.lead.as_secs(), over_s = pace.over.as_secs(), "draining");
+        self.stopping.get_or_init(|| (Instant::now(), StopTimes { drain: pace.length() + times.drain, ..times }));
+        self.advance(Phase::Thinning);
+        // Who balances the load has all of the lead to see that this is not ready any more, also where nobody is connected.
+        thread::sleep(pace.lead);
+        self.wait_for_the_last(pace.over, || self.connections() + self.owed());
+        // A stop by a signal may have gone before: what it has begun it ends.
+        self.stop(times);
     }
 
     /// What one shard counts.
@@ -136,11 +223,11 @@ impl Stage {
         self.advance(Phase::Gone);
     }
 
-    fn owed(&self) -> u64 {
+    pub(super) fn owed(&self) -> u64 {
         self.counts.iter().map(|counts| counts.owed.value()).sum()
     }
 
-    fn rest(&self) -> u64 {
+    pub(super) fn rest(&self) -> u64 {
         self.counts.iter().map(|counts| counts.handed_off_now.value()).sum()
     }
 
@@ -154,19 +241,27 @@ impl Stage {
     }
 }
 
-/// SIGTERM, SIGINT and SIGHUP, caught. Until there is a stage to stop, one of the first two ends the process at once and well: nothing has
-/// been served that could be lost.
+/// SIGTERM, SIGINT, SIGHUP and SIGUSR2, caught. Until there is a stage to stop, one of the first two ends the process at once and well:
+/// nothing has been served that could be lost.
 #[derive(Clone, Debug)]
 pub struct StopSignals {
     stops: Arc<Stops>,
     reload: Reload,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Stops {
     stage: OnceLock<(Arc<Stage>, StopTimes)>,
     /// Whether the stage has ended, and another may follow.
     is_over: AtomicBool,
+    /// What SIGUSR2 begins.
+    upgrade: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl fmt::Debug for Stops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stops").field("stage", &self.stage).field("is_over", &self.is_over).finish_non_exhaustive()
+    }
 }
 
 /// Says when files are to be read again: on SIGHUP.
@@ -184,16 +279,17 @@ impl StopSignals {
     /// Catches them from now on; a second one ends the process at once.
     pub fn caught() -> io::Result<StopSignals> {
         let stops: Arc<Stops> = Arc::default();
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
         let (own, reload) = (stops.clone(), Reload::default());
         let asks = reload.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let stops = signals.forever().filter(|signal| {
-                let is_stop = *signal != SIGHUP;
-                if !is_stop {
-                    asks.0.notify_one();
+                match *signal {
+                    SIGHUP => asks.0.notify_one(),
+                    SIGUSR2 => own.upgrade.get().into_iter().for_each(|begin| begin()),
+                    _ => return true,
                 }
-                is_stop
+                false
             });
             for (count, signal) in stops.enumerate() {
                 if count > 0 {
@@ -213,6 +309,11 @@ impl StopSignals {
         Ok(StopSignals { stops, reload })
     }
 
+    /// From now on SIGUSR2 begins this, which must not take long. Before, it does nothing.
+    pub fn on_upgrade(&self, begin: impl Fn() + Send + Sync + 'static) {
+        let _ = self.stops.upgrade.set(Box::new(begin));
+    }
+
     /// Says when files are to be read again.
     pub fn reload(&self) -> Reload {
         self.reload.clone()
@@ -221,6 +322,7 @@ impl StopSignals {
     /// From now on they stop this.
     pub(super) fn stop(&self, stage: Arc<Stage>, times: StopTimes) {
         // There is one stage in a process; the first stays.
+        let _ = stage.usual.set(times);
         let _ = self.stops.stage.set((stage, times));
     }
 

@@ -28,8 +28,9 @@ def until(what: str, is_so, wait: float = WAIT):
 class School:
     """NATS and PostgreSQL behind a proxy each, and a node for each number of shards, which has proxies of its own before these."""
 
-    def __init__(self, folder: Path, permission_url: str, shards: list[int]):
+    def __init__(self, folder: Path, permission_url: str, shards: list[int], settings: dict | None = None):
         self.folder = folder
+        self.settings = settings or {}
         self.permission_url = permission_url
         self.shards = shards
         self.database = postgres.Cluster(PORTS.free(), durable=False)
@@ -53,7 +54,7 @@ class School:
             bus = {"servers": f"nats://127.0.0.1:{self.ways_to_nats[number].port}"}
             settings = {
                 "database": url, "cluster": bus, "store": {"lease": f"{LEASE}s", "connect_timeout": "1s"}, "stop": {"drain": DRAIN},
-            }
+            } | self.settings
             self.nodes.append(House(folder, shards, self.permission_url, settings))
         self.nodes[0].start()
         for node in self.nodes[1:]:

@@ -59,6 +59,10 @@ REACHABLE = """
 [...document.querySelectorAll('a[href], button, input, select, [tabindex="0"]')]
   .filter((element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0).length
 """
+# Whether one sees where the focus is.
+RINGED = """
+(({ outlineStyle, outlineWidth }) => outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2)(getComputedStyle(document.activeElement))
+"""
 FOCUS = "(document.activeElement.id || document.activeElement.textContent || document.activeElement.tagName).trim().slice(0, 60)"
 
 
@@ -113,12 +117,19 @@ class Page:
         at = f"document.querySelector({json.dumps(selector)})"
         await self.value(f"{at}.focus(), {at}.value = {json.dumps(value)}, {at}.dispatchEvent(new Event('input'))")
 
+    async def choose(self, label: str, value: str):
+        """One of the values of a select with this label."""
+        labelled = f"[...document.querySelectorAll('label')].find((one) => one.textContent.startsWith({json.dumps(label)}))"
+        at = f"{labelled}.querySelector('select')"
+        await self.value(f"{at}.focus(), {at}.value = {json.dumps(value)}, {at}.dispatchEvent(new Event('change'))")
+
     async def is_sound(self, name: str):
         """What every view keeps to, light and dark, wide and narrow: contrast, no sideways scrolling, names, tables with captions."""
         for width, dark in ((1280, False), (1280, True), (400, False), (400, True)):
             await self.browser.looks(width, dark)
             told = f"{name}, {width} px, {'dark' if dark else 'light'}"
-            assert await self.value(CONTRAST) == [], told
+            faint = await self.value(CONTRAST)
+            assert faint == [], f"{told}: {faint}"
             assert await self.value(SIDEWAYS) == [], told
             await self.picture(f"{name}-{width}-{'dark' if dark else 'light'}")
         await self.browser.looks(1280, False)
@@ -132,8 +143,10 @@ class Page:
         """Tab comes by everything that can be used, and out again."""
         count, seen = await self.value(REACHABLE), 0
         await self.value("document.activeElement.blur(), document.querySelector('.skip').focus()")
-        for _ in range(count):
+        for place in range(count):
             seen += await self.value("document.activeElement.checkVisibility() && document.activeElement !== document.body")
+            if place > 0:
+                assert await self.value(RINGED), await self.value("document.activeElement.outerHTML.slice(0, 200)")
             await self.browser.press("Tab")
         assert seen == count
 

@@ -273,7 +273,7 @@ async def test_a_quiz_as_it_runs(page, http):
     await page.shows("td .mark.right", 4)
     await page.tile_is("Have ended", "1")
     await page.tells(".news", "TAB_SWITCH")
-    second = "document.querySelectorAll('[aria-labelledby=h-questions] tbody tr')[1].innerText"
+    second = "document.querySelectorAll('[aria-labelledby=h-right-and-wrong] tbody tr')[1].innerText"
     await page.becomes(f"/^2\\. Is water wet\\?\\s+3\\s+3\\s+50 %/.test({second})")
     await page.shows('[aria-labelledby="h-leaderboard"] tbody tr', 6)
     await page.is_sound("quiz")
@@ -293,8 +293,13 @@ async def test_labs_and_a_call_that_waits_for_approval(page, http, name):
         await page.becomes(f"!!document.querySelector('a[href=\"../lab/{desktop['id']}\"]')")
         link = f"document.querySelector('a[href=\"../lab/{desktop['id']}\"]')"
         assert await page.value(f"[{link}.target, {link}.rel, {link}.pathname]") == ["_blank", "noopener", f"/lab/{desktop['id']}"]
-        assert "running" in await page.text("tbody tr .state.good")
+        assert "running" in await page.text(".wall .glass.good")
+        await page.tells(".counts", "1 running")
         await page.is_sound("labs")
+        await page.keys_reach_all()
+        await page.choose("Shown as", "list")
+        await page.tells('[aria-labelledby="h-desktops"] tbody tr .state.good', "running")
+        await page.is_sound("labs-list")
         await page.keys_reach_all()
     finally:
         await lab.close()

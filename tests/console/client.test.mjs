@@ -135,6 +135,26 @@ test('a line comes back after growing waits and says again what it listens to', 
   assert.equal(it.states.at(-1).millis, 500, 'after a time in service the first wait counts again');
 });
 
+test('who is told when to come back comes then, whatever the loss', async () => {
+  const it = await line();
+  await served(it);
+  it.last().end(1012, 'retry-after=2.3');
+  assert.deepEqual([it.states.at(-1).state, it.states.at(-1).millis], ['waiting', 2_400]);
+  await clock.pass(2_400);
+  assert.equal(it.made.state, 'connecting');
+  for (const [code, reason, millis] of [
+    [1012, 'retry-after=86400', WAITS.most + 100],
+    [1012, 'retry-after=soon', 500],
+    [1011, 'retry-after=2.3', 500],
+    [1012, '', 500],
+  ]) {
+    const other = await line();
+    await served(other);
+    other.last().end(code, reason);
+    assert.equal(other.states.at(-1).millis, millis, `${code} ${reason}`);
+  }
+});
+
 test('what is refused for good is not tried again', async () => {
   for (const code of [1002, 1003, 1007, 1009]) {
     const it = await line();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Roll, ending, summed } from '../../src/console/classroom.js';
-import { Figures, worries } from '../../src/console/figures.js';
+import { Figures, standing, worries } from '../../src/console/figures.js';
 import { bytes, duration, number } from '../../src/console/parts.js';
 import { Attempts } from '../../src/console/quiz.js';
 
@@ -98,6 +98,51 @@ test('attempts: events, the list and the details make one picture, in any order'
   assert.deepEqual([status, flags, answered, attempts.flags.length, attempts.all.size], ['ended', 2, 1, 1, 2]);
 });
 
+test('what an attempt answered before anybody watched is not called open', () => {
+  const attempts = new Attempts([
+    { id: 'q1', order: 1 },
+    { id: 'q2', order: 2 },
+  ]);
+  attempts.list({ attempt_id: 'bob', alias: 'Bob', answered_count: 1, status: 'running', score: 1, flags_count: 0 });
+  assert.deepEqual([attempts.mark('bob', 1), attempts.mark('bob', 2)], ['unread', 'unread']);
+  attempts.detail('bob', [{ question_id: 'q2', is_correct: true }]);
+  assert.deepEqual([attempts.mark('bob', 1), attempts.mark('bob', 2)], ['none', 'right']);
+});
+
+test('a certificate that ends soon is to be looked at, one that is no good is bad', () => {
+  const now = Date.parse('2026-01-10T12:00:00Z');
+  const stands = (not_before, not_after) => {
+    const { kind, words } = standing({ not_before, not_after }, now);
+    return `${kind}: ${words}`;
+  };
+  const began = '2026-01-01T00:00:00Z';
+  assert.equal(stands(began, '2026-04-10T12:00:00Z'), 'good: has 90 days left');
+  assert.equal(stands(began, '2026-01-15T11:00:00Z'), 'warn: has 4 days left');
+  assert.equal(stands(began, '2026-01-11T13:00:00Z'), 'warn: has 1 day left');
+  assert.equal(stands(began, '2026-01-10T13:00:00Z'), 'warn: has less than a day left');
+  assert.equal(stands(began, '2026-01-10T11:00:00Z'), 'bad: has run out');
+  assert.equal(stands('2026-01-11T00:00:00Z', '2026-04-10T12:00:00Z'), 'bad: is not good yet');
+});
+
+test('what came lately is the rise within the last minute, and a new process starts anew', async () => {
+  let [now, count] = [0, 5];
+  const internal = { get: async (path) => (path === '/metrics' ? `homeroom_closed_total{code="peer"} ${count}\n` : {}) };
+  globalThis.document = { hidden: false };
+  const seen = new Figures(internal, { now: () => now });
+  const rose = async (at, to) => {
+    [now, count] = [at, to];
+    const heard = new Promise((resolve) => seen.addEventListener('change', resolve, { once: true }));
+    await seen.read();
+    await heard;
+    return seen.lately('homeroom_closed_total', 'code').get('peer');
+  };
+  assert.equal(await rose(0, 5), 0, 'there is nothing to compare it with');
+  assert.equal(await rose(2_000, 7), 2);
+  assert.equal(await rose(40_000, 17), 12);
+  assert.equal(await rose(63_000, 20), 13, 'since what was counted a minute ago');
+  assert.equal(await rose(65_000, 1), 0);
+});
+
 test('numbers have as many digits as they deserve, and their units', () => {
   assert.deepEqual([0, 12_345, 123.4, 12.34, 1.234, NaN].map(number), ['0', '12,345', '123', '12.3', '1.23', '–']);
   assert.deepEqual([0.000_02, 0.005, 5, 600, 7_200, 200_000].map(duration), ['20 µs', '5 ms', '5 s', '10 min', '2 h', '2 days']);
@@ -111,6 +156,12 @@ test('an operator is told what is wrong, the worst first, and that all is well',
   ];
   const node = {
     phase: 'draining',
+    certificates: [{ listener: 'quiz', not_before: '2020-01-01T00:00:00Z', not_after: '2021-01-01T00:00:00Z' }],
+    key_sets: [
+      { issuer: 'school', fault: null },
+      { issuer: 'other', fault: 'it does not answer' },
+    ],
+    delivery: { frames: 9, p50_seconds: 0.00025, p99_seconds: null },
     nodes: [
       { name: 'a', is_alive: true },
       { name: 'b', is_alive: false },
@@ -131,9 +182,15 @@ test('an operator is told what is wrong, the worst first, and that all is well',
   await again;
   seen.stop();
   const words = worries(seen).map(({ kind, words }) => `${kind}: ${words}`);
-  assert.match(words[0], /^bad: The node b has not renewed/);
+  assert.ok(words.slice(0, 2).some((line) => line.startsWith('bad: The node b has not renewed')));
+  assert.ok(words.includes('bad: The certificate of quiz has run out.'));
   assert.ok(words.some((line) => line.startsWith('warn: This node is draining')));
   assert.ok(words.some((line) => line.startsWith('warn: Shards wait')));
+  assert.deepEqual(
+    words.filter((line) => line.includes('keys of')).map((line) => line.split(' could')[0]),
+    ['warn: The keys of other'],
+  );
+  assert.deepEqual(seen.latency, { p50: 0.00025, p99: NaN });
   seen.failures = 9;
   assert.deepEqual(
     worries(seen).map(({ kind }) => kind),

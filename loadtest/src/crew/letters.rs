@@ -6,6 +6,7 @@ use crate::{
     lab::order::LabOrder,
     order::Order,
     quiz::order::HallOrder,
+    rolling::order::RollingOrder,
     tally::{Slice, Tally, When},
     tasks::order::OfficeOrder,
     usage::Usage,
@@ -72,6 +73,8 @@ impl Stage {
 pub(crate) enum Task {
     /// Students sign in to classrooms.
     Classrooms(Order),
+    /// Students move from node to node.
+    Rolling(RollingOrder),
     /// Participants take quizzes, owners watch.
     Quizzes(HallOrder),
     /// Agents run sessions, viewers watch them.
@@ -89,6 +92,7 @@ impl Task {
     pub(crate) fn sources(&mut self) -> Option<(&mut Vec<IpAddr>, bool)> {
         let (sources, target) = match self {
             Task::Classrooms(order) => (&mut order.sources, &order.target),
+            Task::Rolling(order) => (&mut order.crowd.sources, &order.crowd.target),
             Task::Quizzes(order) => (&mut order.sources, &order.target),
             Task::Labs(order) => (&mut order.sources, &order.target),
             Task::Chats(order) => (&mut order.sources, &order.target),

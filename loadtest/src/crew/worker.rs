@@ -11,6 +11,7 @@ use crate::{
     model::Model,
     order::Order,
     quiz::Hall,
+    rolling::Rolling,
     swarm::Swarm,
     tally::{Slice, Tally},
     tasks::Office,
@@ -65,6 +66,7 @@ pub(crate) fn serve(mut from: impl Read + Send + 'static, mut to: impl Write, pl
     let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
     let made = match *task {
         Task::Classrooms(order) => Swarm::new(order, &bell).map(|swarm| Box::new(swarm) as Box<dyn Engine>),
+        Task::Rolling(order) => Rolling::new(order, &bell).map(|rolling| Box::new(rolling) as Box<dyn Engine>),
         Task::Quizzes(order) => Hall::new(order, &bell).map(|hall| Box::new(hall) as Box<dyn Engine>),
         Task::Labs(order) => Lab::new(order, &bell).map(|lab| Box::new(lab) as Box<dyn Engine>),
         Task::Chats(order) => Chats::new(order, &bell).map(|chats| Box::new(chats) as Box<dyn Engine>),

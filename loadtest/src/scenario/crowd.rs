@@ -24,24 +24,45 @@ pub(super) struct Doing {
     pub(super) slow: Option<Slow>,
     /// In the end they go evenly over this.
     pub(super) leave_within: Option<Duration>,
+    /// They move from node to node, with two connections meanwhile.
+    pub(super) is_rolling: bool,
 }
 
 impl Default for Doing {
     fn default() -> Doing {
-        Doing { fate: Fate::Stay, publishing: None, pings_every: None, storm: None, slow: None, leave_within: None }
+        Doing {
+            fate: Fate::Stay,
+            publishing: None,
+            pings_every: None,
+            storm: None,
+            slow: None,
+            leave_within: None,
+            is_rolling: false,
+        }
     }
 }
 
 impl Doing {
     /// Whether each worker must have whole rooms, with all that is published to them.
     fn needs_whole_rooms(&self) -> bool {
-        self.storm.is_some() || self.slow.is_some()
+        self.storm.is_some() || self.slow.is_some() || self.is_rolling
     }
 }
 
 impl Run {
     /// Checks what was asked, hires the workers and looks at the idle server.
     pub(super) fn gather(scenario: &'static str, crowd: &Crowd, doing: &Doing, then: String) -> Result<Run, Stop> {
+        Run::gather_as(scenario, crowd, doing, then, Task::Classrooms)
+    }
+
+    /// The same, where an order is a part of another task.
+    pub(super) fn gather_as(
+        scenario: &'static str,
+        crowd: &Crowd,
+        doing: &Doing,
+        then: String,
+        task: impl Fn(Order) -> Task,
+    ) -> Result<Run, Stop> {
         let target = target_of(&crowd.site, &crowd.url, "ws")?;
         let orders = orders(crowd, &target, doing)?;
         let asked = Asked {
@@ -56,7 +77,7 @@ impl Run {
             seed: crowd.site.seed,
             then,
         };
-        Run::begin(&crowd.site, &target, orders.into_iter().map(Task::Classrooms).collect(), asked)
+        Run::begin(&crowd.site, &target, orders.into_iter().map(task).collect(), asked)
     }
 
     /// Everybody signs in.
@@ -86,6 +107,7 @@ pub(super) fn orders(crowd: &Crowd, target: &Target, doing: &Doing) -> Result<Ve
     let fate = doing.fate;
     let in_flight = crowd.in_flight.unwrap_or(if crowd.rate.is_some() { IN_FLIGHT_AT_A_RATE } else { IN_FLIGHT });
     let held = u64::from(if fate == Fate::Stay { crowd.students } else { crowd.students.min(in_flight) });
+    let held = if doing.is_rolling { 2 * held } else { held };
     let workers = workers(&crowd.site, held)?;
     if doing.needs_whole_rooms() && !crowd.classrooms.is_multiple_of(workers) {
         let classrooms = crowd.classrooms;

@@ -14,6 +14,7 @@ mod papers;
 mod parlour;
 pub(crate) mod quiz;
 pub(crate) mod reconnect;
+pub(crate) mod rolling;
 pub(crate) mod slow;
 pub(crate) mod tasks;
 
@@ -37,7 +38,7 @@ use crate::{
     },
     require::{self, Requirement},
     server::{Gauges, Server, ServerFigures},
-    tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, Tally, TaskCounts},
+    tally::{ChatCounts, LabCounts, QuizCounts, ReturnCounts, RollingCounts, Tally, TaskCounts},
     watch::Watch,
     wire::{http::Target, tls::Trust},
 };
@@ -232,6 +233,7 @@ impl Run {
             rates: Rates::of(&tally),
             latencies: LatencyFigures::all(&tally),
             reconnect: (tally.reconnect != ReturnCounts::default()).then_some(tally.reconnect),
+            rolling: (tally.rolling != RollingCounts::default()).then_some(tally.rolling),
             quiz: (tally.quiz != QuizCounts::default()).then_some(tally.quiz),
             lab: (tally.lab != LabCounts::default()).then_some(tally.lab),
             chat: (tally.chat != ChatCounts::default()).then_some(tally.chat),

@@ -85,9 +85,15 @@ pub(crate) fn command(scenario: &str, arguments: &str) -> Command {
 }
 
 pub(crate) fn start(folder: &tempfile::TempDir, scenario: &str, to: Server, arguments: &str) -> Child {
+    start_with(folder, scenario, to, arguments, &[])
+}
+
+/// The same with more arguments, which may have spaces in them.
+pub(crate) fn start_with(folder: &tempfile::TempDir, scenario: &str, to: Server, arguments: &str, more: &[String]) -> Child {
     let key = folder.path().join("key");
     fs::write(&key, KEY).unwrap();
     command(scenario, arguments)
+        .args(more)
         .args(["--url", &format!("ws://{}/ws", to.public), "--internal", &format!("http://{}", to.internal)])
         .args(["--issuer", "issuer.example", "--aud", "school.example", "--key"])
         .arg(&key)

@@ -58,6 +58,16 @@ impl Crowd {
         Crowd { limit, seed, lines: (0..slots / SLOTS).map(|_| Line::default()).collect() }
     }
 
+    /// The same with another limit, for all that go by it from now on; who is there stays counted. Without a limit there, and where somebody
+    /// is counted, counting goes on. Where nobody was counted so far, it begins with those who come: `all` and `seed` as above.
+    #[must_use]
+    pub fn with_limit(&self, limit: Option<usize>, all: usize, seed: u64) -> Crowd {
+        if self.lines.is_empty() {
+            return Crowd::new(limit, all, seed);
+        }
+        Crowd { limit: limit.unwrap_or(COUNT as usize), ..self.clone() }
+    }
+
     /// How many each may have.
     pub(in crate::engine) fn limit(&self) -> usize {
         self.limit
@@ -173,6 +183,24 @@ mod tests {
     fn without_a_limit_nobody_is_counted() {
         let crowd = Crowd::new(None, 100, 1);
         assert!((0..100_000).all(|_| come(&crowd, 7) == Counted::In(None)));
+    }
+
+    #[test]
+    fn another_limit_holds_for_those_who_come_and_forgets_nobody() {
+        let crowd = Crowd::new(Some(3), 100, 1);
+        let places: Vec<_> = (0..3).map(|_| come(&crowd, 7)).collect();
+        let fewer = crowd.with_limit(Some(1), 1 << 20, 9);
+        assert_eq!((come(&fewer, 7), come(&crowd, 7)), (Counted::Full, Counted::Full));
+        let more = fewer.with_limit(Some(5), 100, 1);
+        assert_eq!((more.come(&7_u32, 0).1, come(&crowd, 7)), (4, Counted::Full), "they count together");
+        let any = more.with_limit(None, 100, 1);
+        assert!((0..1000).all(|_| matches!(come(&any, 7), Counted::In(Some(_)))));
+        let Counted::In(Some(place)) = places[0] else { panic!("{places:?}") };
+        (0..1004).for_each(|_| any.go(place));
+        assert_eq!(any.with_limit(Some(1), 100, 1).come(&7_u32, 0), (Counted::In(Some(place)), 1), "and all that went are gone");
+        // Those who came while nobody counted hold no place.
+        let begun = Crowd::new(None, 100, 1).with_limit(Some(1), 100, 1);
+        assert!(matches!(come(&begun, 7), Counted::In(Some(_))) && come(&begun, 7) == Counted::Full);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Paces {
         Paces { used: HashMap::with_hasher(FixedState::with_seed(seed)), swept: (0, Moment::default()) }
     }
 
+    /// The rule is another: who waited by the old one begins anew.
+    pub(in crate::engine) fn forgive(&mut self) {
+        self.used.clear();
+    }
+
     /// One more of an address. Who is told, or shut out, uses up nothing of what the next may.
     pub(in crate::engine) fn come(&mut self, address: Address, rule: PaceRule, now: Moment) -> Verdict {
         self.forget(now);

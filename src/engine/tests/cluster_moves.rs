@@ -10,7 +10,7 @@ use crate::{
             asks::{Ask as QuizAsk, Refused, Reply},
         },
     },
-    realtime::{HashRing, NodeSlot, StoreFault},
+    realtime::{ClassroomId, ConnId, HashRing, NodeSlot, StoreFault},
 };
 
 /// A quiz without attempts that is at home on these nodes by these rings.
@@ -70,7 +70,7 @@ fn who_goes_as_the_home_dies_is_told_of_and_his_row_ends_though_his_node_lives()
     world.heard.clear();
     // The home takes the leave and says so, and dies before the store hears of it.
     world.store.held = true;
-    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session };
+    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session, is_over: false };
     world.eof(leaver);
     assert!(world.questions.iter().any(|(_, question)| matches!(question, Question::Leave(_))));
     world.heard.clear();
@@ -96,7 +96,7 @@ fn who_was_let_in_by_a_home_that_died_before_it_told_him_is_told_of() {
     let written = world.store.enter("web.a.school".into(), None);
     world.kill(2);
     world.store.held = false;
-    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session };
+    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session, is_over: false };
     world.engines[0].mourn((NodeSlot(2), 12), vec![live(1, "web.w.school"), live(written.unwrap(), "web.a.school")]);
     world.view(2, 3);
     assert_eq!(world.take_heard(conn), [SUCCESS, "PING"]);
@@ -136,12 +136,33 @@ fn a_channel_that_was_granted_while_others_were_waited_for_moves_with_its_home()
 }
 
 #[test]
+fn a_channel_that_was_granted_while_others_were_waited_for_is_asked_for_anew_where_a_link_broke() {
+    let mut world = World::cluster(3, 1);
+    let ring = world.ring(1, 3);
+    let (id, other) = (quiz_that_moves(&mut world, &[(&ring, 1)]), quiz_that_moves(&mut world, &[(&ring, 2)]));
+    world.library.quizzes.insert(QuizId(id), quiz(id, "a", 0));
+    let owner = world.request(0, &format!("?token={}", token("a")));
+    world.take_heard(owner);
+    world.store.held = true;
+    world.text(owner, &subscribe(&[&format!("quiz:{id}"), &format!("quiz:{other}")]));
+    let at = world.questions.iter().position(|(_, question)| matches!(question, Question::Load(QuizId(own)) if *own == id));
+    let (place, _) = world.questions.remove(at.unwrap()).unwrap();
+    let (quiz, now) = (QuizId(id), world.now);
+    let result = Ok(world.library.quizzes.get(&quiz).cloned().map(Box::new));
+    world.engines[place].answer(Answer::Loaded { quiz, result }, now);
+    world.run();
+    assert_eq!(world.heard, [], "the other is waited for");
+    world.mend(0, 1);
+    assert_eq!(world.take_heard(owner), ["CLOSE 1012", "FIN"]);
+}
+
+#[test]
 fn who_was_there_when_a_former_life_of_a_slot_ended_is_not_told_of_when_the_next_one_does() {
     let mut world = World::cluster(3, 1);
     let classroom = world.classroom_at(&world.ring(1, 3), 2);
     let watcher = world.session(0, "web", "w", classroom);
     // It came and went in views that were passed over here.
-    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session };
+    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session, is_over: false };
     world.engines[0].mourn((NodeSlot(2), 5), vec![live(9, "web.z.school")]);
     world.kill(2);
     world.engines[0].mourn((NodeSlot(2), 12), vec![live(1, "web.w.school"), live(3, "web.b.school")]);
@@ -149,5 +170,53 @@ fn who_was_there_when_a_former_life_of_a_slot_ended_is_not_told_of_when_the_next
     assert_eq!(world.take_heard(watcher), [change("left", "web.b.school", 3)]);
     assert_eq!(world.store.history, [3]);
     world.eof(watcher);
+    world.assert_empty();
+}
+
+/// A watcher on the second of three nodes, and a member on the first whose row the home's node, the third, has taken over for another
+/// sign-in when it died, and told nobody.
+fn bereft(world: &mut World) -> (ClassroomId, ConnId, ConnId) {
+    let classroom = world.classroom_at(&world.ring(1, 3), 2);
+    let (watcher, old) = (world.session(1, "web", "w", classroom), world.session(0, "web", "a", classroom));
+    world.heard.clear();
+    world.hold_letters_to(0);
+    let new = world.websocket(2, "/ws");
+    world.text(new, &connect_request("web", classroom, &token("a")));
+    world.kill(2);
+    world.let_letters_go();
+    world.store.rows.retain(|(session, _)| *session != 2);
+    assert_eq!(world.take_heard(old), [""; 0], "of the sign-in nobody has heard");
+    world.heard.clear();
+    let of = |session, agent_id: &str, is_over| Buried { classroom, agent_id: agent_id.into(), session, is_over };
+    world.engines[1].mourn((NodeSlot(2), 12), vec![of(2, "web.a.school", true), of(1, "web.w.school", false)]);
+    (classroom, watcher, old)
+}
+
+#[test]
+fn whose_row_a_sign_in_on_the_homes_node_took_with_it_comes_again() {
+    let mut world = World::cluster(3, 1);
+    let (classroom, watcher, old) = bereft(&mut world);
+    world.view(2, 3);
+    assert_eq!(world.take_heard(old), ["CLOSE 1012", "FIN"]);
+    assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 2)]);
+    let again = world.session(0, "web", "a", classroom);
+    assert_eq!(world.take_heard(watcher), [change("entered", "web.a.school", 3)]);
+    assert_eq!(world.store.rows, [(1, "web.w.school".into()), (3, "web.a.school".into())]);
+    [watcher, old, again].into_iter().for_each(|conn| world.eof(conn));
+    world.assert_empty();
+}
+
+#[test]
+fn who_comes_before_a_row_is_known_to_be_over_gets_one_of_his_own() {
+    let mut world = World::cluster(3, 1);
+    let (classroom, watcher, old) = bereft(&mut world);
+    world.eof(old);
+    let new = world.websocket(0, "/ws");
+    world.text(new, &connect_request("web", classroom, &token("a")));
+    world.view(2, 3);
+    assert_eq!(world.take_heard(new), [SUCCESS, "PING"]);
+    assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 2), change("entered", "web.a.school", 3)]);
+    assert_eq!(world.store.rows, [(1, "web.w.school".into()), (3, "web.a.school".into())]);
+    [watcher, new].into_iter().for_each(|conn| world.eof(conn));
     world.assert_empty();
 }

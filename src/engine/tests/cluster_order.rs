@@ -4,7 +4,7 @@ use super::world::*;
 use crate::{
     engine::{Answer, Question},
     protocols::presence::asks::{Ask, Publication},
-    realtime::{ClassroomId, ConnId, NodeSlot},
+    realtime::{ClassroomId, ConnId, HashRing, NodeSlot, ShardId},
 };
 
 const PAYLOAD: &str = r#"{"version":"v1"}"#;
@@ -104,4 +104,38 @@ fn a_row_that_was_given_to_another_node_as_the_room_moved_is_given_back_before_t
     assert_eq!(world.take_heard(new), [SUCCESS, "PING"]);
     [member, new].into_iter().for_each(|conn| world.eof(conn));
     world.assert_empty();
+}
+
+#[test]
+fn who_was_let_in_by_a_home_that_is_two_views_behind_and_has_gone_keeps_no_row() {
+    let (first, second, third) = (ring_of(1, 2), ring_of(2, 3), ring_of(3, 4));
+    let homes = [(&first, 1), (&second, 2), (&third, 3)];
+    let is_fit = |room: &ClassroomId| homes.iter().all(|(ring, slot)| ring.home(room.as_bytes()).node() == NodeSlot(*slot));
+    let classroom = (1..).map(ClassroomId::from_u128).find(is_fit).unwrap();
+    let mut world = World::cluster(2, 1);
+    let watcher = world.session(0, "web", "w", classroom);
+    world.store.held = true;
+    let conn = world.websocket(0, "/ws");
+    world.text(conn, &connect_request("web", classroom, &token("a")));
+    // The next home hears of who is there, and of who asks and goes, and has to leave the room before the first one has left it.
+    world.begin_node();
+    [0, 2].into_iter().for_each(|slot| world.view_comes(ShardId::of(NodeSlot(slot), 0), &second));
+    world.run();
+    world.eof(conn);
+    world.begin_node();
+    [0, 2, 3].into_iter().for_each(|slot| world.view_comes(ShardId::of(NodeSlot(slot), 0), &third));
+    world.store.held = false;
+    world.run();
+    assert_eq!(world.store.rows.len(), 2, "the first home lets in who has gone");
+    [&second, &third].into_iter().for_each(|ring| world.view_comes(ShardId::of(NodeSlot(1), 0), ring));
+    world.run();
+    assert!(world.engines.iter().all(|engine| engine.is_whole()));
+    assert_eq!(world.take_heard(watcher), [change("entered", "web.a.school", 2), change("left", "web.a.school", 2)]);
+    assert_eq!(world.store.rows, [(1, "web.w.school".into())]);
+    world.eof(watcher);
+    world.assert_empty();
+}
+
+fn ring_of(number: u64, nodes: u8) -> std::sync::Arc<HashRing> {
+    World::cluster(nodes, 1).ring(number, nodes)
 }

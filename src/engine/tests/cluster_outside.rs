@@ -115,7 +115,7 @@ fn whoever_was_in_the_last_life_of_a_node_has_left_once() {
     let watcher = world.session(0, "web", "w", classroom);
     world.session(1, "web", "a", classroom);
     world.heard.clear();
-    let buried = vec![Buried { classroom, agent_id: "web.a.school".into(), session: 2 }];
+    let buried = vec![Buried { classroom, agent_id: "web.a.school".into(), session: 2, is_over: true }];
     // It is back in its slot, as another: the rooms that were at home there know of nobody.
     world.reborn(1);
     world.engines[1].mourn((NodeSlot(1), 11), buried);

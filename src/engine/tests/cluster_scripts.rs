@@ -180,7 +180,8 @@ fn when_a_node_dies_its_people_leave_once_and_its_rooms_live_on() {
         world.session(4, "web", "a", classroom);
         world.heard.clear();
         world.kill(2);
-        world.engines[1].mourn((NodeSlot(2), 12), vec![Buried { classroom, agent_id: "web.a.school".into(), session: 3 }]);
+        world.engines[1]
+            .mourn((NodeSlot(2), 12), vec![Buried { classroom, agent_id: "web.a.school".into(), session: 3, is_over: true }]);
         world.view(2, 3);
         for watcher in watchers {
             assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 3)]);

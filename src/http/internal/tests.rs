@@ -154,6 +154,9 @@ fn a_node_tells_of_itself_and_of_those_beside_it() {
         "version": "1.0", "shards": 2, "started_at": "2026-01-02T03:04:05Z", "phase": "draining",
         "drain": {"elapsed_seconds": 1.5, "limit_seconds": 10.0},
         "keys": [{"name": "presence", "written_at": "2026-01-02T03:04:05Z"}, {"name": "quiz", "written_at": null}],
+        "certificates": [{
+            "listener": "quiz", "subject": "CN=school", "not_before": "2026-01-02T03:04:05Z", "not_after": "2026-01-02T03:04:05Z",
+        }],
         "nodes": [
             {"name": "a", "slot": 0, "epoch": 7, "version": "1.0", "is_alive": true, "is_self": true},
             {"name": "b", "slot": 1, "epoch": 7, "version": "1.0", "is_alive": false, "is_self": false},

@@ -1,5 +1,7 @@
 //! The classrooms that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
+mod carrying;
+mod estates;
 mod rows;
 
 use super::{
@@ -152,6 +154,11 @@ impl Homes {
         (self.rooms.len(), self.seated)
     }
 
+    /// Which rooms are here.
+    pub fn rooms(&self) -> impl Iterator<Item = ClassroomId> {
+        self.rooms.keys().copied()
+    }
+
     /// How many sign-ins wait for their row.
     pub fn entering(&self) -> usize {
         self.pending.len()
@@ -254,21 +261,6 @@ impl Homes {
         }
     }
 
-    /// Of one who was in the room when its home died others may know or not: he has left, and comes as a new one.
-    fn end_doubtful(&mut self, classroom: ClassroomId, agent: &Agent, now: Now, out: &mut Vec<Outcome>) {
-        if self.doubtful.is_empty() {
-            return;
-        }
-        let place = self.rooms.get(&classroom).and_then(|room| room.find(&agent.id, &self.hasher));
-        if let Some(place) = place.filter(|place| self.doubtful.remove(&(classroom, *place))) {
-            self.in_room(classroom, now, out, |room, c| {
-                if room.is_awaited(place) {
-                    room.advance(place, now.wall, c);
-                }
-            });
-        }
-    }
-
     fn too_late(&mut self, ticket: Key, now: Now, out: &mut Vec<Outcome>) {
         let Some(pending) = self.pending.at_mut(ticket) else { return };
         pending.timer = None;
@@ -293,8 +285,15 @@ impl Homes {
         self.moved > 0
     }
 
-    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes. `view`: by which they were here.
-    pub fn move_out(&mut self, view: u64, is_here: impl Fn(ClassroomId) -> bool, now: Now, out: &mut Vec<Outcome>) {
+    /// Rooms that are at home elsewhere from now on are forgotten, and left to their new homes. `view`: by which they were here;
+    /// `was_whole`: whether a room had been taken over by then.
+    pub fn move_out(
+        &mut self,
+        (view, was_whole): (u64, impl Fn(ClassroomId) -> bool),
+        is_here: impl Fn(ClassroomId) -> bool,
+        now: Now,
+        out: &mut Vec<Outcome>,
+    ) {
         let mut leaving: Vec<ClassroomId> = self.rooms.keys().copied().filter(|classroom| !is_here(*classroom)).collect();
         leaving.sort_unstable();
         let first = out.len();
@@ -305,7 +304,7 @@ impl Homes {
                 self.give_back((classroom, place), (node, agent_id), Some(session), now, out);
             }
             let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
-            room.bequeath(view, &|ticket| self.pending.at(ticket).and_then(|pending| pending.session), c);
+            room.bequeath((view, was_whole(classroom)), &|ticket| self.pending.at(ticket).and_then(|pending| pending.session), c);
         }
         for key in self.pending.keys().collect::<Vec<_>>() {
             if let Some(pending) = self.pending.at_mut(key).filter(|pending| !pending.moved && !is_here(pending.classroom)) {
@@ -356,39 +355,6 @@ impl Homes {
         for (conn, (classroom, place)) in lost {
             self.in_room(classroom, now, out, |room, c| room.lose((place, conn), now.wall, c));
         }
-    }
-
-    /// Everybody has said what he had to say by earlier views: rooms are taken over with those who have not come themselves. They may still
-    /// do so by a letter that waits, until [`Homes::close_estates`].
-    pub fn inherit(&mut self, out: &mut Vec<Outcome>) {
-        for (classroom, mut bequests) in std::mem::take(&mut self.bequests) {
-            let last = bequests.iter().filter_map(|bequest| bequest.view).max();
-            bequests.retain(|bequest| bequest.view.is_none() || bequest.view == last);
-            let room = self.rooms.entry(classroom).or_insert_with(|| Room::new(classroom));
-            let c = &mut Circumstances { hasher: &self.hasher, settings: &self.settings, in_cluster: self.in_cluster, out };
-            // What a home says goes before what the store says.
-            bequests.sort_by_key(|bequest| bequest.view.is_none());
-            for bequest in bequests {
-                let is_doubtful = bequest.view.is_none();
-                let places = room.inherit(bequest, c).into_iter().map(|place| (classroom, place));
-                let first = self.awaited.len();
-                self.awaited.extend(places);
-                self.doubtful.extend(self.awaited[first..].iter().filter(|_| is_doubtful));
-            }
-        }
-    }
-
-    /// Whoever was left to this home and has not come has gone.
-    pub fn close_estates(&mut self, now: Now, out: &mut Vec<Outcome>) {
-        self.doubtful.clear();
-        for (classroom, place) in std::mem::take(&mut self.awaited) {
-            self.in_room(classroom, now, out, |room, c| {
-                if room.is_awaited(place) {
-                    room.advance(place, now.wall, c);
-                }
-            });
-        }
-        self.rooms.retain(|_, room| !room.is_empty());
     }
 
     fn resume(&mut self, conn: ConnId, classroom: ClassroomId, held: Held, now: Now, out: &mut Vec<Outcome>) {

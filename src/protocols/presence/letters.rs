@@ -181,9 +181,12 @@ pub const HEIRS_A_LETTER: usize = 512;
 pub struct Bequest {
     /// The room.
     pub classroom: ClassroomId,
-    /// The view by which it was at home there: of two that leave a room the later knows better. None: it is not
-    /// said by a home but read from the store, and may be told of somebody who was never told of.
+    /// The view by which it was at home there. None: it is not said by a home but read from the store, and may be told of somebody who
+    /// was never told of.
     pub view: Option<u64>,
+    /// Whether that home had taken the room over from those before: so it knows better than they do. One that leaves it before knows only
+    /// who has come to it himself.
+    pub is_whole: bool,
     /// The highest number that an event was published with; 0 before the first.
     pub last_published: i64,
     /// Whose rows are on disk.
@@ -199,6 +202,8 @@ pub struct Heir {
     pub session: i64,
     /// Whether the others were told that it entered.
     pub announced: bool,
+    /// Whether its row ended with a node, as the store says.
+    pub is_over: bool,
     /// Of one whose key was going from one connection to another: what was said meanwhile.
     pub missed: Option<Gap>,
 }
@@ -233,6 +238,8 @@ pub enum FromHome {
     },
     /// The home knows that it has left.
     Parted,
+    /// Its row ended with a node that had taken it over, and that it was to be replaced it never heard: it is closed for a restart.
+    Bereft,
     /// It cannot be let in.
     Refused(SessionError),
     /// Another connection of the same agent took over. To be answered with [`ToHome::Told`], whatever the state of the connection.

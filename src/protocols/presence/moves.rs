@@ -4,7 +4,7 @@ use super::{
     asks::Ask,
     handover::{BEQUEATHED, Missed},
     homes::Outcome,
-    letters::{Agent, Bequest, HEIRS_A_LETTER, Heir, Held, ToHome},
+    letters::{Agent, Bequest, FromHome, HEIRS_A_LETTER, Heir, Held, ToHome},
     room::{Circumstances, Room, Row},
 };
 use crate::realtime::{ConnId, NodeSlot, ShardId, UnixMicros, table::Key};
@@ -38,7 +38,7 @@ impl Room {
     pub(super) fn answer_again(&mut self, place: u32, conn: ConnId, c: &mut Circumstances<'_>) -> Option<(u32, Row)> {
         let member = self.member(place);
         if let (Row::Stored(session), true) = (member.row, member.seated) {
-            c.out.push(Outcome::Tell(conn, super::FromHome::Seated { place, session }));
+            c.out.push(Outcome::Tell(conn, FromHome::Seated { place, session }));
         }
         None
     }
@@ -75,8 +75,8 @@ impl Room {
     }
 
     /// The room's home is elsewhere from now on: what that must know, and who waits here for something. `had`: the number that a session
-    /// has whose row was asked for once more, for another node.
-    pub(super) fn bequeath(mut self, view: u64, had: &dyn Fn(Key) -> Option<i64>, c: &mut Circumstances<'_>) {
+    /// has whose row was asked for once more, for another node. `is_whole`: whether it was taken over from its former home, if it had one.
+    pub(super) fn bequeath(mut self, (view, is_whole): (u64, bool), had: &dyn Fn(Key) -> Option<i64>, c: &mut Circumstances<'_>) {
         self.tick(c);
         let (classroom, last_published) = (self.id, self.last_published);
         let (mut heirs, mut bytes_left) = (Vec::new(), BEQUEATHED);
@@ -93,7 +93,7 @@ impl Room {
             if let Some(session) = session {
                 let agent = Agent { id: member.agent_id, cuts: member.cuts };
                 let missed = self.missed.remove(&(place as u32)).map(|missed| missed.bequeath(&mut bytes_left));
-                heirs.push(Heir { agent, session, announced: member.announced, missed });
+                heirs.push(Heir { agent, session, announced: member.announced, is_over: false, missed });
             }
         }
         while !heirs.is_empty() {
@@ -101,6 +101,7 @@ impl Room {
             c.out.push(Outcome::Pass(ToHome::Bequest(Box::new(Bequest {
                 classroom,
                 view: Some(view),
+                is_whole,
                 last_published,
                 members,
             }))));
@@ -114,13 +115,16 @@ impl Room {
 
     /// Takes over those who have not resumed, until it is known whether they come: what is said meanwhile is kept for them. Whoever has
     /// resumed was never told that another has his key: he hears what he has not heard. Of what was more than is kept nothing can be told
-    /// him. Returns the places of the others.
-    pub(super) fn inherit(&mut self, bequest: Bequest, c: &mut Circumstances<'_>) -> Vec<u32> {
+    /// him. Whose row is over, since a node that died had taken it over from him, comes again: he has left, as all were told of whom it was
+    /// known. Returns the places of the others.
+    pub(super) fn inherit(&mut self, bequest: Bequest, at: UnixMicros, c: &mut Circumstances<'_>) -> Vec<u32> {
         self.last_published = self.last_published.max(bequest.last_published);
         let mut places = Vec::new();
         for heir in bequest.members {
             if let Some(place) = self.find(&heir.agent.id, c.hasher) {
-                if let Some(owner) = self.member(place).owner {
+                if heir.is_over && self.member(place).row == Row::Stored(heir.session) {
+                    self.end_bereft(place, at, c);
+                } else if let Some(owner) = self.member(place).owner {
                     let unheard = heir.missed.into_iter().flat_map(|gap| gap.said).filter(|said| !said.is_heard);
                     c.out.extend(unheard.map(|said| Outcome::Deliver(owner, said.frame)));
                 }
@@ -134,5 +138,12 @@ impl Room {
             places.push(place);
         }
         places
+    }
+
+    /// The row of a place is over, and who has it lives.
+    fn end_bereft(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
+        let Some(owner) = self.member(place).owner else { return };
+        c.out.push(Outcome::Tell(owner, FromHome::Bereft));
+        self.part(place, owner, at, c);
     }
 }

@@ -38,6 +38,8 @@ pub struct Buried {
     pub agent_id: Arc<str>,
     /// Its number.
     pub session: i64,
+    /// Whether it was the dead node's: its row is in the history.
+    pub is_over: bool,
 }
 
 /// One interval in which an agent was in a room. Overlapping returns are one interval.

@@ -56,7 +56,7 @@ impl Connection {
     pub fn concerns(&self, is_among: &dyn Fn(QuizId) -> bool) -> bool {
         match self {
             Connection::Participant(participant) => participant.attempt().is_some_and(|(quiz, _)| is_among(quiz)),
-            Connection::Owner(owner) => owner.channels().chain(owner.asked()).any(|(quiz, _)| is_among(quiz)),
+            Connection::Owner(owner) => owner.channels().chain(owner.awaited()).any(|(quiz, _)| is_among(quiz)),
         }
     }
 

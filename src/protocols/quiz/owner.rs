@@ -331,6 +331,14 @@ impl Owner {
         })
     }
 
+    /// What homes were asked for and have not answered, or have granted, and the client has not been told.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = (QuizId, Channel)> + '_ {
+        self.batch.iter().flatten().filter_map(|item| match item {
+            Item::Channel(quiz, channel, Stand::Asked | Stand::Answered(Verdict::Granted)) => Some((*quiz, *channel)),
+            Item::Channel(..) | Item::Unfit(..) => None,
+        })
+    }
+
     /// What the homes of these quizzes have granted, while others are waited for, new homes must grant anew.
     pub(super) fn doubt(&mut self, has_moved: &dyn Fn(QuizId) -> bool) {
         for item in self.batch.iter_mut().flatten() {

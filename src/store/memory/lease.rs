@@ -173,6 +173,7 @@ impl Lease for MemoryStore {
             classroom: *classroom,
             agent_id: agent_id.clone(),
             session,
+            is_over: false,
         });
         Ok(live.collect())
     }

@@ -35,8 +35,6 @@ pub(crate) struct Store {
     pub(crate) views: Vec<Arc<HashRing>>,
     /// Seats of which nobody may ever end the row, since their home died before it had done so.
     pub(crate) orphaned: BTreeSet<(ClassroomId, String)>,
-    /// Seats whose row was given to a connection of a node that died before it told the former one: it is gone with that node.
-    pub(crate) bereft: BTreeSet<(ClassroomId, String)>,
     asked: VecDeque<(Peer, ShardId, Question)>,
     pub(crate) answers: VecDeque<(Peer, ShardId, Answer)>,
     reads: Vec<(Peer, ShardId, Question)>,
@@ -76,9 +74,14 @@ impl Store {
 
     fn end_rows(&mut self, peer: Peer) -> Vec<Buried> {
         let gone = self.rows.extract_if(.., |_, row| row.peer == peer);
-        let of = |session: i64, row: &Row| Buried { classroom: row.room, agent_id: row.agent.as_str().into(), session };
-        let mut buried: Vec<Buried> = gone.map(|(session, row)| of(session, &row)).collect();
-        buried.extend(self.rows.iter().map(|(session, row)| of(*session, row)));
+        let of = |session: i64, row: &Row, is_over| Buried {
+            classroom: row.room,
+            agent_id: row.agent.as_str().into(),
+            session,
+            is_over,
+        };
+        let mut buried: Vec<Buried> = gone.map(|(session, row)| of(session, &row, true)).collect();
+        buried.extend(self.rows.iter().map(|(session, row)| of(*session, row, false)));
         buried
     }
 
@@ -121,18 +124,6 @@ impl Store {
             _ => None,
         }));
         sessions.into_iter().for_each(|session| self.orphan(session));
-    }
-
-    /// The seats whose row a node has, or will have as soon as the store has done what was asked.
-    pub(crate) fn seats_of(&self, peer: Peer) -> Vec<(ClassroomId, String)> {
-        let rows = self.rows.values().filter(|row| row.peer == peer).map(|row| (row.room, row.agent.clone()));
-        let asked = self.asked.iter().filter_map(|(_, _, question)| match question {
-            Question::Enter { entering, .. } if entering.node == peer.0 => {
-                Some((entering.classroom, entering.agent_id.to_string()))
-            }
-            _ => None,
-        });
-        rows.chain(asked).collect()
     }
 
     fn enter(&mut self, entering: Entering, forgets: bool) -> Result<i64, StoreFault> {

@@ -228,8 +228,10 @@ impl Cluster {
         note!(self, "{member:?} comes: {bereaved:?}");
         self.count("nodes that came");
         let alone = Arc::new(HashRing::of(Arc::new(View::new(0, vec![member]))));
+        // As far apart as random ones are: what is said to a node's last life must not look as if it were for this one.
+        let seed = (self.seed ^ self.epochs).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let engine = |id: ShardId| {
-            let birth = Birth { id, start: self.now.moment, seed: self.seed ^ self.epochs };
+            let birth = Birth { id, start: self.now.moment, seed };
             Engine::new(birth, alone.clone(), Limits::default(), self.rules.clone(), Arc::new(Counters::default()))
         };
         let mut engines: Vec<Engine> = member.shards().map(engine).collect();
@@ -275,16 +277,13 @@ impl Cluster {
         self.nodes.keys().copied().filter(|peer| self.store.is_member(*peer)).collect()
     }
 
-    /// Whether everybody has reached the newest view, and no link is broken, so that the next misfortune may come. Of two at once the
-    /// second may take with it what was known of the first.
+    /// Whether everybody has reached the newest view, so that the next misfortune may come. Of two at once the second may take with it
+    /// what was known of the first.
     fn is_settled(&self) -> bool {
         let newest = self.store.newest().view().number();
-        let is_there = |(peer, shard): (Peer, ShardId)| {
-            let is_told = |node: &Node| node.inboxes[shard.index()].iter().all(|own| !matches!(own, Arrival::Estranged(_)));
-            let is_there = |engine: &Engine| engine.seen().number() == newest && engine.is_whole() && engine.hears_all();
-            self.engine(peer, shard).is_some_and(is_there) && self.nodes.get(&peer).is_some_and(is_told)
-        };
-        self.living().len() == self.store.members.len() && self.all_shards().into_iter().all(is_there)
+        let is_there = |engine: &Engine| engine.seen().number() == newest && engine.is_whole();
+        self.living().len() == self.store.members.len()
+            && self.all_shards().into_iter().all(|(peer, shard)| self.engine(peer, shard).is_some_and(is_there))
     }
 
     fn someone_dies(&mut self) {
@@ -310,15 +309,6 @@ impl Cluster {
             self.store.ask(peer, shard, questions);
         }
         self.store.orphan_all(peer);
-        // A row that a sign-in there took over goes with the node, and whoever had it is not told of either.
-        for seat in self.store.seats_of(peer) {
-            let has = |((own, _), student): (&(Peer, ConnId), &Student)| {
-                *own != peer && student.is_in && !student.is_over && (student.room, &student.agent) == (seat.0, &seat.1)
-            };
-            if self.students.iter().any(has) {
-                self.store.bereft.insert(seat);
-            }
-        }
         let shards = self.all_shards();
         let mut views: Vec<Arc<HashRing>> = self.store.views.iter().rev().take(4).cloned().collect();
         let seen = shards.iter().filter_map(|(peer, shard)| self.seen(*peer, *shard)).map(|view| view.number()).min();
@@ -342,6 +332,9 @@ impl Cluster {
             return;
         }
         let peer = *self.dice.pick(&living);
+        if self.undertakers(peer).is_empty() {
+            return;
+        }
         note!(self, "{peer:?} is cut off");
         self.count("nodes that were cut off");
         living.into_iter().filter(|other| *other != peer).for_each(|other| self.bus.part(peer, other));
@@ -358,12 +351,20 @@ impl Cluster {
         }
     }
 
-    fn bury(&mut self, peer: Peer) {
-        // Nobody takes others for dead before he has held his own place as long as a lease runs: those who were there at the death can do
-        // so before any who has come since, and have long heard of their first view.
+    /// Who may take a node for dead. Nobody does before he has held his own place as long as a lease runs: those who were there at the
+    /// death can do so before any who has come since, and have long heard of their first view. Where none of them lives another does.
+    fn undertakers(&self, peer: Peer) -> Vec<Peer> {
         let last = self.deaths.get(&peer).copied().unwrap_or(self.epochs);
-        let has_been_there = |other: &Peer| *other != peer && other.1 <= last && self.nodes[other].known > 0;
-        let others: Vec<Peer> = self.living().into_iter().filter(has_been_there).collect();
+        let mut others = self.living();
+        others.retain(|other| *other != peer && self.nodes[other].known > 0);
+        if others.iter().any(|other| other.1 <= last) {
+            others.retain(|other| other.1 <= last);
+        }
+        others
+    }
+
+    fn bury(&mut self, peer: Peer) {
+        let others = self.undertakers(peer);
         if others.is_empty() {
             return;
         }

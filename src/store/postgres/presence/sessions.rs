@@ -209,7 +209,8 @@ pub(in super::super) async fn live(conn: &Conn) -> Result<Vec<record::Buried>, F
     let rows = conn.rows("SELECT id, classroom, agent_id FROM agent_session ORDER BY id", &[]).await?;
     let live = |row: &Row| {
         let agent_id: String = column(row, 2)?;
-        Ok(record::Buried { session: column(row, 0)?, classroom: column(row, 1)?, agent_id: plain(agent_id).into() })
+        let (session, classroom) = (column(row, 0)?, column(row, 1)?);
+        Ok(record::Buried { session, classroom, agent_id: plain(agent_id).into(), is_over: false })
     };
     rows.iter().map(live).collect()
 }

@@ -38,8 +38,9 @@ fn to_home() -> Vec<ToHome> {
     let said = |is_heard| Said { frame: Frame::from_wire(b"said"), is_heard };
     let gaps =
         [None, Some(Gap { said: vec![said(true), said(false)], is_torn: false }), Some(Gap { said: vec![], is_torn: true })];
-    let heirs = gaps.map(|missed| Heir { agent: unknown(), session: 9, announced: missed.is_some(), missed });
-    let bequest = |members| Box::new(Bequest { classroom, view: Some(7), last_published: -1, members });
+    let heirs =
+        gaps.map(|missed| Heir { agent: unknown(), session: 9, announced: missed.is_some(), is_over: missed.is_none(), missed });
+    let bequest = |members| Box::new(Bequest { classroom, view: Some(7), is_whole: true, last_published: -1, members });
     let leave = |seat| ToHome::Leave { conn: conn(), classroom, seat, at: AT };
     let letters = [
         ToHome::Join { conn: conn(), classroom, agent: agent(), at: UnixMicros(-1) },
@@ -78,8 +79,12 @@ pub(super) fn all() -> Vec<Letter> {
         Reply::Closed(true),
         Reply::Late,
     ];
-    let from_home =
-        [FromHome::Seated { place: 1, session: 2 }, FromHome::Parted, FromHome::Replaced { classroom: id(1), place: 2 }];
+    let from_home = [
+        FromHome::Seated { place: 1, session: 2 },
+        FromHome::Parted,
+        FromHome::Bereft,
+        FromHome::Replaced { classroom: id(1), place: 2 },
+    ];
     let from_home = from_home.into_iter().chain(errors().map(FromHome::Refused));
     let mut letters: Vec<Letter> = to_home().into_iter().map(Letter::Home).collect();
     letters.extend(from_home.map(|letter| Letter::Connection(conn(), letter)));
