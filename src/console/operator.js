@@ -33,6 +33,9 @@ const PRESENCE = {
   database_query_failed: 'the store failed',
 };
 
+// So many connections a shard are no sign of how even the load is.
+const FEW = 10;
+
 export class Operator {
   static title = 'School';
 
@@ -200,7 +203,7 @@ export class Operator {
 
   #keys() {
     this.keys = new Table({
-      caption: 'Keys and how old their files are',
+      caption: 'Keys and how old they are',
       id: ({ name }) => name,
       columns: [
         { key: 'name', label: 'Key', value: ({ name }) => name },
@@ -208,7 +211,7 @@ export class Operator {
           key: 'written',
           label: 'Written',
           value: ({ written_at }) => written_at ?? '',
-          text: ({ written_at }) => (written_at ? moment(written_at) : 'no file'),
+          text: ({ written_at, missing }) => (written_at ? moment(written_at) : missing),
           is_spare: true,
         },
         {
@@ -220,7 +223,8 @@ export class Operator {
         },
       ],
     });
-    return panel('Keys', { note: 'Age of each key’s file: when it was last written.' }, this.keys.element);
+    const note = 'A key’s file: when it was written. Published keys: when they were last read.';
+    return panel('Keys', { note }, this.keys.element);
   }
 
   #keySets() {
@@ -352,8 +356,8 @@ export class Operator {
     this.shards.set([...connections].map(row));
     const mean = sum / Math.max(counts.length, 1);
     const fullest = `The fullest shard has ${number(Math.max(...counts) / mean)} times as many connections as the mean.`;
-    const balance = counts.length < 2 ? 'One shard has all there is.' : sum === 0 ? 'Nobody is connected.' : fullest;
-    write(this.balance, balance);
+    const few = sum === 0 ? 'Nobody is connected.' : 'Too few are connected to speak of balance.';
+    write(this.balance, counts.length < 2 ? 'One shard has all there is.' : mean < FEW ? few : fullest);
   }
 
   #drawNode() {
@@ -380,7 +384,7 @@ export class Operator {
       show(this.key_set_panel, sets.length > 0);
       this.key_sets.set(sets);
       const age = (written) => (Date.now() - Date.parse(written)) / 1_000;
-      this.keys.set(node.keys.map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
+      this.keys.set(aged(node).map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
     }
     const links = figures.level('homeroom_cluster_links');
     write(
@@ -414,4 +418,14 @@ export class Operator {
 function counted(figures, name, label) {
   const lately = figures.lately(name, label);
   return [...figures.by(name, label)].filter(([, count]) => count > 0).map(([code, count]) => ({ code, count, lately: lately.get(code) }));
+}
+
+/** The files of keys, and the keys that issuers publish. Of a node of a version before there are none of those. */
+function aged({ keys, key_sets }) {
+  const sets = (key_sets ?? []).map(({ api, issuer, read_at, fault }) => ({
+    name: `${api} keys of ${issuer}${fault ? `: ${fault}` : ''}`,
+    written_at: read_at,
+    missing: 'not read yet',
+  }));
+  return [...keys.map((key) => ({ ...key, missing: 'no file' })), ...sets];
 }

@@ -8,6 +8,7 @@ pub mod control;
 mod documents;
 mod door;
 pub mod herald;
+mod key_sets;
 mod labs;
 mod metrics;
 mod records;
@@ -23,6 +24,7 @@ mod vitals;
 
 pub use certificates::{SOON as CERTIFICATE_SOON, look as look_at_certificates};
 pub use cluster::{ClusterFault, access, await_records};
+pub use key_sets::{faulty as faulty_key_sets, told as told_key_sets};
 pub use labs::FirstPassword;
 pub use records::database;
 pub use reload::Rereading;
@@ -52,6 +54,7 @@ use crate::{
 };
 use cluster::{Company, Watch};
 use glommio::net::TcpStream;
+use key_sets::Keeping;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
 use shift::{Asked, Home, Passage, Shift};
@@ -314,7 +317,8 @@ pub fn serve_until_stopped(
     let (stage, post) = (running.stage().clone(), running.post().clone());
     let told = Told { stage, post, node, moves, limits, store: store.clone(), vitals: looked_at };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
-    Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
+    let keeping = Keeping::default();
+    Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(&keeper, signals.reload());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
     let begins = upgrade.clone();
