@@ -4,6 +4,7 @@ use super::{
     agents::{self, Outside},
     certificates::Certificates,
     key_sets::KeySets,
+    rest,
     vitals::Endpoints,
 };
 use crate::{
@@ -141,7 +142,7 @@ impl House {
             rules: Arc::new(rules),
             sign_in,
             presence_sign_in,
-            origins: origins(settings),
+            origins: rest::origins(settings),
             key_files: key_files(settings),
             services: services.into(),
             endpoints: Arc::new(Endpoints::new(&catalog, &outside)),
@@ -164,18 +165,6 @@ impl House {
     pub(super) fn authority(&self) -> &Authority {
         &self.rules.authority
     }
-}
-
-/// Where browsers find what is not at its listener's address, as the settings say.
-fn origins(settings: &Settings) -> BTreeMap<Api, String> {
-    let listen = &settings.listen;
-    let named = [
-        (Api::Presence, &listen.presence.origin),
-        (Api::Quiz, &listen.quiz.origin),
-        (Api::Labs, &listen.labs.origin),
-        (Api::Chat, &listen.chat.origin),
-    ];
-    named.into_iter().filter_map(|(api, origin)| Some((api, origin.as_ref()?.text().to_owned()))).collect()
 }
 
 /// All files with keys that the settings name or imply.
