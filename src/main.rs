@@ -2,7 +2,7 @@
 
 use homeroom::commands::{
     Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, drain, join, lab_demo, migrate, owner,
-    pages, print_config, serve, token, user, user_token,
+    pages, print_config, serve, token, upgrade, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::LabDemo(arguments) => lab_demo::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Pages(arguments) => pages::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {
             TokenCommand::Presence(arguments) => token::run(&arguments, token::Api::Presence),

@@ -3,11 +3,16 @@
 //! The payload is read before the signature is checked, because `iss` chooses the key; but nothing of it leaves this file before
 //! the signature holds. Cheap checks come first, so that a storm of expired tokens costs no elliptic curves.
 
-use super::key::{Algorithm, KeyFault, KeyFlaw, Secret, Verifier};
+use super::{
+    key::{Algorithm, KeyFault, KeyFlaw, Secret, Verifier},
+    key_set::SetKey,
+    key_source::KeySource,
+};
 use crate::realtime::UnixMicros;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hashbrown::{HashMap, HashSet, hash_map::Entry};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::value::RawValue;
 use std::{borrow::Cow, iter, sync::Arc};
 
 /// A longer token is refused unread. Ours have about 250 bytes; with an RSA-4096 signature and generous claims, under 2,000.
@@ -22,8 +27,19 @@ pub struct Issuer {
     pub audiences: Vec<String>,
     /// The one algorithm that its tokens may be signed with.
     pub algorithm: Algorithm,
-    /// HS256: the secret's bytes. ES256, RS256, EdDSA: the text of a PEM file with the public key.
+    /// HS256: the secret's bytes. ES256, RS256, PS256, EdDSA: the text of a PEM file with the public key.
     pub key: Secret,
+}
+
+/// One issuer that publishes its keys.
+#[derive(Clone, Debug)]
+pub struct SetIssuer {
+    /// As [`Issuer::name`].
+    pub name: String,
+    /// As [`Issuer::audiences`].
+    pub audiences: Vec<String>,
+    /// Its keys as they are from time to time. Each has the algorithm of its kind.
+    pub source: Arc<KeySource>,
 }
 
 /// Whom a good token belongs to.
@@ -76,7 +92,9 @@ pub enum Flaw {
     Claims,
     /// No such issuer is configured.
     Issuer,
-    /// The header's `alg` is not the issuer's, or the header has `crit`: extensions that must be understood, and none are.
+    /// The issuer publishes its keys, and the one that the header names is not among them: they may be read again soon.
+    UnknownKey,
+    /// The header's `alg` is not the issuer's or its key's, or the header has `crit`: extensions that must be understood, and none are.
     Algorithm,
     /// The audience's first part is not listed for the issuer.
     Audience,
@@ -105,32 +123,85 @@ pub struct Authority {
 #[derive(Debug)]
 struct Trusted {
     audiences: HashSet<String>,
-    algorithm: Algorithm,
-    key: Secret,
+    keys: Keys,
+    /// What it had before, by other settings or in the same file; the newest first.
+    former: Vec<Former>,
+}
+
+#[derive(Debug)]
+enum Keys {
+    One { algorithm: Algorithm, key: Secret, verifier: Arc<Verifier> },
+    Set(Arc<KeySource>),
+}
+
+/// A key that an issuer had before, and until when tokens of it are good.
+#[derive(Clone, Debug)]
+struct Former {
+    /// In a set of which name, if it was in one.
+    of_set: Option<SetKey>,
     verifier: Arc<Verifier>,
-    /// The keys that it had before, and until when tokens of each are good; the newest first.
-    former: Vec<(Arc<Verifier>, UnixMicros)>,
+    until: UnixMicros,
 }
 
 impl Trusted {
-    /// The keys whose tokens are good, the one that it has now first.
-    fn keys(&self, now: UnixMicros) -> impl Iterator<Item = &Verifier> {
-        let former = self.former.iter().filter(move |(_, until)| *until > now).map(|(key, _)| &**key);
-        iter::once(&*self.verifier).chain(former)
+    /// The keys that it had before by which a token may be signed that names this one.
+    fn former(&self, kid: Option<&str>, now: UnixMicros) -> impl Iterator<Item = &Arc<Verifier>> {
+        let may = move |former: &&Former| former.until > now && former.of_set.as_ref().is_none_or(|key| key.is_named(kid));
+        self.former.iter().filter(may).map(|former| &former.verifier)
+    }
+
+    /// What is good until then once others take the place of these.
+    fn until(&self, until: UnixMicros) -> Vec<Former> {
+        match &self.keys {
+            Keys::One { verifier, .. } => vec![Former { of_set: None, verifier: verifier.clone(), until }],
+            Keys::Set(source) => {
+                let former = |(key, until): (SetKey, _)| Former { verifier: key.verifier.clone(), of_set: Some(key), until };
+                source.held().until(until).map(former).collect()
+            }
+        }
+    }
+
+    /// Takes the place of `before`. Says whether the keys are others.
+    fn succeed(&mut self, before: &Trusted, now: UnixMicros, until: UnixMicros) -> bool {
+        let (is_changed, last) = match (&self.keys, &before.keys) {
+            (Keys::Set(own), Keys::Set(earlier)) if own.has_place_of(earlier) => (own.succeed(earlier, now, until), Vec::new()),
+            (Keys::One { algorithm, key, .. }, Keys::One { algorithm: other, key: former, .. })
+                if (algorithm, key) == (other, former) =>
+            {
+                (false, Vec::new())
+            }
+            (Keys::One { .. } | Keys::Set(_), Keys::One { .. } | Keys::Set(_)) => (true, before.until(until)),
+        };
+        let most = if last.len() > 1 { MOST_FORMER_OF_SETS } else { MOST_FORMER };
+        let still = last.into_iter().chain(before.former.iter().cloned()).filter(|former| former.until > now);
+        self.former = still.take(most.max(before.former.len())).collect();
+        is_changed
     }
 }
 
-/// More former keys of an issuer are not remembered: whoever changes keys so often has other worries.
+/// More former keys of an issuer with one key are not remembered: whoever changes keys so often has other worries.
 const MOST_FORMER: usize = 4;
+/// The same of one that has had a set.
+const MOST_FORMER_OF_SETS: usize = 64;
+/// A token is checked by so many keys at most: more have one name, or none, only where an issuer is at fault, and each costs time.
+const MOST_TRIED: usize = 1 + MOST_FORMER;
 
 impl Authority {
     /// Parses every key. On any fault returns all of them, in the order of the issuers.
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Authority, Vec<KeyFault>> {
+        Authority::with_sets(issuers, [])
+    }
+
+    /// As [`Authority::new`], with issuers that publish their keys, whose faults come last.
+    pub fn with_sets(
+        issuers: impl IntoIterator<Item = Issuer>,
+        sets: impl IntoIterator<Item = SetIssuer>,
+    ) -> Result<Authority, Vec<KeyFault>> {
         let mut known: HashMap<String, Trusted> = HashMap::new();
         let mut names = HashSet::new();
         let mut faults = Vec::new();
         for issuer in issuers {
-            let mut flaws = issuer_flaws(&issuer);
+            let mut flaws = issuer_flaws(&issuer.name, &issuer.audiences);
             if !names.insert(issuer.name.clone()) {
                 flaws.push(KeyFlaw::Duplicate);
             }
@@ -140,9 +211,7 @@ impl Authority {
                     if let Entry::Vacant(place) = known.entry(issuer.name.clone()) {
                         place.insert(Trusted {
                             audiences: issuer.audiences.into_iter().collect(),
-                            algorithm: issuer.algorithm,
-                            key: issuer.key,
-                            verifier: Arc::new(verifier),
+                            keys: Keys::One { algorithm: issuer.algorithm, key: issuer.key, verifier: Arc::new(verifier) },
                             former: Vec::new(),
                         });
                     }
@@ -150,22 +219,30 @@ impl Authority {
             }
             faults.extend(flaws.into_iter().map(|flaw| KeyFault { issuer: issuer.name.clone(), flaw }));
         }
+        for SetIssuer { name, audiences, source } in sets {
+            let mut flaws = issuer_flaws(&name, &audiences);
+            if !names.insert(name.clone()) {
+                flaws.push(KeyFlaw::Duplicate);
+            }
+            faults.extend(flaws.into_iter().map(|flaw| KeyFault { issuer: name.clone(), flaw }));
+            known.insert(
+                name,
+                Trusted { audiences: audiences.into_iter().collect(), keys: Keys::Set(source), former: Vec::new() },
+            );
+        }
         if faults.is_empty() { Ok(Authority { issuers: known }) } else { Err(faults) }
     }
 
     /// Takes the place of `earlier`: tokens of the keys that issuers had there are good until then, those of still earlier keys as long as
-    /// they were to be. Returns whose key has changed, in the order of their names.
+    /// they were to be; sets that are published at the same place are those that were read there. Returns whose key has changed, in the
+    /// order of their names.
     pub fn succeed(&mut self, earlier: &Authority, now: UnixMicros, until: UnixMicros) -> Vec<String> {
         let mut changed = Vec::new();
         for (name, trusted) in &mut self.issuers {
             let Some(before) = earlier.issuers.get(name) else { continue };
-            let is_changed = (before.algorithm, &before.key) != (trusted.algorithm, &trusted.key);
-            if is_changed {
+            if trusted.succeed(before, now, until) {
                 changed.push(name.clone());
             }
-            let last = is_changed.then(|| (before.verifier.clone(), until));
-            let still = last.into_iter().chain(before.former.iter().cloned()).filter(|(_, until)| *until > now);
-            trusted.former = still.take(MOST_FORMER).collect();
         }
         changed.sort_unstable();
         changed
@@ -195,24 +272,46 @@ impl Authority {
         let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| Flaw::Claims)?;
         let claims: Payload<'_> = object(&payload).ok_or(Flaw::Claims)?;
         let trusted = self.issuers.get(&*claims.iss).ok_or(Flaw::Issuer)?;
-        let algorithm = check_header(parts.header, trusted.keys(now).map(|key| key.algorithm()))?;
-        check_claims(&claims, trusted, now)?;
-        check_signature(&parts, trusted.keys(now).filter(|key| key.algorithm() == algorithm))?;
+        let json = URL_SAFE_NO_PAD.decode(parts.header).map_err(|_| Flaw::Header)?;
+        let header: Header<'_> = object(&json).ok_or(Flaw::Header)?;
+        match &trusted.keys {
+            Keys::One { verifier, .. } => {
+                let keys = || iter::once(verifier).chain(trusted.former(None, now));
+                let algorithm = header.one_of(keys().map(|key| key.algorithm()))?;
+                check_claims(&claims, trusted, now)?;
+                check_signature(&parts, keys().filter(|key| key.algorithm() == algorithm))?;
+            }
+            Keys::Set(source) => {
+                let (held, kid) = (source.held(), header.kid()?);
+                let kid = kid.as_deref();
+                let is_known = held.named(kid, now).next().is_some();
+                check_claims(&claims, trusted, now)?;
+                let keys = || held.named(kid, now).chain(trusted.former(kid, now));
+                let algorithm = header.one_of(keys().map(|key| key.algorithm()));
+                let checked = algorithm.and_then(|known| check_signature(&parts, keys().filter(|key| key.algorithm() == known)));
+                // Only a token that could be good has the keys read again.
+                if let (Err(_), false) = (checked, is_known) {
+                    source.want();
+                    return Err(Flaw::UnknownKey);
+                }
+                checked?;
+            }
+        }
         let account = Account { subject: claims.sub.into_owned(), audience: claims.aud.into_owned() };
         Ok((account, claims.homeroom_password.map(UnixMicros)))
     }
 }
 
-fn issuer_flaws(issuer: &Issuer) -> Vec<KeyFlaw> {
+fn issuer_flaws(name: &str, audiences: &[String]) -> Vec<KeyFlaw> {
     let mut flaws = Vec::new();
-    if issuer.name.is_empty() {
+    if name.is_empty() {
         flaws.push(KeyFlaw::NoName);
     }
-    if issuer.audiences.is_empty() {
+    if audiences.is_empty() {
         flaws.push(KeyFlaw::NoAudience);
     }
     let unusable = |audience: &&String| audience.is_empty() || audience.contains(':');
-    flaws.extend(issuer.audiences.iter().filter(unusable).map(|audience| KeyFlaw::Audience(audience.clone())));
+    flaws.extend(audiences.iter().filter(unusable).map(|audience| KeyFlaw::Audience(audience.clone())));
     flaws
 }
 
@@ -232,14 +331,36 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What is read of the header. `jwk`, `jku`, `x5c`, `kid` and the rest are passed over: they could only name a key that we did not choose.
+/// What is read of the header. `jwk`, `jku`, `x5c` and the rest are passed over: they could only name a key that we did not choose. `kid`
+/// is a name among the keys that an issuer publishes, compared and never looked up anywhere else; where an issuer has one key it says
+/// nothing.
 #[derive(Deserialize)]
 struct Header<'a> {
     #[serde(borrow)]
     alg: Cow<'a, str>,
     #[serde(default)]
     crit: Presence,
+    #[serde(borrow, default)]
+    kid: Option<&'a RawValue>,
 }
+
+impl Header<'_> {
+    /// Which of these algorithms it names, if it names nothing that must be understood.
+    fn one_of(&self, mut known: impl Iterator<Item = Algorithm>) -> Result<Algorithm, Flaw> {
+        let named = known.find(|known| known.name() == self.alg);
+        named.filter(|_| !self.crit.0).ok_or(Flaw::Algorithm)
+    }
+
+    /// The key that it names; a name that is no text is a fault (RFC 7515, section 4.1.4).
+    fn kid(&self) -> Result<Option<Cow<'_, str>>, Flaw> {
+        let Some(kid) = self.kid else { return Ok(None) };
+        serde_json::from_str::<Text<'_>>(kid.get()).map(|text| Some(text.0)).map_err(|_| Flaw::Header)
+    }
+}
+
+/// A text, borrowed where it can be.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Whether a member is there at all, be it null.
 #[derive(Default)]
@@ -283,11 +404,10 @@ pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
 }
 
 /// Which of these algorithms a header names, if it names nothing that must be understood.
-pub(super) fn check_header(encoded: &str, mut known: impl Iterator<Item = Algorithm>) -> Result<Algorithm, Flaw> {
+pub(super) fn check_header(encoded: &str, known: impl Iterator<Item = Algorithm>) -> Result<Algorithm, Flaw> {
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Flaw::Header)?;
     let header: Header<'_> = object(&json).ok_or(Flaw::Header)?;
-    let named = known.find(|known| known.name() == header.alg);
-    named.filter(|_| !header.crit.0).ok_or(Flaw::Algorithm)
+    header.one_of(known)
 }
 
 fn check_claims(claims: &Payload<'_>, trusted: &Trusted, now: UnixMicros) -> Result<(), Flaw> {
@@ -307,7 +427,7 @@ fn check_claims(claims: &Payload<'_>, trusted: &Trusted, now: UnixMicros) -> Res
     Ok(())
 }
 
-fn check_signature<'a>(parts: &Parts<'_>, mut keys: impl Iterator<Item = &'a Verifier>) -> Result<(), Flaw> {
+fn check_signature<'a>(parts: &Parts<'_>, keys: impl Iterator<Item = &'a Arc<Verifier>>) -> Result<(), Flaw> {
     let signature = URL_SAFE_NO_PAD.decode(parts.signature).map_err(|_| Flaw::Signature)?;
-    if keys.any(|key| key.verify(parts.signed.as_bytes(), &signature)) { Ok(()) } else { Err(Flaw::Signature) }
+    if keys.take(MOST_TRIED).any(|key| key.verify(parts.signed.as_bytes(), &signature)) { Ok(()) } else { Err(Flaw::Signature) }
 }

@@ -1,5 +1,6 @@
-//! Good and hostile tokens, each under all four algorithms, with what is to be found wrong in each.
+//! Good and hostile tokens, each under all algorithms, with what is to be found wrong in each.
 
+mod key_sets;
 mod keys;
 
 use super::*;
@@ -45,7 +46,7 @@ fn generate(algorithm: Algorithm) -> Pair {
             let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
             (private.as_ref().to_vec(), public.as_ref().to_vec())
         }
-        Algorithm::RS256 => rsa_der(),
+        Algorithm::RS256 | Algorithm::PS256 => rsa_der(),
         Algorithm::EdDSA => {
             let private = Ed25519KeyPair::generate_pkcs8v1(&rng).unwrap();
             let pair = Ed25519KeyPair::from_pkcs8(private.as_ref()).unwrap();
@@ -77,8 +78,8 @@ fn p384_public() -> Secret {
     pem("PUBLIC KEY", public.as_ref())
 }
 
-/// The key pairs of the four issuers, made once.
-static PAIRS: LazyLock<[Pair; 4]> = LazyLock::new(|| Algorithm::ALL.map(generate));
+/// The key pairs of the issuers, made once.
+static PAIRS: LazyLock<[Pair; 5]> = LazyLock::new(|| Algorithm::ALL.map(generate));
 
 fn pair(algorithm: Algorithm) -> &'static Pair {
     &PAIRS[Algorithm::ALL.iter().position(|known| *known == algorithm).unwrap()]
@@ -111,7 +112,7 @@ fn signature(message: &str, algorithm: Algorithm, key: &Secret) -> String {
     let key = match algorithm {
         Algorithm::HS256 => EncodingKey::from_secret(key.expose()),
         Algorithm::ES256 => EncodingKey::from_ec_pem(key.expose()).unwrap(),
-        Algorithm::RS256 => EncodingKey::from_rsa_pem(key.expose()).unwrap(),
+        Algorithm::RS256 | Algorithm::PS256 => EncodingKey::from_rsa_pem(key.expose()).unwrap(),
         Algorithm::EdDSA => EncodingKey::from_ed_pem(key.expose()).unwrap(),
     };
     crypto::sign(message.as_bytes(), &key, algorithm.in_jsonwebtoken()).unwrap()
@@ -231,7 +232,8 @@ fn headers(alg: &str) -> Vec<(&'static str, String, Expected)> {
         ("alg twice", format!(r#"{{"alg":"none","alg":"{alg}"}}"#), Err(Flaw::Header)),
         ("crit", format!(r#"{{"alg":"{alg}","crit":["b64"],"b64":false}}"#), Err(Flaw::Algorithm)),
         ("crit null", format!(r#"{{"alg":"{alg}","crit":null}}"#), Err(Flaw::Algorithm)),
-        ("alg PS256", r#"{"alg":"PS256"}"#.into(), Err(Flaw::Algorithm)),
+        ("alg PS384", r#"{"alg":"PS384"}"#.into(), Err(Flaw::Algorithm)),
+        ("kid twice", format!(r#"{{"alg":"{alg}","kid":"a","kid":"b"}}"#), Err(Flaw::Header)),
         ("alg RS1", r#"{"alg":"RS1"}"#.into(), Err(Flaw::Algorithm)),
         ("alg ES256K", r#"{"alg":"ES256K"}"#.into(), Err(Flaw::Algorithm)),
         ("alg ES384", r#"{"alg":"ES384"}"#.into(), Err(Flaw::Algorithm)),

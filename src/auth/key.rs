@@ -6,7 +6,10 @@
 use aws_lc_rs::{
     hmac,
     rsa::PublicKey as RsaPublicKey,
-    signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters,
+        RsaPublicKeyComponents,
+    },
 };
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
@@ -16,6 +19,8 @@ use std::{fmt, str::FromStr};
 pub const MIN_SECRET_BYTES: usize = 32;
 /// The shortest RSA modulus (RFC 7518, section 3.3).
 const MIN_RSA_BITS: usize = 2048;
+/// The longest: a check takes the time of its square.
+const MAX_RSA_BITS: usize = 8192;
 const PEM_START: &[u8] = b"-----BEGIN";
 
 /// The signature algorithms that an issuer may be configured with (RFC 7518, section 3.1; RFC 8037). One issuer has exactly one.
@@ -27,13 +32,15 @@ pub enum Algorithm {
     HS256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
     /// Ed25519.
     EdDSA,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 4] = [Algorithm::ES256, Algorithm::HS256, Algorithm::RS256, Algorithm::EdDSA];
+    pub const ALL: [Algorithm; 5] = [Algorithm::ES256, Algorithm::HS256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
 
     /// The name as it stands in a token's header and in the configuration.
     pub fn name(self) -> &'static str {
@@ -41,6 +48,7 @@ impl Algorithm {
             Algorithm::ES256 => "ES256",
             Algorithm::HS256 => "HS256",
             Algorithm::RS256 => "RS256",
+            Algorithm::PS256 => "PS256",
             Algorithm::EdDSA => "EdDSA",
         }
     }
@@ -50,6 +58,7 @@ impl Algorithm {
             Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
             Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
             Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+            Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
             Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
         }
     }
@@ -141,7 +150,7 @@ impl fmt::Display for KeyFlaw {
             KeyFlaw::Audience(audience) => {
                 write!(f, "audience {audience:?} must not be empty or have a colon: list only what stands before the colon")
             }
-            KeyFlaw::UnknownAlgorithm => f.write_str("the algorithm is none of ES256, HS256, RS256, EdDSA"),
+            KeyFlaw::UnknownAlgorithm => f.write_str("the algorithm is none of ES256, HS256, RS256, PS256, EdDSA"),
             KeyFlaw::ShortSecret(bytes) => write!(f, "the HS256 secret has {bytes} bytes, fewer than {MIN_SECRET_BYTES}"),
             KeyFlaw::PemAsSecret => f.write_str("the HS256 secret is a PEM file, not a secret"),
             KeyFlaw::Public(algorithm) => write!(f, "the key is not a PEM public key for {algorithm}"),
@@ -184,9 +193,57 @@ impl Verifier {
     pub(super) fn new(algorithm: Algorithm, key: &Secret) -> Result<Verifier, KeyFlaw> {
         let key = match algorithm {
             Algorithm::HS256 => Parsed::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, hs256_secret(key)?))),
-            Algorithm::ES256 | Algorithm::RS256 | Algorithm::EdDSA => Parsed::Public(public_key(algorithm, key)?),
+            Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256 | Algorithm::EdDSA => {
+                Parsed::Public(public_key(algorithm, key)?)
+            }
         };
         Ok(Verifier { algorithm, key })
+    }
+
+    /// A public key of RSA by its modulus and exponent, each a number of which the first byte counts most, for RS256 or PS256. A modulus of
+    /// a length that is not taken is [`KeyFlaw::ShortRsa`], also where it is too long.
+    pub(super) fn rsa(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Result<Verifier, KeyFlaw> {
+        let flaw = KeyFlaw::Public(algorithm);
+        let bare = |number: &[u8]| number.iter().position(|byte| *byte != 0).map(|first| number[first..].to_vec());
+        let (n, e) = bare(modulus).zip(bare(exponent)).ok_or(flaw.clone())?;
+        let bits = n.len() * 8 - n[0].leading_zeros() as usize;
+        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+            return Err(KeyFlaw::ShortRsa(bits));
+        }
+        // An even modulus is no product of primes; an even exponent, or one, signs nothing; a long one only costs time.
+        let is_sound = n[n.len() - 1] & 1 == 1 && e[e.len() - 1] & 1 == 1 && e != [1] && e.len() <= 4;
+        let key = RsaPublicKeyComponents { n, e }.to_parsed_public_key(rsa_parameters(algorithm)).map_err(|_| flaw.clone())?;
+        if is_sound { Ok(Verifier { algorithm, key: Parsed::Public(key) }) } else { Err(flaw) }
+    }
+
+    /// A public key of P-256 by the two numbers of its point, 32 bytes each (RFC 7518, section 6.2.1).
+    pub(super) fn p256(x: &[u8], y: &[u8]) -> Result<Verifier, KeyFlaw> {
+        let flaw = KeyFlaw::Public(Algorithm::ES256);
+        if (x.len(), y.len()) != (32, 32) {
+            return Err(flaw);
+        }
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], x, y].concat()).map_err(|_| flaw)?;
+        Ok(Verifier { algorithm: Algorithm::ES256, key: Parsed::Public(key) })
+    }
+
+    /// A public key of Ed25519: 32 bytes (RFC 8037, section 2).
+    pub(super) fn ed25519(x: &[u8]) -> Result<Verifier, KeyFlaw> {
+        let flaw = KeyFlaw::Public(Algorithm::EdDSA);
+        if x.len() != 32 {
+            return Err(flaw);
+        }
+        let key = ParsedPublicKey::new(&ED25519, x).map_err(|_| flaw)?;
+        Ok(Verifier { algorithm: Algorithm::EdDSA, key: Parsed::Public(key) })
+    }
+
+    /// Whether both are one public key with one algorithm. Secrets are not compared.
+    pub(super) fn is(&self, other: &Verifier) -> bool {
+        match (&self.key, &other.key) {
+            (Parsed::Public(own), Parsed::Public(other_key)) => {
+                self.algorithm == other.algorithm && own.as_ref() == other_key.as_ref()
+            }
+            (Parsed::Hmac(_), _) | (_, Parsed::Hmac(_)) => false,
+        }
     }
 
     /// The only algorithm that a token's header may name.
@@ -209,11 +266,15 @@ impl fmt::Debug for Verifier {
     }
 }
 
+fn rsa_parameters(algorithm: Algorithm) -> &'static RsaParameters {
+    if algorithm == Algorithm::PS256 { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 }
+}
+
 fn public_key(algorithm: Algorithm, pem: &Secret) -> Result<ParsedPublicKey, KeyFlaw> {
     let flaw = KeyFlaw::Public(algorithm);
     let read = match algorithm {
         Algorithm::ES256 => DecodingKey::from_ec_pem(pem.expose()),
-        Algorithm::RS256 => DecodingKey::from_rsa_pem(pem.expose()),
+        Algorithm::RS256 | Algorithm::PS256 => DecodingKey::from_rsa_pem(pem.expose()),
         Algorithm::EdDSA => DecodingKey::from_ed_pem(pem.expose()),
         Algorithm::HS256 => return Err(flaw),
     };
@@ -222,17 +283,17 @@ fn public_key(algorithm: Algorithm, pem: &Secret) -> Result<ParsedPublicKey, Key
     let parsed = match algorithm {
         Algorithm::ES256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der),
         Algorithm::EdDSA => ParsedPublicKey::new(&ED25519, der),
-        Algorithm::RS256 | Algorithm::HS256 => {
-            long_enough(der)?;
-            ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der)
+        Algorithm::RS256 | Algorithm::PS256 | Algorithm::HS256 => {
+            long_enough(der, algorithm)?;
+            ParsedPublicKey::new(rsa_parameters(algorithm), der)
         }
     };
     parsed.map_err(|_| flaw)
 }
 
 /// aws-lc would find a short modulus only at the first signature.
-fn long_enough(rsa_der: &[u8]) -> Result<(), KeyFlaw> {
-    let key = RsaPublicKey::from_der(rsa_der).map_err(|_| KeyFlaw::Public(Algorithm::RS256))?;
+fn long_enough(rsa_der: &[u8], algorithm: Algorithm) -> Result<(), KeyFlaw> {
+    let key = RsaPublicKey::from_der(rsa_der).map_err(|_| KeyFlaw::Public(algorithm))?;
     let bits = key.modulus_len() * 8;
     if bits < MIN_RSA_BITS { Err(KeyFlaw::ShortRsa(bits)) } else { Ok(()) }
 }
@@ -246,7 +307,7 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
         }
-        for name in ["", "none", "hs256", "HS512", "ES384", "PS256"] {
+        for name in ["", "none", "hs256", "HS512", "ES384", "PS512"] {
             assert_eq!(name.parse::<Algorithm>(), Err(KeyFlaw::UnknownAlgorithm), "{name}");
         }
     }

@@ -42,13 +42,14 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// HS256 takes the secret's bytes; ES256, RS256 and EdDSA the text of a PEM file with the private key (PKCS#8, for RSA also PKCS#1).
+    /// HS256 takes the secret's bytes; ES256, RS256, PS256 and EdDSA the text of a PEM file with the private key (PKCS#8, for RSA also
+    /// PKCS#1).
     pub fn new(algorithm: Algorithm, key: &Secret) -> Result<SigningKey, KeyFlaw> {
         let flaw = KeyFlaw::Private(algorithm);
         let read = match algorithm {
             Algorithm::HS256 => Ok(EncodingKey::from_secret(hs256_secret(key)?)),
             Algorithm::ES256 => EncodingKey::from_ec_pem(key.expose()),
-            Algorithm::RS256 => EncodingKey::from_rsa_pem(key.expose()),
+            Algorithm::RS256 | Algorithm::PS256 => EncodingKey::from_rsa_pem(key.expose()),
             Algorithm::EdDSA => EncodingKey::from_ed_pem(key.expose()),
         };
         let key = read.map_err(|_| flaw.clone())?;

@@ -1,7 +1,10 @@
 //! `homeroom check-config [FILE]`: every fault of a file, and of the environment and flags with it.
 
 use super::{Failure, flags::SettingFlags};
-use crate::config::{Faults, Settings, is_reloaded};
+use crate::{
+    config::{Faults, Settings, is_reloaded},
+    house,
+};
 use std::path::PathBuf;
 
 /// Which file.
@@ -29,9 +32,11 @@ pub fn run(arguments: CheckConfigArguments) -> Result<(), Failure> {
             println!("warning: {warning}");
         }
         faults.0.extend(loaded.unreadable_keys());
+        faults.0.extend(house::faulty_key_sets(loaded));
     }
     if faults.0.is_empty() {
         println!("The configuration is right.");
+        loaded.iter().flat_map(|loaded| house::told_key_sets(&loaded.settings)).for_each(|line| println!("{line}"));
         println!("{}", reloads());
         return Ok(());
     }

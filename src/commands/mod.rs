@@ -18,6 +18,7 @@ mod records;
 pub mod serve;
 mod server;
 pub mod token;
+pub mod upgrade;
 pub mod user;
 pub mod user_token;
 
@@ -66,6 +67,8 @@ pub enum Command {
     /// Write the man pages and the shells' completions below a folder.
     #[command(hide = true)]
     Pages(pages::PagesArguments),
+    /// Have the running server start the program that is on the disk now, and hand its sockets over: those in classrooms notice nothing.
+    Upgrade(upgrade::UpgradeArguments),
     /// The users of labs, chat and tasks: add, list, passwd, disable, enable. Works while the server runs and while it does not.
     User(user::UserArguments),
     /// Print tokens for an API, one a line.

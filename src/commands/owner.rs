@@ -55,7 +55,7 @@ pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
 /// The settings of a server that has accounts of its own.
 fn with_accounts(flags: &SettingFlags) -> Result<Settings, Failure> {
     let settings = flags.load_process()?.settings;
-    if settings.quiz.issuers.values().any(|issuer| issuer.makes_key) {
+    if settings.quiz.issuers.values().any(|issuer| issuer.key_file().is_some_and(|file| file.is_ours)) {
         return Ok(settings);
     }
     Err(Failure::Failed(OTHERS_KNOW.to_owned()))

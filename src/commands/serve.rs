@@ -3,7 +3,7 @@
 use super::{Failure, flags::SettingFlags};
 use crate::{
     config::{Faults, Loaded, Settings, settings::WebSocket},
-    house::{HouseFault, Rereading, await_records, banner, herald::Herald, serve_until_stopped},
+    house::{Heir, HouseFault, Rereading, await_records, banner, herald::Herald, serve_until_stopped},
     observe::{
         logs::{self, Logs},
         notify::Supervisor,
@@ -84,7 +84,7 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let herald = Herald::begin(Supervisor::of_process())
         .map_err(|error| Failure::Failed(format!("a thread could not be started: {error}")))?;
     let program = std::env::args().next().unwrap_or_else(|| "homeroom".to_owned());
-    let ended = serve_until_stopped(&settings, &signals, rereading(arguments, &logs, nofile), |opened| {
+    let ended = serve_until_stopped(&settings, &signals, (rereading(arguments, &logs, nofile), Heir::of_process()), |opened| {
         // Tokens and a password are for eyes alone: where nobody looks they would stay in a file or a journal.
         let eyes = std::io::stdout().is_terminal().then(|| Clock::started_now().now().wall);
         herald.serves(opened.life.clone());

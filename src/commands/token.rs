@@ -88,9 +88,12 @@ pub fn run(arguments: &TokenArguments, api: Api) -> Result<(), Failure> {
         let known: Vec<&str> = issuers.keys().map(String::as_str).collect();
         return Err(Failure::Usage(format!("--issuer: expected one of {}: {}", api.table(), known.join(", "))));
     };
-    let key = house::key_of(issuer).map_err(|error| Failure::Failed(error.to_string()))?;
-    let key = SigningKey::new(house::algorithm(issuer.algorithm), &key)
-        .map_err(|flaw| Failure::Failed(format!("{}: {flaw}", issuer.key_file.display())))?;
+    let Some(file) = issuer.key_file() else {
+        return Err(Failure::Usage("--issuer: this one publishes its keys (jwks), and signs elsewhere".to_owned()));
+    };
+    let key = house::key_of(file).map_err(|error| Failure::Failed(error.to_string()))?;
+    let key = SigningKey::new(house::algorithm(file.algorithm), &key)
+        .map_err(|flaw| Failure::Failed(format!("{}: {flaw}", file.path.display())))?;
     let now = Clock::started_now().now().wall;
     print(arguments, api, &key, now).map_err(|error| Failure::Failed(error.to_string()))
 }

@@ -73,7 +73,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const SHORTEST: Duration = Duration::from_millis(10);
 
 fn times(settings: &Settings, findings: &mut Findings) {
-    let Settings { stop, store, websocket, presence, quiz, labs, chat, tasks, .. } = settings;
+    let Settings { stop, store, websocket, presence, quiz, labs, chat, tasks, reload, .. } = settings;
     let bounded = [
         ("store.acquire_timeout", store.acquire_timeout),
         ("store.connect_timeout", store.connect_timeout),
@@ -109,11 +109,17 @@ fn times(settings: &Settings, findings: &mut Findings) {
         ("tasks.inactivity_timeout", tasks.inactivity_timeout),
         ("tasks.status_interval", tasks.status_interval),
         ("tasks.progress_interval", tasks.progress_interval),
+        ("reload.jwks_interval", reload.jwks_interval),
+        ("reload.jwks_pause", reload.jwks_pause),
+        ("reload.jwks_timeout", reload.jwks_timeout),
     ];
     for (key, time) in bounded {
         if !(SHORTEST..=LONGEST).contains(&time) {
             findings.fault(&[key], "expected a duration from 10ms to 24h");
         }
+    }
+    if reload.jwks_interval < reload.jwks_pause {
+        findings.fault(&["reload.jwks_interval", "reload.jwks_pause"], "expected jwks_interval to be no shorter than jwks_pause");
     }
     if !(SHORTEST..=idle::LONGEST).contains(&labs.forget_agents_after) {
         findings.fault(&["labs.forget_agents_after"], "expected a duration from 10ms to 8784h");

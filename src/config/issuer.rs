@@ -1,7 +1,7 @@
 //! Issuers: those whose tokens are believed, a table whose names are free, for each API that takes tokens.
 
 use super::{
-    BackendSetting, Loaded, Permission, SecretSetting, Settings, Source,
+    BackendSetting, Loaded, Permission, SecretSetting, SetPlace, Settings, Source,
     fault::Fault,
     setting::{Fields, Place, Setting},
 };
@@ -28,17 +28,20 @@ pub enum Algorithm {
     Es256,
     /// RSA PKCS #1 v1.5 with SHA-256.
     Rs256,
+    /// RSA PSS with SHA-256.
+    Ps256,
     /// Ed25519.
     EdDsa,
 }
 
 impl Setting for Algorithm {
-    const EXPECTED: &'static str = "\"HS256\", \"ES256\", \"RS256\" or \"EdDSA\"";
+    const EXPECTED: &'static str = "\"HS256\", \"ES256\", \"RS256\", \"PS256\" or \"EdDSA\"";
     fn scalar(value: &DeValue<'_>) -> Result<Algorithm, &'static str> {
         match value.as_str() {
             Some("HS256") => Ok(Algorithm::Hs256),
             Some("ES256") => Ok(Algorithm::Es256),
             Some("RS256") => Ok(Algorithm::Rs256),
+            Some("PS256") => Ok(Algorithm::Ps256),
             Some("EdDSA") => Ok(Algorithm::EdDsa),
             _ => Err(Self::EXPECTED),
         }
@@ -50,16 +53,56 @@ impl Setting for Algorithm {
 pub struct Issuer {
     /// The audiences (first part of `aud`) that it may speak for.
     pub audiences: Vec<String>,
+    /// What its tokens are signed with.
+    pub keys: IssuerKeys,
+}
+
+/// What an issuer signs with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum IssuerKeys {
+    /// One key.
+    One(KeyFile),
+    /// A set of public keys that it publishes.
+    Set {
+        /// Where.
+        place: SetPlace,
+        /// The one algorithm that its tokens may use; without one each key's kind says.
+        algorithm: Option<Algorithm>,
+    },
+}
+
+/// The one key of an issuer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFile {
     /// The one algorithm that its tokens may use.
     pub algorithm: Algorithm,
     /// PEM of the public key, or the secret for HS256.
-    pub key_file: PathBuf,
+    pub path: PathBuf,
     /// Whether the key file is ours to make when it is missing: only for the embedded default.
-    pub makes_key: bool,
+    pub is_ours: bool,
+}
+
+impl Issuer {
+    /// Its key, where it has one.
+    pub fn key_file(&self) -> Option<&KeyFile> {
+        match &self.keys {
+            IssuerKeys::One(file) => Some(file),
+            IssuerKeys::Set { .. } => None,
+        }
+    }
+
+    /// The file of its key or keys, if one is named that Homeroom does not make itself, and the field that names it.
+    fn named_file(&self) -> Option<(&'static str, &Path)> {
+        match &self.keys {
+            IssuerKeys::One(file) => (!file.is_ours).then_some(("key_file", &file.path)),
+            IssuerKeys::Set { place: SetPlace::File(file), .. } => Some(("jwks", file)),
+            IssuerKeys::Set { place: SetPlace::Url(_), .. } => None,
+        }
+    }
 }
 
 impl Setting for Issuer {
-    const EXPECTED: &'static str = "a table with audiences, algorithm and key_file";
+    const EXPECTED: &'static str = "a table with audiences, and algorithm and key_file or jwks";
 
     fn scalar(_: &DeValue<'_>) -> Result<Issuer, &'static str> {
         Err(Self::EXPECTED)
@@ -68,20 +111,34 @@ impl Setting for Issuer {
     fn read(value: &Spanned<DeValue<'_>>, place: &Place, faults: &mut Vec<Fault>) -> Option<Issuer> {
         let mut fields = Fields::of(value, place, faults);
         let audiences = fields.required::<Vec<String>>("audiences", faults);
-        let algorithm = fields.required("algorithm", faults);
-        let key_file = fields.required("key_file", faults);
+        let set = fields.optional::<SetPlace>("jwks", faults);
+        let keys = if fields.has("jwks") {
+            let algorithm = fields.optional("algorithm", faults);
+            if algorithm == Some(Algorithm::Hs256) {
+                faults.push(place.inside("algorithm").fault(value, "expected one with public keys: jwks holds no secrets"));
+            }
+            if fields.has("key_file") {
+                faults.push(place.inside("key_file").fault(value, "expected either key_file or jwks"));
+            }
+            fields.optional::<PathBuf>("key_file", faults);
+            set.map(|place| IssuerKeys::Set { place, algorithm })
+        } else {
+            let (algorithm, path) = (fields.required("algorithm", faults), fields.required("key_file", faults));
+            algorithm.zip(path).map(|(algorithm, path)| IssuerKeys::One(KeyFile { algorithm, path, is_ours: false }))
+        };
         fields.refuse_others(faults);
         if audiences.as_ref().is_some_and(Vec::is_empty) {
             faults.push(place.inside("audiences").fault(value, "expected at least one audience"));
         }
-        Some(Issuer { audiences: audiences?, algorithm: algorithm?, key_file: key_file?, makes_key: false })
+        Some(Issuer { audiences: audiences?, keys: keys? })
     }
 }
 
 /// Homeroom as its own issuer.
-fn embedded(key_file: PathBuf) -> BTreeMap<String, Issuer> {
+fn embedded(path: PathBuf) -> BTreeMap<String, Issuer> {
     let audiences = vec![EMBEDDED_AUDIENCE.to_owned()];
-    BTreeMap::from([(EMBEDDED_ISSUER.to_owned(), Issuer { audiences, algorithm: Algorithm::Hs256, key_file, makes_key: true })])
+    let keys = IssuerKeys::One(KeyFile { algorithm: Algorithm::Hs256, path, is_ours: true });
+    BTreeMap::from([(EMBEDDED_ISSUER.to_owned(), Issuer { audiences, keys })])
 }
 
 /// Puts the embedded issuer, and its permission, in where an API has no issuer configured.
@@ -97,6 +154,11 @@ pub(super) fn embed(settings: &mut Settings) {
 }
 
 impl Loaded {
+    /// Who has said what a key is.
+    pub fn source_of(&self, key: &str) -> Source {
+        self.sources.get(key).cloned().unwrap_or(Source::Default)
+    }
+
     /// The keys that cannot be read, of those that Homeroom does not make itself. Looks at the disk and the environment.
     pub fn unreadable_keys(&self) -> Vec<Fault> {
         let Settings { presence, quiz, labs, tasks, cluster, store, .. } = &self.settings;
@@ -128,19 +190,18 @@ impl Loaded {
             Ok(bytes) if bytes < least => format!("{} has {bytes} bytes: expected at least {least}", file.display()),
             Ok(_) => return None,
         };
-        let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
+        let source = self.source_of(key);
         Some(Fault { source, key: key.to_owned(), message })
     }
 
     fn unreadable(&self, key: &'static str, issuers: &BTreeMap<String, Issuer>) -> Vec<Fault> {
-        let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
-        let others = issuers.iter().filter(|(_, issuer)| !issuer.makes_key);
-        let unreadable =
-            others.filter_map(|(name, issuer)| File::open(&issuer.key_file).err().map(|error| (name, issuer, error)));
-        let fault = |(name, issuer, error): (&String, &Issuer, io::Error)| Fault {
+        let source = self.source_of(key);
+        let files = issuers.iter().filter_map(|(name, issuer)| Some((name, issuer.named_file()?)));
+        let unreadable = files.filter_map(|(name, file)| File::open(file.1).err().map(|error| (name, file, error)));
+        let fault = |(name, (field, file), error): (&String, (&str, &Path), io::Error)| Fault {
             source: source.clone(),
-            key: format!("{key}.{name:?}.key_file"),
-            message: format!("{} cannot be read: {error}", issuer.key_file.display()),
+            key: format!("{key}.{name:?}.{field}"),
+            message: format!("{} cannot be read: {error}", file.display()),
         };
         unreadable.map(fault).collect()
     }

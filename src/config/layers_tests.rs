@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::{Algorithm, Api, Issuer, Permission, Prefix, settings::Quiz},
+    config::{Algorithm, Api, Issuer, IssuerKeys, KeyFile, Permission, Prefix, settings::Quiz},
     protocols::quiz,
 };
 use std::{path::PathBuf, time::Duration};
@@ -29,8 +29,9 @@ fn the_defaults_are_right() {
     assert_eq!(settings.presence.auth_timeout, Duration::from_secs(10));
     assert_eq!(settings.presence.coalesce_tick, Duration::from_millis(250));
     assert_eq!(settings.websocket.max_message.bytes(), 65536);
-    assert_eq!(settings.presence.issuers["homeroom.local"].key_file, PathBuf::from("data/keys/presence.hs256"));
-    assert!(settings.presence.issuers["homeroom.local"].makes_key);
+    let own = settings.presence.issuers["homeroom.local"].key_file().unwrap();
+    assert_eq!(own.path, PathBuf::from("data/keys/presence.hs256"));
+    assert!(own.is_ours);
     assert_eq!(settings.presence.permissions["school.local"], Permission::None);
     let listeners = settings.listeners();
     assert_eq!(
@@ -61,9 +62,7 @@ fn the_defaults_of_quizzes_are_those_of_the_contract() {
     assert_eq!(given, own);
     let embedded = Issuer {
         audiences: vec!["school.local".into()],
-        algorithm: Algorithm::Hs256,
-        key_file: "d/keys/quiz.hs256".into(),
-        makes_key: true,
+        keys: IssuerKeys::One(KeyFile { algorithm: Algorithm::Hs256, path: "d/keys/quiz.hs256".into(), is_ours: true }),
     };
     assert_eq!(issuers, BTreeMap::from([("homeroom.local".to_owned(), embedded)]));
     assert_eq!(settings.session_key_file(), PathBuf::from("d/keys/quiz.session"));
@@ -212,9 +211,7 @@ fn issuers_and_permissions_come_by_file_and_by_environment() {
     let settings = settings(file(text));
     let issuer = Issuer {
         audiences: vec!["a.org".into(), "b.org".into()],
-        algorithm: Algorithm::Es256,
-        key_file: "k.pem".into(),
-        makes_key: false,
+        keys: IssuerKeys::One(KeyFile { algorithm: Algorithm::Es256, path: "k.pem".into(), is_ours: false }),
     };
     assert_eq!(settings.presence.issuers, BTreeMap::from([("id.example.org".to_owned(), issuer)]));
     let http = Permission::Http { url: "https://p.example.org/ask".into(), timeout: Duration::from_secs(2) };
@@ -239,8 +236,8 @@ fn faults_inside_free_tables_name_line_and_field() {
         [
             "homeroom.toml:1: presence.issuers.\"a.org\".audiences: expected at least one audience",
             "homeroom.toml:1: presence.issuers.\"a.org\".key_file: is missing: expected a path",
-            "homeroom.toml:3: presence.issuers.\"a.org\".algorithm: expected \"HS256\", \"ES256\", \"RS256\" or \"EdDSA\", found another text",
-            "homeroom.toml:4: presence.issuers.\"a.org\".keyfile: is unknown here: expected one of audiences, algorithm, key_file",
+            "homeroom.toml:3: presence.issuers.\"a.org\".algorithm: expected \"HS256\", \"ES256\", \"RS256\", \"PS256\" or \"EdDSA\", found another text",
+            "homeroom.toml:4: presence.issuers.\"a.org\".keyfile: is unknown here: expected one of audiences, jwks, algorithm, key_file",
             "homeroom.toml:5: presence.permissions.\"a.org\".accounts: is missing: expected a list such as [\"one\", \"two\"]",
             "homeroom.toml:7: presence.permissions.\"a.org\".url: is unknown here: expected one of type, accounts",
         ]

@@ -340,6 +340,11 @@ impl<'a, 'i> Fields<'a, 'i> {
         self.optional(name, faults)
     }
 
+    /// Whether the field is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.is_some_and(|table| table.get(name).is_some())
+    }
+
     /// Tells the fields that nobody asked for.
     pub(super) fn refuse_others(self, faults: &mut Vec<Fault>) {
         for (name, value) in self.table.into_iter().flat_map(|table| table.iter()) {

@@ -201,8 +201,10 @@ section! {
         coalesce_tick: Duration = "250ms";
         /// The longest agent_label.
         max_label: Size = "256B";
-        /// Whose tokens are believed: a table for each issuer (the token's `iss`). The algorithm is HS256, ES256, RS256 or EdDSA;
-        /// the key file holds a PEM public key, or the secret for HS256. With none at all Homeroom believes itself: issuer
+        /// Whose tokens are believed: a table for each issuer (the token's `iss`). The algorithm is HS256, ES256, RS256, PS256 or
+        /// EdDSA; the key file holds a PEM public key, or the secret for HS256. An issuer that publishes its keys (a JWK Set) has jwks
+        /// instead, an https address or "file:/…"; the algorithm may then be left out: each key has that of its kind, ES256, RS256,
+        /// PS256 or EdDSA. How often it is read: [reload]. With none at all Homeroom believes itself: issuer
         /// "homeroom.local", HS256 with a key made at the first start in keys/presence.hs256 of the data folder, audience
         /// "school.local", permission "none".
         /// ```toml
@@ -210,6 +212,9 @@ section! {
         /// audiences = ["example.org"]
         /// algorithm = "ES256"
         /// key_file = "id.example.org.pem"
+        /// [presence.issuers."accounts.example.org"]
+        /// audiences = ["example.org"]
+        /// jwks = "https://accounts.example.org/.well-known/jwks.json"
         /// ```
         issuers: BTreeMap<String, Issuer> = {};
         /// What the accounts of an audience may do: a table for each audience. An audience without one may do nothing. Type "none" asks
@@ -379,8 +384,16 @@ section! {
     /// SIGHUP has the server read these settings, the keys and the certificates again. Where anything is wrong nothing changes.
     Reload at "reload." {
         /// How long tokens are good still that were signed with the key that an issuer of presence or quizzes had before, unless they run
-        /// out sooner. "0s": no longer than that key is in its file.
+        /// out sooner. "0s": no longer than that key is in its file, or in the set that the issuer publishes.
         former_keys: Duration = "12h";
+        /// How long the keys that an issuer publishes (jwks) are kept where its answer does not say (Cache-Control: max-age), and at most
+        /// between two tries while they cannot be read. What the answer says counts from jwks_pause to 24h. Files are read as often.
+        jwks_interval: Duration = "10m";
+        /// When a token names a key that is not among them they are read again, but never so soon after they were last asked for. That
+        /// token is refused meanwhile.
+        jwks_pause: Duration = "10s";
+        /// How long an answer with keys may take, to its last byte.
+        jwks_timeout: Duration = "5s";
     }
 }
 

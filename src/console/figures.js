@@ -170,6 +170,8 @@ export function worries(figures) {
       .some((value) => value > 0);
   for (const { listener, kind, words } of (node?.certificates ?? []).map((one) => ({ ...one, ...standing(one) })))
     if (kind !== 'good') found.push({ kind, words: `The certificate of ${listener} ${words}.` });
+  for (const { issuer } of (node?.key_sets ?? []).filter(({ fault }) => fault))
+    found.push({ kind: 'warn', words: `The keys of ${issuer} could not be read the last time; those that are known are used.` });
   if (lately('failures')) found.push({ kind: 'bad', words: 'Records could not be written within the last minute.' });
   if (lately('slow')) found.push({ kind: 'warn', words: 'Connections were closed within the last minute because they read too slowly.' });
   if (figures.level('homeroom_letters_waiting') > 0)
@@ -181,11 +183,12 @@ export function worries(figures) {
 
 const DAY_MILLIS = 86_400_000;
 
-/** How a certificate stands: `{ kind, words, days }`, where `days` are left. */
+/** How a certificate stands: `{ kind, words, short, days }`, where `days` are left. */
 export function standing({ not_before, not_after }, now = Date.now()) {
   const days = Math.floor((Date.parse(not_after) - now) / DAY_MILLIS);
-  if (Date.parse(not_before) > now) return { kind: 'bad', words: 'is not good yet', days };
-  if (days < 0) return { kind: 'bad', words: 'has run out', days };
-  const words = days === 0 ? 'runs out today' : days === 1 ? 'runs out tomorrow' : `runs out in ${days} days`;
-  return { kind: days < SOON_DAYS ? 'warn' : 'good', words, days };
+  const told = (kind, words, short = words) => ({ kind, words, short, days });
+  if (Date.parse(not_before) > now) return told('bad', 'is not good yet', 'not good yet');
+  if (Date.parse(not_after) <= now) return told('bad', 'has run out');
+  const left = days === 0 ? 'less than a day left' : days === 1 ? '1 day left' : `${days} days left`;
+  return told(days < SOON_DAYS ? 'warn' : 'good', `has ${left}`, left);
 }

@@ -2,7 +2,8 @@
 //
 // A `Line` is a WebSocket that lasts. It comes back when it is lost, after waits that grow and are random, so that a school does not knock
 // all at once, or when the server asked it to; it tells again what it was told to listen to; and when the server says that it stops, the
-// next socket is there before the last one goes. `presence`, `quiz`, `chat` and `tasks` are lines of the four APIs; a `Rest` asks their routes.
+// next socket is there before the last one goes. `presence`, `quiz`, `chat` and `tasks` are lines of the four APIs; a `Rest` asks their
+// routes.
 //
 //   const line = quiz(base, () => token);
 //   line.addEventListener('message', ({ detail }) => …);

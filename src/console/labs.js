@@ -154,7 +154,7 @@ export class Labs {
       { key: 'region', label: 'Region', value: ({ region }) => region, is_spare: true },
       {
         key: 'heard',
-        label: 'Last heard of',
+        label: 'Heard of',
         value: (row) => Math.floor(silent(row)),
         text: (row) => (Number.isFinite(silent(row)) ? `${duration(Math.floor(silent(row)))} ago` : 'never'),
         is_number: true,
@@ -191,7 +191,7 @@ export class Labs {
           );
     return [
       { key: 'name', label: 'Desktop', value: ({ name }) => name },
-      { key: 'user', label: 'Whose', value: ({ user }) => user },
+      { key: 'user', label: 'Whose', value: ({ user }) => user, is_spare: true },
       { key: 'phase', label: 'State', value: phase, cell: (row) => state(signOf(row), phase(row).toLowerCase()) },
       { key: 'template', label: 'Template', value: ({ template }) => template, is_spare: true },
       { key: 'agent', label: 'Agent', value: ({ agent_id }) => agent_id ?? '', is_spare: true },

@@ -2,7 +2,7 @@
 
 import { meter, spark } from './charts.js';
 import { standing, worries } from './figures.js';
-import { Table, bytes, duration, h, moment, number, panel, show, state, tile, write } from './parts.js';
+import { Table, bytes, clock, duration, h, moment, number, panel, show, state, tile, write } from './parts.js';
 
 // What close codes mean to whoever looks (RFC 6455, and how this server uses them).
 const CODES = {
@@ -32,6 +32,9 @@ const PRESENCE = {
   database_connection_acquisition_failed: 'the store was busy',
   database_query_failed: 'the store failed',
 };
+
+// So many connections a shard are no sign of how even the load is.
+const FEW = 10;
 
 export class Operator {
   static title = 'School';
@@ -68,8 +71,8 @@ export class Operator {
         'div',
         { class: 'grid' },
         this.#shards(),
-        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes()),
-        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#rest()),
+        h('div', { class: 'stack' }, this.#endings(), this.#certificates(), this.#nodes(), this.#rest()),
+        h('div', { class: 'stack' }, this.#signIns(), this.#keys(), this.#keySets()),
       ),
     );
     this.figures.addEventListener('change', this.draw);
@@ -183,15 +186,15 @@ export class Operator {
           key: 'until',
           label: 'Good until',
           value: ({ not_after }) => not_after,
-          text: ({ not_after }) => moment(not_after),
+          text: ({ not_after }) => moment(not_after).split(' ')[0],
           is_spare: true,
         },
         {
           key: 'stands',
           label: 'Stands',
           value: (row) => standing(row).days,
-          mark: (row) => standing(row).words,
-          cell: (row) => state(standing(row).kind, standing(row).words),
+          mark: (row) => standing(row).short,
+          cell: (row) => state(standing(row).kind, standing(row).short),
         },
       ],
     });
@@ -200,7 +203,7 @@ export class Operator {
 
   #keys() {
     this.keys = new Table({
-      caption: 'Keys and how old their files are',
+      caption: 'Keys and how old they are',
       id: ({ name }) => name,
       columns: [
         { key: 'name', label: 'Key', value: ({ name }) => name },
@@ -208,7 +211,7 @@ export class Operator {
           key: 'written',
           label: 'Written',
           value: ({ written_at }) => written_at ?? '',
-          text: ({ written_at }) => (written_at ? moment(written_at) : 'no file'),
+          text: ({ written_at, missing }) => (written_at ? moment(written_at) : missing),
           is_spare: true,
         },
         {
@@ -220,7 +223,47 @@ export class Operator {
         },
       ],
     });
-    return panel('Keys', { note: 'Age of each key’s file: when it was last written.' }, this.keys.element);
+    const note = 'A key’s file: when it was written. Published keys: when they were last read.';
+    return panel('Keys', { note }, this.keys.element);
+  }
+
+  #keySets() {
+    const since = (time) => (time ? Math.max(0, Math.floor((Date.now() - Date.parse(time)) / 1_000)) : NaN);
+    this.key_sets = new Table({
+      caption: 'Sets of keys that issuers publish',
+      id: ({ api, issuer }) => `${api} ${issuer}`,
+      columns: [
+        { key: 'issuer', label: 'Issuer', value: ({ issuer }) => issuer },
+        { key: 'api', label: 'For', value: ({ api }) => api, is_spare: true },
+        {
+          key: 'keys',
+          label: 'Keys',
+          value: ({ keys }) => keys,
+          mark: ({ keys, former }) => `${keys}+${former}`,
+          text: ({ keys, former }) => (former > 0 ? `${number(keys)} and ${number(former)} former` : number(keys)),
+          is_number: true,
+        },
+        {
+          key: 'age',
+          label: 'Age',
+          value: ({ changed_at }) => since(changed_at),
+          text: ({ changed_at }) => duration(since(changed_at)),
+          is_number: true,
+        },
+        {
+          key: 'stands',
+          label: 'Last read',
+          value: ({ read_at, fault }) => `${fault ?? ''} ${read_at ?? ''}`,
+          cell: ({ read_at, fault }) => state(fault ? 'bad' : 'good', fault ? 'failed' : read_at ? clock(read_at) : 'not yet'),
+        },
+      ],
+    });
+    this.key_set_panel = panel(
+      'Key sets',
+      { note: 'What issuers publish, and how long it is what it is.', hidden: true },
+      this.key_sets.element,
+    );
+    return this.key_set_panel;
   }
 
   #rest() {
@@ -313,8 +356,8 @@ export class Operator {
     this.shards.set([...connections].map(row));
     const mean = sum / Math.max(counts.length, 1);
     const fullest = `The fullest shard has ${number(Math.max(...counts) / mean)} times as many connections as the mean.`;
-    const balance = counts.length < 2 ? 'One shard has all there is.' : sum === 0 ? 'Nobody is connected.' : fullest;
-    write(this.balance, balance);
+    const few = sum === 0 ? 'Nobody is connected.' : 'Too few are connected to speak of balance.';
+    write(this.balance, counts.length < 2 ? 'One shard has all there is.' : mean < FEW ? few : fullest);
   }
 
   #drawNode() {
@@ -337,8 +380,11 @@ export class Operator {
       facts.unshift(['Version', node.version], ['Serving since', moment(node.started_at)]);
       this.nodes.set(node.nodes ?? []);
       this.certificates.set(node.certificates ?? []);
+      const sets = node.key_sets ?? [];
+      show(this.key_set_panel, sets.length > 0);
+      this.key_sets.set(sets);
       const age = (written) => (Date.now() - Date.parse(written)) / 1_000;
-      this.keys.set(node.keys.map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
+      this.keys.set(aged(node).map((key) => ({ ...key, age: key.written_at ? age(key.written_at) : NaN })));
     }
     const links = figures.level('homeroom_cluster_links');
     write(
@@ -372,4 +418,14 @@ export class Operator {
 function counted(figures, name, label) {
   const lately = figures.lately(name, label);
   return [...figures.by(name, label)].filter(([, count]) => count > 0).map(([code, count]) => ({ code, count, lately: lately.get(code) }));
+}
+
+/** The files of keys, and the keys that issuers publish. Of a node of a version before there are none of those. */
+function aged({ keys, key_sets }) {
+  const sets = (key_sets ?? []).map(({ api, issuer, read_at, fault }) => ({
+    name: `${api} keys of ${issuer}${fault ? `: ${fault}` : ''}`,
+    written_at: read_at,
+    missing: 'not read yet',
+  }));
+  return [...keys.map((key) => ({ ...key, missing: 'no file' })), ...sets];
 }

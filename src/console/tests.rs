@@ -3,8 +3,8 @@
 use super::{ASSETS, PAGE};
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// What is for readers of the source, for Node, and what pages are made of.
-const ASIDE: [&str; 3] = ["page.html", "README.md", "package.json"];
+/// What is for readers of the source and of the README, for Node, and what pages are made of.
+const ASIDE: [&str; 4] = ["page.html", "README.md", "package.json", "picture.png"];
 
 fn text(name: &str) -> &'static str {
     let asset = ASSETS.iter().find(|asset| asset.name == name).expect("it is there");

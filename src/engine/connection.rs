@@ -57,7 +57,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    fn new(waiting: Waiting) -> Opening {
+    pub(super) fn new(waiting: Waiting) -> Opening {
         Opening { read: Unread::default(), _waiting: waiting }
     }
 }

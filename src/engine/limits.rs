@@ -74,6 +74,11 @@ impl Seats {
         took
     }
 
+    /// Takes one for a connection that another process has had: it is there, whatever the limit is.
+    pub(super) fn take_over(&self) {
+        self.taken.fetch_add(1, Relaxed);
+    }
+
     /// Gives one back.
     pub(super) fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);

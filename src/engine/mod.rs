@@ -20,6 +20,7 @@ mod limiting;
 pub mod limits;
 mod models;
 mod outside;
+pub mod passage;
 pub mod port;
 mod presence;
 mod quiz;

@@ -3,6 +3,7 @@
 //! An order is a line of words; the answer is `ok` or `no`, a space, and a line for people. Behind `ok` the server keeps the connection
 //! open until what was ordered is over: a drain with the process, which the end of the stream says.
 
+use super::upgrade::Upgrade;
 use crate::runtime::Stage;
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -30,6 +31,8 @@ const NAME: &str = "control.sock";
 const MODE: u32 = 0o600;
 /// Whoever has connected has so long to say his order, and the server to answer it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So long the one who has ordered waits for the answer: another process may have to be started for it.
+const ANSWER: Duration = Duration::from_secs(60);
 /// The longest line.
 const LINE_BYTES: u64 = 1024;
 
@@ -43,12 +46,18 @@ pub enum Order {
         /// Between the first who goes and the last.
         over: Duration,
     },
+    /// Hand over to another process. Answered by its number when it is there; the end of the stream says that it serves.
+    Upgrade,
+    /// Say which process serves, and of which version.
+    Who,
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Order::Drain { lead, over } => write!(f, "drain {} {}", lead.as_millis(), over.as_millis()),
+            Order::Upgrade => f.write_str("upgrade"),
+            Order::Who => f.write_str("who"),
         }
     }
 }
@@ -60,6 +69,8 @@ impl Order {
         let millis = |word: &str| word.parse().ok().map(Duration::from_millis);
         match words[..] {
             ["drain", lead, over] => Some(Order::Drain { lead: millis(lead)?, over: millis(over)? }),
+            ["upgrade"] => Some(Order::Upgrade),
+            ["who"] => Some(Order::Who),
             _ => None,
         }
     }
@@ -83,7 +94,7 @@ fn way(data_dir: &Path) -> Result<Way, Errno> {
 /// Nobody serves the folder, or he does not answer; a refusal in his own words.
 pub fn order(data_dir: &Path, order: Order) -> io::Result<(String, impl Read)> {
     let mut stream = UnixStream::connect(way(data_dir)?.path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ANSWER))?;
     writeln!(stream, "{order}")?;
     let mut answer = String::new();
     let mut reader = BufReader::new(stream);
@@ -102,7 +113,7 @@ pub fn order(data_dir: &Path, order: Order) -> io::Result<(String, impl Read)> {
 ///
 /// # Errors
 /// The socket cannot be made.
-pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>) -> io::Result<()> {
+pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>, upgrade: &Arc<Upgrade>) -> io::Result<()> {
     fs::create_dir_all(data_dir)?;
     let way = way(data_dir)?;
     match fs::remove_file(&way.path) {
@@ -111,12 +122,12 @@ pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>) -> io::Result<()> {
     }
     let listener = UnixListener::bind(&way.path)?;
     fs::set_permissions(&way.path, fs::Permissions::from_mode(MODE))?;
-    let stage = stage.clone();
+    let (stage, upgrade) = (stage.clone(), upgrade.clone());
     let heed = move || {
         // Kept open until the process ends.
         let mut under_way = Vec::new();
         for stream in listener.incoming().flatten() {
-            match heed(&stream, &stage) {
+            match heed(&stream, &stage, &upgrade) {
                 Ok(true) => under_way.push(stream),
                 Ok(false) => {}
                 Err(fault) => tracing::debug!(%fault, "an order was not understood or not answered"),
@@ -127,16 +138,24 @@ pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>) -> io::Result<()> {
 }
 
 /// Whether the order is being carried out.
-fn heed(mut stream: &UnixStream, stage: &Arc<Stage>) -> io::Result<bool> {
+fn heed(mut stream: &UnixStream, stage: &Arc<Stage>, upgrade: &Upgrade) -> io::Result<bool> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
     BufReader::new(stream.take(LINE_BYTES)).read_line(&mut line)?;
     let answer = match Order::read(&line) {
-        Some(Order::Drain { lead, over }) => stage.drain(lead, over).map(|()| {
-            let (count, seconds) = (stage.connections(), over.as_secs_f64());
-            format!("draining {count} connections over {seconds} s")
-        }),
+        Some(Order::Drain { lead, over }) => stage
+            .drain(lead, over)
+            .map(|()| {
+                let (count, seconds) = (stage.connections(), over.as_secs_f64());
+                format!("draining {count} connections over {seconds} s")
+            })
+            .map_err(|fault| fault.to_string()),
+        Some(Order::Upgrade) => upgrade.begin().map(|pid| pid.to_string()),
+        Some(Order::Who) => {
+            writeln!(stream, "ok process {} serves, version {}", std::process::id(), env!("CARGO_PKG_VERSION"))?;
+            return Ok(false);
+        }
         None => {
             writeln!(stream, "no it does not know this order")?;
             return Ok(false);
@@ -155,7 +174,9 @@ mod tests {
     #[test]
     fn orders_are_read_as_they_are_written() {
         let drain = Order::Drain { lead: Duration::from_millis(1_500), over: Duration::from_secs(60) };
-        assert_eq!(Order::read(&format!("{drain}\n")), Some(drain));
+        for order in [drain, Order::Upgrade, Order::Who] {
+            assert_eq!(Order::read(&format!("{order}\n")), Some(order));
+        }
         for line in ["", "drain", "drain 1", "drain a 2", "drain 1 2 3", "drain -1 2", "undo 1 2"] {
             assert_eq!(Order::read(line), None, "{line}");
         }

@@ -38,12 +38,15 @@ enum Course {
     /// For so long at most.
     Stops(Duration),
     BeginsAnew,
+    /// Another process serves soon, which is watched then.
+    HandsOver,
 }
 
 impl Life {
     fn course(&self) -> Course {
         match self.stage.phase() {
-            Phase::Serving | Phase::Thinning => Course::Serves,
+            _ if self.stage.has_parted() => Course::HandsOver,
+            Phase::Serving | Phase::Thinning | Phase::Leaving | Phase::Parting => Course::Serves,
             Phase::Draining | Phase::Closing | Phase::Gone if self.fenced.load(Ordering::Relaxed) => Course::BeginsAnew,
             Phase::Draining | Phase::Closing | Phase::Gone => {
                 let parts = self.stage.stopping().map_or(Duration::ZERO, |(_, times)| times.drain + times.goodbye);
@@ -142,6 +145,7 @@ impl Watch {
         loop {
             match life.course() {
                 Course::Serves => self.tell_of(&life, &mut pulse),
+                Course::HandsOver => self.ping(),
                 Course::BeginsAnew => {
                     self.ping();
                     self.say("Taken for dead by the other nodes: beginning anew".to_owned());

@@ -2,10 +2,12 @@
 
 mod cluster;
 mod front;
+mod key_sets;
 
 use super::{
     agents::Outside,
     certificates::Certificates,
+    key_sets::KeySets,
     tally::{Fate, Tally},
 };
 use crate::{
@@ -33,11 +35,12 @@ pub(super) fn text(
     store: &Health,
     outside: &Outside,
     cluster: Option<&nats::Counts>,
-    certificates: &Certificates,
+    (certificates, key_sets): (&Certificates, &KeySets),
 ) -> String {
     let mut registry = Registry::default();
     let mut snapshot = Snapshot::take(engines, shells, store, outside);
     snapshot.fronts(shells, certificates);
+    snapshot.key_sets(key_sets);
     cluster.into_iter().for_each(|counts| snapshot.cluster(counts));
     registry.register_collector(Box::new(snapshot));
     let mut text = String::new();

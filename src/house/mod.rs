@@ -8,6 +8,7 @@ pub mod control;
 mod documents;
 mod door;
 pub mod herald;
+mod key_sets;
 mod labs;
 mod metrics;
 mod records;
@@ -18,19 +19,22 @@ mod runs;
 mod shift;
 mod sink;
 mod tally;
+mod upgrade;
 mod vitals;
 
 pub use certificates::{SOON as CERTIFICATE_SOON, look as look_at_certificates};
 pub use cluster::{ClusterFault, access, await_records};
+pub use key_sets::{faulty as faulty_key_sets, told as told_key_sets};
 pub use labs::FirstPassword;
 pub use records::database;
 pub use reload::Rereading;
 pub use rules::{Fault, House, algorithm, key_of, users_key};
+pub use upgrade::Heir;
 
 use crate::{
     bridge::Bridge,
     cluster::intake,
-    config::{Bind, Settings},
+    config::{Bind, Database, Settings},
     engine::{
         Answer, Birth, Engine, Limits, Seats,
         door::{Address, Door},
@@ -50,9 +54,10 @@ use crate::{
 };
 use cluster::{Company, Watch};
 use glommio::net::TcpStream;
+use key_sets::Keeping;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
-use shift::{Asked, Home, Shift};
+use shift::{Asked, Home, Passage, Shift};
 use sink::ShardSink;
 use std::{
     cell::RefCell,
@@ -65,6 +70,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::mpsc;
+use upgrade::Upgrade;
 use vitals::Vitals;
 
 /// For the goodbyes to leave after the drain.
@@ -101,6 +107,10 @@ pub enum HouseFault {
     Boot(BootFault),
     /// A thread beside the shards.
     System(io::Error),
+    /// The former process has left nothing that can be taken.
+    NothingLeft(String),
+    /// No other process serves in place of this one, whose shards have ended.
+    Upgrade(String),
     /// Records were still on their way to the disk when the time for it was over.
     Unflushed,
 }
@@ -134,6 +144,8 @@ impl fmt::Display for HouseFault {
             HouseFault::Password(fault) => write!(f, "the first admin of labs: {fault}"),
             HouseFault::Boot(fault) => fault.fmt(f),
             HouseFault::System(fault) => write!(f, "a thread could not be started: {fault}"),
+            HouseFault::NothingLeft(why) => write!(f, "what the former process leaves cannot be taken over: {why}"),
+            HouseFault::Upgrade(why) => write!(f, "no other process has taken over, and this one has ended: {why}"),
             HouseFault::Unflushed => {
                 f.write_str("stopped, but not all records reached the disk; the next start ends those sessions")
             }
@@ -157,11 +169,11 @@ pub struct Opened<'a> {
     pub life: herald::Life,
 }
 
-/// Serves until one of the `signals`. `connections` is how many may be held in all; `opened` is called once everything listens.
+/// Serves until one of the `signals`, with what a former process has left, where there is one. `opened` is called once everything listens.
 pub fn serve_until_stopped(
     settings: &Settings,
     signals: &StopSignals,
-    rereading: Rereading,
+    (rereading, heir): (Rereading, Option<Heir>),
     opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
@@ -170,7 +182,11 @@ pub fn serve_until_stopped(
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let access = access(&settings.cluster).map_err(ClusterFault::Secret).map_err(HouseFault::Cluster)?;
     access.iter().try_for_each(|access| cluster::await_bus(access, &bridge)).map_err(HouseFault::Cluster)?;
-    let store = records::open(settings, shards, Box::new(sink.clone()))?;
+    let facts = upgrade::facts(&house);
+    let left = heir.as_ref().map(|heir| heir.await_left(&facts)).transpose()?;
+    let is_heir = left.is_some();
+    let sessions = left.as_ref().map(upgrade::Left::sessions).unwrap_or_default();
+    let store = records::open(settings, shards, sessions, Box::new(sink.clone()))?;
     let joined = cluster::join(settings, access, &*store).map_err(HouseFault::Cluster)?;
     let plan = Plan {
         shards,
@@ -184,7 +200,9 @@ pub fn serve_until_stopped(
     let bereaved = joined.as_ref().and_then(|joined| joined.bereaved.clone());
     let (tell_heard, heard) = mpsc::channel(intake::WAITING);
     // The password of the first admin is told by the start that makes it: that one shall be able to serve.
-    runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
+    if !is_heir {
+        runtime::probe_listeners(&plan).map_err(HouseFault::Boot)?;
+    }
     let line = joined.as_ref().map(|joined| joined.connect(&bridge)).transpose().map_err(HouseFault::Cluster)?;
     let kept_keys = store.keys().map_err(HouseFault::Quizzes)?;
     let passwords_set = store.accounts().map_err(HouseFault::Quizzes)?;
@@ -213,6 +231,8 @@ pub fn serve_until_stopped(
     let moves = reload::moves(shards);
     let status_interval = settings.tasks.status_interval;
     let (beside, keeper) = (bridge.clone(), bridge.clone());
+    let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
+    let (legacies, heritage) = left.map(|left| left.deal(&ring)).unzip();
     let furnish = {
         let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
         move |seat: Seat<Answer>| {
@@ -239,9 +259,11 @@ pub fn serve_until_stopped(
                 stopper: stopper.clone(),
                 moves: moves.clone(),
             };
+            let legacy = legacies.as_ref().and_then(|legacies: &upgrade::Legacies| legacies[seat.id.index()].pop());
+            let passage = Passage { carries, legacy };
             let home = Home { house: house.clone(), limits: limits.clone() };
             let home = Rc::new(RefCell::new(home));
-            let engine = Rc::new(RefCell::new(Shift::new(engine, seat.id, asked, home.clone())));
+            let engine = Rc::new(RefCell::new(Shift::new(engine, (seat.id, passage), asked, home.clone())));
             let rest = Rest {
                 shift: engine.clone(),
                 nudge: seat.nudge,
@@ -284,7 +306,7 @@ pub fn serve_until_stopped(
             Furnishing { engine, on_handoff }
         }
     };
-    let mut running = runtime::start(&plan, furnish).map_err(HouseFault::Boot)?;
+    let mut running = runtime::start_from(&plan, heritage, furnish).map_err(HouseFault::Boot)?;
     let fenced = Arc::<AtomicBool>::default();
     let company = joined.zip(line).zip(running.take_gate()).map(|((joined, line), gate)| {
         let (stage, clock, post) = (running.stage().clone(), running.clock(), running.post().clone());
@@ -294,20 +316,25 @@ pub fn serve_until_stopped(
     house.certificates.tell(running.clock().now().wall);
     let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
-    Keeper { rereading, settings: kept, house: house.clone(), certificates, told }.keep(&keeper, signals.reload());
+    let keeping = Keeping::default();
+    Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(&keeper, signals.reload());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
-    if let Err(fault) = control::listen(&settings.data_dir, running.stage()) {
+    let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
+    let begins = upgrade.clone();
+    signals.on_upgrade(move || begins.begin_aside());
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade) {
         tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
     }
     tracing::info!(shards, "serving");
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
+    heir.iter().for_each(Heir::ready);
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     tracing::info!("stopped");
-    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed) }
+    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) }
 }
 
 /// Where is listened, and what stands before each listener.

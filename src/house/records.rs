@@ -5,15 +5,21 @@ use crate::{
     config::{Database, DatabaseUrl, Migrate, Settings},
     store::{PostgresStore, Sink, SqliteStore, Store, postgres, sqlite},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-/// Opens the records that the settings name.
-pub(super) fn open(settings: &Settings, shards: u16, sink: Box<dyn Sink>) -> Result<Arc<dyn Store>, HouseFault> {
+/// Opens the records that the settings name. `sessions` are those that go on.
+pub(super) fn open(
+    settings: &Settings,
+    shards: u16,
+    sessions: BTreeSet<i64>,
+    sink: Box<dyn Sink>,
+) -> Result<Arc<dyn Store>, HouseFault> {
     match &settings.database {
         Database::Sqlite => {
             let kept = sqlite::Settings {
                 queue: settings.store.queue,
                 acquire_timeout: settings.store.acquire_timeout,
+                sessions,
                 ..sqlite::Settings::new(&settings.data_dir)
             };
             Ok(Arc::new(SqliteStore::open(kept, sink).map_err(HouseFault::Store)?))

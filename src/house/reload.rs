@@ -1,6 +1,12 @@
 //! SIGHUP: settings, keys and certificates are read again, all or nothing, and each shard is told.
 
-use super::{Fault, House, certificates::Certificates, door, labs};
+use super::{
+    Fault, House,
+    certificates::Certificates,
+    door,
+    key_sets::{Keeping, later},
+    labs,
+};
 use crate::{
     bridge::Bridge,
     config::{self, Changes, Faults, Loaded, Settings},
@@ -47,6 +53,8 @@ pub(super) struct Keeper {
     pub(super) settings: Settings,
     pub(super) house: Arc<House>,
     pub(super) certificates: Certificates,
+    /// What reads the keys of issuers that publish them.
+    pub(super) keeping: Keeping,
     pub(super) told: Told,
 }
 
@@ -63,6 +71,7 @@ impl Keeper {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
+            own.keeping = own.house.key_sets.keep();
             loop {
                 let asked = tokio::time::timeout(RENEWED_EVERY, reload.asked()).await.is_ok();
                 if asked {
@@ -135,6 +144,8 @@ impl Keeper {
         self.show();
         (self.rereading.log)(&settings.log);
         (self.settings, self.house) = (settings, Arc::new(house));
+        self.house.newest_key_sets.store(self.house.key_sets.clone());
+        self.keeping = self.house.key_sets.keep();
         self.move_in();
         Ok(News { changes, keys })
     }
@@ -170,8 +181,7 @@ impl House {
         let mut changed = Vec::new();
         let mut rules = new.rules;
         if let Some(rules) = Arc::get_mut(&mut rules) {
-            let former = i64::try_from(settings.reload.former_keys.as_micros()).unwrap_or(i64::MAX);
-            let until = UnixMicros(now.0.saturating_add(former));
+            let until = later(now, settings.reload.former_keys);
             let students = rules.authority.succeed(&self.rules.authority, now, until);
             let owners = rules.quiz_authority.succeed(&self.rules.quiz_authority, now, until);
             changed.extend(students.into_iter().map(|name| format!("presence tokens of {name}")));
@@ -184,6 +194,7 @@ impl House {
             counters: self.counters.clone(),
             seed: self.seed,
             certificates: self.certificates.clone(),
+            newest_key_sets: self.newest_key_sets.clone(),
             ..new
         };
         Ok((house, changed))

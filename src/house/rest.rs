@@ -223,7 +223,7 @@ impl rooms::Observatory for Rest {
             self.store.health(),
             &self.house.outside,
             self.cluster.as_deref(),
-            &self.house.certificates,
+            (&self.house.certificates, &self.house.newest_key_sets.load()),
         )
     }
 
@@ -234,12 +234,12 @@ impl rooms::Observatory for Rest {
         let phase = match self.stage.phase() {
             Phase::Serving => "serving",
             Phase::Thinning | Phase::Draining => "draining",
-            Phase::Closing | Phase::Gone => "closing",
+            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
-        let certificates = self.house.certificates.shown();
-        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, certificates, nodes }
+        let (certificates, key_sets) = (self.house.certificates.shown(), console::key_sets(&self.house));
+        rooms::Node { version, shards, started_at: self.started_at, phase, drain, keys, certificates, key_sets, nodes }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

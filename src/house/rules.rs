@@ -3,18 +3,20 @@
 use super::{
     agents::{self, Outside},
     certificates::Certificates,
+    key_sets::KeySets,
 };
 use crate::{
     auth::{
         Actions, AgentKey, Algorithm, Authority, CallerKey, Grants, GuestKey, Issuer, Permissions, Rule, Secret, ServiceId,
-        SessionKey, SigningKey, UserKey,
+        SessionKey, SetIssuer, SigningKey, UserKey,
     },
-    config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, Permission, Settings},
+    config::{self, Api, EMBEDDED_AUDIENCE, EMBEDDED_ISSUER, IssuerKeys, Permission, Settings},
     engine::{CHAT_SOCKET, Counters, Entrance, LABS_SOCKETS, Rules, SocketApi, TASKS_SOCKET},
     protocols::{chat, labs, presence, quiz, tasks},
     realtime::HashRing,
     services::{PermissionService, keys},
 };
+use arc_swap::ArcSwap;
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, thread};
 
 /// Something that the settings name and that cannot be had.
@@ -49,6 +51,9 @@ pub struct House {
     /// Signs the tokens of owners who sign in here: where the house believes only itself.
     pub(super) sign_in: Option<SigningKey>,
     pub(super) services: Arc<[PermissionService]>,
+    /// Of issuers that publish their keys; and those of the newest house, for operators who came by an earlier one.
+    pub(super) key_sets: Arc<KeySets>,
+    pub(super) newest_key_sets: Arc<ArcSwap<KeySets>>,
     pub(super) outside: Outside,
     pub(super) ring: Arc<HashRing>,
     pub(super) counters: Vec<Arc<Counters>>,
@@ -61,9 +66,10 @@ impl House {
     /// Reads keys and makes what the shards share.
     pub fn new(settings: &Settings) -> Result<House, Vec<Fault>> {
         let mut faults = Vec::new();
-        let students = authority("presence.issuers", &settings.presence.issuers, &mut faults);
+        let mut key_sets = KeySets::of(settings);
+        let students = authority(Api::Presence, &settings.presence.issuers, &mut key_sets, &mut faults);
         let (permissions, services) = permissions(settings, &mut faults);
-        let owners = authority("quiz.issuers", &settings.quiz.issuers, &mut faults);
+        let owners = authority(Api::Quiz, &settings.quiz.issuers, &mut key_sets, &mut faults);
         let session = session_key(settings).map_err(|fault| faults.push(fault));
         let labs_key = users_key(settings).map_err(|fault| faults.push(fault));
         let agent_key = agent_key(settings).map_err(|fault| faults.push(fault));
@@ -105,7 +111,7 @@ impl House {
         else {
             return Err(faults);
         };
-        let shards = shards(settings);
+        let (shards, key_sets) = (shards(settings), Arc::new(key_sets));
         let rules = Rules {
             entrances: listeners.iter().map(|listener| entrance(listener, settings.test.endpoints)).collect(),
             authority: students,
@@ -134,6 +140,8 @@ impl House {
             origins: origins(settings),
             key_files: key_files(settings),
             services: services.into(),
+            newest_key_sets: Arc::new(ArcSwap::new(key_sets.clone())),
+            key_sets,
             outside,
             ring: Arc::new(HashRing::new(shards)),
             counters: (0..shards).map(|_| Arc::default()).collect(),
@@ -168,8 +176,8 @@ fn origins(settings: &Settings) -> BTreeMap<Api, String> {
 /// All files with keys that the settings name or imply.
 fn key_files(settings: &Settings) -> Vec<(String, PathBuf)> {
     let of = |what: &str, issuers: &BTreeMap<String, config::Issuer>| {
-        let named = issuers.iter().map(|(name, issuer)| (format!("{what} tokens of {name}"), issuer.key_file.clone()));
-        named.collect::<Vec<_>>()
+        let named = issuers.iter().filter_map(|(name, issuer)| Some((name, issuer.key_file()?)));
+        named.map(|(name, file)| (format!("{what} tokens of {name}"), file.path.clone())).collect::<Vec<_>>()
     };
     let mut files = of("presence", &settings.presence.issuers);
     files.extend(of("quiz", &settings.quiz.issuers));
@@ -182,8 +190,8 @@ fn key_files(settings: &Settings) -> Vec<(String, PathBuf)> {
 }
 
 /// The key of one issuer: read, or for the embedded default made.
-pub fn key_of(issuer: &config::Issuer) -> std::io::Result<Secret> {
-    if issuer.makes_key { keys::load_or_create(&issuer.key_file) } else { keys::load(&issuer.key_file) }
+pub fn key_of(file: &config::KeyFile) -> std::io::Result<Secret> {
+    if file.is_ours { keys::load_or_create(&file.path) } else { keys::load(&file.path) }
 }
 
 /// The algorithm as `auth` names it.
@@ -192,16 +200,18 @@ pub fn algorithm(algorithm: config::Algorithm) -> Algorithm {
         config::Algorithm::Hs256 => Algorithm::HS256,
         config::Algorithm::Es256 => Algorithm::ES256,
         config::Algorithm::Rs256 => Algorithm::RS256,
+        config::Algorithm::Ps256 => Algorithm::PS256,
         config::Algorithm::EdDsa => Algorithm::EdDSA,
     }
 }
 
 /// What signs as the house itself, where only it is believed. `None`: others are.
 pub(super) fn own_key(issuers: &BTreeMap<String, config::Issuer>) -> Result<Option<SigningKey>, Fault> {
-    let Some(own) = issuers.get(EMBEDDED_ISSUER).filter(|issuer| issuer.makes_key) else { return Ok(None) };
+    let own = issuers.get(EMBEDDED_ISSUER).and_then(config::Issuer::key_file);
+    let Some(own) = own.filter(|file| file.is_ours) else { return Ok(None) };
     let key = key_of(own).map_err(|error| Fault(error.to_string()))?;
     let key = SigningKey::new(algorithm(own.algorithm), &key);
-    key.map(Some).map_err(|flaw| Fault(format!("{}: {flaw}", own.key_file.display())))
+    key.map(Some).map_err(|flaw| Fault(format!("{}: {flaw}", own.path.display())))
 }
 
 fn session_key(settings: &Settings) -> Result<SessionKey, Fault> {
@@ -238,20 +248,28 @@ fn agent_key(settings: &Settings) -> Result<Option<AgentKey>, Fault> {
     key.map(Some).ok_or_else(|| Fault(message()))
 }
 
-fn authority(section: &str, issuers: &BTreeMap<String, config::Issuer>, faults: &mut Vec<Fault>) -> Option<Authority> {
-    let mut believed = Vec::new();
+fn authority(
+    api: Api,
+    issuers: &BTreeMap<String, config::Issuer>,
+    key_sets: &mut KeySets,
+    faults: &mut Vec<Fault>,
+) -> Option<Authority> {
+    let section = format!("{api}.issuers");
+    let (mut believed, mut publishing) = (Vec::new(), Vec::new());
     for (name, issuer) in issuers {
-        match key_of(issuer) {
-            Err(error) => faults.push(Fault(format!("{section}.{name:?}: {error}"))),
-            Ok(key) => believed.push(Issuer {
-                name: name.clone(),
-                audiences: issuer.audiences.clone(),
-                algorithm: algorithm(issuer.algorithm),
-                key,
-            }),
+        let (name, audiences) = (name.clone(), issuer.audiences.clone());
+        match &issuer.keys {
+            IssuerKeys::One(file) => match key_of(file) {
+                Err(error) => faults.push(Fault(format!("{section}.{name:?}: {error}"))),
+                Ok(key) => believed.push(Issuer { name, audiences, algorithm: algorithm(file.algorithm), key }),
+            },
+            IssuerKeys::Set { place, algorithm: only } => match key_sets.add(api, &name, place, only.map(algorithm)) {
+                Err(why) => faults.push(Fault(format!("{section}.{name:?}.jwks: {why}"))),
+                Ok(source) => publishing.push(SetIssuer { name, audiences, source }),
+            },
         }
     }
-    match Authority::new(believed) {
+    match Authority::with_sets(believed, publishing) {
         Ok(authority) => Some(authority),
         Err(flaws) => {
             faults.extend(flaws.into_iter().map(|flaw| Fault(format!("{section}: {flaw}"))));

@@ -3,7 +3,7 @@
 use super::{House, agents::Outside, reload::Moves, runs::Runs};
 use crate::{
     bridge::Bridge,
-    engine::{Answer, Engine, Heard, Letter, Limits, Output, Question, Terms, door::Address, port::Listener},
+    engine::{Answer, Engine, Heard, Letter, Limits, Output, Question, Terms, door::Address, passage::Legacy, port::Listener},
     http::Stopper,
     nats,
     protocols::{presence::record::Buried, quiz::Good, tasks},
@@ -51,13 +51,22 @@ pub(super) struct Shift {
     home: Rc<RefCell<Home>>,
     /// The newest that this shard has seen.
     next: Arc<House>,
+    passage: Passage,
+}
+
+/// What of an upgrade concerns one shard.
+pub(super) struct Passage {
+    /// Whether connections can be carried: not where others know them.
+    pub(super) carries: bool,
+    /// What a former process has left.
+    pub(super) legacy: Option<Legacy>,
 }
 
 impl Shift {
-    pub(super) fn new(engine: Engine, id: ShardId, asked: Asked, home: Rc<RefCell<Home>>) -> Shift {
+    pub(super) fn new(engine: Engine, (id, passage): (ShardId, Passage), asked: Asked, home: Rc<RefCell<Home>>) -> Shift {
         let runs = Runs::new(id, asked.bridge.clone(), asked.post.clone(), asked.outside.clone());
         let next = home.borrow().house.clone();
-        Shift { engine, id, asked, runs, refusals: Vec::new(), home, next }
+        Shift { engine, id, asked, runs, refusals: Vec::new(), home, next, passage }
     }
 
     /// New terms have come: goes by the house that they are of. False: a newer one is on its way, whose terms follow.
@@ -255,6 +264,31 @@ impl Shard for Shift {
             self.put(question);
         }
         *self.engine.questions() = questions;
+    }
+
+    fn leave(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
+        self.asked.stopper.stop();
+        let carries = self.passage.carries;
+        self.engine.leave(&|conn| carries && is_plain(conn), now);
+    }
+
+    fn part(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
+        let carries = self.passage.carries;
+        self.engine.part_for_good(&|conn| carries && is_plain(conn), now);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.refusals.is_empty() && self.engine.is_quiet()
+    }
+
+    fn estate(&mut self, is_free: &dyn Fn(ConnId) -> bool, now: Now) -> (Vec<u8>, Vec<ConnId>) {
+        let carries = self.passage.carries;
+        let (estate, conns) = self.engine.estate(&|conn| carries && is_free(conn), now);
+        (estate.write(), conns)
+    }
+
+    fn take_over(&mut self, from: &[Address], now: Now) -> Vec<ConnId> {
+        self.passage.legacy.take().map(|legacy| self.engine.take_over(legacy, from, now)).unwrap_or_default()
     }
 
     fn owed(&self) -> usize {

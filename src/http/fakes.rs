@@ -2,7 +2,7 @@
 
 use super::{
     gate,
-    rooms::{Account, Accounts, Certificate, Classrooms, Clock, Node, Observatory, Peer, Unverified},
+    rooms::{Account, Accounts, Certificate, Classrooms, Clock, KeySet, Node, Observatory, Peer, Unverified},
     table::Table,
 };
 use crate::{
@@ -142,6 +142,16 @@ impl Observatory for House {
                 subject: "CN=school".into(),
                 not_before: NOW,
                 not_after: NOW,
+            }],
+            key_sets: vec![KeySet {
+                api: "quiz".into(),
+                issuer: "id.example.org".into(),
+                place: "https://id.example.org/jwks".into(),
+                read_at: Some(UnixMicros(1_767_323_045_000_000)),
+                changed_at: None,
+                keys: 2,
+                former: 1,
+                fault: Some("answered 500".into()),
             }],
             nodes: Some(vec![peer("a", 0, true), peer("b", 1, false)]),
         }

@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     iso::Iso,
     presence::NO_CLASSROOM,
-    rooms::{Certificate, Classrooms, Clock, Node, Observatory, Peer},
+    rooms::{Certificate, Classrooms, Clock, KeySet, Node, Observatory, Peer},
     table::Route,
 };
 use crate::{
@@ -130,6 +130,7 @@ struct NodeShape<'a> {
     drain: Option<DrainShape>,
     keys: Vec<KeyShape<'a>>,
     certificates: Vec<CertificateShape<'a>>,
+    key_sets: Vec<KeySetShape<'a>>,
     nodes: Option<Vec<PeerShape<'a>>>,
 }
 
@@ -153,9 +154,28 @@ struct CertificateShape<'a> {
     not_after: Iso,
 }
 
+#[derive(Serialize, utoipa::ToSchema)]
+struct KeySetShape<'a> {
+    api: &'a str,
+    issuer: &'a str,
+    place: &'a str,
+    read_at: Option<Iso>,
+    changed_at: Option<Iso>,
+    keys: usize,
+    former: usize,
+    fault: Option<&'a str>,
+}
+
 impl<'a> From<&'a Certificate> for CertificateShape<'a> {
     fn from(Certificate { listener, subject, not_before, not_after }: &'a Certificate) -> Self {
         CertificateShape { listener, subject, not_before: Iso(*not_before), not_after: Iso(*not_after) }
+    }
+}
+
+impl<'a> From<&'a KeySet> for KeySetShape<'a> {
+    fn from(KeySet { api, issuer, place, read_at, changed_at, keys, former, fault }: &'a KeySet) -> Self {
+        let (read_at, changed_at) = (read_at.map(Iso), changed_at.map(Iso));
+        KeySetShape { api, issuer, place, read_at, changed_at, keys: *keys, former: *former, fault: fault.as_deref() }
     }
 }
 
@@ -176,7 +196,7 @@ impl<'a> From<&'a Peer> for PeerShape<'a> {
 }
 
 async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
-    let Node { version, shards, started_at, phase, drain, keys, certificates, nodes } = &call.house.node().await;
+    let Node { version, shards, started_at, phase, drain, keys, certificates, key_sets, nodes } = &call.house.node().await;
     let shape = NodeShape {
         version,
         shards: *shards,
@@ -186,6 +206,7 @@ async fn node<S: Observatory>(call: Call<S>) -> Result<Answer, Fault> {
             .map(|(elapsed, limit)| DrainShape { elapsed_seconds: elapsed.as_secs_f64(), limit_seconds: limit.as_secs_f64() }),
         keys: keys.iter().map(|(name, written)| KeyShape { name, written_at: written.map(Iso) }).collect(),
         certificates: certificates.iter().map(CertificateShape::from).collect(),
+        key_sets: key_sets.iter().map(KeySetShape::from).collect(),
         nodes: nodes.as_ref().map(|nodes| nodes.iter().map(PeerShape::from).collect()),
     };
     Ok(answer::json(StatusCode::OK, &shape))

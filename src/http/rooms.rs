@@ -7,7 +7,7 @@ use crate::{
     },
     realtime::{ClassroomId, UnixMicros},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Classrooms as the REST routes see them. Futures stay on their shard, so they need not be `Send`. A classroom whose home does not answer
 /// in time is [`StoreFault::Busy`]: nobody can say whether what was asked was done.
@@ -71,6 +71,8 @@ pub struct Node {
     pub keys: Vec<(String, Option<UnixMicros>)>,
     /// What listeners with TLS show, in their order.
     pub certificates: Vec<Certificate>,
+    /// Sets of keys that issuers publish.
+    pub key_sets: Vec<KeySet>,
     /// All that share the records, by slot; none while the records cannot be read.
     pub nodes: Option<Vec<Peer>>,
 }
@@ -86,6 +88,27 @@ pub struct Certificate {
     pub not_before: UnixMicros,
     /// Until when.
     pub not_after: UnixMicros,
+}
+
+/// The set of keys of one issuer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeySet {
+    /// The API whose tokens it signs.
+    pub api: String,
+    /// The issuer's name.
+    pub issuer: String,
+    /// Where it is read: an address without its query, or "a file".
+    pub place: String,
+    /// When it was last read and found right, and since when it is what it is.
+    pub read_at: Option<UnixMicros>,
+    /// See above.
+    pub changed_at: Option<UnixMicros>,
+    /// How many of its keys can be used, and how many that are not in it any more may be good still.
+    pub keys: usize,
+    /// See above.
+    pub former: usize,
+    /// Why the last read failed, if it did.
+    pub fault: Option<Arc<str>>,
 }
 
 /// A node as the shared records have it.

@@ -116,6 +116,12 @@ impl<K: Copy> Wheel<K> {
         TimerId { index, serial }
     }
 
+    /// When a timer is due; `None` when it has fired or was cancelled.
+    pub fn deadline(&self, timer: TimerId) -> Option<Moment> {
+        let node = self.nodes.get(timer.index as usize)?;
+        (node.serial == Some(timer.serial)).then_some(node.at)
+    }
+
     /// Takes a timer back; `None` when it has fired or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> Option<K> {
         let node = self.nodes.get(timer.index as usize)?;

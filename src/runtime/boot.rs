@@ -7,6 +7,7 @@ use super::{
     listen::{self, ListenFault},
     mesh::{self, Post},
     nudge::Nudge,
+    parting::Heritage,
     patience::AT_START,
     ring::RingSizes,
     shard::Shard,
@@ -205,6 +206,15 @@ where
     E: Shard,
     F: Fn(Seat<E::Answer>) -> Furnishing<E> + Send + Sync + 'static,
 {
+    start_from(plan, None, furnish)
+}
+
+/// As [`start`], with the sockets of another process, which had as many shards and the same listeners.
+pub fn start_from<E, F>(plan: &Plan, heritage: Option<Heritage>, furnish: F) -> Result<RunningShards<E>, BootFault>
+where
+    E: Shard,
+    F: Fn(Seat<E::Answer>) -> Furnishing<E> + Send + Sync + 'static,
+{
     let system = |what| move |fault| BootFault::System(what, fault);
     raise_open_files().map_err(system("cannot raise the limit of open files"))?;
     let cores = cores().map_err(system("cannot learn which cores may be used"))?;
@@ -212,7 +222,10 @@ where
     if shards > cores.len() {
         tracing::warn!(shards, cores = cores.len(), "more shards than cores: some share a core");
     }
-    let Bounds { mut sockets, addresses, files } = bind(plan, shards)?;
+    let Heritage { listeners, sockets: mut inherited } = heritage.unwrap_or_default();
+    inherited.resize_with(shards, Vec::new);
+    let bounds = if listeners.is_empty() { bind(plan, shards)? } else { take_over(plan, listeners)? };
+    let Bounds { mut sockets, addresses, files } = bounds;
     let porches: Vec<Porch> = plan.listeners.iter().map(|place| place.porch.clone()).collect();
     let doors = mesh::doors(shards).map_err(system("cannot make an eventfd"))?;
     let capacity = (LETTERS_EACH_SHARD / shards).clamp(64, 4096);
@@ -233,7 +246,7 @@ where
     for index in 0..shards {
         let id = ShardId::of(node, index as u8);
         let (listeners, mesh, sizes, furnish) = (std::mem::take(&mut sockets[index]), ends.remove(0), plan.ring, furnish.clone());
-        let porches = porches.clone();
+        let (porches, inherited) = (porches.clone(), std::mem::take(&mut inherited[index]));
         let (post, stage, addresses) = (running.post.clone(), running.stage.clone(), bound.clone());
         let (tell_ready, ready) = mpsc::channel();
         let shard = move || async move {
@@ -243,8 +256,20 @@ where
             let seat = Seat { id, shards, addresses, clock, post: seat_post, nudge: seat_nudge, stage: seat_stage };
             let Furnishing { engine, on_handoff } = furnish(seat);
             let stage_of_parts = stage.clone();
-            let parts =
-                ShardParts { id, sizes, listeners, porches, mesh, post, engine, on_handoff, nudge, clock, stage: stage_of_parts };
+            let parts = ShardParts {
+                id,
+                sizes,
+                listeners,
+                porches,
+                mesh,
+                post,
+                engine,
+                on_handoff,
+                nudge,
+                clock,
+                stage: stage_of_parts,
+                inherited,
+            };
             let result = run_shard(parts, || tell_ready.send(()).unwrap_or_default()).await;
             // One shard that ends in a fault takes the others with it.
             stage.advance(Phase::Gone);
@@ -329,6 +354,19 @@ fn bind(plan: &Plan, shards: usize) -> Result<Bounds, BootFault> {
         files.extend(bound.file);
         for (shard, socket) in bound.sockets.into_iter().enumerate() {
             sockets[shard].push(socket);
+        }
+    }
+    Ok(Bounds { sockets, addresses, files })
+}
+
+/// The same listeners as another process had them, by shard.
+fn take_over(plan: &Plan, sockets: Vec<Vec<OwnedFd>>) -> Result<Bounds, BootFault> {
+    let (mut addresses, mut files) = (Vec::new(), Vec::new());
+    for (index, place) in plan.listeners.iter().enumerate() {
+        let first = sockets.first().and_then(|sockets| sockets.get(index));
+        addresses.push(first.map_or_else(|| place.bind.clone(), |socket| listen::bound(socket, &place.bind)));
+        if let Bind::Unix(path) = &place.bind {
+            files.push(SocketFile::of(path));
         }
     }
     Ok(Bounds { sockets, addresses, files })

@@ -42,6 +42,10 @@ pub struct ShardCounts {
     pub sends: Count,
     /// Letters taken from other shards.
     pub letters: Count,
+    /// Letters sent to shards.
+    pub letters_out: Count,
+    /// While the shard hands over: how far it is (see `parting`).
+    pub quiet: Count,
     /// Letters that found the queue to their shard full and had to wait in the spill.
     pub spilled: Count,
     /// Letters that wait in the spill now.

@@ -3,8 +3,12 @@
 
 use super::{inherited, unix};
 use crate::config::Bind;
-use socket2::{Domain, Protocol, Socket, Type};
-use std::{fmt, fs, io, net::SocketAddr, os::fd::OwnedFd};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+};
 
 /// A listener could not be opened.
 #[derive(Debug)]
@@ -71,12 +75,18 @@ pub(super) fn bind(at: &Bind, shards: usize) -> Result<Bound, ListenFault> {
         }
         Bind::Systemd(name) => {
             let socket = inherited::take(name).map_err(fault)?;
-            let address = socket.local_addr().map_err(fault)?;
-            let path = address.as_pathname().map(|path| Bind::Unix(path.to_owned()));
-            let bound = address.as_socket().map(Bind::Address).or(path).unwrap_or_else(|| at.clone());
+            let bound = bound(&socket, at);
             Ok(Bound { sockets: shared(socket, shards).map_err(fault)?, at: bound, file: None })
         }
     }
+}
+
+/// What a socket is bound to; where that cannot be told, what was wanted.
+pub(super) fn bound(socket: &impl AsFd, at: &Bind) -> Bind {
+    let address = SockRef::from(socket).local_addr().ok();
+    let path = || address.as_ref()?.as_pathname().map(|path| Bind::Unix(path.to_owned()));
+    let given = address.as_ref().and_then(|address| address.as_socket()).map(Bind::Address);
+    given.or_else(path).unwrap_or_else(|| at.clone())
 }
 
 /// The same socket for each: whoever is free first accepts.
@@ -126,7 +136,6 @@ fn backlog() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
     use std::{
         net::{TcpListener, TcpStream},
         time::{Duration, Instant},

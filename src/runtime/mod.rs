@@ -9,6 +9,7 @@ mod inherited;
 mod listen;
 mod mesh;
 mod nudge;
+mod parting;
 mod patience;
 pub mod probe;
 mod ring;
@@ -29,7 +30,7 @@ mod tests;
 
 pub use boot::{
     BootFault, Furnishing, Place, Plan, Running, Seat, count_memory_in_small_pages, end_process_on_panic, probe_listeners,
-    raise_open_files, start,
+    raise_open_files, start, start_from,
 };
 pub use clock::Clock;
 pub use counts::{Count, ShardCounts};
@@ -40,6 +41,7 @@ pub(crate) use gate::{GateEnd, gate_of};
 pub use listen::ListenFault;
 pub use mesh::Post;
 pub use nudge::Nudge;
+pub use parting::{Heritage, Parcel, receive, send};
 pub use ring::RingSizes;
 pub use shard::{Control, Shard};
 pub use stop::{DrainFault, Phase, Reload, Servers, Stage, StopSignals, StopTimes};

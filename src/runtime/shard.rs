@@ -57,6 +57,24 @@ pub trait Shard: 'static {
     fn next_deadline(&self) -> Option<Moment>;
     /// Writes into `out` all that this turn wants done.
     fn finish(&mut self, now: Now, out: &mut Output);
+    /// The process hands its sockets over to another: what cannot be carried is closed. `is_plain` tells of a connection whether nothing
+    /// stands before its socket.
+    fn leave(&mut self, _is_plain: &dyn Fn(ConnId) -> bool, _now: Now) {}
+    /// Nothing is received any more; what is under way ends.
+    fn part(&mut self, _is_plain: &dyn Fn(ConnId) -> bool, _now: Now) {}
+    /// Whether nothing is under way here, when a turn is over.
+    fn is_quiet(&self) -> bool {
+        true
+    }
+    /// What another process needs to go on, and whose sockets go with it, in its order.
+    fn estate(&mut self, _is_plain: &dyn Fn(ConnId) -> bool, _now: Now) -> (Vec<u8>, Vec<ConnId>) {
+        (Vec::new(), Vec::new())
+    }
+    /// Takes over what it was made for, before anything else happens. `from`: where the sockets come from, in its order. Returns the
+    /// names of their connections.
+    fn take_over(&mut self, _from: &[Address], _now: Now) -> Vec<ConnId> {
+        Vec::new()
+    }
     /// How much is under way here that somebody elsewhere waits for: a stop that has the time lets it end.
     fn owed(&self) -> usize {
         0

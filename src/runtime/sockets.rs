@@ -1,6 +1,6 @@
 //! The shard's table of sockets, beside the engine's: eight bytes for each slot. It grows by chunks, so a full table never moves.
 
-use crate::realtime::ConnId;
+use crate::realtime::{ConnId, ShardId};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const CHUNK: usize = 1024;
@@ -104,11 +104,23 @@ impl Sockets {
         (socket.generation == conn.generation && socket.descriptor.is_some()).then_some(socket)
     }
 
+    /// As [`Sockets::at`], to look.
+    pub(super) fn look(&self, conn: ConnId) -> Option<&Socket> {
+        let socket = self.chunks.get(conn.index() / CHUNK)?.get(conn.index() % CHUNK)?;
+        (socket.generation == conn.generation && socket.descriptor.is_some()).then_some(socket)
+    }
+
     /// Frees the slot and gives the descriptor out.
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<OwnedFd> {
         let descriptor = self.at(conn)?.descriptor.take();
         self.live -= usize::from(descriptor.is_some());
         descriptor
+    }
+
+    /// The names of all on this shard.
+    pub(super) fn names(&self, shard: ShardId) -> Vec<ConnId> {
+        let there = self.chunks.iter().flatten().enumerate().filter(|(_, socket)| socket.descriptor.is_some());
+        there.map(|(slot, socket)| ConnId { shard, generation: socket.generation, slot: slot as u32 }).collect()
     }
 
     /// Every socket there is.
@@ -120,7 +132,6 @@ impl Sockets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::ShardId;
     use std::fs::File;
 
     fn conn(slot: u32, generation: u16) -> ConnId {

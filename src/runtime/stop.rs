@@ -1,10 +1,10 @@
 //! How the process ends: drain, close, gone. And the signals that begin it.
 
-use super::{counts::ShardCounts, mesh::Doors};
+use super::{counts::ShardCounts, mesh::Doors, parting::Parcel};
 use crate::{engine::thinning::Pace, realtime::ShardId, tls::Server};
 use crossbeam::queue::ArrayQueue;
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2},
     iterator::Signals,
     low_level::exit,
 };
@@ -26,6 +26,10 @@ pub enum Phase {
     Serving,
     /// To be stopped after a while: not ready any more; the connected are let go one by one; still accepting and serving.
     Thinning,
+    /// About to hand its sockets over to another process: no more accepts; what cannot be carried is closed, REST ends.
+    Leaving,
+    /// Nothing is received any more; what is under way ends.
+    Parting,
     /// Asked to stop: the connected were told; still accepting and serving.
     Draining,
     /// No more accepts; the engine closes what is left.
@@ -76,6 +80,9 @@ pub struct Stage {
     /// How long a stop takes that nobody gives other times, and the pace of a drain before it.
     usual: OnceLock<StopTimes>,
     pace: OnceLock<Pace>,
+    /// What each shard has left.
+    pub(super) parcels: Vec<ArrayQueue<Parcel>>,
+    pub(super) has_parted: AtomicBool,
     /// For each shard the newest certificates that it has not taken yet.
     renewed: Vec<ArrayQueue<Servers>>,
     renewals: AtomicU32,
@@ -93,6 +100,7 @@ impl Stage {
     pub(super) fn new(doors: &Doors) -> Stage {
         let counts = doors.iter().map(|_| ShardCounts::default()).collect();
         let renewed = doors.iter().map(|_| ArrayQueue::new(1)).collect();
+        let parcels = doors.iter().map(|_| ArrayQueue::new(1)).collect();
         let phase = AtomicU8::new(Phase::Serving as u8);
         Stage {
             phase,
@@ -101,9 +109,16 @@ impl Stage {
             stopping: OnceLock::new(),
             usual: OnceLock::new(),
             pace: OnceLock::new(),
+            parcels,
+            has_parted: AtomicBool::new(false),
             renewed,
             renewals: AtomicU32::new(0),
         }
+    }
+
+    /// Whether it serves, and nothing else.
+    pub fn is_serving(&self) -> bool {
+        self.phase() == Phase::Serving
     }
 
     /// Where the process is now.
@@ -111,8 +126,10 @@ impl Stage {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
             1 => Phase::Thinning,
-            2 => Phase::Draining,
-            3 => Phase::Closing,
+            2 => Phase::Leaving,
+            3 => Phase::Parting,
+            4 => Phase::Draining,
+            5 => Phase::Closing,
             _ => Phase::Gone,
         }
     }
@@ -206,11 +223,11 @@ impl Stage {
         self.advance(Phase::Gone);
     }
 
-    fn owed(&self) -> u64 {
+    pub(super) fn owed(&self) -> u64 {
         self.counts.iter().map(|counts| counts.owed.value()).sum()
     }
 
-    fn rest(&self) -> u64 {
+    pub(super) fn rest(&self) -> u64 {
         self.counts.iter().map(|counts| counts.handed_off_now.value()).sum()
     }
 
@@ -224,21 +241,29 @@ impl Stage {
     }
 }
 
-/// SIGTERM, SIGINT and SIGHUP, caught. Until there is a stage to stop, one of the first two ends the process at once and well: nothing has
-/// been served that could be lost.
+/// SIGTERM, SIGINT, SIGHUP and SIGUSR2, caught. Until there is a stage to stop, one of the first two ends the process at once and well:
+/// nothing has been served that could be lost.
 #[derive(Clone, Debug)]
 pub struct StopSignals {
     stops: Arc<Stops>,
     reload: Reload,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Stops {
     stage: OnceLock<(Arc<Stage>, StopTimes)>,
     /// Whether the stage has ended, and another may follow.
     is_over: AtomicBool,
     /// Whether the process was asked to stop.
     is_asked: AtomicBool,
+    /// What SIGUSR2 begins.
+    upgrade: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl fmt::Debug for Stops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stops").field("stage", &self.stage).field("is_over", &self.is_over).finish_non_exhaustive()
+    }
 }
 
 /// Says when files are to be read again: on SIGHUP.
@@ -256,16 +281,17 @@ impl StopSignals {
     /// Catches them from now on; a second one ends the process at once.
     pub fn caught() -> io::Result<StopSignals> {
         let stops: Arc<Stops> = Arc::default();
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
         let (own, reload) = (stops.clone(), Reload::default());
         let asks = reload.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let stops = signals.forever().filter(|signal| {
-                let is_stop = *signal != SIGHUP;
-                if !is_stop {
-                    asks.0.notify_one();
+                match *signal {
+                    SIGHUP => asks.0.notify_one(),
+                    SIGUSR2 => own.upgrade.get().into_iter().for_each(|begin| begin()),
+                    _ => return true,
                 }
-                is_stop
+                false
             });
             for (count, signal) in stops.enumerate() {
                 if count > 0 {
@@ -285,6 +311,11 @@ impl StopSignals {
             }
         })?;
         Ok(StopSignals { stops, reload })
+    }
+
+    /// From now on SIGUSR2 begins this, which must not take long. Before, it does nothing.
+    pub fn on_upgrade(&self, begin: impl Fn() + Send + Sync + 'static) {
+        let _ = self.stops.upgrade.set(Box::new(begin));
     }
 
     /// Says when files are to be read again.

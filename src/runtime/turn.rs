@@ -7,6 +7,7 @@
 
 mod accept;
 mod front;
+mod hand_over;
 mod leave;
 mod receive;
 
@@ -82,6 +83,8 @@ pub(super) struct ShardParts<E: Shard> {
     pub(super) nudge: Nudge,
     pub(super) clock: Clock,
     pub(super) stage: Arc<Stage>,
+    /// Sockets that another process had, in the order in which the engine takes them over.
+    pub(super) inherited: Vec<OwnedFd>,
 }
 
 /// Serves until the stage says that the shard is to go. Errors are faults of the ring, never of a connection. `ready` is called
@@ -171,11 +174,14 @@ impl<E: Shard> Pump<E> {
             ring.accept(Listener(index as u8), listener.as_fd());
         }
         ring.submit();
+        let mut sockets = Sockets::default();
+        hand_over::take_in(parts.inherited, (&mut ring, &mut sockets), &parts.engine, parts.clock.now());
+        parts.stage.counts(parts.id).connections.set(sockets.live() as u64);
         let reserve = Some(parts.mesh.door().bell().descriptor(Bed::Ring).try_clone_to_owned()?);
         Ok(Pump {
             id: parts.id,
             ring,
-            sockets: Sockets::default(),
+            sockets,
             listeners: parts.listeners.into_iter().map(Some).collect(),
             porches: parts.porches,
             fronts: Fronts::default(),
@@ -299,16 +305,19 @@ impl<E: Shard> Pump<E> {
         self.renew();
         self.accept_again(now);
         engine.tick(now);
+        self.part(&mut engine, now);
         let mut output = std::mem::take(&mut self.output);
         engine.finish(now, &mut output);
         busy |= self.carry_out(&mut output, &mut engine);
         self.output = output;
         busy |= !engine.letters().is_empty();
+        self.counts().letters_out.add(engine.letters().len() as u64);
         for (to, letter) in engine.letters().drain(..) {
             self.mesh.send(to, letter, self.stage.counts(self.id));
         }
         self.mesh.flush(self.stage.counts(self.id));
         self.counts().owed.set(engine.owed() as u64);
+        self.look_whether_quiet(&engine);
         busy | self.shake(&mut engine)
     }
 
@@ -435,6 +444,9 @@ impl<E: Shard> Pump<E> {
         let changed = wanted != self.phase;
         if let (Phase::Serving, Phase::Thinning, Some(pace)) = (self.phase, wanted, self.stage.pace()) {
             engine.control(Control::Thin(pace), now);
+        }
+        if self.hands_over(wanted) {
+            return self.hand_over(wanted, engine, now);
         }
         if self.phase < Phase::Draining && wanted >= Phase::Draining {
             engine.control(Control::Drain, now);

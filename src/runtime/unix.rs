@@ -18,6 +18,11 @@ const MODE: u32 = 0o660;
 pub(super) struct SocketFile(PathBuf);
 
 impl SocketFile {
+    /// Of a socket that another process has made.
+    pub(super) fn of(path: &Path) -> SocketFile {
+        SocketFile(path.to_owned())
+    }
+
     /// To be called when we listen no more. Where somebody listens all the same it is another's by now, and stays.
     pub(super) fn remove(self) {
         if UnixStream::connect(&self.0).is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused) {

@@ -1,6 +1,7 @@
 //! What the house asks of the outside: permission services, language models and tools over HTTP; the key files of its own folder;
 //! passwords.
 
+pub mod key_sets;
 pub mod keys;
 pub mod models;
 pub mod outbound;
@@ -10,6 +11,7 @@ pub mod permission;
 mod stub;
 pub mod tools;
 
+pub use key_sets::{ReadFault, SetReader};
 pub use models::Endpoint;
 pub use outbound::SetupFault;
 pub use passwords::{PasswordFault, Passwords};

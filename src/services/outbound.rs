@@ -69,7 +69,7 @@ pub(super) async fn body(mut answer: Response, most: usize) -> Result<Vec<u8>, B
 }
 
 /// The error with its causes, which reqwest leaves out.
-fn told(error: &reqwest::Error) -> String {
+pub(super) fn told(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {

@@ -9,8 +9,10 @@
 //! What the header alone tells is judged by the walk (over the limit, reserved bits, no mask), before anything is buffered; the
 //! order of fragments, the form and the answer of an unusual Close are tungstenite's.
 
+mod read;
 mod scratch;
 
+use read::Read as Kept;
 pub use scratch::Scratch;
 pub(super) use scratch::{WHOLE_BINARY, unmask};
 
@@ -93,6 +95,7 @@ struct Partial {
     frame: Option<Frame>,
     /// What the frames of the message have announced so far, in bytes; `None`: no message has begun.
     message: Option<u64>,
+    read: Kept,
 }
 
 /// The bytes of a header that is incomplete. tungstenite gets whole headers only, so both see the same frames.
@@ -154,6 +157,16 @@ impl Session {
     /// Whether a Close has come or the peer was at fault: all further bytes are ignored.
     pub fn ended(&self) -> bool {
         matches!(self.0, State::Ended)
+    }
+
+    /// What was read of a message that is not whole, for another session to go on with: without the control frames in it, which were heard.
+    /// None: it has ended, or it is more than is kept for that.
+    pub fn unread(&self) -> Option<&[u8]> {
+        match &self.0 {
+            State::Idle => Some(&[]),
+            State::Partial(partial) => partial.read.whole(),
+            State::Ended => None,
+        }
     }
 
     /// Whether the connection holds memory for an incomplete message.
@@ -354,7 +367,13 @@ impl Collected {
 
 impl Partial {
     fn new(limits: &Limits) -> Partial {
-        Partial { context: context(Some(limits)), header: Collected::default(), frame: None, message: None }
+        Partial {
+            context: context(Some(limits)),
+            header: Collected::default(),
+            frame: None,
+            message: None,
+            read: Kept::default(),
+        }
     }
 
     /// Takes bytes up to the end of a header or of a frame.
@@ -369,6 +388,7 @@ impl Partial {
         let length = usize::try_from(frame.missing).unwrap_or(usize::MAX).min(bytes.len());
         let (input, rest) = bytes.split_at(length);
         *bytes = rest;
+        self.read.add(input);
         frame.missing -= length as u64;
         let step = read(&mut self.context, Pipe { input, output: out }, deliver)?;
         Ok(self.frame_after(step))
@@ -381,7 +401,9 @@ impl Partial {
         out: &mut Vec<u8>,
         deliver: &mut impl FnMut(Event<'_>, &mut Vec<u8>),
     ) -> Result<Step, CloseReason> {
+        let there = *bytes;
         self.header.take(bytes);
+        self.read.add(&there[..there.len() - bytes.len()]);
         let header = mem::take(&mut self.header);
         let input = &header.bytes[..header.length];
         let Some(announced) = announced(input, limits)? else {
@@ -406,6 +428,7 @@ impl Partial {
         match self.frame {
             Some(frame) if frame.missing == 0 => {
                 self.frame = None;
+                self.read.frame_ends(frame.is_control);
                 let between = if frame.is_control { self.message.is_none() } else { frame.is_final };
                 match read {
                     Step::Closed => Step::Closed,

@@ -69,10 +69,13 @@ async def test_nobody_else_is_asked_and_lines_outlive_a_restart(tmp_path, permis
         assert [said for said in heard if said.get("id", {}).get("operation") == "left"] == [], "the second came before the first went"
         lost = {line: await page.hears(line=line, state="waiting") for line in ("presence", "quiz")}
         assert await asyncio.to_thread(house.process.wait, 60) == 0
-        # Nobody is there: the waits grow, each at random between a half of its whole and that.
         for line, first in lost.items():
-            waits = [first["millis"], *[(await page.hears(line=line, state="waiting"))["millis"] for _ in range(3)]]
-            assert all(250 * 2**place <= millis <= 500 * 2**place for place, millis in enumerate(waits)), (line, waits)
+            asked = float(first["why"].removeprefix("retry-after=")) * 1_000
+            assert asked <= first["millis"] <= asked + 100, (line, first)
+        # Nobody is there: the waits grow, each at random between a half of its whole and that.
+        for line in lost:
+            waits = [(await page.hears(line=line, state="waiting"))["millis"] for _ in range(3)]
+            assert all(500 * 2**place <= millis <= 1_000 * 2**place for place, millis in enumerate(waits)), (line, waits)
             assert all(millis != int(millis) for millis in waits), f"{line}: by chance, not by the clock: {waits}"
 
         house.start()

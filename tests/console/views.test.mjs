@@ -116,10 +116,10 @@ test('a certificate that ends soon is to be looked at, one that is no good is ba
     return `${kind}: ${words}`;
   };
   const began = '2026-01-01T00:00:00Z';
-  assert.equal(stands(began, '2026-04-10T12:00:00Z'), 'good: runs out in 90 days');
-  assert.equal(stands(began, '2026-01-15T11:00:00Z'), 'warn: runs out in 4 days');
-  assert.equal(stands(began, '2026-01-11T13:00:00Z'), 'warn: runs out tomorrow');
-  assert.equal(stands(began, '2026-01-10T13:00:00Z'), 'warn: runs out today');
+  assert.equal(stands(began, '2026-04-10T12:00:00Z'), 'good: has 90 days left');
+  assert.equal(stands(began, '2026-01-15T11:00:00Z'), 'warn: has 4 days left');
+  assert.equal(stands(began, '2026-01-11T13:00:00Z'), 'warn: has 1 day left');
+  assert.equal(stands(began, '2026-01-10T13:00:00Z'), 'warn: has less than a day left');
   assert.equal(stands(began, '2026-01-10T11:00:00Z'), 'bad: has run out');
   assert.equal(stands('2026-01-11T00:00:00Z', '2026-04-10T12:00:00Z'), 'bad: is not good yet');
 });
@@ -157,6 +157,11 @@ test('an operator is told what is wrong, the worst first, and that all is well',
   const node = {
     phase: 'draining',
     certificates: [{ listener: 'quiz', not_before: '2020-01-01T00:00:00Z', not_after: '2021-01-01T00:00:00Z' }],
+    key_sets: [
+      { issuer: 'school', fault: null },
+      { issuer: 'other', fault: 'it does not answer' },
+    ],
+    delivery: { frames: 9, p50_seconds: 0.00025, p99_seconds: null },
     nodes: [
       { name: 'a', is_alive: true },
       { name: 'b', is_alive: false },
@@ -181,6 +186,11 @@ test('an operator is told what is wrong, the worst first, and that all is well',
   assert.ok(words.includes('bad: The certificate of quiz has run out.'));
   assert.ok(words.some((line) => line.startsWith('warn: This node is draining')));
   assert.ok(words.some((line) => line.startsWith('warn: Shards wait')));
+  assert.deepEqual(
+    words.filter((line) => line.includes('keys of')).map((line) => line.split(' could')[0]),
+    ['warn: The keys of other'],
+  );
+  assert.deepEqual(seen.latency, { p50: 0.00025, p99: NaN });
   seen.failures = 9;
   assert.deepEqual(
     worries(seen).map(({ kind }) => kind),

@@ -20,6 +20,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("proxy", wire::proxy),
     ("screen", wire::screen),
     ("token", token::token),
+    ("key_set", token::key_set),
     ("letters", letters::letters),
     ("packet", letters::packet),
     ("presence", sockets::presence),

@@ -2,11 +2,12 @@
 
 use super::house::authority;
 use homeroom::{
-    auth::{CallerKey, GuestKey, Secret, UserKey},
+    auth::{Authority, CallerKey, GuestKey, KeySet, KeySource, MAX_SET_KEYS, Secret, SetIssuer, UserKey},
     protocols::{labs, quiz},
     realtime::UnixMicros,
     websocket::query,
 };
+use std::sync::Arc;
 
 const NOW: UnixMicros = UnixMicros(1_700_000_000_000_000);
 
@@ -20,4 +21,20 @@ pub(crate) fn token(bytes: &[u8]) {
     assert!(authority().verify(&text, NOW).is_err());
     let _any = (query::parameter(Some(&text), "token"), quiz::admission::credential(Some(&text)));
     let _any = (labs::admission::agent(Some(&text)), labs::admission::agent_in_field(Some(&text)));
+}
+
+/// What an issuer publishes, and behind a line feed a token: whatever the set has, no key of it has signed that.
+pub(crate) fn key_set(bytes: &[u8]) {
+    let (set, token) = match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &b""[..]),
+    };
+    let Ok(set) = KeySet::read(set, None) else { return };
+    assert!((1..=MAX_SET_KEYS).contains(&set.len()));
+    let source = Arc::new(KeySource::new("there"));
+    assert!(source.take(set.clone(), NOW, NOW) && !source.take(set, NOW, NOW), "the same set twice is one");
+    let issuer = SetIssuer { name: "school".to_owned(), audiences: vec!["usr".to_owned()], source: source.clone() };
+    let authority = Authority::with_sets([], [issuer]).expect("one issuer with an audience");
+    assert!(authority.verify(&String::from_utf8_lossy(token), NOW).is_err());
+    assert_eq!(source.standing().former, 0);
 }

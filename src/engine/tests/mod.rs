@@ -27,6 +27,7 @@ mod labs_ends;
 mod labs_scripts;
 mod labs_tunnels;
 mod limits;
+mod passage;
 mod quiz_admission;
 mod quiz_scripts;
 mod quiz_slow;

@@ -12,6 +12,20 @@ fn model() -> (Endpoint, Arc<Tally>) {
     (Endpoint::new("http://127.0.0.1:1/", None, patience).unwrap(), Arc::new(tally))
 }
 
+/// One issuer whose keys were read and could not be read again.
+fn key_sets() -> KeySets {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks");
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(&path, set).unwrap();
+    let loaded = crate::config::Loaded::of(&crate::config::Layers::default()).unwrap();
+    let mut key_sets = KeySets::of(&loaded.settings);
+    let place = crate::config::SetPlace::File(path);
+    let source = key_sets.add(crate::config::Api::Quiz, "id.example.org", &place, None).unwrap();
+    source.fail("gone");
+    key_sets
+}
+
 #[test]
 fn the_names_of_the_page_and_the_sum_over_shards() {
     let engines: [Arc<Counters>; 2] = Default::default();
@@ -37,7 +51,7 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
     let bus = nats::Counts::default();
     bus.read_ago_millis.store(1_250, Relaxed);
     let none = Certificates::read(&[], &mut Vec::new()).unwrap();
-    let text = text(&engines, &[], &Health::default(), &outside, Some(&bus), &none);
+    let text = text(&engines, &[], &Health::default(), &outside, Some(&bus), (&none, &key_sets()));
     let expected = [
         "ws_connection{status=\"success\"} 3",
         "ws_connection{status=\"replaced\"} 2",
@@ -55,6 +69,9 @@ fn the_names_of_the_page_and_the_sum_over_shards() {
         "homeroom_labs_agents_turned_away_total 6",
         "homeroom_labs_sessions{state=\"waking\"} 4",
         "homeroom_labs_sessions{state=\"running\"} 0",
+        "homeroom_key_set_keys{api=\"quiz\",issuer=\"id.example.org\"} 1",
+        "homeroom_key_set_reads_total{api=\"quiz\",issuer=\"id.example.org\",outcome=\"right\"} 1",
+        "homeroom_key_set_reads_total{api=\"quiz\",issuer=\"id.example.org\",outcome=\"failed\"} 1",
         "homeroom_labs_revoked 2",
         "homeroom_labs_follower_sockets{shard=\"1\"} 3",
         "homeroom_tasks_running{shard=\"1\"} 6",

@@ -4,12 +4,12 @@ use super::Rest;
 use crate::{
     auth::Claims,
     config::{Api, Bind, Listener},
-    house::rules,
+    house::{House, key_sets::KeySetState, rules},
     http::{
         chat,
         console::{Console, Known, Place, Places, Token, TooSoon},
         gate, labs, quiz,
-        rooms::{Clock, Peer},
+        rooms::{self, Clock, Peer},
     },
     protocols::labs::{
         asks::{Ask, Reply, Window},
@@ -107,6 +107,21 @@ pub(super) fn ages(files: Vec<(String, PathBuf)>) -> Vec<(String, Option<UnixMic
         i64::try_from(since.as_micros()).ok().map(UnixMicros)
     };
     files.into_iter().map(|(name, file)| (name, written(&file))).collect()
+}
+
+/// How it stands with the keys of issuers that publish them.
+pub(super) fn key_sets(house: &House) -> Vec<rooms::KeySet> {
+    let told = |KeySetState { api, issuer, place, standing }: KeySetState| rooms::KeySet {
+        api: api.to_string(),
+        issuer,
+        place,
+        read_at: standing.read_at,
+        changed_at: standing.changed_at,
+        keys: standing.keys,
+        former: standing.former,
+        fault: standing.fault,
+    };
+    house.newest_key_sets.load().states().map(told).collect()
 }
 
 /// All that share the records. Blocks.

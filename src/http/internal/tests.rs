@@ -157,6 +157,10 @@ fn a_node_tells_of_itself_and_of_those_beside_it() {
         "certificates": [{
             "listener": "quiz", "subject": "CN=school", "not_before": "2026-01-02T03:04:05Z", "not_after": "2026-01-02T03:04:05Z",
         }],
+        "key_sets": [{
+            "api": "quiz", "issuer": "id.example.org", "place": "https://id.example.org/jwks", "read_at": "2026-01-02T03:04:05Z",
+            "changed_at": null, "keys": 2, "former": 1, "fault": "answered 500",
+        }],
         "nodes": [
             {"name": "a", "slot": 0, "epoch": 7, "version": "1.0", "is_alive": true, "is_self": true},
             {"name": "b", "slot": 1, "epoch": 7, "version": "1.0", "is_alive": false, "is_self": false},

@@ -78,6 +78,25 @@ enum State {
     Over,
 }
 
+/// What of a connection another process must know to go on with it.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub enum Carriage {
+    /// Its first frame has not come.
+    Waiting,
+    /// Signed in: where and as whom, how many microseconds ago it was last pinged, and whether the Pong is awaited.
+    Live(ClassroomId, Held, u64, bool),
+}
+
+impl Carriage {
+    /// Of one who is signed in: where, and as whom.
+    pub fn held(&self) -> Option<(ClassroomId, &Held)> {
+        match self {
+            Carriage::Live(classroom, held, ..) => Some((*classroom, held)),
+            Carriage::Waiting => None,
+        }
+    }
+}
+
 /// The state machine of one connection.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Connection {
@@ -116,6 +135,30 @@ impl Connection {
             }
             State::Waiting | State::Asking { .. } | State::Over => None,
         }
+    }
+
+    /// What another process goes on with. None: it is over, or somebody is asked just now whether it may come in.
+    pub fn carriage(&self, now: Moment) -> Option<Carriage> {
+        match &self.state {
+            State::Waiting => Some(Carriage::Waiting),
+            State::Live { classroom, held, pinged, awaits_pong } => {
+                let ago = u64::try_from(now.since(*pinged).as_micros()).unwrap_or(u64::MAX);
+                let held = Held { place: None, ..held.clone() };
+                Some(Carriage::Live(*classroom, held, ago, *awaits_pong))
+            }
+            State::Asking { .. } | State::Joining { .. } | State::Over => None,
+        }
+    }
+
+    /// Goes on where another process stopped.
+    pub fn carried(carriage: Carriage, now: Moment) -> Connection {
+        let state = match carriage {
+            Carriage::Waiting => State::Waiting,
+            Carriage::Live(classroom, held, ago, awaits_pong) => {
+                State::Live { classroom, held, pinged: now - Duration::from_micros(ago), awaits_pong }
+            }
+        };
+        Connection { state }
     }
 
     /// It does not join, though it may: its account has too many connections. No home has heard of it.

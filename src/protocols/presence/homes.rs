@@ -1,5 +1,6 @@
 //! The classrooms that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
+mod carrying;
 mod estates;
 mod rows;
 

@@ -15,8 +15,8 @@ pub mod record;
 pub mod room;
 pub mod settings;
 
-pub use connection::{Connection, Effect, Event, Gate};
+pub use connection::{Carriage, Connection, Effect, Event, Gate};
 pub use homes::{Homes, Outcome};
-pub use letters::{FromHome, Seat, ToHome};
+pub use letters::{FromHome, Held, Seat, ToHome};
 pub use messages::{Notice, SessionError};
 pub use settings::Settings;

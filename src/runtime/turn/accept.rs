@@ -31,9 +31,13 @@ impl<E: Shard> Pump<E> {
         let is_known = !front.as_ref().is_some_and(|front| front.awaits_header);
         let from = if is_known { address_of(socket.as_fd()) } else { Address::UNKNOWN };
         let Some(conn) = engine.accepted(listener, from, now) else { return };
-        self.ring.receive(conn, socket.as_fd());
+        // One that was accepted when nobody is heard any more is heard by whoever has it then.
+        let mark = if self.phase == Phase::Parting { Mark::PAUSED } else { Mark::RECEIVING };
+        if mark == Mark::RECEIVING {
+            self.ring.receive(conn, socket.as_fd());
+        }
         match self.sockets.insert(conn, socket) {
-            Ok(()) => self.sockets.at(conn).expect("just inserted").set(Mark::RECEIVING),
+            Ok(()) => self.sockets.at(conn).expect("just inserted").set(mark),
             Err(_) => unreachable!("the engine gave a slot that it did not have back"),
         }
         if let Some(front) = front {
@@ -47,6 +51,9 @@ impl<E: Shard> Pump<E> {
     pub(super) fn accept_over(&mut self, listener: Listener, fault: Option<i32>, now: Now) {
         if self.phase >= Phase::Closing {
             self.listeners[usize::from(listener.0)] = None;
+            return;
+        }
+        if self.is_handing_over() {
             return;
         }
         if let Some(fault) = fault {
@@ -76,6 +83,9 @@ impl<E: Shard> Pump<E> {
     }
 
     pub(super) fn accept_again(&mut self, now: Now) {
+        if self.is_handing_over() {
+            return;
+        }
         let (ring, listeners) = (&mut self.ring, &self.listeners);
         self.paused.retain(|(listener, until)| {
             let due = *until <= now.moment;
@@ -88,7 +98,7 @@ impl<E: Shard> Pump<E> {
 }
 
 /// Whose connection it is. Unknown, where it has gone already or has no address.
-fn address_of(socket: BorrowedFd<'_>) -> Address {
+pub(super) fn address_of(socket: BorrowedFd<'_>) -> Address {
     let peer = getpeername(socket).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
     peer.map_or(Address::UNKNOWN, |peer| address(peer.ip()))
 }

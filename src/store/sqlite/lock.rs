@@ -17,11 +17,16 @@ pub(super) struct FolderLock {
 impl Drop for FolderLock {
     /// Whoever was forked a moment ago, and has not begun its program yet, has the file open too: closing ours would not give it up.
     fn drop(&mut self) {
-        self.file.unlock().unwrap_or_else(|error| tracing::debug!(%error, "the lock ends when the file is closed"));
+        self.release();
     }
 }
 
 impl FolderLock {
+    /// The folder is served no more by this process.
+    pub(super) fn release(&self) {
+        self.file.unlock().unwrap_or_else(|error| tracing::debug!(%error, "the lock ends when the file is closed"));
+    }
+
     /// Makes the folder (only for its owner) where it is missing, and locks it.
     pub(super) fn take(folder: &Path) -> Result<FolderLock, OpenFault> {
         let fault = |source| OpenFault::Folder { folder: folder.to_owned(), source };

@@ -46,7 +46,7 @@ use quiz::Records;
 use reader::Readers;
 use rows::Rows;
 use rusqlite::Connection;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use writer::{Waits, Writer};
 
 /// How long whoever seeds or sweeps waits for the store's thread, or for another process.
@@ -68,6 +68,8 @@ pub struct Settings {
     /// After a commit of a mass of sign-ins the next sign-ins wait so long for others to be written with them; with anything else in
     /// the queue nothing waits.
     pub gather: Duration,
+    /// The numbers of sessions that another process has had, and that go on.
+    pub sessions: BTreeSet<i64>,
 }
 
 impl Settings {
@@ -80,6 +82,7 @@ impl Settings {
             queue: 65_536,
             acquire_timeout: Duration::from_secs(5),
             gather: Duration::from_millis(3),
+            sessions: BTreeSet::new(),
         }
     }
 }
@@ -92,7 +95,7 @@ pub struct SqliteStore {
     /// What the only node is called.
     name: String,
     // Declared last: given up after the thread has ended.
-    _lock: Arc<FolderLock>,
+    lock: Arc<FolderLock>,
 }
 
 impl SqliteStore {
@@ -107,7 +110,8 @@ impl SqliteStore {
         let file = settings.folder.join("homeroom.db");
         let mut conn = schema::open(&file)?;
         let fault = |source| OpenFault::Database { file: file.clone(), source };
-        let replica = stale::sign_on(&mut conn, &settings.replica, settings.address.as_deref()).map_err(fault)?;
+        let replica =
+            stale::sign_on(&mut conn, &settings.replica, settings.address.as_deref(), &settings.sessions).map_err(fault)?;
         let queue = Arc::new(Queue::new(settings.queue));
         let body = {
             let (queue, lock, file) = (Arc::clone(&queue), Arc::clone(&lock), file.clone());
@@ -121,7 +125,7 @@ impl SqliteStore {
             }
         };
         let (running, ()) = Running::begin(queue, OpenFault::Thread, body)?;
-        Ok(SqliteStore { running, readers: Readers::new(file.clone()), file, name, _lock: lock })
+        Ok(SqliteStore { running, readers: Readers::new(file.clone()), file, name, lock })
     }
 
     /// Writes beside the store's thread, which has little to do when a server starts: all of it or nothing.
@@ -200,7 +204,12 @@ impl Store for SqliteStore {
     }
 
     fn stop(&self, within: Duration) -> Result<(), StoreFault> {
-        self.running.stop(within, || self.readers.close())
+        let stopped = self.running.stop(within, || self.readers.close());
+        if stopped.is_ok() {
+            // Whoever takes the folder over may not have to wait for the end of this process.
+            self.lock.release();
+        }
+        stopped
     }
 
     fn health(&self) -> &Health {

@@ -3,6 +3,7 @@
 use super::{labs, rows::Rows, writer::wall};
 use crate::{protocols::presence::record::Leaving, realtime::UnixMicros};
 use rusqlite::{Connection, TransactionBehavior, params};
+use std::collections::BTreeSet;
 
 /// This replica, as the tables know it.
 #[derive(Clone, Copy)]
@@ -13,11 +14,17 @@ pub(super) struct Replica {
 }
 
 /// Registers this replica and moves every session that is still live to history: the folder is served by one process, so whoever wrote them
-/// is gone. They end when their replica was last seen, or as they began when that is later.
-pub(super) fn sign_on(conn: &mut Connection, label: &str, address: Option<&str>) -> rusqlite::Result<Replica> {
+/// is gone, but for those that are `kept`. They end when their replica was last seen, or as they began when that is later.
+pub(super) fn sign_on(
+    conn: &mut Connection,
+    label: &str,
+    address: Option<&str>,
+    kept: &BTreeSet<i64>,
+) -> rusqlite::Result<Replica> {
     let sign_on = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let replica = Replica { id: register(&sign_on, label, address)?, last_session: last_session(&sign_on)? };
-    let stale = stale(&sign_on)?;
+    let mut stale = stale(&sign_on)?;
+    stale.retain(|leaving| !kept.contains(&leaving.session));
     let mut rows = Rows::prepare(&sign_on, replica.id, replica.last_session)?;
     for leaving in &stale {
         rows.leave(*leaving)?;

@@ -1,0 +1,206 @@
+"""The upgrade: another process takes the sockets over, and with them those in classrooms."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import secure
+import tokens
+from client import open_socket, sign_in
+from house import BINARY, files_of
+from test_drain import until_closed
+
+# What a process of a debug build may need on a busy machine to come up.
+SOON = 60
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process runs. One that has ended and that nobody has asked for does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def until(what, why: str):
+    """Waits for a condition."""
+    deadline = time.monotonic() + SOON
+    while not what():
+        assert time.monotonic() < deadline, why
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def upgrade():
+    """Upgrades a server; returns its next process and what the command said. They are ended with the test."""
+    processes = []
+
+    async def upgrade(house) -> tuple[int, int, str]:
+        command = [BINARY, "upgrade", "--config", str(house.config)]
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=house.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        said = (await asyncio.wait_for(process.communicate(), 2 * SOON))[0].decode()
+        serving = [line for line in said.splitlines() if line.startswith("process ") and " serves, version " in line]
+        pid = int(serving[0].split()[1]) if serving else 0
+        if pid:
+            processes.append(pid)
+        return pid, process.returncode, said
+
+    yield upgrade
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + SOON
+    for pid in processes:
+        while is_there(pid):
+            assert time.monotonic() < deadline, "the next process does not stop"
+            time.sleep(0.02)
+
+
+async def publish(house, room, number: int) -> int:
+    """An event, by a connection of its own, which waits while nobody accepts. Returns to how many it was said."""
+    body = json.dumps({"entity_type": "ban", "operation": "created", "payload": {"n": number}})
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.internal_port)
+    head = f"POST /api/v1/classrooms/{room}/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write((head + body).encode())
+    answer = await asyncio.wait_for(reader.read(), SOON)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+    return json.loads(answer.split(b"\r\n\r\n", 1)[1])["members"]
+
+
+def numbers(socket) -> list[int]:
+    """Of the events that it has heard, in order."""
+    said = [json.loads(heard.data) for heard in socket.everything if heard.kind == "text"]
+    return [event["payload"]["n"] for event in said if "n" in event.get("payload", {})]
+
+
+async def test_those_in_classrooms_notice_nothing(build, http, name, room, upgrade):
+    house = build()
+    shards = [*house.two_shards] * 10
+    sockets = [await sign_in(house, room, tokens.token(name()), shard=shard) for shard in shards]
+    unsigned = await open_socket(house)
+    before = house.process.pid
+    numbered, is_over = [], asyncio.Event()
+
+    async def speak():
+        while not is_over.is_set():
+            number = len(numbered)
+            assert await publish(house, room, number) == len(sockets)
+            numbered.append(number)
+
+    speaker = asyncio.create_task(speak())
+    await until(lambda: len(numbered) >= 20, "it does not publish")
+    pid, code, said = await upgrade(house)
+    assert code == 0 and pid != before, said
+    assert await asyncio.to_thread(house.process.wait, SOON) == 0, "the former process ends well"
+    at_upgrade = len(numbered)
+    await until(lambda: len(numbered) >= at_upgrade + 20 or speaker.done(), "nobody publishes any more")
+    is_over.set()
+    await speaker
+    for socket in sockets:
+        await until(lambda: len(numbers(socket)) >= len(numbered), "a word is missing")  # noqa: B023
+        assert numbers(socket) == numbered, "each once, and in order"
+        assert not any(heard.kind in ("close", "end") for heard in socket.everything)
+    # They are members as before: listed, told of, replaced.
+    reader = {"authorization": f"Bearer {tokens.token('reader')}"}
+    listed = (await http.get(f"{house.url}/api/v1/classrooms/{room}/agents", headers=reader)).json()
+    assert len(listed) == len(sockets)
+    sockets[0].transport.abort()
+    while True:
+        heard = json.loads(await sockets[1].text())
+        if heard.get("id", {}).get("operation") == "left":
+            break
+    unsigned.send(json.dumps({"type": "none"}))
+    assert json.loads(await unsigned.text())["payload"]["type"] == "serialization_failed"
+    house.check_log()
+
+
+async def test_two_upgrades_in_turn_and_a_stop(build, name, room, upgrade):
+    house = build(stop={"drain": "200ms"})
+    socket = await sign_in(house, room, tokens.token(name()))
+    first, code, said = await upgrade(house)
+    assert code == 0, said
+    second, code, said = await upgrade(house)
+    assert code == 0 and first != second, said
+    assert await publish(house, room, 1) == 1
+    os.kill(second, signal.SIGTERM)
+    told, _, data = await until_closed(socket)
+    assert told and int.from_bytes(data[:2], "big") == 1012 and numbers(socket) == [1]
+
+
+async def test_a_program_that_does_not_come_up_leaves_all_as_it_was(build, name, room, upgrade):
+    house = build()
+    house.stop()
+    program = house.folder / "homeroom"
+    shutil.copy2(BINARY, program) if os.stat(BINARY).st_dev != os.stat(house.folder).st_dev else os.link(BINARY, program)
+    with house.log.open("ab") as log:
+        house.process = subprocess.Popen(
+            [program, "serve", "--config", house.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=house.folder
+        )
+    await until(house._ready, "it does not serve")
+    socket = await sign_in(house, room, tokens.token(name()))
+    program.unlink()
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    pid, code, said = await upgrade(house)
+    assert (pid, code) == (0, 1) and "did not come so far" in said, said
+    # By the signal the same: the log tells it.
+    house.signal(signal.SIGUSR2)
+    await until(lambda: "no upgrade: this process goes on" in house.log.read_text(), "the log says nothing")
+    assert house.process.poll() is None
+    assert await publish(house, room, 1) == 1
+    await until(lambda: numbers(socket) == [1], "it is not heard")
+    assert not any(heard.kind in ("close", "end") for heard in socket.everything)
+
+
+async def test_a_program_that_fails_later_hands_back(build, name, room, upgrade):
+    """The next process says that it is there, and then does not serve: the former program is started again with what is left."""
+    house = build()
+    house.stop()
+    program = house.folder / "homeroom"
+    shutil.copy2(BINARY, program) if os.stat(BINARY).st_dev != os.stat(house.folder).st_dev else os.link(BINARY, program)
+    with house.log.open("ab") as log:
+        house.process = subprocess.Popen(
+            [program, "serve", "--config", house.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=house.folder
+        )
+    await until(house._ready, "it does not serve")
+    socket = await sign_in(house, room, tokens.token(name()))
+    program.unlink()
+    facts = f"form 1, {house.shards} shards, listeners " + " ".join(
+        f"127.0.0.1:{port}" for port in (house.presence_port, house.quiz_port, house.chat_port, house.internal_port)
+    )
+    # Says what the next process says, and ends as soon as it is given something.
+    program.write_text(
+        "#!/usr/bin/env python3\nimport socket, struct\n"
+        "way = socket.socket(fileno=0)\n"
+        f"facts = {facts!r}.encode()\n"
+        "way.sendall(struct.pack('<QQ', len(facts), 0) + facts)\n"
+        "way.recv(1)\nraise SystemExit(3)\n"
+    )
+    program.chmod(0o755)
+    pid, code, said = await upgrade(house)
+    assert code == 1 and pid and "did not come up" in said, said
+    assert await publish(house, room, 1) == 1
+    await until(lambda: numbers(socket) == [1], "it is not heard")
+    assert not any(heard.kind in ("close", "end") for heard in socket.everything)
+
+
+async def test_those_under_tls_are_told_to_come_back(tmp_path, build, name, room, upgrade):
+    house = build(tls=files_of(secure.write(tmp_path)))
+    socket = await sign_in(house, room, tokens.token(name()))
+    pid, code, said = await upgrade(house)
+    assert code == 0 and pid, said
+    _, _, data = await until_closed(socket)
+    assert int.from_bytes(data[:2], "big") == 1012 and data[2:].startswith(b"retry-after=")
+    again = await sign_in(house, room, tokens.token(name()))
+    assert again.everything
