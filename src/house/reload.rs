@@ -6,19 +6,28 @@ use super::{
     door,
     key_sets::{Keeping, later},
     labs,
+    vitals::{Endpoints, Vitals},
 };
 use crate::{
     bridge::Bridge,
     config::{self, Changes, Faults, Loaded, Settings},
     engine::{Answer, Limits, Terms},
-    observe::notify::Supervisor,
+    http::control::Changed,
+    observe::{
+        audit::{self, Audit},
+        notify::Supervisor,
+    },
     realtime::{NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
     store::Store,
     tls::tickets::RENEWED_EVERY,
 };
 use crossbeam::queue::ArrayQueue;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// How the settings of this process are read again, and what is done with those that are not the house's own.
 pub struct Rereading {
@@ -37,6 +46,17 @@ pub(super) fn moves(shards: u16) -> Moves {
     (0..shards).map(|_| ArrayQueue::new(1)).collect()
 }
 
+/// Who waits for what comes of a reading.
+pub(super) type Asker = oneshot::Sender<Result<Changed, Vec<String>>>;
+/// Where readings are asked for.
+pub(super) type Readings = mpsc::Sender<Asker>;
+/// Askers that may wait.
+const ASKERS: usize = 16;
+
+pub(super) fn readings() -> (Readings, mpsc::Receiver<Asker>) {
+    mpsc::channel(ASKERS)
+}
+
 /// All that hears of a change.
 pub(super) struct Told {
     pub(super) stage: Arc<Stage>,
@@ -45,6 +65,8 @@ pub(super) struct Told {
     pub(super) moves: Moves,
     pub(super) limits: Limits,
     pub(super) store: Arc<dyn Store>,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) audit: Audit,
 }
 
 /// What the server goes by now.
@@ -58,38 +80,53 @@ pub(super) struct Keeper {
     pub(super) told: Told,
 }
 
-/// What came of reading again.
-struct News {
-    changes: Changes,
-    /// Whose key is another.
-    keys: Vec<String>,
+/// Why the files are read.
+enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// An operator, who waits.
+    Asked(Asker),
+    /// Nothing but the keys of tickets, whose time has come.
+    Clock,
 }
 
 impl Keeper {
-    /// Reads again whenever `reload` says so, and renews the keys of tickets by the clock, until the process ends. Runs on the bridge.
-    pub(super) fn keep(self, bridge: &Bridge, reload: Reload) {
+    /// Reads again whenever `reload` or one of the `askers` says so, and renews the keys of tickets by the clock, until the process
+    /// ends. Runs on the bridge.
+    pub(super) fn keep(self, bridge: &Bridge, reload: Reload, mut askers: mpsc::Receiver<Asker>) {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
             own.keeping = own.house.key_sets.keep();
+            let mut renewal = Instant::now() + RENEWED_EVERY;
             loop {
-                let asked = tokio::time::timeout(RENEWED_EVERY, reload.asked()).await.is_ok();
-                if asked {
-                    supervisor.reloading();
-                }
+                let asked = async {
+                    tokio::select! {
+                        () = reload.asked() => Cause::Signal,
+                        Some(asker) = askers.recv() => Cause::Asked(asker),
+                    }
+                };
+                let cause = unless_due(asked, &mut renewal, RENEWED_EVERY).await.unwrap_or(Cause::Clock);
+                let supervisor = supervisor.clone();
+                // Files, and a manager that may take its time.
                 let turn = move || {
-                    if asked {
-                        own.reload()
-                    } else {
-                        own.renew_tickets()
+                    let is_reload = !matches!(cause, Cause::Clock);
+                    if is_reload {
+                        supervisor.reloading();
+                    }
+                    match cause {
+                        Cause::Signal => drop(own.reload()),
+                        // Who has gone meanwhile finds it in the log.
+                        Cause::Asked(asker) => drop(asker.send(own.reload())),
+                        Cause::Clock => own.renew_tickets(),
+                    }
+                    if is_reload {
+                        supervisor.ready();
                     }
                     own
                 };
                 let Ok(kept) = tokio::task::spawn_blocking(turn).await else { return };
                 own = kept;
-                if asked {
-                    supervisor.ready();
-                }
             }
         });
     }
@@ -108,14 +145,22 @@ impl Keeper {
         }
     }
 
-    fn reload(&mut self) {
-        match self.read() {
-            Ok(News { changes: Changes { adopted, waiting }, keys }) => {
-                let listed = |keys: Vec<&str>| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
-                let (changed, keys) = (listed(adopted.into_iter().collect()), listed(keys.iter().map(String::as_str).collect()));
+    fn reload(&mut self) -> Result<Changed, Vec<String>> {
+        let outcome = self.read();
+        if outcome.is_err() {
+            // Whoever has moved the audit log away wants a new one, whatever else there is.
+            match audit::open(self.settings.audit.file.as_deref()) {
+                Ok(file) => self.told.audit.go_on(file),
+                Err(error) => tracing::error!(%error, "the audit log cannot be opened anew, and stays where it is"),
+            }
+        }
+        match &outcome {
+            Ok(Changed { settings, keys, waiting }) => {
+                let listed = |keys: &[String]| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+                let (changed, keys) = (listed(settings), listed(keys));
                 tracing::info!(changed, keys, "settings, keys and certificates were read again");
                 if !waiting.is_empty() {
-                    tracing::warn!(settings = listed(waiting.into_iter().collect()), "these have changed and need a restart");
+                    tracing::warn!(settings = listed(waiting), "these have changed and need a restart");
                 }
                 self.certificates.tell(Clock::started_now().now().wall);
             }
@@ -125,29 +170,35 @@ impl Keeper {
                 }
             }
         }
+        outcome
     }
 
     /// Everything is read, and made, before anything is changed.
-    fn read(&mut self) -> Result<News, Vec<String>> {
+    fn read(&mut self) -> Result<Changed, Vec<String>> {
         let loaded = (self.rereading.read)().map_err(|Faults(faults)| lines(faults))?;
         let adopting = self.settings.adopting(&loaded.settings);
         let (settings, changes) = adopting.map_err(lines)?;
         let now = Clock::started_now().now().wall;
         let renewed = self.house.renewed(&settings, now);
         let (house, keys) = renewed.map_err(lines)?;
+        let audit = audit::open(settings.audit.file.as_deref()).map_err(|error| vec![format!("audit.file: {error}")])?;
         let again = self.certificates.read_again();
         let again = again.map_err(lines)?;
         if changes.adopted.contains("labs.templates") {
             labs::add_templates(&*self.told.store, &settings, now).map_err(|fault| vec![fault.to_string()])?;
         }
+        self.told.audit.go_on(audit);
         self.certificates.show(again);
         self.show();
         (self.rereading.log)(&settings.log);
         (self.settings, self.house) = (settings, Arc::new(house));
+        self.told.vitals.look_for(self.house.endpoints.clone());
         self.house.newest_key_sets.store(self.house.key_sets.clone());
         self.keeping = self.house.key_sets.keep();
         self.move_in();
-        Ok(News { changes, keys })
+        let Changes { adopted, waiting } = changes;
+        let named = |keys: BTreeSet<&str>| keys.into_iter().map(str::to_owned).collect();
+        Ok(Changed { settings: named(adopted), keys, waiting: named(waiting) })
     }
 
     /// Every shard hears of the house as it is now.
@@ -164,6 +215,17 @@ impl Keeper {
             self.told.post.post(ShardId::of(self.told.node, local as u8), [Answer::Terms(Box::new(terms))]);
         }
     }
+}
+
+/// What somebody asks, unless the renewal of every so long is due first, however often somebody asks.
+async fn unless_due<T>(asked: impl Future<Output = T>, renewal: &mut Instant, every: Duration) -> Option<T> {
+    if Instant::now() < *renewal
+        && let Ok(asked) = tokio::time::timeout_at(*renewal, asked).await
+    {
+        return Some(asked);
+    }
+    *renewal = Instant::now() + every;
+    None
 }
 
 impl House {
@@ -187,9 +249,11 @@ impl House {
             changed.extend(students.into_iter().map(|name| format!("presence tokens of {name}")));
             changed.extend(owners.into_iter().map(|name| format!("quiz tokens of {name}")));
         }
+        let outside = new.outside.inheriting(&self.outside);
         let house = House {
+            endpoints: Arc::new(Endpoints::new(&rules.catalog, &outside)),
             rules,
-            outside: new.outside.inheriting(&self.outside),
+            outside,
             ring: self.ring.clone(),
             counters: self.counters.clone(),
             seed: self.seed,
@@ -203,4 +267,28 @@ impl House {
 
 fn lines<F: fmt::Display>(faults: Vec<F>) -> Vec<String> {
     faults.iter().map(F::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[test]
+    fn whoever_asks_often_puts_no_renewal_off() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let every = Duration::from_millis(40);
+            let (began, mut renewal) = (Instant::now(), Instant::now() + every);
+            for _ in 0..2 {
+                let first = renewal;
+                while unless_due(sleep(every / 8), &mut renewal, every).await.is_some() {
+                    assert!(began.elapsed() < Duration::from_secs(60), "it was put off");
+                }
+                assert!(Instant::now() >= first && renewal > first);
+            }
+            let mut later = Instant::now() + Duration::from_secs(60);
+            assert_eq!(unless_due(async { 7 }, &mut later, every).await, Some(7));
+        });
+    }
 }

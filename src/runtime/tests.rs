@@ -32,7 +32,7 @@ pub(super) fn address(running: &Echoes) -> SocketAddr {
     running.addresses()[0].address().unwrap()
 }
 
-fn echo_on(plan: &Plan) -> Echoes {
+pub(super) fn echo_on(plan: &Plan) -> Echoes {
     start(plan, |seat| {
         let engine = Rc::new(RefCell::new(Echo::new(seat.id)));
         let (rest_engine, nudge) = (engine.clone(), seat.nudge);

@@ -176,6 +176,11 @@ impl Owner {
         Owner { id, pulse: Some(pulse), owned, channels, batch: None, waiting: VecDeque::new() }
     }
 
+    /// Whose it is.
+    pub fn id(&self) -> &OwnerId {
+        &self.id
+    }
+
     pub(super) fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match event {
             Event::Text(text) => self.take(Wish::of(gate.parser.request(text)), conn, out),
