@@ -128,8 +128,6 @@ mod tests {
     use super::*;
     use crate::{
         config::{Layers, Loaded},
-        house::agents::Outside,
-        models::Catalog,
         nats,
         store::{MemoryStore, Mood, Store, Ticket},
         tls::tests::Pair,
@@ -154,7 +152,7 @@ mod tests {
         let (certificates, reloads) = (Certificates::read(&listeners, &mut Vec::new()).unwrap(), Reloads::default());
         let shown = (&certificates, &reloads);
         let store = Arc::new(MemoryStore::default());
-        let vitals = Vitals::new(store.clone(), &Catalog::default(), &Outside::default());
+        let vitals = Vitals::new(store.clone());
         let now = crate::runtime::Clock::started_now().now().wall;
         let at = |days: i64| UnixMicros(now.0 + days * DAY);
         let (mut unready, mut warned) = (BTreeSet::new(), BTreeSet::new());
