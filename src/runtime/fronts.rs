@@ -252,7 +252,7 @@ mod tests {
         let certificate = Pair::of_days(1).certificate();
         let server = Server::new(&certificate, Version::default(), 0, &TicketKeys::random().unwrap(), &Arc::default()).unwrap();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut front = Porch { tls: Some(server), proxy: Arc::default() }.front(socket.as_fd()).unwrap();
+        let mut front = Porch { tls: Some(server), proxy: Arc::default() }.front(socket.as_fd(), Moment(0)).unwrap();
         let segment = Segment::whole(b"plain".to_vec()).unwrap();
         let send = Send { conn: ConnId { shard: ShardId(0), generation: 0, slot: 0 }, segment, more: Vec::new(), is_last: false };
         assert!(front.seal(&send).is_err() && front.is_shaking());
