@@ -232,9 +232,9 @@ impl rooms::Observatory for Rest {
         let seen = self.bridge.call(move || (console::ages(files), console::nodes(store.lease()).ok())).await;
         let (keys, nodes) = seen.unwrap_or_default();
         let phase = match self.stage.phase() {
-            Phase::Serving => "serving",
+            Phase::Serving | Phase::Leaving | Phase::Shutting | Phase::Parting => "serving",
             Phase::Thinning | Phase::Draining => "draining",
-            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
+            Phase::Closing | Phase::Gone => "closing",
         };
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
@@ -244,7 +244,9 @@ impl rooms::Observatory for Rest {
 
     fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
-        if self.stage.phase() != Phase::Serving {
+        // To whoever balances the load an upgrade is no event.
+        let phase = self.stage.phase();
+        if phase == Phase::Thinning || phase >= Phase::Draining {
             reasons.push("stopping".to_owned());
         }
         if let Outcome::Fault(fault) = self.store.health().outcome() {
