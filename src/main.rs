@@ -1,7 +1,7 @@
 //! Arguments → configuration → run.
 
 use homeroom::commands::{
-    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, doctor, drain, join, lab_demo, migrate, owner,
+    Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, ctl, doctor, drain, join, lab_demo, migrate, owner,
     pages, print_config, serve, token, upgrade, user, user_token,
 };
 use std::process::ExitCode;
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::Copy(arguments) => copy::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Join(arguments) => join::run(&arguments),
         Command::Owner(arguments) => owner::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod check_config;
 pub mod copy;
+pub mod ctl;
 pub mod doctor;
 pub mod drain;
 pub mod flags;
@@ -56,6 +57,9 @@ pub enum Command {
     Owner(owner::OwnerArguments),
     /// Move a school that has grown into a PostgreSQL database that is empty: `homeroom copy sqlite://FOLDER postgres://…`.
     Copy(copy::CopyArguments),
+    /// Look at the server that runs, and tell it what to do, by its internal listener.
+    #[command(after_help = ctl::EXIT_CODES)]
+    Ctl(ctl::CtlArguments),
     /// Run desktops on this machine for a control plane, without containers.
     Agent(agent::AgentArguments),
     /// Let the connected of the running server go one by one, then end it: readyz says 503 first.
@@ -101,12 +105,17 @@ pub enum Failure {
     Usage(String),
     /// It was tried, and failed: exit code 1. An empty text means that all has been said.
     Failed(String),
+    /// There is no server where one was expected: exit code 3.
+    Absent(String),
+    /// The server does not let this be done by whoever asks: exit code 4.
+    Denied(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(message) | Failure::Failed(message) => f.write_str(message.trim_end()),
+            Failure::Absent(message) | Failure::Denied(message) => f.write_str(message.trim_end()),
         }
     }
 }
@@ -122,6 +131,8 @@ impl Failure {
         match self {
             Failure::Failed(_) => ExitCode::from(1),
             Failure::Usage(_) => ExitCode::from(2),
+            Failure::Absent(_) => ExitCode::from(3),
+            Failure::Denied(_) => ExitCode::from(4),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use super::Failure;
 use crate::config::{Api, Bind, Settings};
-use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use reqwest::{
+    Client, Method, StatusCode,
+    header::{AUTHORIZATION, HeaderValue},
+    redirect::Policy,
+};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
@@ -18,6 +22,8 @@ pub(super) struct Server {
     url: String,
     /// The unix socket by which it is reached.
     socket: Option<PathBuf>,
+    /// What is shown to it. `Debug` does not tell it.
+    token: Option<HeaderValue>,
 }
 
 /// The host of a URL that is only of form: a socket leads there.
@@ -27,9 +33,17 @@ impl Server {
     /// The one at this address.
     pub(super) fn at(url: &str) -> Server {
         match url.strip_prefix("unix:") {
-            Some(path) => Server { url: NO_HOST.to_owned(), socket: Some(PathBuf::from(path)) },
-            None => Server { url: url.trim_end_matches('/').to_owned(), socket: None },
+            Some(path) => Server { url: NO_HOST.to_owned(), socket: Some(PathBuf::from(path)), token: None },
+            None => Server { url: url.trim_end_matches('/').to_owned(), socket: None, token: None },
         }
+    }
+
+    /// The same, asked with a token.
+    pub(super) fn with_token(self, token: &str) -> Result<Server, Failure> {
+        let header = HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut header = header.map_err(|_| Failure::Usage("a token is one line of letters, digits and signs".to_owned()))?;
+        header.set_sensitive(true);
+        Ok(Server { token: Some(header), ..self })
     }
 
     /// Where its internal listener is, as far as the settings tell.
@@ -40,7 +54,7 @@ impl Server {
         let scheme = if internal.is_some_and(|listener| listener.tls.is_some()) { "https" } else { "http" };
         let mut bind = match &settings.listen.internal.bind {
             Bind::Address(bind) => *bind,
-            Bind::Unix(path) => return Ok(Server { url: format!("{NO_HOST}{prefix}"), socket: Some(path.clone()) }),
+            Bind::Unix(path) => return Ok(Server { socket: Some(path.clone()), ..Server::at(&format!("{NO_HOST}{prefix}")) }),
             Bind::Systemd(_) => {
                 let why = "listen.internal.bind leaves the address to systemd: tell where the server listens with --internal";
                 return Err(Failure::Usage(why.to_owned()));
@@ -56,7 +70,7 @@ impl Server {
             IpAddr::V6(ip) if ip.is_unspecified() => bind.set_ip(Ipv6Addr::LOCALHOST.into()),
             IpAddr::V4(_) | IpAddr::V6(_) => {}
         }
-        Ok(Server { url: format!("{scheme}://{bind}{prefix}"), socket: None })
+        Ok(Server::at(&format!("{scheme}://{bind}{prefix}")))
     }
 
     /// Its answer: status and text.
@@ -81,6 +95,7 @@ impl Server {
             None => builder,
         };
         let request = builder.build()?.request(method, format!("{}{path}", self.url));
+        let request = self.token.iter().fold(request, |request, token| request.header(AUTHORIZATION, token));
         let answer = body.into_iter().fold(request, |request, body| request.json(body)).send().await?;
         Ok((answer.status(), answer.text().await?))
     }

@@ -18,6 +18,8 @@ const RELOADED: &[&str] = &[
     "chat.",
     "tasks.",
     "websocket.",
+    "control.",
+    "audit.",
     "limits.",
 ];
 /// Of those tables what is not.

@@ -1,8 +1,8 @@
 //! The settings themselves: a line for each key. This is the text of the printed file, the help and the names in the environment.
 
 use super::{
-    AgentSetting, Cluster, Database, Filter, Issuer, Limits, Listen, LogFormat, Migrate, ModelSetting, Permission, Section,
-    SeedTemplate, Size, Tasks, Tls, ToolSetting, WorkflowSetting,
+    AgentSetting, Audit, Cluster, Control, Database, Filter, Issuer, Limits, Listen, LogFormat, Migrate, ModelSetting,
+    Permission, Section, SeedTemplate, Size, Tasks, Tls, ToolSetting, WorkflowSetting,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -119,6 +119,10 @@ section! {
         tasks: Tasks;
         /// What is read again on SIGHUP.
         reload: Reload;
+        /// What operators ask of a server that runs.
+        control: Control;
+        /// The audit log.
+        audit: Audit;
         /// Switches for tests.
         test: Test;
     }

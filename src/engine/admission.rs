@@ -4,7 +4,7 @@
 //! by the time of the handshake and by what a head and one message may have.
 
 use super::{
-    Connection, Engine, Phase,
+    Connection, Engine, Phase, audit,
     connection::{Opening, Unread},
     door::Bound,
 };
@@ -75,6 +75,7 @@ impl Engine {
     pub(super) fn admit(&mut self, key: Key, read: &[u8], query: Option<&str>, now: Now) {
         match self.bearer(query, now) {
             Ok(Bearer::Owner(owner)) if !self.claim(key, &("quiz", &owner)) => {
+                self.note_refusal(key, "quiz", Some(owner.to_string()), audit::of_door(Bound::UserConnections), now);
                 let text = Bound::UserConnections.text();
                 self.refuse(key, 429, &format!(r#"{{"error":"{text}","message":"{text}"}}"#), now);
             }
@@ -82,6 +83,7 @@ impl Engine {
                 Some(request) => {
                     self.accept_upgrade(key, &request, None);
                     self.open_owner(key, owner, now);
+                    self.note_sign_in(key, "quiz", None, now);
                     self.read_messages(key, &read[request.length..], now);
                 }
                 None => self.demand_upgrade(key, now),
@@ -122,6 +124,7 @@ impl Engine {
             (None, Some(request)) => {
                 self.accept_upgrade(key, &request, None);
                 self.open_participant(key, (quiz, attempt), now);
+                self.note_sign_in(key, "quiz", Some(quiz.to_string()), now);
                 self.read_messages(key, &read[request.length..], now);
             }
             (None, None) => {
@@ -145,6 +148,9 @@ impl Engine {
         let place = Denial::ALL.iter().position(|own| *own == denial);
         if let Some(count) = place.and_then(|place| self.counters.quiz_denials.get(place)) {
             count.one();
+        }
+        if let Some(reason) = audit::of_quiz(denial) {
+            self.note_refusal(key, "quiz", None, reason, now);
         }
         self.refuse(key, denial.status(), &denial.body(), now);
     }

@@ -33,6 +33,11 @@ impl Address {
         Address(if is_loopback { mapped } else { network(mapped) })
     }
 
+    /// Its bits, as they are counted; 0: it is not known.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
     /// Whether it is this machine.
     pub fn is_loopback(self) -> bool {
         self.0 == 1 || self.0 >> 24 == 0xff_ff_7f

@@ -1,6 +1,6 @@
 //! What leaves a shard and what comes back: letters to other shards, questions to the store and the bridge, their answers.
 
-use super::{limits::Terms, models::RunId, topic::Topic};
+use super::{limits::Terms, models::RunId, survey::Errand, topic::Topic};
 use crate::{
     auth::PermissionQuestion,
     models::{Prompt, ToolOutcome, Word},
@@ -439,6 +439,8 @@ pub enum Answer {
     Health(Health),
     /// Nobody asked: by what each shard goes from now on.
     Terms(Box<Terms>),
+    /// Nobody asked: an operator wants this done.
+    Errand(Errand),
     /// To [`Question::Model`].
     Model {
         /// Of the question.

@@ -130,6 +130,8 @@ pub struct Limits {
     pub tasks_websocket: session::Limits,
     /// Who is let in, and how many.
     pub door: Door,
+    /// Whether the audit log is told who is let in and who is not.
+    pub audit: bool,
 }
 
 impl Default for Limits {
@@ -148,6 +150,7 @@ impl Default for Limits {
             tasks_outbox_bytes: 2 << 20,
             tasks_websocket: session::Limits { frame: TASKS_MESSAGE_BYTES, message: TASKS_MESSAGE_BYTES },
             door: Door::default(),
+            audit: false,
         }
     }
 }

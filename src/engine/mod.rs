@@ -5,6 +5,7 @@
 
 mod admission;
 mod asks;
+mod audit;
 mod burial;
 mod chat;
 mod connection;
@@ -26,6 +27,7 @@ mod presence;
 mod quiz;
 mod reading;
 mod socket;
+mod survey;
 mod tasks;
 pub mod thinning;
 mod topic;
@@ -36,6 +38,7 @@ pub use limits::{CHAT_SOCKET, Entrance, LABS_SOCKETS, Limits, Rules, Seats, Sock
 pub use models::RunId;
 pub use outside::Heard;
 pub use port::{Handoff, Listener, Output, Segment, Send};
+pub use survey::Errand;
 pub use topic::Topic;
 
 use crate::{
@@ -54,6 +57,7 @@ use crate::{
 };
 use admission::Strays;
 use asks::{PresenceAsks, QuizAsks};
+use audit::Audit;
 use chat::Chat;
 use connection::{Connection, Phase};
 use crossing::Crossing;
@@ -70,6 +74,7 @@ use std::{
     mem,
     sync::Arc,
 };
+use survey::Survey;
 use tasks::Tasks;
 use thinning::Thinning;
 
@@ -127,6 +132,8 @@ pub struct Engine {
     models: Models,
     notices: Notices,
     owed: Owed,
+    survey: Survey,
+    audit: Audit,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
     local: VecDeque<Letter>,
@@ -185,6 +192,8 @@ impl Engine {
             tellings: Tellings::default(),
             notices: Notices::new(),
             owed: Owed::with_hasher(FixedState::with_seed(birth.seed)),
+            survey: Survey::default(),
+            audit: Audit::default(),
             local: VecDeque::new(),
             letters: Vec::new(),
             questions: Vec::new(),
@@ -265,6 +274,7 @@ impl Engine {
             Answer::TasksCounted(result) => self.with_tasks(now, |homes, out| homes.counted(result, now, out)),
             Answer::Health(health) => self.set_health(health, now),
             Answer::Terms(terms) => self.reform(*terms),
+            Answer::Errand(Errand { chore, reply }) => reply(self.run(&chore, now)),
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
             Answer::Outside { ticket, classroom, event } => self.outside_says(ticket, classroom, *event),
@@ -328,6 +338,7 @@ impl Engine {
     pub fn finish(&mut self, now: Now, out: &mut Output) {
         self.deliver(now);
         self.asks_wait(now);
+        self.survey.rest(now);
         self.draw_levels();
         self.draw_labs_levels(now);
         self.draw_chat_levels(now);

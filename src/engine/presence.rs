@@ -1,6 +1,6 @@
 //! Presence, wired to the shard: its effects and its homes' outcomes.
 
-use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic};
+use super::{Connection, Engine, Letter, Phase, Question, Rules, Topic, audit, door::Bound};
 use crate::{
     protocols::presence::{self, Effect, Event, FromHome, Gate, Homes, Notice, Outcome, ToHome, messages::Parser},
     realtime::{ConnId, Now, ShardId, table::Key},
@@ -85,6 +85,12 @@ impl Engine {
                 Effect::Notify(notice) => {
                     if notice == Notice::Seated {
                         self.counters.presence_success.one();
+                        let room = self
+                            .connections
+                            .at_mut(key)
+                            .and_then(Connection::presence_mut)
+                            .and_then(|machine| machine.classroom());
+                        self.note_sign_in(key, "presence", room.map(|room| room.to_string()), now);
                     }
                     self.notify(key, notice);
                 }
@@ -93,6 +99,9 @@ impl Engine {
                     if error == presence::SessionError::Replaced {
                         // What was said before the key was another's is not said to that one.
                         self.hear_topics(key);
+                    }
+                    if let Some(reason) = audit::of_presence(error) {
+                        self.note_refusal(key, "presence", None, reason, now);
                     }
                     self.unlisten(key);
                     self.notify_failure(key, error);
@@ -104,6 +113,8 @@ impl Engine {
                     if let Some(machine) = self.connections.at_mut(key).and_then(Connection::presence_mut) {
                         machine.turn_away();
                     }
+                    let who = agent.subject().to_owned();
+                    self.note_refusal(key, "presence", Some(who), audit::of_door(Bound::UserConnections), now);
                     self.close_for(key, CloseReason::Policy, now);
                 }
                 Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
@@ -125,6 +136,7 @@ impl Engine {
             match outcome {
                 Outcome::Tell(conn, letter) => self.post(conn.shard, Letter::Connection(conn, letter)),
                 Outcome::Publish { classroom, frame, shards, except } => {
+                    self.survey.published(classroom);
                     let topic = Topic::Classroom(classroom);
                     for (shard, members) in shards {
                         let frame = frame.clone();

@@ -1,7 +1,7 @@
 //! The life of one socket: head, upgrade, messages, close, release.
 
 use super::{
-    Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi,
+    Connection, Ending, Engine, Handoff, Listener, Phase, SocketApi, audit,
     door::{Address, Bound},
 };
 use crate::{
@@ -40,6 +40,7 @@ impl Engine {
         };
         self.counters.accepted.one();
         let key = self.connections.insert(Connection { address, refused, ..Connection::new(listener, self.line.ticket()) });
+        self.note_address(key, from);
         self.set_timer(key, Some(self.limits.handshake_timeout), now);
         self.thin_out(key, now);
         Some(self.conn_id(key))
@@ -51,6 +52,7 @@ impl Engine {
         if !self.connections.at(key).is_some_and(|connection| connection.waits() && connection.address.is_none()) {
             return;
         }
+        self.note_address(key, from);
         match (self.look_at(from, now), self.connections.at_mut(key)) {
             (Some((address, refused)), Some(connection)) => {
                 connection.address = address;
@@ -122,6 +124,7 @@ impl Engine {
     pub fn released(&mut self, conn: ConnId) {
         let key = self.key(conn);
         if let Some(connection) = self.connections.remove(key) {
+            self.forget_address(key);
             self.limits.seats.give_back();
             connection.address.into_iter().for_each(|place| self.limits.door.addresses.go(place));
             connection.user.into_iter().for_each(|place| self.limits.door.users.go(place));
@@ -232,6 +235,7 @@ impl Engine {
         let (listener, refused) = (connection.listener, connection.refused);
         let head = upgrade::read(bytes, self.limits.door.head);
         if let (Some(bound), Head::Http | Head::Upgrade(_)) = (refused, &head) {
+            self.note_refusal(key, "door", None, audit::of_door(bound), now);
             return self.turn_away(key, (429, bound), now);
         }
         match head {
@@ -258,6 +262,7 @@ impl Engine {
                 match entrance.and_then(|entrance| entrance.find(request.path)) {
                     None => self.hand_off(key, bytes, None, now),
                     Some((api, _)) if !self.limits.door.origins_of(api).admit(request.origin, request.host) => {
+                        self.note_refusal(key, audit::api(api), None, audit::of_door(Bound::Origin), now);
                         self.turn_away(key, (403, Bound::Origin), now);
                     }
                     Some((SocketApi::Quiz, _)) => self.admit(key, bytes, request.query, now),

@@ -1,10 +1,12 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 mod agents;
+mod audit;
 pub mod banner;
 mod certificates;
 mod cluster;
 pub mod control;
+mod desk;
 mod documents;
 mod door;
 pub mod herald;
@@ -42,6 +44,7 @@ use crate::{
     },
     http::{Beginning, Stopper, Stream, serve},
     nats::Letters,
+    observe::{self, audit::Audit},
     protocols::{
         chat::record::Sweep,
         labs::record::Loaded as Labs,
@@ -53,6 +56,7 @@ use crate::{
     store::{postgres, sqlite},
 };
 use cluster::{Company, Watch};
+use desk::Desk;
 use glommio::net::TcpStream;
 use key_sets::Keeping;
 use reload::{Keeper, Told};
@@ -67,6 +71,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -177,6 +182,7 @@ pub fn serve_until_stopped(
     opened: impl FnOnce(Opened<'_>),
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
+    let (audit, audit_writer) = opened_audit(settings)?;
     let sink = ShardSink::default();
     let shards = house.shards();
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
@@ -229,8 +235,10 @@ pub fn serve_until_stopped(
     let limits = limits(settings, Seats::new(connections), door);
     let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
     let moves = reload::moves(shards);
-    let status_interval = settings.tasks.status_interval;
+    let (readings, askers) = reload::readings();
+    let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
     let (beside, keeper) = (bridge.clone(), bridge.clone());
+    let audit_kept = audit.clone();
     let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
     let (legacies, heritage) = left.map(|left| left.deal(&ring)).unzip();
     let furnish = {
@@ -258,7 +266,9 @@ pub fn serve_until_stopped(
                 heard: tell_heard.clone(),
                 stopper: stopper.clone(),
                 moves: moves.clone(),
+                audit: audit.clone(),
             };
+            let (desk_post, desk_stage) = (seat.post.clone(), seat.stage.clone());
             let legacy = legacies.as_ref().and_then(|legacies: &upgrade::Legacies| legacies[seat.id.index()].pop());
             let passage = Passage { carries, legacy };
             let home = Home { house: house.clone(), limits: limits.clone() };
@@ -276,6 +286,16 @@ pub fn serve_until_stopped(
                 vitals: vitals.clone(),
                 cluster: counts.clone(),
                 places: rest::places(&house.listeners, &seat.addresses, &house.origins),
+                audit: audit.clone(),
+                desk: Desk {
+                    post: desk_post,
+                    bridge: bridge.clone(),
+                    node,
+                    shards,
+                    stage: desk_stage,
+                    readings: readings.clone(),
+                    drain,
+                },
                 started_at: seat.clock.now().wall,
             };
             let counter = RefCell::new(Counter::new(rest, documents.clone(), door::http(&limits.door), stop.clone()));
@@ -314,10 +334,22 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
-    let told = Told { stage: running.stage().clone(), post: running.post().clone(), node, moves, limits, store: store.clone() };
+    let told = Told {
+        stage: running.stage().clone(),
+        post: running.post().clone(),
+        node,
+        moves,
+        limits,
+        store: store.clone(),
+        audit: audit_kept.clone(),
+    };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     let keeping = Keeping::default();
-    Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(&keeper, signals.reload());
+    Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(
+        &keeper,
+        signals.reload(),
+        askers,
+    );
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
     let begins = upgrade.clone();
@@ -333,8 +365,17 @@ pub fn serve_until_stopped(
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
+    audit_kept.end(audit_writer);
     tracing::info!("stopped");
     if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) }
+}
+
+/// The audit log, with its writer.
+fn opened_audit(settings: &Settings) -> Result<(Audit, JoinHandle<()>), HouseFault> {
+    let (audit, writer) = Audit::start().map_err(HouseFault::System)?;
+    let refused = |error| HouseFault::Rules(vec![Fault::new(format!("audit.file cannot be opened: {error}"))]);
+    audit.go_on(observe::audit::open(settings.audit.file.as_deref()).map_err(refused)?);
+    Ok((audit, writer))
 }
 
 /// Where is listened, and what stands before each listener.
@@ -379,6 +420,7 @@ fn limits(settings: &Settings, seats: Seats, door: Door) -> Limits {
         // As JSON a result may be six times as long, and what else happens comes behind it.
         tasks_outbox_bytes: settings.websocket.outbox.bytes() + 8 * settings.tasks.max_output.bytes(),
         tasks_websocket: crate::websocket::Limits { frame: asked, message: asked },
+        audit: settings.audit.file.is_some(),
         websocket: crate::websocket::Limits { frame: message, message },
         ..Limits::default()
     }

@@ -11,14 +11,19 @@ use crate::{
     bridge::Bridge,
     config::{self, Changes, Faults, Loaded, Settings},
     engine::{Answer, Limits, Terms},
-    observe::notify::Supervisor,
+    http::control::Changed,
+    observe::{
+        audit::{self, Audit},
+        notify::Supervisor,
+    },
     realtime::{NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
     store::Store,
     tls::tickets::RENEWED_EVERY,
 };
 use crossbeam::queue::ArrayQueue;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
 
 /// How the settings of this process are read again, and what is done with those that are not the house's own.
 pub struct Rereading {
@@ -37,6 +42,17 @@ pub(super) fn moves(shards: u16) -> Moves {
     (0..shards).map(|_| ArrayQueue::new(1)).collect()
 }
 
+/// Who waits for what comes of a reading.
+pub(super) type Asker = oneshot::Sender<Result<Changed, Vec<String>>>;
+/// Where readings are asked for.
+pub(super) type Readings = mpsc::Sender<Asker>;
+/// Askers that may wait.
+const ASKERS: usize = 16;
+
+pub(super) fn readings() -> (Readings, mpsc::Receiver<Asker>) {
+    mpsc::channel(ASKERS)
+}
+
 /// All that hears of a change.
 pub(super) struct Told {
     pub(super) stage: Arc<Stage>,
@@ -45,6 +61,7 @@ pub(super) struct Told {
     pub(super) moves: Moves,
     pub(super) limits: Limits,
     pub(super) store: Arc<dyn Store>,
+    pub(super) audit: Audit,
 }
 
 /// What the server goes by now.
@@ -58,36 +75,46 @@ pub(super) struct Keeper {
     pub(super) told: Told,
 }
 
-/// What came of reading again.
-struct News {
-    changes: Changes,
-    /// Whose key is another.
-    keys: Vec<String>,
+/// Why the files are read.
+enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// An operator, who waits.
+    Asked(Asker),
+    /// Nothing but the keys of tickets, whose time has come.
+    Clock,
 }
 
 impl Keeper {
-    /// Reads again whenever `reload` says so, and renews the keys of tickets by the clock, until the process ends. Runs on the bridge.
-    pub(super) fn keep(self, bridge: &Bridge, reload: Reload) {
+    /// Reads again whenever `reload` or one of the `askers` says so, and renews the keys of tickets by the clock, until the process
+    /// ends. Runs on the bridge.
+    pub(super) fn keep(self, bridge: &Bridge, reload: Reload, mut askers: mpsc::Receiver<Asker>) {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
             own.keeping = own.house.key_sets.keep();
             loop {
-                let asked = tokio::time::timeout(RENEWED_EVERY, reload.asked()).await.is_ok();
-                if asked {
+                let cause = tokio::select! {
+                    () = reload.asked() => Cause::Signal,
+                    Some(asker) = askers.recv() => Cause::Asked(asker),
+                    () = tokio::time::sleep(RENEWED_EVERY) => Cause::Clock,
+                };
+                let is_reload = !matches!(cause, Cause::Clock);
+                if is_reload {
                     supervisor.reloading();
                 }
                 let turn = move || {
-                    if asked {
-                        own.reload()
-                    } else {
-                        own.renew_tickets()
+                    match cause {
+                        Cause::Signal => drop(own.reload()),
+                        // Who has gone meanwhile finds it in the log.
+                        Cause::Asked(asker) => drop(asker.send(own.reload())),
+                        Cause::Clock => own.renew_tickets(),
                     }
                     own
                 };
                 let Ok(kept) = tokio::task::spawn_blocking(turn).await else { return };
                 own = kept;
-                if asked {
+                if is_reload {
                     supervisor.ready();
                 }
             }
@@ -108,14 +135,22 @@ impl Keeper {
         }
     }
 
-    fn reload(&mut self) {
-        match self.read() {
-            Ok(News { changes: Changes { adopted, waiting }, keys }) => {
-                let listed = |keys: Vec<&str>| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
-                let (changed, keys) = (listed(adopted.into_iter().collect()), listed(keys.iter().map(String::as_str).collect()));
+    fn reload(&mut self) -> Result<Changed, Vec<String>> {
+        let outcome = self.read();
+        if outcome.is_err() {
+            // Whoever has moved the audit log away wants a new one, whatever else there is.
+            match audit::open(self.settings.audit.file.as_deref()) {
+                Ok(file) => self.told.audit.go_on(file),
+                Err(error) => tracing::error!(%error, "the audit log cannot be opened anew, and stays where it is"),
+            }
+        }
+        match &outcome {
+            Ok(Changed { settings, keys, waiting }) => {
+                let listed = |keys: &[String]| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+                let (changed, keys) = (listed(settings), listed(keys));
                 tracing::info!(changed, keys, "settings, keys and certificates were read again");
                 if !waiting.is_empty() {
-                    tracing::warn!(settings = listed(waiting.into_iter().collect()), "these have changed and need a restart");
+                    tracing::warn!(settings = listed(waiting), "these have changed and need a restart");
                 }
                 self.certificates.tell(Clock::started_now().now().wall);
             }
@@ -125,21 +160,24 @@ impl Keeper {
                 }
             }
         }
+        outcome
     }
 
     /// Everything is read, and made, before anything is changed.
-    fn read(&mut self) -> Result<News, Vec<String>> {
+    fn read(&mut self) -> Result<Changed, Vec<String>> {
         let loaded = (self.rereading.read)().map_err(|Faults(faults)| lines(faults))?;
         let adopting = self.settings.adopting(&loaded.settings);
         let (settings, changes) = adopting.map_err(lines)?;
         let now = Clock::started_now().now().wall;
         let renewed = self.house.renewed(&settings, now);
         let (house, keys) = renewed.map_err(lines)?;
+        let audit = audit::open(settings.audit.file.as_deref()).map_err(|error| vec![format!("audit.file: {error}")])?;
         let again = self.certificates.read_again();
         let again = again.map_err(lines)?;
         if changes.adopted.contains("labs.templates") {
             labs::add_templates(&*self.told.store, &settings, now).map_err(|fault| vec![fault.to_string()])?;
         }
+        self.told.audit.go_on(audit);
         self.certificates.show(again);
         self.show();
         (self.rereading.log)(&settings.log);
@@ -147,7 +185,9 @@ impl Keeper {
         self.house.newest_key_sets.store(self.house.key_sets.clone());
         self.keeping = self.house.key_sets.keep();
         self.move_in();
-        Ok(News { changes, keys })
+        let Changes { adopted, waiting } = changes;
+        let named = |keys: BTreeSet<&str>| keys.into_iter().map(str::to_owned).collect();
+        Ok(Changed { settings: named(adopted), keys, waiting: named(waiting) })
     }
 
     /// Every shard hears of the house as it is now.

@@ -2,12 +2,15 @@
 
 mod chat;
 mod console;
+mod control;
 mod labs;
 mod quiz;
 mod tasks;
 
 use super::{
-    House, cluster, door, metrics,
+    House, audit, cluster,
+    desk::Desk,
+    door, metrics,
     shift::{Home, Shift},
     vitals::Vitals,
 };
@@ -17,6 +20,7 @@ use crate::{
     config::{self, Api},
     http::{self, App, Stop, Table, console::Places, documents::Documents, internal, presence, rooms},
     nats,
+    observe::audit::Audit,
     protocols::{
         chat::Settings as ChatSettings,
         presence::{
@@ -50,6 +54,8 @@ pub(super) struct Rest {
     pub(super) passwords: Passwords,
     pub(super) vitals: Arc<Vitals>,
     pub(super) places: Places,
+    pub(super) desk: Desk,
+    pub(super) audit: Audit,
     /// When this process began to serve.
     pub(super) started_at: UnixMicros,
     /// Where this is one of several nodes.
@@ -67,7 +73,8 @@ pub(super) struct Counter {
 impl Counter {
     pub(super) fn new(rest: Rest, documents: Arc<[Documents]>, limits: http::Limits, stop: Stop) -> Counter {
         let (listeners, rules) = (rest.house.listeners.iter().zip(&*documents), &rest.house.rules);
-        let tables = listeners.map(|(listener, own)| Rc::new(table(listener, (&rules.chat, &rules.tasks), own))).collect();
+        let whole = |(listener, own)| table(listener, (&rules.chat, &rules.tasks), own).audited(audit::scribe(&rest));
+        let tables = listeners.map(|one| Rc::new(whole(one))).collect();
         Counter { app: Rc::new(App { house: Rc::new(rest), limits, stop }), tables, documents }
     }
 
@@ -91,19 +98,20 @@ pub(super) fn table(
     // Where routes meet on a shared listener, the API's own goes before the internal one.
     serves.sort_by_key(|(api, _)| *api);
     let whole = serves.iter().try_fold(Table::default(), |table, (api, prefix)| match api {
-        Api::Presence => table.with(prefix, presence::routes()),
-        Api::Quiz => table.with(prefix, http::quiz::routes()),
-        Api::Labs => table.with_gate(prefix, http::labs::routes(), http::labs::gate()),
+        Api::Presence => table.of("presence").with(prefix, presence::routes()),
+        Api::Quiz => table.of("quiz").with(prefix, http::quiz::routes()),
+        Api::Labs => table.of("labs").with_gate(prefix, http::labs::routes(), http::labs::gate()),
         // What chat minds it answers, whether a route is there or not; all else is of tasks.
         Api::Chat => table
+            .of("chat")
             .with_gate(prefix, http::chat::routes(chat), http::chat::gate())
-            .and_then(|table| table.with(prefix, http::tasks::routes(tasks))),
+            .and_then(|table| table.of("tasks").with(prefix, http::tasks::routes(tasks))),
         Api::Internal => {
             let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
-            [internal::routes(), http::console::routes()]
+            [internal::routes(), http::control::routes(), http::console::routes()]
                 .into_iter()
                 .chain(of_apis)
-                .try_fold(table, |table, routes| table.with(prefix, routes))
+                .try_fold(table.of("internal"), |table, routes| table.with(prefix, routes))
         }
     });
     // To be had with and without the prefixes; a listener of internal routes alone is for no page.
@@ -129,6 +137,14 @@ impl Drop for Asked<'_> {
 }
 
 impl Rest {
+    fn phase(&self) -> &'static str {
+        match self.stage.phase() {
+            Phase::Serving | Phase::Leaving | Phase::Shutting | Phase::Parting => "serving",
+            Phase::Thinning | Phase::Draining => "draining",
+            Phase::Closing | Phase::Gone => "closing",
+        }
+    }
+
     /// Reads the records on a thread that may wait.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn Store) -> Read<T> + Send + 'static) -> Read<T> {
         let store = self.store.clone();
@@ -217,25 +233,22 @@ impl rooms::Clock for Rest {
 impl rooms::Observatory for Rest {
     fn metrics(&self) -> String {
         let (engines, shells) = (&self.house.counters, self.stage.all_counts());
-        metrics::text(
+        let text = metrics::text(
             engines,
             shells,
             self.store.health(),
             &self.house.outside,
             self.cluster.as_deref(),
             (&self.house.certificates, &self.house.newest_key_sets.load()),
-        )
+        );
+        audit::metrics(text, &self.audit)
     }
 
     async fn node(&self) -> rooms::Node {
         let (files, store) = (self.house.key_files.clone(), self.store.clone());
         let seen = self.bridge.call(move || (console::ages(files), console::nodes(store.lease()).ok())).await;
         let (keys, nodes) = seen.unwrap_or_default();
-        let phase = match self.stage.phase() {
-            Phase::Serving | Phase::Leaving | Phase::Shutting | Phase::Parting => "serving",
-            Phase::Thinning | Phase::Draining => "draining",
-            Phase::Closing | Phase::Gone => "closing",
-        };
+        let phase = self.phase();
         let drain = self.stage.stopping().map(|(elapsed, times)| (elapsed, times.drain));
         let (version, shards) = (env!("CARGO_PKG_VERSION"), self.house.shards());
         let (certificates, key_sets) = (self.house.certificates.shown(), console::key_sets(&self.house));

@@ -60,6 +60,8 @@ pub struct House {
     pub(super) seed: u64,
     /// As they were read at the start.
     pub(super) certificates: Certificates,
+    /// Whether operators show who they are.
+    pub(super) operators_only: bool,
 }
 
 impl House {
@@ -147,6 +149,7 @@ impl House {
             counters: (0..shards).map(|_| Arc::default()).collect(),
             seed,
             certificates,
+            operators_only: settings.control.operators_only,
         })
     }
 

@@ -120,7 +120,7 @@ impl Runs {
             Answer::KeysLoaded(_) | Answer::LabsKept { .. } | Answer::LabsLoaded(_) | Answer::RightsLoaded(_) => {}
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
-            Answer::Health(_) | Answer::Terms(_) | Answer::Outside { .. } => {}
+            Answer::Health(_) | Answer::Terms(_) | Answer::Outside { .. } | Answer::Errand(_) => {}
             Answer::TasksLeft { .. } | Answer::TasksCounted(_) => {}
         }
     }

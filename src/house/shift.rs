@@ -6,6 +6,7 @@ use crate::{
     engine::{Answer, Engine, Heard, Letter, Limits, Output, Question, Terms, door::Address, passage::Legacy, port::Listener},
     http::Stopper,
     nats,
+    observe::audit::Audit,
     protocols::{presence::record::Buried, quiz::Good, tasks},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
@@ -31,6 +32,8 @@ pub(super) struct Asked {
     pub(super) stopper: Arc<Stopper>,
     /// Houses that this shard is to move into.
     pub(super) moves: Moves,
+    /// Told who was let in, and who was not.
+    pub(super) audit: Audit,
 }
 
 /// By what a shard serves those who come.
@@ -259,6 +262,7 @@ impl Shard for Shift {
             // There is room for all that may be told. Nobody waits where there is no cluster.
             let _ = self.asked.heard.try_send(heard);
         }
+        self.engine.audit().drain(..).for_each(|record| self.asked.audit.note(record));
         let mut questions = std::mem::take(self.engine.questions());
         for question in questions.drain(..) {
             self.put(question);

@@ -1,6 +1,7 @@
 //! One request as a handler sees it: routed, its body read, nothing of it believed yet.
 
 use super::{
+    audit,
     fault::Fault,
     rooms::{Account, Accounts},
 };
@@ -103,6 +104,7 @@ impl<S: Accounts> Call<S> {
     pub fn caller(&self) -> Result<Caller, Fault> {
         let token = self.token().ok_or(Fault::NoToken)?;
         let account = self.house.verify(&token).map_err(|_| Fault::BadToken)?;
+        audit::says_who(&self.parts.extensions, &account.subject);
         let label = self.parts.headers.get("x-agent-label").and_then(|value| value.to_str().ok());
         Ok(Caller { account, label: label.unwrap_or("http").to_owned() })
     }

@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 /// Every route.
 pub fn routes<S: Classrooms + Clock + Observatory + 'static>() -> Vec<Route<S>> {
     vec![
-        Route::internal(Method::DELETE, "/api/v1/sessions", close),
+        Route::internal(Method::DELETE, "/api/v1/sessions", close).marked("session.closed"),
         Route::internal(Method::POST, "/api/v1/classrooms/{classroom}/events", publish),
         Route::internal(Method::GET, "/api/v1/classrooms/{classroom}/attendance", attended),
         Route::internal(Method::GET, "/api/v1/classrooms", occupied),

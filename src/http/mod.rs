@@ -10,11 +10,13 @@
 
 pub mod answer;
 mod attendance;
+pub mod audit;
 mod bearer;
 pub mod call;
 pub mod chat;
 pub mod console;
 mod connection;
+pub mod control;
 mod cors;
 pub mod documents;
 pub mod fault;

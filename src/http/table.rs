@@ -2,6 +2,7 @@
 
 use super::{
     answer::Answer,
+    audit::{Scribe, Sheet},
     call::Call,
     cors,
     fault::{Fault, Refusal},
@@ -45,6 +46,8 @@ pub struct Route<S> {
     handler: Handler<S>,
     /// Bytes of a request's body, at most.
     body: usize,
+    /// What the audit log calls it; none: it is not told of, but for refusals.
+    mark: Option<&'static str>,
 }
 
 impl<S> Route<S> {
@@ -59,7 +62,15 @@ impl<S> Route<S> {
             let answer = handler(call);
             Box::pin(async move { answer.await.unwrap_or_else(E::into_answer) })
         });
-        Route { method, path, face: Face::Public, voice: |fault| E::from(fault).into_answer(), handler, body: BODY_BYTES }
+        Route {
+            method,
+            path,
+            face: Face::Public,
+            voice: |fault| E::from(fault).into_answer(),
+            handler,
+            body: BODY_BYTES,
+            mark: None,
+        }
     }
 
     /// A route without leave for pages.
@@ -75,6 +86,11 @@ impl<S> Route<S> {
     /// [`LINGER_BYTES`](super::limits::LINGER_BYTES), or whoever sends more may not hear why it is refused.
     pub fn up_to(self, body: usize) -> Route<S> {
         Route { body, ..self }
+    }
+
+    /// The same, of which the audit log is told under this name.
+    pub fn marked(self, mark: &'static str) -> Route<S> {
+        Route { mark: Some(mark), ..self }
     }
 
     /// A page of ours, or a file of one: the same for all, and nothing comes of asking for it. Browsers say which page asks for a script,
@@ -108,6 +124,8 @@ struct Place<S> {
     routes: Vec<Route<S>>,
     /// Through which gate it is reached.
     gate: Option<usize>,
+    /// Of which API.
+    api: &'static str,
 }
 
 /// The routes of one listener. Those of several APIs may share it, each under its prefix.
@@ -120,6 +138,9 @@ pub struct Table<S> {
     /// With their prefixes.
     gates: Vec<(String, Gate<S>)>,
     public: bool,
+    scribe: Option<Rc<Scribe>>,
+    /// Of which API the routes are that come next.
+    api: &'static str,
 }
 
 impl<S> Default for Table<S> {
@@ -131,11 +152,23 @@ impl<S> Default for Table<S> {
             voices: Vec::new(),
             gates: Vec::new(),
             public: false,
+            scribe: None,
+            api: "none",
         }
     }
 }
 
 impl<S> Table<S> {
+    /// Tells the audit log.
+    pub fn audited(self, scribe: Scribe) -> Table<S> {
+        Table { scribe: Some(Rc::new(scribe)), ..self }
+    }
+
+    /// The routes that come next are of this API, as the audit log calls it.
+    pub fn of(self, api: &'static str) -> Table<S> {
+        Table { api, ..self }
+    }
+
     /// Adds the routes of an API under `prefix`: empty, or `/like/this`. Where a method of a path is there already, it stays, so that an
     /// API which asks for tokens goes before one which does not; likewise the voice of a prefix. The error names a path that is no path or
     /// that contradicts another.
@@ -176,7 +209,7 @@ impl<S> Table<S> {
         let place = self.places.len();
         self.at.insert(pattern.as_str(), place)?;
         self.by_pattern.insert(pattern.clone(), place);
-        self.places.push(Place { pattern, routes: Vec::new(), gate: None });
+        self.places.push(Place { pattern, routes: Vec::new(), gate: None, api: self.api });
         Ok(place)
     }
 
@@ -204,9 +237,11 @@ impl<S> Table<S> {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let began = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let (method, id) = (parts.method.clone(), request_id(&parts));
         let found = self.find(&parts);
+        let api = found.as_ref().map_or(self.api, |(place, _)| place.api);
+        let mut sheet = Sheet::begin(self.scribe.as_ref(), api, &mut parts.extensions);
         let pattern = found.as_ref().map(|(place, _)| place.pattern.as_str());
         let public = found.as_ref().map_or(self.public, |(place, _)| place.is_public());
         let gate = self.gate(found.as_ref().map(|(place, _)| *place), parts.uri.path()).filter(|_| method != Method::OPTIONS);
@@ -222,7 +257,11 @@ impl<S> Table<S> {
             None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
             None => gate.map_or_else(|| self.voice(parts.uri.path()), |gate| gate.voice)(Fault::NoRoute),
             Some((place, params)) => match place.routes.iter().find(|route| route.answers(&method)) {
-                Some(route) => answered(route, house, parts, params, body, heard).await.unwrap_or_else(route.voice),
+                Some(route) => {
+                    let named = params.as_ref().and_then(|params| params.last()).map(|(_, value)| value.as_str());
+                    sheet.iter_mut().for_each(|sheet| sheet.mark(route.mark, named));
+                    answered(route, house, parts, params, body, heard).await.unwrap_or_else(route.voice)
+                }
                 None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
                 None => not_allowed(&place.routes),
             },
@@ -230,6 +269,7 @@ impl<S> Table<S> {
         if let Some(finish) = finish {
             finish(&mut answer);
         }
+        sheet.into_iter().for_each(|sheet| sheet.end(&answer));
         if public {
             cors::open(answer.headers_mut());
         }

@@ -1,4 +1,5 @@
-//! What is seen from outside: log lines, and what the service manager is told.
+//! What is seen from outside: log lines, the audit log, and what the service manager is told.
 
+pub mod audit;
 pub mod logs;
 pub mod notify;

@@ -1,6 +1,6 @@
 //! Identifiers. Small, `Copy`, and never built from what a peer sent without a check.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// The room that students are in, as the presence contract names it (`classroom_id`). Upper case and missing dashes name the same room.
 pub type ClassroomId = uuid::Uuid;
@@ -77,7 +77,33 @@ impl ConnId {
 
 impl fmt::Debug for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for ConnId {
+    /// Such as `0:12.3`: shard, slot, generation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}.{}", self.shard, self.slot, self.generation)
+    }
+}
+
+/// What is no id of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoConnId;
+
+impl FromStr for ConnId {
+    type Err = NoConnId;
+
+    fn from_str(text: &str) -> Result<ConnId, NoConnId> {
+        let read = || {
+            let (shard, place) = text.split_once(':')?;
+            let (node, local) = shard.split_once('/').unwrap_or(("0", shard));
+            let (slot, generation) = place.split_once('.')?;
+            let shard = ShardId::of(NodeSlot(node.parse().ok()?), local.parse().ok()?);
+            Some(ConnId { shard, slot: slot.parse().ok()?, generation: generation.parse().ok()? })
+        };
+        read().ok_or(NoConnId)
     }
 }
 
@@ -92,5 +118,17 @@ mod tests {
         assert_eq!((shard.to_string(), ShardId(5).to_string()), ("3/7".into(), "5".into()));
         assert_eq!(ShardId::of(NodeSlot(0), 5), ShardId(5));
         assert!(ShardId::of(NodeSlot(1), 0) > ShardId::of(NodeSlot(0), 255));
+    }
+
+    #[test]
+    fn a_connection_is_found_again_by_what_it_is_called() {
+        for shard in [ShardId(1), ShardId::of(NodeSlot(3), 7)] {
+            let conn = ConnId { shard, generation: 65_535, slot: 12 };
+            assert_eq!(conn.to_string().parse(), Ok(conn));
+        }
+        assert_eq!("1:12.3".parse(), Ok(ConnId { shard: ShardId(1), generation: 3, slot: 12 }));
+        for text in ["", "1", "1:2", "1:2.x", "1/2", "256/1:2.3", "1:2.65536", "-1:2.3"] {
+            assert_eq!(text.parse::<ConnId>(), Err(NoConnId), "{text}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The words that every room shares: who (ids, views), when (moments, wheel), where (hash ring, topics), what (frames, outbox). Pure.
 
+pub mod audit;
 pub mod fault;
 pub mod frame;
 pub mod hash_ring;
@@ -7,6 +8,7 @@ pub mod ids;
 pub mod moment;
 pub mod outbox;
 pub mod quota;
+pub mod survey;
 pub mod table;
 pub mod topics;
 pub mod view;

@@ -53,6 +53,11 @@ impl<T> Table<T> {
         self.used == 0
     }
 
+    /// How many places there are, used or free.
+    pub fn places(&self) -> usize {
+        self.chunks.len() * CHUNK
+    }
+
     /// Puts a value into a free place.
     pub fn insert(&mut self, value: T) -> Key {
         if self.free == NONE {

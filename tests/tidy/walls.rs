@@ -19,7 +19,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("bridge", &["realtime"]),
     ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
     ("store", &["realtime", "models", "protocols"]),
-    ("observe", &["config"]),
+    ("observe", &["config", "realtime"]),
     ("http", &["documents", "realtime", "auth", "models", "protocols", "observe", "console", "tls"]),
     (
         "runtime",

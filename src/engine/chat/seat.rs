@@ -28,6 +28,11 @@ impl Seat {
     pub(super) fn new(machine: Connection) -> Seat {
         Seat { machine, user: None, heard: 0, home: None, hops: 0, counting: None }
     }
+
+    /// Whose it is, once that is known.
+    pub(in crate::engine) fn user(&self) -> Option<UserId> {
+        self.user
+    }
 }
 
 /// Says whose token it is.

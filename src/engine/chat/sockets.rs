@@ -1,7 +1,7 @@
 //! The sockets of chat: what happens to them goes to their machines, and what those want is done.
 
 use super::{
-    super::{Connection, Ending, Engine, Letter, Phase, Topic},
+    super::{Connection, Ending, Engine, Letter, Phase, Topic, door::Bound},
     Chat, Seat,
     asks::HOPS_AT_MOST,
     seat::Judge,
@@ -34,7 +34,7 @@ impl Engine {
         connection.phase = Phase::Chat(Box::new(Seat::new(machine)));
         chat.sockets += 1;
         let found = judge.found.get();
-        let may_stay = self.is_of(key, found);
+        let may_stay = self.is_of(key, found, now);
         self.apply_chat(key, now);
         if !may_stay {
             return self.say_goodbye(key, CloseReason::Policy.code(), CROWDED, now);
@@ -68,7 +68,7 @@ impl Engine {
         // What is long is heard of those alone who may say it.
         *heard += bytes.len();
         let is_too_long = user.is_none() && found.is_none() && *heard > limits.websocket.message;
-        let may_stay = self.is_of(key, found);
+        let may_stay = self.is_of(key, found, now);
         self.apply_chat(key, now);
         if !may_stay && !peer_closed && result.is_ok() {
             return self.say_goodbye(key, CloseReason::Policy.code(), CROWDED, now);
@@ -152,12 +152,17 @@ impl Engine {
     }
 
     /// Whose a connection is has come out. False: they have as many as one may have.
-    fn is_of(&mut self, key: Key, found: Option<UserId>) -> bool {
+    fn is_of(&mut self, key: Key, found: Option<UserId>, now: Now) -> bool {
         let Some(Connection { phase: Phase::Chat(seat), .. }) = self.connections.at_mut(key) else { return true };
         let (Some(user), None) = (found, seat.user) else { return true };
         seat.user = Some(user);
         self.chat.watchers.entry(user).or_default().push(key);
-        self.claim(key, &("chat", user))
+        let may_stay = self.claim(key, &("chat", user));
+        match may_stay {
+            true => self.note_sign_in_of(key, "chat", user.to_string(), now),
+            false => self.note_refusal(key, "chat", Some(user.to_string()), Bound::UserConnections.label(), now),
+        }
+        may_stay
     }
 
     /// Does what the connection's machine wants done.
@@ -204,6 +209,9 @@ impl Engine {
     }
 
     fn end_chat(&mut self, key: Key, farewell: Farewell, now: Now) {
+        if farewell == Farewell::NoAuth {
+            self.note_refusal(key, "chat", None, "no_auth", now);
+        }
         self.say_goodbye(key, farewell.code(), farewell.reason(), now);
     }
 

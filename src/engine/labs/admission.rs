@@ -129,12 +129,13 @@ impl Engine {
     }
 
     fn open_agent(&mut self, key: Key, (dialect, query): (Dialect, AgentQuery), request: &Upgrade<'_>, read: &[u8], now: Now) {
-        let conn = self.conn_id(key);
+        let (conn, who) = (self.conn_id(key), query.name.to_string());
         let machine = labs::Agent::new(dialect, query, conn, now, &self.rules.labs, &mut self.labs.effects);
         let mut seat = Seat::new(Machine::Agent(machine), self.limits.agent_websocket, self.limits.agent_outbox_bytes);
         match dialect {
             Dialect::Contract => {
                 self.accept_upgrade(key, request, None);
+                self.note_sign_in_of(key, "labs", who, now);
                 seat.unheard = Unheard::of(&read[request.length..]);
             }
             // Its registration is the upgrade: who has not enrolled hears of it by the status.
@@ -175,13 +176,14 @@ impl Engine {
     }
 
     /// Answers an upgrade that was held. What came behind it is heard once the effects of this are done.
-    pub(super) fn accept_held(&mut self, key: Key) {
+    pub(super) fn accept_held(&mut self, key: Key, now: Now) {
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         let Some(read) = seat.held.take() else { return };
         let Head::Upgrade(request) = upgrade::read(&read, self.limits.door.head) else { return };
         seat.unheard = Unheard::of(&read[request.length..]);
         let protocol = admission::subprotocol(request.protocols.iter().copied());
         self.accept_upgrade(key, &request, protocol);
+        self.note_sign_in(key, "labs", None, now);
     }
 
     /// Refuses one whose upgrade was held. REST tells it: there the request is counted, and its answer tells the limits.

@@ -43,6 +43,16 @@ pub(in crate::engine) struct Seat {
 }
 
 impl Seat {
+    /// Whether its upgrade is not answered.
+    pub(in crate::engine) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whose right it is here by; an agent has none.
+    pub(in crate::engine) fn user(&self) -> Option<UserId> {
+        self.user
+    }
+
     pub(super) fn new(machine: Machine, limits: session::Limits, bound: usize) -> Seat {
         Seat {
             machine,

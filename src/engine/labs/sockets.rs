@@ -169,7 +169,7 @@ impl Engine {
                 Effect::Timer(after) => self.set_timer(key, after, now),
                 Effect::Registry(letter) => self.post_to_registry(letter),
                 Effect::Tunnel { to, proxy, word } => self.post(to.shard, Letter::Tunnel { to, from: conn, proxy, word }),
-                Effect::Accept => self.accept_held(key),
+                Effect::Accept => self.accept_held(key, now),
                 Effect::Refuse(denial) => self.refuse_held(key, denial, now),
                 Effect::Pause => self.set_paused(key, true),
                 Effect::Resume => self.set_paused(key, false),

@@ -27,7 +27,11 @@ impl Engine {
     pub(in crate::engine) fn admit_to_tasks(&mut self, key: Key, request: &Upgrade<'_>, read: &[u8], now: Now) {
         let known = token(request.query, read).and_then(|token| self.known(&token, now.wall).ok_or(Denial::BadToken));
         match known {
-            Ok(known) => self.open_tasks(key, known, request, read, now),
+            Ok(known) => {
+                let who = known.0.user.to_string();
+                self.open_tasks(key, known, request, read, now);
+                self.note_sign_in_of(key, "tasks", who, now);
+            }
             Err(denial) => self.refuse_to_tasks(key, denial, now),
         }
     }
@@ -46,6 +50,11 @@ impl Engine {
 
     fn refuse_to_tasks(&mut self, key: Key, denial: Denial, now: Now) {
         self.counters.tasks_denials.one();
+        let reason = match denial {
+            Denial::NoToken => "no_token",
+            Denial::BadToken => "bad_token",
+        };
+        self.note_refusal(key, "tasks", None, reason, now);
         let mut answer = Vec::new();
         upgrade::refuse(401, Body::Json(&denial.body()), &mut answer);
         self.send_wire(key, answer);

@@ -1,6 +1,6 @@
 //! A connection of tasks: the machine, whose token it showed, and what it listens to.
 
-use crate::protocols::tasks::{Channel, Connection};
+use crate::protocols::tasks::{Channel, Connection, model::UserName};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
@@ -14,6 +14,11 @@ pub(in crate::engine) struct Seat {
 }
 
 impl Seat {
+    /// Whose it is.
+    pub(in crate::engine) fn user_name(&self) -> &UserName {
+        self.machine.user()
+    }
+
     pub(super) fn new(machine: Connection, user: Option<Uuid>) -> Seat {
         Seat { machine, user, channels: SmallVec::new() }
     }

@@ -1,5 +1,6 @@
 //! Scripts: what clients say, what each of them must hear, in which order, and that nothing is left over.
 
+mod audit;
 mod chat;
 mod chat_scripts;
 mod cluster;
@@ -34,6 +35,7 @@ mod quiz_slow;
 mod quizzes;
 mod scripts;
 mod slow;
+mod survey;
 mod tasks;
 mod tasks_ends;
 mod tasks_scripts;

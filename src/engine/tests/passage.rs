@@ -121,7 +121,7 @@ fn those_in_classrooms_go_on_hear_everything_once_and_are_heard() {
     // One goes, and is told of; one comes again, and replaces.
     next.eof(names.now(conns[0]));
     let left = change("left", "a.s0.school", 1);
-    assert_eq!(next.take_heard(names.now(conns[2])), [left.clone()]);
+    assert_eq!(next.take_heard(names.now(conns[2])), std::slice::from_ref(&left));
     assert_eq!(next.take_heard(names.now(conns[4])), [left]);
     let again = next.session(1, "a", "s2", room(0));
     assert!(next.take_heard(names.now(conns[2]))[0].contains("replaced"));

@@ -5,7 +5,7 @@ use super::{
     fault::Fault,
     shapes::{LoginShape, done},
 };
-use crate::http::{answer::Answer, call::Call, fields::Fields};
+use crate::http::{answer::Answer, audit::says_who, call::Call, fields::Fields};
 
 /// POST /auth/login
 pub(super) async fn login<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
@@ -13,6 +13,8 @@ pub(super) async fn login<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let (email, password) = (fields.needed("email")?, fields.needed("password")?);
     let house = &*call.house;
     let known = house.login(email).await?;
+    // Of an address that nobody has nothing is told: it may be a password.
+    known.iter().for_each(|login| says_who(&call.parts.extensions, &login.user.id.to_string()));
     let hash = known.as_ref().map(|login| login.password_hash.clone());
     // Whether there is such a user, that takes as long to say.
     let is_right = house.check(password, hash).await?;

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     http::{
+        audit::says_who,
         bearer::{Bearer, bearer},
         call::Call,
     },
@@ -28,7 +29,9 @@ pub(super) fn judged(house: &impl Credentials, headers: &HeaderMap) -> Result<Ca
 
 /// The one who asks.
 pub(super) fn caller<S: Credentials>(call: &Call<S>) -> Result<Caller, Fault> {
-    judged(&*call.house, &call.parts.headers)
+    let caller = judged(&*call.house, &call.parts.headers)?;
+    says_who(&call.parts.extensions, &caller.id.to_string());
+    Ok(caller)
 }
 
 /// The session of the path.

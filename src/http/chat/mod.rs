@@ -47,7 +47,7 @@ pub fn routes<S: Rooms>(settings: &Settings) -> Vec<Route<S>> {
     let (get, post) = (|| Method::GET, || Method::POST);
     let said = said_bytes(settings);
     vec![
-        Route::public(post(), "/api/v1/auth/login", auth::login),
+        Route::public(post(), "/api/v1/auth/login", auth::login).marked("sign_in"),
         Route::public(post(), "/api/v1/sessions", sessions::make),
         Route::public(post(), "/api/v1/sessions/", sessions::make),
         Route::public(get(), "/api/v1/sessions", sessions::all),
@@ -58,8 +58,10 @@ pub fn routes<S: Rooms>(settings: &Settings) -> Vec<Route<S>> {
         Route::public(post(), "/api/v1/sessions/{session}/chat/stream", say::stream).up_to(said),
         Route::public(get(), "/api/v1/sessions/{session}/messages", messages::all),
         Route::public(get(), "/api/v1/sessions/{session}/approvals", approvals::all),
-        Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/approve", approvals::approve),
-        Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/reject", approvals::reject),
+        Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/approve", approvals::approve)
+            .marked("call.approved"),
+        Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/reject", approvals::reject)
+            .marked("call.rejected"),
         Route::public(post(), "/api/v1/sessions/{session}/approvals/{approval}/{action}", approvals::other),
         Route::public(get(), "/ws/sessions/{session}", socket::plain),
     ]

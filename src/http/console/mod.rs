@@ -89,7 +89,7 @@ pub fn routes<S: Console + 'static>() -> Vec<Route<S>> {
             ready(board.answer(&call.parts, &places))
         }),
         Route::page("/console/assets/{version}/{*name}", move |call: Call<S>| ready(desk.answer(&call))),
-        Route::own(Method::POST, "/console/sign-in", sign_in::sign_in),
+        Route::own(Method::POST, "/console/sign-in", sign_in::sign_in).marked("sign_in"),
         Route::own(Method::POST, "/console/renew", sign_in::renew),
     ]
 }

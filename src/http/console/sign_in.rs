@@ -8,6 +8,7 @@ use super::Console;
 use crate::{
     http::{
         answer::{self, Answer},
+        audit::says_who,
         bearer::{Bearer, bearer},
         call::Call,
         fault::{Fault, Refusal},
@@ -131,6 +132,9 @@ pub(super) async fn sign_in<S: Console>(call: Call<S>) -> Result<Answer, Refused
     // Both are asked whatever the first says: how long it takes tells nothing.
     let user = house.user(name.clone(), password.clone()).await?;
     let quiz = house.owner(name.clone(), password).await?;
+    if user.is_some() || quiz.is_some() {
+        says_who(&call.parts.extensions, &name);
+    }
     let mut roles = Vec::new();
     roles.extend(user.as_ref().filter(|user| user.is_admin).map(|_| "operator"));
     roles.extend(quiz.as_ref().map(|_| "teacher"));

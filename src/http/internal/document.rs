@@ -4,7 +4,7 @@ use super::{Closed, Closing, Event, NodeShape, Published, Room};
 use crate::{
     documents::{Content, Operation, Parameter, Rest, list, shape},
     http::{
-        chat, labs,
+        chat, control, labs,
         presence::document::{ATTENDANCE, attended, path, refusal},
         quiz,
     },
@@ -30,7 +30,7 @@ pub fn document() -> Vec<Rest> {
         headers: Vec::new,
         operations: operations(),
     };
-    vec![own, quiz::internal_document(), labs::internal_document(), chat::internal_document()]
+    vec![own, control::document::document(), quiz::internal_document(), labs::internal_document(), chat::internal_document()]
 }
 
 fn operations() -> Vec<Operation> {

@@ -9,7 +9,7 @@ use super::{
     shapes::{LoginShape, done},
 };
 use crate::{
-    http::{answer::Answer, call::Call},
+    http::{answer::Answer, audit::says_who, call::Call},
     protocols::labs::{
         asks::{Ask, Refused, Reply},
         record::{Kept, Record},
@@ -24,6 +24,8 @@ pub(super) async fn login<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     let (username, password) = (fields.needed("username")?, fields.needed("password")?);
     let house = &*call.house;
     let known = house.login(username).await?;
+    // Of a name that nobody has nothing is told: it may be a password.
+    known.iter().for_each(|login| says_who(&call.parts.extensions, &login.user.id.to_string()));
     let hash = known.as_ref().map(|login| login.password_hash.clone());
     // Whether there is such a user, that takes as long to say.
     let is_right = house.check(password, hash).await?;

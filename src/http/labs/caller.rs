@@ -6,7 +6,7 @@ use super::{
     rooms::{Claims, Credentials, Library, TokenFault},
 };
 use crate::{
-    http::call::Call,
+    http::{audit::says_who, call::Call},
     protocols::labs::{
         asks,
         model::{Role, User},
@@ -42,6 +42,7 @@ pub(super) async fn caller<S: Credentials + Library>(call: &Call<S>) -> Result<C
         TokenFault::Unknown => Fault::Store(StoreFault::Busy),
     })?;
     let user = call.house.user(claims.user).await?.filter(|user| user.active).ok_or(Fault::BadToken)?;
+    says_who(&call.parts.extensions, &user.id.to_string());
     Ok(Caller { user, claims })
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     http::{
         answer::{self, Answer},
+        audit::says_target,
         call::Call,
         fault::Refusal,
         table::Route,
@@ -31,9 +32,9 @@ const ENTRIES: u32 = 100;
 pub fn internal_routes<S: Rooms>() -> Vec<Route<S>> {
     vec![
         Route::internal(Method::GET, "/api/v1/labs/users", all),
-        Route::internal(Method::POST, "/api/v1/labs/users", make),
+        Route::internal(Method::POST, "/api/v1/labs/users", make).marked("user.made"),
         Route::internal(Method::GET, "/api/v1/labs/users/{username}", one),
-        Route::internal(Method::PATCH, "/api/v1/labs/users/{username}", change),
+        Route::internal(Method::PATCH, "/api/v1/labs/users/{username}", change).marked("user.changed"),
     ]
 }
 
@@ -68,6 +69,7 @@ async fn all<S: Rooms>(call: Call<S>) -> Result<Answer, Plain> {
 
 async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Plain> {
     let user = made(&*call.house, Fields::of(&call)?).await?;
+    says_target(&call.parts.extensions, &user.id.to_string());
     Ok(answer::json(StatusCode::CREATED, &UserShape::from(&user)))
 }
 
@@ -83,6 +85,7 @@ async fn change<S: Rooms>(call: Call<S>) -> Result<Answer, Plain> {
         check(given::is_password(password), "password", given::PASSWORD)?;
     }
     let user = named(&call).await?;
+    says_target(&call.parts.extensions, &user.id.to_string());
     let password_hash = match password {
         Some(password) => Some(call.house.hash(password).await?),
         None => None,

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     http::{
         answer::{self, Answer},
+        audit::says_target,
         call::Call,
     },
     protocols::labs::{
@@ -39,6 +40,7 @@ pub(super) async fn all<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
 pub(super) async fn make<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     admin(&call).await?;
     let user = made(&*call.house, Fields::of(&call)?).await?;
+    says_target(&call.parts.extensions, &user.id.to_string());
     Ok(answer::json(StatusCode::CREATED, &UserShape::from(&user)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{fault::Fault, rooms::Credentials};
 use crate::{
-    http::call::Call,
+    http::{audit::says_who, call::Call},
     protocols::quiz::model::{AttemptId, OwnerId, QuizId, Role},
     realtime::StoreFault,
 };
@@ -54,13 +54,22 @@ pub(super) fn caller<S: Credentials>(call: &Call<S>) -> Result<Option<Caller>, F
     call.house.token(credential).map(|owner| Some(Caller::Token(owner))).map_err(|_| NO_GOOD)
 }
 
+/// As [`caller`], and the audit log may know it.
+fn known<S: Credentials>(call: &Call<S>) -> Result<Option<Caller>, Fault> {
+    let caller = caller(call)?;
+    if let Some(Caller::Token(owner) | Caller::Key(owner, _)) = &caller {
+        says_who(&call.parts.extensions, owner);
+    }
+    Ok(caller)
+}
+
 fn by_key<S: Credentials>(call: &Call<S>, key: &str) -> Option<Caller> {
     call.house.api_key(key).map(|(owner, role)| Caller::Key(owner, role))
 }
 
 /// The owner who asks, by a credential that may do all that owners do.
 pub(super) fn owner<S: Credentials>(call: &Call<S>) -> Result<OwnerId, Fault> {
-    match caller(call)?.ok_or(Fault::Unknown(EXPECTED))? {
+    match known(call)?.ok_or(Fault::Unknown(EXPECTED))? {
         Caller::Token(owner) | Caller::Key(owner, Role::Owner) => Ok(owner),
         Caller::Key(_, Role::User) => Err(Fault::Role("an API key of role user only begins attempts")),
     }
@@ -68,7 +77,7 @@ pub(super) fn owner<S: Credentials>(call: &Call<S>) -> Result<OwnerId, Fault> {
 
 /// The owner who asks, by an access token: API keys make no API keys.
 pub(super) fn keeper<S: Credentials>(call: &Call<S>) -> Result<OwnerId, Fault> {
-    match caller(call)?.ok_or(Fault::Unknown(EXPECTED))? {
+    match known(call)?.ok_or(Fault::Unknown(EXPECTED))? {
         Caller::Token(owner) => Ok(owner),
         Caller::Key(..) => Err(Fault::Role("API keys are kept with an access token")),
     }

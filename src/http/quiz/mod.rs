@@ -42,10 +42,10 @@ pub fn routes<S: Rooms>() -> Vec<Route<S>> {
     let (get, post, put, delete) = (|| Method::GET, || Method::POST, || Method::PUT, || Method::DELETE);
     vec![
         Route::public(get(), "/ws", socket::ws),
-        Route::public(post(), "/api/v1/auth/sign-in", owners::sign_in),
-        Route::public(post(), "/api/v1/apikeys", owners::make_key),
+        Route::public(post(), "/api/v1/auth/sign-in", owners::sign_in).marked("sign_in"),
+        Route::public(post(), "/api/v1/apikeys", owners::make_key).marked("key.made"),
         Route::public(get(), "/api/v1/apikeys", owners::keys),
-        Route::public(delete(), "/api/v1/apikeys/{key}", owners::revoke_key),
+        Route::public(delete(), "/api/v1/apikeys/{key}", owners::revoke_key).marked("key.revoked"),
         Route::public(post(), "/api/v1/quizzes", quizzes::make),
         Route::public(get(), "/api/v1/quizzes", quizzes::all),
         Route::public(get(), "/api/v1/quizzes/{quiz}", quizzes::one),
@@ -72,12 +72,12 @@ pub fn routes<S: Rooms>() -> Vec<Route<S>> {
         Route::public(get(), "/api/v1/info/attempts/{attempt}", reports::attempt),
         Route::public(get(), "/api/v1/attempts/{attempt}/flags", flags::timeline),
         Route::public(get(), "/api/v1/quizzes/{quiz}/flags/summary", flags::summary),
-        Route::public(post(), "/api/v1/quizzes/{quiz}/force-submit", reports::force_quiz),
-        Route::public(post(), "/api/v1/events/{event}/force-submit", reports::force_event),
+        Route::public(post(), "/api/v1/quizzes/{quiz}/force-submit", reports::force_quiz).marked("attempts.ended"),
+        Route::public(post(), "/api/v1/events/{event}/force-submit", reports::force_event).marked("attempts.ended"),
     ]
 }
 
 /// The routes for operators, on the internal listener.
 pub fn internal_routes<S: Rooms>() -> Vec<Route<S>> {
-    vec![Route::internal(Method::POST, "/api/v1/owners", owners::make_account)]
+    vec![Route::internal(Method::POST, "/api/v1/owners", owners::make_account).marked("owner.made")]
 }

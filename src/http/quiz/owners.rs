@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{
     auth::api_key,
-    http::{answer::Answer, call::Call},
+    http::{
+        answer::Answer,
+        audit::{says_target, says_who},
+        call::Call,
+    },
     protocols::quiz::{
         account,
         model::Role,
@@ -50,10 +54,12 @@ pub(super) async fn sign_in<S: Rooms>(call: Call<S>) -> Result<Answer, Fault> {
     if !account::is_name(&login.name) || !account::is_password(&login.password) {
         return Err(WRONG);
     }
+    let name = login.name.clone();
     let signed_in = call.house.sign_in(login.name, login.password).await.map_err(|refused| match refused {
         SignInRefused::Wrong => WRONG,
         SignInRefused::Store(fault) => Fault::Store(fault),
     })?;
+    says_who(&call.parts.extensions, &name);
     let expires_in = signed_in.lifetime.as_secs();
     done(&Token { access_token: &signed_in.access_token, token_type: "Bearer", expires_in })
 }
@@ -72,6 +78,7 @@ pub(super) async fn make_account<S: Rooms>(call: Call<S>) -> Result<Answer, Faul
     check(account::is_name(&login.name), account::NAME)?;
     check(account::is_password(&login.password), account::PASSWORD)?;
     call.house.new_account(login.name.clone(), login.password).await?;
+    says_target(&call.parts.extensions, &login.name);
     made(&Name { name: &login.name })
 }
 

@@ -3,6 +3,7 @@
 use super::{fault::Fault, rooms::Credentials};
 use crate::{
     http::{
+        audit::says_who,
         bearer::{Bearer, bearer},
         call::Call,
     },
@@ -15,7 +16,11 @@ pub(super) fn caller<S: Credentials>(call: &Call<S>) -> Result<Caller, Fault> {
     match bearer(&call.parts.headers) {
         Bearer::None => Err(Fault::NoToken),
         Bearer::Other => Err(Fault::BadToken),
-        Bearer::Token(token) => call.house.caller(token).ok_or(Fault::BadToken),
+        Bearer::Token(token) => {
+            let caller = call.house.caller(token).ok_or(Fault::BadToken)?;
+            says_who(&call.parts.extensions, &caller.user);
+            Ok(caller)
+        }
     }
 }
 

@@ -123,6 +123,15 @@ impl Connection {
         }
     }
 
+    /// Whose it is, once that is known.
+    pub fn agent(&self) -> Option<&Agent> {
+        match &self.state {
+            State::Asking { agent, .. } | State::Joining { agent, .. } => Some(agent),
+            State::Live { held, .. } => Some(&held.agent),
+            State::Waiting | State::Over => None,
+        }
+    }
+
     /// Its room has a new home, or one that may have forgotten it: what that must know.
     pub fn again(&mut self, conn: ConnId) -> Option<ToHome> {
         match &mut self.state {

@@ -154,6 +154,11 @@ impl Homes {
         (self.rooms.len(), self.seated)
     }
 
+    /// The rooms at home here, each with how many are in it.
+    pub fn crowds(&self) -> impl Iterator<Item = (ClassroomId, usize)> + '_ {
+        self.rooms.iter().map(|(id, room)| (*id, room.seated()))
+    }
+
     /// Which rooms are here.
     pub fn rooms(&self) -> impl Iterator<Item = ClassroomId> {
         self.rooms.keys().copied()

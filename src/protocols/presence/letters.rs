@@ -44,6 +44,12 @@ impl Agent {
         let from = usize::from(self.cuts.label_bytes) + 1;
         (self.id.get(from..).unwrap_or(&self.id), self.cuts.subject_bytes)
     }
+
+    /// `sub` alone; the whole id, where nobody knows where it ends.
+    pub fn subject(&self) -> &str {
+        let (account, bytes) = self.account();
+        account.get(..usize::from(bytes)).unwrap_or(account)
+    }
 }
 
 /// A seat: all that another home must know to have it.

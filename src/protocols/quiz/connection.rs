@@ -88,6 +88,13 @@ pub struct Participant {
     state: State,
 }
 
+impl Participant {
+    /// Whose it is, whether the attempt runs or not.
+    pub fn own_attempt(&self) -> AttemptId {
+        self.attempt
+    }
+}
+
 #[derive(PartialEq, Eq, Debug)]
 enum State {
     /// The attempt runs.

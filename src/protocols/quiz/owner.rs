@@ -190,6 +190,11 @@ impl Owner {
         Some(Carriage::Owner { owner: self.id.clone(), owned, channels, rhythm: self.pulse?.rhythm(now) })
     }
 
+    /// Whose it is.
+    pub fn id(&self) -> &OwnerId {
+        &self.id
+    }
+
     pub(super) fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match event {
             Event::Text(text) => self.take(Wish::of(gate.parser.request(text)), conn, out),

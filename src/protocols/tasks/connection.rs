@@ -91,6 +91,8 @@ pub enum Farewell {
     TooMuch,
     /// Its token is good no longer: 1008.
     Revoked,
+    /// An operator wants it: 1008.
+    Dismissed,
     /// A message over the limit: 1009.
     TooBig,
     /// Not WebSocket: 1002.
@@ -110,7 +112,7 @@ impl Farewell {
             Farewell::Silent => 1000,
             Farewell::Protocol => 1002,
             Farewell::NotUtf8 => 1007,
-            Farewell::NoPong | Farewell::TooMuch | Farewell::Revoked => 1008,
+            Farewell::NoPong | Farewell::TooMuch | Farewell::Revoked | Farewell::Dismissed => 1008,
             Farewell::TooBig => 1009,
             Farewell::Stopping => 1012,
             Farewell::Slow => 1013,
@@ -124,6 +126,7 @@ impl Farewell {
             Farewell::NoPong => "ping_timeout",
             Farewell::TooMuch => "rate_limit_exceeded",
             Farewell::Revoked => "token_revoked",
+            Farewell::Dismissed => "dismissed",
             Farewell::TooBig => "message_too_large",
             Farewell::Protocol => "protocol_error",
             Farewell::NotUtf8 => "invalid_text",
@@ -138,6 +141,7 @@ impl Farewell {
             Farewell::NoPong => "Pings were not answered".into(),
             Farewell::TooMuch => "Too much was asked for".into(),
             Farewell::Revoked => "The token is not valid any more".into(),
+            Farewell::Dismissed => "An operator has ended this connection".into(),
             Farewell::TooBig => "The message is too large".into(),
             Farewell::Protocol => "What was sent is not WebSocket".into(),
             Farewell::NotUtf8 => "The text is not UTF-8".into(),

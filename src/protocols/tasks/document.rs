@@ -64,8 +64,9 @@ pub fn document() -> Sockets {
 }
 
 fn sockets(schemas: &mut Schemas) -> Vec<Socket> {
-    let closes =
-        [Farewell::Silent, Farewell::NoPong, Farewell::TooMuch, Farewell::Revoked].map(|why| (why.code(), why.reason())).to_vec();
+    let closes = [Farewell::Silent, Farewell::NoPong, Farewell::TooMuch, Farewell::Revoked, Farewell::Dismissed]
+        .map(|why| (why.code(), why.reason()))
+        .to_vec();
     let errors = [
         ("invalid_request", "What was said means nothing, or cannot be done"),
         ("invalid_subscription", "There is no such channel, or nothing of that id"),

@@ -1,0 +1,93 @@
+//! Where operators' wishes become errands of shards, readings of the files, and the stop.
+
+use super::reload::Readings;
+use crate::{
+    bridge::Bridge,
+    engine::{Answer, Errand},
+    http::control::Changed,
+    realtime::{
+        NodeSlot, ShardId,
+        survey::{Chore, Done},
+    },
+    runtime::{Phase, Post, Stage},
+};
+use rustix::{
+    process::{Signal, getpid, kill_process},
+    time::{ClockId, clock_gettime},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// A shard that has not answered by then is told of as silent.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// See the file. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) post: Post<Answer>,
+    pub(super) bridge: Bridge,
+    pub(super) node: NodeSlot,
+    pub(super) shards: u16,
+    pub(super) stage: Arc<Stage>,
+    pub(super) readings: Readings,
+    /// How long a drain takes at most.
+    pub(super) drain: Duration,
+}
+
+/// What one shard answered.
+pub(super) struct Told {
+    pub(super) shard: u16,
+    pub(super) done: Done,
+    /// What its thread has worked so far.
+    pub(super) worked: Duration,
+}
+
+impl Desk {
+    /// Has every shard do it; the answers of those that came to it in time, by their numbers.
+    pub(super) async fn ask(&self, chore: &Chore) -> Vec<Told> {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        for shard in 0..self.shards {
+            let tell = tell.clone();
+            // Called on the shard: the clock is of its thread.
+            let reply = Box::new(move |done| drop(tell.send(Told { shard, done, worked: worked() })));
+            let errand = Errand { chore: chore.clone(), reply };
+            self.post.post(ShardId::of(self.node, shard as u8), [Answer::Errand(errand)]);
+        }
+        drop(tell);
+        let collected = async move {
+            let (mut all, until) = (Vec::new(), Instant::now() + PATIENCE);
+            while let Ok(Some(one)) = tokio::time::timeout_at(until.into(), told.recv()).await {
+                all.push(one);
+            }
+            all.sort_by_key(|one: &Told| one.shard);
+            all
+        };
+        self.bridge.ask(collected).await.unwrap_or_default()
+    }
+
+    /// Has the files read again, and waits for what comes of it.
+    pub(super) async fn reload(&self) -> Result<Changed, Vec<String>> {
+        let (answer, answered) = oneshot::channel();
+        if self.readings.send(answer).await.is_err() {
+            return Err(vec!["the server stops".to_owned()]);
+        }
+        answered.await.unwrap_or_else(|_| Err(vec!["the server stops".to_owned()]))
+    }
+
+    /// Begins the stop, the way that the service manager does. `None`: it is under way.
+    pub(super) fn begin_drain(&self) -> Option<Duration> {
+        if self.stage.phase() != Phase::Serving {
+            return None;
+        }
+        kill_process(getpid(), Signal::TERM).ok().map(|()| self.drain)
+    }
+}
+
+/// What the calling thread has worked so far.
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
