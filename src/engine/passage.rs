@@ -57,7 +57,7 @@ pub struct Estate {
 }
 
 /// All that one shard takes over. Its n-th passenger has the n-th place.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub struct Legacy {
     passengers: Vec<Passenger>,
     members: Vec<(ConnId, ClassroomId, Held)>,

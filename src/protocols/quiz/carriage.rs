@@ -1,5 +1,8 @@
 //! What of a connection another process must know to go on with it. What its homes must know is what they are told when they move.
 
+// What rkyv derives for enums has fields without a word about them.
+#![allow(missing_docs)]
+
 use super::{
     connection::Connection,
     letters::{Channel, ToQuiz},
