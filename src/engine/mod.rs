@@ -27,6 +27,7 @@ mod reading;
 mod socket;
 mod tasks;
 mod topic;
+mod waiting;
 
 pub use counters::{Counters, Ending};
 pub use letters::{Answer, Letter, Payee, Question};
