@@ -18,8 +18,8 @@ impl Engine {
         }
     }
 
-    /// Another view has begun. Rooms and quizzes for which something waits may be at home elsewhere by now, and here again by the next view:
-    /// what is for them does not wait for that. Whoever has sent it says it again, or what he said after it was not heard either.
+    /// Another view has begun. Rooms and quizzes for which something waits may be at home elsewhere by now, and here again by the next
+    /// view: what is for them does not wait for that. Whoever has sent it says it again, or what he said after it was not heard either.
     pub(super) fn wait_again(&mut self, now: Now) {
         self.crossing.asking.clear();
         for (from, letter) in mem::take(&mut self.crossing.waiting) {
