@@ -122,7 +122,7 @@ pub(super) fn table(
     whole.expect("the settings' check refuses prefixes that make no route")
 }
 
-pub(super) use console::places;
+pub(super) use console::{origins, places};
 
 /// An ask on its way: forgotten when its future is dropped, as when the client has gone.
 struct Asked<'a> {

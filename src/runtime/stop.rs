@@ -258,6 +258,8 @@ struct Stops {
     stage: OnceLock<(Arc<Stage>, StopTimes)>,
     /// Whether the stage has ended, and another may follow.
     is_over: AtomicBool,
+    /// Whether the process was asked to stop.
+    is_asked: AtomicBool,
     /// What SIGUSR2 begins.
     upgrade: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -300,6 +302,8 @@ impl StopSignals {
                     tracing::warn!("asked twice to stop: ending at once");
                     exit(128 + signal);
                 }
+                // Before the look at `is_over`, as `rest` sets that before it looks here: one of the two sees the other.
+                own.is_asked.store(true, Ordering::SeqCst);
                 let Some((stage, times)) = own.stage.get().filter(|_| !own.is_over.load(Ordering::SeqCst)).cloned() else {
                     tracing::info!("stopped while it did not serve");
                     exit(0);
@@ -330,9 +334,12 @@ impl StopSignals {
         let _ = self.stops.stage.set((stage, times));
     }
 
-    /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again.
-    pub fn rest(&self) {
+    /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again. True: one has
+    /// come already, while what served was ending for another reason, and there is nothing to wait for.
+    #[must_use]
+    pub fn rest(&self) -> bool {
         self.stops.is_over.store(true, Ordering::SeqCst);
+        self.stops.is_asked.load(Ordering::SeqCst)
     }
 }
 
