@@ -46,8 +46,8 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const LIMITS: Limits = Limits { frame: 65_536, message: 65_536 };
-/// A context with its read buffer.
-const CONTEXT: isize = 2_048;
+/// A context with its read buffer, and what is kept of a message for another process, which grows by doubling.
+const CONTEXT: isize = 4_096;
 
 fn client(first: u8, length: usize) -> Vec<u8> {
     let mut frame = vec![first];

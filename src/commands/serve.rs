@@ -94,7 +94,11 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     });
     match ended {
         Err(HouseFault::Fenced) => {
-            signals.rest();
+            if signals.rest() {
+                // It was taken for dead and told to stop: it need not come back.
+                herald.end();
+                return Ok(());
+            }
             await_records(&settings);
             // What is in the log's queue is written before this process is another.
             drop(logs);

@@ -129,8 +129,9 @@ struct Parts {
     tags: Vec<Value>,
 }
 
-/// The document of what one listener serves, which is at `host` (`127.0.0.1:8080`): each API under its prefix.
-pub fn asyncapi(version: &str, host: &str, apis: &[(&str, Sockets)]) -> Value {
+/// The document of what one listener serves, each API under its prefix. `server`: its address (`127.0.0.1:8080`) and protocol (`wss`).
+pub fn asyncapi(version: &str, server: Option<(&str, &str)>, apis: &[(&str, Sockets)]) -> Value {
+    let here = |(host, protocol)| json!({ "here": { "host": host, "protocol": protocol, "description": "Where it listens" } });
     let mut parts = Parts::default();
     for (prefix, api) in apis {
         let mut schemas = Schemas::of(api.name);
@@ -155,7 +156,7 @@ pub fn asyncapi(version: &str, host: &str, apis: &[(&str, Sockets)]) -> Value {
             "tags": tags,
         },
         "defaultContentType": "application/json",
-        "servers": { "here": { "host": host, "protocol": "ws", "description": "Where it listens" } },
+        "servers": server.map_or_else(|| json!({}), here),
         "channels": channels,
         "operations": operations,
         "components": { "messages": messages, "schemas": schemas, "securitySchemes": schemes },

@@ -109,7 +109,7 @@ fn a_message_is_a_variant() {
         }]
     };
     let api = Sockets { name: "house", about: "Doors", schemes: &[("key", Scheme::Query("k"), "A key")], sockets };
-    let document = asyncapi("1", "host:1", &[("/at", api)]);
+    let document = asyncapi("1", Some(("host:1", "ws")), &[("/at", api)]);
     let channel = &document["channels"]["house.door"];
     assert_eq!(channel["address"], "/at/ws");
     let messages: Vec<_> = channel["messages"].as_object().unwrap().keys().collect();

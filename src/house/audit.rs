@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 /// Where the routes of one listener tell what happens.
 pub(super) fn scribe(rest: &Rest) -> Scribe {
-    let (on, audit, clock) = (rest.audit.clone(), rest.audit.clone(), rest.clock.clone());
+    let (on, audit, clock) = (rest.audit.clone(), rest.audit.clone(), rest.clock);
     let note = move |Entry { what, on, who, target, from, outcome, reason }| {
         let from = from.map_or(Address::UNKNOWN, |peer| runtime::address(peer.0)).bits();
         audit.note(Record { at: clock.now().wall, what, who, target, from, on, outcome, reason });

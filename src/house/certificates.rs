@@ -95,6 +95,8 @@ impl Certificates {
     pub(super) fn renew_keys(&mut self) {
         // Without randomness the old keys stay: better than none.
         self.keys = self.keys.renewed().unwrap_or_else(|| self.keys.clone());
+        // What is remembered by its id would else stay until something newer takes its place, on a quiet listener for ever.
+        self.shown.iter_mut().flatten().for_each(|shown| shown.memory = Arc::default());
     }
 
     /// Whether any listener speaks TLS.
@@ -164,6 +166,7 @@ mod tests {
         config::{Layers, Loaded},
         tls::tests::Pair,
     };
+    use rustls::server::StoresServerSessions;
 
     fn write(folder: &Path, pair: &Pair) {
         fs::write(folder.join("c.pem"), &pair.chain).unwrap();
@@ -200,5 +203,22 @@ mod tests {
         assert_eq!(ends(&certificates), first, "read is not shown");
         certificates.show(again);
         assert!(ends(&certificates) > first);
+    }
+
+    #[test]
+    fn sessions_are_forgotten_by_the_clock_as_tickets_are() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &Pair::of_days(10));
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let text = format!("[tls]\ncertificate = {:?}\nkey = {:?}\n[listen.quiz]\ntls = true\n", path("c.pem"), path("k.pem"));
+        let listeners = Loaded::of(&Layers::default().file("homeroom.toml", &text)).unwrap().settings.listeners();
+        let mut certificates = Certificates::read(&listeners, &mut Vec::new()).unwrap();
+        let memory = |certificates: &Certificates| certificates.shown.iter().flatten().next().unwrap().memory.clone();
+        memory(&certificates).put(vec![7; 32], vec![1]);
+        let again = certificates.read_again().unwrap();
+        certificates.show(again);
+        assert!(memory(&certificates).get(&[7; 32]).is_some(), "other certificates change nothing of it");
+        certificates.renew_keys();
+        assert!(memory(&certificates).get(&[7; 32]).is_none());
     }
 }

@@ -15,7 +15,15 @@ use crate::{
 pub(super) fn documents(listener: &Listener) -> Documents {
     let version = env!("CARGO_PKG_VERSION");
     let (routes, sockets) = of_listener(listener);
-    Documents::new(&openapi(version, &routes), &asyncapi(version, &listener.bind.to_string(), &sockets))
+    let server = server(listener);
+    let server = server.as_ref().map(|(address, protocol)| (&**address, *protocol));
+    Documents::new(&openapi(version, &routes), &asyncapi(version, server, &sockets))
+}
+
+/// Its address and protocol, for its sockets. None: it is found by this machine alone.
+fn server(listener: &Listener) -> Option<(String, &'static str)> {
+    let protocol = if listener.tls.is_some() { "wss" } else { "ws" };
+    listener.bind.address().map(|address| (address.to_string(), protocol))
 }
 
 type Told<'a, What> = Vec<(&'a str, What)>;

@@ -76,7 +76,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use upgrade::Upgrade;
-use vitals::Vitals;
+use vitals::{Endpoints, Vitals};
 
 /// For the goodbyes to leave after the drain.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -225,8 +225,8 @@ pub fn serve_until_stopped(
     }
     // Where there are other nodes, shards look for it when all have reached a view.
     let unfinished = if joined.is_some() { Ok(Tasks::default()) } else { store.load_tasks() }.map_err(HouseFault::Tasks)?;
-    let vitals = Vitals::new(store.clone(), &house.rules.catalog, &house.outside).with_bus(counts.clone());
-    let vitals = Arc::new(vitals);
+    let vitals = Arc::new(Vitals::new(store.clone()).with_bus(counts.clone()));
+    let looked_at = vitals.clone();
     let passwords = Passwords::start().map_err(HouseFault::System)?;
     let (stopper, stop) = Stopper::new();
     let stopper = Arc::new(stopper);
@@ -254,7 +254,7 @@ pub fn serve_until_stopped(
             engine.begin_tasks(&unfinished, seat.clock.now());
             if seat.id.local() == 0 {
                 bereaved.iter().for_each(|(node, loss)| engine.mourn(*node, loss.clone()));
-                bridge.run(watch(&vitals, &seat, status_interval));
+                bridge.run(watch((&vitals, &house.endpoints), &seat, status_interval));
             }
             let asked = Asked {
                 store: store.clone(),
@@ -342,6 +342,7 @@ pub fn serve_until_stopped(
         limits,
         store: store.clone(),
         audit: audit_kept.clone(),
+        vitals: looked_at,
     };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
     let keeping = Keeping::default();
@@ -389,8 +390,13 @@ fn places(house: &House) -> Result<Vec<Place>, Fault> {
 }
 
 /// Watches how the house is, and tells every shard what has changed.
-fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
-    let (vitals, stage, post, shards) = (vitals.clone(), seat.stage.clone(), seat.post.clone(), seat.shards);
+fn watch(
+    (vitals, endpoints): (&Arc<Vitals>, &Arc<Endpoints>),
+    seat: &Seat<Answer>,
+    every: Duration,
+) -> impl Future<Output = ()> + Send + 'static {
+    let watched = (vitals.clone(), endpoints.clone());
+    let (stage, post, shards) = (seat.stage.clone(), seat.post.clone(), seat.shards);
     let node = seat.id.node();
     let serving = stage.clone();
     let tell = move |health: Health| {
@@ -399,7 +405,7 @@ fn watch(vitals: &Arc<Vitals>, seat: &Seat<Answer>, every: Duration) -> impl Fut
         }
         (0..shards).for_each(|local| post.post(ShardId::of(node, local as u8), [Answer::Health(health.clone())]));
     };
-    vitals::watch(vitals, move || stage.phase(), every, tell)
+    vitals::watch(watched, move || stage.phase(), every, tell)
 }
 
 fn limits(settings: &Settings, seats: Seats, door: Door) -> Limits {

@@ -6,6 +6,7 @@ use super::{
     door,
     key_sets::{Keeping, later},
     labs,
+    vitals::{Endpoints, Vitals},
 };
 use crate::{
     bridge::Bridge,
@@ -22,8 +23,11 @@ use crate::{
     tls::tickets::RENEWED_EVERY,
 };
 use crossbeam::queue::ArrayQueue;
-use std::{collections::BTreeSet, fmt, sync::Arc};
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// How the settings of this process are read again, and what is done with those that are not the house's own.
 pub struct Rereading {
@@ -61,6 +65,7 @@ pub(super) struct Told {
     pub(super) moves: Moves,
     pub(super) limits: Limits,
     pub(super) store: Arc<dyn Store>,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) audit: Audit,
 }
 
@@ -93,30 +98,35 @@ impl Keeper {
         bridge.run(async move {
             let mut own = self;
             own.keeping = own.house.key_sets.keep();
+            let mut renewal = Instant::now() + RENEWED_EVERY;
             loop {
-                let cause = tokio::select! {
-                    () = reload.asked() => Cause::Signal,
-                    Some(asker) = askers.recv() => Cause::Asked(asker),
-                    () = tokio::time::sleep(RENEWED_EVERY) => Cause::Clock,
+                let asked = async {
+                    tokio::select! {
+                        () = reload.asked() => Cause::Signal,
+                        Some(asker) = askers.recv() => Cause::Asked(asker),
+                    }
                 };
-                let is_reload = !matches!(cause, Cause::Clock);
-                if is_reload {
-                    supervisor.reloading();
-                }
+                let cause = unless_due(asked, &mut renewal, RENEWED_EVERY).await.unwrap_or(Cause::Clock);
+                let supervisor = supervisor.clone();
+                // Files, and a manager that may take its time.
                 let turn = move || {
+                    let is_reload = !matches!(cause, Cause::Clock);
+                    if is_reload {
+                        supervisor.reloading();
+                    }
                     match cause {
                         Cause::Signal => drop(own.reload()),
                         // Who has gone meanwhile finds it in the log.
                         Cause::Asked(asker) => drop(asker.send(own.reload())),
                         Cause::Clock => own.renew_tickets(),
                     }
+                    if is_reload {
+                        supervisor.ready();
+                    }
                     own
                 };
                 let Ok(kept) = tokio::task::spawn_blocking(turn).await else { return };
                 own = kept;
-                if is_reload {
-                    supervisor.ready();
-                }
             }
         });
     }
@@ -182,6 +192,7 @@ impl Keeper {
         self.show();
         (self.rereading.log)(&settings.log);
         (self.settings, self.house) = (settings, Arc::new(house));
+        self.told.vitals.look_for(self.house.endpoints.clone());
         self.house.newest_key_sets.store(self.house.key_sets.clone());
         self.keeping = self.house.key_sets.keep();
         self.move_in();
@@ -206,6 +217,17 @@ impl Keeper {
     }
 }
 
+/// What somebody asks, unless the renewal of every so long is due first, however often somebody asks.
+async fn unless_due<T>(asked: impl Future<Output = T>, renewal: &mut Instant, every: Duration) -> Option<T> {
+    if Instant::now() < *renewal
+        && let Ok(asked) = tokio::time::timeout_at(*renewal, asked).await
+    {
+        return Some(asked);
+    }
+    *renewal = Instant::now() + every;
+    None
+}
+
 impl House {
     /// The same house by these settings, with its keys read again: for `former_keys` from `now` on tokens of the keys that issuers had are
     /// good. Returns with it whose key has changed.
@@ -227,9 +249,11 @@ impl House {
             changed.extend(students.into_iter().map(|name| format!("presence tokens of {name}")));
             changed.extend(owners.into_iter().map(|name| format!("quiz tokens of {name}")));
         }
+        let outside = new.outside.inheriting(&self.outside);
         let house = House {
+            endpoints: Arc::new(Endpoints::new(&rules.catalog, &outside)),
             rules,
-            outside: new.outside.inheriting(&self.outside),
+            outside,
             ring: self.ring.clone(),
             counters: self.counters.clone(),
             seed: self.seed,
@@ -243,4 +267,28 @@ impl House {
 
 fn lines<F: fmt::Display>(faults: Vec<F>) -> Vec<String> {
     faults.iter().map(F::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[test]
+    fn whoever_asks_often_puts_no_renewal_off() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let every = Duration::from_millis(40);
+            let (began, mut renewal) = (Instant::now(), Instant::now() + every);
+            for _ in 0..2 {
+                let first = renewal;
+                while unless_due(sleep(every / 8), &mut renewal, every).await.is_some() {
+                    assert!(began.elapsed() < Duration::from_secs(60), "it was put off");
+                }
+                assert!(Instant::now() >= first && renewal > first);
+            }
+            let mut later = Instant::now() + Duration::from_secs(60);
+            assert_eq!(unless_due(async { 7 }, &mut later, every).await, Some(7));
+        });
+    }
 }

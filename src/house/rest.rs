@@ -122,7 +122,7 @@ pub(super) fn table(
     whole.expect("the settings' check refuses prefixes that make no route")
 }
 
-pub(super) use console::places;
+pub(super) use console::{origins, places};
 
 /// An ask on its way: forgotten when its future is dropped, as when the client has gone.
 struct Asked<'a> {
@@ -139,9 +139,9 @@ impl Drop for Asked<'_> {
 impl Rest {
     fn phase(&self) -> &'static str {
         match self.stage.phase() {
-            Phase::Serving => "serving",
+            Phase::Serving | Phase::Leaving | Phase::Shutting | Phase::Parting => "serving",
             Phase::Thinning | Phase::Draining => "draining",
-            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
+            Phase::Closing | Phase::Gone => "closing",
         }
     }
 
@@ -257,7 +257,9 @@ impl rooms::Observatory for Rest {
 
     fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
-        if self.stage.phase() != Phase::Serving {
+        // To whoever balances the load an upgrade is no event.
+        let phase = self.stage.phase();
+        if phase == Phase::Thinning || phase >= Phase::Draining {
             reasons.push("stopping".to_owned());
         }
         if let Outcome::Fault(fault) = self.store.health().outcome() {

@@ -4,6 +4,8 @@ use super::{
     agents::{self, Outside},
     certificates::Certificates,
     key_sets::KeySets,
+    rest,
+    vitals::Endpoints,
 };
 use crate::{
     auth::{
@@ -55,6 +57,8 @@ pub struct House {
     pub(super) key_sets: Arc<KeySets>,
     pub(super) newest_key_sets: Arc<ArcSwap<KeySets>>,
     pub(super) outside: Outside,
+    /// What of it agents may use.
+    pub(super) endpoints: Arc<Endpoints>,
     pub(super) ring: Arc<HashRing>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) seed: u64,
@@ -113,6 +117,7 @@ impl House {
         else {
             return Err(faults);
         };
+        let catalog = Arc::new(catalog);
         let (shards, key_sets) = (shards(settings), Arc::new(key_sets));
         let rules = Rules {
             entrances: listeners.iter().map(|listener| entrance(listener, settings.test.endpoints)).collect(),
@@ -126,7 +131,7 @@ impl House {
             labs_agents: agent_key,
             labs: labs_settings(settings),
             callers,
-            catalog: Arc::new(catalog),
+            catalog: catalog.clone(),
             chat: chat_settings(settings),
             tasks: tasks_settings(settings),
             workflows: Arc::new(agents::workflows(settings)),
@@ -139,9 +144,10 @@ impl House {
             rules: Arc::new(rules),
             sign_in,
             presence_sign_in,
-            origins: origins(settings),
+            origins: rest::origins(settings),
             key_files: key_files(settings),
             services: services.into(),
+            endpoints: Arc::new(Endpoints::new(&catalog, &outside)),
             newest_key_sets: Arc::new(ArcSwap::new(key_sets.clone())),
             key_sets,
             outside,
@@ -162,18 +168,6 @@ impl House {
     pub(super) fn authority(&self) -> &Authority {
         &self.rules.authority
     }
-}
-
-/// Where browsers find what is not at its listener's address, as the settings say.
-fn origins(settings: &Settings) -> BTreeMap<Api, String> {
-    let listen = &settings.listen;
-    let named = [
-        (Api::Presence, &listen.presence.origin),
-        (Api::Quiz, &listen.quiz.origin),
-        (Api::Labs, &listen.labs.origin),
-        (Api::Chat, &listen.chat.origin),
-    ];
-    named.into_iter().filter_map(|(api, origin)| Some((api, origin.as_ref()?.text().to_owned()))).collect()
 }
 
 /// All files with keys that the settings name or imply.

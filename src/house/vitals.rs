@@ -19,6 +19,7 @@ use crate::{
     services::Endpoint,
     store::{Outcome, Store},
 };
+use crossbeam::queue::ArrayQueue;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -95,19 +96,25 @@ impl Vital {
     }
 }
 
+/// The models that agents may use.
+pub(super) struct Endpoints {
+    vitals: Vec<Arc<Vital>>,
+    /// Whether agents may use the built-in one too, which is always there.
+    has_builtin: bool,
+}
+
 /// See the file.
 pub(super) struct Vitals {
     store: Arc<dyn Store>,
-    endpoints: Vec<Arc<Vital>>,
-    /// Whether agents may use the built-in one too, which is always there.
-    has_builtin: bool,
+    /// Those that are looked for from the next look on, where they have changed.
+    newest: ArrayQueue<Arc<Endpoints>>,
     is_stuck: AtomicBool,
     /// Where this is one of several nodes.
     bus: Option<Arc<nats::Counts>>,
 }
 
-impl Vitals {
-    pub(super) fn new(store: Arc<dyn Store>, catalog: &Catalog, outside: &Outside) -> Vitals {
+impl Endpoints {
+    pub(super) fn new(catalog: &Catalog, outside: &Outside) -> Endpoints {
         let used = catalog.agents.values().flat_map(|agent| std::iter::once(&agent.model).chain(&agent.others));
         let used: Vec<_> = used.collect();
         let has_builtin = used.iter().any(|model| matches!(model.backend, Backend::Builtin { .. }));
@@ -116,7 +123,37 @@ impl Vitals {
         let vital = |(endpoint, tally): &(Endpoint, Arc<Tally>)| {
             Arc::new(Vital { endpoint: endpoint.clone(), tally: tally.clone(), is_there: AtomicBool::new(true) })
         };
-        Vitals { store, endpoints: endpoints.map(vital).collect(), has_builtin, is_stuck: AtomicBool::new(false), bus: None }
+        Endpoints { vitals: endpoints.map(vital).collect(), has_builtin }
+    }
+
+    fn condition(&self) -> Condition {
+        let well = self.vitals.iter().filter(|vital| vital.is_well()).count();
+        match (well == self.vitals.len(), well > 0 || self.has_builtin) {
+            (true, _) => Condition::Operational,
+            (false, true) => Condition::Degraded,
+            (false, false) => Condition::Down,
+        }
+    }
+
+    /// Looks for all endpoints at a time.
+    async fn look(&self, silent: Duration, is_due: bool) {
+        let mut looks = JoinSet::new();
+        for vital in &self.vitals {
+            let vital = vital.clone();
+            looks.spawn(async move { vital.look(silent, is_due).await });
+        }
+        while looks.join_next().await.is_some() {}
+    }
+}
+
+impl Vitals {
+    pub(super) fn new(store: Arc<dyn Store>) -> Vitals {
+        Vitals { store, newest: ArrayQueue::new(1), is_stuck: AtomicBool::new(false), bus: None }
+    }
+
+    /// From the next look on these are looked for.
+    pub(super) fn look_for(&self, endpoints: Arc<Endpoints>) {
+        self.newest.force_push(endpoints);
     }
 
     /// The same, which looks at the bus too.
@@ -125,9 +162,9 @@ impl Vitals {
     }
 
     /// As of now.
-    pub(super) fn health(&self, phase: Phase) -> Health {
+    pub(super) fn health(&self, phase: Phase, endpoints: &Endpoints) -> Health {
         let database = self.database().told();
-        Health { api: self.api(phase).told(), vector_db: database.clone(), database, model_service: self.models().told() }
+        Health { api: self.api(phase).told(), vector_db: database.clone(), database, model_service: endpoints.condition().told() }
     }
 
     fn api(&self, phase: Phase) -> Condition {
@@ -143,30 +180,16 @@ impl Vitals {
             Outcome::Fault(StoreFault::Failed) => Condition::Down,
         }
     }
-
-    fn models(&self) -> Condition {
-        let well = self.endpoints.iter().filter(|vital| vital.is_well()).count();
-        match (well == self.endpoints.len(), well > 0 || self.has_builtin) {
-            (true, _) => Condition::Operational,
-            (false, true) => Condition::Degraded,
-            (false, false) => Condition::Down,
-        }
-    }
-
-    /// Looks for all endpoints at a time.
-    async fn look(&self, silent: Duration, is_due: bool) {
-        let mut looks = JoinSet::new();
-        for vital in &self.endpoints {
-            let vital = vital.clone();
-            looks.spawn(async move { vital.look(silent, is_due).await });
-        }
-        while looks.join_next().await.is_some() {}
-    }
 }
 
 /// Runs on the bridge for as long as it does, and tells every change. Endpoints that are there and that nobody asks are looked for once in
 /// `every`; those that are not, at each look.
-pub(super) async fn watch(vitals: Arc<Vitals>, phase: impl Fn() -> Phase, every: Duration, tell: impl Fn(Health)) {
+pub(super) async fn watch(
+    (vitals, mut endpoints): (Arc<Vitals>, Arc<Endpoints>),
+    phase: impl Fn() -> Phase,
+    every: Duration,
+    tell: impl Fn(Health),
+) {
     let mut known = Health::default();
     let mut look_at = Instant::now();
     let mut waiting: Option<(Instant, JoinHandle<()>)> = None;
@@ -174,15 +197,17 @@ pub(super) async fn watch(vitals: Arc<Vitals>, phase: impl Fn() -> Phase, every:
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let is_due = look_at <= Instant::now();
-        vitals.look(every, is_due).await;
+        let newest = vitals.newest.pop();
+        let is_due = newest.is_some() || look_at <= Instant::now();
+        endpoints = newest.unwrap_or(endpoints);
+        endpoints.look(every, is_due).await;
         if is_due {
             look_at = Instant::now() + every;
         }
         let (asked_at, errand) = waiting.take().unwrap_or_else(|| (Instant::now(), task::spawn_blocking(|| {})));
         vitals.is_stuck.store(!errand.is_finished() && asked_at.elapsed() > STUCK, Relaxed);
         waiting = Some((asked_at, errand)).filter(|(_, errand)| !errand.is_finished());
-        let health = vitals.health(phase());
+        let health = vitals.health(phase(), &endpoints);
         if health != known {
             known = health.clone();
             tell(health);
@@ -215,12 +240,12 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn vitals(store: &Arc<MemoryStore>, text: &str) -> (Vitals, Outside) {
+    fn endpoints(text: &str) -> (Arc<Endpoints>, Outside) {
         let settings = Loaded::of(&Layers::default().file("homeroom.toml", text)).unwrap().settings;
         let mut faults = Vec::new();
         let (catalog, outside) = agents::furnish(&settings, &mut faults);
         assert!(faults.is_empty(), "{faults:?}");
-        (Vitals::new(store.clone(), &catalog, &outside), outside)
+        (Arc::new(Endpoints::new(&catalog, &outside)), outside)
     }
 
     fn model(name: &str, port: u16) -> String {
@@ -228,12 +253,12 @@ mod tests {
     }
 
     fn told(vitals: &Vitals) -> [String; 4] {
-        let Health { api, database, vector_db, model_service } = vitals.health(Phase::Serving);
+        let Health { api, database, vector_db, model_service } = vitals.health(Phase::Serving, &endpoints("").0);
         [api, database, vector_db, model_service].map(|text| text.to_string())
     }
 
-    fn models(vitals: &Vitals) -> String {
-        vitals.health(Phase::Serving).model_service.to_string()
+    fn models(endpoints: &Endpoints) -> String {
+        endpoints.condition().told().to_string()
     }
 
     fn on_tokio<F: Future>(work: F) -> F::Output {
@@ -243,7 +268,7 @@ mod tests {
     #[test]
     fn the_records_are_as_their_last_batch_was() {
         let store = Arc::new(MemoryStore::default());
-        let (vitals, _) = vitals(&store, "");
+        let vitals = Vitals::new(store.clone());
         assert_eq!(told(&vitals), ["operational"; 4]);
         for (mood, database) in [(Mood::Failing, "down"), (Mood::Busy, "degraded"), (Mood::Prompt, "operational")] {
             let task = Task::new(uuid::Uuid::from_u128(1), "ann".into(), "x", UnixMicros(1));
@@ -252,14 +277,14 @@ mod tests {
             store.take_answers();
             assert_eq!(told(&vitals), ["operational", database, database, "operational"]);
         }
-        assert_eq!(&*vitals.health(Phase::Draining).api, "degraded");
+        assert_eq!(&*vitals.health(Phase::Draining, &endpoints("").0).api, "degraded");
         let deaf = vitals.with_bus(Some(Arc::default()));
-        assert_eq!(&*deaf.health(Phase::Serving).api, "degraded", "there is a bus, and nothing is heard by it");
+        assert_eq!(&*deaf.health(Phase::Serving, &endpoints("").0).api, "degraded", "there is a bus, and nothing is heard by it");
     }
 
     #[test]
     fn models_are_as_their_last_requests_were() {
-        let (own, outside) = vitals(&Arc::default(), &[model("a", 1), model("b", 1)].concat());
+        let (own, outside) = endpoints(&[model("a", 1), model("b", 1)].concat());
         let tally = |name: &str| outside.models[name].1.clone();
         assert_eq!(models(&own), "operational", "nobody has asked yet");
         tally("a").note(Fate::Unreachable);
@@ -270,10 +295,10 @@ mod tests {
         tally("b").note(Fate::Stopped);
         assert_eq!(models(&own), "degraded");
         let agent = "[[agents]]\nname = \"tutor\"\nmodel = \"builtin\"\n";
-        let (beside, outside) = vitals(&Arc::default(), &[&model("a", 1), agent].concat());
+        let (beside, outside) = endpoints(&[&model("a", 1), agent].concat());
         outside.models["a"].1.note(Fate::Unreachable);
         assert_eq!(models(&beside), "operational", "no agent uses it");
-        let (beside, outside) = vitals(&Arc::default(), &[&model("a", 1), agent, "other_models = [\"a\"]\n"].concat());
+        let (beside, outside) = endpoints(&[&model("a", 1), agent, "other_models = [\"a\"]\n"].concat());
         outside.models["a"].1.note(Fate::Unreachable);
         assert_eq!(models(&beside), "degraded", "the built-in one is always there");
     }
@@ -283,18 +308,18 @@ mod tests {
         on_tokio(async {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
-            let (vitals, outside) = vitals(&Arc::default(), &model("a", port));
-            vitals.look(MINUTE, true).await;
-            assert_eq!(models(&vitals), "operational");
+            let (own, outside) = endpoints(&model("a", port));
+            own.look(MINUTE, true).await;
+            assert_eq!(models(&own), "operational");
             // It is over for a process too that was forked meanwhile and has it open.
             rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
-            vitals.look(MINUTE, false).await;
-            assert_eq!(models(&vitals), "operational", "not yet");
-            vitals.look(MINUTE, true).await;
-            assert_eq!(models(&vitals), "down");
+            own.look(MINUTE, false).await;
+            assert_eq!(models(&own), "operational", "not yet");
+            own.look(MINUTE, true).await;
+            assert_eq!(models(&own), "down");
             outside.models["a"].1.note(Fate::Answered);
-            vitals.look(MINUTE, false).await;
-            assert_eq!(models(&vitals), "operational", "what it answers says more");
+            own.look(MINUTE, false).await;
+            assert_eq!(models(&own), "operational", "what it answers says more");
         });
     }
 
@@ -302,7 +327,7 @@ mod tests {
     fn an_endpoint_that_did_not_answer_is_asked_until_it_says_something() {
         on_tokio(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let (vitals, outside) = vitals(&Arc::default(), &model("a", listener.local_addr().unwrap().port()));
+            let (own, outside) = endpoints(&model("a", listener.local_addr().unwrap().port()));
             let says = async |status: &str| {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -310,13 +335,13 @@ mod tests {
                 assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "it was asked");
             };
             outside.models["a"].1.note(Fate::Unreachable);
-            tokio::join!(vitals.look(MINUTE, false), says("503 Busy"));
-            assert_eq!(models(&vitals), "down", "it can be connected to, which is not enough");
-            tokio::join!(vitals.look(MINUTE, false), says("404 Not Found"));
-            assert_eq!(models(&vitals), "operational");
+            tokio::join!(own.look(MINUTE, false), says("503 Busy"));
+            assert_eq!(models(&own), "down", "it can be connected to, which is not enough");
+            tokio::join!(own.look(MINUTE, false), says("404 Not Found"));
+            assert_eq!(models(&own), "operational");
             outside.models["a"].1.note(Fate::Denied);
-            vitals.look(MINUTE, true).await;
-            assert_eq!(models(&vitals), "down", "it is there, and does not want us");
+            own.look(MINUTE, true).await;
+            assert_eq!(models(&own), "down", "it is there, and does not want us");
         });
     }
 
@@ -324,10 +349,11 @@ mod tests {
     fn what_changes_is_told_once() {
         on_tokio(async {
             let store = Arc::new(MemoryStore::default());
-            let (vitals, outside) = vitals(&store, &model("a", 1));
+            let (own, outside) = endpoints(&model("a", 1));
+            let vitals = Arc::new(Vitals::new(store));
             let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
             let phase = || Phase::Serving;
-            let watching = watch(Arc::new(vitals), phase, Duration::from_millis(10), move |health| drop(tell.send(health)));
+            let watching = watch((vitals.clone(), own), phase, Duration::from_millis(10), move |health| drop(tell.send(health)));
             let heard = async {
                 let first = told.recv().await.unwrap();
                 assert_eq!(&*first.model_service, "down", "nobody listens at port 1");
@@ -338,6 +364,27 @@ mod tests {
                         return health;
                     }
                 }
+            };
+            let health = tokio::select! {
+                () = watching => panic!("it watches for ever"),
+                health = heard => health,
+            };
+            assert_eq!(health, Health::default());
+        });
+    }
+
+    #[test]
+    fn models_that_were_read_again_are_looked_for_in_place_of_the_former() {
+        on_tokio(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let vitals = Arc::new(Vitals::new(Arc::<MemoryStore>::default()));
+            let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+            let watched = (vitals.clone(), endpoints(&model("a", 1)).0);
+            let watching = watch(watched, || Phase::Serving, MINUTE, move |health| drop(tell.send(health)));
+            let heard = async {
+                assert_eq!(&*told.recv().await.unwrap().model_service, "down");
+                vitals.look_for(endpoints(&model("b", listener.local_addr().unwrap().port())).0);
+                told.recv().await.unwrap()
             };
             let health = tokio::select! {
                 () = watching => panic!("it watches for ever"),

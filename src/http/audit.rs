@@ -168,7 +168,7 @@ mod tests {
             says_target(&call.parts.extensions, "bob");
             std::future::ready(Ok::<_, Fault>(answer::empty(StatusCode::OK)))
         };
-        let denied = |_: Call<()>| std::future::ready(Err::<answer::Answer, _>(Fault::Denied));
+        let denied = |_: Call<()>| std::future::ready(Err::<Answer, _>(Fault::Denied));
         let routes = vec![
             Route::public(Method::POST, "/done", done).marked("user.made"),
             Route::public(Method::GET, "/done", done),

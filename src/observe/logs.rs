@@ -112,10 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_statements_are_in_no_line_whatever_the_level() {
+    fn what_goes_through_libraries_is_in_no_line_whatever_the_level() {
         let page = Page::default();
-        let (lines, logs) = writer(page.clone(), 16, &settings("trace"));
+        let (lines, logs) = writer(page.clone(), 16, &settings("trace,tokio_postgres::query=debug,tungstenite::protocol=trace"));
         tracing::subscriber::with_default(text(&logs.levels, lines, false), || {
+            tracing::trace!(target: "tungstenite::protocol::frame", "payload: 0x736563726574 (secret)");
             tracing::debug!(target: "tokio_postgres::query", "executing statement s0 with parameters: secret");
             tracing::debug!("something else");
         });

@@ -12,7 +12,10 @@ use crate::{
 use std::{
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, mpsc::Sender},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,8 @@ pub(super) enum Ask {
     Speak,
     /// Close all who are on hold.
     Dismiss,
+    /// Say when the next connection is about to be handed off; when that is allowed, do it, and speak to all who are on hold.
+    Dawdle(Sender<()>, Receiver<()>),
 }
 
 #[derive(Debug)]
@@ -88,6 +93,7 @@ pub(super) struct Echo {
     pauses: Vec<ConnId>,
     resumes: Vec<ConnId>,
     bulk: Vec<ConnId>,
+    dawdle: Option<(Sender<()>, Receiver<()>)>,
     /// Where each hand-off's listener is kept.
     listeners: Vec<Listener>,
 }
@@ -127,6 +133,13 @@ impl Echo {
                 more: Vec::new(),
                 is_last: false,
             });
+        }
+    }
+
+    fn speak(&mut self) {
+        for conn in self.held.clone() {
+            self.slot(conn).waiting.push(b'!');
+            self.dirty.push(conn.slot);
         }
     }
 
@@ -263,12 +276,8 @@ impl Shard for Echo {
                 let _ = tell.send(self.received);
             }
             Ask::Waver(times) => self.wavers = times,
-            Ask::Speak => {
-                for conn in self.held.clone() {
-                    self.slot(conn).waiting.push(b'!');
-                    self.dirty.push(conn.slot);
-                }
-            }
+            Ask::Speak => self.speak(),
+            Ask::Dawdle(tell, go_on) => self.dawdle = Some((tell, go_on)),
             Ask::Dismiss => self.closes.append(&mut self.held),
             Ask::Slots(tell) => {
                 let _ = tell.send(self.slots.iter().filter(|slot| slot.used).count());
@@ -302,6 +311,13 @@ impl Shard for Echo {
     }
 
     fn finish(&mut self, _: Now, out: &mut Output) {
+        if !self.handoffs.is_empty()
+            && let Some((tell, go_on)) = self.dawdle.take()
+        {
+            let _ = tell.send(());
+            let _ = go_on.recv();
+            self.speak();
+        }
         out.sends.append(&mut self.published);
         for place in self.dirty.split_off(0) {
             let conn = self.conn(place);

@@ -113,6 +113,8 @@ impl Front {
 
     /// What is to be sent as one piece: what TLS had to say, and this, sealed; and the farewell where it is the last.
     pub(super) fn seal(&mut self, send: &Send) -> Result<Vec<u8>, Fault> {
+        // Before the first record too nothing leaves bare.
+        self.session()?;
         let mut sealed = std::mem::take(&mut self.unsent);
         if let Cover::Session(session) = &mut self.cover {
             for segment in std::iter::once(&send.segment).chain(&send.more) {
@@ -218,6 +220,11 @@ pub(super) fn say_at_once(socket: impl AsFd, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        engine::Segment,
+        realtime::ShardId,
+        tls::{TicketKeys, Version, tests::Pair},
+    };
 
     #[test]
     fn a_handshake_begins_with_a_whole_record_or_with_none() {
@@ -235,6 +242,17 @@ mod tests {
         for (bytes, is_there) in rows {
             assert_eq!(has_record(bytes), is_there, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_said_before_the_handshake_is_over() {
+        let certificate = Pair::of_days(1).certificate();
+        let server = Server::new(&certificate, Version::default(), 0, &TicketKeys::random().unwrap(), &Arc::default()).unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut front = Porch { tls: Some(server), proxy: Arc::default() }.front(socket.as_fd()).unwrap();
+        let segment = Segment::whole(b"plain".to_vec()).unwrap();
+        let send = Send { conn: ConnId { shard: ShardId(0), generation: 0, slot: 0 }, segment, more: Vec::new(), is_last: false };
+        assert!(front.seal(&send).is_err() && front.is_shaking());
     }
 
     #[test]

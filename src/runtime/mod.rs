@@ -24,6 +24,8 @@ mod wake;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod front_tests;
+#[cfg(test)]
 mod receive_tests;
 #[cfg(test)]
 mod tests;

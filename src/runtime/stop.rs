@@ -26,8 +26,11 @@ pub enum Phase {
     Serving,
     /// To be stopped after a while: not ready any more; the connected are let go one by one; still accepting and serving.
     Thinning,
-    /// About to hand its sockets over to another process: no more accepts; what cannot be carried is closed, REST ends.
+    /// About to hand its sockets over to another process: what cannot be carried is closed, connections of REST end with the request in
+    /// hand; still accepting and serving.
     Leaving,
+    /// No more accepts, for the last requests to end.
+    Shutting,
     /// Nothing is received any more; what is under way ends.
     Parting,
     /// Asked to stop: the connected were told; still accepting and serving.
@@ -127,9 +130,10 @@ impl Stage {
             0 => Phase::Serving,
             1 => Phase::Thinning,
             2 => Phase::Leaving,
-            3 => Phase::Parting,
-            4 => Phase::Draining,
-            5 => Phase::Closing,
+            3 => Phase::Shutting,
+            4 => Phase::Parting,
+            5 => Phase::Draining,
+            6 => Phase::Closing,
             _ => Phase::Gone,
         }
     }
@@ -254,6 +258,8 @@ struct Stops {
     stage: OnceLock<(Arc<Stage>, StopTimes)>,
     /// Whether the stage has ended, and another may follow.
     is_over: AtomicBool,
+    /// Whether the process was asked to stop.
+    is_asked: AtomicBool,
     /// What SIGUSR2 begins.
     upgrade: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -296,6 +302,8 @@ impl StopSignals {
                     tracing::warn!("asked twice to stop: ending at once");
                     exit(128 + signal);
                 }
+                // Before the look at `is_over`, as `rest` sets that before it looks here: one of the two sees the other.
+                own.is_asked.store(true, Ordering::SeqCst);
                 let Some((stage, times)) = own.stage.get().filter(|_| !own.is_over.load(Ordering::SeqCst)).cloned() else {
                     tracing::info!("stopped while it did not serve");
                     exit(0);
@@ -326,9 +334,12 @@ impl StopSignals {
         let _ = self.stops.stage.set((stage, times));
     }
 
-    /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again.
-    pub fn rest(&self) {
+    /// What served has ended, and the process has something to wait for: the first of them ends it at once and well again. True: one has
+    /// come already, while what served was ending for another reason, and there is nothing to wait for.
+    #[must_use]
+    pub fn rest(&self) -> bool {
         self.stops.is_over.store(true, Ordering::SeqCst);
+        self.stops.is_asked.load(Ordering::SeqCst)
     }
 }
 

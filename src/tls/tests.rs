@@ -31,7 +31,7 @@ impl Pair {
         Pair { chain: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    fn certificate(&self) -> Certificate {
+    pub(crate) fn certificate(&self) -> Certificate {
         Certificate::read(self.chain.as_bytes(), self.key.as_bytes()).unwrap()
     }
 }

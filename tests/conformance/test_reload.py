@@ -203,3 +203,23 @@ async def test_agents_and_templates_come(build, http, name):
     await comes_true(is_there)
     lists = await http.get(f"{house.chat}/api/v1/agents", headers=anna.headers | {"connection": "close"})
     assert "poet" in lists.text, lists.text
+
+
+async def test_models_that_were_read_again_count_in_health(build, http):
+    reloads = Reloads(build(**PLAIN))
+    house = reloads.house
+
+    async def are_well() -> bool:
+        answer = await http.get(f"{house.chat}/health", headers={"connection": "close"})
+        return answer.json()["model_service_status"] == "operational"
+
+    async def are_not() -> bool:
+        return not await are_well()
+
+    assert await are_well()
+    reloads.change(models=[{"name": "large", "url": "http://127.0.0.1:1/v1/chat/completions", "model": "x"}])
+    assert "models" in await reloads.read()
+    await comes_true(are_not)
+    reloads.change(models=None)
+    await reloads.read()
+    await comes_true(are_well)

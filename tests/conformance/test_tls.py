@@ -261,6 +261,13 @@ async def test_one_that_has_run_out_or_will_soon_is_told(build, tmp_path, days, 
     assert said in house.log.read_text()
 
 
+async def test_the_node_tells_which_certificates_are_shown(safe, http):
+    told = (await http.get(f"{safe.internal}/api/v1/node")).json()["certificates"]
+    assert [one["listener"] for one in told] == ["presence", "quiz", "chat", "internal"]
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    assert all(one["subject"].startswith("CN=") and one["not_before"] < now < one["not_after"] for one in told), told
+
+
 async def test_a_server_does_not_start_with_files_that_cannot_be_used(starts_not, files):
     files.key.write_text("nothing")
     assert "holds no private key" in starts_not(tls=files_of(files))

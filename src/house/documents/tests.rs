@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::{Bind, Prefix},
+    config::{Bind, Prefix, TlsFiles},
     house::rest,
     protocols::chat,
     protocols::tasks,
@@ -28,7 +28,7 @@ fn listeners() -> Vec<Listener> {
 /// Both documents of a listener: of its routes, of its sockets.
 fn both(listener: &Listener) -> [Value; 2] {
     let (routes, sockets) = of_listener(listener);
-    [openapi("1", &routes), asyncapi("1", "127.0.0.1:8080", &sockets)]
+    [openapi("1", &routes), asyncapi("1", server(listener).as_ref().map(|(host, protocol)| (&**host, *protocol)), &sockets)]
 }
 
 fn objects<'a>(value: &'a Value, at: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
@@ -97,6 +97,18 @@ fn refer(within: &Value, document: &Value) {
         Value::Array(items) => items.iter().for_each(|item| refer(item, document)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+#[test]
+fn sockets_are_told_to_be_where_clients_find_them() {
+    let own = |listener: &Listener| both(listener)[1]["servers"].clone();
+    let bare = listener(&[(Api::Quiz, "")]);
+    assert_eq!((&own(&bare)["here"]["host"], &own(&bare)["here"]["protocol"]), (&json!("127.0.0.1:8080"), &json!("ws")));
+    let files = TlsFiles { certificate: "c.pem".into(), key: "k.pem".into(), min_version: Default::default() };
+    let sealed = Listener { tls: Some(files), ..bare.clone() };
+    assert_eq!(own(&sealed)["here"]["protocol"], "wss");
+    // Files of this machine are nobody else's business.
+    assert_eq!(own(&Listener { bind: Bind::Unix("/run/quiz.sock".into()), ..bare }), json!({}));
 }
 
 #[test]

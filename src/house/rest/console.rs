@@ -3,7 +3,7 @@
 use super::Rest;
 use crate::{
     auth::Claims,
-    config::{Api, Bind, Listener},
+    config::{Api, Bind, Listener, Settings},
     house::{House, key_sets::KeySetState, rules},
     http::{
         chat,
@@ -84,6 +84,18 @@ impl Console for Rest {
 fn of_chat(rest: &Rest, user: &User) -> Result<Token, StoreFault> {
     let issued = chat::rooms::Credentials::issue(rest, user)?;
     Ok(Token { token: issued.token, seconds: issued.expires_in.as_secs() })
+}
+
+/// Where browsers find what is not at its listener's address, as the settings say.
+pub(in crate::house) fn origins(settings: &Settings) -> BTreeMap<Api, String> {
+    let listen = &settings.listen;
+    let named = [
+        (Api::Presence, &listen.presence.origin),
+        (Api::Quiz, &listen.quiz.origin),
+        (Api::Labs, &listen.labs.origin),
+        (Api::Chat, &listen.chat.origin),
+    ];
+    named.into_iter().filter_map(|(api, origin)| Some((api, origin.as_ref()?.text().to_owned()))).collect()
 }
 
 /// Each API's place among the listeners and what they are bound to, or the origin that the settings name.

@@ -48,7 +48,7 @@ impl Tasks for Rest {
     }
 
     fn health(&self) -> Health {
-        self.vitals.health(self.stage.phase())
+        self.vitals.health(self.stage.phase(), &self.house.endpoints)
     }
 }
 

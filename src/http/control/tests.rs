@@ -105,7 +105,7 @@ fn whoever_reaches_the_listener_may_unless_operators_alone_do() {
     ] {
         let (said, _) = ask(House { for_operators_only: only, ..House::default() }, &format!("{STATUS}{header}"));
         assert_eq!(said.status, status, "{header}");
-        assert_eq!(error.is_none_or(|error| json_of(&said)["error"] == error), true, "{header}: {}", said.body);
+        assert!(error.is_none_or(|error| json_of(&said)["error"] == error), "{header}: {}", said.body);
         assert_eq!(said.header("www-authenticate").is_some(), status == 401);
     }
 }

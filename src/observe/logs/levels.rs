@@ -3,22 +3,24 @@
 use crate::config;
 use std::sync::{Arc, OnceLock};
 use tracing::{
-    Metadata, Subscriber, callsite,
+    Level, Metadata, Subscriber, callsite,
     level_filters::LevelFilter,
     span::{Attributes, Id, Record},
     subscriber::Interest,
 };
 use tracing_subscriber::{EnvFilter, Layer, layer::Context};
 
-/// What the client of PostgreSQL tells below this level is every statement with its values: words of users, hashes of passwords.
-const OF_STATEMENTS: &str = "tokio_postgres=info";
+/// Libraries that below `info` tell what goes through them, whatever the settings want to hear: statements with their values, frames with
+/// their bytes. Words of users, tokens, hashes of passwords.
+const TALKATIVE: [&str; 3] = ["tokio_postgres", "tungstenite", "tokio_tungstenite"];
+
+fn is_hidden(metadata: &Metadata<'_>) -> bool {
+    let library = metadata.target().split("::").next();
+    *metadata.level() > Level::INFO && library.is_some_and(|library| TALKATIVE.contains(&library))
+}
 
 fn filter(settings: &config::Log) -> EnvFilter {
-    let filter = EnvFilter::new(&*settings.level);
-    match OF_STATEMENTS.parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    }
+    EnvFilter::new(&*settings.level)
 }
 
 /// The filters that there were, of which the last counts. The chain grows by one with each change, so that whoever writes a line takes no
@@ -64,11 +66,11 @@ impl Levels {
 
 impl<S: Subscriber> Layer<S> for Levels {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        Layer::<S>::register_callsite(self.newest(), metadata)
+        if is_hidden(metadata) { Interest::never() } else { Layer::<S>::register_callsite(self.newest(), metadata) }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
-        Layer::<S>::enabled(self.newest(), metadata, context)
+        !is_hidden(metadata) && Layer::<S>::enabled(self.newest(), metadata, context)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

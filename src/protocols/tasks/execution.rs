@@ -268,7 +268,9 @@ impl Course {
 
     /// What a job writes, as things stand now; none where it is needless, and whoever waits has been told.
     fn draft(&mut self, job: &Job, c: &mut Circumstances<'_>) -> Option<Execution> {
-        let mut next = Execution { updated_at: c.now.wall, ..self.execution.clone() };
+        // On a node whose clock is behind nothing ends before it began.
+        let now = c.now.wall.max(self.execution.updated_at);
+        let mut next = Execution { updated_at: now, ..self.execution.clone() };
         if self.execution.status.is_over() {
             self.cancels.iter_mut().for_each(|(_, is_first)| *is_first = false);
             self.settle(c);
@@ -290,7 +292,7 @@ impl Course {
         next.current_step = workflow.current(&next.results);
         next.status = Status::InProgress;
         if workflow.ready(&next.results).next().is_none() {
-            (next.status, next.completed_at) = (Status::Completed, Some(c.now.wall));
+            (next.status, next.completed_at) = (Status::Completed, Some(now));
         }
         Some(next)
     }

@@ -242,7 +242,8 @@ impl Assignment {
         match c.settings.progress_interval.checked_sub(passed).filter(|left| !left.is_zero()) {
             Some(left) => self.progress = Some(c.after(left, Timer::Progress(self.id()))),
             None => {
-                (self.task.progress, self.task.updated_at, self.told) = (share, c.now.wall, c.now.moment);
+                let at = c.now.wall.max(self.task.updated_at);
+                (self.task.progress, self.task.updated_at, self.told) = (share, at, c.now.moment);
                 self.tell(c);
             }
         }
@@ -304,7 +305,8 @@ impl Assignment {
 
     /// What a job writes, as things stand now; none where it is needless, and whoever waits has been told.
     fn draft(&mut self, job: Job, c: &mut Circumstances<'_>) -> Option<(Job, Record)> {
-        let now = c.now.wall;
+        // On a node whose clock is behind nothing ends before it began.
+        let now = c.now.wall.max(self.task.updated_at);
         let changed = match &job {
             Job::Create(_) => self.task.clone(),
             Job::Begin if matches!(self.stage, Stage::Starting) => {

@@ -5,7 +5,7 @@
 
 use super::{
     super::{
-        fronts::{Front, has_record, say_at_once},
+        fronts::{Cover, Front, has_record, say_at_once},
         shard::Shard,
         sockets::Mark,
     },
@@ -41,7 +41,11 @@ impl<E: Shard> Pump<E> {
         }
         if socket.has(Mark::HANDING) {
             // REST's.
-            return front.unread.extend_from_slice(bytes);
+            return match (&front.cover, self.handing.iter_mut().find(|handoff| handoff.conn == conn)) {
+                (Cover::None, Some(handoff)) => handoff.head.extend_from_slice(bytes),
+                (Cover::None, None) => {}
+                (Cover::Waiting(_) | Cover::Session(_), _) => front.unread.extend_from_slice(bytes),
+            };
         }
         if front.awaits_header {
             front.unread.extend_from_slice(bytes);
@@ -203,7 +207,7 @@ impl<E: Shard> Pump<E> {
             front.held = Some(send);
             return;
         }
-        let is_sealed = matches!(front.cover, super::super::fronts::Cover::Session(_));
+        let is_sealed = !matches!(front.cover, Cover::None);
         let send = match is_sealed.then(|| front.seal(&send)) {
             None => send,
             Some(Ok(sealed)) => match Segment::whole(sealed) {

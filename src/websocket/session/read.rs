@@ -1,7 +1,8 @@
 //! The bytes of a message that is not whole, as far as another session needs them to go on in place of this one.
 
-/// As much of a message is kept. Whoever is in the midst of a longer one cannot be gone on with.
-const BYTES: usize = 64 << 10;
+/// As much of a message is kept: more than clients say at a time to those whose connections are carried. Whoever is in the midst of a
+/// longer one cannot be gone on with.
+const BYTES: usize = 1 << 10;
 
 /// See the file.
 #[derive(Debug, Default)]

@@ -64,6 +64,17 @@ fn the_end_is_on_disk_before_it_is_told_and_nothing_comes_after() {
 }
 
 #[test]
+fn a_task_that_goes_on_where_the_clock_is_behind_does_not_end_before_it_began() {
+    let mut bench = Bench::new();
+    bench.begun(1);
+    let began = bench.now.wall;
+    bench.now.wall.0 -= 300_000_000;
+    let over = bench.ended(piece(1), Stop::Done);
+    let done = kept_task(&over);
+    assert_eq!((done.status, done.updated_at, done.completed_at), (Status::Completed, began, Some(began)));
+}
+
+#[test]
 fn what_fails_says_why() {
     for (word, why) in [
         (Word::Failed(Fault::Unreachable), "The model is not available"),
