@@ -70,7 +70,7 @@ pub struct Whom {
     /// All who are in a classroom
     #[arg(long, value_name = "ID")]
     pub classroom: Option<ClassroomId>,
-    /// One connection, as `homeroom top` names it, such as 0:12.3
+    /// One connection, as /api/v1/control/load names it, such as 0:12.3
     #[arg(long, value_name = "ID", value_parser = |text: &str| text.parse::<ConnId>().map_err(|_| "expected an id such as 0:12.3"))]
     pub connection: Option<ConnId>,
 }

@@ -4,7 +4,7 @@ use super::key::section;
 use std::path::PathBuf;
 
 section! {
-    /// What operators ask of a server that runs: `homeroom ctl` and `homeroom top`, by the internal listener.
+    /// What operators ask of a server that runs: `homeroom ctl`, by the internal listener.
     Control at "control." {
         /// Whether nobody is answered without the token of an operator, an admin of labs (`homeroom token labs`). Else whoever reaches the
         /// internal listener may, as with its other routes.

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// As many letters of one shard wait for a view at most, and as many for homes that have moved here.
-const WAITING: usize = 65_536;
+pub(super) const WAITING: usize = 65_536;
 /// As many views that were not reached are remembered singly.
 const EARLIER: usize = 8;
 
@@ -28,6 +28,8 @@ const EARLIER: usize = 8;
 struct Sender {
     /// Its node's epoch, by its own word.
     epoch: u64,
+    /// To which life of this node it speaks.
+    to: u64,
     /// The view that it acts by, by its own word.
     view: u64,
     /// The last view that it has said to have reached.
@@ -54,11 +56,11 @@ pub(super) struct Crossing {
     pub(super) earlier: Vec<Arc<HashRing>>,
     senders: BTreeMap<ShardId, Sender>,
     /// For homes that have moved here.
-    waiting: VecDeque<(ShardId, Letter)>,
+    pub(super) waiting: VecDeque<(ShardId, Letter)>,
     /// What this shard left to rooms' next homes, until every shard has reached the view: said again where a link breaks.
     pub(super) bequests: Vec<ToHome>,
     /// Whose wish to be let in is among those: it is heard once.
-    asking: BTreeSet<ConnId>,
+    pub(super) asking: BTreeSet<ConnId>,
     /// Whether this shard has not yet said that it has reached the view: something that it began is still being written.
     is_due: bool,
     /// Leaves that another node's home has not confirmed.
@@ -166,6 +168,7 @@ impl Engine {
         self.sessions_move(&|node: NodeSlot| is_gone(node), now);
         self.labs_move(&before, &is_gone, now);
         self.tasks_move(&before, has_skipped, &is_gone, now);
+        self.wait_again(now);
         self.part_again(&before, has_skipped, is_gone);
         self.bequeath_buried(is_first);
         before.view().members().iter().filter(|member| is_gone(member.slot)).for_each(|member| self.lose_asks(member.slot));
@@ -204,16 +207,17 @@ impl Engine {
                 self.post_leave(leave.nowhere());
             }
         }
+        // A former home there may have had something on its way, or was to pass on what was lost on its way to it.
+        let rings: Vec<Arc<HashRing>> = self.crossing.earlier.iter().chain([&ring]).cloned().collect();
+        let was_at_home = |classroom: ClassroomId| rings.iter().any(|ring| ring.home(classroom.as_bytes()).node() == node);
         for bequest in mem::take(&mut self.crossing.bequests) {
-            if ring.home(bequest.classroom().as_bytes()).node() == node {
+            if was_at_home(bequest.classroom()) {
                 self.leave_to_home(bequest);
             } else {
                 self.crossing.bequests.push(bequest);
             }
         }
-        // A former home there may have had something on its way.
-        let rings: Vec<Arc<HashRing>> = self.crossing.earlier.iter().chain([&ring]).cloned().collect();
-        self.close_listeners(|classroom| rings.iter().any(|ring| ring.home(classroom.as_bytes()).node() == node), now);
+        self.close_listeners(was_at_home, now);
         self.labs_are_cut(node, now);
         let was_there = |quiz: QuizId| rings.iter().any(|ring| ring.home(&quiz.place()).node() == node);
         self.quizzes_are_cut(&|quiz| ring.home(&quiz.place()).node() == node, &was_there, node, now);
@@ -288,7 +292,8 @@ impl Engine {
         let view = self.ring.view();
         let (number, epoch) = (view.number(), view.epoch(self.id.node()).unwrap_or_default());
         for shard in shards.into_iter().filter(|shard| *shard != self.id) {
-            self.letters.push((shard, Letter::ViewBegins { view: number, epoch, anew }));
+            let to = view.epoch(shard.node()).unwrap_or_default();
+            self.letters.push((shard, Letter::ViewBegins { view: number, epoch, to, anew }));
         }
     }
 
@@ -388,12 +393,14 @@ impl Engine {
     fn take(&mut self, from: ShardId, letter: Letter, now: Now) {
         let view = self.ring.view();
         let sender = self.crossing.senders.entry(from).or_default();
-        if let Letter::ViewBegins { view, epoch, .. } = letter {
-            (sender.epoch, sender.view) = (epoch, view);
+        if let Letter::ViewBegins { view, epoch, to, .. } = letter {
+            (sender.epoch, sender.to, sender.view) = (epoch, to, view);
             return self.say_reached();
         }
-        if from.node() != self.id.node() && view.epoch(from.node()) != Some(sender.epoch) {
-            // Of one who is not in the cluster any more.
+        let is_of_here =
+            |sender: &Sender| view.epoch(from.node()) == Some(sender.epoch) && view.epoch(self.id.node()) == Some(sender.to);
+        if from.node() != self.id.node() && !is_of_here(sender) {
+            // Of one who is not in the cluster any more, or for this node's last life, of whose end whoever says this has not heard.
             return;
         }
         if let Letter::ViewReached { view } = letter {
@@ -437,19 +444,6 @@ impl Engine {
     fn rooms_that_have_come(&self) -> BTreeSet<ClassroomId> {
         let rooms = self.homes.rooms().filter(|_| !self.crossing.is_whole);
         rooms.filter(|classroom| self.has_come(classroom.as_bytes())).collect()
-    }
-
-    /// Whether no more letters may wait for homes that have come here.
-    pub(super) fn has_no_room(&self) -> bool {
-        self.crossing.waiting.len() >= WAITING
-    }
-
-    /// Lets a letter for a home that has come here wait until the view is reached. Of too many the last are lost: whoever asks gives up in
-    /// time, and whoever listens is found to be gone by the next Ping.
-    pub(super) fn wait(&mut self, from: ShardId, letter: Letter) {
-        if self.crossing.waiting.len() < WAITING {
-            self.crossing.waiting.push_back((from, letter));
-        }
     }
 
     /// A letter to the home of a classroom, which may be elsewhere by now, or have come here only just.

@@ -212,6 +212,8 @@ pub enum Letter {
         view: u64,
         /// The sender's node's epoch.
         epoch: u64,
+        /// The epoch of the node that this is for: its last life may be meant, by whoever has not heard of its end.
+        to: u64,
         /// The view is no other one: the sender has heard that what was on its way to and from the node of whoever gets this is lost.
         anew: bool,
     },

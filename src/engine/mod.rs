@@ -32,6 +32,7 @@ mod survey;
 mod tasks;
 pub mod thinning;
 mod topic;
+mod waiting;
 
 pub use counters::{Counters, Ending};
 pub use letters::{Answer, Letter, Payee, Question, Since};

@@ -1,16 +1,21 @@
 //! How a shard's connections pass to another process: what is carried, in which form, and how it is dealt to the shards that take it over.
 //!
-//! The passage has three steps. [`Engine::leave`]: what cannot be carried is closed, and told to come back. [`Engine::part`]: nothing is
-//! received any more, and what is under way ends; see [`Engine::is_quiet`]. [`Engine::estate`]: what is left, as a value that rkyv writes.
-//! Carried are connections of presence that are signed in or about to be, and those whose first request is not whole yet. Rooms are not:
-//! each is made of its members again, before anybody is heard, so that nobody is told of.
+//! The passage has three steps. [`Engine::leave`]: what cannot be carried is closed, and told to come back.
+//! [`Engine::part_for_good`]: nothing is received any more, and what is under way ends; see [`Engine::is_quiet`]. [`Engine::estate`]:
+//! what is left, as a value that rkyv writes.
+//! Carried are connections of presence that are signed in or about to be, owners and participants of quizzes, and those whose first
+//! request is not whole yet. Rooms and quizzes are not: each is made of its members, or of what is on disk and who listens, before
+//! anybody is heard.
 
 use super::{
     Connection, Engine, Listener, Phase, Topic,
     door::{Address, Counted},
 };
 use crate::{
-    protocols::presence::{self, Carriage, Held, Seat, ToHome},
+    protocols::{
+        presence::{self, Carriage, Held, Seat, ToHome},
+        quiz::{self, ToQuiz},
+    },
     realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId, table::Key},
 };
 use rkyv::rancor::Failure;
@@ -24,8 +29,10 @@ pub const VERSION: u16 = 1;
 enum Carried {
     /// Its first request is not whole: what was read of it.
     Head(Vec<u8>),
-    /// Presence, by a listener that has it.
+    /// Presence.
     Presence(Carriage),
+    /// Quiz.
+    Quiz(quiz::Carriage),
 }
 
 /// One connection.
@@ -50,10 +57,12 @@ pub struct Estate {
 }
 
 /// All that one shard takes over. Its n-th passenger has the n-th place.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub struct Legacy {
     passengers: Vec<Passenger>,
     members: Vec<(ConnId, ClassroomId, Held)>,
+    /// To homes of quizzes.
+    letters: Vec<ToQuiz>,
     published: Vec<(ClassroomId, i64)>,
     lost: Vec<(ClassroomId, Held)>,
 }
@@ -129,7 +138,15 @@ impl Passenger {
     fn held(&self) -> Option<(ClassroomId, &Held)> {
         match &self.carried {
             Carried::Presence(carriage) => carriage.held(),
-            Carried::Head(_) => None,
+            Carried::Head(_) | Carried::Quiz(_) => None,
+        }
+    }
+
+    /// What the homes of quizzes must know of it, as when they move.
+    fn letters(&self, conn: ConnId) -> Vec<ToQuiz> {
+        match &self.carried {
+            Carried::Quiz(carriage) => quiz::Connection::carried(carriage, Moment(0)).again(conn, &|_| true),
+            Carried::Presence(_) | Carried::Head(_) => Vec::new(),
         }
     }
 }
@@ -142,9 +159,13 @@ pub fn deal(estates: Vec<Estate>, ring: &HashRing) -> Vec<Legacy> {
     let home = |classroom: ClassroomId| usize::from(ring.home(classroom.as_bytes()).local()) % shards;
     for (place, estate) in estates.into_iter().enumerate() {
         for (slot, passenger) in (0..).zip(&estate.passengers) {
+            let conn = ConnId { shard: ShardId(place as u16), generation: 0, slot };
             if let Some((classroom, held)) = passenger.held() {
-                let conn = ConnId { shard: ShardId(place as u16), generation: 0, slot };
                 legacies[home(classroom)].members.push((conn, classroom, held.clone()));
+            }
+            for letter in passenger.letters(conn) {
+                let home = letter.quiz().map_or(place, |quiz| usize::from(ring.home(&quiz.place()).local()) % shards);
+                legacies[home].letters.push(letter);
             }
         }
         for (classroom, number) in estate.published {
@@ -192,13 +213,18 @@ impl Engine {
 
     fn is_waiting(&self, key: Key) -> bool {
         self.connections.at(key).is_some_and(|connection| {
-            let signs_in = matches!(&connection.phase, Phase::Presence(machine) if machine.carriage(Moment(0)).is_none());
+            let signs_in = match &connection.phase {
+                Phase::Presence(machine) => machine.carriage(Moment(0)).is_none(),
+                Phase::Quiz(machine) => machine.carriage(Moment(0)).is_none(),
+                Phase::Head(_) | Phase::Echo | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => false,
+                Phase::Closing { .. } | Phase::Lingering | Phase::Over => false,
+            };
             !matches!(connection.phase, Phase::Lingering | Phase::Over) && (signs_in || !connection.outbox.is_empty())
         })
     }
 
     fn is_carried(&self, key: Key) -> bool {
-        matches!(self.connections.at(key).map(|own| &own.phase), Some(Phase::Head(_) | Phase::Presence(_)))
+        matches!(self.connections.at(key).map(|own| &own.phase), Some(Phase::Head(_) | Phase::Presence(_) | Phase::Quiz(_)))
     }
 
     /// What is left when all is quiet: the estate, and whose sockets go with it, in its order. All others are lost to whoever takes it: one
@@ -229,7 +255,8 @@ impl Engine {
         let carried = match &connection.phase {
             Phase::Head(opening) => Carried::Head(opening.read.to_vec()),
             Phase::Presence(machine) => Carried::Presence(machine.carriage(now.moment)?),
-            Phase::Echo | Phase::Admitting(_) | Phase::Quiz(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => {
+            Phase::Quiz(machine) => Carried::Quiz(machine.carriage(now.moment)?),
+            Phase::Echo | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => {
                 return None;
             }
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => return None,
@@ -246,7 +273,7 @@ impl Engine {
     /// If there is a connection already.
     pub fn take_over(&mut self, legacy: Legacy, from: &[Address], now: Now) -> Vec<ConnId> {
         assert!(self.connections.is_empty(), "passengers come first");
-        let Legacy { passengers, members, published, lost } = legacy;
+        let Legacy { passengers, members, letters, published, lost } = legacy;
         let conns = passengers.into_iter().enumerate();
         let conns = conns.map(|(place, passenger)| self.admit_passenger(passenger, from.get(place), now)).collect();
         for (conn, classroom, held) in members {
@@ -254,6 +281,9 @@ impl Engine {
             self.with_homes(|homes, out| homes.letter(letter, now, out));
         }
         self.with_homes(|homes, _| homes.publish_from(&published));
+        for letter in letters {
+            self.with_quizzes(|homes, out| homes.letter(letter, now, out));
+        }
         // A connection that there is not.
         let conn = ConnId { shard: self.id, generation: u16::MAX, slot: u32::MAX };
         for (classroom, held) in lost {
@@ -297,10 +327,28 @@ impl Engine {
                 }
                 key
             }
+            Carried::Quiz(carriage) => self.admit_to_quiz(connection, &carriage, now),
         };
         self.set_timer(key, timer.map(Duration::from_micros), now);
         self.read_messages(key, &unread, now);
         self.conn_id(key)
+    }
+
+    fn admit_to_quiz(&mut self, mut connection: Connection, carriage: &quiz::Carriage, now: Now) -> Key {
+        connection.phase = Phase::Quiz(Box::new(quiz::Connection::carried(carriage, now.moment)));
+        let key = self.connections.insert(connection);
+        match carriage {
+            quiz::Carriage::Owner { owner, .. } => {
+                self.present.owners += 1;
+                self.claim(key, &("quiz", owner));
+            }
+            quiz::Carriage::Participant { .. } => self.present.participants += 1,
+        }
+        for (quiz, channel) in carriage.channels() {
+            self.present.watching += 1;
+            self.listen(key, Topic::Quiz(*quiz, *channel));
+        }
+        key
     }
 }
 

@@ -80,7 +80,8 @@ pub(super) async fn watch(vitals: Arc<Vitals>, stage: Arc<Stage>) {
 pub(super) fn ready(shown: (&Certificates, &Reloads), vitals: &Vitals, phase: Phase, now: UnixMicros) -> Condition {
     let mut reasons = Vec::new();
     let mut reason = |code: &'static str, text: &str| reasons.push(Reason { code, text: text.to_owned() });
-    if phase != Phase::Serving {
+    // To whoever balances the load an upgrade is no event.
+    if phase == Phase::Thinning || phase >= Phase::Draining {
         reason("stopping", "stopping");
     }
     match vitals.store().outcome() {

@@ -46,7 +46,7 @@ impl Life {
     fn course(&self) -> Course {
         match self.stage.phase() {
             _ if self.stage.has_parted() => Course::HandsOver,
-            Phase::Serving | Phase::Thinning | Phase::Leaving | Phase::Parting => Course::Serves,
+            Phase::Serving | Phase::Thinning | Phase::Leaving | Phase::Shutting | Phase::Parting => Course::Serves,
             Phase::Draining | Phase::Closing | Phase::Gone if self.fenced.load(Ordering::Relaxed) => Course::BeginsAnew,
             Phase::Draining | Phase::Closing | Phase::Gone => {
                 let parts = self.stage.stopping().map_or(Duration::ZERO, |(_, times)| times.drain + times.goodbye);

@@ -134,9 +134,9 @@ impl Drop for Asked<'_> {
 impl Rest {
     fn phase(&self) -> &'static str {
         match self.stage.phase() {
-            Phase::Serving => "serving",
+            Phase::Serving | Phase::Leaving | Phase::Shutting | Phase::Parting => "serving",
             Phase::Thinning | Phase::Draining => "draining",
-            Phase::Leaving | Phase::Parting | Phase::Closing | Phase::Gone => "closing",
+            Phase::Closing | Phase::Gone => "closing",
         }
     }
 

@@ -1,5 +1,5 @@
 //! What operators do with a server that runs: look at it, end connections, have its files read again, stop it. On the internal listener;
-//! `homeroom ctl` and `homeroom top` ask here.
+//! `homeroom ctl` asks here.
 //!
 //! The listener's address protects these routes as it does the other internal ones. Whoever shows a token all the same must be an operator
 //! (an admin of labs), and where `control.operators_only` is set nobody is answered without one.

@@ -41,8 +41,10 @@ pub struct Heritage {
     pub sockets: Vec<Vec<OwnedFd>>,
 }
 
-/// For requests in hand, and for the goodbyes of those who are not carried. Everybody else is served meanwhile.
+/// For streams, for requests in hand, and for the goodbyes of those who are not carried. Everybody else is served meanwhile.
 const LEAVING: Duration = Duration::from_secs(1);
+/// For the last requests. Whoever comes meanwhile waits until the next process accepts him.
+const SHUTTING: Duration = Duration::from_millis(200);
 /// For what is under way. Nobody is heard meanwhile, and who has not taken what he was sent is lost.
 const PARTING: Duration = Duration::from_millis(120);
 /// For each shard to begin with that.
@@ -66,6 +68,8 @@ impl Stage {
         self.has_parted.store(true, Ordering::SeqCst);
         self.advance(Phase::Leaving);
         wait(LEAVING, || self.rest() == 0 && self.owed() == 0);
+        self.advance(Phase::Shutting);
+        wait(SHUTTING, || self.rest() == 0 && self.owed() == 0);
         self.advance(Phase::Parting);
         let each = |wanted: u64| self.all_counts().iter().all(|counts| counts.quiet.value() >= wanted);
         // Of a shard that stands still nothing can be carried. Whoever stops the process meanwhile wins.

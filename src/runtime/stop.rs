@@ -26,8 +26,11 @@ pub enum Phase {
     Serving,
     /// To be stopped after a while: not ready any more; the connected are let go one by one; still accepting and serving.
     Thinning,
-    /// About to hand its sockets over to another process: no more accepts; what cannot be carried is closed, REST ends.
+    /// About to hand its sockets over to another process: what cannot be carried is closed, connections of REST end with the request in
+    /// hand; still accepting and serving.
     Leaving,
+    /// No more accepts, for the last requests to end.
+    Shutting,
     /// Nothing is received any more; what is under way ends.
     Parting,
     /// Asked to stop: the connected were told; still accepting and serving.
@@ -127,9 +130,10 @@ impl Stage {
             0 => Phase::Serving,
             1 => Phase::Thinning,
             2 => Phase::Leaving,
-            3 => Phase::Parting,
-            4 => Phase::Draining,
-            5 => Phase::Closing,
+            3 => Phase::Shutting,
+            4 => Phase::Parting,
+            5 => Phase::Draining,
+            6 => Phase::Closing,
             _ => Phase::Gone,
         }
     }

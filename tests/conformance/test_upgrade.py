@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import quiz
 import secure
 import tokens
 from client import open_socket, sign_in
@@ -90,6 +91,7 @@ async def test_those_in_classrooms_notice_nothing(build, http, name, room, upgra
     sockets = [await sign_in(house, room, tokens.token(name()), shard=shard) for shard in shards]
     unsigned = await open_socket(house)
     before = house.process.pid
+    assert (house.folder / "data/control.sock").stat().st_mode & 0o777 == 0o600, "for its owner alone"
     numbered, is_over = [], asyncio.Event()
 
     async def speak():
@@ -123,6 +125,26 @@ async def test_those_in_classrooms_notice_nothing(build, http, name, room, upgra
     unsigned.send(json.dumps({"type": "none"}))
     assert json.loads(await unsigned.text())["payload"]["type"] == "serialization_failed"
     house.check_log()
+
+
+async def test_who_watches_or_takes_a_quiz_goes_on(build, http, name, upgrade):
+    house = build()
+    teacher = quiz.Owner(house, http, name("teacher"))
+    made = await teacher.quiz()
+    first, second = house.two_shards
+    owner = await teacher.watch(f"quiz:{made['id']}", shard=first)
+    attempt = await teacher.begin(made["id"])
+    participant = await attempt.listen(second)
+    await attempt.answer(0, 1)
+    assert [frame["t"] for frame in await quiz.frames(owner, 2)] == ["attempt_quiz", "attempt_update"]
+    _, code, said = await upgrade(house)
+    assert code == 0, said
+    await attempt.answer(1, True)
+    await attempt.submit()
+    heard = await quiz.frames(owner, 2)
+    assert [(frame["t"], frame["data"]["answered_count"]) for frame in heard] == [("attempt_update", 2), ("attempt_finished", 2)]
+    assert (await participant.json())["t"] == "attempt_closed"
+    assert (await participant.next()).data[:2] == (1000).to_bytes(2, "big")
 
 
 async def test_two_upgrades_in_turn_and_a_stop(build, name, room, upgrade):

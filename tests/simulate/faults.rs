@@ -106,7 +106,7 @@ pub(crate) fn double(letter: &Letter) -> Letter {
         Letter::TasksCounts { from, counts } => Letter::TasksCounts { from: *from, counts: *counts },
         Letter::TasksTotals(counts) => Letter::TasksTotals(*counts),
         Letter::TasksReply { number, reply } => Letter::TasksReply { number: *number, reply: reply.clone() },
-        Letter::ViewBegins { view, epoch, anew } => Letter::ViewBegins { view: *view, epoch: *epoch, anew: *anew },
+        Letter::ViewBegins { view, epoch, to, anew } => Letter::ViewBegins { view: *view, epoch: *epoch, to: *to, anew: *anew },
         Letter::ViewReached { view } => Letter::ViewReached { view: *view },
     }
 }

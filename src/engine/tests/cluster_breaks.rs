@@ -5,9 +5,12 @@ use super::{cluster_labs::watched, world::*};
 use crate::{
     engine::Letter,
     protocols::presence::asks::{Ask, Publication, Reply},
-    realtime::{NodeSlot, ShardId},
+    realtime::{HashRing, NodeSlot, ShardId, View, view::Member},
 };
-use std::task::{Poll, Waker};
+use std::{
+    sync::Arc,
+    task::{Poll, Waker},
+};
 
 const PAYLOAD: &str = r#"{"version":"v1"}"#;
 
@@ -89,4 +92,29 @@ fn a_view_that_comes_before_the_break_is_heard_of_says_nothing_again() {
     world.is_shown(&watched, 1);
     assert!(world.engines.iter().all(|engine| engine.is_whole()));
     world.leave_labs(&[watched.viewer, watched.agent]);
+}
+
+#[test]
+fn what_is_said_to_a_nodes_last_life_is_not_for_the_next_one() {
+    let mut world = World::cluster(2, 1);
+    let classroom = world.classroom_at(&world.ring(1, 2), 0);
+    let last = world.session(1, "web", "a", classroom);
+    world.reborn(1);
+    let member = |(slot, epoch)| Member { slot: NodeSlot(slot), epoch, shards: 1 };
+    let ring = Arc::new(HashRing::of(Arc::new(View::new(2, [(0, 10), (1, 111)].map(member).to_vec()))));
+    world.view_comes(ShardId::of(NodeSlot(1), 0), &ring);
+    let next = world.websocket(1, "/ws");
+    world.text(next, &connect_request("web", classroom, &token("b")));
+    assert_eq!(next, last, "names of connections begin anew");
+    world.heard.clear();
+    // The home has heard that the link broke, and not yet why.
+    world.hears_of_a_break(0, 1);
+    let second = world.websocket(0, "/ws");
+    world.text(second, &connect_request("web", classroom, &token("a")));
+    assert_eq!(world.take_heard(next), [""; 0], "the other one is replaced");
+    world.view_comes(ShardId::of(NodeSlot(0), 0), &ring);
+    world.run();
+    assert!(world.engines.iter().all(|engine| engine.is_whole()));
+    assert_eq!(world.take_heard(next)[..2], [SUCCESS, "PING"]);
+    [second, next].into_iter().for_each(|conn| world.eof(conn));
 }

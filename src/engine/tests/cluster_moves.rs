@@ -220,3 +220,34 @@ fn who_comes_before_a_row_is_known_to_be_over_gets_one_of_his_own() {
     [watcher, new].into_iter().for_each(|conn| world.eof(conn));
     world.assert_empty();
 }
+
+#[test]
+fn who_was_left_to_a_home_across_a_link_that_broke_is_left_to_the_next_one() {
+    let mut world = World::cluster(4, 1);
+    let first = world.ring(1, 4);
+    world.kill(3);
+    let (second, third) = (world.ring(2, 4), world.ring(3, 5));
+    let mut world = World::cluster(4, 1);
+    let node = |ring: &HashRing, room: &ClassroomId| ring.home(room.as_bytes()).node().0;
+    let is_fit = |room: &ClassroomId| (node(&first, room), node(&second, room), node(&third, room)) == (3, 1, 4);
+    let classroom = (1..).map(ClassroomId::from_u128).find(is_fit).unwrap();
+    let (watcher, leaver) = (world.session(2, "web", "w", classroom), world.session(2, "web", "a", classroom));
+    // The home takes the leave, says so, and dies before the store hears of it.
+    world.store.held = true;
+    world.eof(leaver);
+    world.heard.clear();
+    world.kill(3);
+    world.store.held = false;
+    let live = |session, agent_id: &str| Buried { classroom, agent_id: agent_id.into(), session, is_over: false };
+    world.engines[0].mourn((NodeSlot(3), 13), vec![live(1, "web.w.school"), live(2, "web.a.school")]);
+    world.cut(0, 1);
+    world.view(2, 4);
+    world.begin_node();
+    world.view(3, 5);
+    world.mend(0, 1);
+    assert!(world.engines.iter().enumerate().all(|(place, engine)| place == 3 || engine.is_whole()));
+    assert_eq!(world.take_heard(watcher), [change("left", "web.a.school", 2)]);
+    assert_eq!(world.store.history, [2]);
+    world.eof(watcher);
+    world.assert_empty();
+}

@@ -6,6 +6,7 @@ use crate::{
     protocols::presence::asks::{Ask, Publication},
     realtime::{ClassroomId, ConnId, HashRing, NodeSlot, ShardId},
 };
+use std::sync::Arc;
 
 const PAYLOAD: &str = r#"{"version":"v1"}"#;
 
@@ -136,6 +137,39 @@ fn who_was_let_in_by_a_home_that_is_two_views_behind_and_has_gone_keeps_no_row()
     world.assert_empty();
 }
 
-fn ring_of(number: u64, nodes: u8) -> std::sync::Arc<HashRing> {
+#[test]
+fn who_asks_and_goes_while_a_room_is_away_and_comes_back_is_not_let_in() {
+    let mut world = World::cluster(3, 2);
+    let first = world.ring(1, 3);
+    world.kill(2);
+    let [second, third, fourth] = [(2, 4), (3, 5), (4, 4)].map(|(number, nodes)| world.ring(number, nodes));
+    let home = ShardId::of(NodeSlot(0), 0);
+    let node = |ring: &HashRing, room: &ClassroomId| ring.home(room.as_bytes()).node().0;
+    let is_fit = |room: &ClassroomId| {
+        node(&first, room) == 2 && second.home(room.as_bytes()) == home && node(&third, room) == 4 && node(&fourth, room) == 0
+    };
+    let classroom = (1..).map(ClassroomId::from_u128).find(is_fit).unwrap();
+    world.begin_node();
+    world.begin_node();
+    let to = |world: &mut World, slots: &[u8], ring: &Arc<HashRing>| {
+        ring.shards().filter(|shard| slots.contains(&shard.node().0)).for_each(|shard| world.view_comes(shard, ring));
+        world.run();
+    };
+    // The fourth node says nothing, so that who asks waits for the view.
+    to(&mut world, &[0, 1], &second);
+    let conn = world.websocket(1, "/ws");
+    world.text(conn, &connect_request("web", classroom, &token("a")));
+    // The room is elsewhere when his home hears that he has gone.
+    world.hold_letters_to(0);
+    world.eof(conn);
+    world.view_comes(home, &third);
+    world.let_letters_go();
+    to(&mut world, &[0, 1], &third);
+    to(&mut world, &[0, 1, 3], &fourth);
+    assert!(world.engines[..4].iter().all(|engine| engine.is_whole()));
+    assert_eq!(world.store.rows, []);
+}
+
+fn ring_of(number: u64, nodes: u8) -> Arc<HashRing> {
     World::cluster(nodes, 1).ring(number, nodes)
 }

@@ -1,5 +1,6 @@
 //! Shards whose connections pass to another process: nobody is closed, nothing is lost, doubled or told of.
 
+use super::quizzes::{quiz, unsubscribe};
 use super::world::{SUCCESS, World, change, connect_request, masked, room, token};
 use crate::{
     engine::{
@@ -27,6 +28,11 @@ impl Names {
 impl World {
     /// All that another process begins with: the clock of this one starts again, and the store is the same.
     fn hand_over(self, is_plain: impl Fn(ConnId) -> bool) -> (World, World, Names) {
+        self.hand_over_with(is_plain, |_| {})
+    }
+
+    /// The same, with what the next process has read.
+    fn hand_over_with(self, is_plain: impl Fn(ConnId) -> bool, begin: impl FnOnce(&mut World)) -> (World, World, Names) {
         let mut former = self;
         let now = former.now;
         former.engines.iter_mut().for_each(|engine| engine.leave(&is_plain, now));
@@ -41,6 +47,7 @@ impl World {
         next.now.wall = former.now.wall;
         next.now.moment.0 = 50_000;
         next.store = std::mem::take(&mut former.store);
+        begin(&mut next);
         let ring = crate::realtime::HashRing::new(next.engines.len() as u16);
         let mut names = Vec::new();
         for ((place, legacy), (_, before)) in deal(estates, &ring).into_iter().enumerate().zip(left) {
@@ -50,7 +57,8 @@ impl World {
             names.extend(before.into_iter().zip(conns));
         }
         next.run();
-        assert_eq!(next.heard, [], "nobody is told anything");
+        let told = next.heard.iter().filter(|(_, words)| !words.contains("snapshot"));
+        assert_eq!(told.count(), 0, "nobody is told anything");
         (former, next, Names(names))
     }
 
@@ -192,6 +200,42 @@ fn a_message_that_is_cut_is_heard_whole_and_once() {
     let conn = names.now(conn);
     next.bytes(conn, &frames[middle..]);
     assert_eq!(next.take_heard(conn), [SUCCESS, "PING"]);
+}
+
+#[test]
+fn owners_and_participants_of_quizzes_go_on() {
+    let mut world = World::with_quizzes(2, [quiz(1, "a", 3), quiz(2, "a", 0)]);
+    let owner = world.owner(1, "a", &["quiz:1", "attempts:1", "quiz:2"]);
+    let attempt = world.start(1, 1, "Alice");
+    let participant = world.participant(0, 1, attempt);
+    world.answer(0, 1, attempt, 1, true);
+    world.take_heard(owner);
+    let (library, running) = (world.library.clone(), world.library.running());
+    let (_, mut next, names) = world.hand_over_with(
+        |_| true,
+        |next| {
+            next.library = library.clone();
+            let now = next.now;
+            next.engines.iter_mut().for_each(|engine| engine.begin(&[], &running, now));
+        },
+    );
+    let (owner, participant) = (names.now(owner), names.now(participant));
+    let heard = next.take_brief(owner);
+    assert!(heard.iter().all(|words| words.starts_with("snapshot")), "at most the state of a list: {heard:?}");
+    assert!(next.take_heard(participant).is_empty());
+    assert_eq!(next.engines.iter().map(|engine| engine.counters().quiz_watching.read()).sum::<u64>(), 3);
+    next.answer(1, 1, attempt, 2, true);
+    let heard = next.take_brief(owner);
+    assert_eq!(heard.iter().filter(|words| *words == "attempt_update 1 2").count(), 1, "{heard:?}");
+    next.text(owner, &unsubscribe(&["quiz:2"]));
+    assert!(next.take_brief(owner).contains(&"unsubscribed quiz:2".to_owned()));
+    next.pass(Duration::from_millis(3_100));
+    assert!(next.take_brief(participant).contains(&"attempt_closed 1 time_up 2".to_owned()));
+    assert!(next.take_brief(owner).contains(&"attempt_finished 1 2".to_owned()));
+    next.eof(owner);
+    next.eof(participant);
+    next.pass(Duration::from_secs(120));
+    next.assert_empty();
 }
 
 #[test]

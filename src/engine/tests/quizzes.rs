@@ -20,7 +20,7 @@ use std::{
 use uuid::Uuid;
 
 /// What is on disk, and every record as it was written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Library {
     pub(super) quizzes: BTreeMap<QuizId, Loaded>,
     pub(super) keys: Vec<Key>,

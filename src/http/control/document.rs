@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub fn document() -> Rest {
     Rest {
         name: "control",
-        about: "For operators: `homeroom ctl` and `homeroom top`. The listener's address protects it; who shows a token must be an \
+        about: "For operators: `homeroom ctl`. The listener's address protects it; who shows a token must be an \
                 admin of labs, and where control.operators_only is set nobody is answered without one.",
         schemes: &[("operator", Scheme::Bearer, "A token of labs, of an admin")],
         path,

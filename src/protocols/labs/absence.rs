@@ -96,7 +96,7 @@ impl Registry {
         for job in mem::take(&mut host.queue) {
             match job {
                 // It had enrolled; that is forgotten.
-                Job::Register { conn: Some(conn), hello } if hello.platform.is_empty() => {
+                Job::Register { conn: Some(conn), hello, .. } if hello.platform.is_empty() => {
                     t.out.push(Outcome::Tell(conn, FromRegistry::Unknown));
                 }
                 Job::Register { .. } | Job::Enrol { .. } => host.queue.push_back(job),

@@ -97,7 +97,7 @@ impl Agent {
     pub fn again(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
         match (self.state, &self.hello) {
             (State::Registering, Some(hello)) => {
-                out.push(Effect::Registry(ToRegistry::Register { conn, hello: hello.clone() }));
+                out.push(Effect::Registry(ToRegistry::Register { conn, since: self.since, hello: hello.clone() }));
             }
             (State::Online, _) if self.unnoted > 0 => self.end(Farewell::Moved, out),
             (State::Online, _) => {
@@ -248,7 +248,7 @@ impl Agent {
     fn register(&mut self, hello: Box<Hello>, conn: ConnId, out: &mut Vec<Effect>) {
         self.state = State::Registering;
         self.hello = Some(hello.clone());
-        out.push(Effect::Registry(ToRegistry::Register { conn, hello }));
+        out.push(Effect::Registry(ToRegistry::Register { conn, since: self.since, hello }));
     }
 
     /// What an agent of the second dialect is was said by HTTP.

@@ -9,7 +9,7 @@ use super::{
     record::{Change, Kept, Record},
     registry::{Outcome, Registry},
 };
-use crate::realtime::{ConnId, ShardId, StoreFault};
+use crate::realtime::{ConnId, ShardId, StoreFault, UnixMicros};
 use std::{mem, sync::Arc};
 
 /// Why there is no place for an agent.
@@ -25,18 +25,21 @@ const QUEUED_AT_MOST: usize = 16;
 
 impl Registry {
     /// An agent registers on a connection.
-    pub(super) fn register(&mut self, conn: ConnId, hello: Box<Hello>, t: &mut Turn<'_>) {
+    pub(super) fn register(&mut self, (conn, since): (ConnId, UnixMicros), hello: Box<Hello>, t: &mut Turn<'_>) {
         let place = match self.host_for(&hello, t) {
             Ok(place) => place,
             Err(NoHost::Unknown) => return t.out.push(Outcome::Tell(conn, FromRegistry::Unknown)),
             Err(NoHost::Full) => return t.out.push(Outcome::Tell(conn, FromRegistry::Full)),
         };
         let host = &mut self.hosts[place as usize];
+        if host.wanting().any(|(other, came)| other != conn && came > since) {
+            return t.out.push(Outcome::Tell(conn, FromRegistry::Displaced));
+        }
         if let Some(older) = host.withdraw(|_| true).filter(|older| *older != conn) {
             t.out.push(Outcome::Tell(older, FromRegistry::Displaced));
         }
         host.queue.retain(|job| !matches!(job, Job::Register { conn: None, .. }));
-        host.queue.push_back(Job::Register { conn: Some(conn), hello });
+        host.queue.push_back(Job::Register { conn: Some(conn), since, hello });
         self.change_host(place, t);
     }
 
@@ -242,7 +245,7 @@ impl Registry {
     /// The change is on disk, or there was nothing to write.
     fn host_changed(&mut self, place: u32, job: Job, new: bool, t: &mut Turn<'_>) {
         match job {
-            Job::Register { conn: Some(conn), hello } => self.seat(place, conn, &hello, t),
+            Job::Register { conn: Some(conn), hello, .. } => self.seat(place, conn, &hello, t),
             Job::Enrol { asking, .. } => {
                 self.stayed(place, t);
                 let agent = Box::new(self.view(place));

@@ -25,8 +25,8 @@ pub(super) struct Link {
 /// A change of an agent's row, and why. They are made one after the other.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Job {
-    /// It registers; none: that connection is over, or another one came.
-    Register { conn: Option<ConnId>, hello: Box<Hello> },
+    /// It registers, on a connection that came then; none: that is over, or another one came.
+    Register { conn: Option<ConnId>, since: UnixMicros, hello: Box<Hello> },
     /// It says by HTTP what it is.
     Enrol { asking: Asking, hello: Box<Hello> },
     /// An admin decides whether it takes new sessions.
@@ -140,12 +140,16 @@ impl Host {
 
     /// The connections that are its own, or want to be.
     pub(super) fn conns(&self) -> impl Iterator<Item = ConnId> {
+        self.link.map(|link| link.conn).into_iter().chain(self.wanting().map(|(conn, _)| conn))
+    }
+
+    /// The connections that want to register, each with when it came.
+    pub(super) fn wanting(&self) -> impl Iterator<Item = (ConnId, UnixMicros)> {
         let jobs = self.writing.iter().map(|(_, job)| job).chain(&self.queue);
-        let wanting = jobs.filter_map(|job| match job {
-            Job::Register { conn, .. } => *conn,
+        jobs.filter_map(|job| match job {
+            Job::Register { conn, since, .. } => conn.map(|conn| (conn, *since)),
             Job::Enrol { .. } | Job::Drain { .. } | Job::Left | Job::Forget { .. } => None,
-        });
-        self.link.map(|link| link.conn).into_iter().chain(wanting)
+        })
     }
 
     /// Forgets that a connection wanted to register, and says which.

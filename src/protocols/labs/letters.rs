@@ -16,10 +16,12 @@ use std::sync::Arc;
 pub enum ToRegistry {
     /// An agent has registered on this connection. Answered with [`FromRegistry::Registered`], [`FromRegistry::Unknown`],
     /// [`FromRegistry::Full`] or [`FromRegistry::Unkept`]; an older connection of the same agent gets [`FromRegistry::Displaced`]. What an
-    /// agent says before the answer is not heard.
+    /// agent says before the answer is not heard. Of two that wait the one that came later counts, in whatever order they are heard of.
     Register {
         /// Its connection.
         conn: ConnId,
+        /// When that came.
+        since: UnixMicros,
         /// What it said.
         hello: Box<Hello>,
     },

@@ -161,7 +161,7 @@ impl Registry {
             self.believe(&letter, conn);
         }
         match letter {
-            ToRegistry::Register { conn, hello } => self.register(conn, hello, t),
+            ToRegistry::Register { conn, since, hello } => self.register((conn, since), hello, t),
             ToRegistry::Said { conn, agent, word } => self.said(conn, &agent, word, t),
             ToRegistry::AgentGone { conn, agent } => self.agent_gone(conn, &agent, t),
             ToRegistry::Resume { conn, agent, back } => self.agent_resumes(conn, &agent, *back, t),

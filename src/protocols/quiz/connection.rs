@@ -3,6 +3,7 @@
 //! The home of a quiz says who may listen; the connection keeps the order in which an owner is answered, and time.
 
 use super::{
+    carriage::Carriage,
     letters::{Channel, FromQuiz, ToQuiz, Verdict},
     messages::{self, Subscription},
     model::{AttemptId, OwnerId, QuizId},
@@ -11,7 +12,7 @@ use super::{
     requests::Parser,
     settings::Settings,
 };
-use crate::realtime::{ConnId, Now};
+use crate::realtime::{ConnId, Moment, Now};
 use std::time::Duration;
 
 /// What a connection is judged by.
@@ -122,6 +123,20 @@ impl Connection {
         Connection::Participant(Participant { quiz, attempt, state: State::Live(Pulse::new(first_ping, now.moment)) })
     }
 
+    /// Goes on where another process stopped. Its one timer is the caller's to set.
+    pub fn carried(carriage: &Carriage, now: Moment) -> Connection {
+        match carriage {
+            Carriage::Participant { quiz, attempt, rhythm } => {
+                let live = rhythm.as_ref().map(|rhythm| State::Live(Pulse::carried(rhythm, now)));
+                Connection::Participant(Participant { quiz: *quiz, attempt: *attempt, state: live.unwrap_or(State::Leaving) })
+            }
+            Carriage::Owner { owner, owned, channels, rhythm } => {
+                let pulse = Pulse::carried(rhythm, now);
+                Connection::Owner(Box::new(Owner::carried(owner.clone(), pulse, owned, channels)))
+            }
+        }
+    }
+
     /// Takes what happened; pushes what is to be done.
     pub fn handle(&mut self, event: Event<'_>, conn: ConnId, now: Now, gate: &mut Gate<'_>, out: &mut Vec<Effect>) {
         match self {
@@ -227,6 +242,15 @@ impl Participant {
         matches!(self.state, State::Live(_)).then_some((self.quiz, self.attempt))
     }
 
+    pub(super) fn carriage(&self, now: Moment) -> Option<Carriage> {
+        let rhythm = match &self.state {
+            State::Live(pulse) => Some(pulse.rhythm(now)),
+            State::Leaving => None,
+            State::Over => return None,
+        };
+        Some(Carriage::Participant { quiz: self.quiz, attempt: self.attempt, rhythm })
+    }
+
     fn leave(&mut self, conn: ConnId, out: &mut Vec<Effect>) {
         self.state = State::Over;
         out.push(Effect::Home(ToQuiz::Part { conn, quiz: self.quiz, attempt: self.attempt }));
@@ -236,7 +260,7 @@ impl Participant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::{Moment, ShardId};
+    use crate::realtime::ShardId;
 
     const CONN: ConnId = ConnId { shard: ShardId(0), generation: 0, slot: 1 };
     const ATTEMPT: AttemptId = AttemptId::from_u128(7);

@@ -10,6 +10,7 @@ pub mod admission;
 pub mod asks;
 pub mod attempt;
 pub mod audience;
+pub mod carriage;
 pub mod connection;
 pub mod desk;
 pub mod document;
@@ -36,6 +37,7 @@ pub mod standing;
 pub mod telling;
 
 pub use admission::{Credential, Denial};
+pub use carriage::Carriage;
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Outcome};
 pub use keys::{Good, Keys};

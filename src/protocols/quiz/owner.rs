@@ -1,6 +1,7 @@
 //! The socket of an owner: messages are answered in their order, a batch when the last home has said whether its quiz is the owner's.
 
 use super::{
+    carriage::Carriage,
     connection::{Effect, Event, Farewell, Gate, beat, late},
     letters::{Channel, FromQuiz, ToQuiz, Verdict},
     messages::{self, Subscription},
@@ -8,7 +9,7 @@ use super::{
     pulse::Pulse,
     requests::{Action, BATCH_ITEMS, Fault, Request},
 };
-use crate::realtime::{ConnId, Now};
+use crate::realtime::{ConnId, Moment, Now};
 use hashbrown::HashSet;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -174,6 +175,19 @@ impl Owner {
     pub(super) fn new(id: OwnerId, pulse: Pulse) -> Owner {
         let (owned, channels) = (BTreeSet::new(), BTreeSet::new());
         Owner { id, pulse: Some(pulse), owned, channels, batch: None, waiting: VecDeque::new() }
+    }
+
+    pub(super) fn carried(id: OwnerId, pulse: Pulse, owned: &[QuizId], channels: &[(QuizId, Channel)]) -> Owner {
+        let (owned, channels) = (owned.iter().copied().collect(), channels.iter().copied().collect());
+        Owner { owned, channels, ..Owner::new(id, pulse) }
+    }
+
+    pub(super) fn carriage(&self, now: Moment) -> Option<Carriage> {
+        if self.batch.is_some() || !self.waiting.is_empty() {
+            return None;
+        }
+        let (owned, channels) = (self.owned.iter().copied().collect(), self.channels.iter().copied().collect());
+        Some(Carriage::Owner { owner: self.id.clone(), owned, channels, rhythm: self.pulse?.rhythm(now) })
     }
 
     /// Whose it is.

@@ -43,7 +43,24 @@ pub(super) enum Beat {
     Stopped,
 }
 
+/// A pulse as another process goes on with it, whose clock began at another time: in microseconds, until the next Ping, and since the first
+/// that was not answered.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Rhythm {
+    next: u64,
+    unanswered: Option<u64>,
+}
+
 impl Pulse {
+    pub(super) fn rhythm(&self, now: Moment) -> Rhythm {
+        Rhythm { next: micros(self.next.since(now)), unanswered: self.unanswered.map(|since| micros(now.since(since))) }
+    }
+
+    pub(super) fn carried(rhythm: &Rhythm, now: Moment) -> Pulse {
+        let Rhythm { next, unanswered } = rhythm;
+        Pulse { next: now + Duration::from_micros(*next), unanswered: unanswered.map(|since| now - Duration::from_micros(since)) }
+    }
+
     pub(super) fn new(first_ping: Duration, now: Moment) -> Pulse {
         Pulse { next: now + first_ping, unanswered: None }
     }

@@ -53,7 +53,7 @@ impl<E: Shard> Pump<E> {
             self.listeners[usize::from(listener.0)] = None;
             return;
         }
-        if self.is_handing_over() {
+        if self.is_shut() {
             return;
         }
         if let Some(fault) = fault {
@@ -83,7 +83,7 @@ impl<E: Shard> Pump<E> {
     }
 
     pub(super) fn accept_again(&mut self, now: Now) {
-        if self.is_handing_over() {
+        if self.is_shut() {
             return;
         }
         let (ring, listeners) = (&mut self.ring, &self.listeners);

@@ -47,13 +47,18 @@ fn is_plain(sockets: &Sockets, conn: ConnId) -> bool {
 impl<E: Shard> Pump<E> {
     /// Whether the sockets go to another process, or are about to.
     pub(super) fn is_handing_over(&self) -> bool {
-        matches!(self.phase, Phase::Leaving | Phase::Parting)
+        matches!(self.phase, Phase::Leaving | Phase::Shutting | Phase::Parting)
+    }
+
+    /// Whether whoever comes is left to that process.
+    pub(super) fn is_shut(&self) -> bool {
+        matches!(self.phase, Phase::Shutting | Phase::Parting)
     }
 
     /// Whether the change to this phase is a step of that.
     pub(super) fn hands_over(&self, wanted: Phase) -> bool {
         let ends = self.is_handing_over() && wanted == Phase::Gone && self.stage.has_parted();
-        ends || matches!(wanted, Phase::Leaving | Phase::Parting)
+        ends || matches!(wanted, Phase::Leaving | Phase::Shutting | Phase::Parting)
     }
 
     pub(super) fn hand_over(&mut self, wanted: Phase, engine: &mut E, now: Now) -> bool {
@@ -62,16 +67,18 @@ impl<E: Shard> Pump<E> {
         }
         let before = std::mem::replace(&mut self.phase, wanted);
         let sockets = &self.sockets;
-        if before < Phase::Leaving {
+        if before < Phase::Shutting && wanted > Phase::Leaving {
             for index in 0..self.listeners.len() {
                 self.ring.accept_no_more(Listener(index as u8));
             }
+        }
+        if before < Phase::Leaving {
             engine.leave(&|conn| is_plain(sockets, conn), now);
         }
         match wanted {
             Phase::Parting => self.hear_no_more(),
             Phase::Gone => self.leave_parcel(engine, now),
-            Phase::Serving | Phase::Thinning | Phase::Leaving | Phase::Draining | Phase::Closing => {}
+            Phase::Serving | Phase::Thinning | Phase::Leaving | Phase::Shutting | Phase::Draining | Phase::Closing => {}
         }
         true
     }

@@ -188,9 +188,9 @@ impl Labs {
                 let what = Revocation::User(Standing { role: None, ..standing });
                 Letter::Revoked { from, telling, what }
             }
-            Letter::Registry(ToRegistry::Register { conn, mut hello }) if self.strikes(Fault::InflatedCapacity, 50) => {
+            Letter::Registry(ToRegistry::Register { conn, since, mut hello }) if self.strikes(Fault::InflatedCapacity, 50) => {
                 hello.capacity.max_sessions = hello.capacity.max_sessions.map(|most| most + 3);
-                Letter::Registry(ToRegistry::Register { conn, hello })
+                Letter::Registry(ToRegistry::Register { conn, since, hello })
             }
             letter => letter,
         }

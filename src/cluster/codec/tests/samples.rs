@@ -44,7 +44,7 @@ pub(super) fn all() -> Vec<Letter> {
     let own = [
         Letter::Deliver(conn(), frame()),
         Letter::Deliver(conn(), Frame::from_wire(b"")),
-        Letter::ViewBegins { view: u64::MAX, epoch: 7, anew: true },
+        Letter::ViewBegins { view: u64::MAX, epoch: 7, to: 8, anew: true },
         Letter::ViewReached { view: 1 << 40 },
     ];
     [own.into(), presence::all(), quiz::all(), labs::all(), chat::all(), tasks::all()].into_iter().flatten().collect()

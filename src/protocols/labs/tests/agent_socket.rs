@@ -208,7 +208,7 @@ fn register_comes_first_and_in_time() {
     assert_eq!(Farewell::BadRegister.code(), 1008);
     let (mut bench, _) = connected(Dialect::Contract);
     let asked = bench.says(json!({"type": "register", "agent_id": "a"}));
-    let [Effect::Registry(ToRegistry::Register { conn: CONN, hello })] = &asked[..] else { panic!("{asked:?}") };
+    let [Effect::Registry(ToRegistry::Register { conn: CONN, hello, .. })] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!((&*hello.name, &*hello.platform), ("a", "host"));
     assert_eq!(bench.says(json!({"type": "heartbeat"})), [], "not heard before the answer");
     assert_eq!(bench.event(Event::TimerFired), [Effect::End(Farewell::Unanswered)]);

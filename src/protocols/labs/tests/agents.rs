@@ -78,6 +78,20 @@ fn the_newest_connection_wins_also_before_the_row_is_there() {
 }
 
 #[test]
+fn of_two_connections_that_wait_the_newer_counts_though_the_older_is_heard_of_later() {
+    let mut world = World::new();
+    world.prompt = false;
+    let came = world.now.wall;
+    world.pass(SECOND);
+    world.register(2, hello("a", 5));
+    world.register_since(1, came, hello("a", 5));
+    assert_eq!(world.told(1), [FromRegistry::Displaced]);
+    world.store();
+    assert_eq!(world.told(2), [FromRegistry::Registered]);
+    assert!(online(&mut world, "a"));
+}
+
+#[test]
 fn who_leaves_before_the_row_is_there_is_not_online() {
     let mut world = World::new();
     world.prompt = false;

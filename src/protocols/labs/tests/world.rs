@@ -236,7 +236,12 @@ impl World {
     }
 
     pub(super) fn register(&mut self, slot: u32, hello: Hello) {
-        self.letter(ToRegistry::Register { conn: conn(slot), hello: Box::new(hello) });
+        self.register_since(slot, self.now.wall, hello);
+    }
+
+    /// On a connection that came then.
+    pub(super) fn register_since(&mut self, slot: u32, since: UnixMicros, hello: Hello) {
+        self.letter(ToRegistry::Register { conn: conn(slot), since, hello: Box::new(hello) });
     }
 
     pub(super) fn gone(&mut self, slot: u32, name: &str) {

@@ -224,7 +224,7 @@ fn to_registry() -> Vec<ToRegistry> {
         AgentWord::Logs { request: 3, lines: vec!["a".into()] },
     ];
     let mut letters = vec![
-        ToRegistry::Register { conn, hello: hello(Dialect::Field) },
+        ToRegistry::Register { conn, since: AT, hello: hello(Dialect::Field) },
         ToRegistry::AgentGone { conn, agent: agent.clone() },
         ToRegistry::View { conn, session, user: user.clone(), admin: false },
         ToRegistry::Resume {
