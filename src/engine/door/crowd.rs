@@ -58,8 +58,8 @@ impl Crowd {
         Crowd { limit, seed, lines: (0..slots / SLOTS).map(|_| Line::default()).collect() }
     }
 
-    /// The same with another limit, for all that go by it from now on; who is there stays counted. Without a limit there, and where somebody
-    /// is counted, counting goes on. Where nobody was counted so far, it begins with those who come: `all` and `seed` as above.
+    /// The same with another limit, for all that go by it from now on; who is there stays counted. Without a limit there, and where
+    /// somebody is counted, counting goes on. Where nobody was counted so far, it begins with those who come: `all` and `seed` as above.
     #[must_use]
     pub fn with_limit(&self, limit: Option<usize>, all: usize, seed: u64) -> Crowd {
         if self.lines.is_empty() {

@@ -112,8 +112,8 @@ fn a_node_that_is_told_to_stop_while_it_ends_as_one_taken_for_dead_does_not_come
     assert_eq!(code.unwrap().code(), Some(0));
 }
 
-/// With `PORT` it is the child that such tests start: `PORT=9000 cargo test --release --lib runtime::tests::child::sigterm_ends_well` serves
-/// the echo engine, the counterpart of the yardstick in `perf/bare`.
+/// With `PORT` it is the child that such tests start: `PORT=9000 cargo test --release --lib runtime::tests::child::sigterm_ends_well`
+/// serves the echo engine, the counterpart of the yardstick in `perf/bare`.
 #[test]
 fn sigterm_ends_well() {
     if let Some(port) = number("PORT") {
