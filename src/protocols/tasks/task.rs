@@ -446,10 +446,9 @@ impl Assignment {
         let (Some(agent), Some(model)) = (agent, model) else {
             return self.end(Finish::Failed("There is no such agent or model any more".into()), 0.0);
         };
-        let temperature = Parameters::read(&self.task.parameters).temperature;
-        let order = Order { agent, model, task: self.task.task.clone(), temperature };
         c.waits.record(c.now.wall.since(self.task.created_at));
-        self.stage = Stage::Running(Work::begin(self.piece(), order, c));
+        let (temperature, task) = (Parameters::read(&self.task.parameters).temperature, self.task.task.clone());
+        self.stage = Stage::Running(Work::begin(self.piece(), Order { agent, model, task, temperature }, c));
     }
 
     /// It is over, or gone by now: who came too late to cancel it is told.
