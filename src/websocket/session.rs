@@ -388,8 +388,11 @@ impl Partial {
         let length = usize::try_from(frame.missing).unwrap_or(usize::MAX).min(bytes.len());
         let (input, rest) = bytes.split_at(length);
         *bytes = rest;
-        self.read.add(input);
         frame.missing -= length as u64;
+        // With the last byte of the message nothing of it is left to be gone on with.
+        if frame.missing > 0 || frame.is_control || !frame.is_final {
+            self.read.add(input);
+        }
         let step = read(&mut self.context, Pipe { input, output: out }, deliver)?;
         Ok(self.frame_after(step))
     }
