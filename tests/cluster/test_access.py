@@ -45,12 +45,12 @@ class Place:
     def password(self):
         """By name and password, in the clear."""
         word = self._secret()
-        return f"authorization {{ user: node, password: {word} }}\n", {"user": "node", "password_file": self._file("password", word)}
+        return f"authorization {{ user: node, password: \"{word}\" }}\n", {"user": "node", "password_file": self._file("password", word)}
 
     def token(self):
         """By a token, by TLS."""
         word = self._secret()
-        lines = f"authorization {{ token: {word} }}\n" + self._tls()
+        lines = f'authorization {{ token: "{word}" }}\n' + self._tls()
         return lines, {"token_file": self._file("token", word), "ca_file": str(self.certificates["ca"])}
 
     def certificate(self):
