@@ -8,7 +8,14 @@ use std::{
     fmt, fs, io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// The kernel closes the sockets of a process that was killed when it has ended its rings, some time after the process itself is gone. So
+/// long, at most, a port in use is asked for again, at these intervals.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(3);
+const ASKED_AGAIN: Duration = Duration::from_millis(20);
 
 /// A listener could not be opened.
 #[derive(Debug)]
@@ -63,11 +70,21 @@ pub(super) fn probe(at: &Bind) -> Result<(), ListenFault> {
 }
 
 /// Opens sockets at this place for so many shards. A port that another socket of this user already listens on is refused, in spite of
-/// SO_REUSEPORT.
+/// SO_REUSEPORT; after a while, since it may be that of a process that was killed. To be called before anything is served.
 pub(super) fn bind(at: &Bind, shards: usize) -> Result<Bound, ListenFault> {
     let fault = |source| ListenFault { at: at.clone(), source };
     match at {
-        Bind::Address(address) => bind_address(*address, shards).map_err(fault),
+        Bind::Address(address) => {
+            let since = Instant::now();
+            loop {
+                match bind_address(*address, shards) {
+                    Err(source) if source.kind() == io::ErrorKind::AddrInUse && since.elapsed() < GIVEN_BACK_WITHIN => {
+                        thread::sleep(ASKED_AGAIN);
+                    }
+                    bound => return bound.map_err(fault),
+                }
+            }
+        }
         Bind::Unix(path) => {
             let (socket, file) = unix::bind(path, backlog()).map_err(fault)?;
             let sockets = shared(socket, shards).map_err(fault)?;
@@ -136,10 +153,7 @@ fn backlog() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        net::{TcpListener, TcpStream},
-        time::{Duration, Instant},
-    };
+    use std::net::{TcpListener, TcpStream};
 
     fn at(address: &str) -> Bind {
         Bind::Address(address.parse().unwrap())
@@ -186,6 +200,21 @@ mod tests {
         let bound = bind(&any(), 2).unwrap();
         let fault = bind(&bound.at, 2).unwrap_err();
         assert!(fault.to_string().contains("another process uses the port"), "{fault}");
+    }
+
+    #[test]
+    fn a_port_that_is_given_back_in_a_moment_is_waited_for() {
+        let held = bind(&any(), 2).unwrap();
+        let wanted = held.at.clone();
+        let (waits, told) = std::sync::mpsc::channel();
+        let giving = thread::spawn(move || {
+            told.recv().unwrap();
+            thread::sleep(Duration::from_millis(100));
+            drop(held);
+        });
+        waits.send(()).unwrap();
+        assert_eq!(bind(&wanted, 2).unwrap().at, wanted);
+        giving.join().unwrap();
     }
 
     #[test]
