@@ -5,21 +5,22 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("documents", &[]),
     ("realtime", &[]),
     ("websocket", &["realtime"]),
+    ("traces", &["realtime"]),
     ("proxy", &[]),
     ("tls", &[]),
     ("auth", &["realtime"]),
     ("models", &["realtime"]),
     ("protocols", &["documents", "realtime", "auth", "models", "websocket::frame"]),
-    ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
+    ("engine", &["realtime", "websocket", "traces", "auth", "models", "protocols"]),
     ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
     ("console", &[]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
     ("config", &["realtime", "auth", "models", "protocols", "proxy", "tls", "websocket::origin"]),
+    ("observe", &["config", "realtime", "traces"]),
     ("bridge", &["realtime"]),
-    ("services", &["realtime", "auth", "models", "protocols", "bridge"]),
-    ("store", &["realtime", "models", "protocols"]),
-    ("observe", &["config", "realtime"]),
+    ("services", &["realtime", "auth", "models", "protocols", "bridge", "observe::traces", "traces"]),
+    ("store", &["realtime", "models", "protocols", "observe::traces"]),
     ("http", &["documents", "realtime", "auth", "models", "protocols", "observe", "console", "tls"]),
     (
         "runtime",
@@ -61,6 +62,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
             "http",
             "runtime",
             "tls",
+            "traces",
         ],
     ),
     (
@@ -69,8 +71,20 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-pub(super) const PURE: &[&str] =
-    &["documents", "realtime", "websocket", "proxy", "auth", "models", "protocols", "engine", "cluster", "desks", "console"];
+pub(super) const PURE: &[&str] = &[
+    "documents",
+    "realtime",
+    "websocket",
+    "traces",
+    "proxy",
+    "auth",
+    "models",
+    "protocols",
+    "engine",
+    "cluster",
+    "desks",
+    "console",
+];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",
