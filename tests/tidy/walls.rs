@@ -14,6 +14,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("engine", &["realtime", "websocket", "traces", "auth", "models", "protocols"]),
     ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
     ("console", &[]),
+    ("top", &[]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
     ("config", &["realtime", "auth", "models", "protocols", "proxy", "tls", "websocket::origin"]),
@@ -67,7 +68,21 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ),
     (
         "commands",
-        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house", "tls"],
+        &[
+            "agent",
+            "realtime",
+            "auth",
+            "protocols",
+            "config",
+            "runtime",
+            "observe",
+            "store",
+            "services",
+            "nats",
+            "house",
+            "tls",
+            "top",
+        ],
     ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
@@ -84,6 +99,7 @@ pub(super) const PURE: &[&str] = &[
     "cluster",
     "desks",
     "console",
+    "top",
 ];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
