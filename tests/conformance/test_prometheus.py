@@ -1,4 +1,4 @@
-"""A real Prometheus reads the server: protocol buffers with native histograms, its queries answer numbers, our rules find what they need."""
+"""A real Prometheus reads the server: native histograms and classic ones, its queries answer numbers, our rules find what they need."""
 
 import asyncio
 import contextlib
