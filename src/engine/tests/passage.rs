@@ -42,7 +42,7 @@ impl World {
         let mut former = self;
         former.leave_and_part(&is_plain);
         assert!(former.engines.iter().all(super::super::Engine::is_quiet));
-        former.is_taken_over(is_plain, begin)
+        former.taken_over(is_plain, begin)
     }
 
     pub(super) fn leave_and_part(&mut self, is_plain: &impl Fn(ConnId) -> bool) {
@@ -54,11 +54,7 @@ impl World {
         self.run();
     }
 
-    pub(super) fn is_taken_over(
-        self,
-        is_plain: impl Fn(ConnId) -> bool,
-        begin: impl FnOnce(&mut World),
-    ) -> (World, World, Names) {
+    pub(super) fn taken_over(self, is_plain: impl Fn(ConnId) -> bool, begin: impl FnOnce(&mut World)) -> (World, World, Names) {
         let mut former = self;
         let now = former.now;
         let left: Vec<_> = former.engines.iter_mut().map(|engine| engine.estate(&is_plain, now)).collect();

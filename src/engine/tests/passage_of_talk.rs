@@ -17,17 +17,19 @@ fn kinds(words: &[String]) -> Vec<String> {
     kinds
 }
 
-fn whole(text: &str) -> [String; 3] {
-    ["message_start".into(), delta(text), "message_end".into()]
-}
-
-/// What was heard of whole answers, in short.
+/// What was heard of whole answers: their texts, and how they began and ended.
 fn brief(words: &[String]) -> Vec<String> {
-    let short = |words: &String| match serde_json::from_str::<Value>(words).unwrap()["type"].as_str().unwrap() {
-        "content_delta" => words.clone(),
-        kind => kind.to_owned(),
-    };
-    words.iter().map(short).collect()
+    let mut brief: Vec<String> = Vec::new();
+    for words in words {
+        let said: Value = serde_json::from_str(words).unwrap();
+        match (said["type"].as_str().unwrap(), brief.last_mut()) {
+            ("message_start", _) => brief.push(String::new()),
+            ("content_delta", Some(text)) => text.push_str(said["delta"].as_str().unwrap()),
+            ("message_end", Some(text)) => text.push('.'),
+            (other, _) => brief.push(other.to_owned()),
+        }
+    }
+    brief
 }
 
 #[test]
@@ -46,13 +48,13 @@ fn those_in_a_session_notice_nothing_and_hear_all_that_comes_once() {
     next.text(two, &said("3 + 3"));
     next.pass(SECOND);
     for conn in [one, two] {
-        assert_eq!(brief(&next.texts(conn)), whole("3 + 3 = 6"));
+        assert_eq!(brief(&next.texts(conn)), ["3 + 3 = 6."]);
     }
     let (told, _) = next.say(0, "4 + 4", 100);
     next.pass(SECOND);
     assert!(told.borrow().len() >= 3);
     for conn in [one, two] {
-        assert_eq!(brief(&next.texts(conn)), whole("4 + 4 = 8"));
+        assert_eq!(brief(&next.texts(conn)), ["4 + 4 = 8."]);
     }
     next.text(stranger, &json!({"type": "auth", "token": ticket("anna")}).to_string());
     assert_eq!(kinds(&next.texts(stranger)), ["auth_success"]);
@@ -77,9 +79,8 @@ fn an_answer_is_broken_off_and_what_was_said_behind_it_is_answered_by_the_next_p
         assert_eq!(kinds(&heard), ["error", "message_end"], "{heard:?}");
     }
     next.pass(SECOND);
-    let wanted = [whole("2 + 2 = 4"), whole("3 + 3 = 6")].concat();
     for conn in [one, two] {
-        assert_eq!(brief(&next.texts(names.now(conn))), wanted);
+        assert_eq!(brief(&next.texts(names.now(conn))), ["2 + 2 = 4.", "3 + 3 = 6."]);
     }
     next.leave_chat(&[one, two].map(|conn| names.now(conn)));
 }
@@ -180,7 +181,7 @@ fn who_may_have_missed_an_end_that_was_on_its_way_to_disk_comes_again() {
     world.store.held = true;
     world.leave_and_part(&|_| true);
     assert!(!world.engines.iter().all(super::super::Engine::is_quiet));
-    let (_, mut next, names) = world.is_taken_over(|_| true, |_| {});
+    let (_, mut next, names) = world.taken_over(|_| true, |_| {});
     let (follower, idle) = (names.now(follower), names.now(idle));
     let heard = next.take_heard(follower);
     assert!(heard.contains(&"CLOSE 1012".to_owned()), "{heard:?}");
