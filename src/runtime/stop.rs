@@ -13,6 +13,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -160,14 +161,21 @@ impl Stage {
             return Err(DrainFault::Stopping);
         }
         let stage = self.clone();
-        let thinning = thread::Builder::new().name("drain".to_owned()).spawn(move || stage.thin(pace, times));
-        thinning.map(drop).map_err(DrainFault::System)
+        let (begin, begun) = mpsc::sync_channel(0);
+        let thinning = thread::Builder::new().name("drain".to_owned()).spawn(move || {
+            stage.stopping.get_or_init(|| (Instant::now(), StopTimes { drain: pace.length() + times.drain, ..times }));
+            stage.advance(Phase::Thinning);
+            // Whoever gave the order finds readiness gone when he hears that it was taken.
+            let _ = begin.send(());
+            stage.thin(pace, times);
+        });
+        thinning.map_err(DrainFault::System)?;
+        let _ = begun.recv();
+        Ok(())
     }
 
     fn thin(&self, pace: Pace, times: StopTimes) {
         tracing::info!(lead_s = pace.lead.as_secs(), over_s = pace.over.as_secs(), "draining");
-        self.stopping.get_or_init(|| (Instant::now(), StopTimes { drain: pace.length() + times.drain, ..times }));
-        self.advance(Phase::Thinning);
         // Who balances the load has all of the lead to see that this is not ready any more, also where nobody is connected.
         thread::sleep(pace.lead);
         self.wait_for_the_last(pace.over, || self.connections() + self.owed());
@@ -358,5 +366,13 @@ mod tests {
         stage.counts(ShardId(0)).handed_off_now.set(0);
         stage.stop(StopTimes { drain, goodbye: drain });
         assert_eq!(stage.phase(), Phase::Gone);
+    }
+    #[test]
+    fn whoever_has_a_drain_begun_finds_readiness_gone() {
+        let stage = Arc::new(Stage::new(&mesh::doors(1).unwrap()));
+        stage.usual.set(StopTimes { drain: Duration::ZERO, goodbye: Duration::ZERO }).unwrap();
+        stage.drain(Duration::from_millis(50), Duration::ZERO).unwrap();
+        assert!(stage.phase() > Phase::Serving && stage.stopping().is_some());
+        assert!(matches!(stage.drain(Duration::ZERO, Duration::ZERO), Err(DrainFault::Stopping)));
     }
 }

@@ -54,7 +54,7 @@ lasting = "{drain}s"
 NOT_ZERO = {
     "homeroom_rest_connections", "homeroom_store_batch_size", "homeroom_store_batch_micros", "homeroom_timers", "homeroom_quizzes",
     "homeroom_labs_windows", "homeroom_labs_agents", "homeroom_labs_revoked", "homeroom_topics", "homeroom_chat_sessions",
-    "homeroom_tasks_executions", "homeroom_tasks",
+    "homeroom_tasks_executions", "homeroom_tasks", "homeroom_live", "homeroom_ready",
 }
 # Of no use as a level: what the question itself takes, and the last batch's.
 NO_LEVEL = {"homeroom_rest_connections", "homeroom_store_batch_size", "homeroom_store_batch_micros"}
@@ -134,11 +134,11 @@ class Days:
         }
 
     def gauges(self) -> dict:
-        """All of them, each over its shards and labels."""
+        """All of them, each over its shards and labels; but for what is said of the process, which is read from the kernel here."""
         page, sums = self.server.fetch("/metrics"), {}
         names = set(re.findall(r"^# TYPE (\S+) gauge$", page, re.M))
         for name, value in re.findall(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.]+)$", page, re.M):
-            if name in names:
+            if name in names and not name.startswith("process_"):
                 sums[name] = sums.get(name, 0) + float(value)
         return sums
 
