@@ -3,7 +3,7 @@
 use super::{
     DEFAULT_AGENTS, Settings, WorkflowSetting, cluster,
     issuer::{EMBEDDED_AUDIENCE, Issuer},
-    limits, places,
+    limits, places, traces,
 };
 use crate::{
     models::{BUILTIN_MODEL, HOME_TOOLS},
@@ -59,6 +59,7 @@ pub(super) fn check(settings: &Settings) -> Findings {
     cluster::check(settings, &mut findings);
     places::check(settings, &mut findings);
     limits::check(settings, &mut findings);
+    traces::check(settings, &mut findings);
     audiences(settings, &mut findings);
     owners(&settings.quiz.issuers, &mut findings);
     if settings.test.endpoints {

@@ -1,6 +1,6 @@
 //! Traces: where they go, and how many of them. What the settings do not say, OpenTelemetry's own variables may.
 
-use super::{key::section, setting::Setting};
+use super::{Settings, check::Findings, key::section, setting::Setting};
 use std::path::PathBuf;
 use toml::de::DeValue;
 
@@ -47,12 +47,19 @@ impl Setting for Ratio {
     }
 }
 
-/// Why `[traces]` is refused, where this program cannot do it.
-pub(super) const NOT_BUILT: Option<&str> = if cfg!(feature = "otlp") {
-    None
-} else {
-    Some("this homeroom was built without traces: build it with `cargo build --release --features otlp`")
-};
+/// In a program without traces: whoever wants them is told. The defaults, as the printed file has them, want none.
+pub(super) fn check(settings: &Settings, findings: &mut Findings) {
+    let own = &settings.traces;
+    let wanted = [
+        ("traces.endpoint", own.endpoint.is_some()),
+        ("traces.headers_file", own.headers_file.is_some()),
+        ("traces.service_name", own.service_name.is_some()),
+        ("traces.ratio", own.ratio != Ratio(0.1)),
+    ];
+    for (key, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted && cfg!(not(feature = "otlp"))) {
+        findings.fault(&[key], "this homeroom was built without traces: build it with `cargo build --release --features otlp`");
+    }
+}
 
 #[cfg(feature = "otlp")]
 pub use collector::{CollectorSettings, HeaderList};
@@ -244,10 +251,11 @@ mod tests {
     #[cfg(not(feature = "otlp"))]
     #[test]
     fn a_program_without_traces_says_so() {
-        for text in ["[traces]\nendpoint = \"http://c\"\n", "[traces]\nratio = 0.1\n"] {
+        for text in ["[traces]\nendpoint = \"http://c\"\n", "[traces]\nratio = 0.2\n"] {
             let fault = loaded(text).unwrap_err();
             assert!(fault.contains("built without traces") && fault.contains("homeroom.toml"), "{fault}");
         }
+        assert!(loaded("[traces]\nendpoint = \"\"\nratio = 0.1\n").is_ok(), "as the printed file has it");
         let layers = Layers::default().flag("traces.ratio", "0.5");
         assert!(Loaded::of(&layers).is_err_and(|faults| faults.to_string().contains("--traces.ratio")));
     }

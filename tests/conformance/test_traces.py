@@ -124,7 +124,7 @@ def test_a_program_without_traces_says_so(tmp_path):
         pytest.skip("this one was built with them")
     (tmp_path / "homeroom.toml").write_text('[traces]\nendpoint = "http://127.0.0.1:4318"\n')
     said = subprocess.run([houses.BINARY, "check-config", tmp_path / "homeroom.toml"], capture_output=True, text=True, timeout=60)
-    assert said.returncode != 0 and "line 2: traces.endpoint: this homeroom was built without traces" in said.stdout + said.stderr
+    assert said.returncode != 0 and "homeroom.toml:2: traces.endpoint: this homeroom was built without traces" in said.stdout + said.stderr
 
 
 async def test_a_request_is_a_span_of_the_trace_that_it_names(build, collector, http, room, name):
