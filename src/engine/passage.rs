@@ -329,6 +329,7 @@ impl Engine {
             }
             Carried::Quiz(carriage) => self.admit_to_quiz(connection, &carriage, now),
         };
+        self.note_address(key, from);
         self.set_timer(key, timer.map(Duration::from_micros), now);
         self.read_messages(key, &unread, now);
         self.conn_id(key)

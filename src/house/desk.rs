@@ -9,7 +9,7 @@ use crate::{
         NodeSlot, ShardId,
         survey::{Chore, Done},
     },
-    runtime::{Phase, Post, Stage},
+    runtime::{Post, Stage},
 };
 use rustix::{
     process::{Signal, getpid, kill_process},
@@ -17,6 +17,7 @@ use rustix::{
 };
 use std::{
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -33,8 +34,6 @@ pub(super) struct Desk {
     pub(super) shards: u16,
     pub(super) stage: Arc<Stage>,
     pub(super) readings: Readings,
-    /// How long a drain takes at most.
-    pub(super) drain: Duration,
 }
 
 /// What one shard answered.
@@ -77,12 +76,20 @@ impl Desk {
         answered.await.unwrap_or_else(|_| Err(vec!["the server stops".to_owned()]))
     }
 
-    /// Begins the stop, the way that the service manager does. `None`: it is under way.
+    /// Begins the stop that SIGTERM begins; says how long its drain may take. A signal that comes behind it is the first one: it cuts
+    /// nobody off. `None`: it is under way.
     pub(super) fn begin_drain(&self) -> Option<Duration> {
-        if self.stage.phase() != Phase::Serving {
-            return None;
-        }
-        kill_process(getpid(), Signal::TERM).ok().map(|()| self.drain)
+        let times = self.stage.claim_stop()?;
+        let stage = self.stage.clone();
+        // Not from here: a thread that a shard starts shares its core.
+        self.bridge.run(async move {
+            tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+            if let Err(fault) = thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)) {
+                tracing::error!(%fault, "there can be no thread for the stop");
+                let _ = kill_process(getpid(), Signal::TERM);
+            }
+        });
+        Some(times.drain)
     }
 }
 

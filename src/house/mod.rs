@@ -61,7 +61,6 @@ use crate::{
 use cluster::{Company, Watch};
 use desk::Desk;
 use glommio::net::TcpStream;
-use key_sets::Keeping;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
 use shift::{Asked, Home, Passage, Shift};
@@ -191,6 +190,7 @@ pub fn serve_until_stopped(
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let access = access(&settings.cluster).map_err(ClusterFault::Secret).map_err(HouseFault::Cluster)?;
     access.iter().try_for_each(|access| cluster::await_bus(access, &bridge)).map_err(HouseFault::Cluster)?;
+    let keeping = house.key_sets.begin(&bridge);
     let facts = upgrade::facts(&house);
     let left = heir.as_ref().map(|heir| heir.await_left(&facts)).transpose()?;
     let is_heir = left.is_some();
@@ -240,7 +240,7 @@ pub fn serve_until_stopped(
     let documents: Arc<[_]> = house.listeners.iter().map(documents::documents).collect();
     let moves = reload::moves(shards);
     let (readings, askers) = reload::readings();
-    let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
+    let status_interval = settings.tasks.status_interval;
     let (beside, keeper) = (bridge.clone(), bridge.clone());
     let audit_kept = audit.clone();
     let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
@@ -299,7 +299,6 @@ pub fn serve_until_stopped(
                     shards,
                     stage: desk_stage,
                     readings: readings.clone(),
-                    drain,
                 },
                 started_at: seat.clock.now().wall,
             };
@@ -350,7 +349,6 @@ pub fn serve_until_stopped(
         vitals: looked_at,
     };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
-    let keeping = Keeping::default();
     Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(
         &keeper,
         signals.reload(),

@@ -124,7 +124,6 @@ impl Keeper {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
-            own.keeping = own.house.key_sets.keep();
             let mut renewal = Instant::now() + RENEWED_EVERY;
             loop {
                 let asked = async {

@@ -135,12 +135,13 @@ pub(super) struct Successor {
 }
 
 impl Successor {
-    fn start(program: &Path, arguments: &[OsString], facts: &str) -> Result<Successor, String> {
+    fn start(program: &Path, (arguments, manager): (&[OsString], &Supervisor), facts: &str) -> Result<Successor, String> {
         let (way, other) = UnixStream::pair().map_err(|fault| fault.to_string())?;
         let patient = way.set_read_timeout(Some(PATIENCE)).and_then(|()| way.set_write_timeout(Some(PATIENCE)));
         patient.map_err(|fault| fault.to_string())?;
         let mut command = Command::new(program);
-        command.args(arguments).env(VARIABLE, getpid().as_raw_nonzero().to_string()).stdin(Stdio::from(OwnedFd::from(other)));
+        command.args(arguments).envs(manager.bequest()).env(VARIABLE, getpid().as_raw_nonzero().to_string());
+        command.stdin(Stdio::from(OwnedFd::from(other)));
         let child = command.spawn().map_err(|fault| format!("{} cannot be started: {fault}", program.display()))?;
         // What the command holds of the other end must not outlive it, or the end of the process would not be the end of the stream.
         drop(command);
@@ -182,6 +183,8 @@ pub(super) struct Upgrade {
     facts: String,
     program: PathBuf,
     arguments: Vec<OsString>,
+    /// As it was when this process began: its parent may be gone by now.
+    manager: Supervisor,
     /// Begun; who is to have what is left.
     successor: Mutex<Option<Successor>>,
 }
@@ -197,7 +200,8 @@ impl Upgrade {
     pub(super) fn new(stage: &Arc<Stage>, facts: String) -> Upgrade {
         let program = env::current_exe().unwrap_or_else(|_| "homeroom".into());
         let arguments = env::args_os().skip(1).collect();
-        Upgrade { stage: stage.clone(), facts, program, arguments, successor: Mutex::default() }
+        let manager = Supervisor::of_process();
+        Upgrade { stage: stage.clone(), facts, program, arguments, manager, successor: Mutex::default() }
     }
 
     /// Starts the next process, and when that is there has the shards part. Returns its number.
@@ -212,7 +216,7 @@ impl Upgrade {
         if !self.stage.is_serving() || place.is_some() {
             return Err("it does not serve any more".to_owned());
         }
-        let successor = Successor::start(&self.program, &self.arguments, &self.facts)?;
+        let successor = Successor::start(&self.program, (&self.arguments, &self.manager), &self.facts)?;
         let pid = successor.child.id();
         *place = Some(successor);
         let stage = self.stage.clone();
@@ -256,12 +260,12 @@ impl Upgrade {
         let descriptors: Vec<BorrowedFd<'_>> = all.map(AsFd::as_fd).collect();
         let taken = successor.inherit(&manifest, &descriptors).or_else(|why| {
             tracing::error!(why, "the next process did not come up: this program goes on");
-            let again = Successor::start(Path::new("/proc/self/exe"), &self.arguments, &self.facts)?;
+            let again = Successor::start(Path::new("/proc/self/exe"), (&self.arguments, &self.manager), &self.facts)?;
             again.inherit(&manifest, &descriptors)
         });
         let child = taken.map_err(HouseFault::Upgrade)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        pid.into_iter().for_each(|pid| Supervisor::of_process().hand_over_to(pid));
+        pid.into_iter().for_each(|pid| self.manager.hand_over_to(pid));
         let connections = manifest_sockets(&parcels);
         tracing::info!(pid = child.id(), connections, "another process serves in place of this one");
         Ok(())
@@ -297,9 +301,10 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_come_so_far_is_told_of() {
-        let why = Successor::start(Path::new("/nonexistent"), &[], "a").unwrap_err();
+        let nothing = (&[][..], &Supervisor::default());
+        let why = Successor::start(Path::new("/nonexistent"), nothing, "a").unwrap_err();
         assert!(why.contains("cannot be started"), "{why}");
-        let why = Successor::start(Path::new("/bin/true"), &[], "a").unwrap_err();
+        let why = Successor::start(Path::new("/bin/true"), nothing, "a").unwrap_err();
         assert!(why.contains("did not come so far"), "{why}");
     }
 }

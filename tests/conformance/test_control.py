@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+import time
 import tomllib
 
 import tokens
@@ -109,6 +110,23 @@ async def test_drain_stops_the_server_and_status_sees_it(build, room, name):
     assert status.returncode == 1 and "draining" in status.stdout and "no: stopping" in status.stdout
     await who.leave()
     assert await asyncio.to_thread(house.process.wait, 60) == 0, "nobody is left: the drain is over"
+
+
+async def test_a_stop_that_is_asked_for_twice_begins_once(build, http, room, name):
+    house = build(stop={"drain": "120s"}, log={"level": "info"})
+    who = await sign_in(house, room, tokens.token(name()))
+    asked = [http.post(f"{house.internal}/api/v1/control/drain") for _ in range(8)]
+    assert sorted(answer.status_code for answer in await asyncio.gather(*asked)) == [202] + [409] * 7
+    # As an orchestrator does that has asked for the drain first: that goes on, and nobody is cut off.
+    house.signal()
+    deadline = time.monotonic() + 60
+    while house.process.poll() is None and house.log.read_text().count("stopping drain_s=120") < 2:
+        assert time.monotonic() < deadline, "the signal was not heard"
+        await asyncio.sleep(0.02)
+    status = await run(house, "status")
+    assert status.returncode == 1 and "draining" in status.stdout, status.stderr
+    await who.leave()
+    assert await asyncio.to_thread(house.process.wait, 60) == 0
 
 
 async def test_who_asks_in_vain_is_told_why(build):
