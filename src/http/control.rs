@@ -24,7 +24,7 @@ use crate::realtime::{
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use shapes::{Drained, Kick, Kicked, LoadShape, Reloaded, StatusShape};
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 /// What these routes ask of the house.
 #[allow(async_fn_in_trait)]
@@ -157,6 +157,24 @@ pub fn routes<S: Control + 'static>() -> Vec<Route<S>> {
         Route::internal(Method::POST, "/api/v1/control/reload", reload).marked("reload"),
         Route::internal(Method::POST, "/api/v1/control/drain", drain).marked("drain"),
     ]
+}
+
+/// The same routes, but where `control.operators_only` is set for operators alone: those by which somebody could make himself one, or take
+/// another's place.
+pub fn for_operators<S: Control + 'static>(routes: Vec<Route<S>>) -> Vec<Route<S>> {
+    routes.into_iter().map(|route| route.behind(guard)).collect()
+}
+
+fn guard<S: Control>(call: &Call<S>) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + '_>> {
+    Box::pin(async move {
+        if !call.house.is_for_operators_only() {
+            return Ok(());
+        }
+        admit(call).await.map_err(|refused| match refused {
+            Refused::Other(fault) => fault,
+            Refused::NoToken | Refused::BadToken | Refused::NoOperator | Refused::Reload(_) | Refused::Stopping => Fault::Denied,
+        })
+    })
 }
 
 /// Why it is not done.

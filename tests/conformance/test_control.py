@@ -3,9 +3,12 @@
 import asyncio
 import json
 import os
+import secrets
 import subprocess
 import time
 import tomllib
+
+import httpx
 
 import tokens
 from client import sign_in
@@ -138,8 +141,17 @@ async def test_who_asks_in_vain_is_told_why(build):
     assert elsewhere.returncode == ABSENT
 
 
+async def lab_of_operators(build_lab):
+    """Labs where from now on operators alone may: who comes by a new connection is asked for a token."""
+    lab = await build_lab()
+    change(lab.house, control={"operators_only": True})
+    told = await run(lab.house, "reload")
+    assert told.returncode == 0 and "changed: control.operators_only" in told.stdout, told.stderr
+    return lab
+
+
 async def test_operators_alone_where_the_settings_say_so(build_lab, http, tmp_path):
-    lab = await build_lab(control={"operators_only": True})
+    lab = await lab_of_operators(build_lab)
     house = lab.house
     refused = await run(house, "status")
     assert refused.returncode == DENIED and "--token-file" in refused.stderr
@@ -156,3 +168,30 @@ async def test_operators_alone_where_the_settings_say_so(build_lab, http, tmp_pa
     assert plain.returncode == DENIED and "no operator" in plain.stderr
     page = await http.get(f"{house.internal}/api/v1/control/status", headers={"origin": "https://evil.example"})
     assert page.status_code == 403
+
+
+async def test_nobody_makes_himself_an_operator_where_they_alone_may(build_lab, tmp_path, name):
+    lab = await lab_of_operators(build_lab)
+    house, users = lab.house, f"{lab.house.internal}/api/v1/labs/users"
+    word = secrets.token_hex(16)
+    house.secrets.append(word)
+    new = {"username": name("eve"), "email": "eve@example.org", "password": word, "role": "admin"}
+    person = await lab.person()
+    owner, admin = {"name": name("eve"), "password": word}, f"{users}/{lab.admin.user['username']}"
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as fresh:
+        for headers in ({}, {"authorization": "Bearer a.b.c"}, {"authorization": f"Bearer {person.token}"}):
+            said = [
+                await fresh.get(users, headers=headers),
+                await fresh.post(users, json=new, headers=headers),
+                await fresh.patch(admin, json={"password": word}, headers=headers),
+                await fresh.post(f"{house.internal}/api/v1/owners", json=owner, headers=headers),
+            ]
+            assert [answer.status_code for answer in said] == [403] * 4
+    command = [BINARY, "user", "list", "--config", str(house.config)]
+    refused = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == DENIED and "--token-file" in refused.stderr, refused.stderr
+    file = tmp_path / "token"
+    file.write_text(lab.admin.token)
+    command += ["--token-file", str(file)]
+    listed = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert listed.returncode == 0 and person.user["username"] in listed.stdout, listed.stderr
