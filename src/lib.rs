@@ -27,6 +27,9 @@ pub mod cluster;
 
 // The console's page: its files, embedded.
 pub mod console;
+// What `homeroom top` shows.
+#[cfg(feature = "server")]
+pub mod top;
 
 // THE SHELL: what touches a clock, a socket, a thread or a file.
 

@@ -2,7 +2,7 @@
 
 use homeroom::commands::{
     Command, CommandLine, TokenCommand, agent, check_config, conclude, copy, ctl, doctor, drain, join, lab_demo, migrate, owner,
-    pages, print_config, serve, token, upgrade, user, user_token,
+    pages, print_config, serve, token, top, upgrade, user, user_token,
 };
 use std::process::ExitCode;
 
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::LabDemo(arguments) => lab_demo::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Pages(arguments) => pages::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Token(api) => match api.api {

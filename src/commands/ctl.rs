@@ -2,7 +2,11 @@
 
 mod told;
 
-use super::{Failure, flags::SettingFlags, server::Server};
+use super::{
+    Failure,
+    flags::SettingFlags,
+    server::{Line, Server},
+};
 use crate::realtime::{ClassroomId, ConnId};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -76,7 +80,7 @@ pub struct Whom {
 }
 
 /// Where the server is, and who asks.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Place {
     /// The internal listener of the running server; without it the settings tell where it is
     #[arg(long, value_name = "URL")]
@@ -159,8 +163,13 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 /// The answer of a route of [`crate::http::control`].
-pub(super) fn asked(server: &Server, method: Method, what: &str, body: Option<&Value>) -> Result<Value, Failure> {
-    let answer = server.ask(method, &format!("/api/v1/control/{what}"), body).map_err(|failure| match failure {
+fn asked(server: &Server, method: Method, what: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    asked_by(&server.line()?, method, what, body)
+}
+
+/// The same, by a line that is kept.
+pub(super) fn asked_by(line: &Line, method: Method, what: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    let answer = line.ask(method, &format!("/api/v1/control/{what}"), body).map_err(|failure| match failure {
         Failure::Failed(text) => Failure::Absent(text),
         other @ (Failure::Usage(_) | Failure::Absent(_) | Failure::Denied(_)) => other,
     })?;

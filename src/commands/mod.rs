@@ -19,6 +19,7 @@ mod records;
 pub mod serve;
 mod server;
 pub mod token;
+pub mod top;
 pub mod upgrade;
 pub mod user;
 pub mod user_token;
@@ -71,6 +72,9 @@ pub enum Command {
     /// Write the man pages and the shells' completions below a folder.
     #[command(hide = true)]
     Pages(pages::PagesArguments),
+    /// Show the running server in the terminal: shards, classrooms, rates, slow readers.
+    #[command(after_help = top::EXIT_CODES)]
+    Top(top::TopArguments),
     /// Have the running server start the program that is on the disk now, and hand its sockets over: those in classrooms notice nothing.
     Upgrade(upgrade::UpgradeArguments),
     /// The users of labs, chat and tasks: add, list, passwd, disable, enable. Works while the server runs and while it does not.

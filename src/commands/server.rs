@@ -12,6 +12,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+use tokio::runtime::Runtime;
 
 /// For the whole question: a hash and a commit take a hundredth of it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,12 +81,13 @@ impl Server {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<(StatusCode, String), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
-        runtime.block_on(self.asked(method, path, body)).map_err(|error| self.unreached(&error))
+        self.line()?.ask(method, path, body)
     }
 
-    async fn asked(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> reqwest::Result<(StatusCode, String)> {
+    /// What asks it: one connection for many questions.
+    pub(super) fn line(&self) -> Result<Line, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
         let builder = Client::builder().redirect(Policy::none()).no_proxy().http1_only().timeout(TIMEOUT);
         let builder = match &self.socket {
             Some(socket) => builder.tls_certs_only([]).unix_socket(socket.as_path()),
@@ -94,13 +96,12 @@ impl Server {
             None if self.is_on_this_machine() => builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true),
             None => builder,
         };
-        let request = builder.build()?.request(method, format!("{}{path}", self.url));
-        let request = self.token.iter().fold(request, |request, token| request.header(AUTHORIZATION, token));
-        let answer = body.into_iter().fold(request, |request, body| request.json(body)).send().await?;
-        Ok((answer.status(), answer.text().await?))
+        let client = builder.build().map_err(|error| self.unreached(&error))?;
+        Ok(Line { server: self.clone(), runtime, client })
     }
 
-    fn place(&self) -> String {
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> String {
         self.socket.as_ref().map_or_else(|| self.url.clone(), |socket| socket.display().to_string())
     }
 
@@ -119,6 +120,31 @@ impl Server {
             "the server {why} at {}: is it running, with these settings? (--config, --internal)",
             self.place()
         ))
+    }
+}
+
+/// A connection to it, made anew where it was closed.
+pub(super) struct Line {
+    server: Server,
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Line {
+    /// Its answer: status and text.
+    pub(super) fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<(StatusCode, String), Failure> {
+        let asked = async {
+            let request = self.client.request(method, format!("{}{path}", self.server.url));
+            let request = self.server.token.iter().fold(request, |request, token| request.header(AUTHORIZATION, token));
+            let answer = body.into_iter().fold(request, |request, body| request.json(body)).send().await?;
+            Ok((answer.status(), answer.text().await?))
+        };
+        self.runtime.block_on(asked).map_err(|error| self.server.unreached(&error))
     }
 }
 

@@ -78,7 +78,7 @@ class Person:
             more["json"] = body
         headers = self.headers | {"connection": "close"} | more.pop("headers", {})
         answer = await self.http.request(method, f"{self.house.chat}/api/v1{path}", headers=headers, **more)
-        assert answer.headers["cache-control"] in ("no-store", "no-cache"), answer.headers
+        assert answer.headers.get("cache-control") in ("no-store", "no-cache"), (answer.status_code, answer.text, answer.headers)
         return answer
 
     async def good(self, method: str, path: str, body=None, status: int = 200, **more):

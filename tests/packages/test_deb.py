@@ -85,6 +85,12 @@ def test_it_reloads_and_the_watchdog_watches(life):
     assert life["reload"] == "0" and life["reloaded"] == "yes" and life["restarted"] == "yes", life
 
 
+def test_another_process_takes_over_and_is_the_units_own(life):
+    assert life["joined"] == "yes" and life["upgrade"] == "0" and life["upgraded"] == "yes", life
+    assert life["heard_after_upgrade"] == "yes" and life["user_after_upgrade"] == "homeroom", life
+    assert life["reload_after_upgrade"] == "0" and life["reloaded_after_upgrade"] == "yes" and life["restarts_after_upgrade"] == "0", life
+
+
 def test_it_stops_well_and_leaves_nothing(life):
     assert life["stopped"] == "success 0"
     assert life["removed"] == "0" and life["kept"] == "/etc/homeroom/homeroom.toml homeroom"

@@ -13,6 +13,7 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ("engine", &["realtime", "websocket", "auth", "models", "protocols"]),
     ("cluster", &["realtime", "auth", "models", "protocols", "engine"]),
     ("console", &[]),
+    ("top", &[]),
     ("desks", &["realtime", "protocols"]),
     ("agent", &["realtime", "protocols", "desks"]),
     ("config", &["realtime", "auth", "models", "protocols", "proxy", "tls", "websocket::origin"]),
@@ -65,12 +66,38 @@ pub(super) const WALLS: &[(&str, &[&str])] = &[
     ),
     (
         "commands",
-        &["agent", "realtime", "auth", "protocols", "config", "runtime", "observe", "store", "services", "nats", "house", "tls"],
+        &[
+            "agent",
+            "realtime",
+            "auth",
+            "protocols",
+            "config",
+            "runtime",
+            "observe",
+            "store",
+            "services",
+            "nats",
+            "house",
+            "tls",
+            "top",
+        ],
     ),
 ];
 /// The rooms without a clock, a socket, a thread, a file, randomness or `unsafe`.
-pub(super) const PURE: &[&str] =
-    &["documents", "realtime", "websocket", "proxy", "auth", "models", "protocols", "engine", "cluster", "desks", "console"];
+pub(super) const PURE: &[&str] = &[
+    "documents",
+    "realtime",
+    "websocket",
+    "proxy",
+    "auth",
+    "models",
+    "protocols",
+    "engine",
+    "cluster",
+    "desks",
+    "console",
+    "top",
+];
 /// What such a room never names. Its tests may: they make keys, for one.
 pub(super) const IMPURE_PATHS: &[&str] = &[
     "std::time::Instant",

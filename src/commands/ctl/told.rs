@@ -1,5 +1,6 @@
 //! What the server answers, for people.
 
+use crate::top::span;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -74,17 +75,6 @@ fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// A time in its two largest units.
-pub(in crate::commands) fn span(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,11 +106,5 @@ mod tests {
         assert!(["log.level", "quiz tokens of x", "restart: shards"].iter().all(|word| said.contains(word)), "{said}");
         assert_eq!(refused(&["a".into(), "b".into()]), "nothing was changed:\n  a\n  b");
         assert_eq!(drained(&json!({"at_most_seconds": 10.0})), "the server drains, for 10 s at most, and ends\n");
-    }
-
-    #[test]
-    fn spans_have_two_units_at_most() {
-        let said = [0.4, 59.9, 60.0, 7199.0, 90_000.0].map(span);
-        assert_eq!(said, ["0 s", "59 s", "1 min 0 s", "1 h 59 min", "1 d 1 h"]);
     }
 }
