@@ -1,6 +1,7 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 mod agents;
+mod acts;
 mod audit;
 pub mod banner;
 mod certificates;
@@ -58,6 +59,7 @@ use crate::{
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };
+use acts::Acts;
 use cluster::{Company, Watch};
 use desk::Desk;
 use glommio::net::TcpStream;
@@ -241,6 +243,8 @@ pub fn serve_until_stopped(
     let moves = reload::moves(shards);
     let (readings, askers) = reload::readings();
     let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
+    let is_own_stop = acts::OwnStop::default();
+    let own_stop = is_own_stop.clone();
     let (beside, keeper) = (bridge.clone(), bridge.clone());
     let audit_kept = audit.clone();
     let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
@@ -300,6 +304,7 @@ pub fn serve_until_stopped(
                     stage: desk_stage,
                     readings: readings.clone(),
                     drain,
+                    is_own_stop: own_stop.clone(),
                 },
                 started_at: seat.clock.now().wall,
             };
@@ -339,7 +344,9 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
+    let acts = Acts::new(&audit_kept, running.clock(), &is_own_stop);
     let told = Told {
+        acts: acts.clone(),
         stage: running.stage().clone(),
         post: running.post().clone(),
         node,
@@ -356,11 +363,13 @@ pub fn serve_until_stopped(
         signals.reload(),
         askers,
     );
+    let stops = acts.clone();
+    signals.on_stop(move || stops.stopped_by_signal());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
-    let begins = upgrade.clone();
-    signals.on_upgrade(move || begins.begin_aside());
-    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade) {
+    let (begins, told) = (upgrade.clone(), acts.clone());
+    signals.on_upgrade(move || begins.begin_aside(told.clone()));
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade, &acts) {
         tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
     }
     tracing::info!(shards, "serving");

@@ -2,6 +2,7 @@
 
 use super::{
     Fault, House,
+    acts::{Acts, By},
     certificates::Certificates,
     door,
     key_sets::{Keeping, later},
@@ -75,6 +76,7 @@ pub(super) struct Told {
     pub(super) store: Arc<dyn Store>,
     pub(super) vitals: Arc<Vitals>,
     pub(super) audit: Audit,
+    pub(super) acts: Acts,
 }
 
 /// What the server goes by now.
@@ -142,7 +144,10 @@ impl Keeper {
                         supervisor.reloading();
                     }
                     match cause {
-                        Cause::Signal => drop(own.reload()),
+                        Cause::Signal => {
+                            let came = own.reload();
+                            own.told.acts.note("reload", By::signal(), came.map(drop).map_err(|_| "reload_refused"));
+                        }
                         // Who has gone meanwhile finds it in the log.
                         Cause::Asked(asker) => drop(asker.send(own.reload())),
                         Cause::Clock => own.renew_tickets(),

@@ -8,7 +8,10 @@
 //! 3. What is left goes over to the next process, which opens the records, begins with it, and says that it serves; then the former one
 //!    ends. Where it does not say so in time it is ended, and the former program is started again with what is left: it goes on.
 
-use super::{House, HouseFault};
+use super::{
+    House, HouseFault,
+    acts::{self, Acts, By},
+};
 use crate::{
     engine::passage::{Estate, Legacy, deal},
     observe::notify::Supervisor,
@@ -222,10 +225,12 @@ impl Upgrade {
     }
 
     /// As [`Upgrade::begin`], on a thread of its own; what comes of it is in the log.
-    pub(super) fn begin_aside(self: &Arc<Self>) {
+    pub(super) fn begin_aside(self: &Arc<Self>, acts: Acts) {
         let own = self.clone();
         let begin = move || {
-            if let Err(why) = own.begin() {
+            let begun = own.begin();
+            acts.note("upgrade", By::signal(), begun.as_ref().map(drop).map_err(|_| acts::NOT_BEGUN));
+            if let Err(why) = begun {
                 tracing::error!(why, "no upgrade: this process goes on");
             }
         };
