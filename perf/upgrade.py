@@ -3,7 +3,7 @@
 anything.
 
     perf/upgrade.py [--binary target/release/homeroom] [--connections 10000] [--rooms 1000] [--rate 1000] [--rounds 5] [--shards 1]
-                    [--out FILE]
+                    [--database postgres://…] [--out FILE]
 
 Needs the packages of tests/conformance/requirements.txt. Signs so many in, publishes numbered events at a rate, each to the room whose
 turn it is, and upgrades the server to the same program in the midst of it, round after round. The pause of a round is the longest time
@@ -136,10 +136,11 @@ async def speak(rooms: list[uuid.UUID], rate: float, said: dict, is_over: asynci
     await asyncio.gather(*last.values())
 
 
-def settings(folder: Path, shards: int) -> Path:
+def settings(folder: Path, shards: int, database: str) -> Path:
     """The server's."""
     keys = tokens.write_keys(folder)
-    lines = [f'data_dir = "{folder}/data"', f"shards = {shards}", '[log]\nlevel = "info"', '[stop]\ndrain = "0s"']
+    lines = [f'data_dir = "{folder}/data"', f"database = {json.dumps(database)}", f"shards = {shards}"]
+    lines += ['[log]\nlevel = "info"', '[stop]\ndrain = "0s"']
     lines += [f'[listen.{api}]\nbind = "127.0.0.1:{port}"' for api, port in PORTS.items()]
     for algorithm, issuer in tokens.ISSUERS.items():
         lines.append(f'[presence.issuers."{issuer.name}"]\naudiences = {json.dumps(tokens.AUDIENCES)}')
@@ -151,7 +152,7 @@ def settings(folder: Path, shards: int) -> Path:
 
 
 async def measure(arguments, folder: Path) -> dict:
-    config = settings(folder, arguments.shards)
+    config = settings(folder, arguments.shards, arguments.database)
     log = (folder / "log").open("wb")
     server = subprocess.Popen([arguments.binary, "serve", "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     pid = server.pid
@@ -210,6 +211,7 @@ def main():
     parser.add_argument("--rate", type=float, default=1_000.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--database", default="sqlite", help="as the setting of that name")
     parser.add_argument("--path", default="/ws", help="where the listener has presence")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()

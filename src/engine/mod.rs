@@ -109,6 +109,8 @@ pub struct Engine {
     fired: Vec<(Moment, Key)>,
     live: usize,
     closed: bool,
+    /// Another process goes on with the connections.
+    is_parting: bool,
     thinning: Thinning,
     /// Makes of a key what nobody chooses.
     jitter: FixedState,
@@ -189,6 +191,7 @@ impl Engine {
             fired: Vec::new(),
             live: 0,
             closed: false,
+            is_parting: false,
             thinning: Thinning::default(),
             jitter: FixedState::with_seed(birth.seed),
             asks: PresenceAsks::new(birth.seed),

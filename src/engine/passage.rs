@@ -3,18 +3,21 @@
 //! The passage has three steps. [`Engine::leave`]: what cannot be carried is closed, and told to come back.
 //! [`Engine::part_for_good`]: nothing is received any more, and what is under way ends; see [`Engine::is_quiet`]. [`Engine::estate`]:
 //! what is left, as a value that rkyv writes.
-//! Carried are connections of presence that are signed in or about to be, owners and participants of quizzes, and those whose first
-//! request is not whole yet. Rooms and quizzes are not: each is made of its members, or of what is on disk and who listens, before
-//! anybody is heard.
+//! Carried are connections of presence that are signed in or about to be, owners and participants of quizzes, sockets of chat and of
+//! tasks, and those whose first request is not whole yet. Rooms, quizzes, sessions and tasks are not: each is made of its members, or of
+//! what is on disk and who listens, before anybody is heard.
 
 use super::{
-    Connection, Engine, Listener, Phase, Topic,
+    Connection, Engine, Listener, Phase, Topic, chat,
     door::{Address, Counted},
+    tasks,
 };
 use crate::{
     protocols::{
+        chat::ToSession,
         presence::{self, Carriage, Held, Seat, ToHome},
         quiz::{self, ToQuiz},
+        tasks::ToUser,
     },
     realtime::{ClassroomId, ConnId, HashRing, Moment, Now, ShardId, table::Key},
 };
@@ -22,7 +25,10 @@ use rkyv::rancor::Failure;
 use std::time::Duration;
 
 /// The version of the form. It rises with every change of a type in it; processes of two versions carry nothing over.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+
+/// Whose timer fires while another process is about to hear him is heard there first: what he has said may be why it need not fire.
+const UNHEARD: Duration = Duration::from_secs(1);
 
 /// What a connection is that is carried.
 #[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -33,6 +39,10 @@ enum Carried {
     Presence(Carriage),
     /// Quiz.
     Quiz(quiz::Carriage),
+    /// Chat.
+    Chat(chat::Carriage),
+    /// Tasks.
+    Tasks(tasks::Carriage),
 }
 
 /// One connection.
@@ -54,6 +64,16 @@ pub struct Estate {
     published: Vec<(ClassroomId, i64)>,
     /// Those in classrooms who are not carried, of whom nobody was told that they go.
     lost: Vec<(ClassroomId, Held)>,
+    /// Something of tasks was on its way to disk: it may be there by now, and nobody was told of it.
+    is_cut: bool,
+}
+
+/// What a home must know before anybody is heard.
+#[derive(Clone, PartialEq, Debug)]
+enum Word {
+    Quiz(ToQuiz),
+    Chat(ToSession),
+    Tasks(ToUser),
 }
 
 /// All that one shard takes over. Its n-th passenger has the n-th place.
@@ -61,10 +81,12 @@ pub struct Estate {
 pub struct Legacy {
     passengers: Vec<Passenger>,
     members: Vec<(ConnId, ClassroomId, Held)>,
-    /// To homes of quizzes.
-    letters: Vec<ToQuiz>,
+    /// To homes.
+    letters: Vec<Word>,
     published: Vec<(ClassroomId, i64)>,
     lost: Vec<(ClassroomId, Held)>,
+    /// See [`Estate`].
+    is_cut: bool,
 }
 
 impl Legacy {
@@ -138,14 +160,19 @@ impl Passenger {
     fn held(&self) -> Option<(ClassroomId, &Held)> {
         match &self.carried {
             Carried::Presence(carriage) => carriage.held(),
-            Carried::Head(_) | Carried::Quiz(_) => None,
+            Carried::Head(_) | Carried::Quiz(_) | Carried::Chat(_) | Carried::Tasks(_) => None,
         }
     }
 
-    /// What the homes of quizzes must know of it, as when they move.
-    fn letters(&self, conn: ConnId) -> Vec<ToQuiz> {
+    /// What homes must know of it, as when they move.
+    fn letters(&self, conn: ConnId) -> Vec<Word> {
         match &self.carried {
-            Carried::Quiz(carriage) => quiz::Connection::carried(carriage, Moment(0)).again(conn, &|_| true),
+            Carried::Quiz(carriage) => {
+                let letters = quiz::Connection::carried(carriage, Moment(0)).again(conn, &|_| true);
+                letters.into_iter().map(Word::Quiz).collect()
+            }
+            Carried::Chat(carriage) => carriage.letter(conn).map(Word::Chat).into_iter().collect(),
+            Carried::Tasks(carriage) => vec![Word::Tasks(carriage.letter(conn))],
             Carried::Presence(_) | Carried::Head(_) => Vec::new(),
         }
     }
@@ -154,9 +181,11 @@ impl Passenger {
 /// Deals what the shards of a process left to as many shards, each the passengers of the one in its place, and what the homes on it must
 /// know of the passengers of all.
 pub fn deal(estates: Vec<Estate>, ring: &HashRing) -> Vec<Legacy> {
-    let mut legacies: Vec<Legacy> = estates.iter().map(|_| Legacy::default()).collect();
+    let is_cut = estates.iter().any(|estate| estate.is_cut);
+    let mut legacies: Vec<Legacy> = estates.iter().map(|_| Legacy { is_cut, ..Legacy::default() }).collect();
     let shards = legacies.len();
-    let home = |classroom: ClassroomId| usize::from(ring.home(classroom.as_bytes()).local()) % shards;
+    let of = |bytes: &[u8]| usize::from(ring.home(bytes).local()) % shards;
+    let home = |classroom: ClassroomId| of(classroom.as_bytes());
     for (place, estate) in estates.into_iter().enumerate() {
         for (slot, passenger) in (0..).zip(&estate.passengers) {
             let conn = ConnId { shard: ShardId(place as u16), generation: 0, slot };
@@ -164,7 +193,11 @@ pub fn deal(estates: Vec<Estate>, ring: &HashRing) -> Vec<Legacy> {
                 legacies[home(classroom)].members.push((conn, classroom, held.clone()));
             }
             for letter in passenger.letters(conn) {
-                let home = letter.quiz().map_or(place, |quiz| usize::from(ring.home(&quiz.place()).local()) % shards);
+                let home = match &letter {
+                    Word::Quiz(letter) => letter.quiz().map_or(place, |quiz| of(&quiz.place())),
+                    Word::Chat(letter) => of(letter.session().as_bytes()),
+                    Word::Tasks(letter) => of(letter.user().as_bytes()),
+                };
                 legacies[home].letters.push(letter);
             }
         }
@@ -183,23 +216,52 @@ impl Engine {
     /// The process hands its connections over: those that cannot be carried are closed, and told to come back. `is_plain`: whether nothing
     /// stands before a connection's socket. All else goes on being served.
     pub fn leave(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
+        self.is_parting = true;
+        self.close_those_who_stay(is_plain, now);
+        for key in self.connections.keys().collect::<Vec<_>>() {
+            self.leave_unheard(key);
+        }
+        self.sessions_part(now);
+        self.tasks_part(now);
+        self.settle(now);
+    }
+
+    /// What a socket of chat or tasks says from now on the next process hears: here nothing is begun any more.
+    pub(super) fn leave_unheard(&mut self, key: Key) {
+        if self.is_parting
+            && let Some(Connection { phase: Phase::Chat(_) | Phase::Tasks(_), .. }) = self.connections.at(key)
+        {
+            self.output.pauses.push(self.conn_id(key));
+        }
+    }
+
+    /// Whether what this connection has said last may not have been heard, and its timer is to fire later.
+    pub(super) fn may_be_unheard(&mut self, key: Key, now: Now) -> bool {
+        let is_unheard = self.is_parting
+            && matches!(self.connections.at(key), Some(Connection { phase: Phase::Chat(_) | Phase::Tasks(_), .. }));
+        if is_unheard {
+            self.set_timer(key, Some(UNHEARD), now);
+        }
+        is_unheard
+    }
+
+    fn close_those_who_stay(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
         for key in self.connections.keys().collect::<Vec<_>>() {
             if !self.is_carried(key) || !is_plain(self.conn_id(key)) {
                 self.close_for_restart(key, now);
             }
         }
-        self.with_sessions(now, |homes, out| homes.stop(now, out));
-        self.tasks_stop(now);
-        self.settle(now);
+    }
+
+    /// What is to be on disk, or told, before the sockets can go: sign-ins, and where they go already what ends in sessions and tasks.
+    pub fn owed(&self) -> usize {
+        let rest = !self.is_parting || self.sessions_rest() && self.tasks_rest();
+        self.entering() + usize::from(!rest)
     }
 
     /// Nothing is received any more. Rooms say what they have gathered; whoever has become something that cannot be carried is closed.
     pub fn part_for_good(&mut self, is_plain: &dyn Fn(ConnId) -> bool, now: Now) {
-        for key in self.connections.keys().collect::<Vec<_>>() {
-            if !self.is_carried(key) || !is_plain(self.conn_id(key)) {
-                self.close_for_restart(key, now);
-            }
-        }
+        self.close_those_who_stay(is_plain, now);
         self.with_homes(|homes, out| homes.tick_all(now, out));
         self.settle(now);
     }
@@ -208,7 +270,8 @@ impl Engine {
     /// their way to it. To be asked when a turn is over.
     pub fn is_quiet(&self) -> bool {
         let writes = self.homes.entering() + self.quizzes.writing();
-        writes == 0 && self.local.is_empty() && self.connections.keys().all(|key| !self.is_waiting(key))
+        let rests = self.sessions_rest() && self.tasks_rest();
+        writes == 0 && rests && self.local.is_empty() && self.connections.keys().all(|key| !self.is_waiting(key))
     }
 
     fn is_waiting(&self, key: Key) -> bool {
@@ -224,7 +287,12 @@ impl Engine {
     }
 
     fn is_carried(&self, key: Key) -> bool {
-        matches!(self.connections.at(key).map(|own| &own.phase), Some(Phase::Head(_) | Phase::Presence(_) | Phase::Quiz(_)))
+        match self.connections.at(key).map(|own| &own.phase) {
+            Some(Phase::Head(_) | Phase::Presence(_) | Phase::Quiz(_) | Phase::Tasks(_)) => true,
+            Some(Phase::Chat(seat)) => seat.is_light(),
+            Some(Phase::Echo | Phase::Admitting(_) | Phase::Labs(_)) => false,
+            Some(Phase::Closing { .. } | Phase::Lingering | Phase::Over) | None => false,
+        }
     }
 
     /// What is left when all is quiet: the estate, and whose sockets go with it, in its order. All others are lost to whoever takes it: one
@@ -241,7 +309,7 @@ impl Engine {
                 None => lost.extend(self.held(key)),
             }
         }
-        (Estate { passengers, published: self.homes.published(), lost }, conns)
+        (Estate { passengers, published: self.homes.published(), lost, is_cut: !self.tasks_rest() }, conns)
     }
 
     fn held(&self, key: Key) -> Option<(ClassroomId, Held)> {
@@ -256,9 +324,9 @@ impl Engine {
             Phase::Head(opening) => Carried::Head(opening.read.to_vec()),
             Phase::Presence(machine) => Carried::Presence(machine.carriage(now.moment)?),
             Phase::Quiz(machine) => Carried::Quiz(machine.carriage(now.moment)?),
-            Phase::Echo | Phase::Admitting(_) | Phase::Labs(_) | Phase::Chat(_) | Phase::Tasks(_) => {
-                return None;
-            }
+            Phase::Chat(seat) => Carried::Chat(seat.carriage(now.moment)?),
+            Phase::Tasks(seat) => Carried::Tasks(seat.carriage(now.moment)?),
+            Phase::Echo | Phase::Admitting(_) | Phase::Labs(_) => return None,
             Phase::Closing { .. } | Phase::Lingering | Phase::Over => return None,
         };
         let left = |timer| self.wheel.deadline(timer).map(|due| micros(due.since(now.moment)));
@@ -273,16 +341,20 @@ impl Engine {
     /// If there is a connection already.
     pub fn take_over(&mut self, legacy: Legacy, from: &[Address], now: Now) -> Vec<ConnId> {
         assert!(self.connections.is_empty(), "passengers come first");
-        let Legacy { passengers, members, letters, published, lost } = legacy;
+        let Legacy { passengers, members, letters, published, lost, is_cut } = legacy;
         let conns = passengers.into_iter().enumerate();
-        let conns = conns.map(|(place, passenger)| self.admit_passenger(passenger, from.get(place), now)).collect();
+        let conns = conns.map(|(place, passenger)| self.admit_passenger(passenger, from.get(place), (!is_cut, now))).collect();
         for (conn, classroom, held) in members {
             let letter = ToHome::Resume { conn, classroom, held };
             self.with_homes(|homes, out| homes.letter(letter, now, out));
         }
         self.with_homes(|homes, _| homes.publish_from(&published));
         for letter in letters {
-            self.with_quizzes(|homes, out| homes.letter(letter, now, out));
+            match letter {
+                Word::Quiz(letter) => self.with_quizzes(|homes, out| homes.letter(letter, now, out)),
+                Word::Chat(letter) => self.with_sessions(now, |homes, out| homes.letter(letter, now, out)),
+                Word::Tasks(letter) => self.with_tasks(now, |homes, out| homes.user(letter, out)),
+            }
         }
         // A connection that there is not.
         let conn = ConnId { shard: self.id, generation: u16::MAX, slot: u32::MAX };
@@ -296,7 +368,7 @@ impl Engine {
         conns
     }
 
-    fn admit_passenger(&mut self, passenger: Passenger, from: Option<&Address>, now: Now) -> ConnId {
+    fn admit_passenger(&mut self, passenger: Passenger, from: Option<&Address>, (is_whole, now): (bool, Now)) -> ConnId {
         let Passenger { listener, timer, unread, carried } = passenger;
         let mut connection = Connection::new(Listener(listener), self.line.ticket(), now.moment);
         self.limits.seats.take_over();
@@ -328,9 +400,23 @@ impl Engine {
                 key
             }
             Carried::Quiz(carriage) => self.admit_to_quiz(connection, &carriage, now),
+            Carried::Chat(carriage) => self.readmit_to_chat(connection, carriage, now),
+            Carried::Tasks(carriage) => {
+                let (key, has_missed) = self.readmit_to_tasks(connection, carriage, (is_whole, now));
+                if has_missed {
+                    self.close_for_restart(key, now);
+                    return self.conn_id(key);
+                }
+                key
+            }
         };
         self.set_timer(key, timer.map(Duration::from_micros), now);
-        self.read_messages(key, &unread, now);
+        match self.connections.at(key).map(|own| &own.phase) {
+            _ if unread.is_empty() => {}
+            Some(Phase::Chat(_)) => self.chat_received(key, &unread, now),
+            Some(Phase::Tasks(_)) => self.tasks_received(key, &unread, now),
+            Some(_) | None => self.read_messages(key, &unread, now),
+        }
         self.conn_id(key)
     }
 

@@ -138,6 +138,10 @@ impl Engine {
     pub(super) fn timer_fired(&mut self, key: Key, now: Now) {
         let Some(connection) = self.connections.at_mut(key) else { return };
         connection.timer = None;
+        if self.may_be_unheard(key, now) {
+            return;
+        }
+        let Some(connection) = self.connections.at_mut(key) else { return };
         match connection.phase {
             Phase::Presence(_) => self.presence_event(key, presence::Event::TimerFired, now),
             Phase::Quiz(_) => self.quiz_event(key, quiz::Event::TimerFired, now),

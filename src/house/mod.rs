@@ -40,7 +40,7 @@ pub use upgrade::Heir;
 use crate::{
     bridge::Bridge,
     cluster::intake,
-    config::{Bind, Database, Settings},
+    config::{Bind, Settings},
     engine::{
         Answer, Birth, Engine, Limits, Seats,
         door::{Address, Door},
@@ -247,7 +247,7 @@ pub fn serve_until_stopped(
     let own_stop = is_own_stop.clone();
     let (beside, keeper) = (bridge.clone(), bridge.clone());
     let audit_kept = audit.clone();
-    let carries = joined.is_none() && matches!(settings.database, Database::Sqlite);
+    let carries = joined.is_none();
     let (legacies, heritage) = left.map(|left| left.deal(&ring)).unzip();
     let furnish = {
         let (house, store, sink, moves, limits) = (house.clone(), store.clone(), sink.clone(), moves.clone(), limits.clone());
@@ -379,6 +379,9 @@ pub fn serve_until_stopped(
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
+    if carries && upgrade.has_left() {
+        store.lease().leave_to_heir();
+    }
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     audit_kept.end(audit_writer);
     tracing::info!("stopped");

@@ -27,6 +27,7 @@ pub(super) fn open(
         Database::Postgres(url) => {
             let mut kept = database(settings, url).map_err(HouseFault::Database)?;
             kept.shards = u8::try_from(shards).unwrap_or(u8::MAX);
+            kept.sessions = sessions;
             Ok(Arc::new(PostgresStore::open(kept, sink).map_err(HouseFault::Database)?))
         }
     }

@@ -300,7 +300,7 @@ impl Shard for Shift {
     }
 
     fn owed(&self) -> usize {
-        self.engine.entering()
+        self.engine.owed()
     }
 
     fn letters(&mut self) -> &mut Vec<(ShardId, Letter)> {

@@ -13,7 +13,7 @@ use super::{
     acts::{self, Acts, By},
 };
 use crate::{
-    engine::passage::{Estate, Legacy, deal},
+    engine::passage::{self, Estate, Legacy, deal},
     observe::notify::Supervisor,
     realtime::HashRing,
     runtime::{Heritage, Parcel, Stage, receive, send},
@@ -41,8 +41,8 @@ use std::{
 const VARIABLE: &str = "HANDED_OVER_BY";
 /// For the next process to read its settings and to make its house; and, later, to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The form of what the two say to each other.
-const FORM: u32 = 1;
+/// The form of what the two say to each other, and of what goes over.
+const FORM: u16 = passage::VERSION;
 const READY: &[u8] = b"ready";
 
 /// What goes over, but the descriptors: those of each shard's listeners, then of its connections.
@@ -237,6 +237,11 @@ impl Upgrade {
         if let Err(fault) = thread::Builder::new().name("upgrade".to_owned()).spawn(begin) {
             tracing::error!(%fault, "no upgrade: this process goes on");
         }
+    }
+
+    /// Whether the shards have left something for another process.
+    pub(super) fn has_left(&self) -> bool {
+        self.stage.has_parcels()
     }
 
     /// Gives what the shards have left to the next process, or, where that does not serve, to this program once more. Nothing where no

@@ -8,7 +8,7 @@ use super::{
     paced::Paced,
     stop::Stop,
     stream::Stream,
-    table::Table,
+    table::{Reading, Table},
     wire::Wire,
 };
 use futures_lite::future;
@@ -197,14 +197,18 @@ impl<S: 'static> Service<Request<Incoming>> for Exchange<S> {
         self.peer.and_then(|peer| request.extensions_mut().insert(peer));
         let (table, app, pace) = (Rc::clone(&self.table), Rc::clone(&self.app), Rc::clone(&self.pace));
         Box::pin(async move {
-            pace.enter(Phase::Body);
+            pace.enter(Phase::Work);
             let mut ends = request.headers().contains_key(header::TRANSFER_ENCODING);
             let mut answer = match is_ambiguous(&request) {
                 true => {
                     ends = true;
                     answer::text(StatusCode::BAD_REQUEST, "it is not certain where this request ends")
                 }
-                false => table.answer(&app.house, request, || pace.enter(Phase::Work)).await,
+                false => {
+                    // How long the gate takes is not the client's affair.
+                    let turn = |reading| pace.enter(if reading == Reading::Begins { Phase::Body } else { Phase::Work });
+                    table.answer(&app.house, request, turn).await
+                }
             };
             pace.enter(Phase::Work);
             // RFC 9112, 6.1: what a proxy in front may take for another request behind a body in chunks is never one here.

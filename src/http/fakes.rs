@@ -223,7 +223,7 @@ pub(super) fn ask_known<S: 'static>(known: Extensions, table: &Table<S>, house: 
     }
     let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
     block_on(async {
-        let (parts, body) = table.answer(house, request, || {}).await.into_parts();
+        let (parts, body) = table.answer(house, request, |_| {}).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Said { status: parts.status.as_u16(), headers: parts.headers, body: String::from_utf8(body.into()).unwrap() }
     })

@@ -37,6 +37,15 @@ enum Face {
     Own,
 }
 
+/// Where the reading of a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// It is read from now on.
+    Begins,
+    /// It has been read whole.
+    Ends,
+}
+
 /// One method of one path, and what answers it.
 pub struct Route<S> {
     method: Method,
@@ -230,8 +239,9 @@ impl<S> Table<S> {
         gate.map(|(_, gate)| gate)
     }
 
-    /// Answers one request. `heard` is called when its body has been read, before the handler runs.
-    pub async fn answer<B>(&self, house: &Rc<S>, request: Request<B>, heard: impl FnOnce()) -> Answer
+    /// Answers one request. Of its body `turn` is told when it is read from then on, behind the gate, and when it has been, before the
+    /// handler runs.
+    pub async fn answer<B>(&self, house: &Rc<S>, request: Request<B>, turn: impl Fn(Reading)) -> Answer
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -260,7 +270,7 @@ impl<S> Table<S> {
                 Some(route) => {
                     let named = params.as_ref().and_then(|params| params.last()).map(|(_, value)| value.as_str());
                     sheet.iter_mut().for_each(|sheet| sheet.mark(route.mark, named));
-                    answered(route, house, parts, params, body, heard).await.unwrap_or_else(route.voice)
+                    answered(route, house, parts, params, body, turn).await.unwrap_or_else(route.voice)
                 }
                 None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
                 None => not_allowed(&place.routes),
@@ -305,7 +315,7 @@ async fn answered<S, B>(
     parts: Parts,
     params: Params,
     body: B,
-    heard: impl FnOnce(),
+    turn: impl Fn(Reading),
 ) -> Result<Answer, Fault>
 where
     B: Body<Data = Bytes>,
@@ -321,8 +331,9 @@ where
         return Err(Fault::Denied);
     }
     let params = params.ok_or(Fault::Unreadable("the path is badly escaped"))?;
+    turn(Reading::Begins);
     let body = collected(body, route.body).await?;
-    heard();
+    turn(Reading::Ends);
     Ok((route.handler)(Call { house: Rc::clone(house), parts, body, params }).await)
 }
 

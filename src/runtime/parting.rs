@@ -41,7 +41,8 @@ pub struct Heritage {
     pub sockets: Vec<Vec<OwnedFd>>,
 }
 
-/// For streams, for requests in hand, and for the goodbyes of those who are not carried. Everybody else is served meanwhile.
+/// For streams, for requests in hand, for what ends to be on disk, and for the goodbyes of those who are not carried. Everybody else is
+/// served meanwhile.
 const LEAVING: Duration = Duration::from_secs(1);
 /// For the last requests. Whoever comes meanwhile waits until the next process accepts him.
 const SHUTTING: Duration = Duration::from_millis(200);
@@ -53,10 +54,12 @@ const LOOK: Duration = Duration::from_millis(1);
 /// How many looks in a row must find nothing.
 const QUIET_LOOKS: u32 = 3;
 
-/// What a shard shows that has begun to part ...
-pub(super) const SEEN: u64 = 1;
+/// What a shard shows that has begun to leave, and tells what it owes since, ...
+pub(super) const LEFT: u64 = 1;
+/// ... that has begun to part, ...
+pub(super) const SEEN: u64 = 2;
 /// ... and one on which nothing is under way.
-pub(super) const QUIET: u64 = 2;
+pub(super) const QUIET: u64 = 3;
 
 impl Stage {
     /// Has all shards end and leave their sockets and what is to be known of them, on the calling thread; see [`Stage::parcels`]. A
@@ -66,12 +69,12 @@ impl Stage {
             return;
         }
         self.has_parted.store(true, Ordering::SeqCst);
+        let each = |wanted: u64| self.all_counts().iter().all(|counts| counts.quiet.value() >= wanted);
         self.advance(Phase::Leaving);
-        wait(LEAVING, || self.rest() == 0 && self.owed() == 0);
+        wait(LEAVING, || each(LEFT) && self.rest() == 0 && self.owed() == 0);
         self.advance(Phase::Shutting);
         wait(SHUTTING, || self.rest() == 0 && self.owed() == 0);
         self.advance(Phase::Parting);
-        let each = |wanted: u64| self.all_counts().iter().all(|counts| counts.quiet.value() >= wanted);
         // Of a shard that stands still nothing can be carried. Whoever stops the process meanwhile wins.
         wait(STANDING, || each(SEEN) || self.phase() != Phase::Parting);
         let mut seen = None;
@@ -96,6 +99,11 @@ impl Stage {
 
     pub(super) fn leave(&self, shard: ShardId, parcel: Parcel) {
         self.parcels[shard.index()].force_push(parcel);
+    }
+
+    /// Whether the shards have left something; to be asked when they have ended.
+    pub fn has_parcels(&self) -> bool {
+        self.parcels.iter().any(|parcel| !parcel.is_empty())
     }
 
     /// What the shards have left, in their order; to be asked when they have ended. Empty where they did not part.

@@ -139,6 +139,10 @@ pub trait Lease: Send + Sync {
         None
     }
 
+    /// The store is about to stop, and the next process of this node takes its place: sessions stay live, for that to go on with those that
+    /// it names when it opens the store. Where there is one node, nothing is to be done.
+    fn leave_to_heir(&self) {}
+
     /// From now on, or no more, the lease is not renewed by itself: it runs out, and may be lost.
     fn hold_back(&self, _is_held_back: bool) {}
 

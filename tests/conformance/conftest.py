@@ -11,7 +11,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "authority", "chat", "chat_examples", "chromium", "client", "contract", "database", "documents", "event_source", "house", "labs",
-    "labs_agent", "labs_examples", "model_stub", "postgres", "quiz", "secure", "tasks", "tasks_examples",
+    "labs_agent", "labs_examples", "model_stub", "postgres", "quiz", "secure", "tasks", "tasks_examples", "upgrading",
 )
 
 import chat  # noqa: E402
@@ -22,6 +22,7 @@ import tasks  # noqa: E402
 from house import BINARY, Failure, House  # noqa: E402
 from model_stub import ModelStub  # noqa: E402
 from permission import PermissionService  # noqa: E402
+from upgrading import Upgrades  # noqa: E402
 
 _numbers = itertools.count()
 
@@ -91,6 +92,14 @@ def build(tmp_path_factory, shards, permissions):
     client.hang_up()
     for house in houses:
         house.stop()
+
+
+@pytest.fixture
+def upgrade():
+    """Upgrades a server; returns its next process and what the command said. They are ended with the test."""
+    upgrades = Upgrades()
+    yield upgrades
+    upgrades.close()
 
 
 @pytest.fixture

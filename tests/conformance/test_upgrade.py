@@ -1,70 +1,18 @@
 """The upgrade: another process takes the sockets over, and with them those in classrooms."""
 
 import asyncio
-import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
-import time
-
-import pytest
 
 import quiz
 import secure
 import tokens
 from client import open_socket, sign_in
-from house import BINARY, files_of
+from house import files_of
+from test_attendance import now, settled
 from test_drain import until_closed
-
-# What a process of a debug build may need on a busy machine to come up.
-SOON = 60
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs. One that has ended and that nobody has asked for does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-async def until(what, why: str):
-    """Waits for a condition."""
-    deadline = time.monotonic() + SOON
-    while not what():
-        assert time.monotonic() < deadline, why
-        await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-def upgrade():
-    """Upgrades a server; returns its next process and what the command said. They are ended with the test."""
-    processes = []
-
-    async def upgrade(house) -> tuple[int, int, str]:
-        command = [BINARY, "upgrade", "--config", str(house.config)]
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=house.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        said = (await asyncio.wait_for(process.communicate(), 2 * SOON))[0].decode()
-        serving = [line for line in said.splitlines() if line.startswith("process ") and " serves, version " in line]
-        pid = int(serving[0].split()[1]) if serving else 0
-        if pid:
-            processes.append(pid)
-        return pid, process.returncode, said
-
-    yield upgrade
-    for pid in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + SOON
-    for pid in processes:
-        while is_there(pid):
-            assert time.monotonic() < deadline, "the next process does not stop"
-            time.sleep(0.02)
+from upgrading import SOON, fails_at_once, fails_later, replaceable, until
 
 
 async def publish(house, room, number: int) -> int:
@@ -147,6 +95,24 @@ async def test_who_watches_or_takes_a_quiz_goes_on(build, http, name, upgrade):
     assert (await participant.next()).data[:2] == (1000).to_bytes(2, "big")
 
 
+async def test_a_stay_goes_on_in_the_records(build, http, name, room, upgrade):
+    """What is on disk of those who are there is the next process's own: it ends when they leave, and with that process."""
+    house = build()
+    since, subs = now(), [name(), name(), name()]
+    stays, leaves, _ = [await sign_in(house, room, tokens.token(sub)) for sub in subs]
+    before = await settled(house, http, room, since, lambda rows: len(rows) == 3)
+    await upgrade.well(house)
+    leaves.transport.abort()
+    rows = await settled(house, http, room, since, lambda rows: sum(bool(row["left_at"]) for row in rows) == 1)
+    assert [row["entered_at"] for row in rows] == [row["entered_at"] for row in before]
+    assert [row["agent_id"] for row in rows if row["left_at"]] == [tokens.agent_id(subs[1])]
+    assert not any(heard.kind in ("close", "end") for heard in stays.everything)
+    upgrade.close()
+    await asyncio.to_thread(house.start)
+    rows = await settled(house, http, room, since, lambda rows: all(row["left_at"] for row in rows))
+    assert [row["entered_at"] for row in rows] == [row["entered_at"] for row in before]
+
+
 async def test_two_upgrades_in_turn_and_a_stop(build, name, room, upgrade):
     house = build(stop={"drain": "200ms"})
     socket = await sign_in(house, room, tokens.token(name()))
@@ -162,18 +128,9 @@ async def test_two_upgrades_in_turn_and_a_stop(build, name, room, upgrade):
 
 async def test_a_program_that_does_not_come_up_leaves_all_as_it_was(build, name, room, upgrade):
     house = build()
-    house.stop()
-    program = house.folder / "homeroom"
-    shutil.copy2(BINARY, program) if os.stat(BINARY).st_dev != os.stat(house.folder).st_dev else os.link(BINARY, program)
-    with house.log.open("ab") as log:
-        house.process = subprocess.Popen(
-            [program, "serve", "--config", house.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=house.folder
-        )
-    await until(house._ready, "it does not serve")
+    program = await replaceable(house)
     socket = await sign_in(house, room, tokens.token(name()))
-    program.unlink()
-    program.write_text("#!/bin/sh\nexit 3\n")
-    program.chmod(0o755)
+    fails_at_once(program)
     pid, code, said = await upgrade(house)
     assert (pid, code) == (0, 1) and "did not come so far" in said, said
     # By the signal the same: the log tells it.
@@ -188,28 +145,9 @@ async def test_a_program_that_does_not_come_up_leaves_all_as_it_was(build, name,
 async def test_a_program_that_fails_later_hands_back(build, name, room, upgrade):
     """The next process says that it is there, and then does not serve: the former program is started again with what is left."""
     house = build()
-    house.stop()
-    program = house.folder / "homeroom"
-    shutil.copy2(BINARY, program) if os.stat(BINARY).st_dev != os.stat(house.folder).st_dev else os.link(BINARY, program)
-    with house.log.open("ab") as log:
-        house.process = subprocess.Popen(
-            [program, "serve", "--config", house.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=house.folder
-        )
-    await until(house._ready, "it does not serve")
+    program = await replaceable(house)
     socket = await sign_in(house, room, tokens.token(name()))
-    program.unlink()
-    facts = f"form 1, {house.shards} shards, listeners " + " ".join(
-        f"127.0.0.1:{port}" for port in (house.presence_port, house.quiz_port, house.chat_port, house.internal_port)
-    )
-    # Says what the next process says, and ends as soon as it is given something.
-    program.write_text(
-        "#!/usr/bin/env python3\nimport socket, struct\n"
-        "way = socket.socket(fileno=0)\n"
-        f"facts = {facts!r}.encode()\n"
-        "way.sendall(struct.pack('<QQ', len(facts), 0) + facts)\n"
-        "way.recv(1)\nraise SystemExit(3)\n"
-    )
-    program.chmod(0o755)
+    fails_later(program, house)
     pid, code, said = await upgrade(house)
     assert code == 1 and pid and "did not come up" in said, said
     assert await publish(house, room, 1) == 1

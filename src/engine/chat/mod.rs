@@ -3,6 +3,7 @@
 mod asks;
 mod crossing;
 mod home;
+mod passage;
 mod seat;
 mod sockets;
 
@@ -17,6 +18,7 @@ use crate::{
 };
 use asks::{Followers, Repeats};
 use crossing::Elsewhere;
+pub(super) use passage::Carriage;
 use seat::Judge;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;

@@ -39,6 +39,7 @@ impl Engine {
         if !may_stay {
             return self.say_goodbye(key, CloseReason::Policy.code(), CROWDED, now);
         }
+        self.leave_unheard(key);
         self.chat_received(key, &read[request.length..], now);
     }
 

@@ -7,6 +7,7 @@ mod crossing;
 mod home;
 mod interest;
 mod listeners;
+mod passage;
 mod seat;
 mod sockets;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 use interest::Interests;
 use listeners::Listeners;
+pub(super) use passage::Carriage;
 pub(super) use seat::Seat;
 use smallvec::SmallVec;
 use std::{collections::HashMap, sync::Arc, time::Duration};

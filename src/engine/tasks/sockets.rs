@@ -26,6 +26,7 @@ impl Engine {
         user.into_iter().for_each(|user| watchers.entry(user).or_default().push(key));
         *sockets += 1;
         self.apply_tasks(key, now);
+        self.leave_unheard(key);
         self.tasks_received(key, &read[request.length..], now);
     }
 
@@ -162,7 +163,7 @@ impl Engine {
         self.post(self.ring.home(letter.user().as_bytes()), Letter::TasksUser(letter));
     }
 
-    fn hear_tasks(&mut self, key: Key, channel: Channel) {
+    pub(super) fn hear_tasks(&mut self, key: Key, channel: Channel) {
         let Some(Connection { phase: Phase::Tasks(seat), .. }) = self.connections.at_mut(key) else { return };
         seat.channels.push(channel.clone());
         let is_news = self.tasks.listeners.add(channel.clone(), key.slot) && channel != Channel::Status;

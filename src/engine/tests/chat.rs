@@ -103,6 +103,11 @@ impl Shelf {
         }
     }
 
+    /// Its user has ended it.
+    pub(super) fn end(&mut self, session: SessionId) {
+        self.sessions.get_mut(&session).unwrap().session.status = Status::Ended;
+    }
+
     pub(super) fn load(&self, session: SessionId) -> Option<Box<Loaded>> {
         self.sessions.get(&session).cloned().map(Box::new)
     }

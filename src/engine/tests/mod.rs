@@ -30,6 +30,7 @@ mod labs_tunnels;
 mod latency;
 mod limits;
 mod passage;
+mod passage_of_talk;
 mod quiz_admission;
 mod quiz_scripts;
 mod quiz_slow;

@@ -13,14 +13,14 @@ use crate::{
 use std::time::Duration;
 
 /// The names that connections had before, and those that they have now.
-struct Names(Vec<(ConnId, ConnId)>);
+pub(super) struct Names(Vec<(ConnId, ConnId)>);
 
 impl Names {
-    fn now(&self, before: ConnId) -> ConnId {
+    pub(super) fn now(&self, before: ConnId) -> ConnId {
         self.0.iter().find(|(own, _)| *own == before).map(|(_, now)| *now).expect("it was carried")
     }
 
-    fn has(&self, before: ConnId) -> bool {
+    pub(super) fn has(&self, before: ConnId) -> bool {
         self.0.iter().any(|(own, _)| *own == before)
     }
 }
@@ -28,18 +28,35 @@ impl Names {
 impl World {
     /// All that another process begins with: the clock of this one starts again, and the store is the same.
     fn hand_over(self, is_plain: impl Fn(ConnId) -> bool) -> (World, World, Names) {
-        self.hand_over_with(is_plain, |_| {})
+        let (former, next, names) = self.hand_over_with(is_plain, |_| {});
+        assert_eq!(next.heard, [], "nobody is told anything");
+        (former, next, names)
     }
 
     /// The same, with what the next process has read.
-    fn hand_over_with(self, is_plain: impl Fn(ConnId) -> bool, begin: impl FnOnce(&mut World)) -> (World, World, Names) {
+    pub(super) fn hand_over_with(
+        self,
+        is_plain: impl Fn(ConnId) -> bool,
+        begin: impl FnOnce(&mut World),
+    ) -> (World, World, Names) {
+        let mut former = self;
+        former.leave_and_part(&is_plain);
+        assert!(former.engines.iter().all(super::super::Engine::is_quiet));
+        former.taken_over(is_plain, begin)
+    }
+
+    pub(super) fn leave_and_part(&mut self, is_plain: &impl Fn(ConnId) -> bool) {
+        let now = self.now;
+        self.engines.iter_mut().for_each(|engine| engine.leave(is_plain, now));
+        self.run();
+        assert!(self.store.held || self.engines.iter().all(|engine| engine.owed() == 0));
+        self.engines.iter_mut().for_each(|engine| engine.part_for_good(is_plain, now));
+        self.run();
+    }
+
+    pub(super) fn taken_over(self, is_plain: impl Fn(ConnId) -> bool, begin: impl FnOnce(&mut World)) -> (World, World, Names) {
         let mut former = self;
         let now = former.now;
-        former.engines.iter_mut().for_each(|engine| engine.leave(&is_plain, now));
-        former.run();
-        former.engines.iter_mut().for_each(|engine| engine.part_for_good(&is_plain, now));
-        former.run();
-        assert!(former.engines.iter().all(super::super::Engine::is_quiet));
         let left: Vec<_> = former.engines.iter_mut().map(|engine| engine.estate(&is_plain, now)).collect();
         let read = |estate: &Estate| Estate::read(&estate.write()).expect("it is of this version");
         let estates: Vec<Estate> = left.iter().map(|(estate, _)| read(estate)).collect();
@@ -47,6 +64,11 @@ impl World {
         next.now.wall = former.now.wall;
         next.now.moment.0 = 50_000;
         next.store = std::mem::take(&mut former.store);
+        next.store.held = false;
+        next.sessions = std::mem::take(&mut former.sessions);
+        next.sessions.bury(|_| true);
+        next.tasks = std::mem::take(&mut former.tasks);
+        next.begin_tasks();
         begin(&mut next);
         let ring = crate::realtime::HashRing::new(next.engines.len() as u16);
         let mut names = Vec::new();
@@ -57,8 +79,6 @@ impl World {
             names.extend(before.into_iter().zip(conns));
         }
         next.run();
-        let told = next.heard.iter().filter(|(_, words)| !words.contains("snapshot"));
-        assert_eq!(told.count(), 0, "nobody is told anything");
         (former, next, Names(names))
     }
 

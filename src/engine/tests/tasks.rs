@@ -214,9 +214,14 @@ impl World {
         let before = std::mem::replace(self, World::new(self.engines.len() as u16));
         self.tasks = before.tasks;
         self.now.wall = before.now.wall;
+        self.begin_tasks();
+        self.run();
+    }
+
+    /// What was not over is taken up.
+    pub(super) fn begin_tasks(&mut self) {
         let (loaded, now) = (self.tasks.unfinished(), self.now);
         self.engines.iter_mut().for_each(|engine| engine.begin_tasks(&loaded, now));
-        self.run();
     }
 
     /// The store answers what homes of tasks ask.

@@ -98,6 +98,16 @@ fn closed() -> Gate<House> {
     Gate::new(|_| false, Fault::into_answer, move |_, _, _| async move { Entry { refusal: refusal(), finish: Box::new(|_| {}) } })
 }
 
+/// Lets everybody in, when it is told to.
+fn waiting() -> Gate<House> {
+    let enter = |house: Rc<House>| async move {
+        let _ = house.entered.send(());
+        house.gate.clone().heard().await;
+        Entry { refusal: None, finish: Box::new(|_| {}) }
+    };
+    Gate::new(|_| false, Fault::into_answer, move |house, _, _| enter(house))
+}
+
 /// The kernel may have no memory for its rings at once (`runtime/patience.rs`).
 fn executor() -> LocalExecutor {
     let begun = Instant::now();
@@ -138,6 +148,7 @@ fn served<T: Send + 'static>(limits: Limits, head: &[u8], talk: impl FnOnce(Clie
             ],
         );
         let table = table.unwrap().with_gate("", vec![Route::public(Method::POST, "/closed", echo)], closed());
+        let table = table.unwrap().with_gate("", vec![Route::public(Method::POST, "/waiting", echo)], waiting());
         let app = Rc::new(App { house: Rc::new(House { entered: enter, gate: gated }), limits, stop });
         let serving = async {
             let beginning = Beginning { head, known: Extensions::new(), client: None };
@@ -310,6 +321,23 @@ fn headers_that_stop_short_run_out_of_time_sooner_than_idleness() {
 #[test]
 fn a_body_that_does_not_come_runs_out_of_time() {
     served(short(), b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nabc", |mut client| {
+        assert!(rest(&mut client.socket).starts_with("HTTP/1.1 408 "));
+    });
+}
+
+#[test]
+fn a_gate_may_take_longer_than_a_client_whose_time_for_the_body_begins_behind_it() {
+    served(short(), b"POST /waiting HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\n", |mut client| {
+        client.entered.recv().unwrap();
+        client.socket.set_read_timeout(Some(short().body * 3)).unwrap();
+        assert_eq!(client.socket.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        client.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.gate.stop();
+        client.socket.write_all(b"abc").unwrap();
+        assert_eq!(one(&mut client.socket).1, "abc");
+    });
+    served(short(), b"POST /waiting HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\na", |mut client| {
+        client.gate.stop();
         assert!(rest(&mut client.socket).starts_with("HTTP/1.1 408 "));
     });
 }

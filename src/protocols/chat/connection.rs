@@ -4,7 +4,7 @@ mod moving;
 
 use super::{
     attachments,
-    letters::{FromSession, Heard, Mark, ToSession},
+    letters::{FromSession, Heard, Mark, ToSession, said_bytes},
     messages::{self, Message, read},
     model::{Caller, MessageId, SessionId, UserId},
     settings::Settings,
@@ -125,30 +125,30 @@ impl Farewell {
 #[derive(Debug)]
 pub struct Connection {
     /// What the path names; none: it is no session's id.
-    named: Option<SessionId>,
-    state: State,
-    waiting: VecDeque<Wish>,
+    pub(super) named: Option<SessionId>,
+    pub(super) state: State,
+    pub(super) waiting: VecDeque<Wish>,
     /// The first that waits is being counted.
-    is_counting: bool,
+    pub(super) is_counting: bool,
     /// The Ping that was not answered.
-    pinged: Option<Moment>,
+    pub(super) pinged: Option<Moment>,
     /// What it said to the home, and no answer to it has begun: another home is told it again.
-    said: VecDeque<Spoken>,
-    heard: Heard,
+    pub(super) said: VecDeque<Spoken>,
+    pub(super) heard: Heard,
     /// The home that it joined has given the session up, or is gone, and another one is asked.
-    is_moving: bool,
+    pub(super) is_moving: bool,
 }
 
 /// Something that the home was told.
-#[derive(Debug)]
-struct Spoken {
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub(super) struct Spoken {
     ids: [MessageId; 2],
     content: Arc<str>,
     attachments: Vec<Attached>,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+pub(super) enum State {
     /// No token yet.
     Stranger,
     /// The home is asked.
@@ -162,23 +162,23 @@ enum State {
 }
 
 /// Somebody in a session.
-#[derive(Clone, Debug)]
-struct Member {
-    session: SessionId,
-    caller: Caller,
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub(super) struct Member {
+    pub(super) session: SessionId,
+    pub(super) caller: Caller,
 }
 
 /// Something that is to be done once the home knows the connection, in order.
-#[derive(Debug)]
-enum Wish {
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub(super) enum Wish {
     Say(Arc<str>, Vec<Attached>),
     Cancel(Option<MessageId>),
 }
 
 impl Wish {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
-            Wish::Say(content, attached) => content.len() + attached.iter().map(|one| one.bytes.len()).sum::<usize>(),
+            Wish::Say(content, attached) => said_bytes(content, attached),
             Wish::Cancel(_) => 0,
         }
     }

@@ -157,6 +157,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) settings: &'a Settings,
     pub(super) catalog: &'a Catalog,
     pub(super) is_stopping: bool,
+    /// Another process goes on with the sockets: nothing of theirs is begun.
+    pub(super) is_parting: bool,
     pub(super) now: Now,
     pub(super) first_words: &'a Histogram,
     wheel: &'a mut Wheel<Timer>,
@@ -207,6 +209,7 @@ pub struct Homes {
     fired: Vec<(Moment, Timer)>,
     effects: Vec<Effect>,
     is_stopping: bool,
+    is_parting: bool,
     first_words: Arc<Histogram>,
 }
 
@@ -240,6 +243,7 @@ impl Homes {
             fired: Vec::new(),
             effects: Vec::new(),
             is_stopping: false,
+            is_parting: false,
             first_words: Arc::default(),
         }
     }
@@ -258,6 +262,11 @@ impl Homes {
             approvals: sittings().map(Sitting::pending).sum(),
             writing: self.writing.len(),
         }
+    }
+
+    /// Whether nothing goes on here.
+    pub fn is_at_rest(&self) -> bool {
+        self.rooms.is_empty()
     }
 
     /// How many timers run.
@@ -281,6 +290,8 @@ impl Homes {
         };
         if !self.rooms.contains_key(&session) {
             match letter {
+                // The next process hears of those who come.
+                ToSession::Join { .. } if self.is_parting => return,
                 ToSession::Ask { asker, number, ask } if matches!(*ask, Ask::Create(_)) => {
                     if let Ask::Create(new) = *ask {
                         self.rooms.insert(session, Room::Here(Box::new(Sitting::new(*new, Vec::new(), Vec::new()))));
@@ -369,6 +380,14 @@ impl Homes {
         }
     }
 
+    /// As [`Homes::stop`], where another process goes on with the sockets: what they have said and was not begun they say again there.
+    pub fn part(&mut self, now: Now, out: &mut Vec<Outcome>) {
+        (self.is_stopping, self.is_parting) = (true, true);
+        for session in self.rooms.keys().copied().collect::<Vec<_>>() {
+            self.in_sitting(session, now, out, |sitting, c| sitting.hand_over(c));
+        }
+    }
+
     pub(super) fn in_sitting(
         &mut self,
         session: SessionId,
@@ -410,6 +429,7 @@ impl Homes {
             settings: &self.settings,
             catalog: &self.catalog,
             is_stopping: self.is_stopping,
+            is_parting: self.is_parting,
             now,
             first_words: &self.first_words,
             wheel: &mut self.wheel,

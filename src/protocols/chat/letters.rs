@@ -125,7 +125,7 @@ impl ToSession {
     }
 }
 
-fn said_bytes(content: &str, attachments: &[Attached]) -> usize {
+pub(super) fn said_bytes(content: &str, attachments: &[Attached]) -> usize {
     content.len() + attachments.iter().map(|attached| attached.bytes.len()).sum::<usize>()
 }
 

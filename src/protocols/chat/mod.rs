@@ -8,6 +8,7 @@
 mod answer;
 pub mod asks;
 pub mod attachments;
+pub mod carriage;
 pub mod connection;
 pub mod document;
 pub mod homes;
@@ -23,6 +24,7 @@ mod sitting;
 mod writing;
 
 pub use asks::{Ask, Reply, Told};
+pub use carriage::Carriage;
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Levels, Outcome};
 pub use letters::{FromSession, Heard, Mark, ToSession};

@@ -133,8 +133,8 @@ impl Sitting {
             ToSession::Join { conn, caller, heard, .. } => self.join(conn, &caller, heard, c),
             ToSession::Part { conn, .. } => self.part(conn),
             ToSession::Say { conn, ids, content, attachments, .. } => {
-                // Of one who is being told that the home has moved, and says it again there.
-                let Some(user) = self.listeners.get(&conn).copied() else { return };
+                // Of one who is being told that the home has moved, or goes to another process, and says it again there.
+                let Some(user) = self.listeners.get(&conn).copied().filter(|_| !c.is_parting) else { return };
                 let said = Said { from: From::Conn(conn), ids, content, attachments };
                 match self.may_say(Some(user), c) {
                     Ok(()) => self.waiting.push_back(said),
@@ -302,6 +302,12 @@ impl Sitting {
         self.break_off(Broken::Stopping, c);
     }
 
+    /// The sockets go to another process.
+    pub(super) fn hand_over(&mut self, c: &mut Circumstances<'_>) {
+        self.waiting.retain(|said| !matches!(said.from, From::Conn(_)));
+        self.stop(c);
+    }
+
     /// What waits is not begun any more.
     pub(super) fn turn_away(&mut self, why: Refused, c: &mut Circumstances<'_>) {
         for Said { from, ids: [_, answer], .. } in self.waiting.drain(..) {
@@ -349,7 +355,7 @@ impl Sitting {
     /// Goes on with what waits. Whether nothing goes on here any more.
     pub(super) fn rest(&mut self, c: &mut Circumstances<'_>) -> bool {
         while self.writing.is_none() && self.retry.is_none() {
-            if self.jobs.is_empty() && self.answer.is_none() && !self.is_leaving {
+            if self.jobs.is_empty() && self.answer.is_none() && !self.is_leaving && !c.is_parting {
                 self.jobs.extend(self.waiting.pop_front().map(|said| Job::Begin(Box::new(said))));
             }
             let Some(job) = self.jobs.pop_front() else { break };
@@ -363,7 +369,8 @@ impl Sitting {
             self.dismiss(StoreFault::Busy, c);
         }
         let is_quiet = self.writing.is_none() && self.jobs.is_empty() && self.answer.is_none();
-        let is_done = is_quiet && (self.is_leaving || self.waiting.is_empty() && self.listeners.is_empty());
+        let has_left = self.is_leaving || c.is_parting;
+        let is_done = is_quiet && (has_left || self.waiting.is_empty() && self.listeners.is_empty());
         if is_done {
             c.cancel(self.silence.take());
             self.let_go(c);

@@ -162,25 +162,26 @@ fn time(time: Duration) -> String {
 #[derive(Debug)]
 pub struct Connection {
     pub(super) caller: Caller,
-    client: Uuid,
-    state: State,
+    pub(super) client: Uuid,
+    pub(super) state: State,
     pub(super) subscriptions: Subscriptions,
     /// Whether it listens to the channel of its tasks.
-    is_listening: bool,
+    pub(super) is_listening: bool,
     /// What homes owe it an answer to, in the order in which it asked.
     pub(super) owed: VecDeque<Owed>,
-    window: Option<Moment>,
-    messages: u32,
-    active: Moment,
+    /// When messages are counted anew.
+    pub(super) window: Moment,
+    pub(super) messages: u32,
+    pub(super) active: Moment,
     /// Pings that were not answered.
-    pinged: u32,
-    next_ping: Moment,
+    pub(super) pinged: u32,
+    pub(super) next_ping: Moment,
     /// When `system_status` is due, for one who wants it.
     pub(super) next_status: Option<Moment>,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// The home of its user is asked; this came in between.
     Counting(Vec<Early>),
     /// It has been welcomed.
@@ -193,7 +194,7 @@ enum State {
 }
 
 #[derive(Debug)]
-enum Early {
+pub(super) enum Early {
     Text(Box<str>),
     Binary,
 }
@@ -209,7 +210,7 @@ impl Connection {
             subscriptions: Subscriptions::default(),
             is_listening: false,
             owed: VecDeque::new(),
-            window: None,
+            window: Moment::default(),
             messages: 0,
             active: now.moment,
             pinged: 0,
@@ -326,8 +327,8 @@ impl Connection {
 
     /// Counts a message. Whether it may be one.
     fn counts(&mut self, now: Now, settings: &Settings, out: &mut Vec<Effect>) -> bool {
-        if self.window.is_none_or(|since| now.moment.since(since) >= WINDOW) {
-            (self.window, self.messages) = (Some(now.moment), 0);
+        if now.moment >= self.window {
+            (self.window, self.messages) = (now.moment + WINDOW, 0);
         }
         self.messages += 1;
         let may = self.messages <= settings.messages_a_minute;

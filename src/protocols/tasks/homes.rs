@@ -140,6 +140,11 @@ impl Homes {
         &self.status
     }
 
+    /// Whether nothing is in memory here.
+    pub fn is_at_rest(&self) -> bool {
+        self.tasks.is_empty() && self.executions.is_empty()
+    }
+
     /// How many timers run, those of requests that wait included.
     pub fn timers(&self) -> usize {
         self.world.wheel.len() + self.world.patience.len()

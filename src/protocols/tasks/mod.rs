@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod asks;
+pub mod carriage;
 mod circumstances;
 pub mod connection;
 pub mod document;
@@ -35,6 +36,7 @@ pub mod workflow;
 
 pub use admission::Denial;
 pub use asks::{Ask, Home, Reply};
+pub use carriage::Carriage;
 pub use connection::{Connection, Effect, Event, Farewell, Gate};
 pub use homes::{Homes, Levels};
 pub use letters::{About, Channel, FromHome, Hold, Interest, News, ToExecution, ToTask, ToUser};

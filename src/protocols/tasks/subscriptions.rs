@@ -11,7 +11,7 @@ pub(super) struct Subscriptions {
     is_status: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct Each {
     /// It was asked for; else it comes with a task that was made here.
     is_counted: bool,
@@ -21,7 +21,38 @@ struct Each {
     is_over: bool,
 }
 
+/// All of them as another process goes on with them.
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub(super) struct Carried {
+    each: Vec<(About, Each)>,
+    is_all: bool,
+    is_status: bool,
+}
+
+impl Carried {
+    /// As [`Subscriptions::has_tasks`].
+    pub(super) fn has_tasks(&self) -> bool {
+        self.is_all || !self.each.is_empty()
+    }
+
+    /// Whether there is one to how the system is.
+    pub(super) fn has_status(&self) -> bool {
+        self.is_status
+    }
+}
+
 impl Subscriptions {
+    /// What another process goes on with.
+    pub(super) fn carried(&self) -> Carried {
+        let each = self.each.iter().map(|(about, each)| (*about, *each)).collect();
+        Carried { each, is_all: self.is_all, is_status: self.is_status }
+    }
+
+    /// Goes on where another process stopped.
+    pub(super) fn again(Carried { each, is_all, is_status }: Carried) -> Subscriptions {
+        Subscriptions { each: each.into_iter().collect(), is_all, is_status }
+    }
+
     /// How many were asked for.
     pub(super) fn counted(&self) -> usize {
         self.each.values().filter(|each| each.is_counted).count() + usize::from(self.is_all) + usize::from(self.is_status)

@@ -1,6 +1,6 @@
 //! How the sockets of a shard go to another process, and how they come from one.
 
-use super::super::parting::{QUIET, SEEN};
+use super::super::parting::{LEFT, QUIET, SEEN};
 use super::{
     super::{parting::Parcel, ring::Ring, shard::Shard, sockets::Mark, sockets::Sockets, stop::Phase},
     Pump,
@@ -100,8 +100,11 @@ impl<E: Shard> Pump<E> {
         self.ring.submit();
     }
 
-    /// Tells whether nothing is under way here. By the end of a turn that has begun to part.
+    /// Tells how far it is, and whether nothing is under way here. At the end of a turn, when it has told what it owes.
     pub(super) fn look_whether_quiet(&self, engine: &E) {
+        if matches!(self.phase, Phase::Leaving | Phase::Shutting) {
+            self.counts().quiet.set(LEFT);
+        }
         if self.phase == Phase::Parting {
             let is_busy = |conn: &ConnId| {
                 let socket = self.sockets.look(*conn);

@@ -21,7 +21,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use tokio_postgres::Row;
 
 /// Slots that there are: what one database serves is far less.
@@ -32,6 +35,9 @@ const LOCK: i64 = 0x686F_6D65_736C_6F74;
 
 /// With an epoch: held by the connection of the node's writer, so that its end shows.
 pub(super) const ALIVE: i32 = 0x686F_6D65;
+
+/// How often it is looked whether the lease is to be renewed.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The node's row, and whether its lease runs.
 const ROW: &str =
@@ -57,11 +63,16 @@ pub(super) struct Keeper {
     is_held_back: AtomicBool,
     /// Who was on the tenure whose place this one took.
     predecessor: Mutex<Option<(Tenure, Vec<Ended>)>>,
+    /// See [`Settings::sessions`].
+    sessions: Vec<i64>,
+    /// Whether the next process of this node takes its place.
+    has_heir: AtomicBool,
+    ends: Notify,
 }
 
 impl Keeper {
     pub(super) fn new(way: Arc<Way>, settings: &Settings) -> Keeper {
-        let Settings { node, address, shards, lease, alone, .. } = settings;
+        let Settings { node, address, shards, lease, alone, sessions, .. } = settings;
         let (stopping, is_held_back) = (AtomicBool::new(false), AtomicBool::new(false));
         Keeper {
             way,
@@ -74,6 +85,9 @@ impl Keeper {
             stopping,
             is_held_back,
             predecessor: Mutex::default(),
+            sessions: sessions.iter().copied().collect(),
+            has_heir: AtomicBool::new(false),
+            ends: Notify::new(),
         }
     }
 
@@ -150,7 +164,7 @@ impl Keeper {
             if is_alive && !is_gone(conn, epoch).await? {
                 return Ok(Err(LeaseFault::Alive));
             }
-            let ended = presence::bury(conn, epoch, UnixMicros(column(&row, 2)?)).await?;
+            let ended = presence::bury(conn, epoch, UnixMicros(column(&row, 2)?), &self.sessions).await?;
             chat::bury(conn, epoch, UnixMicros(column(&row, 2)?)).await?;
             conn.execute("DELETE FROM node WHERE epoch = $1", &[&epoch]).await?;
             if !ended.is_empty() {
@@ -172,7 +186,11 @@ impl Keeper {
                 &[&slot, &self.name, &self.address, &env!("CARGO_PKG_VERSION"), &self.seconds(), &i16::from(self.shards)],
             )
             .await?;
-        Ok(Ok((Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? }, before)))
+        let tenure = Tenure { slot: slot.unsigned_abs(), epoch: column(&taken, 0)? };
+        if let Some((former, _)) = &before {
+            presence::pass(conn, former.epoch, tenure).await?;
+        }
+        Ok(Ok((tenure, before)))
     }
 
     /// False when the tenure is over.
@@ -197,8 +215,8 @@ impl Keeper {
         let mut conn: Option<Conn> = None;
         let mut at = Instant::now() + every;
         while !self.stopping.load(Ordering::SeqCst) {
-            // Short enough to see that the store stops.
-            sleep_until(at.min(Instant::now() + Duration::from_millis(100))).await;
+            let next = at.min(Instant::now() + LOOK);
+            futures_lite::future::or(sleep_until(next), self.ends.notified()).await;
             if Instant::now() < at {
                 continue;
             }
@@ -227,6 +245,7 @@ impl Keeper {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.ends.notify_one();
     }
 
     /// Ends the sessions of this tenure and gives its slot back.
@@ -234,7 +253,7 @@ impl Keeper {
         transaction(conn, async || {
             let row = conn.row(&format!("{ROW} WHERE epoch = $1 FOR UPDATE"), &[&tenure.epoch]).await?;
             if let Some(row) = row {
-                presence::bury(conn, tenure.epoch, UnixMicros(column(&row, 2)?)).await?;
+                presence::bury(conn, tenure.epoch, UnixMicros(column(&row, 2)?), &[]).await?;
                 chat::bury(conn, tenure.epoch, UnixMicros(column(&row, 2)?)).await?;
                 conn.execute("DELETE FROM node WHERE epoch = $1", &[&tenure.epoch]).await?;
             }
@@ -243,10 +262,22 @@ impl Keeper {
         .await
     }
 
+    /// The tenure is over for this process. Whoever is called the same takes its place at once, and ends it with that.
+    async fn leave_to_heir(conn: &Conn, tenure: Tenure) -> Result<(), Fault> {
+        let over = "UPDATE node SET lease_until = clock_timestamp(), seen_at = clock_timestamp() WHERE epoch = $1";
+        conn.execute(over, &[&tenure.epoch]).await.map(drop)
+    }
+
     /// The store stops, and all is written.
     pub(super) async fn end(&self) {
         let Some(tenure) = self.held() else { return };
-        let ended = async { self.give_back(&self.way.connect(Role::Lease).await?, tenure).await };
+        let ended = async {
+            let conn = self.way.connect(Role::Lease).await?;
+            match self.has_heir.load(Ordering::SeqCst) {
+                true => Self::leave_to_heir(&conn, tenure).await,
+                false => self.give_back(&conn, tenure).await,
+            }
+        };
         match ended.await {
             Ok(()) => self.hold(None),
             Err(fault) => tracing::debug!(%fault, "the lease was not given back; it runs out"),
@@ -268,7 +299,7 @@ impl Keeper {
             if column(&row, 1)? || !column(&settled, 0)? {
                 return Ok(Err(LeaseFault::Alive));
             }
-            let ended = presence::bury(conn, dead.epoch, UnixMicros(column(&row, 2)?)).await?;
+            let ended = presence::bury(conn, dead.epoch, UnixMicros(column(&row, 2)?), &[]).await?;
             chat::bury(conn, dead.epoch, UnixMicros(column(&row, 2)?)).await?;
             conn.execute("DELETE FROM node WHERE epoch = $1", &[&dead.epoch]).await?;
             Ok(Ok(Buried::Here(ended)))
@@ -311,6 +342,10 @@ impl Lease for PostgresStore {
 
     fn predecessor(&self) -> Option<(Tenure, Vec<Ended>)> {
         self.keeper.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn leave_to_heir(&self) {
+        self.keeper.has_heir.store(true, Ordering::SeqCst);
     }
 
     fn hold_back(&self, is_held_back: bool) {

@@ -2,6 +2,7 @@
 
 use super::fault::OpenFault;
 use std::{
+    collections::BTreeSet,
     env, fmt, fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -52,6 +53,8 @@ pub struct Settings {
     pub migrate: Migrate,
     /// Only while no node serves from the database: for commands that do what a node would.
     pub alone: bool,
+    /// The numbers of sessions that another process of this node has had, and that go on.
+    pub sessions: BTreeSet<i64>,
 }
 
 impl fmt::Debug for Settings {
@@ -92,6 +95,7 @@ impl Settings {
             lease: Duration::from_secs(6),
             migrate: Migrate::Auto,
             alone: false,
+            sessions: BTreeSet::new(),
         };
         settings.find_password(password_file)?;
         Ok(settings)

@@ -136,6 +136,29 @@ fn a_start_ends_what_the_last_run_of_its_name_left() {
 }
 
 #[test]
+fn the_next_process_of_a_node_goes_on_with_the_sessions_that_it_is_told_of() {
+    let Some(server) = server() else { return };
+    let database = server.database();
+    // Long enough to show that nobody waits for its end.
+    let settings = || Settings { lease: Duration::from_secs(600), ..node(server, &database, "one") };
+    let former = InPostgres::with(settings(), database.clone()).expect("a store");
+    let (stays, goes) = (former.session("web.ada", 100), former.session("web.bob", 100));
+    let before = former.store.tenure().expect("held");
+    former.store.leave_to_heir();
+    former.store.stop(PATIENCE).expect("all there");
+    assert_eq!(former.store.tenure(), None);
+    let heir = |sessions: &[i64]| Settings { sessions: sessions.iter().copied().collect(), ..settings() };
+    let next = InPostgres::with(heir(&[stays]), database.clone()).expect("a store");
+    let tenure = next.store.tenure().expect("held");
+    assert!(tenure.epoch > before.epoch, "what the former one may still write does not count");
+    assert_eq!(next.store.members().expect("readable").len(), 1);
+    let live = || next.store.live().expect("readable").iter().map(|live| live.session).collect::<Vec<_>>();
+    assert_eq!(live(), [stays], "not {goes}");
+    next.store.leave(leaving(stays, 400));
+    assert!(next.told().contains(&row("web.ada", 100, 400)));
+}
+
+#[test]
 fn whoever_wants_to_be_alone_waits_for_the_dead_and_is_told_of_the_living() {
     let Some(server) = server() else { return };
     let database = server.database();

@@ -103,7 +103,7 @@ async fn opened(house: &Rc<House>) -> Answer {
     house.is_open.set(true);
     let request = Request::post(format!("/api/v1/sessions/{SESS}/chat/stream")).header("authorization", "Bearer user");
     let body = Full::new(Bytes::from_static(b"{\"content\":\"x\"}"));
-    table(house).answer(house, request.body(body).unwrap(), || {}).await
+    table(house).answer(house, request.body(body).unwrap(), |_| {}).await
 }
 
 async fn next(body: &mut Payload) -> Option<Bytes> {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        letters::{Heard, Mark, ToSession},
+        letters::{Heard, Mark, ToSession, said_bytes},
         model::SessionId,
     },
     Connection, Effect, Farewell, Member, Spoken, State,
@@ -10,6 +10,10 @@ use super::{
 use crate::realtime::ConnId;
 
 impl Spoken {
+    pub(in super::super) fn bytes(&self) -> usize {
+        said_bytes(&self.content, &self.attachments)
+    }
+
     pub(super) fn letter(&self, conn: ConnId, session: SessionId) -> Effect {
         let Spoken { ids, content, attachments } = self;
         Effect::Home(ToSession::Say { conn, session, ids: *ids, content: content.clone(), attachments: attachments.clone() })

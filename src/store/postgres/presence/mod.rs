@@ -5,5 +5,5 @@ mod sessions;
 mod tables;
 
 pub(super) use attendance::{attendance, occupied};
-pub(super) use sessions::{Entry, bury, end, enter, live};
+pub(super) use sessions::{Entry, bury, end, enter, live, pass};
 pub(super) use tables::FIRST;

@@ -4,16 +4,16 @@ use super::super::{
     columns::{column, plain, text},
     conn::Conn,
     fault::Fault,
-    writing::Writing,
+    writing::{Writing, slot},
 };
 use crate::{
     protocols::presence::record::{self, Entering, Leaving},
     realtime::{StoreFault, UnixMicros},
-    store::lease::Ended,
+    store::{Tenure, lease::Ended},
 };
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 /// The longest agent id, in bytes as it is kept: an index takes no longer one.
 const LONGEST_AGENT_ID: usize = 2600;
@@ -215,12 +215,19 @@ pub(in super::super) async fn live(conn: &Conn) -> Result<Vec<record::Buried>, F
     rows.iter().map(live).collect()
 }
 
-/// Ends every session of a tenure, at `seen_at` or as it began when that is later.
-pub(in super::super) async fn bury(conn: &Conn, epoch: i64, seen_at: UnixMicros) -> Result<Vec<Ended>, Fault> {
+/// What is left of a tenure is another's from now on.
+pub(in super::super) async fn pass(conn: &Conn, from: i64, to: Tenure) -> Result<u64, Fault> {
+    let values: [&(dyn ToSql + Sync); 3] = [&from, &slot(to), &to.epoch];
+    conn.execute("UPDATE agent_session SET node = $2, epoch = $3 WHERE epoch = $1", &values).await
+}
+
+/// Ends every session of a tenure, but these, at `seen_at` or as it began when that is later.
+pub(in super::super) async fn bury(conn: &Conn, epoch: i64, seen_at: UnixMicros, but: &[i64]) -> Result<Vec<Ended>, Fault> {
     let rows = conn
         .rows(
-            "SELECT id, classroom, agent_id, greatest(started_at, $2) FROM agent_session WHERE epoch = $1 ORDER BY id FOR UPDATE",
-            &[&epoch, &seen_at.0],
+            "SELECT id, classroom, agent_id, greatest(started_at, $2) FROM agent_session
+             WHERE epoch = $1 AND NOT id = ANY ($3) ORDER BY id FOR UPDATE",
+            &[&epoch, &seen_at.0, &but],
         )
         .await?;
     let mut ended = Vec::with_capacity(rows.len());
