@@ -25,6 +25,11 @@ mod runs;
 mod shift;
 mod sink;
 mod tally;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "untraced.rs"]
+mod traces;
 mod upgrade;
 mod vitals;
 
@@ -188,6 +193,7 @@ pub fn serve_until_stopped(
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let (audit, audit_writer) = opened_audit(settings)?;
+    let exporting = traces::start(settings)?;
     let sink = ShardSink::default();
     let shards = house.shards();
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
@@ -256,6 +262,8 @@ pub fn serve_until_stopped(
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
             let mut engine = Engine::new(birth, ring.clone(), limits.clone(), house.rules.clone(), counters);
+            engine.begin_traces(observe::traces::sampler(), house.seed);
+            observe::traces::on_shard(seat.id.local());
             engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             engine.begin_labs(&loaded, &revoked, seat.clock.now());
@@ -376,6 +384,7 @@ pub fn serve_until_stopped(
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
     heir.iter().for_each(Heir::ready);
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });
+    let stage = running.stage().clone();
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
@@ -384,8 +393,10 @@ pub fn serve_until_stopped(
     }
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     audit_kept.end(audit_writer);
+    let outcome = if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) };
+    exporting.end(&stage);
     tracing::info!("stopped");
-    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) }
+    outcome
 }
 
 /// The audit log, with its writer.

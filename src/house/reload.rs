@@ -17,6 +17,7 @@ use crate::{
     observe::{
         audit::{self, Audit},
         notify::Supervisor,
+        traces,
     },
     realtime::{Histogram, NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
@@ -179,7 +180,13 @@ impl Keeper {
 
     fn reload(&mut self) -> Result<Changed, Vec<String>> {
         let began = Instant::now();
+        let mut span = traces::inside("reload", None);
         let outcome = self.read();
+        match &outcome {
+            Ok(changed) => span.number("homeroom.settings_changed", changed.settings.len() as u64),
+            Err(_) => span.fail("refused"),
+        }
+        span.done();
         self.house.reloads.note(outcome.is_ok(), began.elapsed());
         if outcome.is_err() {
             // Whoever has moved the audit log away wants a new one, whatever else there is.

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     engine::passage::{self, Estate, Legacy, deal},
-    observe::notify::Supervisor,
+    observe::{
+        notify::Supervisor,
+        traces::{self, Open},
+    },
     realtime::HashRing,
     runtime::{Heritage, Parcel, Stage, receive, send},
 };
@@ -186,7 +189,7 @@ pub(super) struct Upgrade {
     program: PathBuf,
     arguments: Vec<OsString>,
     /// Begun; who is to have what is left.
-    successor: Mutex<Option<Successor>>,
+    successor: Mutex<Option<(Successor, Open)>>,
 }
 
 impl fmt::Debug for Upgrade {
@@ -215,9 +218,10 @@ impl Upgrade {
         if !self.stage.is_serving() || place.is_some() {
             return Err("it does not serve any more".to_owned());
         }
+        let span = traces::inside("upgrade", None);
         let successor = Successor::start(&self.program, &self.arguments, &self.facts)?;
         let pid = successor.child.id();
-        *place = Some(successor);
+        *place = Some((successor, span));
         let stage = self.stage.clone();
         tracing::info!(pid, "handing over to another process");
         let parting = thread::Builder::new().name("parting".to_owned()).spawn(move || stage.part());
@@ -247,7 +251,7 @@ impl Upgrade {
     /// Gives what the shards have left to the next process, or, where that does not serve, to this program once more. Nothing where no
     /// upgrade was begun. To be called when the shards have ended and the records are closed.
     pub(super) fn conclude(&self) -> Result<(), HouseFault> {
-        let Some(successor) = self.successor.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let Some((successor, span)) = self.successor.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
         let parcels = self.stage.parcels();
         if parcels.is_empty() {
             let why = successor.end("the former one was stopped");
@@ -274,6 +278,7 @@ impl Upgrade {
         pid.into_iter().for_each(|pid| Supervisor::of_process().hand_over_to(pid));
         let connections = manifest_sockets(&parcels);
         tracing::info!(pid = child.id(), connections, "another process serves in place of this one");
+        span.done();
         Ok(())
     }
 }
