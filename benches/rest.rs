@@ -133,7 +133,7 @@ fn answers(criterion: &mut Criterion) {
     criterion.bench_function("rest/answer", |bencher| {
         bencher.iter(|| {
             let request = Request::post(uri.clone()).body(Full::new(body.clone())).unwrap();
-            let answer = block_on(table.answer(&house, request, || {}));
+            let answer = block_on(table.answer(&house, request, |_| {}));
             assert_eq!(answer.status(), 201);
             block_on(answer.into_body().collect()).unwrap().to_bytes()
         });

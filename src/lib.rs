@@ -10,6 +10,8 @@ pub mod documents;
 pub mod realtime;
 // RFC 6455 over memory: upgrade, session, frames.
 pub mod websocket;
+// Spans, as OpenTelemetry has them; nothing without the feature `otlp`.
+pub mod traces;
 // The PROXY protocol: what a proxy says of a connection before its first byte.
 pub mod proxy;
 // Tokens, keys, who may do what.

@@ -6,6 +6,7 @@ use super::{
     issuer,
     key::Sectioned,
     setting::{Place, Setting},
+    traces,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -96,6 +97,7 @@ impl Loaded {
         reading.take_environment(&layers.environment);
         reading.take_flags(&layers.flags);
         let mut settings = Settings::read(&mut reading);
+        reading.refuse_unbuilt();
         let found = check::check(&settings);
         reading.faults.extend(found.faults.iter().filter_map(|found| reading.locate(found)).collect::<Vec<_>>());
         if !reading.faults.is_empty() {
@@ -223,6 +225,19 @@ impl<'i> Reading<'i> {
                 self.faults.push(Fault { source: origin.at(0..0), key: key.path(), message });
             }
         }
+    }
+
+    /// What was given for something that this program was built without.
+    fn refuse_unbuilt(&mut self) {
+        let Some(message) = traces::NOT_BUILT else { return };
+        let given = self.sources.iter().filter(|(key, _)| key.starts_with("traces."));
+        let fault = |(key, source): (&&str, &Source)| Fault {
+            source: source.clone(),
+            key: (*key).to_owned(),
+            message: message.to_owned(),
+        };
+        let faults: Vec<Fault> = given.map(fault).collect();
+        self.faults.extend(faults);
     }
 
     /// The place of a fault that lies between keys: where the first of them was given. `None` when one of them is wrong anyway.

@@ -27,6 +27,7 @@ mod secret;
 mod setting;
 pub mod settings;
 mod tasks;
+mod traces;
 
 pub use agents::{AgentSetting, BackendSetting, DEFAULT_AGENTS, ModelSetting, RemoteSetting, STAND_INS, ToolSetting};
 pub use bind::{Bind, ListenerTls, Tls, TlsFiles};
@@ -49,3 +50,6 @@ pub(crate) use setting::duration;
 pub use setting::{Filter, LogFormat, Prefix, Size};
 pub use settings::{Log, Settings};
 pub use tasks::{Tasks, WorkflowSetting};
+#[cfg(feature = "otlp")]
+pub use traces::{CollectorSettings, HeaderList};
+pub use traces::{Ratio, Traces};

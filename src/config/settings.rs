@@ -2,7 +2,7 @@
 
 use super::{
     AgentSetting, Audit, Cluster, Control, Database, Filter, Issuer, Limits, Listen, LogFormat, Migrate, ModelSetting,
-    Permission, Section, SeedTemplate, Size, Tasks, Tls, ToolSetting, WorkflowSetting,
+    Permission, Section, SeedTemplate, Size, Tasks, Tls, ToolSetting, Traces, WorkflowSetting,
     key::{Sectioned, section},
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -123,6 +123,8 @@ section! {
         control: Control;
         /// The audit log.
         audit: Audit;
+        /// Traces for a collector.
+        traces: Traces;
         /// Switches for tests.
         test: Test;
     }

@@ -44,6 +44,7 @@ impl Engine {
 
     /// Somebody is in, by a socket.
     pub(super) fn note_sign_in(&mut self, key: Key, on: &'static str, target: Option<String>, now: Now) {
+        self.sign_ins.done(key.slot, now);
         if self.limits.audit {
             let who = self.connections.at(key).and_then(|connection| connection.user_name());
             self.write(key, ("sign_in", on), (who, target), (Outcome::Done, None), now);
@@ -52,6 +53,7 @@ impl Engine {
 
     /// The same, of one who may have gone again already.
     pub(super) fn note_sign_in_of(&mut self, key: Key, on: &'static str, who: String, now: Now) {
+        self.sign_ins.done(key.slot, now);
         if self.limits.audit {
             self.write(key, ("sign_in", on), (Some(who), None), (Outcome::Done, None), now);
         }
@@ -59,6 +61,7 @@ impl Engine {
 
     /// Somebody is not let in.
     pub(super) fn note_refusal(&mut self, key: Key, on: &'static str, who: Option<String>, reason: &'static str, now: Now) {
+        self.sign_ins.refused(key.slot, reason, now);
         if self.limits.audit {
             self.write(key, ("refusal", on), (who, None), (Outcome::Refused, Some(reason)), now);
         }

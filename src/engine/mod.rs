@@ -32,6 +32,7 @@ mod survey;
 mod tasks;
 pub mod thinning;
 mod topic;
+mod tracing;
 mod waiting;
 
 pub use counters::{Counters, Ending};
@@ -55,6 +56,7 @@ use crate::{
         topics::Topics,
         wheel::Wheel,
     },
+    traces::SignIns,
     websocket::session::Scratch,
 };
 use admission::Strays;
@@ -142,6 +144,7 @@ pub struct Engine {
     turn: Moment,
     survey: Survey,
     audit: Audit,
+    sign_ins: SignIns,
 
     /// Letters of this shard to itself: its homes' and its connections' words to each other.
     local: VecDeque<Letter>,
@@ -205,6 +208,7 @@ impl Engine {
             turn: birth.start,
             survey: Survey::default(),
             audit: Audit::default(),
+            sign_ins: SignIns::default(),
             local: VecDeque::new(),
             letters: Vec::new(),
             questions: Vec::new(),

@@ -15,6 +15,7 @@ use crate::{
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::{mem, sync::Arc};
+use uuid::Uuid;
 
 /// So many pieces of one answer are told in a turn; those that are due besides come in the next.
 const PIECES_A_TURN: usize = 64;
@@ -73,6 +74,15 @@ impl Models {
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.wheel.next()
+    }
+
+    /// See [`Engine::asked_by`].
+    pub(super) fn asked_by(&self, run: RunId) -> Option<Uuid> {
+        Some(match self.runs.get(&run)?.client {
+            Client::Chat(_, answer) => answer,
+            Client::Tasks(Piece::Task(task)) => task,
+            Client::Tasks(Piece::Step(execution, _)) => execution,
+        })
     }
 
     /// Answers that are played here.

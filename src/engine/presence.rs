@@ -103,8 +103,9 @@ impl Engine {
                         // What was said before the key was another's is not said to that one.
                         self.hear_topics(key);
                     }
-                    if let Some(reason) = audit::of_presence(error) {
-                        self.note_refusal(key, "presence", None, reason, now);
+                    match audit::of_presence(error) {
+                        Some(reason) => self.note_refusal(key, "presence", None, reason, now),
+                        None => self.sign_ins.failed(key.slot, error.wire().0, now),
                     }
                     self.unlisten(key);
                     self.notify_failure(key, error);
@@ -120,10 +121,16 @@ impl Engine {
                     self.note_refusal(key, "presence", Some(who), audit::of_door(Bound::UserConnections), now);
                     self.close_for(key, CloseReason::Policy, now);
                 }
-                Effect::Home(letter) => self.post(self.home_of(letter.classroom()), Letter::Home(letter)),
+                Effect::Home(letter) => {
+                    if let ToHome::Join { .. } = letter {
+                        self.sign_ins.event(key.slot, "token_judged", now);
+                    }
+                    self.post(self.home_of(letter.classroom()), Letter::Home(letter));
+                }
                 Effect::Listen(classroom) => self.listen(key, Topic::Classroom(classroom)),
                 Effect::Ask(question) => {
                     let conn = self.conn_id(key);
+                    self.sign_ins.event(key.slot, "permission_asked", now);
                     self.questions.push(Question::Permission { conn, question });
                 }
             }

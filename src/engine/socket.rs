@@ -187,6 +187,7 @@ impl Engine {
         self.gone(key, now);
         let Some(connection) = self.connections.at_mut(key).filter(|connection| connection.is_open()) else { return };
         let left = mem::replace(&mut connection.phase, Phase::Closing { peer_done });
+        self.sign_ins.gone(key.slot, now);
         let all_sent = connection.outbox.is_empty();
         self.leaves(key, &left);
         if all_sent {
@@ -207,6 +208,7 @@ impl Engine {
         };
         let dropped = connection.outbox.discard();
         self.counters.dropped_gone.add(u64::from(dropped));
+        self.sign_ins.gone(key.slot, now);
         let left = mem::replace(&mut connection.phase, Phase::Over);
         self.leaves(key, &left);
         self.output.closes.push(conn);
@@ -265,8 +267,11 @@ impl Engine {
                 self.part(key, false, now);
             }
             Head::Upgrade(request) => {
-                let entrance = self.rules.entrances.get(usize::from(listener.0));
-                match entrance.and_then(|entrance| entrance.find(request.path)) {
+                let place = self.rules.entrances.get(usize::from(listener.0)).and_then(|entrance| entrance.find(request.path));
+                if let Some((api, _)) = place {
+                    self.trace_upgrade(key, api, bytes, now);
+                }
+                match place {
                     None => self.hand_off(key, bytes, None, now),
                     Some((api, _)) if !self.limits.door.origins_of(api).admit(request.origin, request.host) => {
                         self.note_refusal(key, audit::api(api), None, audit::of_door(Bound::Origin), now);
@@ -328,6 +333,7 @@ impl Engine {
         let left = mem::replace(&mut connection.phase, Phase::Over);
         let listener = connection.listener;
         self.leaves(key, &left);
+        self.sign_ins.gone(key.slot, now);
         self.counters.handed_off.one();
         self.output.handoffs.push(Handoff { conn, listener, head: read.to_vec(), refused });
     }

@@ -1,22 +1,22 @@
 //! Where operators' wishes become errands of shards, readings of the files, and the stop.
 
-use super::reload::Readings;
+use super::{acts::OwnStop, reload::Readings};
 use crate::{
     bridge::Bridge,
     engine::{Answer, Errand},
-    http::control::Changed,
+    http::control::{Changed, NoDrain, Paced},
     realtime::{
         NodeSlot, ShardId,
         survey::{Chore, Done},
     },
-    runtime::{Phase, Post, Stage},
+    runtime::{DrainFault, Phase, Post, Stage},
 };
 use rustix::{
     process::{Signal, getpid, kill_process},
     time::{ClockId, clock_gettime},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +35,8 @@ pub(super) struct Desk {
     pub(super) readings: Readings,
     /// How long a drain takes at most.
     pub(super) drain: Duration,
+    /// The next SIGTERM is one of our own.
+    pub(super) is_own_stop: OwnStop,
 }
 
 /// What one shard answered.
@@ -78,11 +80,23 @@ impl Desk {
     }
 
     /// Begins the stop, the way that the service manager does. `None`: it is under way.
-    pub(super) fn begin_drain(&self) -> Option<Duration> {
+    pub(super) fn begin_stop(&self) -> Option<Duration> {
         if self.stage.phase() != Phase::Serving {
             return None;
         }
+        self.is_own_stop.store(true, SeqCst);
         kill_process(getpid(), Signal::TERM).ok().map(|()| self.drain)
+    }
+
+    /// Begins the paced drain, as `homeroom drain` does.
+    pub(super) async fn begin_drain(&self, Paced { lead, over }: Paced) -> Result<Duration, NoDrain> {
+        let stage = self.stage.clone();
+        // It starts a thread, and waits until that has begun.
+        match self.bridge.call(move || stage.drain(lead, over)).await {
+            Some(Ok(())) => Ok(self.stage.stopping().map_or(self.drain, |(_, times)| times.drain)),
+            Some(Err(DrainFault::Stopping | DrainFault::NotServing)) => Err(NoDrain::Stopping),
+            Some(Err(DrainFault::System(_))) | None => Err(NoDrain::NoThread),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     auth::{Algorithm, KeySource, Refresh, RefreshTimes, Standing},
     config::{self, Api, IssuerKeys, Loaded, SetPlace, Settings},
+    observe::traces,
     realtime::UnixMicros,
     runtime::Clock,
     services::{ReadFault, SetReader},
@@ -127,7 +128,14 @@ impl PublishedKeys {
 
     async fn read(&self, refresh: &mut Refresh, former: Duration, clock: Clock) {
         let (api, issuer, place) = (self.api, &self.issuer, &self.place);
-        match self.reader.read().await {
+        let mut span = traces::asking("read key set", "issuer", None);
+        span.configured("homeroom.issuer", issuer);
+        let read = self.reader.read().await;
+        if let Err(fault) = &read {
+            span.fail(fault.kind());
+        }
+        span.done();
+        match read {
             Ok((set, good_for)) => {
                 let (keys, now) = (set.len(), clock.now());
                 let had_failed = refresh.failures() > 0;

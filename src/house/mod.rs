@@ -1,6 +1,7 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 mod agents;
+mod acts;
 mod audit;
 pub mod banner;
 mod certificates;
@@ -24,6 +25,11 @@ mod runs;
 mod shift;
 mod sink;
 mod tally;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "untraced.rs"]
+mod traces;
 mod upgrade;
 mod vitals;
 
@@ -58,6 +64,7 @@ use crate::{
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };
+use acts::Acts;
 use cluster::{Company, Watch};
 use desk::Desk;
 use glommio::net::TcpStream;
@@ -186,6 +193,7 @@ pub fn serve_until_stopped(
 ) -> Result<(), HouseFault> {
     let house = Arc::new(House::new(settings).map_err(HouseFault::Rules)?);
     let (audit, audit_writer) = opened_audit(settings)?;
+    let exporting = traces::start(settings)?;
     let sink = ShardSink::default();
     let shards = house.shards();
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
@@ -241,6 +249,8 @@ pub fn serve_until_stopped(
     let moves = reload::moves(shards);
     let (readings, askers) = reload::readings();
     let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
+    let is_own_stop = acts::OwnStop::default();
+    let own_stop = is_own_stop.clone();
     let (beside, keeper) = (bridge.clone(), bridge.clone());
     let audit_kept = audit.clone();
     let carries = joined.is_none();
@@ -252,6 +262,8 @@ pub fn serve_until_stopped(
             let birth = Birth { id: seat.id, start: seat.clock.moment(), seed: house.seed };
             let counters = house.counters[seat.id.index()].clone();
             let mut engine = Engine::new(birth, ring.clone(), limits.clone(), house.rules.clone(), counters);
+            engine.begin_traces(observe::traces::sampler(), house.seed);
+            observe::traces::on_shard(seat.id.local());
             engine.begin_accounts(&passwords_set);
             engine.begin(&kept_keys, &running_quizzes, seat.clock.now());
             engine.begin_labs(&loaded, &revoked, seat.clock.now());
@@ -300,6 +312,7 @@ pub fn serve_until_stopped(
                     stage: desk_stage,
                     readings: readings.clone(),
                     drain,
+                    is_own_stop: own_stop.clone(),
                 },
                 started_at: seat.clock.now().wall,
             };
@@ -339,7 +352,9 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
+    let acts = Acts::new(&audit_kept, running.clock(), &is_own_stop);
     let told = Told {
+        acts: acts.clone(),
         stage: running.stage().clone(),
         post: running.post().clone(),
         node,
@@ -356,17 +371,20 @@ pub fn serve_until_stopped(
         signals.reload(),
         askers,
     );
+    let stops = acts.clone();
+    signals.on_stop(move || stops.stopped_by_signal());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
-    let begins = upgrade.clone();
-    signals.on_upgrade(move || begins.begin_aside());
-    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade) {
+    let (begins, told) = (upgrade.clone(), acts.clone());
+    signals.on_upgrade(move || begins.begin_aside(told.clone()));
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade, &acts) {
         tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
     }
     tracing::info!(shards, "serving");
     let life = herald::Life { stage: running.stage().clone(), fenced: fenced.clone() };
     heir.iter().for_each(Heir::ready);
     opened(Opened { house: &house, addresses: running.addresses(), first_password, has_first_admin, life });
+    let stage = running.stage().clone();
     let ended = running.join().map_err(HouseFault::Boot);
     company.into_iter().for_each(Company::leave);
     let is_fenced = fenced.load(Ordering::Relaxed);
@@ -375,8 +393,10 @@ pub fn serve_until_stopped(
     }
     let flushed = store.stop(if is_fenced { LAST_LOOK } else { LAST_FLUSH }).map_err(|_| HouseFault::Unflushed);
     audit_kept.end(audit_writer);
+    let outcome = if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) };
+    exporting.end(&stage);
     tracing::info!("stopped");
-    if is_fenced { Err(HouseFault::Fenced) } else { ended.and(flushed).and(upgrade.conclude()) }
+    outcome
 }
 
 /// The audit log, with its writer.

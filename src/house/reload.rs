@@ -2,6 +2,7 @@
 
 use super::{
     Fault, House,
+    acts::{Acts, By},
     certificates::Certificates,
     door,
     key_sets::{Keeping, later},
@@ -16,6 +17,7 @@ use crate::{
     observe::{
         audit::{self, Audit},
         notify::Supervisor,
+        traces,
     },
     realtime::{Histogram, NodeSlot, ShardId, UnixMicros},
     runtime::{Clock, Post, Reload, Stage},
@@ -75,6 +77,7 @@ pub(super) struct Told {
     pub(super) store: Arc<dyn Store>,
     pub(super) vitals: Arc<Vitals>,
     pub(super) audit: Audit,
+    pub(super) acts: Acts,
 }
 
 /// What the server goes by now.
@@ -142,7 +145,10 @@ impl Keeper {
                         supervisor.reloading();
                     }
                     match cause {
-                        Cause::Signal => drop(own.reload()),
+                        Cause::Signal => {
+                            let came = own.reload();
+                            own.told.acts.note("reload", By::signal(), came.map(drop).map_err(|_| "reload_refused"));
+                        }
                         // Who has gone meanwhile finds it in the log.
                         Cause::Asked(asker) => drop(asker.send(own.reload())),
                         Cause::Clock => own.renew_tickets(),
@@ -174,7 +180,13 @@ impl Keeper {
 
     fn reload(&mut self) -> Result<Changed, Vec<String>> {
         let began = Instant::now();
+        let mut span = traces::inside("reload", None);
         let outcome = self.read();
+        match &outcome {
+            Ok(changed) => span.number("homeroom.settings_changed", changed.settings.len() as u64),
+            Err(_) => span.fail("refused"),
+        }
+        span.done();
         self.house.reloads.note(outcome.is_ok(), began.elapsed());
         if outcome.is_err() {
             // Whoever has moved the audit log away wants a new one, whatever else there is.

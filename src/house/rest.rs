@@ -20,7 +20,7 @@ use crate::{
     config::{self, Api},
     http::{self, App, Stop, Table, console::Places, documents::Documents, internal, presence, rooms},
     nats,
-    observe::{audit::Audit, exposition::Form},
+    observe::{audit::Audit, exposition::Form, traces},
     protocols::{
         chat::Settings as ChatSettings,
         presence::{
@@ -154,7 +154,8 @@ impl Rest {
 
     async fn ask_service(&self, question: PermissionQuestion) -> bool {
         let Some(service) = self.house.services.get(usize::from(question.service.0)).cloned() else { return false };
-        matches!(self.bridge.ask(async move { service.ask(&question).await }).await, Some(Ok(true)))
+        let span = traces::asking("ask permission", "permission_service", traces::current());
+        matches!(self.bridge.ask(async move { service.ask(&question, span).await }).await, Some(Ok(true)))
     }
 }
 
@@ -241,6 +242,7 @@ impl rooms::Observatory for Rest {
             health: (&self.live(), &self.ready()),
         });
         families.extend(audit::metrics(&self.audit));
+        families.extend(super::traces::metrics());
         form.write(&families)
     }
 

@@ -8,8 +8,10 @@ use crate::{
     bridge::{Bridge, Gather, Taking, backlog},
     engine::{Answer, RunId},
     models::{Fault, Prompt, ToolOutcome, Word},
+    observe::traces,
     realtime::ShardId,
     runtime::Post,
+    traces::Context,
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -63,12 +65,14 @@ impl Runs {
     }
 
     /// Asks a model. What it says is handed on word by word; an answer that cannot be asked for is given back.
-    pub(super) fn ask(&mut self, run: RunId, prompt: Box<Prompt>) -> Option<Answer> {
+    pub(super) fn ask(&mut self, (run, cause): (RunId, Option<Context>), prompt: Box<Prompt>) -> Option<Answer> {
         let Some((endpoint, tally)) = self.outside.models.get(&prompt.model.name).cloned() else {
             return Some(Answer::Model { run, word: Word::Failed(Fault::Unreachable) });
         };
         let (post, knock, id) = (self.post.clone(), self.knock.clone(), self.id);
         let (counted, (handing, unread)) = (tally.clone(), backlog(UNREAD_BYTES));
+        let mut span = traces::asking("ask model", "model", cause);
+        span.configured("gen_ai.request.model", &prompt.model.name);
         self.begin(run, tally, unread, async move {
             let tell = |word: Word| {
                 handing.put(weight(&word));
@@ -76,20 +80,22 @@ impl Runs {
                 post.put(id, Answer::Model { run, word });
                 knock.ask();
             };
-            endpoint.answer(&prompt, &handing, tell).await;
+            endpoint.answer(&prompt, &handing, span, tell).await;
         });
         None
     }
 
     /// Calls a tool.
-    pub(super) fn call(&mut self, run: RunId, tool: &str, arguments: Arc<str>) -> Option<Answer> {
-        let Some((tool, tally)) = self.outside.tools.get(tool).cloned() else {
+    pub(super) fn call(&mut self, (run, cause): (RunId, Option<Context>), name: &str, arguments: Arc<str>) -> Option<Answer> {
+        let Some((tool, tally)) = self.outside.tools.get(name).cloned() else {
             return Some(Answer::Tool { run, outcome: ToolOutcome::NotFound });
         };
         let (post, id, counted) = (self.post.clone(), self.id, tally.clone());
         let (_, unread) = backlog(UNREAD_BYTES);
+        let mut span = traces::asking("call tool", "tool", cause);
+        span.configured("gen_ai.tool.name", name);
         self.begin(run, tally, unread, async move {
-            let outcome = tool.call(&arguments).await;
+            let outcome = tool.call(&arguments, span).await;
             counted.note(Fate::of_call(&outcome));
             post.post(id, [Answer::Tool { run, outcome }]);
         });

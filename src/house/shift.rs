@@ -6,7 +6,7 @@ use crate::{
     engine::{Answer, Engine, Heard, Letter, Limits, Output, Question, Terms, door::Address, passage::Legacy, port::Listener},
     http::Stopper,
     nats,
-    observe::audit::Audit,
+    observe::{audit::Audit, traces},
     protocols::{presence::record::Buried, quiz::Good, tasks},
     realtime::{ConnId, HashRing, Moment, NodeSlot, Now, ShardId, StoreFault},
     runtime::{Control, Post, Shard},
@@ -142,16 +142,23 @@ impl Shift {
                 );
             }
             Question::CountTasks => self.look(|store| store.task_counts(), Answer::TasksCounted),
-            Question::Model { run, prompt } => self.refusals.extend(self.runs.ask(run, prompt)),
-            Question::Tool { run, tool, arguments } => self.refusals.extend(self.runs.call(run, &tool, arguments)),
+            Question::Model { run, prompt } => {
+                let cause = traces::cause_of(self.engine.asked_by(run));
+                self.refusals.extend(self.runs.ask((run, cause), prompt));
+            }
+            Question::Tool { run, tool, arguments } => {
+                let cause = traces::cause_of(self.engine.asked_by(run));
+                self.refusals.extend(self.runs.call((run, cause), &tool, arguments));
+            }
             Question::StopRun { run } => self.runs.stop(run),
             Question::Permission { conn, question } => {
                 let Some(service) = self.asked.services.get(usize::from(question.service.0)).cloned() else {
                     return self.refusals.push(Answer::Permission { conn, allowed: None });
                 };
                 let (post, id) = (self.asked.post.clone(), self.id);
+                let span = traces::asking("ask permission", "permission_service", self.engine.sign_in_of(conn));
                 self.asked.bridge.run(async move {
-                    let allowed = service.ask(&question).await;
+                    let allowed = service.ask(&question, span).await;
                     if let Err(fault) = &allowed {
                         tracing::debug!(%fault, "a permission service gave no answer");
                     }
@@ -263,6 +270,7 @@ impl Shard for Shift {
             let _ = self.asked.heard.try_send(heard);
         }
         self.engine.audit().drain(..).for_each(|record| self.asked.audit.note(record));
+        self.engine.take_spans(traces::note);
         let mut questions = std::mem::take(self.engine.questions());
         for question in questions.drain(..) {
             self.put(question);

@@ -8,10 +8,16 @@
 //! 3. What is left goes over to the next process, which opens the records, begins with it, and says that it serves; then the former one
 //!    ends. Where it does not say so in time it is ended, and the former program is started again with what is left: it goes on.
 
-use super::{House, HouseFault};
+use super::{
+    House, HouseFault,
+    acts::{self, Acts, By},
+};
 use crate::{
     engine::passage::{self, Estate, Legacy, deal},
-    observe::notify::Supervisor,
+    observe::{
+        notify::Supervisor,
+        traces::{self, Open},
+    },
     realtime::HashRing,
     runtime::{Heritage, Parcel, Stage, receive, send},
 };
@@ -183,7 +189,7 @@ pub(super) struct Upgrade {
     program: PathBuf,
     arguments: Vec<OsString>,
     /// Begun; who is to have what is left.
-    successor: Mutex<Option<Successor>>,
+    successor: Mutex<Option<(Successor, Open)>>,
 }
 
 impl fmt::Debug for Upgrade {
@@ -212,9 +218,10 @@ impl Upgrade {
         if !self.stage.is_serving() || place.is_some() {
             return Err("it does not serve any more".to_owned());
         }
+        let span = traces::inside("upgrade", None);
         let successor = Successor::start(&self.program, &self.arguments, &self.facts)?;
         let pid = successor.child.id();
-        *place = Some(successor);
+        *place = Some((successor, span));
         let stage = self.stage.clone();
         tracing::info!(pid, "handing over to another process");
         let parting = thread::Builder::new().name("parting".to_owned()).spawn(move || stage.part());
@@ -222,10 +229,12 @@ impl Upgrade {
     }
 
     /// As [`Upgrade::begin`], on a thread of its own; what comes of it is in the log.
-    pub(super) fn begin_aside(self: &Arc<Self>) {
+    pub(super) fn begin_aside(self: &Arc<Self>, acts: Acts) {
         let own = self.clone();
         let begin = move || {
-            if let Err(why) = own.begin() {
+            let begun = own.begin();
+            acts.note("upgrade", By::signal(), begun.as_ref().map(drop).map_err(|_| acts::NOT_BEGUN));
+            if let Err(why) = begun {
                 tracing::error!(why, "no upgrade: this process goes on");
             }
         };
@@ -242,7 +251,7 @@ impl Upgrade {
     /// Gives what the shards have left to the next process, or, where that does not serve, to this program once more. Nothing where no
     /// upgrade was begun. To be called when the shards have ended and the records are closed.
     pub(super) fn conclude(&self) -> Result<(), HouseFault> {
-        let Some(successor) = self.successor.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let Some((successor, span)) = self.successor.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
         let parcels = self.stage.parcels();
         if parcels.is_empty() {
             let why = successor.end("the former one was stopped");
@@ -269,6 +278,7 @@ impl Upgrade {
         pid.into_iter().for_each(|pid| Supervisor::of_process().hand_over_to(pid));
         let connections = manifest_sockets(&parcels);
         tracing::info!(pid = child.id(), connections, "another process serves in place of this one");
+        span.done();
         Ok(())
     }
 }

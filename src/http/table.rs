@@ -10,6 +10,7 @@ use super::{
     limits::BODY_BYTES,
     segment::decoded,
 };
+use crate::observe::traces;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -254,10 +255,12 @@ impl<S> Table<S> {
         let mut sheet = Sheet::begin(self.scribe.as_ref(), api, &mut parts.extensions);
         let pattern = found.as_ref().map(|(place, _)| place.pattern.as_str());
         let public = found.as_ref().map_or(self.public, |(place, _)| place.is_public());
+        let mut span = traces::request(&method, pattern, &parts.headers);
+        span.word("homeroom.api", api);
         let gate = self.gate(found.as_ref().map(|(place, _)| *place), parts.uri.path()).filter(|_| method != Method::OPTIONS);
         let (refusal, finish) = match gate {
             Some(gate) => {
-                let entry = gate.enter(house, &parts, &id).await;
+                let entry = traces::within(&span, gate.enter(house, &parts, &id)).await;
                 (entry.refusal, Some(entry.finish))
             }
             None => (None, None),
@@ -270,7 +273,8 @@ impl<S> Table<S> {
                 Some(route) => {
                     let named = params.as_ref().and_then(|params| params.last()).map(|(_, value)| value.as_str());
                     sheet.iter_mut().for_each(|sheet| sheet.mark(route.mark, named));
-                    answered(route, house, parts, params, body, turn).await.unwrap_or_else(route.voice)
+                    let whole = answered(route, house, parts, params, body, turn);
+                    traces::within(&span, whole).await.unwrap_or_else(route.voice)
                 }
                 None if public && method == Method::OPTIONS => cors::preflight(&parts.headers),
                 None => not_allowed(&place.routes),
@@ -280,6 +284,8 @@ impl<S> Table<S> {
             finish(&mut answer);
         }
         sheet.into_iter().for_each(|sheet| sheet.end(&answer));
+        span.status(answer.status().as_u16());
+        span.done();
         if public {
             cors::open(answer.headers_mut());
         }

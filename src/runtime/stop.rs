@@ -268,6 +268,8 @@ struct Stops {
     is_over: AtomicBool,
     /// Whether the process was asked to stop.
     is_asked: AtomicBool,
+    /// What hears of the first signal to stop what serves.
+    heard: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// What SIGUSR2 begins.
     upgrade: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -317,12 +319,18 @@ impl StopSignals {
                     exit(0);
                 };
                 tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+                own.heard.get().into_iter().for_each(|hear| hear());
                 if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
                     exit(128 + signal);
                 }
             }
         })?;
         Ok(StopSignals { stops, reload })
+    }
+
+    /// This hears of the signal that stops what serves, before it does. It must not take long.
+    pub fn on_stop(&self, hear: impl Fn() + Send + Sync + 'static) {
+        let _ = self.stops.heard.set(Box::new(hear));
     }
 
     /// From now on SIGUSR2 begins this, which must not take long. Before, it does nothing.

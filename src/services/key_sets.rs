@@ -29,6 +29,20 @@ pub enum ReadFault {
     Over,
 }
 
+impl ReadFault {
+    /// The kind in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ReadFault::File(_) => "file",
+            ReadFault::TimedOut => "timed_out",
+            ReadFault::Unreachable(_) => "unreachable",
+            ReadFault::Status(_) => "status",
+            ReadFault::Set(_) => "malformed",
+            ReadFault::Over => "stopped",
+        }
+    }
+}
+
 impl fmt::Display for ReadFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

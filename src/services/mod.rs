@@ -1,6 +1,8 @@
-//! What the house asks of the outside: permission services, language models and tools over HTTP; the key files of its own folder;
-//! passwords.
+//! What the house asks of the outside: permission services, language models, tools and collectors of spans over HTTP; the key files of
+//! its own folder; passwords.
 
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod key_sets;
 pub mod keys;
 pub mod models;

@@ -17,6 +17,7 @@ use crate::{
         Fault, Prompt, Word,
         openai::{Reading, body as request_body},
     },
+    observe::traces::Open,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderValue, StatusCode};
@@ -83,37 +84,50 @@ impl Endpoint {
 
     /// Whether it answers in time, whatever it is asked, and not with a fault of its own. It is asked for nothing, and not told the key.
     pub async fn says_something(&self, within: Duration) -> bool {
-        let request = self.0.request("GET", None, b"");
+        let request = self.0.request("GET", None, None, b"");
         let Ok(Ok(answer)) = timeout(within, self.0.lines.ask(&request)).await else { return false };
         // That it does not know this method is an answer as well.
         answer.status == StatusCode::NOT_IMPLEMENTED || !answer.status.is_server_error()
     }
 
-    /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`]. While `unread`, which `tell` fills, has no
-    /// room nothing is read, however long that takes. Whoever drops the future ends the request: its connection is closed. Runs in any
-    /// Tokio runtime with time and network.
-    pub async fn answer(&self, prompt: &Prompt, unread: &Handing, mut tell: impl FnMut(Word)) {
-        let begun = timeout(self.0.patience.first, self.0.begin(prompt)).await.unwrap_or(Err(Fault::TimedOut));
+    /// Asks, and tells each word as it comes; the last is [`Word::Ended`] or [`Word::Failed`], with which the span ends. While `unread`,
+    /// which `tell` fills, has no room nothing is read, however long that takes. Whoever drops the future ends the request: its
+    /// connection is closed. Runs in any Tokio runtime with time and network.
+    pub async fn answer(&self, prompt: &Prompt, unread: &Handing, mut span: Open, mut tell: impl FnMut(Word)) {
+        span.host(&self.0.url);
+        let begun = timeout(self.0.patience.first, self.0.begin(prompt, &mut span)).await.unwrap_or(Err(Fault::TimedOut));
+        let mut tell = |word: Word| {
+            note(&mut span, &word);
+            tell(word);
+        };
         match begun {
             Ok((answer, _place)) => self.0.read(answer, prompt, unread, &mut tell).await,
             Err(fault) => tell(Word::Failed(fault)),
         }
+        span.done();
     }
 }
 
 impl Asked {
-    async fn begin(&self, prompt: &Prompt) -> Result<(Answer, OwnedSemaphorePermit), Fault> {
+    async fn begin(&self, prompt: &Prompt, span: &mut Open) -> Result<(Answer, OwnedSemaphorePermit), Fault> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| Fault::Busy)?;
-        let request = self.request("POST", self.secret.as_ref(), request_body(prompt).as_ref());
+        let request = self.request("POST", self.secret.as_ref(), span.header(), request_body(prompt).as_ref());
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let (fault, asked) = match self.lines.ask(&request).await {
-                Ok(answer) if answer.status.is_success() => return Ok((answer, place)),
-                Ok(answer) => (fault_of(answer.status), answer.retry_after.map(Duration::from_secs)),
-                Err(_) => (Fault::Unreachable, None),
+            span.tries(attempt);
+            let (fault, asked, status) = match self.lines.ask(&request).await {
+                Ok(answer) if answer.status.is_success() => {
+                    span.status(answer.status.as_u16());
+                    return Ok((answer, place));
+                }
+                Ok(answer) => (fault_of(answer.status), answer.retry_after.map(Duration::from_secs), Some(answer.status)),
+                Err(_) => (Fault::Unreachable, None, None),
             };
             let is_final = matches!(fault, Fault::Refused(_)) || attempt >= self.patience.attempts;
             if is_final || asked.is_some_and(|asked| asked > LONGEST_WAIT) {
+                if let Some(status) = status {
+                    span.status(status.as_u16());
+                }
                 return Err(fault);
             }
             sleep(asked.unwrap_or(wait)).await;
@@ -123,12 +137,21 @@ impl Asked {
     }
 
     /// A whole request (RFC 9112, section 3).
-    fn request(&self, method: &str, secret: Option<&HeaderValue>, body: &[u8]) -> Vec<u8> {
+    fn request(
+        &self,
+        method: &str,
+        secret: Option<&HeaderValue>,
+        traced: Option<(&'static str, String)>,
+        body: &[u8],
+    ) -> Vec<u8> {
         let target = &self.url[Position::BeforePath..Position::AfterQuery];
         let head = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\nuser-agent: homeroom\r\naccept: */*\r\n", self.host);
         let mut request = head.into_bytes();
         if let Some(secret) = secret {
             request.extend_from_slice(&[b"authorization: ", secret.as_bytes(), b"\r\n"].concat());
+        }
+        if let Some((name, value)) = traced {
+            request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         if !body.is_empty() {
             let length = body.len();
@@ -168,6 +191,25 @@ impl Asked {
         if timeout(TAIL, tail).await.is_ok() {
             self.lines.keep(answer);
         }
+    }
+}
+
+/// What the last word says of the request.
+fn note(span: &mut Open, word: &Word) {
+    match word {
+        Word::Delta(_) | Word::Call(_) => {}
+        Word::Ended { usage, .. } => {
+            span.number("gen_ai.usage.input_tokens", usage.prompt_tokens.into());
+            span.number("gen_ai.usage.output_tokens", usage.completion_tokens.into());
+        }
+        Word::Failed(fault) => span.fail(match fault {
+            Fault::Unreachable => "unreachable",
+            Fault::Busy => "busy",
+            Fault::TimedOut => "timed_out",
+            Fault::Cut => "cut",
+            Fault::Malformed => "malformed",
+            Fault::Refused(_) => "refused",
+        }),
     }
 }
 

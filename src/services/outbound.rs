@@ -1,6 +1,7 @@
 //! Requests that the house sends: one way to make a client, one way to read a bounded answer.
 
-use reqwest::{Client, Response, Url, redirect::Policy};
+use crate::observe::traces::Open;
+use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
 use std::fmt;
 
 /// Why a service cannot be asked at all, found at start.
@@ -51,6 +52,14 @@ pub(super) fn client(url: &str) -> Result<(Url, Client), SetupFault> {
     let builder = if secure { builder.https_only(true) } else { builder.tls_certs_only([]) };
     let client = builder.build().map_err(|error| SetupFault::Client(told(&error)))?;
     Ok((url, client))
+}
+
+/// The request, with the span for whose sake it is sent.
+pub(super) fn traced(request: RequestBuilder, span: &Open) -> RequestBuilder {
+    match span.header() {
+        Some((name, value)) => request.header(name, value),
+        None => request,
+    }
 }
 
 /// All of an answer, if it is not longer than `most` bytes.

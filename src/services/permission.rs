@@ -1,7 +1,7 @@
 //! A permission service: asked over HTTP whether an account may do something. Contract: the presence page, "Permission".
 
 use super::outbound::{self, BodyFault, SetupFault};
-use crate::auth::PermissionQuestion;
+use crate::{auth::PermissionQuestion, observe::traces::Open};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Serialize;
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
@@ -74,15 +74,25 @@ impl PermissionService {
         Ok(PermissionService { url, client, timeout, places: Arc::new(Semaphore::new(MAX_QUESTIONS)) })
     }
 
-    /// Whether the account may. Runs in any Tokio runtime with time and network.
-    pub async fn ask(&self, question: &PermissionQuestion) -> Result<bool, ServiceFault> {
-        tokio::time::timeout(self.timeout, self.ask_in_turn(question)).await.unwrap_or(Err(ServiceFault::TimedOut))
+    /// Whether the account may, within a span that ends with it. Runs in any Tokio runtime with time and network.
+    pub async fn ask(&self, question: &PermissionQuestion, mut span: Open) -> Result<bool, ServiceFault> {
+        span.host(&self.url);
+        let asked = tokio::time::timeout(self.timeout, self.ask_in_turn(question, &mut span)).await;
+        let answer = asked.unwrap_or(Err(ServiceFault::TimedOut));
+        answer.iter().for_each(|allowed| span.word("homeroom.outcome", if *allowed { "allowed" } else { "denied" }));
+        if let Err(fault) = answer {
+            span.fail(fault.kind());
+        }
+        span.done();
+        answer
     }
 
-    async fn ask_in_turn(&self, question: &PermissionQuestion) -> Result<bool, ServiceFault> {
+    async fn ask_in_turn(&self, question: &PermissionQuestion, span: &mut Open) -> Result<bool, ServiceFault> {
         let _place = self.places.acquire().await.map_err(|_| ServiceFault::Unreachable)?;
-        let request = self.client.post(self.url.clone()).json(&Body::of(question));
+        let request = outbound::traced(self.client.post(self.url.clone()), span).json(&Body::of(question));
         let answer = request.send().await.map_err(fault)?;
+        // One that says no has not failed.
+        span.number("http.response.status_code", answer.status().as_u16().into());
         match answer.status() {
             StatusCode::FORBIDDEN => Ok(false),
             status if status.is_success() => allows(&bounded(answer).await?, question.action.name()),
@@ -169,7 +179,7 @@ mod tests {
             let service = PermissionService::new(&url, timeout).unwrap();
             let question = question(Action::Connect);
             let ask = async {
-                let answer = service.ask(&question).await;
+                let answer = service.ask(&question, Open::default()).await;
                 drop(service);
                 answer
             };
@@ -264,7 +274,7 @@ mod tests {
             service.places = Arc::new(Semaphore::new(2));
             let asks = [(); 8].map(|()| {
                 let service = service.clone();
-                tokio::spawn(async move { service.ask(&question(Action::Connect)).await })
+                tokio::spawn(async move { service.ask(&question(Action::Connect), Open::default()).await })
             });
             let yes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n[\"connect\"]";
             let asked = async || {
@@ -301,7 +311,7 @@ mod tests {
     fn waiting_for_a_place_counts_towards_the_time() {
         let mut service = PermissionService::new("http://127.0.0.1:9", SHORT).unwrap();
         service.places = Arc::new(Semaphore::new(0));
-        let answer = on_tokio(async { service.ask(&question(Action::Read)).await });
+        let answer = on_tokio(async { service.ask(&question(Action::Read), Open::default()).await });
         assert_eq!(answer, Err(ServiceFault::TimedOut));
     }
 
@@ -312,7 +322,7 @@ mod tests {
         }
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let service = PermissionService::new(&format!("http://{nobody}"), LONG).unwrap();
-        assert_eq!(on_tokio(service.ask(&question(Action::Read))), Err(ServiceFault::Unreachable));
+        assert_eq!(on_tokio(service.ask(&question(Action::Read), Open::default())), Err(ServiceFault::Unreachable));
     }
 
     #[test]
@@ -332,7 +342,7 @@ mod tests {
         fn sent<T: Send>(_: &T) {}
         let service = PermissionService::new("http://127.0.0.1:9", LONG).unwrap();
         let question = question(Action::Read);
-        sent(&service.ask(&question));
+        sent(&service.ask(&question, Open::default()));
         sent(&service);
     }
 }

@@ -1,7 +1,7 @@
 //! A tool behind HTTP: it is given its arguments as JSON by POST, and what it answers is its result.
 
 use super::outbound::{self, BodyFault, SetupFault};
-use crate::models::ToolOutcome;
+use crate::{models::ToolOutcome, observe::traces::Open};
 use reqwest::{
     Client, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -39,16 +39,27 @@ impl HttpTool {
         Ok(HttpTool { url, client, headers: map, timeout, max_bytes, places: Arc::new(Semaphore::new(MAX_CALLS)) })
     }
 
-    /// Calls it. Whoever drops the future ends the request. Runs in any Tokio runtime with time and network.
-    pub async fn call(&self, arguments: &str) -> ToolOutcome {
-        timeout(self.timeout, self.call_in_turn(arguments)).await.unwrap_or(ToolOutcome::TimedOut)
+    /// Calls it, within a span that ends with it. Whoever drops the future ends the request. Runs in any Tokio runtime with time and
+    /// network.
+    pub async fn call(&self, arguments: &str, mut span: Open) -> ToolOutcome {
+        span.host(&self.url);
+        let outcome = timeout(self.timeout, self.call_in_turn(arguments, &mut span)).await.unwrap_or(ToolOutcome::TimedOut);
+        match outcome {
+            ToolOutcome::Done(_) => {}
+            ToolOutcome::TimedOut => span.fail("timed_out"),
+            ToolOutcome::Failed(_) | ToolOutcome::NotFound | ToolOutcome::BadArguments(_) => span.fail("failed"),
+        }
+        span.done();
+        outcome
     }
 
-    async fn call_in_turn(&self, arguments: &str) -> ToolOutcome {
+    async fn call_in_turn(&self, arguments: &str, span: &mut Open) -> ToolOutcome {
         let Ok(_place) = self.places.acquire().await else { return failed("not reached") };
-        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(arguments.to_owned());
+        let request = outbound::traced(self.client.post(self.url.clone()), span);
+        let request = request.headers(self.headers.clone()).body(arguments.to_owned());
         let Ok(answer) = request.send().await else { return failed("not reached") };
         let status = answer.status();
+        span.status(status.as_u16());
         if !status.is_success() {
             return failed(&format!("answered {}", status.as_u16()));
         }
@@ -94,7 +105,7 @@ mod tests {
             let secret = ("X-Key".to_owned(), "secret".to_owned());
             let tool = HttpTool::new(&url, &[secret], timeout, 64).unwrap();
             let call = async {
-                let outcome = tool.call(r#"{"q":1}"#).await;
+                let outcome = tool.call(r#"{"q":1}"#, Open::default()).await;
                 drop(tool);
                 outcome
             };

@@ -5,7 +5,7 @@ use super::{
     leaves::Leaves,
     queue::{Question, Queue, Request},
 };
-use crate::realtime::StoreFault;
+use crate::{observe::traces, realtime::StoreFault};
 use std::{
     collections::VecDeque,
     mem,
@@ -45,6 +45,8 @@ pub(super) struct Intake {
     batch: Vec<Asked>,
     /// See [`Question::bytes`].
     batch_bytes: usize,
+    /// How long the first of the batch that was taken last had waited; where traces are on.
+    waited: Duration,
     /// Told at the end of the turn.
     pub(super) answers: Vec<Answer>,
     /// Questions that found no way to the records, and whose time is not over: at most a batch, oldest first, before all that are queued.
@@ -67,6 +69,7 @@ impl Intake {
             most,
             batch: Vec::new(),
             batch_bytes: 0,
+            waited: Duration::ZERO,
             answers: Vec::new(),
             held: VecDeque::new(),
             leaves: Leaves::default(),
@@ -135,9 +138,18 @@ impl Intake {
         !self.is_full() && self.flushes.is_empty() && self.held.is_empty() && !self.queue.is_stopping() && questions == enters
     }
 
+    /// How long the first of the batch has waited to be taken.
+    fn waited(&self, now: Instant) -> Duration {
+        let first = self.batch.iter().map(|asked| asked.at).min();
+        first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
+    }
+
     /// The batch; given back by [`Intake::settled`] or [`Intake::failed`].
     pub(super) fn take_batch(&mut self) -> Vec<Asked> {
         self.batch_bytes = 0;
+        if traces::is_on() {
+            self.waited = self.waited(Instant::now());
+        }
         mem::take(&mut self.batch)
     }
 
@@ -159,8 +171,19 @@ impl Intake {
         self.batch = batch;
     }
 
-    /// How a commit went: for health.
+    /// How a commit went, that has ended now: for health, and for traces where it is of a batch.
     pub(super) fn tried(&self, result: Result<(), StoreFault>, size: usize, took: Duration) {
+        if size > 0 && traces::is_on() {
+            let mut span = traces::inside_since("store commit", Instant::now().checked_sub(took).unwrap_or_else(Instant::now));
+            span.number("homeroom.store.batch_size", size as u64);
+            span.time("homeroom.store.waited_seconds", self.waited);
+            match result {
+                Ok(()) => {}
+                Err(StoreFault::Busy) => span.fail("busy"),
+                Err(StoreFault::Failed) => span.fail("failed"),
+            }
+            span.done();
+        }
         self.queue.health.tried(result, size, took, self.acquire_timeout);
     }
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 pytest.register_assert_rewrite(
-    "authority", "chat", "chat_examples", "chromium", "client", "contract", "database", "documents", "event_source", "house", "labs",
-    "labs_agent", "labs_examples", "model_stub", "postgres", "quiz", "secure", "tasks", "tasks_examples", "upgrading",
+    "authority", "chat", "chat_examples", "chromium", "client", "collector", "contract", "database", "documents", "event_source",
+    "house", "labs", "labs_agent", "labs_examples", "model_stub", "postgres", "quiz", "secure", "tasks", "tasks_examples", "upgrading",
 )
 
 import chat  # noqa: E402

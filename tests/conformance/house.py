@@ -89,6 +89,7 @@ class House:
         self.database = (settings or {}).get("database")
         self.cluster = postgres.shared(PORTS.free) if database.KIND == "postgres" and not self.database else None
         self.database = self.database or (self.cluster.create() if self.cluster else "sqlite")
+        self.binary = BINARY
         self.launcher: list[str] = []  # what starts it, where it does not start by itself
         self.descriptors: tuple[int, ...] = ()  # open in it
         self.secrets: list[str] = []  # what this server gave out or was given, and may never write into its log
@@ -170,7 +171,7 @@ class House:
         """Starts the process and waits until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.launcher, BINARY, "serve", "--config", self.config], pass_fds=self.descriptors,
+                [*self.launcher, self.binary, "serve", "--config", self.config], pass_fds=self.descriptors,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 env={name: value for name, value in os.environ.items() if not name.startswith("HOMEROOM_")} | self.environment,
             )

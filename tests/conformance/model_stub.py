@@ -141,6 +141,7 @@ class ModelStub:
     def __init__(self, tls: ssl.SSLContext | None = None):
         self.asked: list[Asked] = []
         self.calls: list[tuple[str, object]] = []  # of tools: which, and with what
+        self.tool_headers: list[dict[str, str]] = []
         self.tools: dict[str, Tool] = {}
         self.always = ALWAYS
         self.key: str | None = None  # what must be sent as a bearer token
@@ -193,6 +194,7 @@ class ModelStub:
         """As it was at its beginning: what was asked and what was still to be answered are nobody's any more."""
         with self._lock:
             self.asked, self.calls, self._next, self.always, self.key = [], [], [], ALWAYS, None
+            self.tool_headers = []
 
     async def request(self, number: int, timeout: float = 30) -> Asked:
         """The request with this number, from 0; waits for it."""
@@ -229,6 +231,7 @@ class ModelStub:
         tool = self.tools.get(name)
         with self._lock:
             self.calls.append((name, arguments))
+            self.tool_headers.append({name.lower(): value for name, value in handler.headers.items()})
         try:
             self._wait(handler, tool.wait_s if tool else 0)
             data = b"{}" if tool is None else tool.raw if tool.raw is not None else json.dumps(tool.result).encode()

@@ -11,6 +11,7 @@ class PermissionService:
 
     def __init__(self):
         self.asked: list[dict] = []
+        self.headers: list[dict[str, str]] = []
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -18,6 +19,7 @@ class PermissionService:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 question = json.loads(body)
                 service.asked.append(question)
+                service.headers.append({name.lower(): value for name, value in self.headers.items()})
                 status, answer = service.answer(json.dumps(question["subject"]), question["action"])
                 try:
                     self.send_response(status)

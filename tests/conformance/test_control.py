@@ -33,6 +33,13 @@ async def closed(socket) -> int:
     return int.from_bytes(heard.data[:2], "big")
 
 
+async def ended(socket) -> tuple[float, int]:
+    """When it is closed, and with which code."""
+    while (heard := await socket.next()).kind != "close":
+        pass
+    return heard.at, int.from_bytes(heard.data[:2], "big")
+
+
 def change(house, **settings):
     """Writes the settings with these laid over them."""
     house.config.write_text(toml(merged(tomllib.loads(house.config.read_text()), settings)))
@@ -45,6 +52,8 @@ async def test_status_tells_people_and_programs(house, room, name):
     status = json.loads(told.stdout)
     assert status["phase"] == "serving" and status["ready"] and status["reasons"] == [] and status["shards"] == house.shards
     assert status["sockets"]["presence"] >= 1 and status["members"] >= 1 and status["connections"] >= 1
+    ready = await run(house, "status", "--ready")
+    assert (ready.returncode, ready.stdout, ready.stderr) == (0, "", "")
     said = await run(house, "status")
     assert said.returncode == 0 and "is serving" in said.stdout and "ready        yes" in said.stdout
     await who.leave()
@@ -107,8 +116,32 @@ async def test_drain_stops_the_server_and_status_sees_it(build, room, name):
     assert again.returncode == 1 and "stops already" in again.stderr
     status = await run(house, "status")
     assert status.returncode == 1 and "draining" in status.stdout and "no: stopping" in status.stdout
+    ready = await run(house, "status", "--ready")
+    assert (ready.returncode, ready.stdout) == (1, "") and ready.stderr.startswith("not ready: "), ready.stderr
     await who.leave()
     assert await asyncio.to_thread(house.process.wait, 60) == 0, "nobody is left: the drain is over"
+
+
+async def test_drain_over_a_time_lets_the_connected_go_one_by_one(build, http, name):
+    house = build(stop={"drain": "500ms"})
+    sockets = [await sign_in(house, f"{index:032x}", tokens.token(name())) for index in range(12)]
+    for wrong in (["--lead", "1s"], ["--over", "soon"], ["--over", "25h"]):
+        refused = await run(house, "drain", *wrong)
+        assert refused.returncode == 2 and refused.stderr, wrong
+    for body, status in (('{"over_seconds": -1}', 422), ('{"over": 1}', 422), ("soon", 400)):
+        answer = await http.post(f"{house.internal}/api/v1/control/drain", content=body)
+        assert answer.status_code == status and (status == 400 or "over_seconds" in answer.text), answer.text
+    assert (await http.get(f"{house.internal}/readyz")).status_code == 200, "nothing has begun"
+    told = await run(house, "drain", "--over", "4s", "--lead", "1s")
+    assert told.returncode == 0 and "drains" in told.stdout, told.stderr
+    assert (await http.get(f"{house.internal}/readyz")).status_code == 503
+    again = await run(house, "drain", "--over", "1s")
+    assert again.returncode == 1 and "stops already" in again.stderr
+    heard = [await ended(socket) for socket in sockets]
+    assert {code for _, code in heard} == {1012}
+    times = sorted(at for at, _ in heard)
+    assert times[-1] - times[0] >= 2, "one by one"
+    assert await asyncio.to_thread(house.process.wait, 60) == 0
 
 
 async def test_who_asks_in_vain_is_told_why(build):
@@ -116,6 +149,7 @@ async def test_who_asks_in_vain_is_told_why(build):
     house.stop()
     gone = await run(house, "status")
     assert gone.returncode == ABSENT and "cannot be reached" in gone.stderr and "--internal" in gone.stderr
+    assert (await run(house, "status", "--ready")).returncode == ABSENT
     elsewhere = await run(house, "status", "--internal", f"http://127.0.0.1:{PORTS.free()}")
     assert elsewhere.returncode == ABSENT
 
@@ -125,6 +159,7 @@ async def test_operators_alone_where_the_settings_say_so(build_lab, http, tmp_pa
     house = lab.house
     refused = await run(house, "status")
     assert refused.returncode == DENIED and "--token-file" in refused.stderr
+    assert (await run(house, "status", "--ready")).returncode == 0, "whether it is ready is no secret"
     file = tmp_path / "token"
     file.write_text("a.b.c")
     wrong = await run(house, "status", "--token-file", str(file))

@@ -133,12 +133,17 @@ async def test_readiness_has_reasons_for_machines(house, http):
         assert answer.json() == {"status": "ok", "reasons": [], "warnings": []}
 
 
-def promtool() -> str:
-    """Prometheus' own tool: where it is installed, or where tests/run put it."""
-    found = shutil.which("promtool") or str(ROOT / "target/tests/prometheus/usr/bin/promtool")
+def prometheus_tool(name: str) -> str:
+    """A program of Prometheus' package: where it is installed, or where tests/run put it."""
+    found = shutil.which(name) or str(ROOT / f"target/tests/prometheus/usr/bin/{name}")
     if not pathlib.Path(found).exists():
-        pytest.skip("no promtool: tests/run conformance gets it")
+        pytest.skip(f"no {name}: tests/run conformance gets it")
     return found
+
+
+def promtool() -> str:
+    """What checks pages and rules."""
+    return prometheus_tool("promtool")
 
 
 async def test_promtool_has_nothing_against_the_page(house, http, room, name):

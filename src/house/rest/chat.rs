@@ -12,6 +12,7 @@ use crate::{
         rooms::Clock,
     },
     models::Catalog,
+    observe::traces,
     protocols::{
         chat::{
             Ask, Payer, Reply, Row, SessionId, Settings,
@@ -63,6 +64,9 @@ impl Sessions for Rest {
 
     fn say(&self, ask: Ask) -> Tellings {
         let (teller, tellings) = pipe();
+        if let Ask::Say { ids: [_, answer], .. } = &ask {
+            traces::note_cause(*answer);
+        }
         self.shift.borrow_mut().engine.say_chat(ask, Box::new(move |told| teller.tell(told)));
         self.nudge.nudge();
         tellings

@@ -7,6 +7,7 @@ use crate::{
         tasks::rooms::{Chance, Credentials, Library, Tasks},
     },
     models::Catalog,
+    observe::traces,
     protocols::tasks::{
         Ask, ExecutionId, Health, Reply, Settings, TaskId, Workflows,
         model::{Caller, Execution, Task},
@@ -30,6 +31,12 @@ impl Drop for Asked<'_> {
 
 impl Tasks for Rest {
     async fn ask(&self, ask: Ask) -> Reply {
+        match &ask {
+            Ask::Create(task) => traces::note_cause(task.id),
+            Ask::Execute(execution) => traces::note_cause(execution.id),
+            Ask::Look { .. } | Ask::Edit { .. } | Ask::Remove { .. } | Ask::Cancel { .. } => {}
+            Ask::LookExecution { .. } | Ask::CancelExecution { .. } => {}
+        }
         let asked = Asked { rest: self, number: self.shift.borrow_mut().engine.ask_tasks(ask) };
         self.nudge.nudge();
         poll_fn(|cx| self.shift.borrow_mut().engine.poll_tasks_reply(asked.number, cx.waker())).await

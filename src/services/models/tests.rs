@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     bridge::backlog,
     models::{Backend, Model, Stop, Utterance},
+    observe::traces::Open,
     services::stub::{answer, on_tokio, request, stub},
 };
 use tokio::{
@@ -48,7 +49,7 @@ fn asked(wires: &[(&str, bool)], patience: Patience) -> (Vec<Word>, Vec<String>)
         let endpoint = Endpoint::new(&url, Some("secret"), patience).unwrap();
         let ask = async {
             let mut words = Vec::new();
-            endpoint.answer(&prompt(), &backlog(usize::MAX).0, |word| words.push(word)).await;
+            endpoint.answer(&prompt(), &backlog(usize::MAX).0, Open::default(), |word| words.push(word)).await;
             drop(endpoint);
             words
         };
@@ -130,7 +131,7 @@ fn an_answer_may_take_long_as_long_as_it_goes_on() {
             // Held open, and silent now.
             stream
         });
-        let (_stream, ()) = tokio::join!(served, endpoint.answer(&question, &handing, |word| words.push(word)));
+        let (_stream, ()) = tokio::join!(served, endpoint.answer(&question, &handing, Open::default(), |word| words.push(word)));
         assert_eq!(words.len(), 6, "{words:?}");
         assert_eq!(words[5], Word::Failed(Fault::TimedOut));
     });
@@ -143,7 +144,7 @@ fn who_is_dropped_hangs_up() {
         let endpoint = Endpoint::new(&format!("http://{}/", listener.local_addr().unwrap()), None, PATIENCE).unwrap();
         let (sender, mut words) = tokio::sync::mpsc::unbounded_channel();
         let asking = tokio::spawn(async move {
-            endpoint.answer(&prompt(), &backlog(usize::MAX).0, |word| sender.send(word).unwrap()).await;
+            endpoint.answer(&prompt(), &backlog(usize::MAX).0, Open::default(), |word| sender.send(word).unwrap()).await;
         });
         let (mut stream, _) = listener.accept().await.unwrap();
         request(&mut stream).await;
@@ -183,7 +184,7 @@ fn connections_are_used_again_and_closed_ones_are_not() {
         let ask = async {
             for _ in 0..5 {
                 let mut words = Vec::new();
-                endpoint.answer(&prompt(), &backlog(usize::MAX).0, |word| words.push(word)).await;
+                endpoint.answer(&prompt(), &backlog(usize::MAX).0, Open::default(), |word| words.push(word)).await;
                 assert!(matches!(&words[..], [Word::Delta(_), Word::Ended { .. }]), "{words:?}");
             }
         };
@@ -214,7 +215,7 @@ fn only_what_nobody_has_read_is_sent_again_unasked() {
             let mut last = Vec::new();
             for _ in 0..3 {
                 let mut words = Vec::new();
-                endpoint.answer(&prompt(), &backlog(usize::MAX).0, |word| words.push(word)).await;
+                endpoint.answer(&prompt(), &backlog(usize::MAX).0, Open::default(), |word| words.push(word)).await;
                 last.push(words.pop().unwrap());
             }
             assert!(matches!(last[..], [Word::Ended { .. }, Word::Ended { .. }, Word::Failed(Fault::Unreachable)]), "{last:?}");
@@ -240,7 +241,7 @@ fn an_answer_that_comes_before_all_was_read_counts() {
         };
         let mut words = Vec::new();
         let (handing, _taking) = backlog(usize::MAX);
-        tokio::join!(serve, endpoint.answer(&question, &handing, |word| words.push(word)));
+        tokio::join!(serve, endpoint.answer(&question, &handing, Open::default(), |word| words.push(word)));
         assert_eq!(words, [Word::Failed(Fault::Refused(413))]);
     });
 }
@@ -254,7 +255,7 @@ fn names_and_passwords_of_urls_are_sent_where_there_is_no_key() {
             let endpoint = Endpoint::new(&url, key, PATIENCE).unwrap();
             let question = prompt();
             let (handing, _taking) = backlog(usize::MAX);
-            let (_, mut seen) = tokio::join!(endpoint.answer(&question, &handing, |_| ()), serve);
+            let (_, mut seen) = tokio::join!(endpoint.answer(&question, &handing, Open::default(), |_| ()), serve);
             seen.remove(0)
         })
     };
@@ -280,7 +281,7 @@ fn nothing_is_read_that_nobody_takes() {
         let ask = async {
             let length = |word: &Word| if let Word::Delta(text) = word { text.len() } else { 0 };
             endpoint
-                .answer(&prompt(), &handing, |word| {
+                .answer(&prompt(), &handing, Open::default(), |word| {
                     handing.put(length(&word));
                     sender.send(word).unwrap();
                 })
@@ -310,7 +311,7 @@ fn nobody_there_is_unreachable_and_a_bad_key_is_found_at_the_start() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let endpoint = Endpoint::new(&format!("http://{nobody}/"), None, Patience { attempts: 1, ..PATIENCE }).unwrap();
     let mut words = Vec::new();
-    on_tokio(endpoint.answer(&prompt(), &backlog(usize::MAX).0, |word| words.push(word)));
+    on_tokio(endpoint.answer(&prompt(), &backlog(usize::MAX).0, Open::default(), |word| words.push(word)));
     assert_eq!(words, [Word::Failed(Fault::Unreachable)]);
     assert_eq!(Endpoint::new("http://a/", Some("a\nb"), PATIENCE).map(drop), Err(SetupFault::Secret));
     assert_eq!(
