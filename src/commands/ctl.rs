@@ -6,6 +6,7 @@ use super::{
     Failure,
     flags::SettingFlags,
     server::{Line, Server},
+    token,
 };
 use crate::realtime::{ClassroomId, ConnId};
 use reqwest::{Method, StatusCode};
@@ -15,6 +16,7 @@ use std::{
     fs,
     io::{IsTerminal, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 /// Behind the help.
@@ -35,8 +37,11 @@ pub enum CtlCommand {
     /// Tell how the server is: exit code 0 when it is ready for work
     Status {
         /// As JSON, one object
-        #[arg(long)]
+        #[arg(long, conflicts_with = "ready")]
         json: bool,
+        /// Ask whether it is ready, and nothing else: needs no token, and says nothing but why not. For health checks
+        #[arg(long)]
+        ready: bool,
         /// Where.
         #[command(flatten)]
         place: Place,
@@ -56,8 +61,15 @@ pub enum CtlCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// Begin the stop, as SIGTERM does: those who are connected are told, and served until the drain is over
+    /// Begin the stop. With --over the connected are let go one by one, as by `homeroom drain`; without it all are told at once, and
+    /// served until the drain is over, as on SIGTERM
     Drain {
+        /// How long it takes from the first connection that is closed to the last
+        #[arg(long, value_name = "TIME", value_parser = token::ttl)]
+        over: Option<Duration>,
+        /// How long readyz says 503 before the first is closed: 5s unless told
+        #[arg(long, value_name = "TIME", value_parser = token::ttl, requires = "over")]
+        lead: Option<Duration>,
         /// Where.
         #[command(flatten)]
         place: Place,
@@ -110,11 +122,14 @@ impl Place {
 /// Does it.
 pub fn run(arguments: &CtlArguments) -> Result<(), Failure> {
     match &arguments.command {
-        CtlCommand::Status { json, place } => status(*json, &place.server()?),
+        CtlCommand::Status { ready: true, place, .. } => is_ready(&place.server()?),
+        CtlCommand::Status { json, place, .. } => status(*json, &place.server()?),
         CtlCommand::Kick { whom, place } => kick(whom, &place.server()?),
         CtlCommand::Reload { place } => reload(&place.server()?),
-        CtlCommand::Drain { place } => {
-            let answer = asked(&place.server()?, Method::POST, "drain", None)?;
+        CtlCommand::Drain { over, lead, place } => {
+            let seconds = |time: &Option<Duration>| time.map(|time| time.as_secs_f64());
+            let pace = over.map(|_| json!({ "over_seconds": seconds(over), "lead_seconds": seconds(lead) }));
+            let answer = asked(&place.server()?, Method::POST, "drain", pace.as_ref())?;
             say(&told::drained(&answer))
         }
     }
@@ -130,6 +145,15 @@ fn status(as_json: bool, server: &Server) -> Result<(), Failure> {
     }
     // All has been said.
     if is_ready { Ok(()) } else { Err(Failure::Failed(String::new())) }
+}
+
+/// As `/readyz` has it, which everybody may ask.
+fn is_ready(server: &Server) -> Result<(), Failure> {
+    match server.ask(Method::GET, "/readyz", None).map_err(absent)? {
+        (status, _) if status.is_success() => Ok(()),
+        (StatusCode::SERVICE_UNAVAILABLE, why) => Err(Failure::Failed(format!("not ready: {}", why.trim_end()))),
+        (status, _) => Err(Failure::Failed(format!("/readyz says {status}: is this the internal listener? (--internal)"))),
+    }
 }
 
 fn kick(whom: &Whom, server: &Server) -> Result<(), Failure> {
@@ -169,11 +193,16 @@ fn asked(server: &Server, method: Method, what: &str, body: Option<&Value>) -> R
 
 /// The same, by a line that is kept.
 pub(super) fn asked_by(line: &Line, method: Method, what: &str, body: Option<&Value>) -> Result<Value, Failure> {
-    let answer = line.ask(method, &format!("/api/v1/control/{what}"), body).map_err(|failure| match failure {
+    let answer = line.ask(method, &format!("/api/v1/control/{what}"), body).map_err(absent)?;
+    understood(answer)
+}
+
+/// Whoever does not answer is not there.
+fn absent(failure: Failure) -> Failure {
+    match failure {
         Failure::Failed(text) => Failure::Absent(text),
         other @ (Failure::Usage(_) | Failure::Absent(_) | Failure::Denied(_)) => other,
-    })?;
-    understood(answer)
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -205,7 +234,9 @@ fn understood((status, text): (StatusCode, String)) -> Result<Value, Failure> {
         ),
         (_, "reload_refused") => Failure::Failed(told::refused(&refusal.faults)),
         (_, "stopping") => Failure::Failed("the server stops already".to_owned()),
-        (StatusCode::BAD_REQUEST, _) => Failure::Usage(format!("the server does not understand this: {text}")),
+        (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY, _) => {
+            Failure::Usage(format!("the server does not understand this: {text}"))
+        }
         _ if refusal.message.is_empty() => Failure::Failed(format!("the server refused ({status})")),
         _ => Failure::Failed(format!("the server refused ({status}): {}", refusal.message)),
     })

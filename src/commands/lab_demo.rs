@@ -172,7 +172,7 @@ struct Demo {
 impl Demo {
     /// Makes the user, or gives the one of an earlier demo a new password.
     fn let_in(&self) -> Result<(), Failure> {
-        let people = People::of(Some(&self.internal), &SettingFlags::default(), false)?;
+        let people = People::of((Some(&self.internal), None), &SettingFlags::default(), false)?;
         if people.one(USER).is_ok() {
             return people.change(USER, Change { active: Some(true), password: Some(self.password.clone()) });
         }

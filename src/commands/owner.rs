@@ -17,6 +17,7 @@ use crate::{
     runtime::Clock,
 };
 use reqwest::{Method, StatusCode};
+use std::path::PathBuf;
 
 /// What a server that believes others is: whoever signs in to it has signed in there.
 const OTHERS_KNOW: &str = "this server has no accounts of its own: [quiz.issuers] names others, who know their owners themselves";
@@ -29,6 +30,9 @@ pub struct OwnerArguments {
     /// The internal listener of the running server; without it the settings tell where it is, or where the records are when none runs
     #[arg(long, value_name = "URL")]
     pub internal: Option<String>,
+    /// A file with an operator's token, where the running server asks for one (`homeroom token labs` makes it)
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// The settings' flags.
     #[command(flatten)]
     pub flags: SettingFlags,
@@ -36,7 +40,7 @@ pub struct OwnerArguments {
 
 /// Asks for the password and has the account made.
 pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
-    let OwnerArguments { name, internal, flags } = arguments;
+    let OwnerArguments { name, internal, token_file, flags } = arguments;
     expected(account::is_name(name), account::NAME)?;
     let password = prompt::password()?;
     expected(account::is_password(&password), account::PASSWORD)?;
@@ -44,7 +48,7 @@ pub fn run(arguments: &OwnerArguments) -> Result<(), Failure> {
         Some(url) => Holder::Server(Server::at(url)),
         None => Holder::configured(&with_accounts(flags)?, true)?,
     };
-    match holder {
+    match holder.shown(token_file.as_deref())? {
         Holder::Server(server) => tell(&server, name, &password)?,
         Holder::Here(records) => write(&records, name, &password)?,
     }
@@ -91,6 +95,7 @@ fn verdict(status: StatusCode, said: &str) -> Result<(), Failure> {
     Err(match status {
         StatusCode::BAD_REQUEST => Failure::Usage(message.to_owned()),
         StatusCode::NOT_FOUND => Failure::Failed(OTHERS_KNOW.to_owned()),
+        StatusCode::FORBIDDEN => Failure::Denied(records::OPERATORS_ONLY.to_owned()),
         _ => Failure::Failed(format!("the server refused ({status}): {message}")),
     })
 }

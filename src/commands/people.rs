@@ -17,6 +17,7 @@ use crate::{
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use std::path::Path;
 use uuid::{Builder, Uuid};
 
 /// A page of a list.
@@ -53,9 +54,13 @@ pub(super) struct Change {
 pub(super) struct People(Holder);
 
 impl People {
-    /// As [`Holder::of`].
-    pub(super) fn of(internal: Option<&str>, flags: &SettingFlags, makes: bool) -> Result<People, Failure> {
-        Holder::of(internal, flags, makes).map(People)
+    /// As [`Holder::of`], with a token to show, if one is asked for.
+    pub(super) fn of(
+        (internal, token_file): (Option<&str>, Option<&Path>),
+        flags: &SettingFlags,
+        makes: bool,
+    ) -> Result<People, Failure> {
+        Holder::of(internal, flags, makes)?.shown(token_file).map(People)
     }
 
     /// All of them, by name.
@@ -142,6 +147,7 @@ fn said((status, text): (StatusCode, String), name: &str) -> Result<String, Fail
         (StatusCode::BAD_REQUEST, _) => Failure::Usage(message.to_owned()),
         (StatusCode::NOT_FOUND, "USER_NOT_FOUND") => nobody(name),
         (StatusCode::CONFLICT, _) => taken(name),
+        (StatusCode::FORBIDDEN, _) => Failure::Denied(records::OPERATORS_ONLY.to_owned()),
         _ => Failure::Failed(format!("the server refused ({status}): {message}")),
     })
 }

@@ -9,12 +9,15 @@ use crate::{
     services::passwords,
     store::{Answer, PostgresStore, Sink, SqliteStore, Store, Ticket, postgres, sqlite},
 };
-use std::{sync::mpsc, time::Duration};
+use std::{fs, path::Path, sync::mpsc, time::Duration};
 
 /// For one record to reach the disk, and for the store to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What is said where there were no records: the settings may be another server's than the one that is meant.
 const OTHERS: &str = "a server with other settings has others (--config, --data-dir, --database, --internal)";
+/// Where nobody but operators may.
+pub(super) const OPERATORS_ONLY: &str =
+    "the server lets operators alone do this: show a token (--token-file; `homeroom token labs` makes one of an admin)";
 /// The one who asks.
 const HERE: Ticket = Ticket { shard: ShardId(0), token: 0 };
 
@@ -49,6 +52,18 @@ impl Holder {
         match internal {
             Some(url) => Ok(Holder::Server(Server::at(url))),
             None => Holder::configured(&flags.load_process()?.settings, makes),
+        }
+    }
+
+    /// The same, who is shown the token in this file where he is a server that asks for one.
+    pub(super) fn shown(self, token_file: Option<&Path>) -> Result<Holder, Failure> {
+        match (self, token_file) {
+            (Holder::Server(server), Some(file)) => {
+                let text = fs::read_to_string(file);
+                let text = text.map_err(|error| Failure::Usage(format!("--token-file: {}: {error}", file.display())))?;
+                server.with_token(text.trim()).map(Holder::Server)
+            }
+            (holder, _) => Ok(holder),
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
     prompt,
 };
 use crate::protocols::labs::{given, model::Role};
+use std::path::PathBuf;
 
 /// What to do, and where the server is.
 #[derive(clap::Args, Debug)]
@@ -71,6 +72,9 @@ pub struct Place {
     /// The internal listener of the running server; without it the settings tell where it is, or where the records are when none runs
     #[arg(long, value_name = "URL")]
     pub internal: Option<String>,
+    /// A file with an operator's token, where the running server asks for one (`homeroom token labs` makes it)
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// The settings' flags.
     #[command(flatten)]
     pub flags: SettingFlags,
@@ -78,7 +82,7 @@ pub struct Place {
 
 impl Place {
     pub(super) fn people(&self, makes: bool) -> Result<People, Failure> {
-        People::of(self.internal.as_deref(), &self.flags, makes)
+        People::of((self.internal.as_deref(), self.token_file.as_deref()), &self.flags, makes)
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 section! {
     /// What operators ask of a server that runs: `homeroom ctl`, by the internal listener.
     Control at "control." {
-        /// Whether nobody is answered without the token of an operator, an admin of labs (`homeroom token labs`). Else whoever reaches the
-        /// internal listener may, as with its other routes.
+        /// Whether nobody is answered without the token of an operator, an admin of labs (`homeroom token labs`), neither where accounts
+        /// are made and changed (`homeroom user`, `homeroom owner`). Else whoever reaches the internal listener may, as with its other
+        /// routes.
         operators_only: bool = false;
     }
 }

@@ -410,6 +410,7 @@ impl Engine {
                 key
             }
         };
+        self.note_address(key, from);
         self.set_timer(key, timer.map(Duration::from_micros), now);
         match self.connections.at(key).map(|own| &own.phase) {
             _ if unread.is_empty() => {}

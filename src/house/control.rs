@@ -3,7 +3,10 @@
 //! An order is a line of words; the answer is `ok` or `no`, a space, and a line for people. Behind `ok` the server keeps the connection
 //! open until what was ordered is over: a drain with the process, which the end of the stream says.
 
-use super::upgrade::Upgrade;
+use super::{
+    acts::{self, Acts, By},
+    upgrade::Upgrade,
+};
 use crate::runtime::Stage;
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -113,7 +116,7 @@ pub fn order(data_dir: &Path, order: Order) -> io::Result<(String, impl Read)> {
 ///
 /// # Errors
 /// The socket cannot be made.
-pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>, upgrade: &Arc<Upgrade>) -> io::Result<()> {
+pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>, upgrade: &Arc<Upgrade>, acts: &Acts) -> io::Result<()> {
     fs::create_dir_all(data_dir)?;
     let way = way(data_dir)?;
     match fs::remove_file(&way.path) {
@@ -122,12 +125,12 @@ pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>, upgrade: &Arc<Upgrade>
     }
     let listener = UnixListener::bind(&way.path)?;
     fs::set_permissions(&way.path, fs::Permissions::from_mode(MODE))?;
-    let (stage, upgrade) = (stage.clone(), upgrade.clone());
+    let (stage, upgrade, acts) = (stage.clone(), upgrade.clone(), acts.clone());
     let heed = move || {
         // Kept open until the process ends.
         let mut under_way = Vec::new();
         for stream in listener.incoming().flatten() {
-            match heed(&stream, &stage, &upgrade) {
+            match heed(&stream, &stage, &upgrade, &acts) {
                 Ok(true) => under_way.push(stream),
                 Ok(false) => {}
                 Err(fault) => tracing::debug!(%fault, "an order was not understood or not answered"),
@@ -138,20 +141,24 @@ pub(super) fn listen(data_dir: &Path, stage: &Arc<Stage>, upgrade: &Arc<Upgrade>
 }
 
 /// Whether the order is being carried out.
-fn heed(mut stream: &UnixStream, stage: &Arc<Stage>, upgrade: &Upgrade) -> io::Result<bool> {
+fn heed(mut stream: &UnixStream, stage: &Arc<Stage>, upgrade: &Upgrade, acts: &Acts) -> io::Result<bool> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
     BufReader::new(stream.take(LINE_BYTES)).read_line(&mut line)?;
+    let by = By::order(stream);
     let answer = match Order::read(&line) {
-        Some(Order::Drain { lead, over }) => stage
-            .drain(lead, over)
-            .map(|()| {
-                let (count, seconds) = (stage.connections(), over.as_secs_f64());
-                format!("draining {count} connections over {seconds} s")
-            })
-            .map_err(|fault| fault.to_string()),
-        Some(Order::Upgrade) => upgrade.begin().map(|pid| pid.to_string()),
+        Some(Order::Drain { lead, over }) => {
+            let begun = stage.drain(lead, over);
+            acts.note("drain", by, begun.as_ref().map(drop).map_err(acts::code));
+            let (count, seconds) = (stage.connections(), over.as_secs_f64());
+            begun.map(|()| format!("draining {count} connections over {seconds} s")).map_err(|fault| fault.to_string())
+        }
+        Some(Order::Upgrade) => {
+            let begun = upgrade.begin();
+            acts.note("upgrade", by, begun.as_ref().map(drop).map_err(|_| acts::NOT_BEGUN));
+            begun.map(|pid| pid.to_string())
+        }
         Some(Order::Who) => {
             writeln!(stream, "ok process {} serves, version {}", std::process::id(), env!("CARGO_PKG_VERSION"))?;
             return Ok(false);

@@ -1,22 +1,23 @@
 //! Where operators' wishes become errands of shards, readings of the files, and the stop.
 
-use super::reload::Readings;
+use super::{acts::OwnStop, reload::Readings};
 use crate::{
     bridge::Bridge,
     engine::{Answer, Errand},
-    http::control::Changed,
+    http::control::{Changed, NoDrain, Paced},
     realtime::{
         NodeSlot, ShardId,
         survey::{Chore, Done},
     },
-    runtime::{Phase, Post, Stage},
+    runtime::{DrainFault, Post, Stage},
 };
 use rustix::{
     process::{Signal, getpid, kill_process},
     time::{ClockId, clock_gettime},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    thread,
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +36,8 @@ pub(super) struct Desk {
     pub(super) readings: Readings,
     /// How long a drain takes at most.
     pub(super) drain: Duration,
+    /// The next SIGTERM is one of our own.
+    pub(super) is_own_stop: OwnStop,
 }
 
 /// What one shard answered.
@@ -77,12 +80,32 @@ impl Desk {
         answered.await.unwrap_or_else(|_| Err(vec!["the server stops".to_owned()]))
     }
 
-    /// Begins the stop, the way that the service manager does. `None`: it is under way.
-    pub(super) fn begin_drain(&self) -> Option<Duration> {
-        if self.stage.phase() != Phase::Serving {
-            return None;
+    /// Begins the stop that SIGTERM begins; says how long its drain may take. A signal that comes behind it is the first one: it cuts
+    /// nobody off. `None`: it is under way.
+    pub(super) fn begin_stop(&self) -> Option<Duration> {
+        let times = self.stage.claim_stop()?;
+        let (stage, is_own) = (self.stage.clone(), self.is_own_stop.clone());
+        // Not from here: a thread that a shard starts shares its core.
+        self.bridge.run(async move {
+            tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+            if let Err(fault) = thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)) {
+                tracing::error!(%fault, "there can be no thread for the stop");
+                is_own.store(true, SeqCst);
+                let _ = kill_process(getpid(), Signal::TERM);
+            }
+        });
+        Some(times.drain)
+    }
+
+    /// Begins the paced drain, as `homeroom drain` does.
+    pub(super) async fn begin_drain(&self, Paced { lead, over }: Paced) -> Result<Duration, NoDrain> {
+        let stage = self.stage.clone();
+        // It starts a thread, and waits until that has begun.
+        match self.bridge.call(move || stage.drain(lead, over)).await {
+            Some(Ok(())) => Ok(self.stage.stopping().map_or(self.drain, |(_, times)| times.drain)),
+            Some(Err(DrainFault::Stopping | DrainFault::NotServing)) => Err(NoDrain::Stopping),
+            Some(Err(DrainFault::System(_))) | None => Err(NoDrain::NoThread),
         }
-        kill_process(getpid(), Signal::TERM).ok().map(|()| self.drain)
     }
 }
 

@@ -2,17 +2,22 @@
 
 use crate::{
     auth::{Algorithm, KeySource, Refresh, RefreshTimes, Standing},
+    bridge::Bridge,
     config::{self, Api, IssuerKeys, Loaded, SetPlace, Settings},
     observe::traces,
     realtime::UnixMicros,
     runtime::Clock,
     services::{ReadFault, SetReader},
 };
+use futures_lite::future::block_on;
 use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
 /// How often it is looked whether a read is due, or wanted: a token that names a new key is good so much later, at the least.
 const LOOK: Duration = Duration::from_millis(100);
+/// So long a start waits at most for issuers that are asked for the first time.
+const FIRST: Duration = Duration::from_secs(5);
+const FIRST_LOOK: Duration = Duration::from_millis(10);
 
 /// All sets that the settings name.
 #[derive(Default)]
@@ -92,6 +97,26 @@ impl KeySets {
         })
     }
 
+    /// As [`KeySets::keep`], on the bridge. Comes back when each issuer was asked once, or has taken too long for a start to wait: whoever
+    /// comes first, at a start or behind an upgrade, is not to be refused because nobody has asked yet.
+    pub(super) fn begin(self: &Arc<Self>, bridge: &Bridge) -> Keeping {
+        let own = self.clone();
+        let begun = bridge.ask(async move {
+            let keeping = own.keep();
+            let asked = async {
+                let mut looks = tokio::time::interval(FIRST_LOOK);
+                while !own.sets.iter().all(PublishedKeys::was_asked) {
+                    looks.tick().await;
+                }
+            };
+            if tokio::time::timeout(FIRST, asked).await.is_err() {
+                tracing::warn!("an issuer that publishes its keys does not answer: nobody is let in by them until it does");
+            }
+            keeping
+        });
+        block_on(begun).unwrap_or_default()
+    }
+
     /// Keeps all of them, on a Tokio runtime that lasts as long as the server. What was begun ends with the answer.
     pub(super) fn keep(&self) -> Keeping {
         let Some(times) = self.times else { return Keeping::default() };
@@ -111,6 +136,12 @@ impl Drop for Keeping {
 }
 
 impl PublishedKeys {
+    /// Whether it was read, or could not be.
+    fn was_asked(&self) -> bool {
+        let Standing { reads, failures, .. } = self.source.standing();
+        reads + failures > 0
+    }
+
     async fn keep(self, times: Times) {
         let clock = Clock::started_now();
         let mut refresh = Refresh::new(times.refresh, clock.moment());

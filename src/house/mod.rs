@@ -1,6 +1,7 @@
 //! The house put together: settings become rules, shards get their engines, engines their store and bridge, REST its contracts.
 
 mod agents;
+mod acts;
 mod audit;
 pub mod banner;
 mod certificates;
@@ -63,10 +64,10 @@ use crate::{
     services::{PasswordFault, Passwords},
     store::{postgres, sqlite},
 };
+use acts::Acts;
 use cluster::{Company, Watch};
 use desk::Desk;
 use glommio::net::TcpStream;
-use key_sets::Keeping;
 use reload::{Keeper, Told};
 use rest::{Counter, Rest};
 use shift::{Asked, Home, Passage, Shift};
@@ -197,6 +198,7 @@ pub fn serve_until_stopped(
     let (bridge, _bridge_thread) = Bridge::start().map_err(HouseFault::System)?;
     let access = access(&settings.cluster).map_err(ClusterFault::Secret).map_err(HouseFault::Cluster)?;
     access.iter().try_for_each(|access| cluster::await_bus(access, &bridge)).map_err(HouseFault::Cluster)?;
+    let keeping = house.key_sets.begin(&bridge);
     let facts = upgrade::facts(&house);
     let left = heir.as_ref().map(|heir| heir.await_left(&facts)).transpose()?;
     let is_heir = left.is_some();
@@ -247,6 +249,8 @@ pub fn serve_until_stopped(
     let moves = reload::moves(shards);
     let (readings, askers) = reload::readings();
     let (status_interval, drain) = (settings.tasks.status_interval, settings.stop.drain);
+    let is_own_stop = acts::OwnStop::default();
+    let own_stop = is_own_stop.clone();
     let (beside, keeper) = (bridge.clone(), bridge.clone());
     let audit_kept = audit.clone();
     let carries = joined.is_none();
@@ -308,6 +312,7 @@ pub fn serve_until_stopped(
                     stage: desk_stage,
                     readings: readings.clone(),
                     drain,
+                    is_own_stop: own_stop.clone(),
                 },
                 started_at: seat.clock.now().wall,
             };
@@ -347,7 +352,9 @@ pub fn serve_until_stopped(
         joined.begin(line, (gate, Letters::default()), (watch, heard))
     });
     house.certificates.tell(running.clock().now().wall);
+    let acts = Acts::new(&audit_kept, running.clock(), &is_own_stop);
     let told = Told {
+        acts: acts.clone(),
         stage: running.stage().clone(),
         post: running.post().clone(),
         node,
@@ -358,17 +365,18 @@ pub fn serve_until_stopped(
         vitals: looked_at,
     };
     let (kept, certificates) = (settings.clone(), house.certificates.clone());
-    let keeping = Keeping::default();
     Keeper { rereading, settings: kept, house: house.clone(), certificates, keeping, told }.keep(
         &keeper,
         signals.reload(),
         askers,
     );
+    let stops = acts.clone();
+    signals.on_stop(move || stops.stopped_by_signal());
     running.stop_on(signals, StopTimes { drain: settings.stop.drain, goodbye: GOODBYE });
     let upgrade = Arc::new(Upgrade::new(running.stage(), facts));
-    let begins = upgrade.clone();
-    signals.on_upgrade(move || begins.begin_aside());
-    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade) {
+    let (begins, told) = (upgrade.clone(), acts.clone());
+    signals.on_upgrade(move || begins.begin_aside(told.clone()));
+    if let Err(fault) = control::listen(&settings.data_dir, running.stage(), &upgrade, &acts) {
         tracing::warn!(%fault, "no orders can be given by commands on this machine (control.sock)");
     }
     tracing::info!(shards, "serving");

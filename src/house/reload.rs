@@ -2,6 +2,7 @@
 
 use super::{
     Fault, House,
+    acts::{Acts, By},
     certificates::Certificates,
     door,
     key_sets::{Keeping, later},
@@ -76,6 +77,7 @@ pub(super) struct Told {
     pub(super) store: Arc<dyn Store>,
     pub(super) vitals: Arc<Vitals>,
     pub(super) audit: Audit,
+    pub(super) acts: Acts,
 }
 
 /// What the server goes by now.
@@ -125,7 +127,6 @@ impl Keeper {
         let supervisor = Supervisor::of_process();
         bridge.run(async move {
             let mut own = self;
-            own.keeping = own.house.key_sets.keep();
             let mut renewal = Instant::now() + RENEWED_EVERY;
             loop {
                 let asked = async {
@@ -143,7 +144,10 @@ impl Keeper {
                         supervisor.reloading();
                     }
                     match cause {
-                        Cause::Signal => drop(own.reload()),
+                        Cause::Signal => {
+                            let came = own.reload();
+                            own.told.acts.note("reload", By::signal(), came.map(drop).map_err(|_| "reload_refused"));
+                        }
                         // Who has gone meanwhile finds it in the log.
                         Cause::Asked(asker) => drop(asker.send(own.reload())),
                         Cause::Clock => own.renew_tickets(),

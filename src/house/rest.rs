@@ -102,10 +102,11 @@ pub(super) fn table(
             .with_gate(prefix, http::chat::routes(chat), http::chat::gate())
             .and_then(|table| table.of("tasks").with(prefix, http::tasks::routes(tasks))),
         Api::Internal => {
-            let of_apis = [http::quiz::internal_routes(), http::labs::internal_routes(), http::chat::internal_routes()];
+            let accounts = [http::quiz::internal_routes(), http::labs::internal_routes()].map(http::control::for_operators);
             [internal::routes(), http::control::routes(), http::console::routes()]
                 .into_iter()
-                .chain(of_apis)
+                .chain(accounts)
+                .chain([http::chat::internal_routes()])
                 .try_fold(table.of("internal"), |table, routes| table.with(prefix, routes))
         }
     });

@@ -8,7 +8,10 @@
 //! 3. What is left goes over to the next process, which opens the records, begins with it, and says that it serves; then the former one
 //!    ends. Where it does not say so in time it is ended, and the former program is started again with what is left: it goes on.
 
-use super::{House, HouseFault};
+use super::{
+    House, HouseFault,
+    acts::{self, Acts, By},
+};
 use crate::{
     engine::passage::{self, Estate, Legacy, deal},
     observe::{
@@ -138,12 +141,13 @@ pub(super) struct Successor {
 }
 
 impl Successor {
-    fn start(program: &Path, arguments: &[OsString], facts: &str) -> Result<Successor, String> {
+    fn start(program: &Path, (arguments, manager): (&[OsString], &Supervisor), facts: &str) -> Result<Successor, String> {
         let (way, other) = UnixStream::pair().map_err(|fault| fault.to_string())?;
         let patient = way.set_read_timeout(Some(PATIENCE)).and_then(|()| way.set_write_timeout(Some(PATIENCE)));
         patient.map_err(|fault| fault.to_string())?;
         let mut command = Command::new(program);
-        command.args(arguments).env(VARIABLE, getpid().as_raw_nonzero().to_string()).stdin(Stdio::from(OwnedFd::from(other)));
+        command.args(arguments).envs(manager.bequest()).env(VARIABLE, getpid().as_raw_nonzero().to_string());
+        command.stdin(Stdio::from(OwnedFd::from(other)));
         let child = command.spawn().map_err(|fault| format!("{} cannot be started: {fault}", program.display()))?;
         // What the command holds of the other end must not outlive it, or the end of the process would not be the end of the stream.
         drop(command);
@@ -185,6 +189,8 @@ pub(super) struct Upgrade {
     facts: String,
     program: PathBuf,
     arguments: Vec<OsString>,
+    /// As it was when this process began: its parent may be gone by now.
+    manager: Supervisor,
     /// Begun; who is to have what is left.
     successor: Mutex<Option<(Successor, Open)>>,
 }
@@ -200,7 +206,8 @@ impl Upgrade {
     pub(super) fn new(stage: &Arc<Stage>, facts: String) -> Upgrade {
         let program = env::current_exe().unwrap_or_else(|_| "homeroom".into());
         let arguments = env::args_os().skip(1).collect();
-        Upgrade { stage: stage.clone(), facts, program, arguments, successor: Mutex::default() }
+        let manager = Supervisor::of_process();
+        Upgrade { stage: stage.clone(), facts, program, arguments, manager, successor: Mutex::default() }
     }
 
     /// Starts the next process, and when that is there has the shards part. Returns its number.
@@ -216,7 +223,7 @@ impl Upgrade {
             return Err("it does not serve any more".to_owned());
         }
         let span = traces::inside("upgrade", None);
-        let successor = Successor::start(&self.program, &self.arguments, &self.facts)?;
+        let successor = Successor::start(&self.program, (&self.arguments, &self.manager), &self.facts)?;
         let pid = successor.child.id();
         *place = Some((successor, span));
         let stage = self.stage.clone();
@@ -226,10 +233,12 @@ impl Upgrade {
     }
 
     /// As [`Upgrade::begin`], on a thread of its own; what comes of it is in the log.
-    pub(super) fn begin_aside(self: &Arc<Self>) {
+    pub(super) fn begin_aside(self: &Arc<Self>, acts: Acts) {
         let own = self.clone();
         let begin = move || {
-            if let Err(why) = own.begin() {
+            let begun = own.begin();
+            acts.note("upgrade", By::signal(), begun.as_ref().map(drop).map_err(|_| acts::NOT_BEGUN));
+            if let Err(why) = begun {
                 tracing::error!(why, "no upgrade: this process goes on");
             }
         };
@@ -265,12 +274,12 @@ impl Upgrade {
         let descriptors: Vec<BorrowedFd<'_>> = all.map(AsFd::as_fd).collect();
         let taken = successor.inherit(&manifest, &descriptors).or_else(|why| {
             tracing::error!(why, "the next process did not come up: this program goes on");
-            let again = Successor::start(Path::new("/proc/self/exe"), &self.arguments, &self.facts)?;
+            let again = Successor::start(Path::new("/proc/self/exe"), (&self.arguments, &self.manager), &self.facts)?;
             again.inherit(&manifest, &descriptors)
         });
         let child = taken.map_err(HouseFault::Upgrade)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        pid.into_iter().for_each(|pid| Supervisor::of_process().hand_over_to(pid));
+        pid.into_iter().for_each(|pid| self.manager.hand_over_to(pid));
         let connections = manifest_sockets(&parcels);
         tracing::info!(pid = child.id(), connections, "another process serves in place of this one");
         span.done();
@@ -307,9 +316,10 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_come_so_far_is_told_of() {
-        let why = Successor::start(Path::new("/nonexistent"), &[], "a").unwrap_err();
+        let nothing = (&[][..], &Supervisor::default());
+        let why = Successor::start(Path::new("/nonexistent"), nothing, "a").unwrap_err();
         assert!(why.contains("cannot be started"), "{why}");
-        let why = Successor::start(Path::new("/bin/true"), &[], "a").unwrap_err();
+        let why = Successor::start(Path::new("/bin/true"), nothing, "a").unwrap_err();
         assert!(why.contains("did not come so far"), "{why}");
     }
 }

@@ -23,8 +23,8 @@ use crate::realtime::{
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use shapes::{Drained, Kick, Kicked, LoadShape, Reloaded, StatusShape};
-use std::time::Duration;
+use shapes::{Drain, Drained, Kick, Kicked, LoadShape, Reloaded, StatusShape};
+use std::{pin::Pin, time::Duration};
 
 /// What these routes ask of the house.
 #[allow(async_fn_in_trait)]
@@ -41,8 +41,8 @@ pub trait Control {
     async fn look(&self, most: Most) -> Load;
     /// Has settings, keys and certificates read again. The error is every reason why nothing was changed.
     async fn reload(&self) -> Result<Changed, Vec<String>>;
-    /// Begins the stop; says how long the drain may take. `None`: it is under way.
-    fn drain(&self) -> Option<Duration>;
+    /// Begins the stop, at a pace where one is given; says how long the drain may take.
+    async fn drain(&self, pace: Option<Paced>) -> Result<Duration, NoDrain>;
 }
 
 /// Who has shown a good token.
@@ -58,6 +58,24 @@ pub enum NoOperator {
     NoAdmin,
     /// Nobody can say now.
     Store(StoreFault),
+}
+
+/// How the connected are let go one by one before the stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Paced {
+    /// Between the end of readiness and the first who goes.
+    pub lead: Duration,
+    /// Between the first who goes and the last.
+    pub over: Duration,
+}
+
+/// Why a drain does not begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoDrain {
+    /// The stop is under way.
+    Stopping,
+    /// The system lets no thread be started for it.
+    NoThread,
 }
 
 /// How a node is, in a few figures.
@@ -159,6 +177,26 @@ pub fn routes<S: Control + 'static>() -> Vec<Route<S>> {
     ]
 }
 
+/// The same routes, but where `control.operators_only` is set for operators alone: those by which somebody could make himself one, or take
+/// another's place.
+pub fn for_operators<S: Control + 'static>(routes: Vec<Route<S>>) -> Vec<Route<S>> {
+    routes.into_iter().map(|route| route.behind(guard)).collect()
+}
+
+fn guard<S: Control>(call: &Call<S>) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + '_>> {
+    Box::pin(async move {
+        if !call.house.is_for_operators_only() {
+            return Ok(());
+        }
+        admit(call).await.map_err(|refused| match refused {
+            Refused::Other(fault) => fault,
+            Refused::NoToken | Refused::BadToken | Refused::NoOperator => Fault::Denied,
+            // Not what `admit` says.
+            Refused::Reload(_) | Refused::Stopping | Refused::NoThread => Fault::Denied,
+        })
+    })
+}
+
 /// Why it is not done.
 #[derive(PartialEq, Debug)]
 enum Refused {
@@ -172,6 +210,8 @@ enum Refused {
     Reload(Vec<String>),
     /// The stop is under way.
     Stopping,
+    /// The system is short of threads.
+    NoThread,
     /// Whatever else there is.
     Other(Fault),
 }
@@ -203,6 +243,7 @@ impl Refusal for Refused {
             Refused::Other(Fault::Denied) => (StatusCode::FORBIDDEN, "no_page", "No page of a browser may ask this", vec![]),
             Refused::Reload(faults) => (StatusCode::UNPROCESSABLE_ENTITY, "reload_refused", "Nothing was changed", faults),
             Refused::Stopping => (StatusCode::CONFLICT, "stopping", "The server stops already", vec![]),
+            Refused::NoThread => (StatusCode::SERVICE_UNAVAILABLE, "no_thread", "The system lets no thread be started", vec![]),
             Refused::Other(fault) => return fault.into_answer(),
         };
         let mut answer = answer::json(status, &Told { error, message, faults });
@@ -266,8 +307,16 @@ async fn reload<S: Control>(call: Call<S>) -> Result<Answer, Refused> {
     Ok(answer::json(StatusCode::OK, &Reloaded::from(changed)))
 }
 
+const EXPECTED_PACE: &str =
+    r#"expected no body, or {"over_seconds": number, "lead_seconds": number}, from 0 to 86400, the second with the first"#;
+
 async fn drain<S: Control>(call: Call<S>) -> Result<Answer, Refused> {
     admit(&call).await?;
-    let at_most = call.house.drain().ok_or(Refused::Stopping)?;
+    let asked = if call.body.is_empty() { Drain::default() } else { call.json::<Drain>(EXPECTED_PACE)? };
+    let pace = asked.pace().ok_or(Fault::WrongShape(EXPECTED_PACE))?;
+    let at_most = call.house.drain(pace).await.map_err(|why| match why {
+        NoDrain::Stopping => Refused::Stopping,
+        NoDrain::NoThread => Refused::NoThread,
+    })?;
     Ok(answer::json(StatusCode::ACCEPTED, &Drained { at_most_seconds: at_most.as_secs_f64() }))
 }

@@ -22,6 +22,8 @@ type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 /// What stood in the braces of a path, decoded; none: it is badly escaped.
 type Params = Option<Vec<(String, String)>>;
 type Handler<S> = Box<dyn Fn(Call<S>) -> Pending>;
+/// Who may ask at all.
+type Guard<S> = for<'a> fn(&'a Call<S>) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + 'a>>;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -96,6 +98,24 @@ impl<S> Route<S> {
     /// [`LINGER_BYTES`](super::limits::LINGER_BYTES), or whoever sends more may not hear why it is refused.
     pub fn up_to(self, body: usize) -> Route<S> {
         Route { body, ..self }
+    }
+
+    /// The same, behind a guard, whose refusals are told as the table's are.
+    pub fn behind(self, guard: Guard<S>) -> Route<S>
+    where
+        S: 'static,
+    {
+        let (handler, voice) = (Rc::new(self.handler), self.voice);
+        let guarded = move |call: Call<S>| -> Pending {
+            let handler = handler.clone();
+            Box::pin(async move {
+                match guard(&call).await {
+                    Ok(()) => handler(call).await,
+                    Err(fault) => voice(fault),
+                }
+            })
+        };
+        Route { handler: Box::new(guarded), ..self }
     }
 
     /// The same, of which the audit log is told under this name.

@@ -10,8 +10,12 @@ use serde::Serialize;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
+    mem,
     net::{IpAddr, Ipv6Addr},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::Path,
     sync::{
         Arc, OnceLock,
@@ -156,8 +160,9 @@ impl Writer {
         loop {
             // Seen before the queue: what was noted before the end is written.
             let is_over = self.shared.is_over.load(Relaxed);
-            self.take_files();
+            // A file behind the queue: what is noted when there is another is not in the former one.
             self.gather();
+            self.take_files();
             let pause = match self.put() {
                 Ok(()) if self.shared.queue.is_empty() && self.lines.is_empty() => {
                     if is_over {
@@ -190,11 +195,17 @@ impl Writer {
 
     fn take_files(&mut self) {
         while let Some(file) = self.shared.files.pop() {
-            self.file = file;
+            let before = mem::replace(&mut self.file, file);
+            if before.zip(self.file.as_ref()).is_some_and(|(before, file)| is_one(&before, file)) {
+                continue;
+            }
             // A line that is cut in the old file is whole in the new one.
             let cut = self.lines[..self.done].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             self.lines.drain(..cut);
             self.done = 0;
+            if self.file.as_ref().is_some_and(ends_within_a_line) {
+                self.lines.insert(0, b'\n');
+            }
         }
     }
 
@@ -246,6 +257,25 @@ impl Writer {
             tracing::warn!(%error, times, "the audit log cannot be written; what happens waits, and is lost when that is too much");
         }
     }
+}
+
+/// Whether both are the same file, with what was written to it.
+fn is_one(before: &File, file: &File) -> bool {
+    let identity = |file: &File| file.metadata().ok().filter(|of| of.len() > 0).map(|of| (of.dev(), of.ino()));
+    identity(before).is_some_and(|before| identity(file) == Some(before))
+}
+
+/// Whether the last line of a file is cut, as an end on a full disk leaves it.
+fn ends_within_a_line(file: &File) -> bool {
+    let last = || {
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if length > 0 {
+            File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?.read_exact_at(&mut last, length - 1)?;
+        }
+        io::Result::Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
 }
 
 #[derive(Serialize)]

@@ -18,6 +18,8 @@ use std::{
 
 /// A manager that takes nothing for so long is not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Names the process that the watchdog watches.
+const WATCHED: &str = "WATCHDOG_PID";
 
 /// Who is told: the service manager, or nobody.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +37,8 @@ impl Supervisor {
     /// The one that these variables name, for this process and its parent.
     fn of(variable: impl Fn(&str) -> Option<OsString>, line: [Option<Pid>; 2]) -> Supervisor {
         let number = |name: &str| variable(name)?.to_str()?.parse::<u64>().ok();
-        let watched = number("WATCHDOG_PID").and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        let is_ours = variable("WATCHDOG_PID").is_none() || (watched.is_some() && line.contains(&watched));
+        let watched = number(WATCHED).and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let is_ours = variable(WATCHED).is_none() || (watched.is_some() && line.contains(&watched));
         let watchdog = number("WATCHDOG_USEC").filter(|micros| is_ours && *micros > 0).map(Duration::from_micros);
         Supervisor { address: variable("NOTIFY_SOCKET").and_then(|name| address(&name)), watchdog }
     }
@@ -77,6 +79,12 @@ impl Supervisor {
     pub fn status(&self, line: &str) {
         // A second line would be another word of the protocol.
         self.tell(&format!("STATUS={}", line.lines().next().unwrap_or_default()));
+    }
+
+    /// The variable by which a process that this one starts, and that is to take its place, finds that the watchdog is its too: the one
+    /// that the manager has named may be an ancestor that is gone. To be asked of one that was made while the parent was there.
+    pub fn bequest(&self) -> Option<(&'static str, String)> {
+        self.watchdog.map(|_| (WATCHED, getpid().as_raw_nonzero().to_string()))
     }
 
     /// From now on the service is another process, whose words are heeded in place of this one's.
@@ -180,5 +188,8 @@ mod tests {
             assert_eq!(of(&variables).watchdog(), watchdog, "{watched:?}");
         }
         assert_eq!(of(&[("WATCHDOG_USEC", "0")]).watchdog(), None);
+        let own = ("WATCHDOG_PID", std::process::id().to_string());
+        assert_eq!(of(&[("WATCHDOG_USEC", "30000000"), ("WATCHDOG_PID", "6")]).bequest(), Some(own), "whoever was named before");
+        assert_eq!(of(&[("WATCHDOG_USEC", "30000000"), ("WATCHDOG_PID", "8")]).bequest(), None);
     }
 }

@@ -84,6 +84,8 @@ pub struct Stage {
     /// How long a stop takes that nobody gives other times, and the pace of a drain before it.
     usual: OnceLock<StopTimes>,
     pace: OnceLock<Pace>,
+    /// Whether somebody has had a stop begun, other than by a signal.
+    is_claimed: AtomicBool,
     /// What each shard has left.
     pub(super) parcels: Vec<ArrayQueue<Parcel>>,
     pub(super) has_parted: AtomicBool,
@@ -113,6 +115,7 @@ impl Stage {
             stopping: OnceLock::new(),
             usual: OnceLock::new(),
             pace: OnceLock::new(),
+            is_claimed: AtomicBool::new(false),
             parcels,
             has_parted: AtomicBool::new(false),
             renewed,
@@ -149,6 +152,23 @@ impl Stage {
         self.pace.get().copied()
     }
 
+    /// For one who wants the usual stop begun: it is his to carry out, by [`Stage::stop`] in these times. Readiness is gone already.
+    /// `None`: a stop is under way, or nothing is served yet.
+    pub fn claim_stop(&self) -> Option<StopTimes> {
+        let times = *self.usual.get()?;
+        if !self.claim() {
+            return None;
+        }
+        self.stopping.get_or_init(|| (Instant::now(), times));
+        self.advance(Phase::Draining);
+        Some(times)
+    }
+
+    /// Of all who want a stop begun the first has it.
+    fn claim(&self) -> bool {
+        self.is_serving() && !self.is_claimed.swap(true, Ordering::SeqCst)
+    }
+
     /// Begins a paced drain, and the usual stop behind it, on a thread of its own: readiness goes first, after `lead` the connected are let
     /// go one by one `over` a time, and who has come meanwhile is told and closed as at any stop. Comes back at once.
     ///
@@ -157,7 +177,7 @@ impl Stage {
     pub fn drain(self: &Arc<Self>, lead: Duration, over: Duration) -> Result<(), DrainFault> {
         let times = *self.usual.get().ok_or(DrainFault::NotServing)?;
         let pace = Pace { lead, over, grace: times.drain };
-        if self.phase() != Phase::Serving || self.pace.set(pace).is_err() {
+        if !self.claim() || self.pace.set(pace).is_err() {
             return Err(DrainFault::Stopping);
         }
         let stage = self.clone();
@@ -268,6 +288,8 @@ struct Stops {
     is_over: AtomicBool,
     /// Whether the process was asked to stop.
     is_asked: AtomicBool,
+    /// What hears of the first signal to stop what serves.
+    heard: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// What SIGUSR2 begins.
     upgrade: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -317,12 +339,18 @@ impl StopSignals {
                     exit(0);
                 };
                 tracing::info!(drain_s = times.drain.as_secs(), "stopping");
+                own.heard.get().into_iter().for_each(|hear| hear());
                 if thread::Builder::new().name("stop".to_owned()).spawn(move || stage.stop(times)).is_err() {
                     exit(128 + signal);
                 }
             }
         })?;
         Ok(StopSignals { stops, reload })
+    }
+
+    /// This hears of the signal that stops what serves, before it does. It must not take long.
+    pub fn on_stop(&self, hear: impl Fn() + Send + Sync + 'static) {
+        let _ = self.stops.heard.set(Box::new(hear));
     }
 
     /// From now on SIGUSR2 begins this, which must not take long. Before, it does nothing.
@@ -347,7 +375,8 @@ impl StopSignals {
     #[must_use]
     pub fn rest(&self) -> bool {
         self.stops.is_over.store(true, Ordering::SeqCst);
-        self.stops.is_asked.load(Ordering::SeqCst)
+        let is_claimed = self.stops.stage.get().is_some_and(|(stage, _)| stage.is_claimed.load(Ordering::SeqCst));
+        is_claimed || self.stops.is_asked.load(Ordering::SeqCst)
     }
 }
 
@@ -373,6 +402,21 @@ mod tests {
         stage.usual.set(StopTimes { drain: Duration::ZERO, goodbye: Duration::ZERO }).unwrap();
         stage.drain(Duration::from_millis(50), Duration::ZERO).unwrap();
         assert!(stage.phase() > Phase::Serving && stage.stopping().is_some());
+        assert!(matches!(stage.drain(Duration::ZERO, Duration::ZERO), Err(DrainFault::Stopping)));
+        assert!(stage.claim_stop().is_none());
+    }
+
+    #[test]
+    fn a_stop_is_begun_by_one_alone() {
+        let stage = Arc::new(Stage::new(&mesh::doors(1).unwrap()));
+        assert!(stage.claim_stop().is_none(), "nothing is served yet");
+        stage.usual.set(StopTimes { drain: Duration::from_secs(7), goodbye: Duration::ZERO }).unwrap();
+        let begun: Vec<_> = thread::scope(|scope| {
+            let claims: Vec<_> = (0..8).map(|_| scope.spawn(|| stage.claim_stop())).collect();
+            claims.into_iter().filter_map(|claim| claim.join().unwrap()).collect()
+        });
+        assert_eq!(begun.iter().map(|times| times.drain.as_secs()).collect::<Vec<_>>(), [7]);
+        assert!(stage.phase() == Phase::Draining && stage.stopping().is_some());
         assert!(matches!(stage.drain(Duration::ZERO, Duration::ZERO), Err(DrainFault::Stopping)));
     }
 }

@@ -33,17 +33,19 @@ pub enum Wish {
     Hold,
     /// What keys and columns mean, or no more of that.
     Help,
+    /// Nothing: of the page of help any key goes back.
+    Nothing,
 }
 
 /// Rows of a page.
 const PAGE: i32 = 10;
 
 /// What a key means; most mean nothing.
-pub fn wish(code: KeyCode, modifiers: KeyModifiers) -> Option<Wish> {
+pub fn wish(code: KeyCode, modifiers: KeyModifiers) -> Wish {
     if modifiers.contains(KeyModifiers::CONTROL) {
-        return (code == KeyCode::Char('c')).then_some(Wish::Interrupt);
+        return if code == KeyCode::Char('c') { Wish::Interrupt } else { Wish::Nothing };
     }
-    Some(match code {
+    match code {
         KeyCode::Char('q') => Wish::End,
         KeyCode::Tab => Wish::Next,
         KeyCode::BackTab => Wish::Former,
@@ -60,8 +62,8 @@ pub fn wish(code: KeyCode, modifiers: KeyModifiers) -> Option<Wish> {
         KeyCode::Enter | KeyCode::Char('z') => Wish::Alone,
         KeyCode::Char(' ') => Wish::Hold,
         KeyCode::Char('?') | KeyCode::F(1) => Wish::Help,
-        _ => return None,
-    })
+        _ => Wish::Nothing,
+    }
 }
 
 /// What `?` shows of keys.

@@ -90,6 +90,7 @@ impl View {
             Wish::Alone => self.is_alone ^= true,
             Wish::Hold => self.is_held ^= true,
             Wish::Help => self.is_helping = true,
+            Wish::Nothing => {}
         }
         Act::Draw
     }
@@ -179,6 +180,9 @@ mod tests {
     fn any_key_leaves_the_help_and_does_nothing_else_but_ending() {
         let mut view = pressed(&[Wish::Help, Wish::Next]);
         assert_eq!((view.focus, view.is_helping), (0, false));
+        view.heed(Wish::Help);
+        view.heed(Wish::Nothing);
+        assert_eq!(view, View::default());
         view.heed(Wish::Help);
         assert_eq!(view.heed(Wish::End), Act::End);
     }

@@ -42,7 +42,7 @@ async def test_readiness_goes_first_and_then_the_connected_one_by_one(build, htt
     assert all(told) and all(0.5 <= end - said <= 10 for said, end in zip(told, closed, strict=True))
     assert min(told) - began >= 2, "nobody before the lead is over"
     assert max(told[:20]) - min(told[:20]) >= 4, "one by one"
-    assert closed[20] == max(closed), "who came meanwhile stays until the stop"
+    assert closed[20] >= max(closed) - 0.5, "who came meanwhile stays until the stop"
     for _, _, data in ends:
         assert int.from_bytes(data[:2], "big") == 1012
         assert 0 <= float(data[2:].decode().removeprefix("retry-after=")) <= 5

@@ -1,6 +1,8 @@
 """The Debian package: what lintian says of it, how hard its unit is, and its life on a system that systemd has booted."""
 
+import grp
 import os
+import pwd
 import re
 import subprocess
 from pathlib import Path
@@ -45,11 +47,37 @@ def test_the_packages_files(package):
         "usr/bin/homeroom", "etc/homeroom/homeroom.toml", "lib/systemd/system/homeroom.service", "usr/share/man/man1/homeroom.1.gz",
         "usr/share/man/man1/homeroom-serve.1.gz", "usr/share/bash-completion/completions/homeroom",
         "usr/share/zsh/vendor-completions/_homeroom", "usr/share/fish/vendor_completions.d/homeroom.fish",
+        "usr/share/man/man1/homeroom-top.1.gz", "etc/logrotate.d/homeroom", "usr/share/homeroom/ops/homeroom.rules.yml",
+        "usr/share/homeroom/ops/prometheus.yml", "usr/share/homeroom/ops/grafana/homeroom.json",
         "usr/share/doc/homeroom/examples/60-homeroom.conf", "usr/share/doc/homeroom/copyright",
     ):
         assert re.search(rf"\./(usr/)?{re.escape(path)}$", listed, re.M), f"{path} is not in\n{listed}"
     assert "sysctl.d" not in listed, "it is offered, not forced"
     assert not re.search(r"pages\.1", listed)
+
+
+def test_the_audit_log_is_turned_over_and_the_server_told(needed, tmp_path):
+    needed("logrotate")
+    text = UNIT.with_name("homeroom.logrotate").read_text()
+    # As it stands, but for the folder, the user, and who is told.
+    told, folder = tmp_path / "told", tmp_path / "log"
+    folder.mkdir(mode=0o750)
+    own = f"su {pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name}"
+    for theirs, ours in (("/var/log/homeroom", str(folder)), ("su homeroom homeroom", own)):
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    text, count = re.subn(r"^ *\[ ! -d .*kill --signal=HUP homeroom.service.*$", f"touch {told}", text, flags=re.M)
+    assert count == 1, text
+    rules = tmp_path / "rules"
+    rules.write_text(text)
+    rules.chmod(0o644)
+    log = folder / "audit.log"
+    log.write_text("{}\n")
+    turned = run("logrotate", "--force", "--state", tmp_path / "state", rules)
+    assert turned.returncode == 0, turned.stderr
+    [moved] = folder.iterdir()
+    assert moved.name.startswith("audit.log-") and moved.read_text() == "{}\n", "it is not compressed while it may be written to"
+    assert told.exists()
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +98,7 @@ def test_it_starts_as_its_unit_says(life):
     assert life["installed"] == "0" and life["started"] == "yes", life
     assert life["enabled"] == "enabled"
     assert life["kind"] in ("notify-reload", "notify"), "the second before systemd 253"
-    assert life["user"] == "homeroom" and life["state"] == "homeroom 750"
+    assert life["user"] == "homeroom" and life["state"] == "homeroom 750" and life["logs"] == "homeroom 750"
     assert int(life["capabilities"], 16) == BIND_SERVICE and life["seccomp"] == "2"
     assert float(life["exposure"]) <= 2.0
     assert life["doctor"] == "0"

@@ -207,7 +207,7 @@ fn pressed(within: Duration, view: &mut View) -> Option<Act> {
         }
     }
     match event::read() {
-        Ok(Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })) => Some(view.heed(wish(code, modifiers)?)),
+        Ok(Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })) => Some(view.heed(wish(code, modifiers))),
         Ok(Event::Resize(..)) => Some(Act::Draw),
         Ok(_) | Err(_) => None,
     }

@@ -5,7 +5,7 @@ use crate::{
     engine::{Counters, Ending},
     house::desk::Told,
     http::{
-        control::{Changed, Control, Load, NoOperator, Operator, ShardLoad, Status},
+        control::{Changed, Control, Load, NoDrain, NoOperator, Operator, Paced, ShardLoad, Status},
         labs::rooms::{Credentials, Library, TokenFault},
     },
     protocols::labs::model::Role,
@@ -95,8 +95,11 @@ impl Control for Rest {
         self.desk.reload().await
     }
 
-    fn drain(&self) -> Option<Duration> {
-        self.desk.begin_drain()
+    async fn drain(&self, pace: Option<Paced>) -> Result<Duration, NoDrain> {
+        match pace {
+            None => self.desk.begin_stop().ok_or(NoDrain::Stopping),
+            Some(pace) => self.desk.begin_drain(pace).await,
+        }
     }
 }
 

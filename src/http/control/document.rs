@@ -2,7 +2,7 @@
 
 use super::{
     Told,
-    shapes::{Drained, Kick, Kicked, LoadShape, Reloaded, StatusShape},
+    shapes::{Drain, Drained, Kick, Kicked, LoadShape, Reloaded, StatusShape},
 };
 use crate::{
     documents::{Content, Operation, Parameter, Rest, Scheme, shape},
@@ -61,7 +61,13 @@ fn operations() -> Vec<Operation> {
         operator(Operation::new("POST", "/api/v1/control/reload", "reload", "Has settings, keys and certificates read again"))
             .answers(200, "What has changed", shape::<Reloaded>)
             .answers(422, "Nothing: every reason", shape::<Told>),
-        operator(Operation::new("POST", "/api/v1/control/drain", "drain", "Begins the stop, as SIGTERM does"))
+        operator(Operation::new("POST", "/api/v1/control/drain", "drain", "Begins the stop, at a pace or as SIGTERM does"))
+            .about(
+                "With over_seconds readiness goes at once, after lead_seconds the connected are let go one by one over that time, and the \
+                 stop follows; each Close says in its reason when to come back. Without a body all are told at once, and served on for \
+                 stop.drain.",
+            )
+            .may_take(shape::<Drain>)
             .answers(202, "How long the drain may take", shape::<Drained>)
             .answers(409, "It is under way", shape::<Told>),
     ]

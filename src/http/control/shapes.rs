@@ -1,6 +1,6 @@
 //! What the routes of operators take and tell, as JSON.
 
-use super::{Changed, Load, ShardLoad, Status};
+use super::{Changed, Load, Paced, ShardLoad, Status};
 use crate::{
     http::iso::Iso,
     realtime::{
@@ -36,6 +36,35 @@ impl Kick {
 pub(super) struct Kicked {
     pub(super) closed: u64,
     pub(super) silent_shards: u16,
+}
+
+/// Without `over_seconds` all are told at once, as on SIGTERM.
+#[derive(Deserialize, Default, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drain {
+    /// How long it takes from the first connection that is closed to the last.
+    #[schema(minimum = 0, maximum = 86400)]
+    over_seconds: Option<f64>,
+    /// How long readiness is gone before the first is closed; 5 unless told.
+    #[schema(minimum = 0, maximum = 86400)]
+    lead_seconds: Option<f64>,
+}
+
+/// The longest, of each of its two times.
+const LONGEST: Duration = Duration::from_secs(86_400);
+/// So long a balancer has to see that the node is not ready any more.
+const LEAD: Duration = Duration::from_secs(5);
+
+impl Drain {
+    /// Whether at a pace, and at which; none: it is not one that can be kept.
+    pub(super) fn pace(&self) -> Option<Option<Paced>> {
+        let time = |seconds: f64| Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
+        match (self.over_seconds, self.lead_seconds) {
+            (None, None) => Some(None),
+            (None, Some(_)) => None,
+            (Some(over), lead) => Some(Some(Paced { over: time(over)?, lead: lead.map_or(Some(LEAD), time)? })),
+        }
+    }
 }
 
 #[derive(Serialize, utoipa::ToSchema)]

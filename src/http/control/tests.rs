@@ -18,6 +18,7 @@ struct House {
     is_stopping: bool,
     faults: Vec<String>,
     kicked: RefCell<Vec<Whom>>,
+    drained: RefCell<Vec<Option<Paced>>>,
     looked: RefCell<Vec<Most>>,
 }
 
@@ -74,8 +75,9 @@ impl Control for House {
         if self.faults.is_empty() { Ok(changed) } else { Err(self.faults.clone()) }
     }
 
-    fn drain(&self) -> Option<Duration> {
-        (!self.is_stopping).then_some(Duration::from_secs(10))
+    async fn drain(&self, pace: Option<Paced>) -> Result<Duration, NoDrain> {
+        self.drained.borrow_mut().push(pace);
+        if self.is_stopping { Err(NoDrain::Stopping) } else { Ok(Duration::from_secs(10)) }
     }
 }
 
@@ -182,4 +184,33 @@ fn a_reload_and_a_drain_tell_what_came_of_them() {
     assert_eq!((said.status, json_of(&said)), (202, json!({"at_most_seconds": 10.0})));
     let (said, _) = ask(House { is_stopping: true, ..House::default() }, "POST /api/v1/control/drain");
     assert_eq!((said.status, json_of(&said)["error"].as_str().map(str::to_owned)), (409, Some("stopping".to_owned())));
+}
+
+#[test]
+fn a_drain_has_a_pace_or_none_and_bounds() {
+    let seconds = Duration::from_secs_f64;
+    for (body, pace) in [
+        ("", None),
+        ("{}", None),
+        (r#"{"over_seconds":60}"#, Some(Paced { over: seconds(60.0), lead: seconds(5.0) })),
+        (r#"{"over_seconds":1.5,"lead_seconds":0}"#, Some(Paced { over: seconds(1.5), lead: Duration::ZERO })),
+        (r#"{"over_seconds":86400}"#, Some(Paced { over: seconds(86_400.0), lead: seconds(5.0) })),
+    ] {
+        let (said, house) = ask(House::default(), &format!("POST /api/v1/control/drain\n\n{body}"));
+        assert_eq!((said.status, house.drained.take()), (202, vec![pace]), "{body}");
+    }
+    for (body, status) in [
+        (r#"{"lead_seconds":5}"#, 422),
+        (r#"{"over_seconds":-1}"#, 422),
+        (r#"{"over_seconds":86401}"#, 422),
+        (r#"{"over_seconds":1e300}"#, 422),
+        (r#"{"over_seconds":"60s"}"#, 422),
+        (r#"{"over_seconds":60,"lead_seconds":-0.1}"#, 422),
+        (r#"{"over":60}"#, 422),
+        ("60", 422),
+        ("60s", 400),
+    ] {
+        let (said, house) = ask(House::default(), &format!("POST /api/v1/control/drain\n\n{body}"));
+        assert_eq!((said.status, house.drained.take()), (status, vec![]), "{body}: {}", said.body);
+    }
 }

@@ -125,6 +125,61 @@ fn a_line_that_was_cut_is_whole_in_the_next_file() {
 }
 
 #[test]
+fn a_line_that_was_cut_goes_on_in_the_file_that_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.log");
+    let (audit, writer) = Audit::with_room(4).unwrap();
+    audit.end(writer);
+    let mut writer = Writer::new(audit.0.clone());
+    let go_on = |writer: &mut Writer| {
+        audit.0.files.push(open(Some(&file)).unwrap());
+        writer.take_files();
+    };
+    go_on(&mut writer);
+    writer.lines = b"one\ntwo\n".to_vec();
+    // The disk had room for so much.
+    fs::write(&file, "one\ntw").unwrap();
+    writer.done = 6;
+    go_on(&mut writer);
+    writer.put().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn what_an_earlier_process_has_cut_spoils_no_line_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.log");
+    for before in ["{\"time\":\"2026", "{\"time\":\"2026\n", "\n", ""] {
+        fs::write(&file, before).unwrap();
+        let (audit, writer) = started(&file);
+        audit.note(record("one"));
+        audit.end(writer);
+        let text = fs::read_to_string(&file).unwrap();
+        let (earlier, own) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
+        assert_eq!(earlier, before.trim_end());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(own).unwrap()["who"], "one");
+    }
+}
+
+/// Whoever has a new file is not to look into the former one for what came later.
+#[test]
+fn nothing_is_written_to_a_file_that_was_replaced_before_it_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: usize| folder.path().join(number.to_string());
+    let files = 3_000;
+    let (audit, writer) = Audit::with_room(files).unwrap();
+    for number in 0..files {
+        audit.go_on(open(Some(&path(number))).unwrap());
+        audit.note(record(&number.to_string()));
+    }
+    audit.end(writer);
+    for number in 0..files {
+        let early = |line: &serde_json::Value| line["who"].as_str().unwrap().parse::<usize>().unwrap() > number;
+        assert!(!lines(&path(number)).iter().any(early), "{number}");
+    }
+}
+
+#[test]
 fn addresses_are_as_people_write_them_and_of_ipv6_the_network() {
     for (mapped, told) in [
         (0, None),
