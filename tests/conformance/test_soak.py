@@ -1,5 +1,6 @@
 """How a soak judges: slopes, bounds, and what it says when one is broken."""
 
+import asyncio
 import importlib.machinery
 import importlib.util
 import random
@@ -13,6 +14,7 @@ sys.path[:0] = [str(ROOT / "tests/soaking"), str(ROOT / "perf")]
 import crowds  # noqa: E402
 import days  # noqa: E402
 import level  # noqa: E402
+from client import open_socket  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +93,22 @@ def test_a_day_has_all_five_and_every_phase():
         text = days.profile(seconds)
         assert all(f"[{part}]" in text for part in ("presence", "quiz", "chat", "tasks", "labs", "ramp", "steady", "storm", "drain"))
         assert "{" not in text and '"0s"' not in text
+
+
+async def test_a_server_is_at_rest_until_somebody_comes(build, http):
+    house = build()
+    assert days.busy(await at_rest(house, http)) == {}
+    socket = await open_socket(house)
+    assert "homeroom_connections" in days.busy(days.gauges((await http.get(f"{house.internal}/metrics")).text))
+    socket.abort()
+    assert days.busy(await at_rest(house, http)) == {}
+
+
+async def at_rest(house, http) -> dict:
+    """Its gauges, when it is at rest or has had time enough to be."""
+    for _ in range(200):
+        found = days.gauges((await http.get(f"{house.internal}/metrics")).text)
+        if not days.busy(found):
+            break
+        await asyncio.sleep(0.1)
+    return found

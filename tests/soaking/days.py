@@ -123,24 +123,18 @@ class Days:
         """What is there when nobody is: memory in MiB, descriptors, threads, gauges, seconds of CPU since the start. `not_over`: gauges
         that did not come back to zero."""
         until = time.monotonic() + REST_WITHIN
-        while (busy := {name: value for name, value in self.gauges().items() if value and name not in NOT_ZERO}) \
-                and time.monotonic() < until:
+        while (left := busy(self.gauges())) and time.monotonic() < until:
             time.sleep(0.5)
         # What is given back is given back within a moment.
         time.sleep(1)
         return {
             "memory_mib": self.server.resident() / rig.MIB, "descriptors": self.server.descriptors(), "threads": self.threads(),
-            "cpu_s": self.cpu(), "gauges": self.gauges(), "not_over": busy, "records_mib": self.records(),
+            "cpu_s": self.cpu(), "gauges": self.gauges(), "not_over": left, "records_mib": self.records(),
         }
 
     def gauges(self) -> dict:
-        """All of them, each over its shards and labels; but for what is said of the process, which is read from the kernel here."""
-        page, sums = self.server.fetch("/metrics"), {}
-        names = set(re.findall(r"^# TYPE (\S+) gauge$", page, re.M))
-        for name, value in re.findall(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.]+)$", page, re.M):
-            if name in names and not name.startswith("process_"):
-                sums[name] = sums.get(name, 0) + float(value)
-        return sums
+        """As the server has them now."""
+        return gauges(self.server.fetch("/metrics"))
 
     def threads(self) -> int:
         """Of the server."""
@@ -154,6 +148,20 @@ class Days:
     def records(self) -> float:
         """What is kept on disk."""
         return sum(path.stat().st_size for path in (self.folder / "data").glob("homeroom.db*")) / rig.MIB
+
+
+def gauges(page: str) -> dict:
+    """All in the text of the metrics, each over its shards and labels; but for what is said of the process: the kernel is asked for that."""
+    sums, names = {}, set(re.findall(r"^# TYPE (\S+) gauge$", page, re.M))
+    for name, value in re.findall(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.]+)$", page, re.M):
+        if name in names and not name.startswith("process_"):
+            sums[name] = sums.get(name, 0) + float(value)
+    return sums
+
+
+def busy(found: dict) -> dict:
+    """Those that are not at rest."""
+    return {name: value for name, value in found.items() if value and name not in NOT_ZERO}
 
 
 def latencies(report: dict) -> dict:
