@@ -151,7 +151,7 @@ class Days:
 
 
 def gauges(page: str) -> dict:
-    """All in the text of the metrics, each over its shards and labels; but for what is said of the process: the kernel is asked for that."""
+    """All in the text of the metrics, over shards and labels; but for what is said of the process: the kernel is asked for that."""
     sums, names = {}, set(re.findall(r"^# TYPE (\S+) gauge$", page, re.M))
     for name, value in re.findall(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.]+)$", page, re.M):
         if name in names and not name.startswith("process_"):
