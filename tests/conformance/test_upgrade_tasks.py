@@ -4,7 +4,7 @@ import asyncio
 
 from model_stub import said
 from tasks import TaskSocket, held
-from upgrading import fails_later, replaceable, until
+from upgrading import SOON, fails_later, replaceable, until
 
 LONG = "/count 10000 50"
 
@@ -42,9 +42,10 @@ async def test_sockets_of_tasks_notice_nothing(build_office, upgrade):
     made = await idle.execute("/count 3")
     assert (await idle.course(made))[-1]["type"] == "task_completion"
     pings = len(idle.pings)
-    while len(idle.pings) < pings + 2:
-        assert await idle.waiting() == []
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(SOON):
+        while len(idle.pings) < pings + 2:
+            assert await idle.waiting() == []
+            await asyncio.sleep(0.1)
     for socket in (mine, other, all_of_them, idle):
         assert is_open(socket)
     # They count as before.
@@ -61,8 +62,8 @@ async def test_who_follows_a_task_that_runs_or_waits_hears_its_end_once(build_of
     for socket in sockets:
         socket.subscribe("tasks")
     await settled(*sockets)
-    # As many run at a time on each shard; what comes behind them waits.
-    made = [(await clerk.make(agent_id="code-agent", task=LONG))["id"] for _ in range(6)]
+    # As many run at a time on each shard; what comes behind them waits. Names decide which: of so many each shard has two at least.
+    made = [(await clerk.make(agent_id="code-agent", task=LONG))["id"] for _ in range(40)]
     running = [task for task in made if (await clerk.task(task))["status"] == "in_progress"]
     assert running
 
@@ -70,8 +71,9 @@ async def test_who_follows_a_task_that_runs_or_waits_hears_its_end_once(build_of
         return [task["id"] for task in await clerk.get("/tasks", status="in_progress", limit=100)]
 
     await upgrade.well(office.house)
-    while len(begun := await runs()) < office.house.shards:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(SOON):
+        while len(begun := await runs()) < office.house.shards:
+            await asyncio.sleep(0.02)
     waiting = [task for task in made if task not in running]
     assert set(begun) <= set(waiting), "what waited goes on"
     for task in running:
