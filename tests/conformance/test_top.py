@@ -11,6 +11,7 @@ import tokens
 from client import sign_in
 from house import BINARY, PORTS
 from terminal import Terminal
+from test_control import lab_of_operators
 
 ABSENT, DENIED = 3, 4
 
@@ -67,7 +68,7 @@ async def test_who_looks_in_vain_is_told_why(build, build_lab, tmp_path):
     assert elsewhere.returncode == ABSENT and "cannot be reached" in elsewhere.stderr and not elsewhere.stdout
     for wrong in (["--every", "1ms"], ["--every", "often"]):
         assert (await run(house, *wrong)).returncode == 2
-    lab = await build_lab(control={"operators_only": True})
+    lab = await lab_of_operators(build_lab)
     refused = await run(lab.house, "--json")
     assert refused.returncode == DENIED and "--token-file" in refused.stderr
     file = tmp_path / "token"
