@@ -1,7 +1,10 @@
 //! `homeroom drain --over 60s`: the running server lets the connected go one by one, and ends.
 
 use super::{Failure, flags::SettingFlags, token};
-use crate::house::control::{self, Order};
+use crate::{
+    house::control::{self, Order},
+    http::control::LONGEST,
+};
 use std::{
     io::{self, Read},
     time::Duration,
@@ -23,6 +26,9 @@ pub struct DrainArguments {
 
 /// Tells the server, and waits until it has ended.
 pub fn run(arguments: &DrainArguments) -> Result<(), Failure> {
+    if arguments.over.max(arguments.lead) > LONGEST {
+        return Err(Failure::Usage("--over and --lead: expected a day at most each".to_owned()));
+    }
     let settings = arguments.flags.load_process()?.settings;
     let order = Order::Drain { lead: arguments.lead, over: arguments.over };
     let (words, mut rest) = control::order(&settings.data_dir, order).map_err(|fault| unheard(&settings.data_dir, &fault))?;

@@ -7,7 +7,7 @@ use super::{
     acts::{self, Acts, By},
     upgrade::Upgrade,
 };
-use crate::runtime::Stage;
+use crate::{http::control::LONGEST, runtime::Stage};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -69,7 +69,7 @@ impl Order {
     /// Reads what [`Order`] is written as.
     fn read(line: &str) -> Option<Order> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let millis = |word: &str| word.parse().ok().map(Duration::from_millis);
+        let millis = |word: &str| word.parse().ok().map(Duration::from_millis).filter(|time| *time <= LONGEST);
         match words[..] {
             ["drain", lead, over] => Some(Order::Drain { lead: millis(lead)?, over: millis(over)? }),
             ["upgrade"] => Some(Order::Upgrade),
@@ -184,7 +184,17 @@ mod tests {
         for order in [drain, Order::Upgrade, Order::Who] {
             assert_eq!(Order::read(&format!("{order}\n")), Some(order));
         }
-        for line in ["", "drain", "drain 1", "drain a 2", "drain 1 2 3", "drain -1 2", "undo 1 2"] {
+        for line in [
+            "",
+            "drain",
+            "drain 1",
+            "drain a 2",
+            "drain 1 2 3",
+            "drain -1 2",
+            "undo 1 2",
+            "drain 0 86400001",
+            "drain 18446744073709551615 0",
+        ] {
             assert_eq!(Order::read(line), None, "{line}");
         }
     }

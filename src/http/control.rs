@@ -60,6 +60,9 @@ pub enum NoOperator {
     Store(StoreFault),
 }
 
+/// The longest that either time of a drain may be, however it is ordered.
+pub const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// How the connected are let go one by one before the stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Paced {

@@ -177,19 +177,24 @@ impl Stage {
     pub fn drain(self: &Arc<Self>, lead: Duration, over: Duration) -> Result<(), DrainFault> {
         let times = *self.usual.get().ok_or(DrainFault::NotServing)?;
         let pace = Pace { lead, over, grace: times.drain };
-        if !self.claim() || self.pace.set(pace).is_err() {
+        if !self.claim() {
             return Err(DrainFault::Stopping);
         }
         let stage = self.clone();
         let (begin, begun) = mpsc::sync_channel(0);
         let thinning = thread::Builder::new().name("drain".to_owned()).spawn(move || {
             stage.stopping.get_or_init(|| (Instant::now(), StopTimes { drain: pace.length() + times.drain, ..times }));
+            let _ = stage.pace.set(pace);
             stage.advance(Phase::Thinning);
             // Whoever gave the order finds readiness gone when he hears that it was taken.
             let _ = begin.send(());
             stage.thin(pace, times);
         });
-        thinning.map_err(DrainFault::System)?;
+        if let Err(fault) = thinning {
+            // Nothing has begun: the next who asks may.
+            self.is_claimed.store(false, Ordering::SeqCst);
+            return Err(DrainFault::System(fault));
+        }
         let _ = begun.recv();
         Ok(())
     }
@@ -396,6 +401,7 @@ mod tests {
         stage.stop(StopTimes { drain, goodbye: drain });
         assert_eq!(stage.phase(), Phase::Gone);
     }
+
     #[test]
     fn whoever_has_a_drain_begun_finds_readiness_gone() {
         let stage = Arc::new(Stage::new(&mesh::doors(1).unwrap()));

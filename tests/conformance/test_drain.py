@@ -71,6 +71,12 @@ async def test_a_drain_where_nobody_serves_says_so(build):
     assert command.returncode == 1 and b"no server serves" in why
 
 
+async def test_a_drain_of_more_than_a_day_is_none(build):
+    command = await drain(build(), "--over", "25h")
+    _, why = await command.communicate()
+    assert command.returncode == 2 and b"a day at most" in why
+
+
 async def test_a_signal_cuts_a_drain_short(build, name, room):
     house = build(stop={"drain": "500ms"})
     socket = await sign_in(house, room, tokens.token(name()))

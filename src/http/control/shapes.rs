@@ -1,6 +1,6 @@
 //! What the routes of operators take and tell, as JSON.
 
-use super::{Changed, Load, Paced, ShardLoad, Status};
+use super::{Changed, LONGEST, Load, Paced, ShardLoad, Status};
 use crate::{
     http::iso::Iso,
     realtime::{
@@ -50,8 +50,6 @@ pub(super) struct Drain {
     lead_seconds: Option<f64>,
 }
 
-/// The longest, of each of its two times.
-const LONGEST: Duration = Duration::from_secs(86_400);
 /// So long a balancer has to see that the node is not ready any more.
 const LEAD: Duration = Duration::from_secs(5);
 
