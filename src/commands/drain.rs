@@ -1,10 +1,7 @@
 //! `homeroom drain --over 60s`: the running server lets the connected go one by one, and ends.
 
 use super::{Failure, flags::SettingFlags, token};
-use crate::{
-    house::control::{self, Order},
-    http::control::LONGEST,
-};
+use crate::house::control::{self, LONGEST, Order};
 use std::{
     io::{self, Read},
     time::Duration,

@@ -7,7 +7,8 @@ use super::{
     acts::{self, Acts, By},
     upgrade::Upgrade,
 };
-use crate::{http::control::LONGEST, runtime::Stage};
+pub use crate::http::control::LONGEST;
+use crate::runtime::Stage;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
