@@ -82,7 +82,7 @@ const CHAT_SEEDS_TO_FIND: u64 = 300;
 /// As many of tasks.
 const TASKS_SEEDS_TO_FIND: u64 = 300;
 /// As many of several nodes.
-const CLUSTER_SEEDS_TO_FIND: u64 = 300;
+const CLUSTER_SEEDS_TO_FIND: u64 = 500;
 /// The first seed where SIMULATE_FROM names none, and that of planted faults. Changed on purpose only, to try others from then on.
 const FIRST: u64 = 0x686F_6D65_726F_6F6D;
 

@@ -1,13 +1,14 @@
-//! Nodes that are no more, with their rooms: those who were there are left to the rooms' next homes.
+//! Nodes that are no more, with their rooms: those who were there are left to the rooms' next homes; and what such a death has left behind
+//! all the same.
 
 use super::Engine;
 use crate::{
     protocols::presence::{
-        ToHome,
+        Reconciled, ToHome,
         letters::{Agent, Bequest, Cuts, HEIRS_A_LETTER, Heir},
-        record::Buried,
+        record::{Buried, Census},
     },
-    realtime::{ClassroomId, HashRing, NodeSlot},
+    realtime::{ClassroomId, HashRing, NodeSlot, Now},
 };
 use std::collections::BTreeMap;
 
@@ -39,6 +40,17 @@ impl Engine {
             bereft.extend(buried.into_iter().filter(is_of_here));
         }
         self.bequeath(bereft);
+    }
+
+    /// Holds rows of the store, read by this view, against who is in the rooms here. While homes move nobody can.
+    pub(super) fn census(&mut self, view: u64, census: &Census, now: Now) {
+        if !self.is_whole() || view != self.ring.view().number() {
+            return self.homes.forget_census();
+        }
+        let mut reconciled = Reconciled::default();
+        self.with_homes(|homes, out| reconciled = homes.census(census, now, out));
+        self.counters.stray_rows.add(reconciled.rows);
+        self.counters.rowless_members.add(reconciled.members);
     }
 
     fn bequeath(&mut self, bereft: Vec<Buried>) {

@@ -110,6 +110,10 @@ pub struct Counters {
     pub presence_success: Count,
     /// Presence sessions that were told an error, in the order of [`SessionError::ALL`].
     pub presence_errors: [Count; SessionError::ALL.len()],
+    /// Rows of presence that were nobody's, and were ended.
+    pub stray_rows: Count,
+    /// Members without a row, who were closed for a restart.
+    pub rowless_members: Count,
     /// Requests for a quiz's socket that were refused, in the order of [`Denial::ALL`].
     pub quiz_denials: [Count; Denial::ALL.len()],
     /// Answers of participants that were taken.

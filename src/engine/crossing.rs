@@ -52,6 +52,8 @@ pub(super) struct Crossing {
     is_alone: bool,
     /// Every home is new here: the node has just come.
     is_new: bool,
+    /// The last view before which others were passed over.
+    skipped_to: u64,
     /// The rings since the last view that was reached.
     pub(super) earlier: Vec<Arc<HashRing>>,
     senders: BTreeMap<ShardId, Sender>,
@@ -78,6 +80,7 @@ impl Crossing {
             is_whole: true,
             is_alone: true,
             is_new: false,
+            skipped_to: 0,
             earlier: Vec::new(),
             senders: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -119,6 +122,14 @@ impl Crossing {
         others.all(|shard| self.senders.get(&shard).is_some_and(|sender| has_begun(sender, shard)))
     }
 
+    /// Whether a shard says by this view what it says, or by one since which this was so by every ring. Where views were passed over nobody
+    /// knows.
+    pub(super) fn has_been_since(&self, from: ShardId, view: u64, is_so: impl Fn(&HashRing) -> bool) -> bool {
+        let by = self.senders.get(&from).map_or(0, |sender| sender.view);
+        let mut since = self.earlier.iter().filter(|ring| ring.view().number() >= by);
+        by >= view || by >= self.skipped_to && since.all(|ring| is_so(ring))
+    }
+
     fn is_reached(&self, view: &View, own: NodeSlot) -> bool {
         view.shards().all(|shard| {
             let sender = self.senders.get(&shard);
@@ -144,8 +155,11 @@ impl Engine {
         // Of views that were passed over nobody here knows: any home may have been elsewhere and be back.
         let is_first = before.view().number() == 0;
         let has_skipped = !is_first && view.number() > before.view().number() + 1;
-        self.crossing.is_new |= has_skipped;
+        if has_skipped {
+            (self.crossing.is_new, self.crossing.skipped_to) = (true, view.number());
+        }
         self.homes.join_cluster();
+        self.homes.forget_census();
         let own = self.id.node();
         let is_other = |node: NodeSlot| before.view().epoch(node).is_some_and(|epoch| view.epoch(node) != Some(epoch));
         let is_gone = |node: NodeSlot| node != own && is_other(node);
@@ -197,6 +211,7 @@ impl Engine {
             // Behind it is missing what was lost: that all has been said is said again.
             sender.ahead.retain(|letter| !matches!(letter, Letter::ViewReached { .. }));
         }
+        self.homes.forget_census();
         self.with_homes(|homes, _| homes.doubt(node));
         self.begin_view(member.shards().collect(), true);
         let ring = self.ring.clone();
@@ -291,7 +306,7 @@ impl Engine {
     fn begin_view(&mut self, shards: Vec<ShardId>, anew: bool) {
         let view = self.ring.view();
         let (number, epoch) = (view.number(), view.epoch(self.id.node()).unwrap_or_default());
-        for shard in shards.into_iter().filter(|shard| *shard != self.id) {
+        for shard in shards {
             let to = view.epoch(shard.node()).unwrap_or_default();
             self.letters.push((shard, Letter::ViewBegins { view: number, epoch, to, anew }));
         }
@@ -423,8 +438,12 @@ impl Engine {
         crossing.earlier.clear();
         self.crossing.bequests.clear();
         self.with_homes(|homes, out| homes.inherit(now, out));
-        self.crossing.asking.clear();
-        for (from, letter) in mem::take(&mut self.crossing.waiting) {
+        // Whoever was in and has gone leaves before others come: the row that he had may have ended at the former home, and is nobody's.
+        let asking = mem::take(&mut self.crossing.asking);
+        let leaves = |letter: &Letter| matches!(letter, Letter::Home(ToHome::Leave { conn, .. }) if !asking.contains(conn));
+        let waiting = mem::take(&mut self.crossing.waiting).into_iter();
+        let (leaving, others): (Vec<_>, Vec<_>) = waiting.partition(|(_, letter)| leaves(letter));
+        for (from, letter) in leaving.into_iter().chain(others) {
             self.read(from, letter, now);
         }
         self.with_homes(|homes, out| homes.close_estates(now, out));

@@ -488,4 +488,6 @@ pub enum Answer {
         /// What.
         event: Box<presence::asks::Publication>,
     },
+    /// Nobody asked: some of the rows of rooms that are at home here by this view.
+    Census(u64, Box<presence::record::Census>),
 }

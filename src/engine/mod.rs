@@ -294,6 +294,7 @@ impl Engine {
             Answer::Model { run, word } => self.model_said(run, word, now),
             Answer::Tool { run, outcome } => self.tool_did(run, outcome, now),
             Answer::Outside { ticket, classroom, event } => self.outside_says(ticket, classroom, *event),
+            Answer::Census(view, census) => self.census(view, &census, now),
         }
         self.settle(now);
     }

@@ -50,11 +50,12 @@ impl Engine {
         if letter == FromHome::Parted {
             return self.parted(conn);
         }
+        if letter == FromHome::Bereft {
+            // That his row is over is so whoever says it: a connection has one, and its home may be another's by now, which does not know.
+            return self.close_for_restart(key, now);
+        }
         if !self.crossing.is_alone() && !self.is_home(from, key, &letter) {
             return;
-        }
-        if letter == FromHome::Bereft {
-            return self.close_for_restart(key, now);
         }
         if self.connections.at(key).is_some_and(|connection| matches!(connection.phase, Phase::Presence(_))) {
             return self.presence_event(key, Event::Home(letter), now);
@@ -77,7 +78,7 @@ impl Engine {
             FromHome::Replaced { classroom, .. } => Some(*classroom),
             FromHome::Seated { .. } | FromHome::Refused(_) | FromHome::Parted | FromHome::Bereft => own(),
         };
-        classroom.is_some_and(|classroom| self.home_of(classroom) == from)
+        classroom.is_some_and(|classroom| self.speaks_as_home(from, classroom.as_bytes()))
     }
 
     /// Does what the connection's machine wants done.

@@ -134,7 +134,7 @@ impl Engine {
                 Some(_) | None => None,
             },
         };
-        quiz.is_none_or(|quiz| self.home_of_quiz(quiz) == from)
+        quiz.is_none_or(|quiz| self.speaks_as_home(from, &quiz.place()))
     }
 
     /// Another view has come: homes of quizzes that are elsewhere are given up, sockets that are no more are forgotten, and whoever listens

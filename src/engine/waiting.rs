@@ -1,7 +1,7 @@
 //! Letters for homes that have come here: they wait until every shard has reached the view.
 
 use super::{Engine, Letter, crossing::WAITING};
-use crate::realtime::{Now, ShardId};
+use crate::realtime::{HashRing, Now, ShardId};
 use std::mem;
 
 impl Engine {
@@ -16,6 +16,13 @@ impl Engine {
         if self.crossing.waiting.len() < WAITING {
             self.crossing.waiting.push_back((from, letter));
         }
+    }
+
+    /// Whether a shard is the home of this, and has been since it said what it says: one that was before and is again has been told anew,
+    /// and answers anew.
+    pub(super) fn speaks_as_home(&self, from: ShardId, place: &[u8]) -> bool {
+        let (view, is_home) = (self.ring.view().number(), |ring: &HashRing| ring.home(place) == from);
+        is_home(&self.ring) && self.crossing.has_been_since(from, view, is_home)
     }
 
     /// Another view has begun. Rooms and quizzes for which something waits may be at home elsewhere by now, and here again by the next

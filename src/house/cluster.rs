@@ -1,6 +1,6 @@
 //! This node among others: how it finds NATS, who else is there, and what becomes of it when it was taken for dead.
 
-use super::agents::secret;
+use super::{agents::secret, census};
 use crate::{
     bridge::Bridge,
     cluster::{Cause, Node, Vigil, outside::Said},
@@ -202,7 +202,7 @@ fn node(tenure: Tenure) -> Option<Node> {
 }
 
 /// The ring over the nodes that are read: those whose lease has run out too, until they are buried.
-fn ring(roster: &Roster) -> HashRing {
+pub(super) fn ring(roster: &Roster) -> HashRing {
     let member = |seat: &Seat| {
         let Node { slot, epoch } = node(seat.tenure)?;
         Some(Member { slot, epoch, shards: seat.shards })
@@ -259,9 +259,11 @@ impl Joined {
         self.counts.set_listens(true);
         let (stays, left) = oneshot::channel();
         let (first, lease) = (self.ring, self.lease);
+        let census = census::Watch::of(&watch, self.node.slot);
         bridge.run(async move {
             tokio::select! {
                 () = watch.follow((first, lease), news, self.counts) => {}
+                () = census.look_again_and_again(lease * census::LEASES) => {}
                 _ = left => {}
             }
         });

@@ -124,6 +124,10 @@ impl Snapshot {
         each("homeroom_entering", "Sign-ins that wait for the store", Gauge, &|c| c.entering.read());
         each("homeroom_timers", "Timers set", Gauge, &|c| c.timers.read());
         each("homeroom_topics", "Topics with listeners on the shard", Gauge, &|c| c.topics.read());
+        each("homeroom_stray_rows", "Rows of presence that were nobody's, and were ended", Counter, &|c| c.stray_rows.read());
+        each("homeroom_rowless_members", "Members without a row, who were closed to come again", Counter, &|c| {
+            c.rowless_members.read()
+        });
         type Read = fn(&Counters) -> u64;
         let reasons: [(&str, Read); 4] = [
             ("slow", |c| c.dropped_slow.read()),

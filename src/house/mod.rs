@@ -4,6 +4,7 @@ mod agents;
 mod acts;
 mod audit;
 pub mod banner;
+mod census;
 mod certificates;
 mod cluster;
 pub mod control;

@@ -127,7 +127,7 @@ impl Runs {
             Answer::Permission { .. } | Answer::ChatKept { .. } | Answer::SessionLoaded { .. } => {}
             Answer::TasksKept { .. } | Answer::TaskLoaded { .. } | Answer::ExecutionLoaded { .. } => {}
             Answer::Health(_) | Answer::Terms(_) | Answer::Outside { .. } | Answer::Errand(_) => {}
-            Answer::TasksLeft { .. } | Answer::TasksCounted(_) => {}
+            Answer::TasksLeft { .. } | Answer::TasksCounted(_) | Answer::Census(..) => {}
         }
     }
 

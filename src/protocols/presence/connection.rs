@@ -70,8 +70,8 @@ enum State {
     Waiting,
     /// For the permission service.
     Asking { classroom: ClassroomId, agent: Agent },
-    /// For the home.
-    Joining { classroom: ClassroomId, agent: Agent, at: UnixMicros },
+    /// For the home, which may be asked more than once.
+    Joining { classroom: ClassroomId, agent: Agent, at: UnixMicros, is_again: bool },
     /// Signed in.
     Live { classroom: ClassroomId, held: Held, pinged: Moment, awaits_pong: bool },
     /// Told its end, or gone.
@@ -140,7 +140,8 @@ impl Connection {
     /// Its room has a new home, or one that may have forgotten it: what that must know.
     pub fn again(&mut self, conn: ConnId) -> Option<ToHome> {
         match &mut self.state {
-            State::Joining { classroom, agent, at } => {
+            State::Joining { classroom, agent, at, is_again } => {
+                *is_again = true;
                 Some(ToHome::Join { conn, classroom: *classroom, agent: agent.clone(), at: *at })
             }
             State::Live { classroom, held, .. } => {
@@ -252,9 +253,16 @@ impl Connection {
                 out.push(Effect::Timer(Some(settings.pong_timeout)));
             }
             FromHome::Refused(error) => {
-                if matches!(self.state, State::Joining { .. }) {
-                    self.fail(error, out);
-                }
+                let State::Joining { classroom, agent, is_again, .. } = &self.state else { return };
+                // To whom it was said again it may be news, after this: he would be let in who is not there.
+                let leave = is_again.then(|| ToHome::Leave {
+                    conn,
+                    classroom: *classroom,
+                    seat: Seat::Agent(agent.clone()),
+                    at: now.wall,
+                });
+                self.fail(error, out);
+                out.extend(leave.map(Effect::Home));
             }
             FromHome::Replaced { classroom, place } => {
                 if !matches!(self.state, State::Over) {
@@ -300,7 +308,7 @@ impl Connection {
 
     fn join(&mut self, seat: (ClassroomId, Agent), conn: ConnId, now: Now, out: &mut Vec<Effect>) {
         let (classroom, agent) = seat;
-        self.state = State::Joining { classroom, agent: agent.clone(), at: now.wall };
+        self.state = State::Joining { classroom, agent: agent.clone(), at: now.wall, is_again: false };
         out.push(Effect::Timer(None));
         out.push(Effect::Home(ToHome::Join { conn, classroom, agent, at: now.wall }));
     }

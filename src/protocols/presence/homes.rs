@@ -1,8 +1,11 @@
 //! The classrooms that have their home on this shard: letters in, outcomes out, and the times that homes keep.
 
 mod carrying;
+mod census;
 mod estates;
 mod rows;
+
+pub use census::Reconciled;
 
 use super::{
     asks::{Ask, Reply},
@@ -17,6 +20,7 @@ use crate::realtime::{
     table::{Key, Table},
     wheel::{TimerId, Wheel},
 };
+use census::Looks;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use rows::want_row;
@@ -120,6 +124,8 @@ pub struct Homes {
     doubtful: BTreeSet<(ClassroomId, u32)>,
     /// By shard: whose word may have been lost, each with its room and place.
     doubts: BTreeMap<ShardId, Map<ConnId, (ClassroomId, u32)>>,
+    /// What the store had when it was looked through.
+    looks: Looks,
 }
 
 impl Homes {
@@ -146,6 +152,7 @@ impl Homes {
             awaited: Vec::new(),
             doubtful: BTreeSet::new(),
             doubts: BTreeMap::new(),
+            looks: Looks::default(),
         }
     }
 

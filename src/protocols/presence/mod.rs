@@ -16,7 +16,7 @@ pub mod room;
 pub mod settings;
 
 pub use connection::{Carriage, Connection, Effect, Event, Gate};
-pub use homes::{Homes, Outcome};
+pub use homes::{Homes, Outcome, Reconciled};
 pub use letters::{FromHome, Held, Seat, ToHome};
 pub use messages::{Notice, SessionError};
 pub use settings::Settings;

@@ -1,7 +1,7 @@
 //! What presence keeps: one row for each live session, one interval of history for each that ended. The store fulfils it.
 
 pub use crate::realtime::StoreFault;
-use crate::realtime::{ClassroomId, NodeSlot, UnixMicros};
+use crate::realtime::{ClassroomId, Moment, NodeSlot, UnixMicros};
 use std::sync::Arc;
 
 /// A session that is to begin. Answered with its number once the row is on disk.
@@ -40,6 +40,20 @@ pub struct Buried {
     pub session: i64,
     /// Whether it was the dead node's: its row is in the history.
     pub is_over: bool,
+}
+
+/// Some of the rows that were live when the store was looked through: of rooms whose home is on one shard, by one view. A look comes in
+/// parts, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Census {
+    /// When the look began: what is on disk by then is in it.
+    pub read_at: Moment,
+    /// From 0.
+    pub part: u32,
+    /// Whether the look is whole with this.
+    pub is_last: bool,
+    /// Whoever is named has not ended.
+    pub rows: Vec<Buried>,
 }
 
 /// One interval in which an agent was in a room. Overlapping returns are one interval.

@@ -430,6 +430,12 @@ impl Room {
         }
     }
 
+    /// Whether this row is that of somebody here, or may be: what was asked for is not yet answered.
+    pub(super) fn may_have_row(&self, agent_id: &str, session: i64, hasher: &FixedState) -> bool {
+        let row = self.find(agent_id, hasher).map(|place| self.members[place as usize].row);
+        row.is_some_and(|row| matches!(row, Row::Asked(_)) || row == Row::Stored(session))
+    }
+
     pub(super) fn member(&mut self, place: u32) -> &mut Member {
         &mut self.members[place as usize]
     }

@@ -273,7 +273,7 @@ impl Homes {
         }
     }
 
-    /// As [`Homes::in_room`], for one that is on its way out.
+    /// As [`Homes::in_room`], for one that is on its way out: those who wait there have asked its next home, which may be here again.
     fn in_leaving(
         &mut self,
         quiz: QuizId,
@@ -282,7 +282,9 @@ impl Homes {
         act: impl FnOnce(&mut Room, &mut Circumstances<'_>),
     ) {
         let Some(room) = self.leaving.get_mut(&quiz) else { return };
-        act(room, &mut Circumstances { desk: &mut self.desk, now, out });
+        let mut said = Vec::new();
+        act(room, &mut Circumstances { desk: &mut self.desk, now, out: &mut said });
+        out.extend(said.into_iter().filter(|outcome| !matches!(outcome, Outcome::Tell(..))));
         if !room.is_busy() {
             room.cancel(&mut self.desk);
             self.leaving.remove(&quiz);

@@ -31,10 +31,14 @@ pub(crate) enum Fault {
     UnseenAttempts,
     /// Nobody minds that the store takes nothing of a node that was buried.
     UnfencedRecords,
+    /// What was read of the rows is told as if it were read later.
+    StaleCensus,
+    /// Nobody is told of the rows.
+    LostCensus,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 14] = [
+    pub(crate) const ALL: [Fault; 16] = [
         Fault::LostResume,
         Fault::LostBequest,
         Fault::LostLeave,
@@ -49,5 +53,7 @@ impl Fault {
         Fault::LostWatch,
         Fault::UnseenAttempts,
         Fault::UnfencedRecords,
+        Fault::StaleCensus,
+        Fault::LostCensus,
     ];
 }

@@ -3,6 +3,7 @@
 //! now and then, students who sign in anywhere, and quizzes with those who take them and those who watch.
 
 pub(crate) mod bus;
+pub(crate) mod census;
 pub(crate) mod checks;
 pub(crate) mod faults;
 pub(crate) mod gateway;

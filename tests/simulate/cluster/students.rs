@@ -53,7 +53,8 @@ impl Cluster {
             agent,
             is_in: false,
             is_over: false,
-            is_blurred: false,
+            // Before a home has heard of two deaths it may tell again what it told when it was the home before.
+            is_blurred: self.is_blurred(room),
             before: BTreeSet::new(),
             entered: BTreeSet::new(),
             left: BTreeSet::new(),

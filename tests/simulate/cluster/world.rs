@@ -2,6 +2,7 @@
 
 use super::{
     bus::Bus,
+    census::{Censuses, Looks},
     faults::Fault,
     node::{Arrival, Node},
     school::School,
@@ -26,7 +27,7 @@ use std::{
 };
 
 /// What a few hundred runs must have seen.
-const MUST_HAPPEN: [&str; 20] = [
+const MUST_HAPPEN: [&str; 23] = [
     "signed in",
     "entered",
     "left",
@@ -47,6 +48,9 @@ const MUST_HAPPEN: [&str; 20] = [
     "events heard",
     "lost packets",
     "outages of the store",
+    "censuses",
+    "rows of nobody",
+    "members without a row",
 ];
 /// As many slots there are.
 const SLOTS: usize = 4;
@@ -62,6 +66,8 @@ pub(crate) struct Cluster {
     pub(crate) now: Now,
     pub(crate) store: Store,
     pub(crate) bus: Bus,
+    pub(crate) censuses: Censuses,
+    pub(crate) looks: Looks,
     pub(crate) students: BTreeMap<(Peer, ConnId), Student>,
     pub(crate) school: School,
     pub(crate) rooms: Vec<ClassroomId>,
@@ -89,6 +95,8 @@ impl Cluster {
             now: Now { moment: Moment(1_000_000), wall: EPOCH },
             store: Store::default(),
             bus: Bus::new(&mut dice),
+            censuses: Censuses::of(seed, fault),
+            looks: Looks::default(),
             calm: false,
             students: BTreeMap::new(),
             school: School::new(Outside::new(&mut dice, quizzes, 1)),
@@ -123,6 +131,7 @@ impl Cluster {
         for _ in 0..halves {
             (0..STEPS).for_each(|_| self.step());
             self.rest();
+            self.all_count();
             self.check();
         }
         self.there().into_iter().for_each(|key| self.go(key));
@@ -137,12 +146,16 @@ impl Cluster {
         // Longer than a quiz that nobody needs stays in memory.
         self.advance(Duration::from_secs(70));
         self.rest();
+        self.all_count();
         self.check_school();
         self.check_empty();
+        self.check_censuses();
     }
 
     fn step(&mut self) {
         let listeners = if self.school.all.is_empty() { 0 } else { 15 };
+        let censuses = if self.censuses == Censuses::None { 0 } else { 20 };
+        let deaths = if self.censuses == Censuses::AmongTheLiving { 0 } else { 1 };
         match self.dice.weighted(&[
             60,
             300,
@@ -153,8 +166,8 @@ impl Cluster {
             14,
             30,
             2,
-            12,
-            12,
+            12 * deaths,
+            12 * deaths,
             4,
             10,
             4,
@@ -164,7 +177,10 @@ impl Cluster {
             listeners,
             listeners / 3,
             4 * listeners,
-            3,
+            3 * deaths,
+            censuses,
+            2 * censuses,
+            if self.censuses == Censuses::AmongTheDying { 1 } else { 0 },
         ]) {
             0 => self.sign_in(),
             1 => drop(self.deliver_some()),
@@ -186,7 +202,10 @@ impl Cluster {
             17 => self.listener_comes(),
             18 => self.a_listener_goes(),
             19 => self.ask_of_quiz(),
-            _ => self.someone_is_back_at_once(),
+            20 => self.someone_is_back_at_once(),
+            21 => self.someone_counts(),
+            22 => drop(self.a_part_comes()),
+            _ => self.a_row_is_lost(),
         }
     }
 
@@ -269,17 +288,23 @@ impl Cluster {
         note!(self, "{peer:?} is no more");
         self.nodes.remove(&peer);
         self.bus.forget(peer);
+        self.looks.forget(peer);
         self.forget_some_questions(peer);
         self.school.forget(peer);
     }
 
-    fn living(&self) -> Vec<Peer> {
+    pub(crate) fn living(&self) -> Vec<Peer> {
         self.nodes.keys().copied().filter(|peer| self.store.is_member(*peer)).collect()
     }
 
     /// Whether everybody has reached the newest view, so that the next misfortune may come. Of two at once the second may take with it
     /// what was known of the first.
     fn is_settled(&self) -> bool {
+        self.censuses == Censuses::AmongTheDying || self.all_know()
+    }
+
+    /// Whether everybody has reached the newest view.
+    pub(crate) fn all_know(&self) -> bool {
         let newest = self.store.newest().view().number();
         let is_there = |engine: &Engine| engine.seen().number() == newest && engine.is_whole();
         self.living().len() == self.store.members.len()
@@ -455,7 +480,7 @@ impl Cluster {
 
     fn all_moves(&mut self) -> bool {
         let mut moved = self.deliver_all();
-        while self.work() | self.answer() {
+        while self.work() | self.answer() | self.a_part_comes() {
             moved = true;
         }
         self.poll_asks();
