@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::{
-    engine::Answer,
+    engine::{Answer, Question},
     protocols::presence::record::{Buried, Census},
     realtime::{ClassroomId, Moment},
 };
@@ -82,6 +82,20 @@ fn a_row_of_nobody_ends_when_it_is_seen_twice() {
     assert_eq!((world.store.history.as_slice(), set_right(&world)), (&[stray][..], [1, 0]));
     look_twice(&mut world, classroom);
     assert_eq!((set_right(&world), world.take_heard(member)), ([1, 0], vec![]), "nobody is told");
+    world.eof(member);
+    world.assert_empty();
+}
+
+#[test]
+fn the_store_is_asked_once_for_the_end_of_a_row_however_long_it_takes() {
+    let (mut world, classroom) = school();
+    let member = world.session(0, "web", "a", classroom);
+    world.store.enter("web.gone.school".into(), None).unwrap();
+    world.store.held = true;
+    (0..4).for_each(|_| look_twice(&mut world, classroom));
+    let asked = world.questions.iter().filter(|(_, question)| matches!(question, Question::Leave(_))).count();
+    assert_eq!((asked, set_right(&world)), (1, [1, 0]));
+    world.store.held = false;
     world.eof(member);
     world.assert_empty();
 }

@@ -12,7 +12,10 @@ use crate::{
     },
     realtime::{ClassroomId, Moment, Now},
 };
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    mem,
+};
 
 /// What did not agree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Looks {
     /// What was odd at the last, and when that was over.
     last: Option<(Moment, BTreeSet<Odd>)>,
     under_way: Option<Look>,
+    /// Rows of nobody whose end the store has been asked for, and which were still there.
+    ended: BTreeSet<i64>,
 }
 
 /// What a census set right.
@@ -97,9 +102,14 @@ impl Homes {
         let odd = self.looks.last.iter().flat_map(|(_, odd)| odd.intersection(before));
         let odd: Vec<Odd> = odd.copied().collect();
         let mut reconciled = Reconciled::default();
+        let asked = mem::take(&mut self.looks.ended);
         for one in odd {
             match one {
                 Odd::Row(_, session) => {
+                    self.looks.ended.insert(session);
+                    if asked.contains(&session) {
+                        continue;
+                    }
                     out.push(Outcome::Leave(Leaving { session, at: now.wall }));
                     reconciled.rows += 1;
                 }
