@@ -80,8 +80,10 @@ class Server:
 
 
 def connected(server: Server, context: ssl.SSLContext | None, session=None):
-    """A connection, its handshake over."""
+    """A connection, its handshake over. It holds nothing back, as browsers do not: where 1.2 is taken up the client has the last word of
+    the handshake, and its request would wait 40 ms for the server's delayed acknowledgement, whose ticks would be counted meanwhile."""
     bare = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return context.wrap_socket(bare, server_hostname="localhost", session=session) if context else bare
 
 
