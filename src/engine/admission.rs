@@ -14,7 +14,7 @@ use crate::{
         admission::{self, Credential, Denial},
     },
     realtime::{ConnId, Now, table::Key},
-    websocket::upgrade::{self, Body, Bounds, Head, Upgrade},
+    websocket::upgrade::{self, Body},
 };
 use std::{collections::HashMap, mem};
 
@@ -79,7 +79,7 @@ impl Engine {
                 let text = Bound::UserConnections.text();
                 self.refuse(key, 429, &format!(r#"{{"error":"{text}","message":"{text}"}}"#), now);
             }
-            Ok(Bearer::Owner(owner)) => match upgrade_in(read, self.limits.door.head) {
+            Ok(Bearer::Owner(owner)) => match upgrade::read_before(read) {
                 Some(request) => {
                     self.accept_upgrade(key, &request, None);
                     self.open_owner(key, owner, now);
@@ -119,7 +119,7 @@ impl Engine {
         let Some(Connection { phase, .. }) = self.connections.at_mut(key) else { return };
         let Phase::Admitting(waiting) = mem::replace(phase, Phase::Head(Opening::default())) else { return };
         let Admitting { who: (quiz, attempt), read } = *waiting;
-        match (denial, upgrade_in(&read, self.limits.door.head)) {
+        match (denial, upgrade::read_before(&read)) {
             (Some(denial), _) => self.deny(key, denial, now),
             (None, Some(request)) => {
                 self.accept_upgrade(key, &request, None);
@@ -177,12 +177,5 @@ impl Engine {
                 admission::session(&token, &self.rules.quiz_session).map(|(quiz, attempt)| Bearer::Participant(quiz, attempt))
             }
         }
-    }
-}
-
-fn upgrade_in(read: &[u8], bounds: Bounds) -> Option<Upgrade<'_>> {
-    match upgrade::read(read, bounds) {
-        Head::Upgrade(request) => Some(request),
-        Head::Incomplete | Head::Http | Head::Refused(_) => None,
     }
 }

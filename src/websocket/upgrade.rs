@@ -96,6 +96,14 @@ pub fn read(bytes: &[u8], bounds: Bounds) -> Head<'_> {
     }
 }
 
+/// The upgrade in a head that was read before: what a head may have was asked then, and may be less by now.
+pub fn read_before(bytes: &[u8]) -> Option<Upgrade<'_>> {
+    match read(bytes, Bounds { bytes: usize::MAX, headers: HEADERS }) {
+        Head::Upgrade(request) => Some(request),
+        Head::Incomplete | Head::Http | Head::Refused(_) => None,
+    }
+}
+
 /// Path and query of a complete head that is a plain GET, as [`Upgrade`] has them: for those who serve a path to WebSockets alone and tell
 /// others why not.
 pub fn plain_get(bytes: &[u8]) -> Option<(&str, Option<&str>)> {

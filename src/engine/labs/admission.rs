@@ -17,7 +17,7 @@ use crate::{
     realtime::{Now, table::Key},
     websocket::{
         session,
-        upgrade::{self, Body, Head, Upgrade},
+        upgrade::{self, Body, Upgrade},
     },
 };
 use std::{borrow::Cow, sync::Arc};
@@ -179,7 +179,7 @@ impl Engine {
     pub(super) fn accept_held(&mut self, key: Key, now: Now) {
         let Some(Connection { phase: Phase::Labs(seat), .. }) = self.connections.at_mut(key) else { return };
         let Some(read) = seat.held.take() else { return };
-        let Head::Upgrade(request) = upgrade::read(&read, self.limits.door.head) else { return };
+        let Some(request) = upgrade::read_before(&read) else { return };
         seat.unheard = Unheard::of(&read[request.length..]);
         let protocol = admission::subprotocol(request.protocols.iter().copied());
         self.accept_upgrade(key, &request, protocol);

@@ -169,6 +169,26 @@ fn a_viewer_waits_for_the_registry_and_loses_nothing_of_what_it_says_meanwhile()
 }
 
 #[test]
+fn a_viewer_who_waits_while_heads_are_to_be_smaller_is_answered() {
+    let mut world = World::new(2);
+    let home = u16::from(!world.engines[0].has_registry());
+    let agent = world.agent(0, "a1");
+    let session = world.desktop(agent, "ann", 1);
+    world.held = Some((ShardId(home), Vec::new()));
+    let other = usize::from(1 - home);
+    let conn = world.upgrade(other, &format!("/vnc-viewer/{session}?token={}", user_token("ann", 1, LATER)), "");
+    world.engines[other].limits.door.head.bytes = 64;
+    let now = world.now;
+    for (from, letter) in world.held.take().unwrap().1 {
+        world.engines[usize::from(home)].letter(from, letter, now);
+    }
+    world.run();
+    assert_eq!(world.take_heard(conn), ["101"]);
+    world.take_heard(agent);
+    world.leave_labs(&[conn, agent]);
+}
+
+#[test]
 fn a_viewer_whom_the_registry_does_not_answer_is_told_to_come_again_and_owes_nobody_anything() {
     let mut world = World::new(2);
     let home = (0..2).find(|shard| world.engines[*shard].has_registry()).unwrap();

@@ -250,6 +250,22 @@ fn what_comes_before_the_admission_is_read_after_it() {
 }
 
 #[test]
+fn one_who_waits_while_heads_are_to_be_smaller_is_admitted() {
+    on_one_and_two(|world, other| {
+        let attempt = world.start(0, 1, "Alice");
+        world.forget_quizzes();
+        world.store.held = true;
+        let conn = world.request(other, &format!("?session={}", session_key().token(1, attempt)));
+        world.engines[other].limits.door.head.bytes = 64;
+        world.store.held = false;
+        world.run();
+        assert_eq!(world.take_brief(conn)[0], "101");
+        world.ask_quiz(0, Ask::Submit { quiz: QuizId(1), attempt });
+        world.leave_all(&[conn]);
+    });
+}
+
+#[test]
 fn one_who_is_not_admitted_in_time_is_told_to_come_again() {
     on_one_and_two(|world, other| {
         let attempt = world.start(0, 1, "Alice");
