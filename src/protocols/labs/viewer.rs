@@ -188,6 +188,11 @@ impl Viewer {
             FromRegistry::Refused(refused) => {
                 self.is_owed = false;
                 self.refuse(Denial::View(refused), out);
+                // By the agent's word he was in already, and the registry that had let him in is no more: the next one has asked anew.
+                self.end(
+                    farewell(if refused == ViewRefused::AgentOffline { ViewOver::AgentGone } else { ViewOver::Stopped }),
+                    out,
+                );
             }
             FromRegistry::ViewOver(why) => match (&self.state, why) {
                 (State::Asking, ViewOver::Displaced | ViewOver::Stopped) => {

@@ -204,6 +204,17 @@ fn activity_is_told_at_most_once_in_its_interval() {
     assert_eq!(bench.event(Event::Gone), [to_agent(TunnelWord::Closed), gone()]);
 }
 
+/// The registry that had let it in died before its word came; the next one, which was asked anew, does not know the view.
+#[test]
+fn one_that_is_in_by_its_agents_word_ends_when_the_next_registry_refuses_it() {
+    for (refused, farewell) in [(ViewRefused::NotRunning, Farewell::Over), (ViewRefused::AgentOffline, Farewell::AgentGone)] {
+        let mut bench = asking();
+        assert_eq!(bench.agent(TunnelWord::Ready { error: None }), accepted());
+        assert_eq!(bench.told(FromRegistry::Refused(refused)), [Effect::End(farewell)]);
+        assert_eq!(bench.event(Event::Gone), [to_agent(TunnelWord::Closed)], "of the registry's it is none");
+    }
+}
+
 #[test]
 fn ends_have_their_codes() {
     for (why, farewell, code) in [
