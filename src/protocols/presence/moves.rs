@@ -140,14 +140,9 @@ impl Room {
         places
     }
 
-    /// The row with this number is not there any more: whoever has it comes again, or has left where he is nowhere.
-    pub(super) fn end_rowless(&mut self, session: i64, at: UnixMicros, c: &mut Circumstances<'_>) {
-        let place = self.members.iter().find(|(_, member)| member.row == Row::Stored(session)).map(|(place, _)| place as u32);
-        match place {
-            Some(place) if self.is_awaited(place) => self.advance(place, at, c),
-            Some(place) => self.end_bereft(place, at, c),
-            None => {}
-        }
+    /// The row of a place is not there any more: whoever has it comes again, or has left where he is nowhere.
+    pub(super) fn end_rowless(&mut self, place: u32, at: UnixMicros, c: &mut Circumstances<'_>) {
+        if self.is_awaited(place) { self.advance(place, at, c) } else { self.end_bereft(place, at, c) }
     }
 
     /// The row of a place is over, and who has it lives.

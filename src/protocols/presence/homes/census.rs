@@ -22,8 +22,8 @@ use std::{
 enum Odd {
     /// A row of nobody.
     Row(ClassroomId, i64),
-    /// A member whose row is not there.
-    Member(ClassroomId, i64),
+    /// A member, by its place, whose row is not there.
+    Member(ClassroomId, u32, i64),
 }
 
 /// A look that comes in parts.
@@ -86,12 +86,11 @@ impl Homes {
             return Reconciled::default();
         }
         for (classroom, room) in &self.rooms {
-            let stored = room.members.iter().filter_map(|(_, member)| match member.row {
-                Row::Stored(session) => Some(session),
-                Row::Asked(_) | Row::None => None,
+            let odd = room.members.iter().filter_map(|(place, member)| match member.row {
+                Row::Stored(session) if !look.known.contains(&session) => Some(Odd::Member(*classroom, place as u32, session)),
+                Row::Stored(_) | Row::Asked(_) | Row::None => None,
             });
-            let odd = stored.filter(|session| !look.known.contains(session));
-            look.odd.extend(odd.map(|session| Odd::Member(*classroom, session)));
+            look.odd.extend(odd);
         }
         let last = self.looks.last.replace((now.moment, look.odd));
         self.reconcile(&last.unwrap_or_default().1, now, out)
@@ -113,8 +112,8 @@ impl Homes {
                     out.push(Outcome::Leave(Leaving { session, at: now.wall }));
                     reconciled.rows += 1;
                 }
-                Odd::Member(classroom, session) => {
-                    self.in_room(classroom, now, out, |room, c| room.end_rowless(session, now.wall, c));
+                Odd::Member(classroom, place, _) => {
+                    self.in_room(classroom, now, out, |room, c| room.end_rowless(place, now.wall, c));
                     reconciled.members += 1;
                 }
             }
